@@ -1,0 +1,1 @@
+"""segbench: the workbench for semantic segmentation."""

@@ -1,0 +1,443 @@
+"""A run config: one flat YAML file, checked before anything trains, saved resolved with every run.
+
+Unknown keys are refused with a suggestion, every value has a range, every default stands here and nowhere else. Which
+networks and losses exist is checked by `segbench.train.check`, which knows the tables; this module knows none of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from segbench.errors import ConfigError, suggest
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Frozen, and strict about keys: a typo is an error, not a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SplitConfig(Section):
+    """How samples are divided into train, val and test.
+
+    Attributes:
+        method: `auto` takes the data set's official lists when it has them, else `ratios`; `official` insists on the
+            lists; `ratios` draws at random, groups kept together; `permutation` is the PH2 homework's
+            `numpy.random.seed(seed); choice(n, n, replace=False)` over the samples sorted by id.
+        ratios: shares of train, val, test.
+        counts: numbers of samples for train, val, test instead of `ratios`; needed by `permutation`.
+        val_frac: share of the official training list that becomes val where the lists name none.
+        seed: of the draw.
+        stratify: keep the share of foreground alike in the three parts (`ratios` only).
+    """
+
+    method: Literal["auto", "official", "ratios", "permutation"] = "auto"
+    ratios: tuple[Fraction, Fraction, Fraction] = (0.7, 0.15, 0.15)
+    counts: tuple[Positive, Positive, Positive] | None = None
+    val_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    stratify: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SplitConfig:
+        if abs(sum(self.ratios) - 1.0) > 1e-6:
+            raise ValueError(f"ratios must sum to 1, got {self.ratios}, which sum to {sum(self.ratios):g}")
+        if min(self.ratios) <= 0.0:
+            raise ValueError(f"every part needs a share above 0, got {self.ratios}")
+        if self.method == "permutation" and self.counts is None:
+            raise ValueError("method permutation needs counts, for example counts: [100, 50, 50]")
+        return self
+
+
+class AugmentConfig(Section):
+    """Random changes of the training images; image and mask move together, colours change in the image only.
+
+    Attributes:
+        hflip, vflip: probability of a mirror image, left-right and top-bottom.
+        rotate_deg: rotated by an angle from [-rotate_deg, rotate_deg].
+        scale: enlarged by a factor from this range; above 1 zooms in.
+        translate_frac: shifted by up to this share of height and width.
+        crop: (H, W) of a random window of the resized image, in pixels; None keeps the whole image.
+        brightness, contrast, saturation: factor from [1 - value, 1 + value].
+        hue: turned by up to this share of the colour circle.
+    """
+
+    hflip: Fraction = 0.5
+    vflip: Fraction = 0.0
+    rotate_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    scale: tuple[Annotated[float, Field(gt=0.05, le=20.0)], Annotated[float, Field(gt=0.05, le=20.0)]] = (1.0, 1.0)
+    translate_frac: Fraction = 0.0
+    crop: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    saturation: Fraction = 0.0
+    hue: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AugmentConfig:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale is (smallest, largest), got {self.scale}")
+        return self
+
+
+class DataConfig(Section):
+    """Which labelled images, at which size, divided how.
+
+    Attributes:
+        path: the data set's folder, or a manifest written before; relative to the current folder.
+        format: reader name (`segbench list formats`); None means the ordinary folder of images and masks.
+        options: keyword options of the reader, for example `{border: ignore}`.
+        size: (H, W) in pixels that every image is resized to for training and scoring; one number means a square.
+        split, augment: see `SplitConfig` and `AugmentConfig`.
+        cache_dir: where decoded samples are kept; None means `$SEGBENCH_CACHE` or the user's cache folder.
+    """
+
+    path: str
+    format: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] = (256, 256)
+    split: SplitConfig = SplitConfig()
+    augment: AugmentConfig = AugmentConfig()
+    cache_dir: str | None = None
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _square(cls, value: Any) -> Any:
+        return (value, value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> DataConfig:
+        crop = self.augment.crop
+        if crop is not None and (crop[0] > self.size[0] or crop[1] > self.size[1]):
+            raise ValueError(f"augment.crop {crop} is larger than size {self.size}; lower crop or raise size")
+        return self
+
+
+class NetworkConfig(Section):
+    """A registered network and its options. YAML may write just the name, or the name with options beside it."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping) and "name" in value:
+            options = {
+                **value.get("options", {}),
+                **{key: item for key, item in value.items() if key not in ("name", "options")},
+            }
+            return {"name": value["name"], "options": options}
+        return value
+
+
+class LossTerm(Section):
+    """One registered loss in a weighted sum."""
+
+    name: str
+    weight: Annotated[float, Field(gt=0.0)] = 1.0
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+def parse_loss(spec: object) -> tuple[LossTerm, ...]:
+    """Returns the terms of a loss spec.
+
+    Args:
+        spec: `"dice"`, `{"focal": {"gamma": 2}}`, `{"dice": 0.3, "bce": 0.7}` or a mixture, where `weight` among a
+            loss's options is its weight in the sum: `{"focal": {"gamma": 2, "weight": 0.5}, "dice": 0.5}`.
+    Raises:
+        ConfigError: any other form, no term, or a weight that is not above 0.
+    """
+    if isinstance(spec, str):
+        return (LossTerm(name=spec),)
+    if isinstance(spec, Sequence) and spec and all(isinstance(term, LossTerm) for term in spec):
+        return tuple(spec)
+    if not isinstance(spec, Mapping) or not spec:
+        raise ConfigError(f"expected a name, {{name: weight}} or {{name: {{option: value}}}}, got {spec!r}", key="loss")
+    terms: list[LossTerm] = []
+    for name, value in spec.items():
+        options: dict[str, Any] = {}
+        weight: object = value
+        if isinstance(value, Mapping):
+            options = {str(key): item for key, item in value.items() if key != "weight"}
+            weight = value.get("weight", 1.0)
+        elif value is None:
+            weight = 1.0
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0.0 < weight < float("inf"):
+            raise ConfigError(f"expected a weight above 0 or a mapping of options, got {value!r}", key=f"loss.{name}")
+        terms.append(LossTerm(name=str(name), weight=float(weight), options=options))
+    return tuple(terms)
+
+
+class OptimizerConfig(Section):
+    """Attributes: name; lr, the learning rate (one-cycle: its maximum); weight_decay; momentum (sgd only)."""
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: Annotated[float, Field(gt=0.0, le=100.0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+
+
+class ScheduleConfig(Section):
+    """How the learning rate moves.
+
+    Attributes:
+        name: `constant`; `plateau` multiplies by `factor` after `patience` epochs without a lower validation loss and
+            then waits `cooldown` epochs; `cosine` falls to 0 over the run; `one_cycle` rises for `warmup_frac` of the
+            run and then falls (Smith 2018).
+        factor, patience, cooldown: plateau only.
+        warmup_frac: share of the run that the rate rises from near 0, for cosine and one_cycle.
+    """
+
+    name: Literal["constant", "plateau", "cosine", "one_cycle"] = "one_cycle"
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    patience: Positive = 10
+    cooldown: Annotated[int, Field(ge=0)] = 5
+    warmup_frac: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+
+
+Monitor = Literal["iou_per_image", "dice_per_image", "iou_pooled", "dice_pooled", "pixel_accuracy", "loss"]
+
+
+class RunConfig(Section):
+    """Everything that decides what a run does.
+
+    Attributes:
+        data, network, loss, optimizer, schedule: see their sections; `loss` takes every form of `parse_loss`.
+        name: of the run; None makes one from network, loss and seed.
+        output: run folder; None means `runs/<name>`.
+        epochs, batch_size: passes over the training part; samples a step (the last, smaller batch is kept).
+        seed: decides initial weights, order of samples, augmentation and dropout.
+        deterministic: refuse operations that give other results each time (matters on a GPU).
+        device: `auto` takes CUDA, then MPS, then the CPU.
+        precision: `auto` is bfloat16 mixed precision on a GPU that has it, else 32 bit.
+        threads: CPU threads of this run; None means what the machine offers.
+        grad_clip: largest allowed gradient norm; None means no limit.
+        ema_decay: keep an exponential moving average of the weights, and use it for validation and prediction.
+        early_stopping: stop after this many epochs without a better `monitor`; None never stops.
+        monitor: the validation score that chooses the best checkpoint.
+        threshold: of the foreground probability (binary, multilabel).
+        train_score_every: score the un-augmented training part every N epochs besides the end; 0: only at the end.
+        channels_last: keep tensors in NHWC order, which is faster on CPUs and newer GPUs.
+        compile: run the network through `torch.compile` (needs a C++ compiler; minutes of start-up).
+    """
+
+    data: DataConfig
+    network: NetworkConfig = NetworkConfig(name="unet_nearest")
+    loss: tuple[LossTerm, ...] = (LossTerm(name="dice", weight=0.5), LossTerm(name="bce", weight=0.5))
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=120)] | None = None
+    output: str | None = None
+    epochs: Positive = 40
+    batch_size: Positive = 8
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    deterministic: bool = True
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
+    threads: Positive | None = None
+    grad_clip: Annotated[float, Field(gt=0.0)] | None = None
+    ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    early_stopping: Positive | None = None
+    monitor: Monitor = "iou_per_image"
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    train_score_every: Annotated[int, Field(ge=0)] = 0
+    channels_last: bool = True
+    compile: bool = False
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _precision_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss_terms(cls, value: Any) -> Any:
+        try:
+            return parse_loss(value)
+        except ConfigError as error:
+            raise ValueError(error.reason) from error
+
+    @field_serializer("loss")
+    def _loss_mapping(self, terms: tuple[LossTerm, ...]) -> dict[str, Any]:
+        return {term.name: {"weight": term.weight, **term.options} for term in terms}
+
+    @property
+    def run_name(self) -> str:
+        """`name`, or network, loss and seed joined."""
+        losses = "+".join(term.name for term in self.loss)
+        return self.name or f"{self.network.name.replace('/', '-')}_{losses}_seed{self.seed}"
+
+    @property
+    def run_folder(self) -> Path:
+        """`output`, or `runs/<run_name>`."""
+        return Path(self.output) if self.output else Path("runs") / self.run_name
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the resolved config as plain values; `parse_config` reads them back."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        return plain
+
+    def to_yaml(self) -> str:
+        """Returns the resolved config as YAML, every default spelled out."""
+        stream = io.StringIO()
+        yaml = YAML()
+        yaml.default_flow_style = None
+        yaml.dump(self.to_dict(), stream)
+        return stream.getvalue()
+
+    def fingerprint(self) -> str:
+        """Returns 16 hex digits over everything that can change the trained weights (not names and places)."""
+        plain = self.to_dict()
+        for place in ("name", "output"):
+            plain.pop(place)
+        plain["data"].pop("cache_dir")
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def parse_config(
+    values: Mapping[str, Any], *, file: str = "", lines: Mapping[tuple[str, ...], int] | None = None
+) -> RunConfig:
+    """Returns the checked config.
+
+    Args:
+        values: nested mapping as YAML gives it.
+        file, lines: where the values came from, for the messages: dotted key as a tuple -> line, from 1.
+    Raises:
+        ConfigError: the first wrong key, with what was expected, what came and close names.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        details = error.errors()
+        first = min(details, key=lambda item: item["type"] != "extra_forbidden")  # a typo explains a "missing" key
+        key, message = _explain(first)
+        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+        line = _line_of(key, lines or {})
+        raise ConfigError(message + more, key=".".join(key), file=file, line=line) from error
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Returns the config in a YAML file, with `key.sub=value` overrides applied on top.
+
+    Raises:
+        ConfigError: the file cannot be read, is no YAML mapping, or holds a wrong key or value (names file and line).
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config: {error}", file=str(path)) from error
+    try:
+        values = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
+        raise ConfigError(f"not valid YAML: {error.problem}", file=str(path), line=line) from error
+    except YAMLError as error:
+        raise ConfigError(f"not valid YAML: {error}", file=str(path)) from error
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"expected a mapping of keys, got {type(values).__name__}", file=str(path))
+    lines = dict(_walk_lines(values, ()))
+    plain = apply_overrides(_to_plain(values), overrides)
+    overridden = {tuple(item.partition("=")[0].strip().split(".")) for item in overrides}
+    lines = {key: line for key, line in lines.items() if not any(key[: len(top)] == top for top in overridden)}
+    return parse_config(plain, file=str(path), lines=lines)
+
+
+def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Returns `values` with every `key.sub=value` set; the value is read as YAML (`1e-3`, `[1, 2]`, `true`)."""
+    result: dict[str, Any] = json.loads(json.dumps(values))
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"expected key=value, got {item!r}; for example optimizer.lr=1e-3", key="--set")
+        try:
+            value = _to_plain(YAML(typ="rt").load(text))
+        except YAMLError as error:
+            raise ConfigError(f"the value is not valid YAML: {text!r}", key=key) from error
+        *parents, last = key.strip().split(".")
+        target = result
+        for parent in parents:
+            child = target.get(parent)
+            if isinstance(child, str) and parent == "network":
+                child = {"name": child}
+            target[parent] = child = child if isinstance(child, dict) else {}
+            target = child
+        target[last] = value
+    return result
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if isinstance(value, float) else str(value)
+
+
+def _walk_lines(values: Any, prefix: tuple[str, ...]) -> list[tuple[tuple[str, ...], int]]:
+    found: list[tuple[tuple[str, ...], int]] = []
+    if isinstance(values, Mapping):
+        for key, item in values.items():
+            place = (*prefix, str(key))
+            found.append((place, values.lc.key(key)[0] + 1))  # type: ignore[attr-defined]  # ruamel's line and column
+            found.extend(_walk_lines(item, place))
+    return found
+
+
+def _line_of(key: tuple[str, ...], lines: Mapping[tuple[str, ...], int]) -> int:
+    while key:
+        if key in lines:
+            return lines[key]
+        key = key[:-1]
+    return 0
+
+
+def _explain(error: ErrorDetails) -> tuple[tuple[str, ...], str]:
+    """Turns pydantic's first complaint into (key, one sentence)."""
+    key = tuple(str(part) for part in error["loc"])
+    given = error["input"]
+    if error["type"] == "extra_forbidden":
+        return key, f"there is no such key; {suggest(key[-1], _fields_at(key[:-1]))}"
+    if error["type"] == "missing":
+        return key, "this key is required and was not given"
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if error["type"] == "value_error":
+        return key, message
+    expected = message if message.startswith("should") else f"expected: {message}"
+    shown = repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:77]}..."
+    return key, f"{expected}, got {shown}"
+
+
+def _fields_at(place: tuple[str, ...]) -> list[str]:
+    """Returns the keys that exist under a dotted place of the config."""
+    model: type[BaseModel] = RunConfig
+    for part in place:
+        field = model.model_fields.get(part)
+        if field is None:
+            return []
+        candidates = [field.annotation, *get_args(field.annotation)]
+        sections = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
+        if not sections:
+            return []
+        model = sections[0]
+    return list(model.model_fields)

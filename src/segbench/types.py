@@ -1,0 +1,247 @@
+"""The conventions of segbench, stated once.
+
+Axes are named B (batch), C (classes or channels), H, W. Images are uint8 (H, W, C) outside the network and float
+(B, C, H, W) inside it. A network returns raw `logits`, never probabilities and never a thresholded mask:
+
+============  =================  ==========================================================  =======================
+task          logits             target                                                      prediction
+============  =================  ==========================================================  =======================
+binary        (B, 1, H, W)       (B, H, W) int64 in {0, 1} or `ignore_index`                 sigmoid > threshold
+multiclass    (B, C, H, W)       (B, H, W) int64 in [0, C) or `ignore_index`                 argmax over C
+multilabel    (B, C, H, W)       (B, C, H, W) in {0, 1} or `ignore_index`, a plane a class   sigmoid > threshold
+============  =================  ==========================================================  =======================
+
+The threshold is one of the *probability* (default 0.5). `ignore_index` is 255 everywhere; ignored pixels count in no
+loss and in no score. A binary task has two classes (index 0 is the background, index 1 the foreground) and one logit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol, TypeAlias
+
+IGNORE_INDEX = 255
+DEFAULT_THRESHOLD = 0.5
+
+SplitName: TypeAlias = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+RGB: TypeAlias = tuple[int, int, int]
+MaskValue: TypeAlias = int | RGB  # what a mask file holds for a class: a grey or palette index, or a colour
+
+
+class Task(StrEnum):
+    """What a pixel's label is: one of two classes, one of C classes, or any subset of C classes."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    MULTILABEL = "multilabel"
+
+
+# Distinguishable on photographs, also by most colour-blind readers (Okabe and Ito 2008, then Tol's "muted").
+_DISPLAY_COLORS: tuple[RGB, ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (213, 94, 0),
+    (204, 121, 167),
+    (0, 114, 178),
+    (136, 34, 85),
+    (51, 34, 136),
+    (170, 68, 153),
+    (153, 153, 51),
+    (17, 119, 51),
+)
+
+
+def default_colors(num_classes: int, background: int | None) -> tuple[RGB, ...]:
+    """Returns one display colour a class: black for the background, then a fixed list, then a deterministic spread."""
+    colors: list[RGB] = []
+    position = 0
+    for index in range(num_classes):
+        if index == background:
+            colors.append((0, 0, 0))
+            continue
+        if position < len(_DISPLAY_COLORS):
+            colors.append(_DISPLAY_COLORS[position])
+        else:
+            step = position * 2654435761 % 2**24  # Knuth's multiplicative hash: far-apart colours, no randomness
+            colors.append((64 + (step & 0xFF) * 3 // 4, 64 + (step >> 8 & 0xFF) * 3 // 4, 64 + (step >> 16) * 3 // 4))
+        position += 1
+    return tuple(colors)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassMap:
+    """Which classes there are and how mask files write them.
+
+    Attributes:
+        names: C class names; the position is the class index. Binary: (background, foreground).
+        values: for each class the value or values that mean it in a mask *file* (grey or palette indices, or RGB
+            colours); several values merge into one class. Multilabel: the values that mean "present" in that
+            class's own mask file.
+        task: see `Task`.
+        colors: C display colours (R, G, B), 0-255; chosen for you when left empty.
+        background: index of the background class, None when there is none.
+        ignore_values: file values that become `ignore_index`.
+        ignore_index: the label of pixels that count nowhere.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[tuple[MaskValue, ...], ...]
+    task: Task = Task.MULTICLASS
+    colors: tuple[RGB, ...] = ()
+    background: int | None = 0
+    ignore_values: tuple[MaskValue, ...] = ()
+    ignore_index: int = IGNORE_INDEX
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.values):
+            raise ValueError(
+                f"a class map needs one entry in `values` per name, got {len(self.values)} for {len(self.names)}"
+            )
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"class names must differ, got {', '.join(self.names)}")
+        if self.task is Task.BINARY and len(self.names) != 2:
+            raise ValueError(
+                f"a binary task has 2 classes (background, foreground), got {len(self.names)}: {self.names}"
+            )
+        if self.task is Task.BINARY and self.background != 0:
+            raise ValueError("in a binary task class 0 is the background and class 1 the foreground")
+        if not 1 <= len(self.names) <= self.ignore_index:
+            raise ValueError(f"expected 1 to {self.ignore_index} classes, got {len(self.names)}")
+        if self.background is not None and not 0 <= self.background < len(self.names):
+            raise ValueError(f"background is class {self.background}, but there are only {len(self.names)} classes")
+        if self.colors and len(self.colors) != len(self.names):
+            raise ValueError(f"expected {len(self.names)} display colours, got {len(self.colors)}")
+        if not self.colors:
+            object.__setattr__(self, "colors", default_colors(len(self.names), self.background))
+
+    @property
+    def num_classes(self) -> int:
+        """C, counting the background of a binary task."""
+        return len(self.names)
+
+    @property
+    def out_channels(self) -> int:
+        """Logit channels a network needs for this task: 1 for binary, else C."""
+        return 1 if self.task is Task.BINARY else self.num_classes
+
+    @property
+    def scored_classes(self) -> tuple[int, ...]:
+        """Class indices that mean scores average over: the foreground of a binary task, else every class."""
+        return (1,) if self.task is Task.BINARY else tuple(range(self.num_classes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON or YAML; `from_dict` reads them back."""
+        return {
+            "task": str(self.task),
+            "classes": [
+                {"name": name, "values": [_plain(value) for value in values], "color": list(color)}
+                for name, values, color in zip(self.names, self.values, self.colors, strict=True)
+            ],
+            "background": self.background,
+            "ignore_values": [_plain(value) for value in self.ignore_values],
+            "ignore_index": self.ignore_index,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> ClassMap:
+        """Returns the class map that `to_dict` wrote."""
+        classes = plain["classes"]
+        return cls(
+            names=tuple(entry["name"] for entry in classes),
+            values=tuple(tuple(_mask_value(value) for value in entry["values"]) for entry in classes),
+            task=Task(plain["task"]),
+            colors=tuple(_rgb(entry["color"]) for entry in classes),
+            background=plain["background"],
+            ignore_values=tuple(_mask_value(value) for value in plain["ignore_values"]),
+            ignore_index=plain["ignore_index"],
+        )
+
+
+def _plain(value: MaskValue) -> int | list[int]:
+    return value if isinstance(value, int) else list(value)
+
+
+def _rgb(value: Sequence[int]) -> RGB:
+    red, green, blue = value
+    return (int(red), int(green), int(blue))
+
+
+def _mask_value(value: int | Sequence[int]) -> MaskValue:
+    return value if isinstance(value, int) else _rgb(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One labelled image.
+
+    Attributes:
+        id: unique within a data set, stable when files are added; what pairing and per-image results use.
+        image: path, relative to the manifest's `root`, with forward slashes.
+        mask: path of the index or colour mask; multilabel: one path a class, in class order.
+        height, width: in pixels, after EXIF orientation.
+        image_hash, mask_hash: SHA-256 of the files' bytes (of the joined hashes where there are several masks).
+        group: samples of one group (patient, scene, video) never land in different splits.
+        split: train, val or test; None as long as nobody decided.
+        foreground_frac: share of the counted pixels that are not background, 0-1; None where there is no background.
+    """
+
+    id: str
+    image: str
+    mask: str | tuple[str, ...]
+    height: int
+    width: int
+    image_hash: str
+    mask_hash: str
+    group: str | None = None
+    split: SplitName | None = None
+    foreground_frac: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    """How a network wants its input: `(image / 255 - mean) / std` per channel. Belongs to the network, not to the data.
+
+    Attributes:
+        mean, std: one value a channel, for images scaled to 0-1.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean has {len(self.mean)} channels and std {len(self.std)}; they must agree")
+        if any(value <= 0 for value in self.std):
+            raise ValueError(f"std must be positive, got {self.std}")
+
+    @classmethod
+    def identity(cls, channels: int) -> Normalization:
+        """Returns the normalisation that leaves 0-1 images as they are."""
+        return cls(mean=(0.0,) * channels, std=(1.0,) * channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a finished run left behind; `result.json` of the run folder holds the same.
+
+    Attributes:
+        run: path of the run folder.
+        scores: split -> score name -> value in [0, 1] or NaN; names are defined in `segbench.metrics`.
+        result: everything in `result.json`: definitions, n, parameters, seconds, ...
+    """
+
+    run: str
+    scores: Mapping[str, Mapping[str, float]]
+    result: Mapping[str, Any] = field(repr=False)
+
+
+class Progress(Protocol):
+    """Called while long work goes on: what is being done, how much is done, how much there is."""
+
+    def __call__(self, what: str, done: int, total: int) -> None: ...  # noqa: D102
