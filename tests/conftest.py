@@ -9,7 +9,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import numpy as np
 import pytest
+from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -34,4 +36,58 @@ def real_data() -> Callable[[str], Path]:
             pytest.skip(reason)
         return path
 
+    return folder
+
+
+def draw_pairs(folder: Path, count: int, *, size: tuple[int, int] = (40, 48), classes: int = 2, seed: int = 0) -> Path:
+    """Writes images/ and masks/ of coloured rectangles on noise, easy enough to be learned in a few epochs.
+
+    Args:
+        folder: to fill.
+        count: of pairs, named img_000 and so on.
+        size: (H, W) in pixels.
+        classes: 2 writes 0/255 masks, more write indices 0 to classes - 1.
+        seed: of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "masks").mkdir(parents=True, exist_ok=True)
+    height, width = size
+    for index in range(count):
+        image = rng.integers(40, 90, (height, width, 3), dtype=np.uint8)
+        mask = np.zeros((height, width), dtype=np.uint8)
+        for label in range(1, classes):
+            top, left = rng.integers(0, height // 2), rng.integers(0, width // 2)
+            bottom, right = top + rng.integers(8, height // 2), left + rng.integers(8, width // 2)
+            mask[top:bottom, left:right] = label
+            image[top:bottom, left:right, label % 3] += 120
+        Image.fromarray(image).save(folder / "images" / f"img_{index:03d}.png")
+        Image.fromarray(mask * 255 if classes == 2 else mask).save(folder / "masks" / f"img_{index:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def binary_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder of 24 small binary pairs; read only."""
+    return draw_pairs(tmp_path_factory.mktemp("binary"), 24)
+
+
+@pytest.fixture(scope="session")
+def three_class_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder of 24 small pairs with three classes; read only."""
+    return draw_pairs(tmp_path_factory.mktemp("three"), 24, classes=3)
+
+
+@pytest.fixture(scope="session")
+def multilabel_pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder of 24 images with one mask file a class: masks/red and masks/green; read only."""
+    folder = draw_pairs(tmp_path_factory.mktemp("multi"), 24, classes=3)
+    for name, label in (("red", 1), ("green", 2)):
+        (folder / "masks" / name).mkdir()
+        for path in sorted((folder / "masks").glob("*.png")):
+            Image.fromarray((np.asarray(Image.open(path)) == label).astype(np.uint8) * 255).save(
+                folder / "masks" / name / path.name
+            )
+    for path in (folder / "masks").glob("*.png"):
+        path.unlink()
     return folder

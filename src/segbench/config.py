@@ -223,7 +223,8 @@ class RunConfig(Section):
         output: run folder; None means `runs/<name>`.
         epochs, batch_size: passes over the training part; samples a step (the last, smaller batch is kept).
         seed: decides initial weights, order of samples, augmentation and dropout.
-        deterministic: refuse operations that give other results each time (matters on a GPU).
+        deterministic: refuse operations that give other results each time. Matters on a GPU, where several common
+            layers (reflect padding, unpooling) have no such form; on the CPU every run repeats exactly anyway.
         device: `auto` takes CUDA, then MPS, then the CPU.
         precision: `auto` is bfloat16 mixed precision on a GPU that has it, else 32 bit.
         threads: CPU threads of this run; None means what the machine offers.
@@ -247,7 +248,7 @@ class RunConfig(Section):
     epochs: Positive = 40
     batch_size: Positive = 8
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    deterministic: bool = True
+    deterministic: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
     threads: Positive | None = None
@@ -352,11 +353,14 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(f"not valid YAML: {error}", file=str(path)) from error
     if not isinstance(values, Mapping):
         raise ConfigError(f"expected a mapping of keys, got {type(values).__name__}", file=str(path))
-    lines = dict(_walk_lines(values, ()))
     plain = apply_overrides(_to_plain(values), overrides)
-    overridden = {tuple(item.partition("=")[0].strip().split(".")) for item in overrides}
-    lines = {key: line for key, line in lines.items() if not any(key[: len(top)] == top for top in overridden)}
-    return parse_config(plain, file=str(path), lines=lines)
+    try:
+        return parse_config(plain, file=str(path), lines=dict(_walk_lines(values, ())))
+    except ConfigError as error:
+        overridden = [item.partition("=")[0].strip() for item in overrides]
+        if any(error.key == key or error.key.startswith(f"{key}.") for key in overridden):
+            raise ConfigError(error.reason, key=f"--set {error.key}") from error
+        raise
 
 
 def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ loss and in no score. A binary task has two classes (index 0 is the background, 
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -239,6 +240,18 @@ class RunResult:
     run: str
     scores: Mapping[str, Mapping[str, float]]
     result: Mapping[str, Any] = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        names = list(self.scores["test"])
+        head = "".join(f"<th>{name}</th>" for name in names)
+        rows = "".join(
+            f"<tr><th>{split} (n={self.result['n'][split]})</th>"
+            + "".join(f"<td>{values[name]:.4f}</td>" for name in names)
+            + "</tr>"
+            for split, values in self.scores.items()
+        )
+        title = f"{html.escape(str(self.result['name']))}, epoch {self.result['best_epoch']}"
+        return f"<table><caption>{title}</caption><tr><th></th>{head}</tr>{rows}</table>"
 
 
 class Progress(Protocol):

@@ -1,0 +1,209 @@
+"""The run folder: where everything about one training lies, as files a person can open.
+
+::
+
+    config.yaml       the resolved config, every default spelled out
+    manifest.json     every sample with mask, size, content hash, group, split
+    run.json          class map, normalisation, versions, machine, state of the run
+    metrics.csv       one row an epoch
+    last.pt           where to go on: network, optimiser, schedule, history (tensors and plain values only)
+    best.safetensors  weights of the best epoch
+    counts_*.csv      confusion counts of every image of a split, with the best weights
+    scores_*.csv      the same as scores
+    test_log.csv      one row each time the test part was scored
+    curves.png pictures/ tensorboard/
+    result.json       scores with definitions, n, cost; there once the run is finished
+
+Knows nothing of torch, so reports need none.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segbench.config import RunConfig, load_config
+from segbench.errors import RunError
+from segbench.files import write_csv, write_json, write_text
+from segbench.types import ClassMap, Normalization, RunResult, SplitName
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; there two processes in one run folder are not noticed
+    fcntl = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and plain files of a run. Reading what is missing or broken raises RunError that says what to do."""
+
+    path: Path
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def manifest_file(self) -> Path:
+        """The data of this run."""
+        return self.path / "manifest.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def last_file(self) -> Path:
+        """The checkpoint to go on from."""
+        return self.path / "last.pt"
+
+    @property
+    def best_file(self) -> Path:
+        """Weights of the best epoch."""
+        return self.path / "best.safetensors"
+
+    @property
+    def result_file(self) -> Path:
+        """There once the run is finished."""
+        return self.path / "result.json"
+
+    @property
+    def curves_file(self) -> Path:
+        """Loss and score over epochs."""
+        return self.path / "curves.png"
+
+    def counts_file(self, split: SplitName) -> Path:
+        """Confusion counts of every image of a split."""
+        return self.path / f"counts_{split}.csv"
+
+    def scores_file(self, split: SplitName) -> Path:
+        """Scores of every image of a split."""
+        return self.path / f"scores_{split}.csv"
+
+    def picture_file(self, epoch: int) -> Path:
+        """Predictions of the fixed samples after an epoch, from 1."""
+        return self.path / "pictures" / f"epoch_{epoch:04d}.png"
+
+    @property
+    def is_finished(self) -> bool:
+        """True when `result.json` is there."""
+        return self.result_file.is_file()
+
+    def read_config(self) -> RunConfig:
+        """Returns the config this run was started with."""
+        if not self.config_file.is_file():
+            raise RunError(
+                "this is no run folder: there is no config.yaml in it; give a folder that `segbench train` wrote",
+                run=self.path,
+            )
+        return load_config(self.config_file)
+
+    def read_facts(self) -> dict[str, Any]:
+        """Returns `run.json`."""
+        return self._read_json("run.json")
+
+    def write_facts(self, facts: Mapping[str, Any]) -> None:
+        """Writes `run.json`."""
+        write_json(self.path / "run.json", facts)
+
+    def read_result(self) -> RunResult:
+        """Returns the result of a finished run."""
+        if not self.is_finished:
+            raise RunError("this run is not finished; run `segbench train` again to continue it", run=self.path)
+        result = self._read_json("result.json")
+        scores = {
+            split: {name: math.nan if value is None else value for name, value in values.items()}
+            for split, values in result["scores"].items()
+        }
+        return RunResult(run=str(self.path), scores=scores, result=result)
+
+    def class_map(self) -> ClassMap:
+        """Returns the classes this run was trained on."""
+        return ClassMap.from_dict(self.read_facts()["class_map"])
+
+    def normalization(self) -> Normalization:
+        """Returns what the network's input is normalised with."""
+        plain = self.read_facts()["normalization"]
+        return Normalization(mean=tuple(plain["mean"]), std=tuple(plain["std"]))
+
+    def read_history(self) -> list[dict[str, float]]:
+        """Returns the rows of `metrics.csv`; an empty cell is NaN."""
+        if not self.metrics_file.is_file():
+            return []
+        with self.metrics_file.open(newline="", encoding="utf-8") as stream:
+            return [
+                {key: float(text) if text else math.nan for key, text in row.items()} for row in csv.DictReader(stream)
+            ]
+
+    def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Writes `metrics.csv`; columns are those of the first row, and every key that a later row adds."""
+        header = list(dict.fromkeys(key for row in rows for key in row))
+        write_csv(self.metrics_file, header, [[_cell(row.get(key, math.nan)) for key in header] for row in rows])
+
+    def log_test_scoring(self, time: str, checkpoint_epoch: int, reason: str) -> int:
+        """Notes that the test part is being scored, and returns how often that has happened now."""
+        log = self.path / "test_log.csv"
+        rows: list[list[str]] = []
+        if log.is_file():
+            with log.open(newline="", encoding="utf-8") as stream:
+                rows = [list(row) for row in csv.reader(stream)][1:]
+        rows.append([time, str(checkpoint_epoch), reason])
+        write_csv(log, ["time", "epoch", "why"], rows)
+        return len(rows)
+
+    def write_config(self, config: RunConfig) -> None:
+        """Writes `config.yaml`."""
+        write_text(self.config_file, config.to_yaml())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps a second process from training into the same folder; the lock goes with its process, however it ends.
+
+        Raises:
+            RunError: another process trains here, or the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            stream = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise RunError(
+                f"cannot write into the run folder ({error}); free space or choose another `output`", run=self.path
+            ) from error
+        with stream:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as error:
+                    raise RunError(
+                        "another process is training into this folder; wait for it, or choose another `output`",
+                        run=self.path,
+                    ) from error
+            yield
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        file = self.path / name
+        try:
+            value = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise RunError(
+                f"there is no {name} in it; give a folder that `segbench train` wrote", run=self.path
+            ) from error
+        except (OSError, ValueError) as error:
+            raise RunError(f"{name} cannot be read: {error}", run=self.path) from error
+        if not isinstance(value, dict):
+            raise RunError(f"{name} should hold a JSON object, found {type(value).__name__}", run=self.path)
+        return value
+
+
+def _cell(value: float) -> object:
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    return repr(value) if isinstance(value, float) else value

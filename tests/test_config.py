@@ -1,0 +1,141 @@
+"""Run configs: defaults, forms, round trips, and what each mistake is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segbench.config import LossTerm, RunConfig, apply_overrides, load_config, parse_config, parse_loss
+from segbench.errors import ConfigError
+
+MINIMAL = {"data": {"path": "images"}}
+
+
+def test_defaults_are_complete_and_round_trip(tmp_path: Path) -> None:
+    config = parse_config(MINIMAL)
+    assert parse_config(config.to_dict()) == config
+    file = tmp_path / "resolved.yaml"
+    file.write_text(config.to_yaml())
+    assert load_config(file) == config
+    assert config.run_folder == Path("runs/unet_nearest_dice+bce_seed0")
+
+
+def test_shorthands() -> None:
+    config = parse_config(
+        {
+            "data": {"path": "images", "size": 96},
+            "network": {"name": "unet_nearest", "widths": [8, 8]},
+            "loss": {"focal": {"gamma": 2, "weight": 0.5}, "dice": 0.5},
+            "precision": 32,
+        }
+    )
+    assert config.data.size == (96, 96)
+    assert config.network.options == {"widths": [8, 8]}
+    assert config.loss == (
+        LossTerm(name="focal", weight=0.5, options={"gamma": 2}),
+        LossTerm(name="dice", weight=0.5),
+    )
+    assert config.precision == "32"
+    assert parse_config(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("spec", "terms"),
+    [
+        ("dice", (LossTerm(name="dice"),)),
+        ({"focal": {"gamma": 2}}, (LossTerm(name="focal", options={"gamma": 2}),)),
+        ({"dice": 0.3, "bce": 0.7}, (LossTerm(name="dice", weight=0.3), LossTerm(name="bce", weight=0.7))),
+        ({"dice": None}, (LossTerm(name="dice"),)),
+    ],
+)
+def test_loss_specs(spec: object, terms: tuple[LossTerm, ...]) -> None:
+    assert parse_loss(spec) == terms
+
+
+@pytest.mark.parametrize("spec", [3, [], {}, {"dice": 0}, {"dice": -1.0}, {"dice": True}, {"dice": "x"}, None])
+def test_wrong_loss_specs(spec: object) -> None:
+    with pytest.raises(ConfigError, match=r"^loss"):
+        parse_loss(spec)
+
+
+def test_overrides_win_and_take_yaml_values() -> None:
+    values = apply_overrides(
+        {"data": {"path": "a"}, "network": "segnet"},
+        ["optimizer.lr=1e-3", "data.size=[64, 96]", "network.widths=[4, 8]", "ema_decay=null", "loss=dice"],
+    )
+    config = parse_config(values)
+    assert config.optimizer.lr == 1e-3
+    assert config.data.size == (64, 96)
+    assert (config.network.name, config.network.options) == ("segnet", {"widths": [4, 8]})
+    assert config.loss[0].name == "dice"
+
+
+def test_overrides_leave_the_given_values_alone() -> None:
+    values = {"data": {"path": "a"}}
+    apply_overrides(values, ["data.path=b"])
+    assert values == {"data": {"path": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("data:\n  path: a\nepohcs: 3\n", 3, "epohcs: there is no such key; did you mean 'epochs'?"),
+        ("data:\n  path: a\n  sise: 3\n", 3, "data.sise: there is no such key; did you mean 'size'?"),
+        ("data:\n  path: a\nepochs: many\n", 3, "epochs: should be a valid integer, unable to parse"),
+        ("data:\n  path: a\nepochs: -1\n", 3, "epochs: should be greater than or equal to 1, got -1"),
+        ("data:\n  path: a\noptimizer:\n  name: adamm\n", 4, "optimizer.name: should be 'adamw', 'adam' or 'sgd'"),
+        ("data:\n  path: a\n  split:\n    ratios: [0.5, 0.5, 0.5]\n", 3, "data.split: ratios must sum to 1"),
+        ("data:\n  path: a\n  split:\n    ratios: [0.5, 0.5, 0]\n", 3, "data.split: every part needs a share above 0"),
+        ("data:\n  path: a\n  split: {method: permutation}\n", 3, "needs counts, for example counts: [100, 50, 50]"),
+        ("data:\n  path: a\n  size: 64\n  augment:\n    crop: [96, 96]\n", 1, "data: augment.crop (96, 96) is larger"),
+        ("data:\n  path: a\n  augment: {scale: [2, 1]}\n", 3, "scale is (smallest, largest)"),
+        ("data:\n  path: a\nloss: 7\n", 3, "loss: expected a name, {name: weight}"),
+        ("data:\n  path: a\nthreshold: 1.0\n", 3, "threshold: should be less than 1, got 1.0"),
+        ("epochs: 3\n", 0, "data: this key is required"),
+        ("data: [\n", 2, "not valid YAML"),
+        ("- a\n- b\n", 0, "expected a mapping of keys, got CommentedSeq"),
+    ],
+)
+def test_messages_name_file_line_key_and_what_was_expected(tmp_path: Path, text: str, line: int, message: str) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert message in str(caught.value)
+    assert caught.value.file == str(file)
+    assert caught.value.line == line
+    assert str(caught.value).startswith(f"{file}:{line}: " if line else f"{file}: ")
+
+
+def test_a_wrong_override_points_to_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("data:\n  path: a\n")
+    with pytest.raises(ConfigError, match=r"^--set optimizer\.lrr: there is no such key; did you mean 'lr'\?"):
+        load_config(file, ["optimizer.lrr=2"])
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot read the config"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_the_fingerprint_is_of_what_changes_weights() -> None:
+    config = parse_config(MINIMAL)
+    other_place = parse_config({**MINIMAL, "output": "elsewhere", "name": "x"})
+    other_rate = parse_config({**MINIMAL, "optimizer": {"lr": 0.5}})
+    assert config.fingerprint() == other_place.fingerprint()
+    assert config.fingerprint() != other_rate.fingerprint()
+
+
+def test_every_key_is_documented() -> None:
+    def walk(model: type[object]) -> None:
+        text = model.__doc__ or ""
+        for key, field in model.model_fields.items():  # type: ignore[attr-defined]
+            annotation = field.annotation
+            if hasattr(annotation, "model_fields"):
+                walk(annotation)
+            else:
+                assert key in text, f"{model.__name__}.{key} has no word in the docstring"
+
+    walk(RunConfig)
