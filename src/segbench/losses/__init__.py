@@ -1,0 +1,77 @@
+"""Losses by name, alone or as a weighted sum. Importing this package does not import torch; building a loss does.
+
+Every loss takes raw logits (B, C, H, W) and an integer target and returns a scalar float32, the mean over the pixels
+that count; float16 and bfloat16 logits are computed in float32. The shapes decide the task, see `segbench.types`:
+
+============  ==================  ==============================
+task          logits              target
+============  ==================  ==============================
+binary        (B, 1, H, W)        (B, H, W) or (B, 1, H, W)
+multiclass    (B, C > 1, H, W)    (B, H, W)
+multilabel    (B, C > 1, H, W)    (B, C, H, W), a plane a class
+============  ==================  ==============================
+
+Ignored pixels change neither value nor gradient. Where every pixel is ignored the loss is 0 and so is its gradient.
+Values and gradients are finite for logits of up to 1e4 in size.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from segbench.config import parse_loss
+from segbench.errors import ConfigError
+from segbench.registry import Registry
+from segbench.types import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from segbench.losses._weighted_sum import WeightedSum
+
+__all__ = ["LOSSES", "build_loss"]
+
+LOSSES = Registry(
+    "loss",
+    {
+        "bce": "segbench.losses.bce:BCE",
+        "cross_entropy": "segbench.losses.cross_entropy:CrossEntropy",
+        "dice": "segbench.losses.dice:Dice",
+        "focal": "segbench.losses.focal:Focal",
+    },
+)
+
+
+def build_loss(spec: object, *, ignore_index: int = IGNORE_INDEX) -> WeightedSum:
+    """Returns the loss, an `nn.Module` called with (logits, target).
+
+    It also has `tasks`, what all its terms can be used for; `terms`, the parsed spec; and `components(logits, target)`,
+    the unweighted value of each term by name.
+
+    Args:
+        spec: every form of `segbench.config.parse_loss`: `"dice"`, `{"dice": 0.3, "bce": 0.7}`,
+            `{"focal": {"gamma": 2, "weight": 0.5}, "dice": 0.5}`.
+        ignore_index: the label of pixels that do not count.
+    Raises:
+        ConfigError: unknown name or option (with close names), a value a loss refuses, or terms without a common task.
+    """
+    terms = parse_loss(spec)
+    if len({term.name for term in terms}) < len(terms):
+        raise ConfigError(f"a loss is named twice: {', '.join(term.name for term in terms)}", key="loss")
+    for term in terms:
+        LOSSES.check(term.name, term.options, reserved=("ignore_index",))
+    from segbench.losses._weighted_sum import WeightedSum  # imports torch
+
+    losses = []
+    for term in terms:
+        try:
+            losses.append(LOSSES.get(term.name)(ignore_index=ignore_index, **term.options))
+        except (ValueError, TypeError) as error:  # messages begin with the option's name
+            first = str(error).partition(" ")[0]
+            key = f"loss.{term.name}.{first}" if first in term.options else f"loss.{term.name}"
+            raise ConfigError(str(error), key=key) from error
+    total = WeightedSum(terms, losses)
+    if not total.tasks:
+        claims = "; ".join(
+            f"{term.name}: {', '.join(sorted(loss.tasks))}" for term, loss in zip(terms, losses, strict=True)
+        )
+        raise ConfigError(f"the losses have no task in common ({claims}); leave one out", key="loss")
+    return total

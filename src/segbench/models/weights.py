@@ -1,0 +1,48 @@
+"""Weights of a network as safetensors: a format that holds numbers only, so loading it never runs code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from segbench.errors import RunError, shorten
+from segbench.files import replacing
+
+
+def save_weights(path: str | Path, network: nn.Module, metadata: Mapping[str, str]) -> None:
+    """Writes the state dict of a network, all or nothing, with a few words about it."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, str(temporary), metadata=dict(metadata))
+
+
+def load_weights(path: str | Path, network: nn.Module) -> dict[str, str]:
+    """Loads weights that `save_weights` wrote into `network`, and returns their metadata.
+
+    Raises:
+        RunError: the file is missing or damaged, or its tensors are not those of this network (names the first).
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RunError(f"there are no weights at {path.name}; the run has not finished an epoch yet", run=path.parent)
+    try:
+        with safe_open(str(path), framework="pt") as stored:
+            metadata: dict[str, str] = stored.metadata() or {}
+            tensors: dict[str, Tensor] = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path.name} is damaged: {error}", run=path.parent) from error
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    stored_shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if wanted != stored_shapes:
+        wrong = [
+            f"{name} (file: {stored_shapes.get(name, 'missing')}, network: {wanted.get(name, 'missing')})"
+            for name in sorted(wanted.keys() | stored_shapes.keys())
+            if wanted.get(name) != stored_shapes.get(name)
+        ]
+        raise RunError(f"{path.name} holds another network's weights: {shorten(wrong, 3)}", run=path.parent)
+    network.load_state_dict(tensors)
+    return metadata

@@ -1,0 +1,36 @@
+"""The examples in docstrings and in docs/metrics.md give what they say."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+MODULES = [
+    "segbench.losses.bce",
+    "segbench.losses.cross_entropy",
+    "segbench.losses.dice",
+    "segbench.losses.focal",
+    "segbench.losses.weights",
+    "segbench.metrics.confusion",
+    "segbench.metrics.counts",
+    "segbench.metrics.scores",
+    "segbench.models._blocks",
+    "segbench.models.unet",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_the_page_on_metrics() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+    result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
+    assert result.attempted >= 6
+    assert result.failed == 0
