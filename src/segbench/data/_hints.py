@@ -1,0 +1,84 @@
+"""What a person probably meant by a mask whose values do not fit: the second half of the error messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from segbench.types import MaskValue, Task
+
+LOSSY_DISTANCE = 24  # JPEG and resizing leave values this near to the ones that were drawn
+
+
+def describe_value(value: MaskValue) -> str:
+    """Returns `7` or `(0, 255, 0)`."""
+    return str(value) if isinstance(value, int) else f"({', '.join(str(part) for part in value)})"
+
+
+def lossy_tolerance(found: Iterable[int], known: Iterable[int]) -> int | None:
+    """Returns the `tolerance` that would snap all found values to known ones, or None if that explains nothing."""
+    anchors = sorted(known)
+    foreign = sorted(set(found) - set(anchors))
+    if not anchors or not foreign:
+        return None
+    nearest = [min((abs(value - anchor), anchor) for anchor in anchors) for value in foreign]
+    if len({anchor for _, anchor in nearest}) < 2:
+        return None  # losses blur every class; a lone crowd of values is rather labels
+    farthest = max(distance for distance, _ in nearest)
+    gaps = [after - before for before, after in pairwise(anchors)]
+    return farthest if farthest <= LOSSY_DISTANCE and all(gap > 2 * farthest + 1 for gap in gaps) else None
+
+
+def propose_classes(values: Iterable[MaskValue]) -> str:
+    """Returns a `classes:` option that names every value, ready to be edited."""
+    entries = [
+        f"class_{place}: {list(value) if isinstance(value, tuple) else value}" for place, value in enumerate(values)
+    ]
+    more = ", ..." if len(entries) > 12 else ""
+    return f"classes: {{{', '.join(entries[:12])}{more}}}"
+
+
+def hint_for(counts: Mapping[MaskValue, int], table: Mapping[MaskValue, int], task: Task) -> str:
+    """Returns what to do about a mask with values outside `table` (value -> class index)."""
+    if any(isinstance(value, tuple) for value in (*counts, *table)):
+        return "add these colours to `classes`, or to `ignore`"
+    found = {value for value in counts if isinstance(value, int)}
+    known = {value for value in table if isinstance(value, int)}
+    if task is Task.MULTILABEL and len(found) > 2:
+        return "a multilabel mask file holds one class, as 0 and 255 or 0 and 1"
+    return _grey_hint(found, known)
+
+
+def _grey_hint(found: set[int], known: set[int]) -> str:
+    foreign = found - known
+    if found <= {0, 255}:
+        return (
+            "the values 0 and 255 fit a binary class map: classes: {background: 0, foreground: 255}"
+            if known >= {0, 1} and len(known) == 2
+            else "255 often marks pixels to ignore: ignore: [255]; or the mask is binary: "
+            "classes: {background: 0, foreground: 255}"
+        )
+    if foreign == {255}:
+        return "255 often marks pixels that count nowhere: ignore: [255]"
+    if found == {0, 1} and known == {0, 255}:
+        return "the values 0 and 1 fit a binary class map: classes: {background: 0, foreground: 1}"
+    if found <= {1, 2, 3} and 3 in found and 0 in known:
+        return (
+            "1, 2, 3 without 0 is a trimap as in Oxford pets: format: oxford_pets, or "
+            "classes: {pet: 1, background: 2, border: 3}"
+        )
+    if 0 not in found and 0 in known and {value - 1 for value in found} <= known:
+        return (
+            "every value is one too high (off by one): count the classes in `classes` from 1, or lower the masks by 1"
+        )
+    tolerance = lossy_tolerance(found, known)
+    if tolerance is None and known < {0, 1, 255}:
+        tolerance = lossy_tolerance(found, {0, 255})
+    if tolerance is not None and len(foreign) > 1:
+        return (
+            f"all are near known values, as after lossy compression (JPEG) or resizing: set tolerance: {tolerance} to "
+            "take the nearest, or save the masks as PNG"
+        )
+    if found == set(range(len(found))) and len(found) > len(known):
+        return f"the mask has {len(found)} classes, the class map {len(known)}: {propose_classes(sorted(found))}"
+    return "add the values to `classes`, or to `ignore`"

@@ -1,0 +1,128 @@
+"""What a reader hands over, and the small steps that readers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.types import ClassMap, SplitName
+
+if TYPE_CHECKING:
+    from segbench.data._facts import MaskFact
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An image and its mask.
+
+    Attributes:
+        id: unique in the listing; stays the same when files are added.
+        image: below the root.
+        mask: below the root; multilabel: a path a class in class order, None where a class has no file and is absent.
+        group: see `segbench.types.Sample`.
+        split: the part an official list puts it in; None where no list names it.
+    """
+
+    id: str
+    image: Path
+    mask: Path | tuple[Path | None, ...]
+    group: str | None = None
+    split: SplitName | None = None
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """The mask files that exist: one, or multilabel at most one a class."""
+        if isinstance(self.mask, Path):
+            return (self.mask,)
+        return tuple(path for path in self.mask if path is not None)
+
+
+ClassMapRule: TypeAlias = Callable[[Mapping[Path, "MaskFact"]], ClassMap]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The labelled images a reader found.
+
+    Attributes:
+        class_map: or a rule that derives it from what the mask files hold, once they have been read.
+        entries: in any order.
+        notes: what a person should know: files left out, groups that cross official parts, ...
+        depth_range: see `segbench.data.images.read_image`.
+        tolerance: see `segbench.data.masks.encode_mask`.
+    """
+
+    class_map: ClassMap | ClassMapRule
+    entries: tuple[Entry, ...]
+    notes: tuple[str, ...] = ()
+    depth_range: tuple[float, float] | None = None
+    tolerance: int = 0
+
+
+def image_files(folder: Path, *, recursive: bool = True) -> list[Path]:
+    """Returns the image files in a folder, sorted, without hidden ones."""
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(
+        path
+        for path in found
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Returns the visible folders in a folder, sorted."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def by_key(files: Iterable[tuple[str, Path]], root: Path, kind: str) -> dict[str, Path]:
+    """Returns key -> file; DatasetError where two files have the same key (a.jpg and a.png).
+
+    Args:
+        kind: what the files are, for the message: "image" or "mask".
+    """
+    result: dict[str, Path] = {}
+    doubles: list[str] = []
+    for key, path in files:
+        if key in result:
+            doubles.append(f"{key!r} ({result[key].relative_to(root)}, {path.relative_to(root)})")
+        result[key] = path
+    if doubles:
+        raise DatasetError(
+            f"expected one {kind} a name, got {len(doubles)} duplicate ids: {shorten(doubles, 5)}; remove or rename "
+            "one of each",
+            path=root,
+        )
+    return result
+
+
+def choose(value: str, allowed: Iterable[str], option: str) -> str:
+    """Returns `value`; ConfigError naming the option when it is none of the allowed ones."""
+    known = list(allowed)
+    if value not in known:
+        raise ConfigError(f"expected one of {', '.join(known)}, got {value!r}", key=f"data.options.{option}")
+    return value
+
+
+def missing_folder(root: Path, name: str, wanted: str) -> DatasetError:
+    """Returns the error for a format's folder or file that is not there, with what is there instead."""
+    there = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    return DatasetError(
+        f"expected {wanted}, but there is no {name!r} in this folder; {suggest(name, there)}", path=root
+    )
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """Returns (line number from 1, text) of each line that is neither blank nor a comment."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot read the list: {error}", path=path) from error
+    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
+    return [(number, line) for number, line in lines if line and not line.startswith("#")]

@@ -1,0 +1,254 @@
+"""The ordinary labelled folder: images, and masks of the same name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segbench.data.formats._classes import ClassOptions
+from segbench.data.formats._layout import SPLIT_WORDS, Part, find_parts
+from segbench.data.formats._listing import Entry, Listing, by_key, choose, image_files, subfolders
+from segbench.data.formats._pairing import file_key, find_renames, split_by_suffix, unpaired_text
+from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.types import SplitName, Task
+
+Keyed = list[tuple[str, Path]]
+
+
+def folder(
+    root: Path,
+    *,
+    images: str | None = None,
+    masks: str | None = None,
+    classes: Sequence[str] | Mapping[str, Any] | None = None,
+    task: str | None = None,
+    background: str | bool | None = None,
+    ignore: Sequence[Any] = (),
+    mask_suffix: str | None = None,
+    group: str | None = None,
+    tolerance: int = 0,
+    depth_range: Sequence[float] | None = None,
+    unpaired: str = "error",
+    missing_is_absent: bool = False,
+) -> Listing:
+    """Lists an ordinary folder: `images/` and `masks/` (or the like), or both in one folder with a mask suffix.
+
+    Train, val and test subfolders, outside or inside of images and masks, become the official parts.
+
+    Args:
+        images: name of the images' folder; None looks for the usual names.
+        masks: name of the masks' folder; None looks for the usual names.
+        classes: names in the order of the mask values 0, 1, ...; or a mapping from name to the value, list of values
+            or colour (`[r, g, b]` or `'#rrggbb'`) that mean it. None reads it from the masks: 0/255 and 0/1 are
+            binary, 0..K without gaps multiclass, 255 beside them ignored.
+        task: `binary`, `multiclass` or `multilabel` (masks/<class>/<name>.png); None decides by the classes.
+        background: name of the background class, false for none; None takes the class named so, or the one of value 0.
+        ignore: mask values that count nowhere.
+        mask_suffix: what a mask's name has behind the image's (`_segmentation`); None tries the usual ones.
+        group: regular expression with one group, searched in each id; what it captures is the sample's group.
+        tolerance: mask values at most this far from a known one become it, for masks saved as JPEG.
+        depth_range: grey values (low, high) of images with more than 8 bit that become 0 and 255.
+        unpaired: `error`, or `skip` to leave out images without mask and masks without image, with a note.
+        missing_is_absent: multilabel: a class without a mask file for an image is absent from it.
+    Raises:
+        DatasetError: no such layout, nothing to pair, files without partner, two files of one name.
+        ConfigError: an option's value.
+    """
+    chosen_task = Task(choose(task, list(Task), "task")) if task is not None else None
+    choose(unpaired, ("error", "skip"), "unpaired")
+    rule = ClassOptions(
+        root=root, classes=classes, task=chosen_task, background=background, ignore=ignore, tolerance=tolerance
+    )
+    depth = _check_numbers(tolerance, depth_range)
+    pattern = _check_pattern(group)
+    parts = find_parts(root, images, masks)
+    notes: list[str] = []
+    if chosen_task is Task.MULTILABEL:
+        names = _class_folders(parts, classes, root, notes)
+        entries = _multilabel(parts, names, root, mask_suffix, unpaired, missing_is_absent, notes)
+        class_map: Any = rule.multilabel(names)
+    else:
+        entries = _paired(parts, root, mask_suffix, unpaired, notes)
+        class_map = rule
+    return Listing(
+        class_map=class_map,
+        entries=tuple(_with_groups(_with_splits(entries), pattern, root)),
+        notes=tuple(notes),
+        depth_range=depth,
+        tolerance=tolerance,
+    )
+
+
+def _paired(parts: list[Part], root: Path, mask_suffix: str | None, unpaired: str, notes: list[str]) -> list[Entry]:
+    image_keys, mask_keys, splits = _collect(parts, root, mask_suffix)
+    image_cut, mask_cut = find_renames(
+        [key for key, _ in image_keys], [key for key, _ in mask_keys], _cut_given(parts, mask_suffix)
+    )
+    found = by_key(((image_cut(key), path) for key, path in image_keys), root, "image")
+    labels = by_key(((mask_cut(key), path) for key, path in mask_keys), root, "mask")
+    _check_unpaired(found, labels, root, unpaired, notes)
+    return [
+        Entry(id=key, image=path, mask=labels[key], split=splits.get(path))
+        for key, path in sorted(found.items())
+        if key in labels
+    ]
+
+
+def _collect(parts: list[Part], root: Path, mask_suffix: str | None) -> tuple[Keyed, Keyed, dict[Path, SplitName]]:
+    images: Keyed = []
+    masks: Keyed = []
+    splits: dict[Path, SplitName] = {}
+    for part in parts:
+        files, labels = image_files(part.images), image_files(part.masks)
+        if part.images == part.masks:
+            files, labels, _ = split_by_suffix(files, mask_suffix, part.images)
+        elif part.images in part.masks.parents:
+            files = [path for path in files if part.masks not in path.parents]
+        images += [(part.prefix + file_key(path, part.images), path) for path in files]
+        masks += [(part.prefix + file_key(path, part.masks), path) for path in labels]
+        if part.split is not None:
+            splits.update(dict.fromkeys(files, part.split))
+    if not images or not masks:
+        where = ", ".join(sorted({str(part.masks.relative_to(root) if images else part.images) for part in parts}))
+        raise DatasetError(f"found no {'mask' if images else 'image'} files in {where or 'this folder'}", path=root)
+    return images, masks, splits
+
+
+def _cut_given(parts: list[Part], mask_suffix: str | None) -> str | None:
+    """Returns the suffix to cut; in a folder that holds both, what was found there."""
+    if mask_suffix or any(part.images != part.masks for part in parts):
+        return mask_suffix
+    return split_by_suffix([path for part in parts for path in image_files(part.images)], None, parts[0].images)[2]
+
+
+def _check_unpaired(
+    images: Mapping[str, Any], masks: Mapping[str, Any], root: Path, unpaired: str, notes: list[str]
+) -> None:
+    bare, orphans = sorted(set(images) - set(masks)), sorted(set(masks) - set(images))
+    if len(bare) == len(images):
+        raise DatasetError(
+            f"no image has a mask of its name: {len(images)} images named like {shorten(bare, 3)}, {len(masks)} masks "
+            f"named like {shorten(orphans, 3)}; set mask_suffix, or check the options images and masks",
+            path=root,
+        )
+    text = unpaired_text(list(images), list(masks), bare, orphans)
+    if text and unpaired == "error":
+        raise DatasetError(
+            f"{text}; mend the names, set mask_suffix, or leave these files out with unpaired: skip", path=root
+        )
+    if text:
+        notes.append(f"{text}; left out")
+
+
+def _class_folders(
+    parts: list[Part], classes: Sequence[str] | Mapping[str, Any] | None, root: Path, notes: list[str]
+) -> list[str]:
+    there = sorted({item.name for part in parts for item in subfolders(part.masks)})
+    if not there:
+        raise DatasetError(
+            "expected a folder of masks for each class (masks/<class>/<name>.png), but the masks' folder has none",
+            path=parts[0].masks,
+        )
+    if classes is None:
+        return there
+    for name in classes:
+        if name not in there:
+            raise DatasetError(f"there is no masks' folder for class {name!r}; {suggest(name, there)}", path=root)
+    unused = [name for name in there if name not in classes]
+    if unused:
+        notes.append(f"masks of {shorten(unused)} were left out: `classes` does not name them")
+    return list(classes)
+
+
+def _multilabel(
+    parts: list[Part],
+    names: list[str],
+    root: Path,
+    mask_suffix: str | None,
+    unpaired: str,
+    missing_is_absent: bool,
+    notes: list[str],
+) -> list[Entry]:
+    entries: list[Entry] = []
+    missing: list[str] = []
+    for part in parts:
+        files = [path for path in image_files(part.images) if part.masks not in path.parents]
+        found = by_key(((file_key(path, part.images), path) for path in files), root, "image")
+        planes: dict[str, dict[str, Path]] = {}
+        for name in names:
+            labels = image_files(part.masks / name) if (part.masks / name).is_dir() else []
+            keys = [(file_key(path, part.masks / name), path) for path in labels]
+            _, cut = find_renames(list(found), [key for key, _ in keys], mask_suffix)
+            planes[name] = by_key(((cut(key), path) for key, path in keys), root, "mask")
+        labelled = {key: None for plane in planes.values() for key in plane}
+        checked = dict.fromkeys([*found, *labelled]) if missing_is_absent else labelled
+        _check_unpaired(found, {key: None for key in checked if key in found or key in labelled}, root, unpaired, notes)
+        for key in sorted(found.keys() & checked.keys()):
+            missing += [f"{name}/{key}" for name in names if key not in planes[name]]
+            mask = tuple(planes[name].get(key) for name in names)
+            entries.append(Entry(id=part.prefix + key, image=found[key], mask=mask, split=part.split))
+    if missing and not missing_is_absent:
+        raise DatasetError(
+            f"{len(missing)} class masks are missing: {shorten(missing, 6)}; add empty masks, or say that a missing "
+            "file means an absent class: missing_is_absent: true",
+            path=root,
+        )
+    if missing:
+        notes.append(f"{len(missing)} class masks are missing and were taken as absent: {shorten(missing)}")
+    return entries
+
+
+def _with_splits(entries: list[Entry]) -> list[Entry]:
+    """Takes train, val and test folders inside of images and masks for official parts, when all entries lie in one."""
+    first = [entry.id.partition("/")[0].lower() for entry in entries if "/" in entry.id]
+    if len(first) < len(entries) or not all(word in SPLIT_WORDS for word in first):
+        return entries
+    return [_replace(entry, split=entry.split or SPLIT_WORDS[word]) for entry, word in zip(entries, first, strict=True)]
+
+
+def _with_groups(entries: list[Entry], pattern: re.Pattern[str] | None, root: Path) -> list[Entry]:
+    if pattern is None:
+        return entries
+    matches = [pattern.search(entry.id) for entry in entries]
+    without = [entry.id for entry, match in zip(entries, matches, strict=True) if match is None or match[1] is None]
+    if without:
+        raise DatasetError(
+            f"the pattern {pattern.pattern!r} (option group) finds no group in {len(without)} of {len(entries)} ids: "
+            f"{shorten(without, 6)}",
+            path=root,
+        )
+    return [_replace(entry, group=match[1]) for entry, match in zip(entries, matches, strict=True) if match is not None]
+
+
+def _replace(entry: Entry, *, group: str | None = None, split: SplitName | None = None) -> Entry:
+    return Entry(
+        id=entry.id, image=entry.image, mask=entry.mask, group=group or entry.group, split=split or entry.split
+    )
+
+
+def _check_numbers(tolerance: int, depth_range: Sequence[float] | None) -> tuple[float, float] | None:
+    if isinstance(tolerance, bool) or not isinstance(tolerance, int) or not 0 <= tolerance <= 127:
+        raise ConfigError(f"expected a whole number from 0 to 127, got {tolerance!r}", key="data.options.tolerance")
+    if depth_range is None:
+        return None
+    numbers = list(depth_range) if isinstance(depth_range, list | tuple) else []
+    if len(numbers) != 2 or not all(isinstance(number, int | float) for number in numbers) or numbers[0] >= numbers[1]:
+        raise ConfigError(f"expected [low, high] with low < high, got {depth_range!r}", key="data.options.depth_range")
+    return float(numbers[0]), float(numbers[1])
+
+
+def _check_pattern(group: str | None) -> re.Pattern[str] | None:
+    if group is None:
+        return None
+    try:
+        pattern = re.compile(group)
+    except (re.error, TypeError) as error:
+        raise ConfigError(f"not a regular expression: {group!r} ({error})", key="data.options.group") from error
+    if pattern.groups != 1:
+        raise ConfigError(
+            f"expected one group in the pattern, as in '^(patient\\d+)_', got {pattern.groups} in {group!r}",
+            key="data.options.group",
+        )
+    return pattern

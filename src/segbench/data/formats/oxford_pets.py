@@ -1,0 +1,83 @@
+"""Oxford-IIIT Pet: cats and dogs with trimaps (Parkhi et al. 2012)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segbench.data.formats._listing import Entry, Listing, by_key, choose, image_files, missing_folder, read_lines
+from segbench.errors import DatasetError, shorten
+from segbench.types import ClassMap, SplitName, Task
+
+_PET, _BACKGROUND, _BORDER = 1, 2, 3  # what a trimap writes
+
+CLASS_MAPS: dict[str, ClassMap] = {
+    "class": ClassMap(
+        names=("pet", "background", "border"),
+        values=((_PET,), (_BACKGROUND,), (_BORDER,)),
+        task=Task.MULTICLASS,
+        colors=((230, 159, 0), (0, 0, 0), (86, 180, 233)),
+        background=1,
+    ),
+    "ignore": ClassMap(
+        names=("background", "pet"), values=((_BACKGROUND,), (_PET,)), task=Task.BINARY, ignore_values=(_BORDER,)
+    ),
+    "foreground": ClassMap(names=("background", "pet"), values=((_BACKGROUND,), (_PET, _BORDER)), task=Task.BINARY),
+}
+
+_LISTS: tuple[tuple[str, SplitName], ...] = (("trainval.txt", "train"), ("test.txt", "test"))
+
+
+def oxford_pets(root: Path, *, border: str = "class", include_unlisted: bool = False) -> Listing:
+    """Lists Oxford-IIIT Pet: `images/*.jpg`, `annotations/trimaps/*.png`, `annotations/trainval.txt` and `test.txt`.
+
+    Args:
+        root: the folder that holds `images` and `annotations`.
+        border: what the trimap's third value becomes: `class` (pet, background, border), `ignore` (binary, counts
+            nowhere) or `foreground` (binary, part of the pet).
+        include_unlisted: also take the images that are in neither list; they belong to no official part.
+    Returns:
+        Entries with the official parts train (trainval.txt) and test; val is carved out when the set is divided.
+    Raises:
+        DatasetError: a folder or both lists missing, a listed image or trimap missing, a name in both lists.
+    """
+    choose(border, CLASS_MAPS, "border")
+    layout = "images/, annotations/trimaps/ and annotations/trainval.txt, test.txt"
+    for name in ("images", "annotations", "annotations/trimaps"):
+        if not (root / name).is_dir():
+            raise missing_folder(root, name, layout)
+    parts = _official_parts(root)
+    images = by_key(((path.stem, path) for path in image_files(root / "images", recursive=False)), root, "image")
+    trimaps = image_files(root / "annotations" / "trimaps", recursive=False)
+    masks = by_key(((path.stem, path) for path in trimaps), root, "trimap")
+    lost = [f"images/{name}" for name in parts if name not in images]
+    lost += [f"annotations/trimaps/{name}" for name in parts if name not in masks]
+    if lost:
+        raise DatasetError(f"{len(lost)} files that the lists name are not there: {shorten(lost, 6)}", path=root)
+    unlisted = sorted(name for name in images if name not in parts)
+    notes: list[str] = []
+    chosen = list(parts)
+    if unlisted and include_unlisted:
+        bare = [name for name in unlisted if name not in masks]
+        chosen += [name for name in unlisted if name in masks]
+        if bare:
+            notes.append(f"{len(bare)} unlisted images have no trimap and were left out: {shorten(bare)}")
+    elif unlisted:
+        notes.append(f"{len(unlisted)} images are in no list and were left out: {shorten(unlisted)}")
+    entries = tuple(Entry(id=name, image=images[name], mask=masks[name], split=parts.get(name)) for name in chosen)
+    return Listing(class_map=CLASS_MAPS[border], entries=entries, notes=tuple(notes))
+
+
+def _official_parts(root: Path) -> dict[str, SplitName]:
+    parts: dict[str, SplitName] = {}
+    for file, part in _LISTS:
+        path = root / "annotations" / file
+        if not path.is_file():
+            raise missing_folder(root / "annotations", file, "the official lists trainval.txt and test.txt")
+        for number, line in read_lines(path):
+            name = line.split()[0]
+            if name in parts:
+                raise DatasetError(f"line {number}: {name!r} is listed twice; a sample belongs to one part", path=path)
+            parts[name] = part
+    if not parts:
+        raise DatasetError("the lists annotations/trainval.txt and test.txt name no image", path=root)
+    return parts

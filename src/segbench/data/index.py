@@ -1,0 +1,370 @@
+"""A data set's folder -> a checked manifest; a manifest's sample -> pixels and labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.data._facts import FactStore, ImageFact, MaskFact, Problem
+from segbench.data._manifest import Manifest
+from segbench.data.formats import FORMATS, Entry, Listing
+from segbench.data.images import ImageFacts, image_facts, read_image, read_mask_values
+from segbench.data.masks import class_counts, encode_mask, encode_plane, has_colors
+from segbench.errors import DatasetError, shorten, suggest
+from segbench.types import SPLITS, ClassMap, Progress, Sample, SplitName, Task
+
+__all__ = ["Manifest", "load_sample", "read_dataset"]
+
+_LISTED = 10  # files named in one error
+
+
+def read_dataset(
+    path: str | Path,
+    format: str | None = None,  # noqa: A002  # the config's word
+    *,
+    progress: Progress | None = None,
+    verify: bool = True,
+    **options: Any,
+) -> Manifest:
+    """Returns the manifest of a data set; what is found is remembered, so that a second reading is quick.
+
+    Args:
+        path: a folder, or a manifest (.json) written before, which then decides format and options.
+        format: name of the reader (`FORMATS`); None means `folder`.
+        progress: called while files are read.
+        verify: decode every image and mask once and check the masks' values; else only the headers are read, masks
+            are decoded just where the class map has to be derived from them, and `foreground_frac` stays None.
+        options: of the reader.
+    Raises:
+        DatasetError: the folder is missing or does not hold that format, or files are damaged, differ in size or hold
+            unknown values: all of them are counted, and the first ones named with a reason each.
+        ConfigError: an unknown format or option.
+    """
+    root = Path(path).expanduser().absolute()
+    if root.is_file():
+        return _reopen(root, format, options, verify)
+    root = _existing(root)
+    name = "folder" if format is None else format
+    FORMATS.check(name, options)
+    listing: Listing = FORMATS.get(name)(root, **options)
+    if not listing.entries:
+        raise DatasetError(f"the reader {name!r} found no image with a mask in this folder", path=root)
+    store = FactStore(root)
+    images, problems = store.images(
+        [entry.image for entry in listing.entries], depth_range=listing.depth_range, decode=verify, progress=progress
+    )
+    masks: dict[Path, MaskFact] = {}
+    if verify or not isinstance(listing.class_map, ClassMap):
+        masks, more = store.masks((mask for entry in listing.entries for mask in entry.masks), progress=progress)
+        problems += more
+    unsaved = store.save()
+    class_map = _class_map(listing, masks, problems, root)
+    samples = [
+        _sample(entry, root, class_map, listing.tolerance, images, masks if verify else {}, problems)
+        for entry in listing.entries
+    ]
+    _raise_problems(problems, root, len(listing.entries))
+    notes = [*listing.notes, *_notes(listing, class_map, images, masks)]
+    return Manifest(
+        root=root,
+        format=name,
+        options=options,
+        class_map=class_map,
+        samples=tuple(sample for sample in samples if sample is not None),
+        notes=tuple(notes if unsaved is None else [*notes, unsaved]),
+        depth_range=listing.depth_range,
+        tolerance=listing.tolerance,
+    )
+
+
+def _existing(root: Path) -> Path:
+    if root.is_dir():
+        return root.resolve()
+    there = [item.name for item in root.parent.iterdir()] if root.parent.is_dir() else []
+    near = suggest(root.name, there).partition("known:")[0] if there else ""
+    raise DatasetError(f"expected a data set's folder, but there is no such folder; {near}check the path", path=root)
+
+
+def load_sample(manifest: Manifest, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Returns a sample's image, (H, W, 3) uint8 RGB, and its labels, uint8 with `ignore_index` where nothing counts.
+
+    Labels are class indices (H, W); multilabel 0 and 1 (C, H, W), a plane a class.
+
+    Raises:
+        DatasetError: a file is missing, damaged or not what it was when the manifest was made.
+    """
+    image = read_image(manifest.image_path(sample), depth_range=manifest.depth_range)
+    class_map = manifest.class_map
+    colors = has_colors(class_map)
+    if class_map.task is Task.MULTILABEL:
+        planes = [
+            np.zeros(image.shape[:2], dtype=np.uint8)
+            if not name
+            else encode_plane(
+                _read_values(manifest.root / name, colors, image.shape),
+                class_map,
+                index,
+                path=manifest.root / name,
+                tolerance=manifest.tolerance,
+            )
+            for index, name in enumerate(sample.mask)
+        ]
+        labels: NDArray[np.uint8] = np.stack(planes)
+    else:
+        path = manifest.mask_paths(sample)[0]
+        values = _read_values(path, colors, image.shape)
+        labels = encode_mask(values, class_map, path=path, tolerance=manifest.tolerance)
+    if image.shape[:2] != (sample.height, sample.width):
+        raise DatasetError(
+            f"the image is {image.shape[0]} x {image.shape[1]} pixels (height x width) and was {sample.height} x "
+            f"{sample.width} when the manifest was made; read the data set again",
+            path=manifest.image_path(sample),
+        )
+    return image, labels
+
+
+def _read_values(path: Path, colors: bool, shape: Sequence[int]) -> NDArray[Any]:
+    values = read_mask_values(path, colors=colors)
+    if values.shape[:2] != tuple(shape[:2]):
+        raise DatasetError(_size_text(shape[0], shape[1], values.shape[0], values.shape[1]), path=path)
+    return values
+
+
+def _class_map(listing: Listing, masks: Mapping[Path, MaskFact], problems: Sequence[Problem], root: Path) -> ClassMap:
+    if isinstance(listing.class_map, ClassMap):
+        return listing.class_map
+    if all(mask in masks for entry in listing.entries for mask in entry.masks):
+        return listing.class_map(masks)
+    try:
+        return listing.class_map(masks)  # the readable masks may suffice, so that all problems are told at once
+    except DatasetError:
+        _raise_problems(problems, root, len(listing.entries))
+        raise
+
+
+def _sample(
+    entry: Entry,
+    root: Path,
+    class_map: ClassMap,
+    tolerance: int,
+    images: Mapping[Path, ImageFact],
+    masks: Mapping[Path, MaskFact],
+    problems: list[Problem],
+) -> Sample | None:
+    image = images.get(entry.image)
+    facts: Sequence[MaskFact | ImageFacts]
+    facts = [masks[path] for path in entry.masks if path in masks] if masks else _headers(entry.masks, problems)
+    if image is None or len(facts) < len(entry.masks):
+        return None  # the reason is among the problems already
+    for path, fact in zip(entry.masks, facts, strict=True):
+        if (fact.height, fact.width) != (image.height, image.width):
+            problems.append((path, _size_text(image.height, image.width, fact.height, fact.width)))
+            return None
+    counted = _count_classes(entry, class_map, tolerance, masks, problems) if masks else {}
+    if counted is None:
+        return None
+    hashes = [fact.sha256 for fact in facts]
+    single = isinstance(entry.mask, Path)
+    return Sample(
+        id=entry.id,
+        image=_relative(entry.image, root),
+        mask=_relative(entry.mask, root)
+        if isinstance(entry.mask, Path)
+        else tuple("" if path is None else _relative(path, root) for path in entry.mask),
+        height=image.height,
+        width=image.width,
+        image_hash=image.sha256,
+        mask_hash=hashes[0] if single else _joined(entry, hashes),
+        group=entry.group,
+        split=entry.split,
+        foreground_frac=_foreground_frac(counted, class_map),
+    )
+
+
+def _headers(paths: Sequence[Path], problems: list[Problem]) -> Sequence[ImageFacts]:
+    headers: list[ImageFacts] = []
+    for path in paths:
+        try:
+            headers.append(image_facts(path))
+        except DatasetError as error:
+            problems.append((path, error.reason))
+    return headers
+
+
+def _joined(entry: Entry, hashes: Sequence[str]) -> str:
+    """Returns one hash over a multilabel sample's masks; a class without a file counts as such."""
+    rest = iter(hashes)
+    places = entry.mask if isinstance(entry.mask, tuple) else ()
+    return hashlib.sha256(" ".join("-" if path is None else next(rest) for path in places).encode()).hexdigest()
+
+
+def _count_classes(
+    entry: Entry, class_map: ClassMap, tolerance: int, masks: Mapping[Path, MaskFact], problems: list[Problem]
+) -> dict[int, int] | None:
+    """Returns pixels a class index of a sample, {} for multilabel; or None after adding to `problems`."""
+    places = entry.mask if isinstance(entry.mask, tuple) else (entry.mask,)
+    multilabel = class_map.task is Task.MULTILABEL
+    result: dict[int, int] = {}
+    for index, path in enumerate(places):
+        if path is None:
+            continue
+        fact = masks[path]
+        counts = fact.in_colors() if has_colors(class_map) else fact.counts
+        counted = class_counts(counts, class_map, tolerance=tolerance, index=index if multilabel else None)
+        if counted is None or fact.distinct > len(fact.counts):
+            reason = "the mask holds values outside the class map"
+            if len(problems) < _LISTED:  # finding the pixels means decoding again
+                reason = _why(path, class_map, index if multilabel else None, tolerance) or reason
+            problems.append((path, reason))
+            return None
+        if not multilabel:
+            result = counted[0]
+    return result
+
+
+def _why(path: Path, class_map: ClassMap, index: int | None, tolerance: int) -> str | None:
+    try:
+        values = read_mask_values(path, colors=has_colors(class_map))
+        if index is None:
+            encode_mask(values, class_map, tolerance=tolerance)
+        else:
+            encode_plane(values, class_map, index, tolerance=tolerance)
+    except DatasetError as error:
+        return error.reason
+    return None
+
+
+def _foreground_frac(counted: Mapping[int, int], class_map: ClassMap) -> float | None:
+    if class_map.background is None or class_map.task is Task.MULTILABEL:
+        return None
+    total = sum(pixels for position, pixels in counted.items() if position != class_map.ignore_index)
+    return 1.0 - counted.get(class_map.background, 0) / total if total else None
+
+
+def _relative(path: Path, root: Path) -> str:
+    if not path.is_relative_to(root):
+        raise DatasetError(f"expected files below {root}, got one outside", path=path)
+    return path.relative_to(root).as_posix()
+
+
+def _size_text(height: int, width: int, mask_height: int, mask_width: int) -> str:
+    text = f"the mask is {mask_height} x {mask_width} pixels (height x width), its image {height} x {width}"
+    if (mask_height, mask_width) == (width, height):
+        return (
+            f"{text}: the sides are swapped; one of the two was rotated, or its EXIF orientation was lost: save both "
+            "upright"
+        )
+    if mask_height * width == mask_width * height:
+        return f"{text}: the same picture at {mask_height / height:.4g} times the size; resize one (masks: nearest)"
+    return f"{text}; they are not of the same picture, or one was cropped: check the pairing"
+
+
+def _raise_problems(problems: Sequence[Problem], root: Path, total: int) -> None:
+    if not problems:
+        return
+    lines = [f"  {path.relative_to(root) if path.is_relative_to(root) else path}: {why}" for path, why in problems]
+    more = f"\n  and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
+    raise DatasetError(
+        f"{len(problems)} file{'s' if len(problems) > 1 else ''} of {total} image/mask pairs cannot be used:\n"
+        + "\n".join(lines[:_LISTED])
+        + more,
+        path=root,
+    )
+
+
+def _notes(
+    listing: Listing, class_map: ClassMap, images: Mapping[Path, ImageFact], masks: Mapping[Path, MaskFact]
+) -> list[str]:
+    seen = [note for entry in listing.entries if entry.image in images for note in images[entry.image].notes]
+    notes = [shorten(seen, 3)] if seen else []
+    notes += _shared_groups(listing.entries)
+    if not listing.tolerance:
+        return notes
+    moved = pixels = files = 0
+    for fact in masks.values():
+        counted = class_counts(
+            fact.counts,
+            class_map,
+            tolerance=listing.tolerance,
+            index=0 if class_map.task is Task.MULTILABEL else None,
+        )
+        moved += counted[1] if counted is not None else 0
+        files += counted is not None and counted[1] > 0
+        pixels += fact.height * fact.width
+    if moved:
+        notes.append(
+            f"tolerance {listing.tolerance}: {moved} mask pixels ({moved / pixels:.2%}) in {files} files were taken as "
+            "the nearest class value"
+        )
+    return notes
+
+
+def _shared_groups(entries: Sequence[Entry]) -> list[str]:
+    parts: dict[str, set[SplitName]] = {}
+    for entry in entries:
+        if entry.group is not None and entry.split is not None:
+            parts.setdefault(entry.group, set()).add(entry.split)
+    shared = [
+        f"{group} in {', '.join(split for split in SPLITS if split in found)}"
+        for group, found in sorted(parts.items())
+        if len(found) > 1
+    ]
+    if not shared:
+        return []
+    return [
+        f"the official parts share groups, so scores may flatter ({'; '.join(shared)}); the official lists are kept"
+    ]
+
+
+def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: bool) -> Manifest:  # noqa: A002
+    if path.suffix.lower() != ".json":
+        raise DatasetError("expected a data set's folder or a manifest (.json), got another file", path=path)
+    manifest = Manifest.read(path)
+    given = [*(["format"] if format is not None else []), *options]
+    if given:
+        raise DatasetError(
+            f"the manifest decides format and options already; leave out {shorten(given)}, or read the folder "
+            f"{manifest.root} again",
+            path=path,
+        )
+    if not manifest.root.is_dir():
+        raise DatasetError(
+            f"the data set's folder {manifest.root} is not there any more; read it again from its new place", path=path
+        )
+    missing: list[str] = []
+    for sample in manifest.samples:
+        missing += [
+            str(found.relative_to(manifest.root))
+            for found in (manifest.image_path(sample), *manifest.mask_paths(sample))
+            if not found.is_file()
+        ]
+    if missing:
+        raise DatasetError(
+            f"{len(missing)} files of the manifest are gone from {manifest.root}: {shorten(missing)}", path=path
+        )
+    if verify:
+        store = FactStore(manifest.root)
+        changed = [name for sample in manifest.samples for name in _changed(manifest, sample, store)]
+        if changed:
+            raise DatasetError(
+                f"{len(changed)} files have changed since the manifest was written: {shorten(changed)}; read "
+                f"{manifest.root} again",
+                path=path,
+            )
+    return manifest
+
+
+def _changed(manifest: Manifest, sample: Sample, store: FactStore) -> list[str]:
+    changed = [sample.image] if store.sha256(manifest.image_path(sample)) != sample.image_hash else []
+    if isinstance(sample.mask, str):
+        now = store.sha256(manifest.root / sample.mask)
+        return [*changed, sample.mask] if now != sample.mask_hash else changed
+    hashes = ["-" if not name else store.sha256(manifest.root / name) for name in sample.mask]
+    if hashlib.sha256(" ".join(hashes).encode()).hexdigest() != sample.mask_hash:
+        changed.append(" or ".join(name for name in sample.mask if name))
+    return changed

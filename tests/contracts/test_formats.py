@@ -1,0 +1,101 @@
+"""What every reader in the table must do."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from segbench.data.formats import FORMATS, Listing
+from segbench.data.index import read_dataset
+from segbench.errors import ConfigError, DatasetError
+
+NAMES = FORMATS.names()
+
+
+def test_the_table_lists_the_four_first_readers() -> None:
+    assert {"camvid", "folder", "oxford_pets", "ph2"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_function_and_key_are_one_word(name: str) -> None:
+    reader = FORMATS.get(name)
+    assert reader.__name__ == name
+    assert reader.__module__ == f"segbench.data.formats.{name}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signature_is_root_and_keyword_only_options_with_defaults(name: str) -> None:
+    root, *options = inspect.signature(FORMATS.get(name)).parameters.values()
+    assert root.name == "root"
+    assert all(option.kind is inspect.Parameter.KEYWORD_ONLY for option in options)
+    assert all(option.default is not inspect.Parameter.empty for option in options)
+    assert FORMATS.options(name) == [option.name for option in options]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_docstring_says_what_comes_out_and_explains_each_option(name: str) -> None:
+    doc = inspect.getdoc(FORMATS.get(name)) or ""
+    assert FORMATS.summary(name).startswith("Lists ")
+    assert "Raises:" in doc
+    for option in FORMATS.options(name):
+        assert re.search(rf"^    {option}: ", doc, re.MULTILINE), f"{name}: {option} is not explained"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_module_does_not_import_torch(name: str) -> None:
+    spec = importlib.util.find_spec(f"segbench.data.formats.{name}")
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not {module for module in imported if module.partition(".")[0] in ("torch", "torchvision")}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_folder_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError) as caught:
+        FORMATS.get(name)(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert len(caught.value.reason) > 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_of_other_things_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "readme.txt").write_text("nothing here")
+    with pytest.raises(DatasetError) as caught:
+        FORMATS.get(name)(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_unknown_option_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"'{name}' has no option 'colour_of_the_sky'"):
+        read_dataset(tmp_path, name, colour_of_the_sky="blue")
+
+
+REAL = [("ph2_original", "ph2"), ("oxford_pets_original", "oxford_pets"), ("camvid_original", "camvid")]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("folder", "name"), [*REAL, ("oxford_pets_catdog", "folder")])
+def test_listing_does_not_depend_on_directory_order(
+    folder: str, name: str, real_data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = real_data(folder)
+    before: Listing = FORMATS.get(name)(root)
+    iterdir, rglob, listdir = Path.iterdir, Path.rglob, os.listdir
+    monkeypatch.setattr(Path, "iterdir", lambda self: reversed(list(iterdir(self))))
+    monkeypatch.setattr(Path, "rglob", lambda self, pattern: reversed(list(rglob(self, pattern))))
+    monkeypatch.setattr(os, "listdir", lambda *args: list(reversed(listdir(*args))))
+    after: Listing = FORMATS.get(name)(root)
+    assert sorted(before.entries, key=lambda entry: entry.id) == sorted(after.entries, key=lambda entry: entry.id)
+    assert all(entry.image.is_file() and all(mask.is_file() for mask in entry.masks) for entry in before.entries)
+    assert len({entry.id for entry in before.entries}) == len(before.entries) > 0
