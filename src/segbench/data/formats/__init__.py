@@ -7,7 +7,7 @@ never by order, opens no image, and raises DatasetError for what is missing and 
 
 from __future__ import annotations
 
-from segbench.data.formats._listing import Entry, Listing
+from segbench.data.formats._listing import IMAGE_SUFFIXES, Entry, Listing
 from segbench.registry import Registry
 
 FORMATS = Registry(
@@ -20,4 +20,4 @@ FORMATS = Registry(
     },
 )
 
-__all__ = ["FORMATS", "Entry", "Listing"]
+__all__ = ["FORMATS", "IMAGE_SUFFIXES", "Entry", "Listing"]
