@@ -1,0 +1,145 @@
+"""Scores a finished (or half-finished) run's best weights on one of its splits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from segbench.config import LossTerm
+from segbench.data.cache import build_cache
+from segbench.data.index import Manifest, load_sample, read_dataset
+from segbench.data.loader import BatchLoader
+from segbench.errors import RunError
+from segbench.files import write_json
+from segbench.losses import build_loss
+from segbench.metrics.counts import Counts, count_masks
+from segbench.metrics.scores import Scores, score_counts
+from segbench.predict.predictor import Predictor
+from segbench.runs import RunFolder
+from segbench.train.console import default_watcher
+from segbench.train.result import now
+from segbench.train.score import CountsCollector, score_split
+from segbench.train.watcher import Watcher
+from segbench.types import SPLITS, SplitName
+
+Resolution = Literal["training", "original"]
+
+
+def evaluate(
+    run: str | Path,
+    split: SplitName = "test",
+    *,
+    resolution: Resolution = "training",
+    device: str = "auto",
+    watch: Watcher | None = None,
+) -> Scores:
+    """Returns the scores of a run's best weights on a split, and writes them into the run folder.
+
+    Args:
+        run: folder that `segbench train` wrote.
+        split: train, val or test; every scoring of test is noted in `test_log.csv`.
+        resolution: `training` compares at the size the network saw, as during training; `original` resizes the
+            probabilities to each image's own size and compares there.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        watch: told about progress; None shows it where somebody looks on.
+    Raises:
+        RunError: no run folder, no finished epoch, an unknown split.
+        DatasetError: the data changed since the run was started.
+    """
+    folder = RunFolder(Path(run))
+    if split not in SPLITS:
+        raise RunError(f"expected split train, val or test, got {split!r}", run=folder.path)
+    if resolution not in ("training", "original"):
+        raise RunError(f"expected resolution training or original, got {resolution!r}", run=folder.path)
+    watch = watch or default_watcher()
+    try:
+        predictor = Predictor.from_run(folder.path, device=device)
+        manifest = read_dataset(folder.manifest_file, progress=watch.progress)
+        best_epoch = _best_epoch(folder)
+        times = folder.log_test_scoring(now(), best_epoch, f"evaluate at {resolution} size") if split == "test" else 0
+        if resolution == "training":
+            counts = _count_at_training_size(folder, predictor, manifest, split, watch)
+        else:
+            counts = _count_at_original_size(predictor, manifest, split, watch)
+    finally:
+        watch.close()
+    scores = score_counts(counts, predictor.class_map)
+    name = split if resolution == "training" else f"{split}_original"
+    counts.write_csv(folder.path / f"counts_{name}.csv", predictor.class_map)
+    scores.write_csv(folder.path / f"scores_{name}.csv")
+    height, width = predictor.size
+    at = f"{height}x{width} pixels (H x W), the training size" if resolution == "training" else "each image's own size"
+    summary = {
+        "split": split,
+        "scored_at": at,
+        "epoch": best_epoch,
+        "threshold": predictor.threshold,
+        "n": scores.n_images,
+        "scores": scores.summary(),
+        "per_class": scores.per_class_table(),
+        "definitions": scores.definitions,
+        "test_scored": times,
+    }
+    write_json(folder.path / f"evaluation_{name}.json", summary)
+    return scores
+
+
+def _best_epoch(folder: RunFolder) -> int:
+    monitor = f"val_{folder.read_config().monitor}"
+    history = folder.read_history()
+    if not history:
+        raise RunError("no epoch of this run is finished; train it first", run=folder.path)
+    sign = -1.0 if monitor == "val_loss" else 1.0
+    values = [sign * row[monitor] if row[monitor] == row[monitor] else float("-inf") for row in history]
+    return values.index(max(values)) + 1
+
+
+def _count_at_training_size(
+    folder: RunFolder, predictor: Predictor, manifest: Manifest, split: SplitName, watch: Watcher
+) -> Counts:
+    config = folder.read_config()
+    cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
+    cache = build_cache(manifest, config.data.size, folder=cache_dir, progress=watch.progress)
+    loader = BatchLoader(
+        cache,
+        manifest.split(split),
+        batch_size=config.batch_size,
+        device=predictor.device,
+        channels_last=config.channels_last,
+    )
+    loss = build_loss(tuple(LossTerm.model_validate(term) for term in folder.read_facts()["loss"]))
+    return score_split(
+        predictor.network,
+        loader,
+        loss.to(predictor.device),
+        CountsCollector(predictor.class_map.task, predictor.threshold),
+        predictor.normalization,
+        on_batch=lambda done, total: watch.progress(f"scoring the {split} part", done, total),
+    ).counts
+
+
+def _count_at_original_size(predictor: Predictor, manifest: Manifest, split: SplitName, watch: Watcher) -> Counts:
+    samples = manifest.split(split)
+    class_map = predictor.class_map
+    confusion: list[np.ndarray] = []
+    ignored: list[int] = []
+    for done, sample in enumerate(samples, start=1):
+        image, target = load_sample(manifest, sample)
+        table, skipped = count_masks(
+            predictor(image).mask,
+            target,
+            class_map.num_classes,
+            ignore_index=class_map.ignore_index,
+            task=class_map.task,
+        )
+        confusion.append(table)
+        ignored.append(skipped)
+        watch.progress(f"scoring the {split} part", done, len(samples))
+    return Counts(
+        ids=tuple(sample.id for sample in samples),
+        confusion=np.stack(confusion),
+        ignored=np.array(ignored, dtype=np.int64),
+        task=class_map.task,
+    )

@@ -1,0 +1,307 @@
+"""From a run config to a finished run folder: prepare, train, score, write. Killed anywhere, it goes on from there."""
+
+from __future__ import annotations
+
+import errno
+import math
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from segbench.config import LossTerm, RunConfig, load_config, parse_config
+from segbench.data.cache import SampleCache, build_cache, class_pixel_counts
+from segbench.data.index import Manifest, read_dataset
+from segbench.data.loader import BatchLoader
+from segbench.data.split import split_manifest
+from segbench.errors import ConfigError, RunError
+from segbench.losses import LOSSES, build_loss
+from segbench.losses.weights import balanced_class_weights, balanced_pos_weights
+from segbench.models import build_network
+from segbench.models.weights import load_weights, save_weights
+from segbench.predict.device import pick_device
+from segbench.runs import RunFolder
+from segbench.train.check import check_config
+from segbench.train.checkpoint import load_checkpoint, save_checkpoint
+from segbench.train.console import default_watcher
+from segbench.train.environment import cpu_settings, describe, deterministic, pick_precision
+from segbench.train.loop import Loaders, Training
+from segbench.train.result import score_and_write
+from segbench.train.visuals import EpochVisuals
+from segbench.train.watcher import Watcher
+from segbench.types import RunResult, Sample, Task
+
+
+def fit(
+    config: RunConfig | Mapping[str, Any] | str | Path, *, watch: Watcher | None = None, restart: bool = False
+) -> RunResult:
+    """Trains, validates, scores and writes the run folder; an unfinished run is continued, a finished one returned.
+
+    Args:
+        config: a `RunConfig`, a mapping of its keys, or the path of its YAML file.
+        watch: told about progress; None shows it where somebody looks on.
+        restart: delete what lies in the run folder and begin again.
+    Raises:
+        ConfigError: a key, value or name is wrong, or the run folder holds a run with other settings.
+        DatasetError: the data cannot be read, or changed since the run was started.
+        RunError: the loss is not finite, memory or disk ran out, or another process trains into the folder.
+    """
+    config = _as_config(config)
+    check_config(config)
+    folder = RunFolder(config.run_folder)
+    watch = watch or default_watcher()
+    try:
+        if restart and folder.config_file.is_file():
+            with folder.locked():
+                _clear(folder.path)
+        with folder.locked(), _explain_disk(folder):
+            _refuse_other_run(folder, config)
+            _remove_leftovers(folder.path)
+            if folder.is_finished:
+                watch.message(f"{folder.path} is finished already; nothing to train")
+                return folder.read_result()
+            result = _run(config, folder, watch)
+        watch.finished(result)
+        return result
+    finally:
+        watch.close()
+
+
+def _as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
+    if isinstance(config, RunConfig):
+        return config
+    return parse_config(config) if isinstance(config, Mapping) else load_config(config)
+
+
+def _clear(path: Path) -> None:
+    """Deletes a run folder's content, but not a folder that merely has the same name."""
+    for item in path.iterdir():
+        if item.name == ".lock":
+            continue
+        if item.is_dir():
+            shutil.rmtree(item)
+        else:
+            item.unlink()
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Deletes the temporary files that a killed process could not delete itself."""
+    for file in path.rglob(".*.tmp*"):
+        file.unlink()
+
+
+def _refuse_other_run(folder: RunFolder, config: RunConfig) -> None:
+    if not folder.config_file.is_file():
+        return
+    there = folder.read_config()
+    if there.fingerprint() == config.fingerprint():
+        return
+    if not folder.last_file.is_file():  # not one epoch was finished: there is nothing to lose
+        _clear(folder.path)
+        return
+    old, new = _flat(there.to_dict()), _flat(config.to_dict())
+    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
+    differs = "; ".join(
+        f"{key}: {old.get(key)!r} there, {new.get(key)!r} now"
+        for key in keys
+        if key not in ("name", "output", "data.cache_dir")
+    )
+    raise ConfigError(
+        f"{folder.path} holds a run with other settings ({differs}); choose another output, or restart it", key="output"
+    )
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in plain.items():
+        if isinstance(value, Mapping):
+            result |= _flat(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result
+
+
+@contextmanager
+def _explain_disk(folder: RunFolder) -> Iterator[None]:
+    """Turns a full or read-only disk into a RunError; what was finished stays."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        message = (
+            f"cannot write ({error.strerror}: {error.filename or folder.path}); finished epochs are kept. "
+            "Make room or allow writing, then run the same command again"
+        )
+        raise RunError(message, run=folder.path) from error
+
+
+def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
+    device = pick_device(config.device)
+    precision = pick_precision(config.precision, device)
+    threads = config.threads or _recorded_threads(folder) or torch.get_num_threads()
+    manifest = _prepare_data(config, folder, watch)
+    cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
+    cache = build_cache(manifest, config.data.size, folder=cache_dir, progress=watch.progress)
+    with cpu_settings(threads, device), deterministic(config.deterministic):
+        fabric = Fabric(accelerator=device.type, devices=1, precision=precision)
+        torch.manual_seed(config.seed)
+        network = build_network(
+            config.network.name, out_channels=manifest.class_map.out_channels, **config.network.options
+        )
+        terms = _resolve_loss(config, manifest, cache)
+        loss = build_loss(terms)
+        loaders = _build_loaders(config, manifest, cache, fabric.device)
+        training = Training(config, network, loss, loaders, manifest.class_map, fabric, watch)
+        state = _State(folder, manifest.content_hash, config.fingerprint())
+        if not folder.last_file.is_file():
+            facts = {
+                "class_map": manifest.class_map.to_dict(),
+                "normalization": {"mean": training.normalization.mean, "std": training.normalization.std},
+                "manifest_hash": manifest.content_hash,
+                "loss": [term.model_dump() for term in terms],
+                "weights": "random",
+                "environment": describe(config, device, threads, precision),
+            }
+            folder.write_facts(facts)
+        else:
+            training.load_state_dict(state.load(fabric.device))
+            folder.write_history(training.history)
+        _train(training, state, watch, _picture_samples(manifest), cache)
+        if training.average is None:
+            load_weights(folder.best_file, training.network)
+        else:
+            load_weights(folder.best_file, training.average.module)
+        return score_and_write(training, folder, manifest)
+
+
+def _recorded_threads(folder: RunFolder) -> int | None:
+    """Returns the threads a run was started with: another number would add up in another order."""
+    if not folder.last_file.is_file():
+        return None
+    threads: int = folder.read_facts()["environment"]["threads"]
+    return threads
+
+
+def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher) -> Manifest:
+    """Returns the run's manifest, split: the one in the folder where there is one, so that a run never changes data."""
+    if folder.manifest_file.is_file():
+        return read_dataset(folder.manifest_file, progress=watch.progress)
+    manifest = read_dataset(config.data.path, config.data.format, progress=watch.progress, **config.data.options)
+    manifest = split_manifest(manifest, config.data.split)
+    for note in manifest.notes:
+        watch.message(f"note: {note}")
+    folder.write_config(config)  # before the manifest, which is taken over only for the config it was made for
+    manifest.write(folder.manifest_file)
+    return manifest
+
+
+def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> tuple[LossTerm, ...]:
+    """Returns the loss terms, checked against the task, with inverse frequencies counted over the training part."""
+    task = manifest.class_map.task
+    fitting = [name for name in LOSSES.names() if task in getattr(LOSSES.get(name), "tasks", ())]
+    for term in config.loss:
+        if term.name not in fitting:
+            message = f"{term.name!r} cannot do the {task} task of this data; these can: {', '.join(fitting)}"
+            raise ConfigError(message, key="loss")
+    if not any("inverse_frequency" in term.options.values() for term in config.loss):
+        return config.loss
+    counts = class_pixel_counts(cache, cache.rows_of(manifest.split("train"))).tolist()
+    weights: Any = balanced_class_weights(counts)
+    if task is Task.BINARY:
+        weights = balanced_pos_weights([counts[1]], [counts[0]])[0]
+    elif task is Task.MULTILABEL:
+        pixels = len(manifest.split("train")) * math.prod(config.data.size)
+        weights = balanced_pos_weights(counts, [pixels - count for count in counts])
+    return tuple(
+        term.model_copy(
+            update={"options": {k: weights if v == "inverse_frequency" else v for k, v in term.options.items()}}
+        )
+        for term in config.loss
+    )
+
+
+def _build_loaders(config: RunConfig, manifest: Manifest, cache: SampleCache, device: torch.device) -> Loaders:
+    def plain(samples: tuple[Sample, ...]) -> BatchLoader:
+        return BatchLoader(
+            cache, samples, batch_size=config.batch_size, device=device, channels_last=config.channels_last
+        )
+
+    learn = BatchLoader(
+        cache,
+        manifest.split("train"),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        shuffle=True,
+        augment=config.data.augment,
+        device=device,
+        channels_last=config.channels_last,
+        drop_single=True,
+    )
+    return Loaders(
+        learn=learn,
+        train=plain(manifest.split("train")),
+        val=plain(manifest.split("val")),
+        test=plain(manifest.split("test")),
+    )
+
+
+def _picture_samples(manifest: Manifest, count: int = 6) -> tuple[Sample, ...]:
+    """Returns a few validation samples, spread over the list, the same ones in every epoch."""
+    samples = manifest.split("val")
+    chosen = sorted({round(position) for position in np.linspace(0, len(samples) - 1, min(count, len(samples)))})
+    return tuple(samples[index] for index in chosen)
+
+
+@dataclass(frozen=True)
+class _State:
+    """The checkpoint on the disk, tied to the data and the config it belongs to."""
+
+    folder: RunFolder
+    manifest_hash: str
+    fingerprint: str
+
+    def save(self, training: Training) -> None:
+        identity = {"manifest_hash": self.manifest_hash, "fingerprint": self.fingerprint}
+        save_checkpoint(self.folder.last_file, {**identity, **training.state_dict()})
+
+    def load(self, device: torch.device) -> dict[str, Any]:
+        state = load_checkpoint(self.folder.last_file, device)
+        if state["manifest_hash"] != self.manifest_hash or state["fingerprint"] != self.fingerprint:
+            message = "last.pt belongs to other data or other settings than this folder's manifest and config"
+            raise RunError(f"{message}; restart the run", run=self.folder.path)
+        return state
+
+
+def _train(training: Training, state: _State, watch: Watcher, pictured: tuple[Sample, ...], cache: SampleCache) -> None:
+    """Runs the epochs that are left. `last.pt` commits an epoch: what is written before it is written again alike."""
+    config, folder = training.config, state.folder
+    watch.started(config, folder, training.epochs_done + 1)
+    with EpochVisuals(folder, training, cache, pictured) as visuals:
+        while training.epochs_done < config.epochs:
+            if _has_stalled(training):
+                watch.message(f"stopped early: {config.early_stopping} epochs without a better {config.monitor}")
+                break
+            started = time.perf_counter()
+            row, val = training.run_epoch([sample.id for sample in pictured])
+            is_best = training.best_epoch() == training.epochs_done - 1
+            if is_best:
+                about = {"epoch": str(training.epochs_done), config.monitor: repr(row[f"val_{config.monitor}"])}
+                save_weights(folder.best_file, training.scored_network, about)
+            visuals.after_epoch(row, val)
+            row["seconds"] = time.perf_counter() - started
+            state.save(training)
+            folder.write_history(training.history)
+            watch.epoch(row, is_best)
+
+
+def _has_stalled(training: Training) -> bool:
+    patience = training.config.early_stopping
+    return patience is not None and training.epochs_done > 0 and training.epochs_without_gain() >= patience

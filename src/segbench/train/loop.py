@@ -1,0 +1,251 @@
+"""The training loop: epochs that can be repeated bit by bit, each ending in one checkpoint that commits it.
+
+Whatever is random in epoch e follows from (seed, e) alone: the order of samples, the augmentation, dropout. So a run
+that goes on from the checkpoint of epoch e does what the uninterrupted run would have done; no generator state is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricOptimizer
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from segbench.config import RunConfig
+from segbench.data.loader import Batch, BatchLoader
+from segbench.errors import RunError, shorten
+from segbench.metrics.scores import score_counts
+from segbench.predict.decide import normalization_of, normalize
+from segbench.train.environment import peak_memory_mb
+from segbench.train.optim import Schedule, build_optimizer
+from segbench.train.score import CountsCollector, SplitPass, score_split
+from segbench.train.watcher import Watcher
+from segbench.types import ClassMap
+
+# On a GPU, reading a loss waits for the device; so it is read every so many steps, and the batch found afterwards.
+_STEPS_BETWEEN_LOSS_CHECKS = 25
+_LOGGED_SCORES = ("iou_per_image", "iou_pooled", "dice_per_image", "dice_pooled", "pixel_accuracy")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaders:
+    """Batches of a run: augmented and shuffled for learning, plain and in order for scoring."""
+
+    learn: BatchLoader
+    train: BatchLoader
+    val: BatchLoader
+    test: BatchLoader
+
+
+class Training:
+    """Network, optimiser, schedule and history of one run, and what moves them on by an epoch.
+
+    Args:
+        config: of the run.
+        network: freshly built; `in place` on the device after construction.
+        loss: logits, target -> scalar.
+        loaders: see `Loaders`.
+        class_map: of the data.
+        fabric: device and precision.
+        watch: told about every step.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        network: nn.Module,
+        loss: nn.Module,
+        loaders: Loaders,
+        class_map: ClassMap,
+        fabric: Fabric,
+        watch: Watcher,
+    ) -> None:
+        self.config = config
+        self.loss = loss.to(fabric.device)
+        self.loaders = loaders
+        self.class_map = class_map
+        self.fabric = fabric
+        self.watch = watch
+        self.normalization = normalization_of(network)
+        if config.channels_last:
+            network = network.to(memory_format=torch.channels_last)
+        self.network = network.to(fabric.device)
+        optimizer = build_optimizer(self.network, config.optimizer)
+        self.schedule = Schedule(optimizer, config.schedule, len(loaders.learn), config.epochs)
+        compiled = cast(nn.Module, torch.compile(self.network)) if config.compile else self.network
+        self.forward = fabric.setup_module(compiled)
+        self.optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
+        self.average: AveragedModel | None = None
+        if config.ema_decay is not None:
+            average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]  # torch has no types here
+            self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+        self._scored_forward = self.forward if self.average is None else fabric.setup_module(self.average.module)
+        self.history: list[dict[str, float]] = []
+
+    @property
+    def epochs_done(self) -> int:
+        """Finished epochs."""
+        return len(self.history)
+
+    @property
+    def scored_network(self) -> nn.Module:
+        """The network that is validated and saved: the averaged one where there is one."""
+        return self.network if self.average is None else self.average.module
+
+    def run_epoch(self, picture_ids: Sequence[str] = ()) -> tuple[dict[str, float], SplitPass]:
+        """Trains and validates one epoch; returns its row of `metrics.csv` and the validation pass.
+
+        Raises:
+            RunError: the loss is not finite (names epoch, batch and samples), or memory ran out.
+        """
+        epoch = self.epochs_done
+        started = time.perf_counter()
+        with explain_memory(self.config):
+            row = {"epoch": float(epoch + 1), "lr": self.optimizer.param_groups[0]["lr"], **self._learn(epoch)}
+            learned = time.perf_counter()
+            val = self.score(self.loaders.val, "validating", keep_masks_of=picture_ids)
+            row |= {"val_loss": val.loss, **self._summary("val", val.counts)}
+            every = self.config.train_score_every
+            if every and (epoch + 1) % every == 0:
+                train = self.score(self.loaders.train, "scoring the training part")
+                row |= {"train_clean_loss": train.loss, **self._summary("train_clean", train.counts)}
+        self.schedule.after_epoch(val.loss)
+        row |= {
+            "train_s": learned - started,
+            "val_s": val.seconds,
+            "seconds": time.perf_counter() - started,
+            "train_images_per_s": self.loaders.learn.num_samples / (learned - started),
+            "peak_memory_mb": peak_memory_mb(self.fabric.device),
+        }
+        self.history.append(row)
+        return row, val
+
+    def score(self, loader: BatchLoader, what: str, keep_masks_of: Sequence[str] = ()) -> SplitPass:
+        """Returns counts and loss of a split with the current (averaged) weights, un-augmented, without gradients."""
+        return score_split(
+            self._scored_forward,
+            loader,
+            self.loss,
+            CountsCollector(self.class_map.task, self.config.threshold),
+            self.normalization,
+            keep_masks_of=keep_masks_of,
+            on_batch=lambda done, total: self.watch.progress(what, done, total),
+        )
+
+    def best_epoch(self) -> int:
+        """Returns the index of the epoch with the best monitored validation score; the first of equals."""
+        values = [self._monitored(row) for row in self.history]
+        return max(range(len(values)), key=lambda index: values[index])
+
+    def epochs_without_gain(self) -> int:
+        """Returns how many epochs have passed since the best one."""
+        return self.epochs_done - 1 - self.best_epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns everything needed to go on, as tensors and plain values."""
+        return {
+            "network": self.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "history": self.history,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Goes on from where `state_dict` was taken."""
+        self.network.load_state_dict(state["network"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.history = list(state["history"])
+
+    def _learn(self, epoch: int) -> dict[str, float]:
+        seed = np.random.SeedSequence([self.config.seed, epoch]).generate_state(1)[0]
+        torch.manual_seed(int(seed))
+        self.network.train()
+        collector = CountsCollector(self.class_map.task, self.config.threshold)
+        losses: list[Tensor] = []
+        batches: list[tuple[str, ...]] = []
+        checked = 0
+        images = 0
+        started = time.perf_counter()
+        every = 1 if self.fabric.device.type == "cpu" else _STEPS_BETWEEN_LOSS_CHECKS
+        for step, batch in enumerate(self.loaders.learn.epoch(epoch), start=1):
+            losses.append(self._step(batch, collector))
+            batches.append(batch.ids)
+            images += len(batch.ids)
+            if step % every == 0 or step == len(self.loaders.learn):
+                self._refuse_non_finite(epoch, torch.stack(losses[checked:]), batches[checked:], checked)
+                checked = len(losses)
+                rate = images / (time.perf_counter() - started)
+                self.watch.step(epoch + 1, step, len(self.loaders.learn), float(losses[-1]), rate)
+        sizes = torch.tensor([len(ids) for ids in batches], dtype=torch.float64)
+        mean = float((torch.stack(losses).double().cpu() * sizes).sum() / sizes.sum())
+        return {"train_loss": mean, **self._summary("train", collector.counts())}
+
+    def _step(self, batch: Batch, collector: CountsCollector) -> Tensor:
+        logits = self.forward(normalize(batch.images, self.normalization))
+        loss: Tensor = self.loss(logits, batch.targets)
+        self.fabric.backward(loss)
+        if self.config.grad_clip is not None:
+            # A non-finite gradient is reported by the loss check with its batch, not by the clipping.
+            self.fabric.clip_gradients(
+                self.forward, self.optimizer, max_norm=self.config.grad_clip, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.schedule.after_step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        collector.add(batch.ids, logits.detach(), batch.targets)
+        return loss.detach()
+
+    def _refuse_non_finite(self, epoch: int, losses: Tensor, batches: Sequence[tuple[str, ...]], offset: int) -> None:
+        finite = losses.isfinite().cpu()
+        if bool(finite.all()):
+            return
+        first = int((~finite).nonzero()[0])
+        kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished yet"
+        raise RunError(
+            f"the loss became {float(losses[first])} in epoch {epoch + 1}, batch {offset + first + 1} "
+            f"(samples {shorten(batches[first])}); {kept}. Lower optimizer.lr, set grad_clip: 1, or look at them"
+        )
+
+    def _summary(self, prefix: str, counts: Any) -> dict[str, float]:
+        summary = score_counts(counts, self.class_map).summary()
+        return {f"{prefix}_{name}": summary[name] for name in _LOGGED_SCORES}
+
+    def _monitored(self, row: Mapping[str, float]) -> float:
+        """Returns the monitored score, larger is better; a score that is not defined is worse than any other."""
+        value = row[f"val_{self.config.monitor}"]
+        if math.isnan(value):
+            return -math.inf
+        return -value if self.config.monitor == "loss" else value
+
+
+@contextmanager
+def explain_memory(config: RunConfig) -> Iterator[None]:
+    """Turns the several ways to run out of memory into one RunError that says what to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        text = str(error)
+        short = isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in text
+        if not short:
+            raise
+        height, width = config.data.size
+        reason = text.partition("\n")[0][:160] or type(error).__name__
+        raise RunError(
+            f"out of memory with batch_size {config.batch_size} at {height}x{width} pixels; lower batch_size "
+            f"(try {max(1, config.batch_size // 2)}), data.size or the network's widths ({reason})"
+        ) from error

@@ -1,0 +1,84 @@
+"""Optimisers and learning-rate schedules, as torch has them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+from segbench.config import OptimizerConfig, ScheduleConfig
+
+
+def build_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
+    """Returns an optimiser over the network's trainable parameters."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if config.name == "sgd":
+        return SGD(parameters, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum)
+    adam: type[Adam] = AdamW if config.name == "adamw" else Adam
+    return adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+
+
+class Schedule:
+    """A learning-rate schedule that hides whether it moves by step or by epoch.
+
+    Args:
+        optimizer: whose learning rate is moved.
+        config: see `ScheduleConfig`.
+        steps_per_epoch, epochs: length of the run.
+    """
+
+    def __init__(self, optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, epochs: int) -> None:
+        total = steps_per_epoch * epochs
+        self._by_step: LRScheduler | None = None
+        self._plateau: ReduceLROnPlateau | None = None
+        if config.name == "plateau":
+            self._plateau = ReduceLROnPlateau(
+                optimizer, factor=config.factor, patience=config.patience, cooldown=config.cooldown
+            )
+        elif config.name == "one_cycle":
+            max_lr = [group["lr"] for group in optimizer.param_groups]
+            # OneCycleLR needs a first phase of at least one step, and two steps in all.
+            total = max(total, 2)
+            rise = min(max(config.warmup_frac, 1.01 / total), 0.99)
+            self._by_step = OneCycleLR(optimizer, max_lr=max_lr, total_steps=total, pct_start=rise)
+        elif config.name == "cosine":
+            warmup = int(config.warmup_frac * total)
+            self._by_step = LambdaLR(optimizer, lambda step: _cosine(step, warmup, total))
+
+    def after_step(self) -> None:
+        """To be called after every optimiser step."""
+        if self._by_step is not None:
+            self._by_step.step()
+
+    def after_epoch(self, validation_loss: float) -> None:
+        """To be called after every epoch."""
+        if self._plateau is not None:
+            self._plateau.step(validation_loss)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns plain values that `load_state_dict` takes back."""
+        inner = self._by_step or self._plateau
+        return {} if inner is None else {k: v for k, v in inner.state_dict().items() if _is_plain(v)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from `state_dict`'s place."""
+        inner = self._by_step or self._plateau
+        if inner is not None:
+            inner.load_state_dict(state)
+
+
+def _cosine(step: int, warmup: int, total: int) -> float:
+    """Returns the factor of the learning rate: a linear rise, then half a cosine to 0."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+
+
+def _is_plain(value: Any) -> bool:
+    """Tells whether `torch.load(weights_only=True)` reads a value back; LambdaLR keeps its function in the state."""
+    if isinstance(value, list | tuple):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, bool | int | float | str)

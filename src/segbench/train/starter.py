@@ -1,0 +1,79 @@
+"""The config that `segbench config new` writes: short, commented, and right for the data that was read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from segbench.data.index import Manifest
+from segbench.types import Task
+
+_LONG_SIDE_PX = 256
+_TEMPLATE = """\
+# {samples} samples, {task}: {classes}
+# Train:    segbench train {name}
+# See all keys with their defaults:  segbench config show {name}
+data:
+{data}
+  size: [{height}, {width}]   # H, W in pixels for training and scoring; larger is slower and finer
+  augment:              # training images only; image and mask move together
+    hflip: 0.5          # set vflip: 0.5 too where up and down mean nothing (lesions, cells, aerial images)
+    rotate_deg: 10
+    scale: [0.9, 1.2]
+    brightness: 0.1
+    contrast: 0.1
+network: unet_nearest   # segbench list networks
+loss: {loss}   # segbench list losses
+optimizer:
+  lr: 2e-3
+epochs: 40
+batch_size: 8
+seed: 0
+output: {output}
+"""
+
+
+def starter_config(manifest: Manifest, data: Path, file_name: str) -> str:
+    """Returns YAML text, to be written to `file_name`, for a data set that was read from `data`."""
+    heights = sorted(sample.height for sample in manifest.samples)
+    widths = sorted(sample.width for sample in manifest.samples)
+    height, width = heights[len(heights) // 2], widths[len(widths) // 2]
+    scale = min(1.0, _LONG_SIDE_PX / max(height, width))
+    section: dict[str, Any] = {"path": str(data)}
+    if data.suffix != ".json":
+        section["format"] = manifest.format
+        if manifest.options:
+            section["options"] = _plain(manifest.options)
+    loss = {"dice": 0.5, "cross_entropy" if manifest.class_map.task is Task.MULTICLASS else "bce": 0.5}
+    name = data.stem or "data"
+    return _TEMPLATE.format(
+        samples=len(manifest.samples),
+        task=manifest.class_map.task,
+        classes=", ".join(manifest.class_map.names),
+        name=file_name,
+        data=_indent(section),
+        height=_round_to_16(height * scale),
+        width=_round_to_16(width * scale),
+        loss="{" + ", ".join(f"{key}: {value}" for key, value in loss.items()) + "}",
+        output=f"runs/{name}",
+    )
+
+
+def _round_to_16(pixels: float) -> int:
+    return max(32, round(pixels / 16) * 16)
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+
+
+def _indent(section: Mapping[str, Any]) -> str:
+    stream = io.StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.dump(dict(section), stream)
+    return "\n".join(f"  {line}" for line in stream.getvalue().splitlines())

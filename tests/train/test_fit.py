@@ -1,0 +1,418 @@
+"""`fit`: what a run leaves behind, what it refuses, and that it goes on exactly where it was."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import segbench
+from segbench.config import RunConfig, parse_config
+from segbench.errors import ConfigError, DatasetError, RunError
+from segbench.metrics.counts import Counts
+from segbench.metrics.scores import score_counts
+from segbench.runs import RunFolder
+from segbench.train.watcher import Watcher
+from segbench.types import Task
+
+
+def config_for(pairs: Path, run: Path, **changes: Any) -> RunConfig:
+    """Returns a config that trains in a second; changes are top-level keys."""
+    values: dict[str, Any] = {
+        "data": {"path": str(pairs), "size": 32},
+        "network": {"name": "unet_nearest", "widths": [4, 8]},
+        "loss": {"dice": 0.5, "bce": 0.5},
+        "optimizer": {"lr": 0.02},
+        "epochs": 3,
+        "batch_size": 4,
+        "device": "cpu",
+        "output": str(run),
+    }
+    return parse_config({**values, **changes})
+
+
+def weights_of(run: Path) -> dict[str, Tensor]:
+    """Returns everything the last checkpoint holds as one flat mapping of tensors."""
+    state = torch.load(run / "last.pt", weights_only=True)
+    flat: dict[str, Tensor] = {}
+
+    def walk(value: Any, name: str) -> None:
+        if isinstance(value, Tensor):
+            flat[name] = value
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                walk(item, f"{name}.{key}")
+
+    for part in ("network", "average", "optimizer"):
+        walk(state[part], part)
+    return flat
+
+
+def assert_same_weights(first: Path, second: Path) -> None:
+    left, right = weights_of(first), weights_of(second)
+    assert left.keys() == right.keys()
+    assert len(left) > 10
+    for name, tensor in left.items():
+        assert torch.equal(tensor, right[name]), f"{name} differs"
+    best_left, best_right = load_file(first / "best.safetensors"), load_file(second / "best.safetensors")
+    assert all(torch.equal(tensor, best_right[name]) for name, tensor in best_left.items())
+
+
+class StopAt(Watcher):
+    """Interrupts a run the way Ctrl-C does, in the middle of an epoch or just after one."""
+
+    def __init__(self, epoch: int, step: int = 0) -> None:
+        self.stop_epoch, self.stop_step = epoch, step
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
+        if (epoch, step) == (self.stop_epoch, self.stop_step):
+            raise KeyboardInterrupt
+
+    def epoch(self, row: Mapping[str, float], is_best: bool) -> None:
+        if self.stop_step == 0 and row["epoch"] == self.stop_epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def finished(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
+    """Returns the config of a finished run; read only."""
+    config = config_for(binary_pairs, tmp_path_factory.mktemp("runs") / "finished", epochs=12)
+    segbench.fit(config, watch=Watcher())
+    return config
+
+
+class TestWhatARunLeaves:
+    def test_every_file_is_there(self, finished: RunConfig) -> None:
+        names = {path.name for path in finished.run_folder.iterdir()} - {".lock"}
+        assert names == {
+            *("config.yaml", "manifest.json", "run.json", "metrics.csv", "last.pt", "best.safetensors"),
+            *("counts_train.csv", "counts_val.csv", "counts_test.csv"),
+            *("scores_train.csv", "scores_val.csv", "scores_test.csv"),
+            *("test_log.csv", "curves.png", "pictures", "tensorboard", "result.json"),
+        }
+        assert len(list((finished.run_folder / "pictures").glob("epoch_*.png"))) == 12
+        assert list((finished.run_folder / "tensorboard").glob("events.out.*"))
+
+    def test_the_network_learned(self, finished: RunConfig) -> None:
+        result = RunFolder(finished.run_folder).read_result()
+        assert result.scores["test"]["iou_per_image"] > 0.7
+        history = RunFolder(finished.run_folder).read_history()
+        assert history[-1]["train_loss"] < 0.6 * history[0]["train_loss"]
+
+    def test_the_result_says_what_it_is(self, finished: RunConfig) -> None:
+        result = json.loads((finished.run_folder / "result.json").read_text())
+        assert result["n"] == {"train": 17, "val": 4, "test": 3}
+        assert result["test_scored"] == 1
+        assert result["epochs"] == 12
+        assert result["weights"] == "random"
+        assert result["scored_at"].startswith("32x32 pixels")
+        assert result["parameters"] == sum(
+            parameter.numel() for parameter in segbench.build_network("unet_nearest", widths=[4, 8]).parameters()
+        )
+        assert result["flops"] > 1e5
+        assert result["images_per_s"]["prediction"] > 0
+        assert result["peak_memory_mb"] > 50
+        assert set(result["definitions"]) == set(result["scores"]["test"])
+        facts = json.loads((finished.run_folder / "run.json").read_text())
+        assert facts["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
+
+    def test_counts_give_the_scores_again(self, finished: RunConfig) -> None:
+        folder = RunFolder(finished.run_folder)
+        counts = Counts.read_csv(folder.counts_file("test"), folder.class_map())
+        summary = score_counts(counts, folder.class_map()).summary()
+        assert summary == pytest.approx(dict(folder.read_result().scores["test"]), nan_ok=True)
+        assert (counts.confusion.sum(axis=(1, 2)) + counts.ignored == 32 * 32).all()
+
+    def test_the_best_epoch_is_the_first_maximum(self, finished: RunConfig) -> None:
+        folder = RunFolder(finished.run_folder)
+        values = [row["val_iou_per_image"] for row in folder.read_history()]
+        assert folder.read_result().result["best_epoch"] == values.index(max(values)) + 1
+
+    def test_a_finished_run_is_not_trained_again(self, finished: RunConfig) -> None:
+        before = (finished.run_folder / "last.pt").stat().st_mtime_ns
+        result = segbench.fit(finished, watch=Watcher())
+        assert (finished.run_folder / "last.pt").stat().st_mtime_ns == before
+        assert result.result["test_scored"] == 1
+        assert "iou_per_image" in result._repr_html_()
+
+    def test_evaluate_repeats_the_test_scores_and_is_counted(self, finished: RunConfig, tmp_path: Path) -> None:
+        run = tmp_path / "copy"
+        shutil.copytree(finished.run_folder, run)
+        scores = segbench.evaluate(run, watch=Watcher())
+        assert scores.summary() == pytest.approx(
+            dict(RunFolder(run).read_result().scores["test"]), nan_ok=True, abs=1e-9
+        )
+        assert json.loads((run / "evaluation_test.json").read_text())["test_scored"] == 2
+        original = segbench.evaluate(run, "val", resolution="original", watch=Watcher())
+        assert (original.counts.confusion.sum(axis=(1, 2)) == 40 * 48).all()
+        assert "each image's own size" in (run / "evaluation_val_original.json").read_text()
+
+
+class TestResume:
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"schedule": {"name": "one_cycle"}},
+            {"schedule": {"name": "plateau", "patience": 1, "cooldown": 0}, "optimizer": {"name": "sgd", "lr": 0.1}},
+            {"schedule": {"name": "cosine", "warmup_frac": 0.2}, "ema_decay": 0.9, "grad_clip": 1.0},
+        ],
+        ids=["one_cycle", "plateau-sgd", "cosine-ema-clip"],
+    )
+    def test_interrupted_twice_ends_bit_identical(
+        self, binary_pairs: Path, tmp_path: Path, changes: dict[str, Any]
+    ) -> None:
+        augment = {"rotate_deg": 20, "scale": [0.8, 1.2], "brightness": 0.2, "vflip": 0.5}
+        data = {"path": str(binary_pairs), "size": 32, "augment": augment}
+        whole = config_for(binary_pairs, tmp_path / "whole", epochs=4, data=data, **changes)
+        broken = config_for(binary_pairs, tmp_path / "broken", epochs=4, data=data, **changes)
+        segbench.fit(whole, watch=Watcher())
+        for stop in (StopAt(1, 2), StopAt(2, 3), StopAt(3)):
+            with pytest.raises(KeyboardInterrupt):
+                segbench.fit(broken, watch=stop)
+        torch.manual_seed(12345)  # whatever else the process did must not matter
+        np.random.default_rng(1).random()
+        segbench.fit(broken, watch=Watcher())
+        assert_same_weights(whole.run_folder, broken.run_folder)
+        left, right = (RunFolder(config.run_folder).read_history() for config in (whole, broken))
+        for a, b in zip(left, right, strict=True):
+            same = {key for key in a if not key.endswith(("_s", "seconds", "_mb"))}
+            assert {key: a[key] for key in same} == {key: b[key] for key in same}
+
+    def test_other_settings_in_the_same_folder_are_refused(self, finished: RunConfig) -> None:
+        other = finished.model_copy(update={"epochs": 5})
+        with pytest.raises(ConfigError, match=r"holds a run with other settings \(epochs: 12 there, 5 now\)"):
+            segbench.fit(other, watch=Watcher())
+
+    def test_other_settings_are_fine_while_no_epoch_is_finished(self, binary_pairs: Path, tmp_path: Path) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=StopAt(1, 1))
+        result = segbench.fit(config_for(binary_pairs, tmp_path / "run", epochs=1), watch=Watcher())
+        assert result.result["epochs"] == 1
+
+    def test_restart_begins_again(self, binary_pairs: Path, tmp_path: Path) -> None:
+        segbench.fit(config_for(binary_pairs, tmp_path / "run", epochs=1), watch=Watcher())
+        config = config_for(binary_pairs, tmp_path / "run", epochs=2)
+        assert segbench.fit(config, watch=Watcher(), restart=True).result["epochs"] == 2
+        assert len((tmp_path / "run" / "test_log.csv").read_text().splitlines()) == 2
+
+    def test_changed_data_stop_a_resume(self, binary_pairs: Path, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        shutil.copytree(binary_pairs, data)
+        config = config_for(data, tmp_path / "run")
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(config, watch=StopAt(1))
+        Image.fromarray(np.zeros((40, 48, 3), np.uint8)).save(data / "images" / "img_003.png")
+        with pytest.raises(DatasetError, match="img_003"):
+            segbench.fit(config, watch=Watcher())
+
+    def test_a_damaged_checkpoint_is_named(self, binary_pairs: Path, tmp_path: Path) -> None:
+        config = config_for(binary_pairs, tmp_path / "run")
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(config, watch=StopAt(1))
+        (tmp_path / "run" / "last.pt").write_bytes(b"PK\x03\x04 half a file")
+        with pytest.raises(RunError, match=r"last\.pt is damaged"):
+            segbench.fit(config, watch=Watcher())
+
+
+class TestOptions:
+    def test_same_seed_same_weights_other_seed_others(self, binary_pairs: Path, tmp_path: Path) -> None:
+        for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+            segbench.fit(config_for(binary_pairs, tmp_path / name, epochs=1, seed=seed), watch=Watcher())
+        assert_same_weights(tmp_path / "a", tmp_path / "b")
+        left, right = (load_file(tmp_path / name / "best.safetensors") for name in ("a", "c"))
+        assert any(not torch.equal(left[name], right[name]) for name in left)
+
+    @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+    @pytest.mark.parametrize("schedule", ["constant", "plateau", "cosine", "one_cycle"])
+    def test_every_optimizer_and_schedule_runs(
+        self, binary_pairs: Path, tmp_path: Path, optimizer: str, schedule: str
+    ) -> None:
+        changes = {"optimizer": {"name": optimizer}, "schedule": {"name": schedule}, "epochs": 2}
+        config = config_for(binary_pairs, tmp_path / "run", **changes)
+        segbench.fit(config, watch=Watcher())
+        rates = [row["lr"] for row in RunFolder(tmp_path / "run").read_history()]
+        assert all(0 < rate <= 1e-3 for rate in rates)
+        assert (rates[0] == rates[1]) == (schedule in ("constant", "plateau"))
+
+    def test_multiclass_trains_and_ignores(self, three_class_pairs: Path, tmp_path: Path) -> None:
+        data = {"path": str(three_class_pairs), "size": 32, "options": {"classes": {"none": 0, "a": 1}, "ignore": [2]}}
+        loss = {"cross_entropy": {"class_weights": "inverse_frequency", "weight": 0.5}, "dice": 0.5}
+        plain = {"data": {"path": str(three_class_pairs), "size": 32}, "loss": loss}
+        result = segbench.fit(config_for(three_class_pairs, tmp_path / "run", **plain), watch=Watcher())
+        assert [row["class"] for row in result.result["per_class"]["test"]] == ["class_0", "class_1", "class_2"]
+        weights = json.loads((tmp_path / "run" / "run.json").read_text())["loss"][0]["options"]["class_weights"]
+        assert len(weights) == 3
+        assert weights[0] < min(weights[1:])  # the background is frequent
+        config = config_for(three_class_pairs, tmp_path / "ignoring", data=data)
+        ignoring = segbench.fit(config, watch=Watcher())
+        counts = Counts.read_csv(
+            tmp_path / "ignoring" / "counts_test.csv", RunFolder(tmp_path / "ignoring").class_map()
+        )
+        assert counts.ignored.sum() > 0
+        assert ignoring.result["n"]["test"] == 3
+
+    def test_multilabel_trains(self, multilabel_pairs: Path, tmp_path: Path) -> None:
+        data = {"path": str(multilabel_pairs), "size": 32, "options": {"task": "multilabel"}}
+        result = segbench.fit(config_for(multilabel_pairs, tmp_path / "run", data=data), watch=Watcher())
+        assert {row["class"] for row in result.result["per_class"]["test"]} == {"red", "green"}
+        predictor = segbench.Predictor.from_run(tmp_path / "run")
+        prediction = predictor(np.zeros((20, 30, 3), np.uint8))
+        assert prediction.mask.shape == (2, 20, 30)
+        assert predictor.class_map.task is Task.MULTILABEL
+
+    def test_early_stopping(self, binary_pairs: Path, tmp_path: Path) -> None:
+        config = config_for(
+            binary_pairs,
+            tmp_path / "run",
+            epochs=30,
+            early_stopping=2,
+            optimizer={"lr": 1e-9},
+            monitor="pixel_accuracy",
+        )
+        result = segbench.fit(config, watch=Watcher())
+        assert result.result["epochs"] < 30
+        assert result.result["epochs"] == result.result["best_epoch"] + 2
+
+    def test_the_training_part_is_scored_unaugmented_when_asked(self, binary_pairs: Path, tmp_path: Path) -> None:
+        segbench.fit(config_for(binary_pairs, tmp_path / "run", train_score_every=2, epochs=4), watch=Watcher())
+        rows = RunFolder(tmp_path / "run").read_history()
+        assert [math.isnan(row["train_clean_iou_per_image"]) for row in rows] == [True, False, True, False]
+
+    def test_channels_last_changes_speed_only(self, binary_pairs: Path, tmp_path: Path) -> None:
+        results = [
+            segbench.fit(config_for(binary_pairs, tmp_path / str(on), channels_last=on, epochs=1), watch=Watcher())
+            for on in (True, False)
+        ]
+        losses = [result.result["loss_values"]["test"] for result in results]
+        assert losses[0] == pytest.approx(losses[1], rel=2e-2)
+
+    def test_inverse_frequency_is_counted_over_the_training_part(self, binary_pairs: Path, tmp_path: Path) -> None:
+        loss = {"bce": {"pos_weight": "inverse_frequency"}}
+        segbench.fit(config_for(binary_pairs, tmp_path / "run", loss=loss, epochs=1), watch=Watcher())
+        folder = RunFolder(tmp_path / "run")
+        counts = Counts.read_csv(folder.counts_file("train"), folder.class_map()).confusion.sum(axis=(0, 2))
+        weight = json.loads((folder.path / "run.json").read_text())["loss"][0]["options"]["pos_weight"]
+        assert weight == pytest.approx(counts[0] / counts[1])
+
+
+class NanAfter(nn.Module):
+    """BCE that turns into NaN at its n-th call with gradients."""
+
+    tasks = frozenset({Task.BINARY})
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.left = calls
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        loss = nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.float())
+        if torch.is_grad_enabled():
+            self.left -= 1
+        return loss * float("nan") if self.left < 0 and torch.is_grad_enabled() else loss
+
+
+class TestTrouble:
+    def test_a_nan_loss_stops_and_names_the_batch(
+        self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("segbench.train.fit.build_loss", lambda terms: NanAfter(4 + 2))  # 4 batches an epoch
+        with pytest.raises(RunError, match=r"loss became nan in epoch 2, batch 3 \(samples img_\d+") as caught:
+            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())
+        assert "the checkpoint of epoch 1 is kept" in str(caught.value)
+        state = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+        assert len(state["history"]) == 1
+        assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())
+        monkeypatch.undo()
+        segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())  # goes on from there
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB"),
+            RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 99 bytes."),
+            MemoryError(),
+        ],
+        ids=["cuda", "cpu", "python"],
+    )
+    def test_out_of_memory_says_what_to_lower(
+        self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        def fail(*_: Any) -> Tensor:
+            raise error
+
+        monkeypatch.setattr("segbench.train.loop.Training._step", fail)
+        with pytest.raises(
+            RunError, match=r"out of memory with batch_size 4 at 32x32 pixels; lower batch_size \(try 2\)"
+        ):
+            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())
+
+    def test_other_errors_are_not_taken_for_memory(
+        self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any) -> Tensor:
+            raise RuntimeError("something else")
+
+        monkeypatch.setattr("segbench.train.loop.Training._step", fail)
+        with pytest.raises(RuntimeError, match="something else"):
+            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())
+
+    @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+    def test_a_full_or_read_only_disk_keeps_finished_epochs(
+        self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        import segbench.train.fit as module
+
+        saved = module.save_checkpoint
+        calls = []
+
+        def full(path: Path, state: dict[str, Any]) -> None:
+            calls.append(path)
+            if len(calls) == 2:
+                raise OSError(code, "no", str(path))
+            saved(path, state)
+
+        monkeypatch.setattr(module, "save_checkpoint", full)
+        with pytest.raises(RunError, match=r"cannot write .*finished epochs are kept\. Make room"):
+            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())
+        assert len(torch.load(tmp_path / "run" / "last.pt", weights_only=True)["history"]) == 1
+
+    def test_output_that_cannot_be_made(self, binary_pairs: Path, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(RunError, match=r"cannot write into the run folder .*choose another `output`"):
+            segbench.fit(config_for(binary_pairs, tmp_path / "file" / "run"), watch=Watcher())
+
+    def test_a_loss_that_cannot_do_the_task(self, three_class_pairs: Path, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"'bce' cannot do the multiclass task of this data; these can: cross_en"):
+            segbench.fit(config_for(three_class_pairs, tmp_path / "run", loss="bce"), watch=Watcher())
+
+    def test_a_device_that_is_not_there(self, binary_pairs: Path, tmp_path: Path) -> None:
+        if torch.backends.mps.is_available():
+            pytest.skip("this machine has MPS")
+        with pytest.raises(ConfigError, match="this machine has no mps device"):
+            segbench.fit(config_for(binary_pairs, tmp_path / "run", device="mps"), watch=Watcher())
+
+    def test_half_precision_needs_a_gpu(self, binary_pairs: Path, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="16-mixed needs a GPU"):
+            segbench.fit(config_for(binary_pairs, tmp_path / "run", precision="16-mixed"), watch=Watcher())
+
+    def test_missing_data_and_empty_parts(self, binary_pairs: Path, tmp_path: Path) -> None:
+        with pytest.raises(DatasetError, match="does not exist"):
+            segbench.fit(config_for(tmp_path / "nowhere", tmp_path / "run"), watch=Watcher())
+        few = tmp_path / "few"
+        for part in ("images", "masks"):
+            (few / part).mkdir(parents=True)
+            for name in ("img_000.png", "img_001.png"):
+                shutil.copy(binary_pairs / part / name, few / part / name)
+        with pytest.raises(DatasetError, match="at least 3 samples, got 2"):
+            segbench.fit(config_for(few, tmp_path / "run"), watch=Watcher())
