@@ -1,0 +1,379 @@
+"""The command line: parse, call the Python API, print. Nothing here imports torch before a command needs it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from segbench import __version__
+from segbench.config import load_config
+from segbench.errors import ConfigError, SegbenchError
+from segbench.types import SPLITS, RunResult
+
+if TYPE_CHECKING:
+    from segbench.metrics.scores import Scores
+    from segbench.train.console import ConsoleWatcher
+
+app = typer.Typer(
+    name="segbench",
+    help="The workbench for semantic segmentation. Try `segbench demo`, then `segbench config new YOUR_DATA`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+config_app = typer.Typer(help="Make, check and show run configs.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at data sets, and make the built-in ones.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+app.add_typer(data_app, name="data")
+
+_out = Console(highlight=False, soft_wrap=True)
+_EXIT_PROBLEMS, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
+
+ConfigFile = Annotated[Path, typer.Argument(help="Run config (YAML).", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key, e.g. --set optimizer.lr=1e-3. May be repeated.")
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that `segbench train` wrote.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and exits: 0 done, 1 some files failed or a run broke, 2 wrong use, 130 interrupted."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        app(args=arguments, standalone_mode=True)
+    except ConfigError as error:
+        _fail(str(error), _EXIT_USAGE)
+    except SegbenchError as error:
+        _fail(str(error), _EXIT_PROBLEMS)
+    except _Stopped:
+        _fail("interrupted; finished epochs are kept, the same command goes on from there", _EXIT_INTERRUPTED)
+    sys.exit(0)
+
+
+class _Stopped(BaseException):
+    """Ctrl-C or a polite kill; not KeyboardInterrupt, which typer answers itself and without a word."""
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Stopped
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {message}", markup=False)
+    sys.exit(code)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        _out.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """The workbench for semantic segmentation. Try `segbench demo`, then `segbench config new YOUR_DATA`."""
+
+
+@app.command()
+def train(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    restart: Annotated[bool, typer.Option(help="Delete what is in the run folder and begin again.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train, validate and score one network; run it again to continue a killed run.
+
+    Example: segbench train ph2.yaml --set epochs=20 --set loss=dice
+    """
+    loaded = load_config(config, overrides or [])
+    from segbench.train.check import check_config
+
+    check_config(loaded)
+    from segbench.train.fit import fit
+
+    _print_result(fit(loaded, watch=_watcher(quiet), restart=restart))
+
+
+@app.command()
+def evaluate(
+    run: RunPath,
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    resolution: Annotated[str, typer.Option(help="training: the size the network saw; original: each image's.")] = (
+        "training"
+    ),
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Score a run's best weights on one split, per class and per image.
+
+    Example: segbench evaluate runs/ph2 --split test --resolution original
+    """
+    _require("--split", split, SPLITS)
+    _require("--resolution", resolution, ("training", "original"))
+    from segbench.train.evaluate import evaluate as score_run
+
+    scores = score_run(run, split, resolution=resolution, device=device, watch=_watcher(quiet))  # type: ignore[arg-type]
+    _print_scores(f"{run} on {split}, {resolution} size", scores)
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks, overlays and areas.csv.")],
+    probs: Annotated[bool, typer.Option("--probs", help="Also write probabilities (.npz).")] = False,
+    threshold: Annotated[float | None, typer.Option(help="Of the probability; default: the run's.")] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Segment images of any size: masks, overlays and the area of each class.
+
+    Example: segbench predict runs/ph2 photos/ -o predicted
+    """
+    if threshold is not None and not 0.0 < threshold < 1.0:
+        raise ConfigError(f"expected a probability between 0 and 1, got {threshold}", key="--threshold")
+    from segbench.predict.files import predict_files
+    from segbench.predict.predictor import Predictor
+    from segbench.runs import RunFolder
+
+    predictor = Predictor.from_run(run, device=device, threshold=threshold)
+    depth_range = RunFolder(run).read_config().data.options.get("depth_range")
+    watch = _watcher(quiet)
+    try:
+        done = predict_files(predictor, paths, out, probs=probs, depth_range=depth_range, progress=watch.progress)
+    finally:
+        watch.close()
+    _out.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")
+    if done.failed:
+        for path, reason in done.failed.items():
+            _out.print(f"not segmented: {path}: {reason}", markup=False)
+        raise typer.Exit(_EXIT_PROBLEMS)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the demo makes.")] = Path("demo"),
+    epochs: Annotated[int, typer.Option(min=1, help="Of each of the four trainings.")] = 15,
+    quiet: Quiet = False,
+) -> None:
+    """Two networks x two losses on built-in images, in minutes: a table, pictures, a page.
+
+    Example: segbench demo -o demo
+    """
+    from segbench.demo import run_demo
+
+    table, page = run_demo(out, epochs=epochs, watch=_watcher(quiet))
+    shown = Table(title="Built-in lesions: per-image scores on the test part")
+    for column in table[0]:
+        shown.add_column(column)
+    for row in table[1:]:
+        shown.add_row(*row)
+    Console(highlight=False).print(shown)
+    _out.print(f"pictures and numbers: {page}")
+    _out.print("next, with your own images:  segbench config new YOUR_FOLDER -o mine.yaml && segbench train mine.yaml")
+
+
+@app.command(name="list")
+def list_names(
+    kind: Annotated[str | None, typer.Argument(help="networks, losses, scores or formats; default: all.")] = None,
+) -> None:
+    """List networks, losses, scores and data formats with their options.
+
+    Example: segbench list networks
+    """
+    from segbench.data.formats import FORMATS
+    from segbench.losses import LOSSES
+    from segbench.metrics import SCORES
+    from segbench.models import MODELS
+
+    registries = {"networks": MODELS, "losses": LOSSES, "formats": FORMATS}
+    kinds = [*registries, "scores"]
+    if kind is not None:
+        _require("KIND", kind, kinds)
+    for name in kinds if kind is None else [kind]:
+        table = Table(title=name, title_justify="left", box=None, pad_edge=False)
+        table.add_column("name", no_wrap=True)
+        table.add_column("what it is")
+        if name == "scores":
+            for score, text in SCORES.items():
+                table.add_row(score, text)
+        else:
+            table.add_column("options")
+            registry = registries[name]
+            for entry in registry.names():
+                options = [
+                    option for option in registry.options(entry) if option not in ("in_channels", "out_channels")
+                ]
+                table.add_row(entry, registry.summary(entry), ", ".join(options))
+        Console(highlight=False).print(table)
+
+
+@config_app.command("check")
+def config_check(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Say whether a config is right, without reading data or building anything.
+
+    Example: segbench config check ph2.yaml --set epochs=20
+    """
+    from segbench.train.check import check_config
+
+    loaded = load_config(config, overrides or [])
+    check_config(loaded)
+    losses = " + ".join(f"{term.weight:g} {term.name}" for term in loaded.loss)
+    _out.print(
+        f"{config} is right: {loaded.network.name}, {losses}, {loaded.epochs} epochs of {loaded.data.path} "
+        f"at {loaded.data.size[0]}x{loaded.data.size[1]}, into {loaded.run_folder}"
+    )
+
+
+@config_app.command("show")
+def config_show(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Print a config with every default spelled out.
+
+    Example: segbench config show ph2.yaml
+    """
+    _out.print(load_config(config, overrides or []).to_yaml(), end="", markup=False)
+
+
+@config_app.command("new")
+def config_new(
+    data: Annotated[Path, typer.Argument(help="Folder of labelled images.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write it.")] = Path("config.yaml"),
+    data_format: Annotated[str | None, typer.Option("--format", help="See `segbench list formats`.")] = None,
+) -> None:
+    """Write a commented starting config for a data set, after reading it once.
+
+    Example: segbench config new my_images -o mine.yaml
+    """
+    if out.exists():
+        raise ConfigError(f"{out} exists already; choose another name with -o", key="--out")
+    from segbench.data.index import read_dataset
+    from segbench.files import write_text
+    from segbench.train.starter import starter_config
+
+    watch = _watcher(quiet=False)
+    try:
+        manifest = read_dataset(data, data_format, progress=watch.progress)
+    finally:
+        watch.close()
+    write_text(out, starter_config(manifest, data, str(out)))
+    load_config(out)
+    _print_manifest(manifest)
+    _out.print(f"written: {out}; next: segbench train {out}")
+
+
+@data_app.command("index")
+def data_index(
+    data: Annotated[Path, typer.Argument(help="Folder of labelled images, or a manifest.")],
+    data_format: Annotated[str | None, typer.Option("--format", help="See `segbench list formats`.")] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--option", help="Reader option, e.g. --option border=ignore. May be repeated.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the manifest (JSON) here.")] = None,
+) -> None:
+    """Read and check a labelled folder; say what is in it.
+
+    Example: segbench data index oxford_pets --format oxford_pets --option border=ignore -o pets.json
+    """
+    from segbench.config import apply_overrides
+    from segbench.data.index import read_dataset
+
+    watch = _watcher(quiet=False)
+    try:
+        manifest = read_dataset(data, data_format, progress=watch.progress, **apply_overrides({}, options or []))
+    finally:
+        watch.close()
+    _print_manifest(manifest)
+    if out is not None:
+        manifest.write(out)
+        _out.print(f"written: {out}")
+
+
+@data_app.command("make")
+def data_make(
+    kind: Annotated[str, typer.Argument(help="lesions (binary) or streets (4 classes).")],
+    out: Annotated[Path, typer.Argument(help="Folder to fill.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 150,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
+) -> None:
+    """Make a built-in data set: labelled images drawn by the program.
+
+    Example: segbench data make lesions lesions --count 200
+    """
+    _require("KIND", kind, ("lesions", "streets"))
+    from segbench.data.synthetic import write_lesions, write_streets
+
+    watch = _watcher(quiet=False)
+    try:
+        write = write_lesions if kind == "lesions" else write_streets
+        write(out, count=count, seed=seed, progress=watch.progress)
+    finally:
+        watch.close()
+    _out.print(f"{count} images with masks: {out}; next: segbench config new {out}")
+
+
+def _require(key: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ConfigError(f"expected {', '.join(allowed)}, got {value!r}", key=key)
+
+
+def _watcher(quiet: bool) -> ConsoleWatcher:
+    from segbench.train.console import ConsoleWatcher
+
+    return ConsoleWatcher(quiet=quiet)
+
+
+def _print_manifest(manifest: Any) -> None:
+    classes = ", ".join(manifest.class_map.names)
+    parts = {split: len(manifest.split(split)) for split in SPLITS}
+    official = ", ".join(f"{count} {split}" for split, count in parts.items() if count)
+    _out.print(f"{len(manifest.samples)} samples, {manifest.class_map.task}: {classes}")
+    _out.print(f"official split: {official or 'none; one is drawn when a run starts'}")
+    for note in manifest.notes:
+        _out.print(f"note: {note}", markup=False)
+
+
+def _print_result(result: RunResult) -> None:
+    table = Table(title=f"{result.result['name']}: scores of epoch {result.result['best_epoch']}", title_justify="left")
+    table.add_column("score")
+    for split in SPLITS:
+        table.add_column(f"{split} (n={result.result['n'][split]})", justify="right")
+    for name in result.scores["test"]:
+        table.add_row(name, *(f"{result.scores[split][name]:.4f}" for split in SPLITS))
+    Console(highlight=False).print(table)
+    _out.print(f"definitions and everything else: {result.run}/result.json")
+
+
+def _print_scores(title: str, scores: Scores) -> None:
+    table = Table(title=f"{title} (n={scores.n_images})", title_justify="left")
+    table.add_column("score")
+    table.add_column("value", justify="right")
+    for name, value in scores.summary().items():
+        table.add_row(name, f"{value:.4f}")
+    Console(highlight=False).print(table)
+    table = Table(title="per class", title_justify="left")
+    rows = scores.per_class_table()
+    for column in rows[0]:
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console(highlight=False).print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "absent" if value != value else f"{value:.4f}"
+    return str(value)

@@ -1,0 +1,1 @@
+"""Pages about runs, made from run folders alone. Importing this package imports no torch."""

@@ -1,0 +1,155 @@
+"""The command line: what answers at once, what errors look like, and the whole way from images to predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench import cli
+
+LIGHT = [
+    ["--help"],
+    ["--version"],
+    ["list"],
+    ["list", "networks"],
+    ["train", "--help"],
+    ["config", "check", "CONFIG"],
+    ["config", "show", "CONFIG"],
+]
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        f"data:\n  path: {tmp_path}/data\n  size: 64\nnetwork: unet_nearest\nloss: {{dice: 0.5, bce: 0.5}}\n"
+    )
+    return file
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
+def test_light_commands_import_no_torch(arguments: list[str], config_file: Path) -> None:
+    arguments = [str(config_file) if argument == "CONFIG" else argument for argument in arguments]
+    code = (
+        "import sys\nfrom segbench.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def run_cli(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Returns exit code, standard output and standard error of a command run in this process."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(list(arguments))
+    captured = capsys.readouterr()
+    return int(end.value.code or 0), captured.out, captured.err
+
+
+def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [["train"], ["evaluate"], ["predict"], ["demo"], ["list"], ["config", "check"], ["config", "show"]]
+    commands += [["config", "new"], ["data", "index"], ["data", "make"]]
+    for command in commands:
+        code, out, _ = run_cli(capsys, *command, "--help")
+        assert code == 0
+        assert "Example: segbench" in " ".join(out.split()), command
+
+
+def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run_cli(capsys, "list")
+    for name in (
+        "unet_nearest",
+        "segnet",
+        "dice",
+        "focal",
+        "oxford_pets",
+        "camvid",
+        "iou_per_image",
+        "thresholded_iou",
+    ):
+        assert name in out
+
+
+def test_config_check_says_what_it_read(capsys: pytest.CaptureFixture[str], config_file: Path) -> None:
+    code, out, _ = run_cli(capsys, "config", "check", str(config_file), "--set", "epochs=3")
+    assert code == 0
+    assert "is right: unet_nearest, 0.5 dice + 0.5 bce, 3 epochs" in out
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("netwrok=unet_nearest", "there is no such key; did you mean 'network'?"),
+        ("network=unet_neerest", "there is no network 'unet_neerest'; did you mean 'unet_nearest'"),
+        ("loss=dise", "there is no loss 'dise'; did you mean 'dice'?"),
+        ("network.witdhs=3", "'unet_nearest' has no option 'witdhs'; did you mean 'widths'?"),
+        ("data.format=camvit", "did you mean 'camvid'?"),
+        ("epochs=0", "should be greater than or equal to 1, got 0"),
+        ("epochs", "expected key=value, got 'epochs'"),
+        ("data.path=nowhere", "data.path does not exist; looked at"),
+    ],
+)
+def test_wrong_configs_say_what_is_wrong(
+    capsys: pytest.CaptureFixture[str], config_file: Path, override: str, message: str
+) -> None:
+    code, out, err = run_cli(capsys, "config", "check", str(config_file), "--set", override)
+    assert code in (1, 2)
+    assert message in err
+    assert not out
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_from_a_folder_to_predictions(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(capsys, "data", "make", "streets", "streets", "--count", "16")[0] == 0
+    code, out, err = run_cli(capsys, "config", "new", "streets", "-o", "mine.yaml")
+    assert code == 0, err
+    assert "16 samples, multiclass" in out
+    code, out, err = run_cli(
+        capsys, "train", "mine.yaml", "--set", "epochs=1", "--set", "data.size=32", "--set", "network.widths=[4,4,4,4]"
+    )
+    assert code == 0, err
+    assert "iou_per_image" in out
+    run = tmp_path / "runs" / "streets"
+    assert json.loads((run / "result.json").read_text())["test_scored"] == 1
+
+    code, out, err = run_cli(capsys, "evaluate", str(run), "--resolution", "original")
+    assert code == 0, err
+    assert "per class" in out
+    assert len((run / "test_log.csv").read_text().splitlines()) == 3
+
+    (tmp_path / "new").mkdir()
+    Image.fromarray(np.full((45, 70, 3), 90, np.uint8)).save(tmp_path / "new" / "a.png")
+    (tmp_path / "new" / "broken.png").write_bytes(b"no image")
+    code, out, _ = run_cli(capsys, "predict", str(run), "new", "-o", "predicted", "--probs")
+    assert code == 1
+    assert "1 images segmented" in out
+    assert "not segmented: new/broken.png" in out.replace("\n", "")
+    with (tmp_path / "predicted" / "areas.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["id"] for row in rows] == ["a"]
+    assert sum(float(value) for key, value in rows[0].items() if key.endswith("_frac")) == pytest.approx(1.0, abs=1e-5)
+    with Image.open(tmp_path / "predicted" / "masks" / "a.png") as mask:
+        assert mask.size == (70, 45)
+
+
+def test_evaluating_no_run_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, _, err = run_cli(capsys, "evaluate", str(tmp_path))
+    assert code == 1
+    assert "this is no run folder" in err
+    code, _, err = run_cli(capsys, "evaluate", str(tmp_path), "--split", "tset")
+    assert code == 2
+    assert "expected train, val, test, got 'tset'" in err
