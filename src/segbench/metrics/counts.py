@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segbench.errors import RunError, shorten
+from segbench.files import write_csv
 from segbench.types import IGNORE_INDEX, ClassMap, Task
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -133,7 +132,7 @@ class Counts:
             raise ValueError(f"image ids must not hold line breaks: {shorten(map(repr, broken))}")
         table = self.confusion.reshape(len(self), len(header) - 2).tolist()
         rows = zip(self.ids, self.ignored.tolist(), table, strict=True)
-        write_rows(path, [header, *([name, ignored, *row] for name, ignored, row in rows)])
+        write_csv(path, header, [[name, ignored, *row] for name, ignored, row in rows])
 
     @classmethod
     def read_csv(cls, path: str | Path, class_map: ClassMap) -> Counts:
@@ -227,21 +226,6 @@ def count_masks(
     cells = (num_classes, 2, 2) if axes == 3 else (num_classes, num_classes)
     table = np.bincount(index, minlength=int(np.prod(cells))).astype(np.int64)
     return table.reshape(cells), int(target.size - true.size)
-
-
-def write_rows(path: str | Path, rows: Iterable[Iterable[object]]) -> None:
-    """Writes a CSV file (UTF-8, one line feed a row) that appears whole or not at all."""
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            csv.writer(stream, lineterminator="\n").writerows(rows)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)  # mkstemp's own is for the user alone
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _header(class_map: ClassMap) -> list[str]:

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from segbench.errors import shorten
+from segbench.files import write_csv
 from segbench.metrics._definitions import define_scores, html_table
-from segbench.metrics.counts import Counts, IntArray, count_masks, write_rows
+from segbench.metrics.counts import Counts, IntArray, count_masks
 from segbench.types import ClassMap, Task
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -104,7 +105,7 @@ class Scores:
             ]
             for n, name in enumerate(self.ids)
         ]
-        write_rows(path, [header, *rows])
+        write_csv(path, header, rows)
 
     def _repr_html_(self) -> str:
         return html_table(self.summary(), self.definitions, self.per_class_table(), self.n_images)

@@ -1,0 +1,40 @@
+"""segbench from Python: images, a config, a run, a prediction, and scores of any tool's masks.
+
+python docs/examples/python_api.py
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import segbench
+from segbench.data.synthetic import lesion, write_lesions
+
+folder = Path(sys.argv[1] if len(sys.argv) > 1 else "example")
+write_lesions(folder / "lesions", count=40)
+
+manifest = segbench.read_dataset(folder / "lesions", classes={"skin": 0, "lesion": 255})
+print(len(manifest.samples), "samples:", ", ".join(manifest.class_map.names))
+
+result = segbench.fit(
+    {
+        "data": {"path": str(folder / "lesions"), "options": {"classes": {"skin": 0, "lesion": 255}}, "size": 48},
+        "network": {"name": "unet_nearest", "widths": [8, 16, 32]},
+        "loss": {"dice": 0.5, "bce": 0.5},
+        "epochs": 4,
+        "output": str(folder / "run"),
+    }
+)
+print("test IoU per image:", round(result.scores["test"]["iou_per_image"], 3))
+
+predictor = segbench.Predictor.from_run(result.run)
+image, truth = lesion(seed=1, index=0, size=(300, 400))  # an image of another size than it was trained at
+prediction = predictor(image)
+print("mask", prediction.mask.shape, "areas", {name: round(frac, 3) for name, frac in prediction.area_fracs.items()})
+
+# Any tool's label maps can be scored; a trained network is not needed.
+everything = np.ones_like(truth)
+scores = segbench.score_masks([prediction.mask, everything], [truth, truth], ["skin", "lesion"], ids=["ours", "all"])
+print("IoU of each:", dict(zip(scores.ids, scores.image_means("iou").round(3).tolist(), strict=True)))
+print(scores.definitions["iou_per_image"])

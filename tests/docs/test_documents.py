@@ -1,0 +1,76 @@
+"""What the README and the docs tell people to do is done here."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import segbench
+from segbench.config import load_config
+from segbench.data.formats import FORMATS
+from segbench.losses import LOSSES
+from segbench.models import MODELS
+from segbench.train.check import check_config
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+README = (REPOSITORY / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_quickstart_of_the_readme_works(tmp_path: Path) -> None:
+    script = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert script is not None
+    commands = [line.partition("#")[0].strip() for line in script.group(1).splitlines()]
+    assert len(commands) == 6
+    for command in commands:
+        words = [sys.executable, "-m", *command.split()]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert len(list((tmp_path / "predicted" / "overlays").glob("*.png"))) == 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", sorted((REPOSITORY / "docs" / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_the_examples_run(script: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "out")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mask (300, 400)" in done.stdout
+
+
+def test_every_public_name_can_be_had() -> None:
+    assert sorted(segbench.__all__) == segbench.__all__
+    for name in segbench.__all__:
+        assert getattr(segbench, name) is not None
+    assert set(segbench.__all__) <= set(dir(segbench))
+    assert len(segbench.__all__) <= 20
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = segbench.nothing
+
+
+def test_import_segbench_imports_no_torch() -> None:
+    code = "import sys, segbench; dir(segbench); assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_configs_are_right(path: Path) -> None:
+    check_config(load_config(path), data_must_exist=False)
+    assert f"segbench train configs/{path.name}" in path.read_text()
+
+
+def test_every_registered_thing_has_a_one_line_summary() -> None:
+    for registry in (MODELS, LOSSES, FORMATS):
+        for name in registry.names():
+            assert len(registry.summary(name)) > 20, name
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for document in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
