@@ -146,12 +146,13 @@ def predict(
     """
     if threshold is not None and not 0.0 < threshold < 1.0:
         raise ConfigError(f"expected a probability between 0 and 1, got {threshold}", key="--threshold")
+    from segbench.data.index import Manifest
     from segbench.predict.files import predict_files
     from segbench.predict.predictor import Predictor
     from segbench.runs import RunFolder
 
     predictor = Predictor.from_run(run, device=device, threshold=threshold)
-    depth_range = RunFolder(run).read_config().data.options.get("depth_range")
+    depth_range = Manifest.read(RunFolder(run).manifest_file).depth_range
     watch = _watcher(quiet)
     try:
         done = predict_files(predictor, paths, out, probs=probs, depth_range=depth_range, progress=watch.progress)
