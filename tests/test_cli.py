@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from segbench import cli
+from segbench.config import load_config
 
 LIGHT = [
     ["--help"],
@@ -153,3 +155,72 @@ def test_evaluating_no_run_is_one_sentence(capsys: pytest.CaptureFixture[str], t
     code, _, err = run_cli(capsys, "evaluate", str(tmp_path), "--split", "tset")
     assert code == 2
     assert "expected train, val, test, got 'tset'" in err
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, binary_pairs: Path) -> Path:
+    folder = tmp_path / "my: data #1"
+    shutil.copytree(binary_pairs, folder)
+    return folder
+
+
+def test_new_configs_for_odd_folder_names_and_reader_options(
+    capsys: pytest.CaptureFixture[str], pairs: Path, tmp_path: Path
+) -> None:
+    out_file = tmp_path / "o[bold]2.yaml"
+    options = ["--option", "classes={none: 0, spot: 255}", "--option", "tolerance=3"]
+    code, out, err = run_cli(capsys, "config", "new", str(pairs), "-o", str(out_file), *options)
+    assert code == 0, err
+    assert "o[bold]2.yaml" in out
+    config = load_config(out_file)
+    assert config.data.path == str(pairs)
+    assert config.data.options == {"classes": {"none": 0, "spot": 255}, "tolerance": 3}
+    assert config.output == "runs/my-data-1"
+    code, _, err = run_cli(capsys, "config", "new", str(pairs), "-o", str(out_file))
+    assert code == 2
+    assert "exists already" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["config", "new", "PAIRS", "-o", "FILE/x.yaml"],
+        ["data", "index", "PAIRS", "-o", "FILE/x.json"],
+        ["data", "make", "lesions", "FILE", "--count", "1"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_places_that_cannot_be_written_are_one_sentence(
+    capsys: pytest.CaptureFixture[str], pairs: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    places = {"PAIRS": str(pairs), "FILE": str(tmp_path / "file")}
+    words = [argument.replace("FILE", places["FILE"]) if "FILE" in argument else argument for argument in arguments]
+    code, _, err = run_cli(capsys, *(places.get(word, word) for word in words))
+    assert code == 1
+    assert str(tmp_path / "file") in err
+    assert "Traceback" not in err
+
+
+def test_wrong_reader_options_blame_the_right_flag(capsys: pytest.CaptureFixture[str], pairs: Path) -> None:
+    code, _, err = run_cli(capsys, "data", "index", str(pairs), "--option", "tolerance")
+    assert code == 2
+    assert "--option: expected option=value, got 'tolerance'" in err
+    code, _, err = run_cli(capsys, "data", "index", str(pairs), "--option", "tolerence=3")
+    assert code == 2
+    assert "data.options.tolerence: 'folder' has no option 'tolerence'; did you mean 'tolerance'" in err
+
+
+def test_wrong_loss_options_name_the_loss(capsys: pytest.CaptureFixture[str], config_file: Path) -> None:
+    _, _, err = run_cli(capsys, "config", "check", str(config_file), "--set", "loss={dice: {smoth: 1}}")
+    assert "loss.dice.smoth: 'dice' has no option 'smoth'; did you mean 'smooth'" in err
+
+
+def test_a_run_json_without_content_is_one_sentence(capsys: pytest.CaptureFixture[str], config_file: Path) -> None:
+    run = config_file.parent / "run"
+    run.mkdir()
+    shutil.copy(config_file, run / "config.yaml")
+    (run / "run.json").write_text("{}")
+    code, _, err = run_cli(capsys, "evaluate", str(run))
+    assert code == 1
+    assert "run.json lacks class_map" in err

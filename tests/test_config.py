@@ -139,3 +139,67 @@ def test_every_key_is_documented() -> None:
                 assert key in text, f"{model.__name__}.{key} has no word in the docstring"
 
     walk(RunConfig)
+
+
+@pytest.mark.parametrize(
+    ("values", "override", "terms"),
+    [
+        ({"loss": {"dice": 0.5, "bce": 0.5}}, "loss.bce=1", {"dice": 0.5, "bce": 1.0}),
+        ({"loss": {"dice": 0.5, "bce": 0.5}}, "loss.dice.smooth=2", {"dice": 0.5, "bce": 0.5}),
+        ({"loss": "dice"}, "loss={bce: 1}", {"bce": 1.0}),
+    ],
+)
+def test_overrides_into_a_loss_lose_no_term(values: dict[str, object], override: str, terms: dict[str, float]) -> None:
+    config = parse_config(apply_overrides({**MINIMAL, **values}, [override]))
+    assert {term.name: term.weight for term in config.loss} == terms
+
+
+@pytest.mark.parametrize(
+    ("values", "override", "message"),
+    [
+        ({"loss": "dice"}, "loss.bce=1", "there is no mapping to set this in; give the whole loss"),
+        ({}, "loss.dice.smooth=2", "there is no mapping to set this in; give the whole loss"),
+        ({"epochs": 3}, "epochs.many=4", "epochs is 3, which has no keys below it"),
+    ],
+)
+def test_overrides_below_a_value_are_refused(values: dict[str, object], override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        apply_overrides({**MINIMAL, **values}, [override])
+
+
+def test_names_alone_are_spelled_out() -> None:
+    values = apply_overrides(
+        {"data": "images"}, ["optimizer=sgd", "network.widths=[4]", "schedule=cosine", "data.size=32"]
+    )
+    config = parse_config(apply_overrides(values, ["optimizer.lr=0.5"]))
+    assert (config.optimizer.name, config.optimizer.lr, config.schedule.name) == ("sgd", 0.5, "cosine")
+    assert (config.network.name, config.network.options) == ("unet_nearest", {"widths": [4]})
+    assert (config.data.path, config.data.size) == ("images", (32, 32))
+
+
+@pytest.mark.parametrize(("key", "value"), [("epochs", True), ("seed", False), ("ema_decay", True), ("monitor", True)])
+def test_true_is_not_a_number(key: str, value: bool) -> None:
+    with pytest.raises(ConfigError, match=f"^{key}: expected no true or false here"):
+        parse_config({**MINIMAL, key: value})
+    with pytest.raises(ConfigError, match=r"^data\.augment\.scale: expected no true or false here"):
+        parse_config({"data": {"path": "a", "augment": {"scale": [True, 2]}}})
+    assert parse_config({**MINIMAL, "deterministic": True}).deterministic
+
+
+def test_options_that_are_no_mapping() -> None:
+    with pytest.raises(ConfigError, match="network: options should be a mapping of option to value, got 3"):
+        parse_config({**MINIMAL, "network": {"name": "segnet", "options": 3}})
+
+
+def test_yaml_merge_keys(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("data:\n  path: a\n  augment: {<<: {hflip: 0.1}, vflip: 0.2}\n")
+    config = load_config(file)
+    assert (config.data.augment.hflip, config.data.augment.vflip) == (0.1, 0.2)
+
+
+def test_a_wrong_part_of_an_override_points_to_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("data:\n  path: a\n")
+    with pytest.raises(ConfigError, match=r"^--set data\.split: ratios must sum to 1"):
+        load_config(file, ["data.split.ratios=[0.5, 0.5, 0.5]"])

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segbench import __version__
-from segbench.config import load_config
+from segbench.config import apply_overrides, load_config
 from segbench.errors import ConfigError, SegbenchError
 from segbench.types import SPLITS, RunResult
 
@@ -35,7 +35,7 @@ data_app = typer.Typer(help="Look at data sets, and make the built-in ones.", no
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 
-_out = Console(highlight=False, soft_wrap=True)
+_out = Console(highlight=False, markup=False, soft_wrap=True)
 _EXIT_PROBLEMS, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
 
 ConfigFile = Annotated[Path, typer.Argument(help="Run config (YAML).", show_default=False)]
@@ -44,6 +44,10 @@ Overrides = Annotated[
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that `segbench train` wrote.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+DataFormat = Annotated[str | None, typer.Option("--format", help="See `segbench list formats`.")]
+ReaderOptions = Annotated[
+    list[str] | None, typer.Option("--option", help="Reader option, e.g. --option border=ignore. May be repeated.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
 
 
@@ -57,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail(str(error), _EXIT_USAGE)
     except SegbenchError as error:
         _fail(str(error), _EXIT_PROBLEMS)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _fail(f"cannot read or write {what}; check the path, its permissions and the free space", _EXIT_PROBLEMS)
     except _Stopped:
         _fail("interrupted; finished epochs are kept, the same command goes on from there", _EXIT_INTERRUPTED)
     sys.exit(0)
@@ -71,7 +78,7 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {message}", markup=False)
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"error: {message}")
     sys.exit(code)
 
 
@@ -161,7 +168,7 @@ def predict(
     _out.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")
     if done.failed:
         for path, reason in done.failed.items():
-            _out.print(f"not segmented: {path}: {reason}", markup=False)
+            _out.print(f"not segmented: {path}: {reason}")
         raise typer.Exit(_EXIT_PROBLEMS)
 
 
@@ -238,6 +245,8 @@ def config_check(config: ConfigFile, overrides: Overrides = None) -> None:
         f"{config} is right: {loaded.network.name}, {losses}, {loaded.epochs} epochs of {loaded.data.path} "
         f"at {loaded.data.size[0]}x{loaded.data.size[1]}, into {loaded.run_folder}"
     )
+    if loaded.network.options or any(term.options for term in loaded.loss):
+        _out.print("the values of network and loss options are checked when a training starts, before any data is read")
 
 
 @config_app.command("show")
@@ -246,14 +255,15 @@ def config_show(config: ConfigFile, overrides: Overrides = None) -> None:
 
     Example: segbench config show ph2.yaml
     """
-    _out.print(load_config(config, overrides or []).to_yaml(), end="", markup=False)
+    _out.print(load_config(config, overrides or []).to_yaml(), end="")
 
 
 @config_app.command("new")
 def config_new(
     data: Annotated[Path, typer.Argument(help="Folder of labelled images.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write it.")] = Path("config.yaml"),
-    data_format: Annotated[str | None, typer.Option("--format", help="See `segbench list formats`.")] = None,
+    data_format: DataFormat = None,
+    options: ReaderOptions = None,
 ) -> None:
     """Write a commented starting config for a data set, after reading it once.
 
@@ -267,11 +277,10 @@ def config_new(
 
     watch = _watcher(quiet=False)
     try:
-        manifest = read_dataset(data, data_format, progress=watch.progress)
+        manifest = read_dataset(data, data_format, progress=watch.progress, **_options(options))
     finally:
         watch.close()
     write_text(out, starter_config(manifest, data, str(out)))
-    load_config(out)
     _print_manifest(manifest)
     _out.print(f"written: {out}; next: segbench train {out}")
 
@@ -279,22 +288,19 @@ def config_new(
 @data_app.command("index")
 def data_index(
     data: Annotated[Path, typer.Argument(help="Folder of labelled images, or a manifest.")],
-    data_format: Annotated[str | None, typer.Option("--format", help="See `segbench list formats`.")] = None,
-    options: Annotated[
-        list[str] | None, typer.Option("--option", help="Reader option, e.g. --option border=ignore. May be repeated.")
-    ] = None,
+    data_format: DataFormat = None,
+    options: ReaderOptions = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the manifest (JSON) here.")] = None,
 ) -> None:
     """Read and check a labelled folder; say what is in it.
 
     Example: segbench data index oxford_pets --format oxford_pets --option border=ignore -o pets.json
     """
-    from segbench.config import apply_overrides
     from segbench.data.index import read_dataset
 
     watch = _watcher(quiet=False)
     try:
-        manifest = read_dataset(data, data_format, progress=watch.progress, **apply_overrides({}, options or []))
+        manifest = read_dataset(data, data_format, progress=watch.progress, **_options(options))
     finally:
         watch.close()
     _print_manifest(manifest)
@@ -326,6 +332,14 @@ def data_make(
     _out.print(f"{count} images with masks: {out}; next: segbench config new {out}")
 
 
+def _options(given: list[str] | None) -> dict[str, Any]:
+    """Returns reader options from `key=value` texts, whose values are YAML."""
+    for item in given or []:
+        if "=" not in item or "." in item.partition("=")[0]:
+            raise ConfigError(f"expected option=value, got {item!r}; for example border=ignore", key="--option")
+    return apply_overrides({}, given or [])
+
+
 def _require(key: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise ConfigError(f"expected {', '.join(allowed)}, got {value!r}", key=key)
@@ -344,7 +358,7 @@ def _print_manifest(manifest: Any) -> None:
     _out.print(f"{len(manifest.samples)} samples, {manifest.class_map.task}: {classes}")
     _out.print(f"official split: {official or 'none; one is drawn when a run starts'}")
     for note in manifest.notes:
-        _out.print(f"note: {note}", markup=False)
+        _out.print(f"note: {note}")
 
 
 def _print_result(result: RunResult) -> None:

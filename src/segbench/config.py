@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -28,6 +37,16 @@ class Section(BaseModel):
     """Frozen, and strict about keys: a typo is an error, not a default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuses `epochs: true`, which Python would take for 1."""
+        parts = value if isinstance(value, list | tuple) else [value]
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if annotation is not bool and annotation is not Any and any(isinstance(part, bool) for part in parts):
+            raise ValueError(f"expected no true or false here, got {value!r}")
+        return value
 
 
 class SplitConfig(Section):
@@ -138,6 +157,8 @@ class NetworkConfig(Section):
         if isinstance(value, str):
             return {"name": value}
         if isinstance(value, Mapping) and "name" in value:
+            if not isinstance(value.get("options", {}), Mapping):
+                raise ValueError(f"options should be a mapping of option to value, got {value['options']!r}")
             options = {
                 **value.get("options", {}),
                 **{key: item for key, item in value.items() if key not in ("name", "options")},
@@ -185,7 +206,10 @@ def parse_loss(spec: object) -> tuple[LossTerm, ...]:
 
 
 class OptimizerConfig(Section):
-    """Attributes: name; lr, the learning rate (one-cycle: its maximum); weight_decay; momentum (sgd only)."""
+    """Attributes: name; lr, the learning rate (one-cycle: its maximum); weight_decay; momentum (sgd only).
+
+    YAML may write just the name.
+    """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: Annotated[float, Field(gt=0.0, le=100.0)] = 1e-3
@@ -194,7 +218,7 @@ class OptimizerConfig(Section):
 
 
 class ScheduleConfig(Section):
-    """How the learning rate moves.
+    """How the learning rate moves. YAML may write just the name.
 
     Attributes:
         name: `constant`; `plateau` multiplies by `factor` after `patience` epochs without a lower validation loss and
@@ -260,6 +284,16 @@ class RunConfig(Section):
     train_score_every: Annotated[int, Field(ge=0)] = 0
     channels_last: bool = True
     compile: bool = False
+
+    @field_validator("optimizer", "schedule", mode="before")
+    @classmethod
+    def _just_the_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _just_the_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
 
     @field_validator("precision", mode="before")
     @classmethod
@@ -358,7 +392,8 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         return parse_config(plain, file=str(path), lines=dict(_walk_lines(values, ())))
     except ConfigError as error:
         overridden = [item.partition("=")[0].strip() for item in overrides]
-        if any(error.key == key or error.key.startswith(f"{key}.") for key in overridden):
+        related = (f"{key}.".startswith(f"{error.key}.") or f"{error.key}.".startswith(f"{key}.") for key in overridden)
+        if error.key and any(related):
             raise ConfigError(error.reason, key=f"--set {error.key}") from error
         raise
 
@@ -376,14 +411,30 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
             raise ConfigError(f"the value is not valid YAML: {text!r}", key=key) from error
         *parents, last = key.strip().split(".")
         target = result
-        for parent in parents:
-            child = target.get(parent)
-            if isinstance(child, str) and parent == "network":
-                child = {"name": child}
-            target[parent] = child = child if isinstance(child, dict) else {}
-            target = child
+        for depth, parent in enumerate(parents):
+            target[parent] = target = _descend(target.get(parent), parents[: depth + 1], key)
         target[last] = value
     return result
+
+
+def _descend(child: Any, place: Sequence[str], key: str) -> dict[str, Any]:
+    """Returns the mapping that an override goes into; a name alone is spelled out, nothing that is there is lost."""
+    if isinstance(child, dict):
+        return child
+    section = place[0]
+    if section == "loss":
+        terms = "loss={dice: 0.5, bce: 0.5}"
+        if len(place) == 2 and isinstance(child, int | float):
+            return {"weight": child}
+        raise ConfigError(
+            f"there is no mapping to set this in; give the whole loss: --set '{terms}'", key=f"--set {key}"
+        )
+    if child is None:
+        return {"name": RunConfig.model_fields["network"].default.name} if place == ["network"] else {}
+    shorthand = {"network": "name", "optimizer": "name", "schedule": "name", "data": "path"}
+    if len(place) == 1 and section in shorthand and isinstance(child, str):
+        return {shorthand[section]: child}
+    raise ConfigError(f"{'.'.join(place)} is {child!r}, which has no keys below it", key=f"--set {key}")
 
 
 def _to_plain(value: Any) -> Any:
@@ -403,7 +454,8 @@ def _walk_lines(values: Any, prefix: tuple[str, ...]) -> list[tuple[tuple[str, .
     if isinstance(values, Mapping):
         for key, item in values.items():
             place = (*prefix, str(key))
-            found.append((place, values.lc.key(key)[0] + 1))  # type: ignore[attr-defined]  # ruamel's line and column
+            if key in values.lc.data:  # type: ignore[attr-defined]  # ruamel's line and column; merged keys have none
+                found.append((place, values.lc.key(key)[0] + 1))  # type: ignore[attr-defined]
             found.extend(_walk_lines(item, place))
     return found
 

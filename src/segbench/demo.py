@@ -67,7 +67,7 @@ def _config(out: Path, network: str, loss: dict[str, float], epochs: int) -> Run
             "epochs": epochs,
             "batch_size": 8,
             "name": name,
-            "output": str(out / "runs" / name),
+            "output": str(out / "runs" / f"{name}_{epochs}_epochs"),
         }
     )
 

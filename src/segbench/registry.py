@@ -20,10 +20,17 @@ from segbench.errors import ConfigError, suggest
 
 
 class Registry:
-    """One kind of named builders. `key` is the config key that errors point to (`network`, `loss`)."""
+    """One kind of named builders.
 
-    def __init__(self, key: str, table: Mapping[str, str]) -> None:
+    Args:
+        key: config key that errors point to (`network`, `loss`).
+        table: name -> "module:function".
+        options_key: config key above the options, with `{name}` for the entry's; None means `key`.
+    """
+
+    def __init__(self, key: str, table: Mapping[str, str], *, options_key: str | None = None) -> None:
         self.key = key
+        self._options_key = options_key or key
         self._table: dict[str, str | Callable[..., Any]] = dict(table)
 
     def names(self) -> list[str]:
@@ -69,9 +76,8 @@ class Registry:
         known = [option for option in self.options(name) if option not in set(reserved)]
         for option in options:
             if option not in known:
-                raise ConfigError(
-                    f"{name!r} has no option {option!r}; {suggest(option, known)}", key=f"{self.key}.{option}"
-                )
+                place = f"{self._options_key.format(name=name)}.{option}"
+                raise ConfigError(f"{name!r} has no option {option!r}; {suggest(option, known)}", key=place)
 
     def _entry(self, name: str) -> str | Callable[..., Any]:
         if name not in self._table:

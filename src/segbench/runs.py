@@ -4,7 +4,7 @@
 
     config.yaml       the resolved config, every default spelled out
     manifest.json     every sample with mask, size, content hash, group, split
-    run.json          class map, normalisation, versions, machine, state of the run
+    run.json          class map, normalisation, loss, versions and machine; its presence marks a run folder
     metrics.csv       one row an epoch
     last.pt           where to go on: network, optimiser, schedule, history (tensors and plain values only)
     best.safetensors  weights of the best epoch
@@ -22,6 +22,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,6 +38,14 @@ try:
     import fcntl
 except ImportError:  # Windows has no flock; there two processes in one run folder are not noticed
     fcntl = None  # type: ignore[assignment]
+
+
+_OWN_PATTERNS = (
+    *("config.yaml", "manifest.json", "run.json", "metrics.csv", "result.json", "test_log.csv", "curves.png"),
+    *("last.pt", "best.safetensors", "best_candidate.safetensors", "pictures/epoch_*.png"),
+    *("counts_*.csv", "scores_*.csv", "evaluation_*.json", "tensorboard/events.out.tfevents.*"),
+)
+_TEMPORARY = re.compile(r"\.[\w.-]+\.\d+-\d+\.tmp(\.\w+)?")  # what `segbench.files.replacing` makes
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,11 @@ class RunFolder:
         return self.path / "best.safetensors"
 
     @property
+    def candidate_file(self) -> Path:
+        """Weights of an epoch that is better than all before, until `last.pt` has committed that epoch."""
+        return self.path / "best_candidate.safetensors"
+
+    @property
     def result_file(self) -> Path:
         """There once the run is finished."""
         return self.path / "result.json"
@@ -91,6 +105,27 @@ class RunFolder:
     def picture_file(self, epoch: int) -> Path:
         """Predictions of the fixed samples after an epoch, from 1."""
         return self.path / "pictures" / f"epoch_{epoch:04d}.png"
+
+    @property
+    def is_run(self) -> bool:
+        """True when a run was started here: `run.json` is written before anything else."""
+        return (self.path / "run.json").is_file()
+
+    def own_files(self) -> list[Path]:
+        """Returns the files there that a run writes, or would write over; never anything else."""
+        return sorted(path for pattern in _OWN_PATTERNS for path in self.path.glob(pattern) if path.is_file())
+
+    def clear(self) -> None:
+        """Deletes the run's own files, so that it can begin again; what else lies in the folder stays."""
+        for path in self.own_files():
+            path.unlink()
+
+    def remove_leftovers(self) -> None:
+        """Deletes the temporary files that a killed run could not delete itself."""
+        for folder in (self.path, self.path / "pictures"):
+            for path in folder.glob(".*.*-*.tmp*"):
+                if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                    path.unlink()
 
     @property
     def is_finished(self) -> bool:
@@ -118,7 +153,7 @@ class RunFolder:
         """Returns the result of a finished run."""
         if not self.is_finished:
             raise RunError("this run is not finished; run `segbench train` again to continue it", run=self.path)
-        result = self._read_json("result.json")
+        result = self._read_json("result.json", "scores", "n", "best_epoch", "network", "loss", "definitions")
         scores = {
             split: {name: math.nan if value is None else value for name, value in values.items()}
             for split, values in result["scores"].items()
@@ -127,11 +162,11 @@ class RunFolder:
 
     def class_map(self) -> ClassMap:
         """Returns the classes this run was trained on."""
-        return ClassMap.from_dict(self.read_facts()["class_map"])
+        return ClassMap.from_dict(self._read_json("run.json", "class_map")["class_map"])
 
     def normalization(self) -> Normalization:
         """Returns what the network's input is normalised with."""
-        plain = self.read_facts()["normalization"]
+        plain = self._read_json("run.json", "normalization")["normalization"]
         return Normalization(mean=tuple(plain["mean"]), std=tuple(plain["std"]))
 
     def read_history(self) -> list[dict[str, float]]:
@@ -188,7 +223,7 @@ class RunFolder:
                     ) from error
             yield
 
-    def _read_json(self, name: str) -> dict[str, Any]:
+    def _read_json(self, name: str, *required: str) -> dict[str, Any]:
         file = self.path / name
         try:
             value = json.loads(file.read_text(encoding="utf-8"))
@@ -200,6 +235,10 @@ class RunFolder:
             raise RunError(f"{name} cannot be read: {error}", run=self.path) from error
         if not isinstance(value, dict):
             raise RunError(f"{name} should hold a JSON object, found {type(value).__name__}", run=self.path)
+        missing = [key for key in required if key not in value]
+        if missing:
+            message = f"{name} lacks {', '.join(missing)}: no epoch was started, or the file is damaged"
+            raise RunError(f"{message}; train the run, or restart it with --restart", run=self.path)
         return value
 
 

@@ -100,6 +100,7 @@ def test_grey_images_are_taken_as_grey() -> None:
         (np.zeros((5, 5, 4), np.uint8), r"got shape \(5, 5, 4\); drop the alpha channel"),
         (np.zeros((5, 5, 3), np.float32), "got dtype float32; scale it to 0-255"),
         (np.zeros((0, 5, 3), np.uint8), r"got shape \(0, 5, 3\)"),
+        (np.zeros((0, 5), np.uint8), r"got shape \(0, 5\)"),
         (np.zeros((1, 5, 5, 3), np.uint8), r"got shape \(1, 5, 5, 3\)"),
         ([[1]], "got list"),
     ],
@@ -188,6 +189,13 @@ def test_multilabel_files_are_one_mask_a_class(tmp_path: Path) -> None:
     red, green = (np.asarray(Image.open(tmp_path / "out" / "masks" / name / "x.png")) for name in ("red", "green"))
     assert np.array_equal(red, image[..., 0] // 255)
     assert np.array_equal(green, image[..., 1] // 255)
+
+
+def test_the_output_folder_is_not_segmented_again(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "x.png")
+    predictor = Predictor(Brightness(1), BINARY, (20, 20))
+    for _ in range(2):
+        assert predict_files(predictor, [tmp_path], tmp_path / "out").written == ("x",)
 
 
 def test_nothing_to_predict(tmp_path: Path) -> None:

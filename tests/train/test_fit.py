@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import segbench
-from segbench.config import RunConfig, parse_config
+from segbench.config import OptimizerConfig, RunConfig, ScheduleConfig, parse_config
 from segbench.errors import ConfigError, DatasetError, RunError
 from segbench.metrics.counts import Counts
 from segbench.metrics.scores import score_counts
+from segbench.models.weights import read_metadata, save_weights
 from segbench.runs import RunFolder
+from segbench.train.optim import Schedule, build_optimizer
 from segbench.train.watcher import Watcher
 from segbench.types import Task
 
@@ -416,3 +420,132 @@ class TestTrouble:
                 shutil.copy(binary_pairs / part / name, few / part / name)
         with pytest.raises(DatasetError, match="at least 3 samples, got 2"):
             segbench.fit(config_for(few, tmp_path / "run"), watch=Watcher())
+
+    def test_a_network_that_blows_up_in_the_last_step_is_not_committed(
+        self, binary_pairs: Path, tmp_path: Path
+    ) -> None:
+        changes = {
+            "network": {"name": "unet_nearest", "widths": [4, 8], "norm": "none"},
+            "loss": "bce",
+            "batch_size": 100,  # one step an epoch: its loss is taken before the weights blow up
+            "optimizer": {"name": "sgd", "lr": 100, "weight_decay": 1e6},
+            "schedule": "constant",
+        }
+        with pytest.raises(
+            RunError, match=r"the validation loss became (nan|inf) after epoch 1; no epoch was finished"
+        ):
+            segbench.fit(config_for(binary_pairs, tmp_path / "run", **changes), watch=Watcher())
+        assert not (tmp_path / "run" / "last.pt").exists()
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
+    def test_a_really_full_disk(self, binary_pairs: Path, tmp_path: Path) -> None:
+        small = tmp_path / "small"
+        small.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)]
+        if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+            pytest.skip("this machine does not let us mount a small disk")
+        network = {"name": "unet_nearest", "widths": [16, 32, 64]}
+        cache = {"path": str(binary_pairs), "size": 32, "cache_dir": str(tmp_path / "cache")}
+        try:
+            with pytest.raises(RunError, match=r"cannot write \(No space left on device.*finished epochs are kept"):
+                segbench.fit(config_for(binary_pairs, small / "run", data=cache, network=network), watch=Watcher())
+            assert not list((small / "run").glob("*.tmp*"))
+        finally:
+            subprocess.run(["umount", str(small)], check=True)
+
+
+class TestNobodyElsesFiles:
+    def test_foreign_files_in_the_output_folder_survive(self, binary_pairs: Path, tmp_path: Path) -> None:
+        run = tmp_path / "project"
+        (run / "sub").mkdir(parents=True)
+        kept = {run / "notes.txt", run / ".notes.tmpl", run / "sub" / ".x.tmp", run / "sub" / "best.safetensors"}
+        for path in kept:
+            path.write_text("precious")
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(config_for(binary_pairs, run), watch=StopAt(1, 1))
+        (run / ".metrics.csv.12-34.tmp.csv").write_text("left by a killed run")
+        segbench.fit(config_for(binary_pairs, run, epochs=1), watch=Watcher())
+        segbench.fit(config_for(binary_pairs, run, epochs=2), watch=Watcher(), restart=True)
+        assert all(path.read_text() == "precious" for path in kept)
+        assert not (run / ".metrics.csv.12-34.tmp.csv").exists()
+
+    @pytest.mark.parametrize("restart", [False, True])
+    def test_a_config_that_no_run_wrote_is_not_written_over(
+        self, binary_pairs: Path, tmp_path: Path, restart: bool
+    ) -> None:
+        (tmp_path / "config.yaml").write_text("mine")
+        with pytest.raises(ConfigError, match=r"holds config\.yaml, which no run wrote; choose another output"):
+            segbench.fit(config_for(binary_pairs, tmp_path), watch=Watcher(), restart=restart)
+        assert (tmp_path / "config.yaml").read_text() == "mine"
+
+    def test_a_lost_config_is_written_again(self, binary_pairs: Path, tmp_path: Path) -> None:
+        config = config_for(binary_pairs, tmp_path / "run")
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(config, watch=StopAt(1))
+        (tmp_path / "run" / "config.yaml").unlink()
+        segbench.fit(config, watch=Watcher())
+        assert segbench.Predictor.from_run(tmp_path / "run").size == (32, 32)
+
+
+class TestBestWeights:
+    def test_weights_of_an_uncommitted_epoch_are_thrown_away(
+        self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import segbench.train.fit as module
+
+        whole = config_for(binary_pairs, tmp_path / "whole", monitor="loss")
+        broken = config_for(binary_pairs, tmp_path / "broken", monitor="loss")
+        segbench.fit(whole, watch=Watcher())
+        saved = module.save_checkpoint
+
+        def die(path: Path, state: dict[str, Any]) -> None:
+            if len(state["history"]) == 2:
+                raise KeyboardInterrupt
+            saved(path, state)
+
+        monkeypatch.setattr(module, "save_checkpoint", die)
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(broken, watch=Watcher())
+        assert (tmp_path / "broken" / "best_candidate.safetensors").is_file()
+        assert read_metadata(tmp_path / "broken" / "best.safetensors")["epoch"] == "1"
+        monkeypatch.undo()
+        segbench.fit(broken, watch=Watcher())
+        assert not (tmp_path / "broken" / "best_candidate.safetensors").exists()
+        assert_same_weights(whole.run_folder, broken.run_folder)
+
+    def test_a_committed_candidate_becomes_the_best(self, binary_pairs: Path, tmp_path: Path) -> None:
+        config = config_for(binary_pairs, tmp_path / "run", monitor="loss")
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(config, watch=StopAt(2))
+        folder = RunFolder(tmp_path / "run")
+        assert read_metadata(folder.best_file)["epoch"] == "2"
+        folder.best_file.rename(folder.candidate_file)  # as if killed between the checkpoint and the renaming
+        result = segbench.fit(config, watch=Watcher())
+        best = read_metadata(folder.best_file)["epoch"]
+        assert best == str(result.result["best_epoch"])
+        assert not folder.candidate_file.exists()
+
+    def test_weights_of_another_epoch_are_noticed(self, binary_pairs: Path, tmp_path: Path) -> None:
+        config = config_for(binary_pairs, tmp_path / "run", monitor="loss")
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(config, watch=StopAt(2))
+        network = segbench.build_network("unet_nearest", widths=[4, 8])
+        save_weights(tmp_path / "run" / "best.safetensors", network, {"epoch": "7"})
+        with pytest.raises(RunError, match=r"best\.safetensors is of epoch 7, but the best epoch of last\.pt is 2"):
+            segbench.fit(config, watch=Watcher())
+
+    def test_evaluate_gives_the_same_counts_under_mixed_precision(self, binary_pairs: Path, tmp_path: Path) -> None:
+        segbench.fit(config_for(binary_pairs, tmp_path / "run", precision="bf16-mixed", epochs=1), watch=Watcher())
+        before = (tmp_path / "run" / "counts_test.csv").read_bytes()
+        segbench.evaluate(tmp_path / "run", watch=Watcher())
+        assert (tmp_path / "run" / "counts_test.csv").read_bytes() == before
+
+    @pytest.mark.parametrize("momentum", [0.0, 0.5])
+    def test_one_cycle_leaves_momentum_alone(self, momentum: float) -> None:
+        network = nn.Linear(2, 2)
+        optimizer = build_optimizer(network, OptimizerConfig(name="sgd", momentum=momentum))
+        schedule = Schedule(optimizer, ScheduleConfig(name="one_cycle"), 5, 2)
+        for _ in range(9):
+            assert optimizer.param_groups[0]["momentum"] == momentum
+            optimizer.step()
+            schedule.after_step()

@@ -37,6 +37,7 @@ LOSSES = Registry(
         "dice": "segbench.losses.dice:Dice",
         "focal": "segbench.losses.focal:Focal",
     },
+    options_key="loss.{name}",
 )
 
 

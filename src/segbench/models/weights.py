@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from segbench.errors import RunError, shorten
@@ -16,8 +16,30 @@ from segbench.files import replacing
 def save_weights(path: str | Path, network: nn.Module, metadata: Mapping[str, str]) -> None:
     """Writes the state dict of a network, all or nothing, with a few words about it."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with replacing(path) as temporary:
-        save_file(tensors, str(temporary), metadata=dict(metadata))
+    with replacing(path) as temporary:  # as bytes, so that a full disk is an OSError like any other
+        temporary.write_bytes(save(tensors, metadata=dict(metadata)))
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Returns the words that `save_weights` wrote beside the weights, without reading them.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    path = Path(path)
+    _require(path)
+    try:
+        with safe_open(str(path), framework="pt") as stored:
+            metadata: dict[str, str] = stored.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path.name} is damaged: {error}", run=path.parent) from error
+    return metadata
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        message = f"there are no weights at {path.name}: no epoch is finished yet, or the file was removed"
+        raise RunError(f"{message}; train the run, or restart it with --restart", run=path.parent)
 
 
 def load_weights(path: str | Path, network: nn.Module) -> dict[str, str]:
@@ -27,8 +49,7 @@ def load_weights(path: str | Path, network: nn.Module) -> dict[str, str]:
         RunError: the file is missing or damaged, or its tensors are not those of this network (names the first).
     """
     path = Path(path)
-    if not path.is_file():
-        raise RunError(f"there are no weights at {path.name}; the run has not finished an epoch yet", run=path.parent)
+    _require(path)
     try:
         with safe_open(str(path), framework="pt") as stored:
             metadata: dict[str, str] = stored.metadata() or {}

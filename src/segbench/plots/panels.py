@@ -8,9 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from segbench.types import ClassMap, Task
+from segbench.types import RGB, ClassMap, Task
 
-ERROR_COLORS = {"missed": (0, 114, 178), "false": (213, 94, 0), "swapped": (204, 121, 167), "ignored": (128, 128, 128)}
+ERROR_COLORS: dict[str, RGB] = {
+    "missed": (0, 114, 178),
+    "false": (213, 94, 0),
+    "swapped": (204, 121, 167),
+    "ignored": (128, 128, 128),
+}
 _MARGIN_PX = 4
 _LABEL_WIDTH_PX = 92
 _HEADER_PX = 18
@@ -124,14 +129,7 @@ def prediction_sheet(
         "prediction": [overlay(image, mask, class_map) for image, mask in zip(images, predictions, strict=True)],
         "errors": [errors(truth, mask, class_map) for truth, mask in zip(truths, predictions, strict=True)],
     }
-    legend = [(name, ERROR_COLORS[name]) for name in ("missed", "false", "swapped", "ignored")]
-    if class_map.task is Task.BINARY:
-        legend.remove(("swapped", ERROR_COLORS["swapped"]))
-    legend = [
-        (n, c)
-        for i, (n, c) in enumerate(zip(class_map.names, class_map.colors, strict=True))
-        if i != class_map.background
-    ] + legend
+    legend = _legend(class_map)
     sheet_width = _LABEL_WIDTH_PX + len(images) * (tile[0] + _MARGIN_PX)
     places, legend_height = _place_legend(legend, sheet_width)
     top = _HEADER_PX if titles else _MARGIN_PX
@@ -151,6 +149,19 @@ def prediction_sheet(
         draw.rectangle((x, base + y + 3, x + 10, base + y + 13), fill=color, outline="black")
         draw.text((x + 14, base + y + 2), name, fill="black")
     return sheet
+
+
+def _legend(class_map: ClassMap) -> list[tuple[str, RGB]]:
+    """Returns the classes that are drawn, and the kinds of error that can occur."""
+    classes = [
+        (name, color)
+        for index, (name, color) in enumerate(zip(class_map.names, class_map.colors, strict=True))
+        if index != class_map.background
+    ]
+    unseen = {"swapped"} if class_map.task is Task.BINARY else set()
+    if class_map.background is None and class_map.task is Task.MULTICLASS:
+        unseen = {"missed", "false"}  # without a background every difference is a swap
+    return classes + [(name, color) for name, color in ERROR_COLORS.items() if name not in unseen]
 
 
 def _place_legend(legend: Sequence[tuple[str, object]], width: int) -> tuple[list[tuple[int, int]], int]:

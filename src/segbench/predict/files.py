@@ -40,7 +40,7 @@ def predict_files(
 
     Args:
         predictor: see `Predictor`.
-        paths: image files and folders (searched with their sub-folders).
+        paths: image files and folders (searched with their sub-folders, but for `out`).
         out: folder; masks are palette PNGs of class indices at the image's own size, multilabel one a class.
         probs: also write (C, H, W) float16 probabilities as compressed `.npz` under the key `probs`.
         depth_range: (low, high) of 16-bit images, as in the data set's options.
@@ -51,7 +51,7 @@ def predict_files(
         PredictionError: a path does not exist, or there is no image at all.
     """
     out = Path(out)
-    found = list(_find_images(paths))
+    found = [item for item in _find_images(paths) if not item[0].resolve().is_relative_to(out.resolve())]
     if not found:
         raise PredictionError(
             f"there is no image in {', '.join(map(str, paths))} ({', '.join(sorted(IMAGE_SUFFIXES))})"

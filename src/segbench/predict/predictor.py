@@ -173,7 +173,7 @@ def _as_rgb(image: np.ndarray) -> np.ndarray:
         )
     if image.dtype != np.uint8:
         raise PredictionError(f"{expected}, got dtype {image.dtype}; scale it to 0-255 and convert")
-    if image.ndim == 2:
+    if image.ndim == 2 and image.size:
         return np.repeat(image[:, :, None], 3, axis=2)
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         hint = "; drop the alpha channel with image[..., :3]" if image.ndim == 3 and image.shape[2] == 4 else ""

@@ -16,8 +16,13 @@ _VERSION = 1
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Writes a checkpoint; a process killed meanwhile leaves the one before."""
-    with replacing(path) as temporary:
-        torch.save({"version": _VERSION, **state}, temporary)
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        try:
+            torch.save({"version": _VERSION, **state}, stream)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # a full disk, which torch reports as a wrong position
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from segbench.files import write_json
 from segbench.losses import build_loss
 from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.scores import Scores, score_counts
+from segbench.models.weights import read_metadata
 from segbench.predict.predictor import Predictor
 from segbench.runs import RunFolder
 from segbench.train.console import default_watcher
@@ -40,8 +41,8 @@ def evaluate(
     Args:
         run: folder that `segbench train` wrote.
         split: train, val or test; every scoring of test is noted in `test_log.csv`.
-        resolution: `training` compares at the size the network saw, as during training; `original` resizes the
-            probabilities to each image's own size and compares there.
+        resolution: `training` compares at the size the network saw, like the scores in `result.json`; `original`
+            resizes the probabilities to each image's own size and compares there. Both compute in float32.
         device: `auto`, `cpu`, `cuda` or `mps`.
         watch: told about progress; None shows it where somebody looks on.
     Raises:
@@ -57,7 +58,7 @@ def evaluate(
     try:
         predictor = Predictor.from_run(folder.path, device=device)
         manifest = read_dataset(folder.manifest_file, progress=watch.progress)
-        best_epoch = _best_epoch(folder)
+        best_epoch = int(read_metadata(folder.best_file)["epoch"])
         times = folder.log_test_scoring(now(), best_epoch, f"evaluate at {resolution} size") if split == "test" else 0
         if resolution == "training":
             counts = _count_at_training_size(folder, predictor, manifest, split, watch)
@@ -84,16 +85,6 @@ def evaluate(
     }
     write_json(folder.path / f"evaluation_{name}.json", summary)
     return scores
-
-
-def _best_epoch(folder: RunFolder) -> int:
-    monitor = f"val_{folder.read_config().monitor}"
-    history = folder.read_history()
-    if not history:
-        raise RunError("no epoch of this run is finished; train it first", run=folder.path)
-    sign = -1.0 if monitor == "val_loss" else 1.0
-    values = [sign * row[monitor] if row[monitor] == row[monitor] else float("-inf") for row in history]
-    return values.index(max(values)) + 1
 
 
 def _count_at_training_size(

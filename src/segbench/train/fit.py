@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import math
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from segbench.data.cache import SampleCache, build_cache, class_pixel_counts
 from segbench.data.index import Manifest, read_dataset
 from segbench.data.loader import BatchLoader
 from segbench.data.split import split_manifest
-from segbench.errors import ConfigError, RunError
+from segbench.errors import ConfigError, RunError, shorten
 from segbench.losses import LOSSES, build_loss
 from segbench.losses.weights import balanced_class_weights, balanced_pos_weights
 from segbench.models import build_network
-from segbench.models.weights import load_weights, save_weights
+from segbench.models.weights import load_weights, read_metadata, save_weights
 from segbench.predict.device import pick_device
 from segbench.runs import RunFolder
 from segbench.train.check import check_config
@@ -47,7 +47,7 @@ def fit(
     Args:
         config: a `RunConfig`, a mapping of its keys, or the path of its YAML file.
         watch: told about progress; None shows it where somebody looks on.
-        restart: delete what lies in the run folder and begin again.
+        restart: delete what a run left in the run folder, and begin again.
     Raises:
         ConfigError: a key, value or name is wrong, or the run folder holds a run with other settings.
         DatasetError: the data cannot be read, or changed since the run was started.
@@ -58,12 +58,10 @@ def fit(
     folder = RunFolder(config.run_folder)
     watch = watch or default_watcher()
     try:
-        if restart and folder.config_file.is_file():
-            with folder.locked():
-                _clear(folder.path)
         with folder.locked(), _explain_disk(folder):
-            _refuse_other_run(folder, config)
-            _remove_leftovers(folder.path)
+            if restart and folder.is_run:
+                folder.clear()
+            _claim(folder, config)
             if folder.is_finished:
                 watch.message(f"{folder.path} is finished already; nothing to train")
                 return folder.read_result()
@@ -80,31 +78,26 @@ def _as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
     return parse_config(config) if isinstance(config, Mapping) else load_config(config)
 
 
-def _clear(path: Path) -> None:
-    """Deletes a run folder's content, but not a folder that merely has the same name."""
-    for item in path.iterdir():
-        if item.name == ".lock":
-            continue
-        if item.is_dir():
-            shutil.rmtree(item)
-        else:
-            item.unlink()
+def _claim(folder: RunFolder, config: RunConfig) -> None:
+    """Makes sure that the folder is this run's or nobody's.
 
-
-def _remove_leftovers(path: Path) -> None:
-    """Deletes the temporary files that a killed process could not delete itself."""
-    for file in path.rglob(".*.tmp*"):
-        file.unlink()
-
-
-def _refuse_other_run(folder: RunFolder, config: RunConfig) -> None:
-    if not folder.config_file.is_file():
+    Raises:
+        ConfigError: it holds a run with other settings, or files of the same names that no run wrote.
+    """
+    if not folder.is_run:
+        foreign = [path.name for path in folder.own_files()]
+        if foreign:
+            message = f"{folder.path} holds {shorten(foreign)}, which no run wrote; choose another output"
+            raise ConfigError(message, key="output")
         return
+    folder.remove_leftovers()
+    if not folder.config_file.is_file():
+        return  # the checkpoint knows its settings, too, and is compared with them
     there = folder.read_config()
     if there.fingerprint() == config.fingerprint():
         return
     if not folder.last_file.is_file():  # not one epoch was finished: there is nothing to lose
-        _clear(folder.path)
+        folder.clear()
         return
     old, new = _flat(there.to_dict()), _flat(config.to_dict())
     keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
@@ -114,7 +107,9 @@ def _refuse_other_run(folder: RunFolder, config: RunConfig) -> None:
         if key not in ("name", "output", "data.cache_dir")
     )
     raise ConfigError(
-        f"{folder.path} holds a run with other settings ({differs}); choose another output, or restart it", key="output"
+        f"{folder.path} holds a run with other settings ({differs}); choose another output, or begin again with "
+        "--restart",
+        key="output",
     )
 
 
@@ -146,6 +141,8 @@ def _explain_disk(folder: RunFolder) -> Iterator[None]:
 def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
     device = pick_device(config.device)
     precision = pick_precision(config.precision, device)
+    build_network(config.network.name, **config.network.options)  # a wrong option is told before any data is read
+    build_loss(config.loss)
     threads = config.threads or _recorded_threads(folder) or torch.get_num_threads()
     manifest = _prepare_data(config, folder, watch)
     cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
@@ -163,6 +160,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
         state = _State(folder, manifest.content_hash, config.fingerprint())
         if not folder.last_file.is_file():
             facts = {
+                **_identity(config),
                 "class_map": manifest.class_map.to_dict(),
                 "normalization": {"mean": training.normalization.mean, "std": training.normalization.std},
                 "manifest_hash": manifest.content_hash,
@@ -172,13 +170,11 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
             }
             folder.write_facts(facts)
         else:
-            training.load_state_dict(state.load(fabric.device))
+            state.load(training)
+            folder.write_config(config)
             folder.write_history(training.history)
         _train(training, state, watch, _picture_samples(manifest), cache)
-        if training.average is None:
-            load_weights(folder.best_file, training.network)
-        else:
-            load_weights(folder.best_file, training.average.module)
+        load_weights(folder.best_file, training.scored_network)
         return score_and_write(training, folder, manifest)
 
 
@@ -198,9 +194,14 @@ def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher) -> Manif
     manifest = split_manifest(manifest, config.data.split)
     for note in manifest.notes:
         watch.message(f"note: {note}")
+    folder.write_facts(_identity(config))
     folder.write_config(config)  # before the manifest, which is taken over only for the config it was made for
     manifest.write(folder.manifest_file)
     return manifest
+
+
+def _identity(config: RunConfig) -> dict[str, Any]:
+    return {"segbench": version("segbench"), "fingerprint": config.fingerprint()}
 
 
 def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> tuple[LossTerm, ...]:
@@ -268,16 +269,37 @@ class _State:
     manifest_hash: str
     fingerprint: str
 
-    def save(self, training: Training) -> None:
+    def save(self, training: Training, about_best: Mapping[str, str] | None) -> None:
+        """Commits the last epoch; with `about_best`, its weights are the best so far.
+
+        The weights wait under another name until the checkpoint that says so is there: a repeated epoch that turns out
+        otherwise (on a GPU, say) never leaves the weights of the first try behind.
+        """
+        if about_best is not None:
+            save_weights(self.folder.candidate_file, training.scored_network, about_best)
         identity = {"manifest_hash": self.manifest_hash, "fingerprint": self.fingerprint}
         save_checkpoint(self.folder.last_file, {**identity, **training.state_dict()})
+        if about_best is not None:
+            self.folder.candidate_file.replace(self.folder.best_file)
 
-    def load(self, device: torch.device) -> dict[str, Any]:
-        state = load_checkpoint(self.folder.last_file, device)
+    def load(self, training: Training) -> None:
+        """Goes on from the checkpoint, and settles which weights are the best."""
+        state = load_checkpoint(self.folder.last_file, training.fabric.device)
         if state["manifest_hash"] != self.manifest_hash or state["fingerprint"] != self.fingerprint:
             message = "last.pt belongs to other data or other settings than this folder's manifest and config"
-            raise RunError(f"{message}; restart the run", run=self.folder.path)
-        return state
+            raise RunError(f"{message}; begin again with --restart", run=self.folder.path)
+        training.load_state_dict(state)
+        best = str(training.best_epoch() + 1)
+        candidate = self.folder.candidate_file
+        if candidate.is_file():
+            if read_metadata(candidate)["epoch"] == best:
+                candidate.replace(self.folder.best_file)
+            else:
+                candidate.unlink()
+        found = read_metadata(self.folder.best_file)["epoch"]
+        if found != best:
+            message = f"best.safetensors is of epoch {found}, but the best epoch of last.pt is {best}"
+            raise RunError(f"{message}; begin again with --restart", run=self.folder.path)
 
 
 def _train(training: Training, state: _State, watch: Watcher, pictured: tuple[Sample, ...], cache: SampleCache) -> None:
@@ -292,12 +314,10 @@ def _train(training: Training, state: _State, watch: Watcher, pictured: tuple[Sa
             started = time.perf_counter()
             row, val = training.run_epoch([sample.id for sample in pictured])
             is_best = training.best_epoch() == training.epochs_done - 1
-            if is_best:
-                about = {"epoch": str(training.epochs_done), config.monitor: repr(row[f"val_{config.monitor}"])}
-                save_weights(folder.best_file, training.scored_network, about)
+            about = {"epoch": str(training.epochs_done), config.monitor: repr(row[f"val_{config.monitor}"])}
             visuals.after_epoch(row, val)
             row["seconds"] = time.perf_counter() - started
-            state.save(training)
+            state.save(training, about if is_best else None)
             folder.write_history(training.history)
             watch.epoch(row, is_best)
 

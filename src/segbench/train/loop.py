@@ -113,6 +113,10 @@ class Training:
             row = {"epoch": float(epoch + 1), "lr": self.optimizer.param_groups[0]["lr"], **self._learn(epoch)}
             learned = time.perf_counter()
             val = self.score(self.loaders.val, "validating", keep_masks_of=picture_ids)
+            if not math.isfinite(val.loss):
+                raise RunError(
+                    self._not_finite(f"the validation loss became {val.loss} after epoch {epoch + 1}", epoch)
+                )
             row |= {"val_loss": val.loss, **self._summary("val", val.counts)}
             every = self.config.train_score_every
             if every and (epoch + 1) % every == 0:
@@ -129,10 +133,15 @@ class Training:
         self.history.append(row)
         return row, val
 
-    def score(self, loader: BatchLoader, what: str, keep_masks_of: Sequence[str] = ()) -> SplitPass:
-        """Returns counts and loss of a split with the current (averaged) weights, un-augmented, without gradients."""
+    def score(
+        self, loader: BatchLoader, what: str, keep_masks_of: Sequence[str] = (), *, full_precision: bool = False
+    ) -> SplitPass:
+        """Returns counts and loss of a split with the current (averaged) weights, un-augmented, without gradients.
+
+        With `full_precision` it computes in float32, as prediction does, whatever precision the training has.
+        """
         return score_split(
-            self._scored_forward,
+            self.scored_network if full_precision else self._scored_forward,
             loader,
             self.loss,
             CountsCollector(self.class_map.task, self.config.threshold),
@@ -215,10 +224,17 @@ class Training:
         if bool(finite.all()):
             return
         first = int((~finite).nonzero()[0])
-        kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished yet"
-        raise RunError(
+        what = (
             f"the loss became {float(losses[first])} in epoch {epoch + 1}, batch {offset + first + 1} "
-            f"(samples {shorten(batches[first])}); {kept}. Lower optimizer.lr, set grad_clip: 1, or look at them"
+            f"(samples {shorten(batches[first])})"
+        )
+        raise RunError(self._not_finite(what, epoch))
+
+    def _not_finite(self, what: str, epoch: int) -> str:
+        kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished yet"
+        return (
+            f"{what}; {kept}. Look at the samples, or lower optimizer.lr or set grad_clip: 1 and begin again with "
+            "--restart or another output"
         )
 
     def _summary(self, prefix: str, counts: Any) -> dict[str, float]:

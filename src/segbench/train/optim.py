@@ -43,7 +43,10 @@ class Schedule:
             # OneCycleLR needs a first phase of at least one step, and two steps in all.
             total = max(total, 2)
             rise = min(max(config.warmup_frac, 1.01 / total), 0.99)
-            self._by_step = OneCycleLR(optimizer, max_lr=max_lr, total_steps=total, pct_start=rise)
+            # Momentum and betas stay what the config says: only the rate moves.
+            self._by_step = OneCycleLR(
+                optimizer, max_lr=max_lr, total_steps=total, pct_start=rise, cycle_momentum=False
+            )
         elif config.name == "cosine":
             warmup = int(config.warmup_frac * total)
             self._by_step = LambdaLR(optimizer, lambda step: _cosine(step, warmup, total))

@@ -37,7 +37,7 @@ def score_and_write(training: Training, folder: RunFolder, manifest: Manifest) -
         if split == "test":
             times_scored = folder.log_test_scoring(now(), best_epoch, "end of training")
         with explain_memory(training.config):
-            passes[split] = training.score(loaders[split], f"scoring the {split} part")
+            passes[split] = training.score(loaders[split], f"scoring the {split} part", full_precision=True)
         scores[split] = score_counts(passes[split].counts, training.class_map)
         passes[split].counts.write_csv(folder.counts_file(split), training.class_map)
         scores[split].write_csv(folder.scores_file(split))
@@ -73,6 +73,7 @@ def _result(
         "seed": config.seed,
         "weights": "random",
         "scored_at": f"{height}x{width} pixels (H x W), the training size",
+        "scored_in": "float32",
         "threshold": config.threshold,
         "scores": {split: scores[split].summary() for split in SPLITS},
         "loss_values": {split: passes[split].loss for split in SPLITS},

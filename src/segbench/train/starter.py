@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+from segbench.config import parse_config
 from segbench.data.index import Manifest
 from segbench.types import Task
 
@@ -49,18 +51,20 @@ def starter_config(manifest: Manifest, data: Path, file_name: str) -> str:
         if manifest.options:
             section["options"] = _plain(manifest.options)
     loss = {"dice": 0.5, "cross_entropy" if manifest.class_map.task is Task.MULTICLASS else "bce": 0.5}
-    name = data.stem or "data"
-    return _TEMPLATE.format(
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.stem).strip("-") or "data"
+    text = _TEMPLATE.format(
         samples=len(manifest.samples),
         task=manifest.class_map.task,
-        classes=", ".join(manifest.class_map.names),
-        name=file_name,
+        classes=", ".join(manifest.class_map.names).replace("\n", " "),
+        name=file_name.replace("\n", " "),
         data=_indent(section),
         height=_round_to_16(height * scale),
         width=_round_to_16(width * scale),
         loss="{" + ", ".join(f"{key}: {value}" for key, value in loss.items()) + "}",
         output=f"runs/{name}",
     )
+    parse_config(YAML(typ="safe").load(text))  # what does not come back is not written
+    return text
 
 
 def _round_to_16(pixels: float) -> int:
