@@ -27,6 +27,15 @@ def test_overlay_leaves_the_background_alone_and_outlines_objects() -> None:
     assert drawn[5, 5].tolist() == [round(100 + 0.5 * (value - 100)) for value in BINARY.colors[1]]
 
 
+def test_outlines_grow_with_the_image() -> None:
+    image = np.zeros((900, 900, 3), np.uint8)
+    mask = np.zeros((900, 900), np.uint8)
+    mask[:, 400:] = 1
+    row = overlay(image, mask, BINARY, opacity=0.5)[10]
+    outlined = (row == BINARY.colors[1]).all(axis=1)
+    assert outlined.nonzero()[0].tolist() == [400, 401, 402]
+
+
 def test_errors_are_told_apart() -> None:
     truth = np.array([[0, 1, 0, 1, 255]], np.uint8)
     prediction = np.array([[0, 1, 1, 0, 1]], np.uint8)

@@ -16,6 +16,7 @@ ERROR_COLORS: dict[str, RGB] = {
     "swapped": (204, 121, 167),
     "ignored": (128, 128, 128),
 }
+_PIXELS_PER_OUTLINE_PX = 300  # an outline is a pixel wide for each so many pixels of the shorter side
 _MARGIN_PX = 4
 _LABEL_WIDTH_PX = 92
 _HEADER_PX = 18
@@ -43,7 +44,7 @@ def colorize(mask: np.ndarray, class_map: ClassMap) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, class_map: ClassMap, opacity: float = 0.45) -> np.ndarray:
-    """Returns the image with every class but the background tinted, and outlined one pixel wide.
+    """Returns the image with every class but the background tinted, and outlined so that it shows at any size.
 
     Args:
         image: (H, W, 3) uint8.
@@ -65,8 +66,9 @@ def overlay(image: np.ndarray, mask: np.ndarray, class_map: ClassMap, opacity: f
     result = image.astype(np.float32)
     result[shown] += opacity * (colors[shown].astype(np.float32) - result[shown])
     edge = np.zeros(shown.shape, dtype=bool)
-    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
-    edge[1:, :] |= labels[1:, :] != labels[:-1, :]
+    for shift in range(1, 1 + max(1, min(shown.shape) // _PIXELS_PER_OUTLINE_PX)):
+        edge[:, shift:] |= labels[:, shift:] != labels[:, :-shift]
+        edge[shift:, :] |= labels[shift:, :] != labels[:-shift, :]
     edge &= shown
     result[edge] = colors[edge]
     return result.round().astype(np.uint8)
