@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from segbench.config import LossTerm, RunConfig, apply_overrides, load_config, parse_config, parse_loss
+from segbench.config import LossTerm, RunConfig, load_config, parse_config, parse_loss
+from segbench.config_text import apply_overrides
 from segbench.errors import ConfigError
 
 MINIMAL = {"data": {"path": "images"}}

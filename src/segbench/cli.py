@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from segbench import __version__
-from segbench.config import apply_overrides, load_config
+from segbench.config import load_config
+from segbench.config_text import apply_overrides
 from segbench.errors import ConfigError, SegbenchError
 from segbench.types import SPLITS, RunResult
 

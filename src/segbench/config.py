@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -23,11 +23,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from segbench.errors import ConfigError, suggest
+from segbench.config_text import apply_overrides, explain, line_of, read_yaml
+from segbench.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -148,7 +147,7 @@ class DataConfig(Section):
 class NetworkConfig(Section):
     """A registered network and its options. YAML may write just the name, or the name with options beside it."""
 
-    name: str
+    name: str = "unet_nearest"
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -156,15 +155,14 @@ class NetworkConfig(Section):
     def _shorthand(cls, value: Any) -> Any:
         if isinstance(value, str):
             return {"name": value}
-        if isinstance(value, Mapping) and "name" in value:
-            if not isinstance(value.get("options", {}), Mapping):
-                raise ValueError(f"options should be a mapping of option to value, got {value['options']!r}")
-            options = {
-                **value.get("options", {}),
-                **{key: item for key, item in value.items() if key not in ("name", "options")},
-            }
-            return {"name": value["name"], "options": options}
-        return value
+        if not isinstance(value, Mapping):
+            return value
+        options = value.get("options", {})
+        if not isinstance(options, Mapping):
+            raise ValueError(f"options should be a mapping of option to value, got {options!r}")
+        beside = {key: item for key, item in value.items() if key not in ("name", "options")}
+        named = {"name": value["name"]} if "name" in value else {}
+        return {**named, "options": {**options, **beside}}
 
 
 class LossTerm(Section):
@@ -263,7 +261,7 @@ class RunConfig(Section):
     """
 
     data: DataConfig
-    network: NetworkConfig = NetworkConfig(name="unet_nearest")
+    network: NetworkConfig = NetworkConfig()
     loss: tuple[LossTerm, ...] = (LossTerm(name="dice", weight=0.5), LossTerm(name="bce", weight=0.5))
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -361,9 +359,9 @@ def parse_config(
     except ValidationError as error:
         details = error.errors()
         first = min(details, key=lambda item: item["type"] != "extra_forbidden")  # a typo explains a "missing" key
-        key, message = _explain(first)
+        key, message = explain(first, RunConfig)
         more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-        line = _line_of(key, lines or {})
+        line = line_of(key, lines or {})
         raise ConfigError(message + more, key=".".join(key), file=file, line=line) from error
 
 
@@ -374,126 +372,13 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: the file cannot be read, is no YAML mapping, or holds a wrong key or value (names file and line).
     """
     path = Path(path)
+    values, lines = read_yaml(path)
+    plain = apply_overrides(values, overrides)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the config: {error}", file=str(path)) from error
-    try:
-        values = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
-        raise ConfigError(f"not valid YAML: {error.problem}", file=str(path), line=line) from error
-    except YAMLError as error:
-        raise ConfigError(f"not valid YAML: {error}", file=str(path)) from error
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"expected a mapping of keys, got {type(values).__name__}", file=str(path))
-    plain = apply_overrides(_to_plain(values), overrides)
-    try:
-        return parse_config(plain, file=str(path), lines=dict(_walk_lines(values, ())))
+        return parse_config(plain, file=str(path), lines=lines)
     except ConfigError as error:
         overridden = [item.partition("=")[0].strip() for item in overrides]
         related = (f"{key}.".startswith(f"{error.key}.") or f"{error.key}.".startswith(f"{key}.") for key in overridden)
         if error.key and any(related):
             raise ConfigError(error.reason, key=f"--set {error.key}") from error
         raise
-
-
-def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Returns `values` with every `key.sub=value` set; the value is read as YAML (`1e-3`, `[1, 2]`, `true`)."""
-    result: dict[str, Any] = json.loads(json.dumps(values))
-    for item in overrides:
-        key, equals, text = item.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"expected key=value, got {item!r}; for example optimizer.lr=1e-3", key="--set")
-        try:
-            value = _to_plain(YAML(typ="rt").load(text))
-        except YAMLError as error:
-            raise ConfigError(f"the value is not valid YAML: {text!r}", key=key) from error
-        *parents, last = key.strip().split(".")
-        target = result
-        for depth, parent in enumerate(parents):
-            target[parent] = target = _descend(target.get(parent), parents[: depth + 1], key)
-        target[last] = value
-    return result
-
-
-def _descend(child: Any, place: Sequence[str], key: str) -> dict[str, Any]:
-    """Returns the mapping that an override goes into; a name alone is spelled out, nothing that is there is lost."""
-    if isinstance(child, dict):
-        return child
-    section = place[0]
-    if section == "loss":
-        terms = "loss={dice: 0.5, bce: 0.5}"
-        if len(place) == 2 and isinstance(child, int | float):
-            return {"weight": child}
-        raise ConfigError(
-            f"there is no mapping to set this in; give the whole loss: --set '{terms}'", key=f"--set {key}"
-        )
-    if child is None:
-        return {"name": RunConfig.model_fields["network"].default.name} if place == ["network"] else {}
-    shorthand = {"network": "name", "optimizer": "name", "schedule": "name", "data": "path"}
-    if len(place) == 1 and section in shorthand and isinstance(child, str):
-        return {shorthand[section]: child}
-    raise ConfigError(f"{'.'.join(place)} is {child!r}, which has no keys below it", key=f"--set {key}")
-
-
-def _to_plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_to_plain(item) for item in value]
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int):
-        return int(value)
-    return float(value) if isinstance(value, float) else str(value)
-
-
-def _walk_lines(values: Any, prefix: tuple[str, ...]) -> list[tuple[tuple[str, ...], int]]:
-    found: list[tuple[tuple[str, ...], int]] = []
-    if isinstance(values, Mapping):
-        for key, item in values.items():
-            place = (*prefix, str(key))
-            if key in values.lc.data:  # type: ignore[attr-defined]  # ruamel's line and column; merged keys have none
-                found.append((place, values.lc.key(key)[0] + 1))  # type: ignore[attr-defined]
-            found.extend(_walk_lines(item, place))
-    return found
-
-
-def _line_of(key: tuple[str, ...], lines: Mapping[tuple[str, ...], int]) -> int:
-    while key:
-        if key in lines:
-            return lines[key]
-        key = key[:-1]
-    return 0
-
-
-def _explain(error: ErrorDetails) -> tuple[tuple[str, ...], str]:
-    """Turns pydantic's first complaint into (key, one sentence)."""
-    key = tuple(str(part) for part in error["loc"])
-    given = error["input"]
-    if error["type"] == "extra_forbidden":
-        return key, f"there is no such key; {suggest(key[-1], _fields_at(key[:-1]))}"
-    if error["type"] == "missing":
-        return key, "this key is required and was not given"
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if error["type"] == "value_error":
-        return key, message
-    expected = message if message.startswith("should") else f"expected: {message}"
-    shown = repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:77]}..."
-    return key, f"{expected}, got {shown}"
-
-
-def _fields_at(place: tuple[str, ...]) -> list[str]:
-    """Returns the keys that exist under a dotted place of the config."""
-    model: type[BaseModel] = RunConfig
-    for part in place:
-        field = model.model_fields.get(part)
-        if field is None:
-            return []
-        candidates = [field.annotation, *get_args(field.annotation)]
-        sections = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
-        if not sections:
-            return []
-        model = sections[0]
-    return list(model.model_fields)

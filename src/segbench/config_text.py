@@ -1,0 +1,139 @@
+"""Between the text of a config and its values: YAML with line numbers, overrides, and errors in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from segbench.errors import ConfigError, suggest
+
+_SHORTHANDS = {"network": "name", "optimizer": "name", "schedule": "name", "data": "path"}
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    """Returns a YAML file's mapping as plain values, and the line of every key, from 1.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no YAML mapping (names file and line).
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config: {error}", file=str(path)) from error
+    try:
+        values = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
+        raise ConfigError(f"not valid YAML: {error.problem}", file=str(path), line=line) from error
+    except YAMLError as error:
+        raise ConfigError(f"not valid YAML: {error}", file=str(path)) from error
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"expected a mapping of keys, got {type(values).__name__}", file=str(path))
+    return _to_plain(values), dict(_walk_lines(values, ()))
+
+
+def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Returns `values` with every `key.sub=value` set; the value is read as YAML (`1e-3`, `[1, 2]`, `true`)."""
+    result: dict[str, Any] = json.loads(json.dumps(values))
+    for item in overrides:
+        key, equals, text = item.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"expected key=value, got {item!r}; for example optimizer.lr=1e-3", key="--set")
+        try:
+            value = _to_plain(YAML(typ="rt").load(text))
+        except YAMLError as error:
+            raise ConfigError(f"the value is not valid YAML: {text!r}", key=key) from error
+        *parents, last = key.strip().split(".")
+        target = result
+        for depth, parent in enumerate(parents):
+            target[parent] = target = _descend(target.get(parent), parents[: depth + 1], key)
+        target[last] = value
+    return result
+
+
+def _descend(child: Any, place: Sequence[str], key: str) -> dict[str, Any]:
+    """Returns the mapping that an override goes into; a name alone is spelled out, nothing that is there is lost."""
+    if isinstance(child, dict):
+        return child
+    section = place[0]
+    if section == "loss":
+        terms = "loss={dice: 0.5, bce: 0.5}"
+        if len(place) == 2 and isinstance(child, int | float):
+            return {"weight": child}
+        raise ConfigError(
+            f"there is no mapping to set this in; give the whole loss: --set '{terms}'", key=f"--set {key}"
+        )
+    if child is None:
+        return {}
+    if len(place) == 1 and section in _SHORTHANDS and isinstance(child, str):
+        return {_SHORTHANDS[section]: child}
+    raise ConfigError(f"{'.'.join(place)} is {child!r}, which has no keys below it", key=f"--set {key}")
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _to_plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value)
+    return float(value) if isinstance(value, float) else str(value)
+
+
+def _walk_lines(values: Any, prefix: tuple[str, ...]) -> list[tuple[tuple[str, ...], int]]:
+    found: list[tuple[tuple[str, ...], int]] = []
+    if isinstance(values, Mapping):
+        for key, item in values.items():
+            place = (*prefix, str(key))
+            if key in values.lc.data:  # type: ignore[attr-defined]  # ruamel's line and column; merged keys have none
+                found.append((place, values.lc.key(key)[0] + 1))  # type: ignore[attr-defined]
+            found.extend(_walk_lines(item, place))
+    return found
+
+
+def line_of(key: tuple[str, ...], lines: Mapping[tuple[str, ...], int]) -> int:
+    """Returns the line of a key, or of the closest key above it that has one; 0 where none has."""
+    while key:
+        if key in lines:
+            return lines[key]
+        key = key[:-1]
+    return 0
+
+
+def explain(error: ErrorDetails, model: type[BaseModel]) -> tuple[tuple[str, ...], str]:
+    """Returns pydantic's complaint about a `model` as (key, one sentence)."""
+    key = tuple(str(part) for part in error["loc"])
+    given = error["input"]
+    if error["type"] == "extra_forbidden":
+        return key, f"there is no such key; {suggest(key[-1], _fields_at(model, key[:-1]))}"
+    if error["type"] == "missing":
+        return key, "this key is required and was not given"
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if error["type"] == "value_error":
+        return key, message
+    expected = message if message.startswith("should") else f"expected: {message}"
+    shown = repr(given) if len(repr(given)) <= 80 else f"{repr(given)[:77]}..."
+    return key, f"{expected}, got {shown}"
+
+
+def _fields_at(model: type[BaseModel], place: tuple[str, ...]) -> list[str]:
+    """Returns the keys that exist under a dotted place of the config."""
+    for part in place:
+        field = model.model_fields.get(part)
+        if field is None:
+            return []
+        candidates = [field.annotation, *get_args(field.annotation)]
+        sections = [item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel)]
+        if not sections:
+            return []
+        model = sections[0]
+    return list(model.model_fields)
