@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from segbench.data.formats import FORMATS, Listing
+from segbench.data.formats import FORMATS, Listing, check_format, recognise
 from segbench.data.index import read_dataset
 from segbench.errors import ConfigError, DatasetError
 
@@ -77,8 +77,29 @@ def test_a_folder_of_other_things_is_named(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_unknown_option_is_refused_by_name(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"'{name}' has no option 'colour_of_the_sky'"):
+    with pytest.raises(ConfigError, match=f"'{name}' has no option 'colour_of_the_sky'") as caught:
         read_dataset(tmp_path, name, colour_of_the_sky="blue")
+    assert caught.value.key == "data.options.colour_of_the_sky"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_option_of_a_wrong_type_is_refused_by_key(name: str) -> None:
+    for option in FORMATS.options(name):
+        with pytest.raises(ConfigError, match="expected .*, got <object") as caught:
+            check_format(name, {option: object()})
+        assert caught.value.key == f"data.options.{option}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_defaults_have_the_type_they_are_declared_with(name: str) -> None:
+    _, *options = inspect.signature(FORMATS.get(name)).parameters.values()
+    check_format(name, {option.name: option.default for option in options})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_reader_recognises_a_stranger(name: str, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    assert name not in recognise(tmp_path)
 
 
 REAL = [("ph2_original", "ph2"), ("oxford_pets_original", "oxford_pets"), ("camvid_original", "camvid")]

@@ -193,6 +193,100 @@ def test_values_without_a_class_map(tmp_path: Path, values: list[int], options: 
         read_dataset(tmp_path, **options)
 
 
+def strays(root: Path, stray: list[int], high: int = 255, number: int = 5) -> Path:
+    """Writes `number` pairs of 20 x 20 with 0 and `high`; the pixels `stray` in the mask of the second."""
+    for place in range(number):
+        mask = np.zeros((20, 20), np.uint8)
+        mask[:, 12:] = high
+        if place == 1:
+            mask[0, : len(stray)] = stray
+        write(root / "images" / f"{place}.png", np.zeros((20, 20, 3)))
+        write(root / "masks" / f"{place}.png", mask)
+    return root
+
+
+@pytest.mark.parametrize("high", [255, 1])
+def test_a_stray_value_is_placed_and_counted(tmp_path: Path, high: int) -> None:
+    with pytest.raises(DatasetError) as caught:
+        read_dataset(strays(tmp_path, [7], high))
+    message = caught.value.reason
+    assert "0 (1199 pixels in 5 files)" in message
+    assert f"{high} (800 pixels in 5 files)" in message
+    assert "7 (1 pixel in masks/1.png)" in message
+    assert f"0 and {high} hold 99.95 % of the pixels" in message
+    assert f"classes: {{background: 0, foreground: {high}}}" in message
+    assert "class_1: 7" not in message
+    assert "tolerance" not in message
+    assert "ignore: [7] (--option ignore=[7])" in message
+    manifest = read_dataset(tmp_path, ignore=[7])  # the advice works
+    assert manifest.class_map.values == ((0,), (high,))
+    assert "value 7 is ignored: 1 pixel (0.05 %)" in manifest.notes
+
+
+def test_several_stray_values_in_several_files(tmp_path: Path) -> None:
+    strays(tmp_path, [7, 7, 90])
+    mask = np.asarray(Image.open(tmp_path / "masks" / "4.png")).copy()
+    mask[3, 3] = 7
+    write(tmp_path / "masks" / "4.png", mask)
+    with pytest.raises(DatasetError) as caught:
+        read_dataset(tmp_path)
+    assert "7 (3 pixels in 2 files, first masks/1.png), 90 (1 pixel in masks/1.png)" in caught.value.reason
+    assert "mend masks/1.png, masks/4.png" in caught.value.reason
+    assert "ignore: [7, 90]" in caught.value.reason
+
+
+def test_strays_among_more_classes(tmp_path: Path) -> None:
+    for place, value in enumerate([0, 1, 2, 2]):
+        mask = np.full((20, 20), value, np.uint8)
+        mask[0, 0] = 200 if place == 3 else value
+        write(tmp_path / "images" / f"{place}.png", np.zeros((20, 20, 3)))
+        write(tmp_path / "masks" / f"{place}.png", mask)
+    with pytest.raises(DatasetError, match=r"0 to 2 hold 99.94 % .*classes: \{class_0: 0, class_1: 1, class_2: 2\}"):
+        read_dataset(tmp_path)
+    assert read_dataset(tmp_path, ignore=[200]).class_map.num_classes == 3
+
+
+def test_strays_as_of_smoothing_suggest_a_tolerance(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"smoothed or saved as JPEG: set the option tolerance: 127") as caught:
+        read_dataset(strays(tmp_path, [3, 30, 60, 90, 120, 128, 160, 190, 220, 250]))
+    assert "(--option tolerance=127)" in caught.value.reason
+    assert "masks/1.png" in caught.value.reason
+    assert read_dataset(tmp_path, tolerance=127).class_map.values == ((0,), (255,))
+
+
+def test_rare_classes_are_not_taken_for_strays(tmp_path: Path) -> None:
+    for place, value in enumerate([0, 60, 120, 255]):
+        mask = np.zeros((20, 20), np.uint8)
+        mask[0, :4] = value  # 1 % each
+        write(tmp_path / "images" / f"{place}.png", np.zeros((20, 20, 3)))
+        write(tmp_path / "masks" / f"{place}.png", mask)
+    message = r"60 \(4 pixels in masks/1.png\).*classes: \{class_0: 0, class_1: 60, class_2: 120, class_3: 255\}"
+    with pytest.raises(DatasetError, match=message):
+        read_dataset(tmp_path)
+
+
+def test_ignored_pixels_are_noted(tmp_path: Path) -> None:
+    for place, value in enumerate([0, 1, 2, 255]):
+        write(tmp_path / "images" / f"{place}.png", (1, 2, 3))
+        write(tmp_path / "masks" / f"{place}.png", binary(value))
+    assert read_dataset(tmp_path).notes == ("value 255 is ignored: 12 pixels (12.5 %)",)
+    assert read_dataset(tmp_path, ignore=[2]).notes == (
+        "value 2 is ignored: 12 pixels (12.5 %); value 255 is ignored: 12 pixels (12.5 %)",
+    )
+    assert read_dataset(tmp_path, verify=False, classes=["a", "b", "c"], ignore=[255]).notes == ()  # nothing counted
+
+
+def test_ignored_colours_are_noted(tmp_path: Path) -> None:
+    mask = np.zeros((4, 6, 3), np.uint8)
+    mask[:, 3:] = (0, 255, 0)
+    mask[0, 0] = (1, 2, 3)
+    write(tmp_path / "images" / "a.png", (1, 2, 3))
+    write(tmp_path / "masks" / "a.png", mask)
+    manifest = read_dataset(tmp_path, classes={"soil": "#000000", "crop": "#00ff00"}, ignore=["#010203"])
+    assert manifest.notes == ("value (1, 2, 3) is ignored: 1 pixel (4.17 %)",)
+
+
+
 def test_classes_by_list_and_by_mapping(tmp_path: Path) -> None:
     pairs(tmp_path)
     named = read_dataset(tmp_path, classes=["skin", "lesion"]).class_map
@@ -407,6 +501,67 @@ def test_camvid_wrong_lists(tmp_path: Path) -> None:
     (root / "test.txt").write_text("test/B_7.png testannot/B_7.png\n")
     with pytest.raises(DatasetError, match=r"2 listed files are not there: test/B_7.png, testannot/B_7.png"):
         read_dataset(root, "camvid")
+
+
+def ph2_folder(root: Path) -> Path:
+    ph2_case(root / "PH2 Dataset images", "IMD002")
+    return root
+
+
+def ph2_inner(root: Path) -> Path:
+    ph2_case(root, "IMD002")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("build", "name", "sign"),
+    [
+        (camvid, "camvid", "CamVid (train.txt, train/, trainannot/)"),
+        (ph2_folder, "ph2", "PH2 (PH2 Dataset images/IMD002/IMD002_Dermoscopic_Image/)"),
+        (ph2_inner, "ph2", "PH2 (IMD002/IMD002_Dermoscopic_Image/)"),
+        (pets, "oxford_pets", "Oxford-IIIT Pet (images/, annotations/trimaps/, annotations/"),
+    ],
+)
+def test_a_known_data_set_is_not_read_as_any_folder(
+    tmp_path: Path, build: Callable[[Path], Path], name: str, sign: str
+) -> None:
+    root = build(tmp_path)
+    with pytest.raises(DatasetError) as caught:
+        read_dataset(root)
+    assert f"this looks like {sign}" in caught.value.reason
+    assert f"data.format: {name} (--format {name})" in caught.value.reason
+    assert "data.format: folder (--format folder)" in caught.value.reason
+    assert not any("looks like" in note for note in read_dataset(root, name).notes)
+
+
+def test_a_known_data_set_is_read_as_a_folder_when_asked(tmp_path: Path) -> None:
+    manifest = read_dataset(camvid(tmp_path), "folder")
+    assert manifest.notes[0] == "this looks like CamVid (train.txt, train/, trainannot/), and was read as an ordinary folder"
+
+
+def test_other_folders_are_not_taken_for_a_known_data_set(tmp_path: Path) -> None:
+    pairs(tmp_path / "a", "images", "annotations/trimaps")
+    pairs(pairs(tmp_path / "b", "train", "trainannot"), "val", "valannot")
+    for name in "ab":
+        assert len(read_dataset(tmp_path / name)) >= 3
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("camvid", "camvid"),
+        ("camvid_original", "camvid"),
+        ("ph2", "ph2"),
+        ("ph2_original", "ph2"),
+        ("oxford_pets", "oxford_pets"),
+        ("oxford_pets_original", "oxford_pets"),
+    ],
+)
+def test_real_data_sets_are_recognised(real_data: RealData, folder: str, name: str) -> None:
+    with pytest.raises(DatasetError, match=rf"looks like .*data\.format: {name} \(--format {name}\)"):
+        read_dataset(real_data(folder))
+
 
 
 # Real data

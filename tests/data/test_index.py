@@ -357,14 +357,59 @@ def test_damaged_manifests(tmp_path: Path) -> None:
         Manifest.read(tmp_path / "none.json")
 
 
-def test_a_sample_that_changed_its_size_is_refused(tmp_path: Path) -> None:
+def test_a_sample_that_changed_is_refused(tmp_path: Path) -> None:
     manifest = read_dataset(dataset(tmp_path))
-    save(tmp_path / "masks" / "s0000.png", np.zeros((6, 4)))
-    with pytest.raises(DatasetError, match=r"s0000.png: the mask is 6 x 4 .*the sides are swapped"):
+    kept = (tmp_path / "masks" / "s0000.png").read_bytes()
+    save(tmp_path / "masks" / "s0000.png", np.zeros((4, 6)))  # the same size, other labels
+    message = r"masks/s0000\.png: the file has changed since the manifest was made.*read the data set again"
+    with pytest.raises(DatasetError, match=message):
         load_sample(manifest, manifest.samples[0])
-    save(tmp_path / "images" / "s0000.png", np.zeros((6, 4, 3)))
-    with pytest.raises(DatasetError, match="was 4 x 6 when the manifest was made"):
+    (tmp_path / "masks" / "s0000.png").write_bytes(kept)
+    load_sample(manifest, manifest.samples[0])
+    save(tmp_path / "images" / "s0000.png", np.zeros((4, 6, 3)))
+    with pytest.raises(DatasetError, match=r"images/s0000\.png: the file has changed"):
         load_sample(manifest, manifest.samples[0])
+    (tmp_path / "images" / "s0000.png").unlink()
+    with pytest.raises(DatasetError, match=r"images/s0000\.png: there is no such file"):
+        load_sample(manifest, manifest.samples[0])
+
+
+def test_a_multilabel_sample_that_changed_is_refused(tmp_path: Path) -> None:
+    for kind in ("fire", "water"):
+        save(tmp_path / "masks" / kind / "a.png", np.full((2, 2), 255))
+    save(tmp_path / "images" / "a.png", np.zeros((2, 2, 3)))
+    manifest = read_dataset(tmp_path, task="multilabel")
+    assert load_sample(manifest, manifest.samples[0])[1].all()
+    save(tmp_path / "masks" / "water" / "a.png", np.zeros((2, 2)))
+    with pytest.raises(DatasetError, match=r"a file of masks/fire/a\.png, masks/water/a\.png has changed since"):
+        load_sample(manifest, manifest.samples[0])
+
+
+def test_manifests_are_json_files(tmp_path: Path) -> None:
+    manifest = read_dataset(dataset(tmp_path / "d"))
+    with pytest.raises(DatasetError, match=r"m\.yaml: expected a name that ends in \.json") as caught:
+        manifest.write(tmp_path / "m.yaml")
+    assert not (tmp_path / "m.yaml").exists()
+    assert caught.value.path.endswith("m.yaml")
+    manifest.write(tmp_path / "M.JSON")
+    assert read_dataset(tmp_path / "M.JSON") == manifest
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("kind", ["images", "masks"])
+def test_dangling_links_are_named(tmp_path: Path, kind: str, verify: bool) -> None:
+    dataset(tmp_path)
+    path = tmp_path / kind / "s0001.png"
+    path.unlink()
+    path.symlink_to("../elsewhere/s0001.png")
+    message = error(tmp_path, verify=verify, classes={"a": 0, "b": 255})
+    assert f"{kind}/s0001.png: a link to ../elsewhere/s0001.png, which is not there" in message
+
+
+def test_dangling_links_without_partner_are_counted(tmp_path: Path) -> None:
+    dataset(tmp_path)
+    (tmp_path / "images" / "extra.png").symlink_to("gone.png")
+    assert "1 of 5 images have no mask: extra" in error(tmp_path)
 
 
 def test_notebook_table(tmp_path: Path) -> None:

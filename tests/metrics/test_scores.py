@@ -233,9 +233,15 @@ def test_include_background() -> None:
 
 
 def test_nothing_to_score_is_nan_without_warnings() -> None:
-    for scores in (score_masks({}, {}, 3), score_masks([np.zeros((2, 2), int)], [np.full((2, 2), 255)], 3)):
-        assert all(math.isnan(value) for value in scores.summary().values())
-        assert "–" in scores._repr_html_()
+    scores = score_masks([np.zeros((2, 2), int)], [np.full((2, 2), 255)], 3)
+    assert all(math.isnan(value) for value in scores.summary().values())
+    assert "–" in scores._repr_html_()
+
+
+@pytest.mark.parametrize("nothing", [[], {}])
+def test_no_images_are_refused(nothing: list | dict) -> None:
+    with pytest.raises(ValueError, match="expected at least one prediction and its target, got none"):
+        score_masks(nothing, nothing, 2)
 
 
 def test_definitions_say_level_classes_and_n() -> None:

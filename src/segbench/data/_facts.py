@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from segbench.data._places import cache_folder
-from segbench.data.images import image_facts, is_deep, read_bytes, read_image, read_mask_values, read_palette
+from segbench.data.images import (
+    image_facts,
+    is_deep,
+    missing_text,
+    read_bytes,
+    read_image,
+    read_mask_values,
+    read_palette,
+)
 from segbench.data.masks import count_values
 from segbench.errors import DatasetError
 from segbench.files import write_text
@@ -212,6 +220,8 @@ def _unchanged(path: Path, fact: ImageFact | MaskFact) -> bool:
 def _stat(path: Path) -> tuple[int, int]:
     try:
         status = path.stat()
+    except FileNotFoundError as error:
+        raise DatasetError(missing_text(path), path=path) from error
     except OSError as error:
         raise DatasetError(f"cannot read the file: {error.strerror or error}", path=path) from error
     return status.st_size, status.st_mtime_ns

@@ -15,6 +15,17 @@ def describe_value(value: MaskValue) -> str:
     return str(value) if isinstance(value, int) else f"({', '.join(str(part) for part in value)})"
 
 
+def set_option(name: str, value: str = "") -> str:
+    """Returns `the option tolerance: 8 (--option tolerance=8)`: what to write in a config, or on the command line."""
+    if not value:
+        return f"the option {name} (--option {name}=...)"
+    if len(value) > _LONG:
+        value, given = value, f"{value[0]}...{value[-1]}"
+    else:
+        given = value.replace(", ", ",").replace(": ", ":")
+    return f"the option {name}: {value} (--option {name}={given})"
+
+
 def lossy_tolerance(found: Iterable[int], known: Iterable[int]) -> int | None:
     """Returns the `tolerance` that would snap all found values to known ones, or None if that explains nothing."""
     anchors = sorted(known)

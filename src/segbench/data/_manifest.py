@@ -19,6 +19,11 @@ from segbench.types import SPLITS, ClassMap, Sample, SplitName
 VERSION = 1
 
 
+def is_manifest(path: str | Path) -> bool:
+    """Returns whether a path means a manifest rather than a data set's folder: *.json in any case, and no folder."""
+    return Path(path).suffix.lower() == ".json" and not Path(path).expanduser().is_dir()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A data set, read and checked.
@@ -86,7 +91,13 @@ class Manifest:
         return tuple(self.root / name for name in names if name)
 
     def write(self, path: str | Path) -> None:
-        """Writes the manifest as JSON, a sample a line, all or nothing."""
+        """Writes the manifest as JSON, a sample a line, all or nothing.
+
+        Raises:
+            DatasetError: the name does not end in .json, by which manifests are told from folders.
+        """
+        if not is_manifest(path):
+            raise DatasetError("expected a name that ends in .json for a manifest", path=path)
         head = {
             "segbench_manifest": VERSION,
             "root": str(self.root),

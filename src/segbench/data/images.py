@@ -32,6 +32,7 @@ from PIL import (
     WebPImagePlugin,  # noqa: F401
 )
 
+from segbench.data._hints import set_option
 from segbench.errors import DatasetError
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF")  # JPEG opens MPO too: JPEG with previews behind
@@ -148,12 +149,19 @@ def read_bytes(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise DatasetError("there is no such file", path=path) from error
+        raise DatasetError(missing_text(path), path=path) from error
     except OSError as error:
         raise DatasetError(f"cannot read the file: {error.strerror or error}", path=path) from error
     if not data:
         raise DatasetError("the file is empty (0 bytes); copy it again", path=path)
     return data
+
+
+def missing_text(path: Path) -> str:
+    """Returns how a file that cannot be found is missing: as itself, or as what a link points to."""
+    if not path.is_symlink():
+        return "there is no such file"
+    return f"a link to {path.readlink()}, which is not there; mend or delete the link"
 
 
 @contextmanager
@@ -221,7 +229,7 @@ def _scale_depth(grey: NDArray[Any], depth_range: tuple[float, float] | None, pa
     if depth_range is None:
         raise DatasetError(
             f"the image has more than 8 bit ({grey.dtype}, values {low:g} to {high:g}); say which values mean black "
-            f"and white, the same for all images, with the option depth_range: [{low:g}, {high:g}]",
+            f"and white, the same for all images, with {set_option('depth_range', f'[{low:g}, {high:g}]')}",
             path=path,
         )
     black, white = depth_range

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.data._facts import FactStore, ImageFact, MaskFact, Problem
-from segbench.data._manifest import Manifest
-from segbench.data.formats import FORMATS, Entry, Listing
-from segbench.data.images import ImageFacts, image_facts, read_image, read_mask_values
+from segbench.data._hints import describe_value
+from segbench.data._manifest import Manifest, is_manifest
+from segbench.data.formats import FORMATS, Entry, Listing, check_format, recognise
+from segbench.data.images import ImageFacts, image_facts, read_bytes, read_image, read_mask_values
 from segbench.data.masks import class_counts, encode_mask, encode_plane, has_colors
 from segbench.errors import DatasetError, shorten, suggest
 from segbench.types import SPLITS, ClassMap, Progress, Sample, SplitName, Task
@@ -21,6 +22,7 @@ from segbench.types import SPLITS, ClassMap, Progress, Sample, SplitName, Task
 __all__ = ["Manifest", "load_sample", "read_dataset"]
 
 _LISTED = 10  # files named in one error
+_CHANGED = "{} has changed since the manifest was made; read the data set again"
 
 
 def read_dataset(
@@ -35,7 +37,7 @@ def read_dataset(
 
     Args:
         path: a folder, or a manifest (.json) written before, which then decides format and options.
-        format: name of the reader (`FORMATS`); None means `folder`.
+        format: name of the reader (`FORMATS`); None means `folder`, but refuses a data set that has its own reader.
         progress: called while files are read.
         verify: decode every image and mask once and check the masks' values; else only the headers are read, masks
             are decoded just where the class map has to be derived from them, and `foreground_frac` stays None.
@@ -50,7 +52,8 @@ def read_dataset(
         return _reopen(root, format, options, verify)
     root = _existing(root)
     name = "folder" if format is None else format
-    FORMATS.check(name, options)
+    check_format(name, options)
+    known = _known_as(root, format)
     listing: Listing = FORMATS.get(name)(root, **options)
     if not listing.entries:
         raise DatasetError(f"the reader {name!r} found no image with a mask in this folder", path=root)
@@ -69,7 +72,7 @@ def read_dataset(
         for entry in listing.entries
     ]
     _raise_problems(problems, root, len(listing.entries))
-    notes = [*listing.notes, *_notes(listing, class_map, images, masks)]
+    notes = [*known, *listing.notes, *_notes(listing, class_map, images, masks)]
     return Manifest(
         root=root,
         format=name,
@@ -80,6 +83,26 @@ def read_dataset(
         depth_range=listing.depth_range,
         tolerance=listing.tolerance,
     )
+
+
+def _known_as(root: Path, format: str | None) -> list[str]:  # noqa: A002
+    """Returns a note where a data set that has its own reader is to be read as an ordinary folder.
+
+    Raises:
+        DatasetError: nobody asked for that: its own reader knows the classes' names, and what is to be ignored.
+    """
+    found = recognise(root) if format in (None, "folder") else {}
+    if not found:
+        return []
+    signs = " and like ".join(found.values())
+    if format is None:
+        readers = " or ".join(f"data.format: {name} (--format {name})" for name in found)
+        raise DatasetError(
+            f"this looks like {signs}: set {readers}, or data.format: folder (--format folder) to read it as an "
+            "ordinary folder",
+            path=root,
+        )
+    return [f"this looks like {signs}, and was read as an ordinary folder"]
 
 
 def _existing(root: Path) -> Path:
@@ -96,43 +119,37 @@ def load_sample(manifest: Manifest, sample: Sample) -> tuple[NDArray[np.uint8], 
     Labels are class indices (H, W); multilabel 0 and 1 (C, H, W), a plane a class.
 
     Raises:
-        DatasetError: a file is missing, damaged or not what it was when the manifest was made.
+        DatasetError: a file is missing, or its bytes (SHA-256) are not those the manifest was made from.
     """
-    image = read_image(manifest.image_path(sample), depth_range=manifest.depth_range)
-    class_map = manifest.class_map
-    colors = has_colors(class_map)
-    if class_map.task is Task.MULTILABEL:
-        planes = [
-            np.zeros(image.shape[:2], dtype=np.uint8)
-            if not name
-            else encode_plane(
-                _read_values(manifest.root / name, colors, image.shape),
-                class_map,
-                index,
-                path=manifest.root / name,
-                tolerance=manifest.tolerance,
-            )
-            for index, name in enumerate(sample.mask)
-        ]
-        labels: NDArray[np.uint8] = np.stack(planes)
-    else:
-        path = manifest.mask_paths(sample)[0]
-        values = _read_values(path, colors, image.shape)
-        labels = encode_mask(values, class_map, path=path, tolerance=manifest.tolerance)
-    if image.shape[:2] != (sample.height, sample.width):
-        raise DatasetError(
-            f"the image is {image.shape[0]} x {image.shape[1]} pixels (height x width) and was {sample.height} x "
-            f"{sample.width} when the manifest was made; read the data set again",
-            path=manifest.image_path(sample),
+    path = manifest.image_path(sample)
+    data = read_bytes(path)
+    if hashlib.sha256(data).hexdigest() != sample.image_hash:
+        raise DatasetError(_CHANGED.format("the file"), path=path)
+    image = read_image(path, depth_range=manifest.depth_range, data=data)
+    class_map, colors = manifest.class_map, has_colors(manifest.class_map)
+    if isinstance(sample.mask, str):
+        path = manifest.root / sample.mask
+        data = read_bytes(path)
+        if hashlib.sha256(data).hexdigest() != sample.mask_hash:
+            raise DatasetError(_CHANGED.format("the file"), path=path)
+        values = read_mask_values(path, colors=colors, data=data)
+        return image, encode_mask(values, class_map, path=path, tolerance=manifest.tolerance)
+    files = [read_bytes(manifest.root / name) if name else None for name in sample.mask]
+    if _joined(None if file is None else hashlib.sha256(file).hexdigest() for file in files) != sample.mask_hash:
+        raise DatasetError(_CHANGED.format(f"a file of {shorten(filter(None, sample.mask))}"), path=manifest.root)
+    planes = [
+        np.zeros(image.shape[:2], dtype=np.uint8)
+        if file is None
+        else encode_plane(
+            read_mask_values(manifest.root / name, colors=colors, data=file),
+            class_map,
+            index,
+            path=manifest.root / name,
+            tolerance=manifest.tolerance,
         )
-    return image, labels
-
-
-def _read_values(path: Path, colors: bool, shape: Sequence[int]) -> NDArray[Any]:
-    values = read_mask_values(path, colors=colors)
-    if values.shape[:2] != tuple(shape[:2]):
-        raise DatasetError(_size_text(shape[0], shape[1], values.shape[0], values.shape[1]), path=path)
-    return values
+        for index, (name, file) in enumerate(zip(sample.mask, files, strict=True))
+    ]
+    return image, np.stack(planes)
 
 
 def _class_map(listing: Listing, masks: Mapping[Path, MaskFact], problems: Sequence[Problem], root: Path) -> ClassMap:
@@ -168,8 +185,7 @@ def _sample(
     counted = _count_classes(entry, class_map, tolerance, masks, problems) if masks else {}
     if counted is None:
         return None
-    hashes = [fact.sha256 for fact in facts]
-    single = isinstance(entry.mask, Path)
+    hashes = dict(zip(entry.masks, (fact.sha256 for fact in facts), strict=True))
     return Sample(
         id=entry.id,
         image=_relative(entry.image, root),
@@ -179,7 +195,9 @@ def _sample(
         height=image.height,
         width=image.width,
         image_hash=image.sha256,
-        mask_hash=hashes[0] if single else _joined(entry, hashes),
+        mask_hash=hashes[entry.mask]
+        if isinstance(entry.mask, Path)
+        else _joined(None if path is None else hashes[path] for path in entry.mask),
         group=entry.group,
         split=entry.split,
         foreground_frac=_foreground_frac(counted, class_map),
@@ -196,11 +214,9 @@ def _headers(paths: Sequence[Path], problems: list[Problem]) -> Sequence[ImageFa
     return headers
 
 
-def _joined(entry: Entry, hashes: Sequence[str]) -> str:
-    """Returns one hash over a multilabel sample's masks; a class without a file counts as such."""
-    rest = iter(hashes)
-    places = entry.mask if isinstance(entry.mask, tuple) else ()
-    return hashlib.sha256(" ".join("-" if path is None else next(rest) for path in places).encode()).hexdigest()
+def _joined(hashes: Iterable[str | None]) -> str:
+    """Returns one hash over a multilabel sample's masks; a class without a file (None) counts as such."""
+    return hashlib.sha256(" ".join("-" if one is None else one for one in hashes).encode()).hexdigest()
 
 
 def _count_classes(
@@ -283,6 +299,7 @@ def _notes(
     seen = [note for entry in listing.entries if entry.image in images for note in images[entry.image].notes]
     notes = [shorten(seen, 3)] if seen else []
     notes += _shared_groups(listing.entries)
+    notes += _ignored(listing, class_map, masks)
     if not listing.tolerance:
         return notes
     moved = pixels = files = 0
@@ -304,6 +321,30 @@ def _notes(
     return notes
 
 
+def _ignored(listing: Listing, class_map: ClassMap, masks: Mapping[Path, MaskFact]) -> list[str]:
+    """Returns a note on the pixels whose value means that they count nowhere."""
+    if not class_map.ignore_values:
+        return []
+    multilabel, colors = class_map.task is Task.MULTILABEL, has_colors(class_map)
+    pixels = ignored = 0
+    for entry in listing.entries:
+        for index, path in enumerate(entry.mask if isinstance(entry.mask, tuple) else (entry.mask,)):
+            fact = None if path is None else masks.get(path)
+            if fact is None:
+                continue
+            counts = fact.in_colors() if colors else fact.counts
+            counted = class_counts(
+                counts, class_map, tolerance=listing.tolerance, index=index if multilabel else None
+            )
+            pixels += fact.height * fact.width
+            ignored += counted[0].get(class_map.ignore_index, 0) if counted is not None else 0
+    if not ignored:
+        return []
+    values = ", ".join(describe_value(value) for value in class_map.ignore_values)
+    subject = f"value {values} is" if len(class_map.ignore_values) == 1 else f"values {values} are"
+    return [f"{subject} ignored: {ignored} pixel{'s' * (ignored != 1)} ({100 * ignored / pixels:.3g} %)"]
+
+
 def _shared_groups(entries: Sequence[Entry]) -> list[str]:
     parts: dict[str, set[SplitName]] = {}
     for entry in entries:
@@ -322,7 +363,7 @@ def _shared_groups(entries: Sequence[Entry]) -> list[str]:
 
 
 def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: bool) -> Manifest:  # noqa: A002
-    if path.suffix.lower() != ".json":
+    if not is_manifest(path):
         raise DatasetError("expected a data set's folder or a manifest (.json), got another file", path=path)
     manifest = Manifest.read(path)
     given = [*(["format"] if format is not None else []), *options]
@@ -364,7 +405,6 @@ def _changed(manifest: Manifest, sample: Sample, store: FactStore) -> list[str]:
     if isinstance(sample.mask, str):
         now = store.sha256(manifest.root / sample.mask)
         return [*changed, sample.mask] if now != sample.mask_hash else changed
-    hashes = ["-" if not name else store.sha256(manifest.root / name) for name in sample.mask]
-    if hashlib.sha256(" ".join(hashes).encode()).hexdigest() != sample.mask_hash:
+    if _joined(store.sha256(manifest.root / name) if name else None for name in sample.mask) != sample.mask_hash:
         changed.append(" or ".join(name for name in sample.mask if name))
     return changed

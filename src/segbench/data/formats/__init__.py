@@ -1,13 +1,21 @@
 """Data set formats: each reader lists the images and masks of a folder; `segbench.data.index` does the rest.
 
 A reader is a function `read(root: Path, *, option..., ) -> Listing` in a file of its own, named like its key. Its
-keyword-only parameters are the options a config may set; a path it is given exists and is a folder. It pairs by name,
-never by order, opens no image, and raises DatasetError for what is missing and ConfigError for an option's value.
+keyword-only parameters are the options a config may set, and their annotations are checked; a path it is given exists
+and is a folder. It pairs by name, never by order, opens no image, and raises DatasetError for what is missing and
+ConfigError for an option's value. Beside it may stand `looks_like(root: Path) -> str | None`: by which names a folder
+is recognised as this data set, found without opening a file; such a folder is then not read as an ordinary one.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from segbench.data.formats._listing import IMAGE_SUFFIXES, Entry, Listing
+from segbench.errors import ConfigError, suggest
 from segbench.registry import Registry
 
 FORMATS = Registry(
@@ -18,6 +26,30 @@ FORMATS = Registry(
         "oxford_pets": "segbench.data.formats.oxford_pets:oxford_pets",
         "ph2": "segbench.data.formats.ph2:ph2",
     },
+    options_key="data.options",
 )
 
-__all__ = ["FORMATS", "IMAGE_SUFFIXES", "Entry", "Listing"]
+
+def check_format(name: str, options: Mapping[str, Any]) -> None:
+    """Raises ConfigError for an unknown format, an option it does not have, or a value of a wrong type."""
+    from segbench.data.formats._options import check_types  # pydantic, which listing the names does not need
+
+    if name not in FORMATS.names():
+        usual = name.lower().replace("-", "_").replace(" ", "_")
+        raise ConfigError(f"there is no data.format {name!r}; {suggest(usual, FORMATS.names())}", key="data.format")
+    FORMATS.check(name, options)
+    check_types(FORMATS.get(name), options)
+
+
+def recognise(root: Path) -> dict[str, str]:
+    """Returns format -> "CamVid (train.txt, train/, ...)" for each special format that a folder looks like."""
+    found: dict[str, str] = {}
+    for name in FORMATS.names():
+        looks_like = getattr(inspect.getmodule(FORMATS.get(name)), "looks_like", None)
+        sign = looks_like(root) if looks_like is not None else None
+        if sign is not None:
+            found[name] = sign
+    return found
+
+
+__all__ = ["FORMATS", "IMAGE_SUFFIXES", "Entry", "Listing", "check_format", "recognise"]

@@ -65,14 +65,14 @@ class Listing:
 
 
 def image_files(folder: Path, *, recursive: bool = True) -> list[Path]:
-    """Returns the image files in a folder, sorted, without hidden ones."""
+    """Returns the image files in a folder, sorted, without hidden ones; with links to nowhere, to be complained of."""
     found = folder.rglob("*") if recursive else folder.iterdir()
     return sorted(
         path
         for path in found
         if path.suffix.lower() in IMAGE_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        and (path.is_file() or (path.is_symlink() and not path.exists()))
     )
 
 

@@ -73,11 +73,27 @@ def camvid(root: Path) -> Listing:
     return Listing(class_map=CLASS_MAP, entries=tuple(entries), notes=_unlisted(home, entries))
 
 
+def looks_like(root: Path) -> str | None:
+    """Returns by what a folder is recognised as CamVid: a list, and a part's folders of images and masks; or None."""
+    home = _find_home(root)
+    for split in SPLITS if home is not None else ():
+        if all((home / name).exists() for name in (f"{split}.txt", split, f"{split}annot")):
+            return f"CamVid ({split}.txt, {split}/, {split}annot/)"
+    return None
+
+
 def _home(root: Path) -> Path:
+    home = _find_home(root)
+    if home is None:
+        raise missing_folder(root, "train.txt", "CamVid's lists train.txt, val.txt and test.txt")
+    return home
+
+
+def _find_home(root: Path) -> Path | None:
     for folder in (root, *subfolders(root)):
         if any((folder / f"{split}.txt").is_file() for split in SPLITS):
             return folder
-    raise missing_folder(root, "train.txt", "CamVid's lists train.txt, val.txt and test.txt")
+    return None
 
 
 def _resolve(home: Path, name: str) -> Path | None:

@@ -67,6 +67,14 @@ def oxford_pets(root: Path, *, border: str = "class", include_unlisted: bool = F
     return Listing(class_map=CLASS_MAPS[border], entries=entries, notes=tuple(notes))
 
 
+def looks_like(root: Path) -> str | None:
+    """Returns by what a folder is recognised as Oxford-IIIT Pet: images, trimaps and a list; None where it is not."""
+    lists = [file for file, _ in _LISTS if (root / "annotations" / file).is_file()]
+    if not lists or not (root / "images").is_dir() or not (root / "annotations" / "trimaps").is_dir():
+        return None
+    return f"Oxford-IIIT Pet (images/, annotations/trimaps/, annotations/{lists[0]})"
+
+
 def _official_parts(root: Path) -> dict[str, SplitName]:
     parts: dict[str, SplitName] = {}
     for file, part in _LISTS:

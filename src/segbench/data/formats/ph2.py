@@ -46,6 +46,16 @@ def ph2(root: Path) -> Listing:
     return Listing(class_map=CLASS_MAP, entries=tuple(entries))
 
 
+def looks_like(root: Path) -> str | None:
+    """Returns by what a folder is recognised as PH2: a case with its folder of one image; None where it is not."""
+    inner = root / _INNER if (root / _INNER).is_dir() else root
+    for folder in subfolders(inner):
+        picture = folder / f"{folder.name}_Dermoscopic_Image"
+        if _CASE.fullmatch(folder.name) and picture.is_dir():
+            return f"PH2 ({picture.relative_to(root).as_posix()}/)"
+    return None
+
+
 def _only(folder: Path, stem: str) -> Path | str:
     """Returns the one image file with this stem, or what is wrong."""
     found = [path for path in image_files(folder, recursive=False) if path.stem == stem] if folder.is_dir() else []
