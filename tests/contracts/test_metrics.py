@@ -139,7 +139,7 @@ def test_the_package_imports_neither_numpy_nor_torch() -> None:
     code = (
         "import sys, segbench.metrics as m; assert len(m.SCORES) == 11; "
         "assert 'numpy' not in sys.modules and 'torch' not in sys.modules; "
-        "m.score_masks([], [], 2); assert 'numpy' in sys.modules and 'torch' not in sys.modules"
+        "m.score_masks([[[0]]], [[[0]]], 2); assert 'numpy' in sys.modules and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -138,7 +138,11 @@ def test_multilabel_planes(tmp_path: Path) -> None:
     for name, plane in zip("ab", planes, strict=True):
         Image.fromarray(plane).save(tmp_path / f"{name}.png")
     Image.fromarray(np.zeros((6, 8, 3), dtype=np.uint8)).save(tmp_path / "i.png")
-    sample = Sample(id="i", image="i.png", mask=("a.png", "b.png"), height=6, width=8, image_hash="1", mask_hash="2")
+    hashes = [hashlib.sha256((tmp_path / f"{name}.png").read_bytes()).hexdigest() for name in "iab"]
+    joined = hashlib.sha256(" ".join(hashes[1:]).encode()).hexdigest()
+    sample = Sample(
+        id="i", image="i.png", mask=("a.png", "b.png"), height=6, width=8, image_hash=hashes[0], mask_hash=joined
+    )
     manifest = Manifest(root=tmp_path, format="folder", class_map=classes, samples=(sample,))
     cache = build_cache(manifest, (12, 16), folder=tmp_path / "c")
     assert cache.masks.shape == (1, 2, 12, 16)

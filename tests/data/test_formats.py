@@ -175,10 +175,14 @@ def test_class_map_from_the_masks(tmp_path: Path, values: list[int], task: str, 
     ("values", "options", "message"),
     [
         ([1, 2, 3], {}, "format: oxford_pets"),
-        ([0, 5, 9, 255], {}, r"classes: \{class_0: 0, class_1: 5, class_2: 9\} and ignore: \[255\]"),
-        ([0, 3, 250, 255], {}, "set tolerance: 5"),
+        ([0, 5, 9, 255], {}, r"classes: \{class_0: 0, class_1: 5, class_2: 9\} .* and the option ignore: \[255\]"),
+        ([0, 3, 250, 255], {}, "set the option tolerance: 5"),
         ([0], {}, "every mask holds only the value 0"),
-        ([0, 1, 2], {"task": "binary"}, "needs masks with two values, got 3"),
+        (
+            [0, 1, 2],
+            {"task": "binary"},
+            "task: binary needs masks with two values, but the masks hold 3 values.*set task: multiclass",
+        ),
         ([0, 255], {"classes": ["a", "b", "c"]}, r"255 \(12 pixels, first at row 0, column 3\)"),
     ],
 )
@@ -210,14 +214,14 @@ def test_a_stray_value_is_placed_and_counted(tmp_path: Path, high: int) -> None:
     with pytest.raises(DatasetError) as caught:
         read_dataset(strays(tmp_path, [7], high))
     message = caught.value.reason
-    assert "0 (1199 pixels in 5 files)" in message
-    assert f"{high} (800 pixels in 5 files)" in message
+    assert "0 (1199 pixels in all 5 files)" in message
+    assert f"{high} (800 pixels in all 5 files)" in message
     assert "7 (1 pixel in masks/1.png)" in message
     assert f"0 and {high} hold 99.95 % of the pixels" in message
     assert f"classes: {{background: 0, foreground: {high}}}" in message
     assert "class_1: 7" not in message
     assert "tolerance" not in message
-    assert "ignore: [7] (--option ignore=[7])" in message
+    assert "ignore: [7] (--option 'ignore=[7]')" in message
     manifest = read_dataset(tmp_path, ignore=[7])  # the advice works
     assert manifest.class_map.values == ((0,), (high,))
     assert "value 7 is ignored: 1 pixel (0.05 %)" in manifest.notes
@@ -246,6 +250,18 @@ def test_strays_among_more_classes(tmp_path: Path) -> None:
     assert read_dataset(tmp_path, ignore=[200]).class_map.num_classes == 3
 
 
+def test_strays_beside_ignored_pixels(tmp_path: Path) -> None:
+    strays(tmp_path, [255] * 9 + [7], high=1)
+    with pytest.raises(DatasetError, match=r"0 and 1, with 255, which is ignored, hold 99.95 % .*mend masks/1.png"):
+        read_dataset(tmp_path)
+    assert read_dataset(tmp_path, ignore=[7]).class_map.ignore_values == (7, 255)
+
+
+def test_masks_of_ignored_values_only(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="every pixel of the masks is ignored"):
+        read_dataset(strays(tmp_path, []), ignore=[0, 255])
+
+
 def test_strays_as_of_smoothing_suggest_a_tolerance(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"smoothed or saved as JPEG: set the option tolerance: 127") as caught:
         read_dataset(strays(tmp_path, [3, 30, 60, 90, 120, 128, 160, 190, 220, 250]))
@@ -270,10 +286,9 @@ def test_ignored_pixels_are_noted(tmp_path: Path) -> None:
         write(tmp_path / "images" / f"{place}.png", (1, 2, 3))
         write(tmp_path / "masks" / f"{place}.png", binary(value))
     assert read_dataset(tmp_path).notes == ("value 255 is ignored: 12 pixels (12.5 %)",)
-    assert read_dataset(tmp_path, ignore=[2]).notes == (
-        "value 2 is ignored: 12 pixels (12.5 %); value 255 is ignored: 12 pixels (12.5 %)",
-    )
-    assert read_dataset(tmp_path, verify=False, classes=["a", "b", "c"], ignore=[255]).notes == ()  # nothing counted
+    assert read_dataset(tmp_path, ignore=[2]).notes == ("values 2, 255 are ignored: 24 pixels (25 %)",)
+    without = read_dataset(pets(tmp_path / "pets"), "oxford_pets", border="ignore", verify=False)
+    assert not any("ignored" in note for note in without.notes)  # no mask was read, so nothing is counted
 
 
 def test_ignored_colours_are_noted(tmp_path: Path) -> None:
@@ -284,7 +299,6 @@ def test_ignored_colours_are_noted(tmp_path: Path) -> None:
     write(tmp_path / "masks" / "a.png", mask)
     manifest = read_dataset(tmp_path, classes={"soil": "#000000", "crop": "#00ff00"}, ignore=["#010203"])
     assert manifest.notes == ("value (1, 2, 3) is ignored: 1 pixel (4.17 %)",)
-
 
 
 def test_classes_by_list_and_by_mapping(tmp_path: Path) -> None:
@@ -439,7 +453,8 @@ def test_pets_border_policies(tmp_path: Path, border: str, labels: list[int], na
         ("cat_2", "train"),
         ("dog_1", "test"),
     ]
-    assert manifest.notes == ("1 images are in no list and were left out: dog_2",)
+    ignored = ("value 3 is ignored: 6 pixels (50 %)",) if border == "ignore" else ()
+    assert manifest.notes == ("1 images are in no list and were left out: dog_2", *ignored)
 
 
 def test_pets_unlisted_and_wrong_lists(tmp_path: Path) -> None:
@@ -535,8 +550,11 @@ def test_a_known_data_set_is_not_read_as_any_folder(
 
 
 def test_a_known_data_set_is_read_as_a_folder_when_asked(tmp_path: Path) -> None:
-    manifest = read_dataset(camvid(tmp_path), "folder")
-    assert manifest.notes[0] == "this looks like CamVid (train.txt, train/, trainannot/), and was read as an ordinary folder"
+    manifest = read_dataset(camvid(tmp_path), "folder", classes={"sky": 0, "cyclist": 10}, ignore=[11])
+    assert (
+        manifest.notes[0]
+        == "this looks like CamVid (train.txt, train/, trainannot/), and was read as an ordinary folder"
+    )
 
 
 def test_other_folders_are_not_taken_for_a_known_data_set(tmp_path: Path) -> None:
@@ -561,7 +579,6 @@ def test_other_folders_are_not_taken_for_a_known_data_set(tmp_path: Path) -> Non
 def test_real_data_sets_are_recognised(real_data: RealData, folder: str, name: str) -> None:
     with pytest.raises(DatasetError, match=rf"looks like .*data\.format: {name} \(--format {name}\)"):
         read_dataset(real_data(folder))
-
 
 
 # Real data
@@ -662,7 +679,7 @@ def test_real_cwfid(real_data: RealData) -> None:
 @pytest.mark.data
 def test_real_jpeg_masks(real_data: RealData) -> None:
     root = real_data("kvasir_jpegmask")
-    with pytest.raises(DatasetError, match=r"lossy compression \(JPEG\): set tolerance: 8"):
+    with pytest.raises(DatasetError, match=r"lossy compression \(JPEG\): set the option tolerance: 8"):
         read_dataset(root)
     manifest = read_dataset(root, tolerance=8)
     assert len(manifest) == 3

@@ -87,7 +87,10 @@ def test_no_pairs(tmp_path: Path) -> None:
     save(tmp_path / "images" / "a.png", np.zeros((2, 2, 3)))
     save(tmp_path / "masks" / "b.png", np.zeros((2, 2)))
     message = error(tmp_path)
-    assert "no image has a mask of its name: 1 images named like a, 1 masks named like b; set mask_suffix" in message
+    assert (
+        "no image has a mask of its name: 1 images named like a, 1 masks named like b; set the option mask_suffix"
+        in message
+    )
 
 
 def test_unpaired_files_are_named_or_skipped(tmp_path: Path) -> None:

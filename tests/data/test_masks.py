@@ -69,14 +69,14 @@ def test_unknown_values_are_named_counted_and_placed() -> None:
         ),
         ([[0, 1]], BINARY, "{background: 0, foreground: 1}"),
         ([[0, 1, 2, 255]], THREE, "ignore: [255]"),
-        ([[0, 255]], THREE, "ignore: [255]; or the mask is binary"),
+        ([[0, 255]], THREE, "ignore: [255] (--option 'ignore=[255]'); or the mask is binary"),
         ([[1, 2, 3]], ClassMap(names=("a", "b", "c"), values=((0,), (1,), (2,))), "format: oxford_pets"),
         (
             [[1, 2, 3, 4]],
             ClassMap(names=("a", "b", "c", "d"), values=((0,), (1,), (2,), (3,))),
             "every value is one too high (off by one)",
         ),
-        ([[0, 2, 5, 250, 255]], BINARY, "set tolerance: 5"),
+        ([[0, 2, 5, 250, 255]], BINARY, "set the option tolerance: 5 (--option tolerance=5)"),
         ([[0, 1, 2, 3]], ClassMap(names=("a", "b"), values=((0,), (1,))), "4 classes, the class map 2"),
     ],
 )

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from segbench.types import MaskValue, Task
 
+_LONG = 24  # an option's value with more characters is not written out twice
 LOSSY_DISTANCE = 24  # JPEG and resizing leave values this near to the ones that were drawn
 
 
@@ -16,14 +17,17 @@ def describe_value(value: MaskValue) -> str:
 
 
 def set_option(name: str, value: str = "") -> str:
-    """Returns `the option tolerance: 8 (--option tolerance=8)`: what to write in a config, or on the command line."""
+    """Returns `the option tolerance: 8 (--option tolerance=8)`: what a config says, and what the command line."""
     if not value:
         return f"the option {name} (--option {name}=...)"
-    if len(value) > _LONG:
-        value, given = value, f"{value[0]}...{value[-1]}"
-    else:
-        given = value.replace(", ", ",").replace(": ", ":")
-    return f"the option {name}: {value} (--option {name}={given})"
+    given = f"{name}={value}" if len(value) <= _LONG else f"{name}={value[0]}...{value[-1]}"
+    if not value.isalnum():
+        given = f"'{given}'"  # brackets and blanks mean something to a shell
+    return f"the option {name}: {value} (--option {given})"
+
+
+_IGNORE_255 = set_option("ignore", "[255]")
+_BINARY = set_option("classes", "{background: 0, foreground: 255}")
 
 
 def lossy_tolerance(found: Iterable[int], known: Iterable[int]) -> int | None:
@@ -41,12 +45,12 @@ def lossy_tolerance(found: Iterable[int], known: Iterable[int]) -> int | None:
 
 
 def propose_classes(values: Iterable[MaskValue]) -> str:
-    """Returns a `classes:` option that names every value, ready to be edited."""
+    """Returns the option `classes` that names every value, ready to be edited."""
     entries = [
         f"class_{place}: {list(value) if isinstance(value, tuple) else value}" for place, value in enumerate(values)
     ]
     more = ", ..." if len(entries) > 12 else ""
-    return f"classes: {{{', '.join(entries[:12])}{more}}}"
+    return set_option("classes", f"{{{', '.join(entries[:12])}{more}}}")
 
 
 def hint_for(counts: Mapping[MaskValue, int], table: Mapping[MaskValue, int], task: Task) -> str:
@@ -64,19 +68,19 @@ def _grey_hint(found: set[int], known: set[int]) -> str:
     foreign = found - known
     if found <= {0, 255}:
         return (
-            "the values 0 and 255 fit a binary class map: classes: {background: 0, foreground: 255}"
+            f"the values 0 and 255 fit a binary class map: {_BINARY}"
             if known >= {0, 1} and len(known) == 2
-            else "255 often marks pixels to ignore: ignore: [255]; or the mask is binary: "
-            "classes: {background: 0, foreground: 255}"
+            else f"255 often marks pixels to ignore: {_IGNORE_255}; or the mask is binary: {_BINARY}"
         )
     if foreign == {255}:
-        return "255 often marks pixels that count nowhere: ignore: [255]"
+        return f"255 often marks pixels that count nowhere: {_IGNORE_255}"
     if found == {0, 1} and known == {0, 255}:
-        return "the values 0 and 1 fit a binary class map: classes: {background: 0, foreground: 1}"
+        option = set_option("classes", "{background: 0, foreground: 1}")
+        return f"the values 0 and 1 fit a binary class map: {option}"
     if found <= {1, 2, 3} and 3 in found and 0 in known:
         return (
-            "1, 2, 3 without 0 is a trimap as in Oxford pets: format: oxford_pets, or "
-            "classes: {pet: 1, background: 2, border: 3}"
+            "1, 2, 3 without 0 is a trimap as in Oxford pets: data.format: oxford_pets (--format oxford_pets), or "
+            f"{set_option('classes', '{pet: 1, background: 2, border: 3}')}"
         )
     if 0 not in found and 0 in known and {value - 1 for value in found} <= known:
         return (
@@ -87,8 +91,8 @@ def _grey_hint(found: set[int], known: set[int]) -> str:
         tolerance = lossy_tolerance(found, {0, 255})
     if tolerance is not None and len(foreign) > 1:
         return (
-            f"all are near known values, as after lossy compression (JPEG) or resizing: set tolerance: {tolerance} to "
-            "take the nearest, or save the masks as PNG"
+            f"all are near known values, as after lossy compression (JPEG) or resizing: set "
+            f"{set_option('tolerance', str(tolerance))} to take the nearest, or save the masks as PNG"
         )
     if found == set(range(len(found))) and len(found) > len(known):
         return f"the mask has {len(found)} classes, the class map {len(known)}: {propose_classes(sorted(found))}"

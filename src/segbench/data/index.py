@@ -333,9 +333,7 @@ def _ignored(listing: Listing, class_map: ClassMap, masks: Mapping[Path, MaskFac
             if fact is None:
                 continue
             counts = fact.in_colors() if colors else fact.counts
-            counted = class_counts(
-                counts, class_map, tolerance=listing.tolerance, index=index if multilabel else None
-            )
+            counted = class_counts(counts, class_map, tolerance=listing.tolerance, index=index if multilabel else None)
             pixels += fact.height * fact.width
             ignored += counted[0].get(class_map.ignore_index, 0) if counted is not None else 0
     if not ignored:

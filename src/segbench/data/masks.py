@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.data._hints import describe_value, hint_for
+from segbench.data._hints import describe_value, hint_for, set_option
 from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, MaskValue, Task
 
@@ -183,8 +183,8 @@ def _colors_refused(values: NDArray[Any]) -> str:
     )
     example = ", ".join(f"class_{place}: {list(_as_rgb(value))}" for place, value in enumerate(list(counts)[:6]))
     return (
-        f"RGB mask where an index mask is expected; colours: {shown}; name the colours with the option "
-        f"classes: {{{example}}}"
+        f"RGB mask where an index mask is expected; colours: {shown}; name the colours with "
+        f"{set_option('classes', f'{{{example}}}')}"
     )
 
 

@@ -179,15 +179,17 @@ def score_masks(
         ignore_index: label in the *targets* of pixels that do not count; by default the class map's (255).
         include_background, empty: see `score_counts`.
     Raises:
-        ValueError: images without a partner (names them), shapes that differ, labels out of range (names image, label
-            and how many pixels).
+        ValueError: no images, images without a partner (names them), shapes that differ, labels out of
+            range (names image, label and how many pixels).
     Example:
         >>> scores = score_masks([np.array([[0, 1, 0, 1]])], [np.array([[0, 1, 0, 0]])], 3)
         >>> round(scores.summary()["iou_pooled"], 3)  # class 2 is nowhere: the mean of 2/3 and 1/2
         0.583
     """
     pairs = _pair(predictions, targets, ids)
-    multilabel = bool(pairs) and np.ndim(pairs[0][2]) == 3
+    if not pairs:
+        raise ValueError("expected at least one prediction and its target, got none: there is nothing to score")
+    multilabel = np.ndim(pairs[0][2]) == 3
     classes = as_class_map(class_map, Task.MULTILABEL if multilabel else None)
     tables, ignored = [], []
     for name, prediction, target in pairs:

@@ -11,6 +11,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from segbench.config import parse_config
+from segbench.data._manifest import is_manifest
 from segbench.data.index import Manifest
 from segbench.types import Task
 
@@ -46,7 +47,7 @@ def starter_config(manifest: Manifest, data: Path, file_name: str) -> str:
     height, width = heights[len(heights) // 2], widths[len(widths) // 2]
     scale = min(1.0, _LONG_SIDE_PX / max(height, width))
     section: dict[str, Any] = {"path": str(data)}
-    if data.suffix != ".json":
+    if not is_manifest(data):
         section["format"] = manifest.format
         if manifest.options:
             section["options"] = _plain(manifest.options)

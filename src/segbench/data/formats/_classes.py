@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from segbench.data._facts import MaskFact
-from segbench.data._hints import describe_value, lossy_tolerance, propose_classes
+from segbench.data._hints import describe_value, propose_classes
+from segbench.data.formats._advice import LARGEST_GUESS, no_guess
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.types import RGB, ClassMap, MaskValue, Task
 
-_LARGEST_GUESS = 64  # more consecutive values than this are grey levels rather than classes
 _PRESENT: tuple[MaskValue, ...] = (1, 255)
 
 
@@ -29,10 +29,6 @@ class ClassOptions:
 
     def __post_init__(self) -> None:
         names = list(self.classes) if self.classes is not None else None
-        if isinstance(self.classes, str) or (names is not None and not all(isinstance(name, str) for name in names)):
-            raise ConfigError(
-                f"expected a list of names or a mapping name: value, got {self.classes!r}", key="data.options.classes"
-            )
         if names is not None and len(names) < (1 if self.task is Task.MULTILABEL else 2):
             raise ConfigError(f"expected at least two classes, got {names}", key="data.options.classes")
         if names is not None and len(set(names)) != len(names):
@@ -99,7 +95,7 @@ class ClassOptions:
         if found == {0, 255}:
             return self._build(["class_0", "class_1"], [(0,), (255,)], ignore, facts)
         if not _consecutive(found) or (self.task is Task.BINARY and len(found) != 2):
-            raise DatasetError(_no_guess(found, self.task), path=self.root)
+            raise DatasetError(no_guess(facts, ignore, self.task, self.root), path=self.root)
         if len(found) == 2 and self.task is not Task.MULTICLASS:
             return self._build(["background", "foreground"], [(0,), (1,)], ignore, facts)
         return self._build(
@@ -184,7 +180,7 @@ def _is_color(item: Sequence[object]) -> bool:
 
 
 def _consecutive(found: set[int]) -> bool:
-    return 2 <= len(found) <= _LARGEST_GUESS and found == set(range(len(found)))
+    return 2 <= len(found) <= LARGEST_GUESS and found == set(range(len(found)))
 
 
 def _check_values(names: list[str], values: list[tuple[MaskValue, ...]], ignore: tuple[MaskValue, ...]) -> None:
@@ -228,40 +224,9 @@ def _colors_need_names(counts: Mapping[MaskValue, int], facts: Mapping[Path, Mas
             colors[color] = colors.get(color, 0) + pixels
     order = sorted(colors, key=lambda value: -colors[value])
     shown = shorten((f"{describe_value(value)} on {colors[value]} pixels" for value in order), 8)
-    if len(order) > _LARGEST_GUESS:
+    if len(order) > LARGEST_GUESS:
         return (
-            f"RGB mask where an index mask is expected, with more than {_LARGEST_GUESS} colours ({shown}): these are "
+            f"RGB mask where an index mask is expected, with more than {LARGEST_GUESS} colours ({shown}): these are "
             "photographs, or masks saved with losses (JPEG); check the folders `images` and `masks`, or save as PNG"
         )
-    return (
-        f"RGB mask where an index mask is expected; colours: {shown}; name them with the option "
-        f"{propose_classes(order)}"
-    )
-
-
-def _no_guess(found: set[int], task: Task | None) -> str:
-    shown = shorten(sorted(found), 12)
-    if len(found) == 1:
-        return (
-            f"every mask holds only the value {shown}; there is nothing to learn. If more files will hold more, "
-            "name them: classes: {background: 0, foreground: 255}"
-        )
-    tolerance = lossy_tolerance(found, {0, 255})
-    if tolerance is not None:
-        return (
-            f"the masks hold {len(found)} values near 0 and 255 ({shown}), as after lossy compression (JPEG): set "
-            f"tolerance: {tolerance} to take the nearest, or save the masks as PNG"
-        )
-    if found == {1, 2, 3}:
-        return (
-            "the masks hold 1, 2, 3 without 0, a trimap as in Oxford pets: set format: oxford_pets, or "
-            "classes: {pet: 1, background: 2, border: 3}"
-        )
-    if task is Task.BINARY:
-        return f"task: binary needs masks with two values, got {len(found)}: {shown}; {propose_classes(sorted(found))}"
-    proposal = propose_classes(sorted(found - {255}))
-    ignored = " and ignore: [255]" if 255 in found else ""
-    return (
-        f"the masks hold {len(found)} values ({shown}), which are neither 0/255, nor 0/1, nor 0..K without gaps; say "
-        f"what they mean, for example {proposal}{ignored}"
-    )
+    return f"RGB mask where an index mask is expected; colours: {shown}; name them with {propose_classes(order)}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from segbench.data._hints import set_option
 from segbench.data.formats._listing import image_files, missing_folder, subfolders
 from segbench.errors import DatasetError, shorten
 from segbench.types import SplitName
@@ -86,8 +87,8 @@ def _discover(root: Path, splits: list[Path], depth: int) -> list[Part]:
     if not holding:
         raise DatasetError("expected images and masks, but no image file is in this folder or below it", path=root)
     raise DatasetError(
-        f"cannot tell images from masks among the folders {shorten(item.name for item in holding)}; name them with the "
-        "options images and masks",
+        f"cannot tell images from masks among the folders {shorten(item.name for item in holding)}; name them with "
+        f"{set_option('images')} and {set_option('masks')}",
         path=root,
     )
 
@@ -144,8 +145,8 @@ def _only(folder: Path, found: list[Path], option: str) -> Path:
         return found[0]
     names = ", ".join(item.name for item in found)
     raise DatasetError(
-        f"{len(found)} folders could hold the {option} ({names}); choose with the option {option}: {found[0].name}"
+        f"{len(found)} folders could hold the {option} ({names}); choose with {set_option(option, found[0].name)}"
         if found
-        else f"found no folder that could hold the {option}; name it with the option {option}",
+        else f"found no folder that could hold the {option}; name it with {set_option(option)}",
         path=folder,
     )

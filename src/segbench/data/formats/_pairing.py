@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
+from segbench.data._hints import set_option
 from segbench.errors import DatasetError, shorten
 
 _MASK_WORDS = (
@@ -71,7 +72,8 @@ def split_by_suffix(files: Iterable[Path], mask_suffix: str | None, root: Path) 
         asked = f"ends in {mask_suffix!r}" if mask_suffix else "ends in _mask, _segmentation, _label or the like"
         raise DatasetError(
             f"expected images and masks in one folder, but of {len(everything)} image files no name {asked} (such as "
-            f"{shorten((path.name for path in everything), 3)}); set mask_suffix, or put the masks in a folder 'masks'",
+            f"{shorten((path.name for path in everything), 3)}); set {set_option('mask_suffix')}, or put the masks "
+            "in a folder 'masks'",
             path=root,
         )
     chosen = set(masks)

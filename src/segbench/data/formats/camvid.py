@@ -76,7 +76,9 @@ def camvid(root: Path) -> Listing:
 def looks_like(root: Path) -> str | None:
     """Returns by what a folder is recognised as CamVid: a list, and a part's folders of images and masks; or None."""
     home = _find_home(root)
-    for split in SPLITS if home is not None else ():
+    if home is None:
+        return None
+    for split in SPLITS:
         if all((home / name).exists() for name in (f"{split}.txt", split, f"{split}annot")):
             return f"CamVid ({split}.txt, {split}/, {split}annot/)"
     return None

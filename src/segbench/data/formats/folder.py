@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from segbench.data._hints import set_option
 from segbench.data.formats._classes import ClassOptions
 from segbench.data.formats._layout import SPLIT_WORDS, Part, find_parts
 from segbench.data.formats._listing import Entry, Listing, by_key, choose, image_files, subfolders
@@ -130,13 +131,15 @@ def _check_unpaired(
     if len(bare) == len(images):
         raise DatasetError(
             f"no image has a mask of its name: {len(images)} images named like {shorten(bare, 3)}, {len(masks)} masks "
-            f"named like {shorten(orphans, 3)}; set mask_suffix, or check the options images and masks",
+            f"named like {shorten(orphans, 3)}; set {set_option('mask_suffix')}, or check the options images and masks",
             path=root,
         )
     text = unpaired_text(list(images), list(masks), bare, orphans)
     if text and unpaired == "error":
         raise DatasetError(
-            f"{text}; mend the names, set mask_suffix, or leave these files out with unpaired: skip", path=root
+            f"{text}; mend the names, set {set_option('mask_suffix')}, or leave these files out with "
+            f"{set_option('unpaired', 'skip')}",
+            path=root,
         )
     if text:
         notes.append(f"{text}; left out")
@@ -192,7 +195,7 @@ def _multilabel(
     if missing and not missing_is_absent:
         raise DatasetError(
             f"{len(missing)} class masks are missing: {shorten(missing, 6)}; add empty masks, or say that a missing "
-            "file means an absent class: missing_is_absent: true",
+            f"file means an absent class with {set_option('missing_is_absent', 'true')}",
             path=root,
         )
     if missing:
@@ -229,14 +232,13 @@ def _replace(entry: Entry, *, group: str | None = None, split: SplitName | None 
 
 
 def _check_numbers(tolerance: int, depth_range: Sequence[float] | None) -> tuple[float, float] | None:
-    if isinstance(tolerance, bool) or not isinstance(tolerance, int) or not 0 <= tolerance <= 127:
+    if not 0 <= tolerance <= 127:
         raise ConfigError(f"expected a whole number from 0 to 127, got {tolerance!r}", key="data.options.tolerance")
     if depth_range is None:
         return None
-    numbers = list(depth_range) if isinstance(depth_range, list | tuple) else []
-    if len(numbers) != 2 or not all(isinstance(number, int | float) for number in numbers) or numbers[0] >= numbers[1]:
+    if len(depth_range) != 2 or depth_range[0] >= depth_range[1]:
         raise ConfigError(f"expected [low, high] with low < high, got {depth_range!r}", key="data.options.depth_range")
-    return float(numbers[0]), float(numbers[1])
+    return float(depth_range[0]), float(depth_range[1])
 
 
 def _check_pattern(group: str | None) -> re.Pattern[str] | None:
@@ -244,7 +246,7 @@ def _check_pattern(group: str | None) -> re.Pattern[str] | None:
         return None
     try:
         pattern = re.compile(group)
-    except (re.error, TypeError) as error:
+    except re.error as error:
         raise ConfigError(f"not a regular expression: {group!r} ({error})", key="data.options.group") from error
     if pattern.groups != 1:
         raise ConfigError(
