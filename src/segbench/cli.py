@@ -188,7 +188,7 @@ def demo(
     table, page = run_demo(out, epochs=epochs, watch=_watcher(quiet))
     shown = Table(title="Built-in lesions: per-image scores on the test part")
     for column in table[0]:
-        shown.add_column(column)
+        shown.add_column(column, no_wrap=column in ("network", "loss"), overflow="fold")
     for row in table[1:]:
         shown.add_row(*row)
     Console(highlight=False).print(shown)

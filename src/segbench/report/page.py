@@ -13,14 +13,7 @@ from segbench.errors import RunError
 from segbench.files import write_text
 from segbench.runs import RunFolder
 
-_SHOWN_SCORES = (
-    "iou_per_image",
-    "iou_pooled",
-    "dice_per_image",
-    "precision_pooled",
-    "recall_pooled",
-    "thresholded_iou",
-)
+_SHOWN_SCORES = ("iou_per_image", "iou_pooled", "dice_per_image", "thresholded_iou")
 
 
 @dataclass(frozen=True)
