@@ -49,8 +49,8 @@ def test_tasks_are_what_all_terms_can_do() -> None:
     ("spec", "key", "words"),
     [
         ("dyce", "loss", "did you mean 'dice'"),
-        ({"dice": {"smoth": 1}}, "loss.smoth", "did you mean 'smooth'"),
-        ({"dice": {"ignore_index": 3}}, "loss.ignore_index", "no option"),
+        ({"dice": {"smoth": 1}}, "loss.dice.smoth", "did you mean 'smooth'"),
+        ({"dice": {"ignore_index": 3}}, "loss.dice.ignore_index", "no option"),
         ({"dice": -1}, "loss.dice", "weight above 0"),
         ([LossTerm(name="dice"), LossTerm(name="dice")], "loss", "named twice"),
     ],
