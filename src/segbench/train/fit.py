@@ -21,7 +21,7 @@ from segbench.data.cache import SampleCache, build_cache, class_pixel_counts
 from segbench.data.index import Manifest, read_dataset
 from segbench.data.loader import BatchLoader
 from segbench.data.split import split_manifest
-from segbench.errors import ConfigError, RunError, shorten
+from segbench.errors import ConfigError, DatasetError, RunError, shorten
 from segbench.losses import LOSSES, build_loss
 from segbench.losses.weights import balanced_class_weights, balanced_pos_weights
 from segbench.models import build_network
@@ -189,7 +189,11 @@ def _recorded_threads(folder: RunFolder) -> int | None:
 def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher) -> Manifest:
     """Returns the run's manifest, split: the one in the folder where there is one, so that a run never changes data."""
     if folder.manifest_file.is_file():
-        return read_dataset(folder.manifest_file, progress=watch.progress)
+        try:
+            return read_dataset(folder.manifest_file, progress=watch.progress)
+        except DatasetError as error:
+            message = f"{error.reason}. The run in {folder.path} was started with other data: undo the change, or begin"
+            raise DatasetError(f"{message} again with --restart", path=error.path) from error
     manifest = read_dataset(config.data.path, config.data.format, progress=watch.progress, **config.data.options)
     manifest = split_manifest(manifest, config.data.split)
     for note in manifest.notes:
