@@ -22,7 +22,7 @@ data:
 network: {{name: unet_nearest, widths: [8, 16, 16]}}
 loss: {{dice: 0.5, bce: 0.5}}
 optimizer: {{lr: 0.01}}
-epochs: 8
+epochs: 14
 batch_size: 2
 threads: 1
 device: cpu
