@@ -275,6 +275,31 @@ class TestOptions:
         assert prediction.mask.shape == (2, 20, 30)
         assert predictor.class_map.task is Task.MULTILABEL
 
+    def test_multilabel_inverse_frequency_leaves_ignored_pixels_out(
+        self, multilabel_pairs: Path, tmp_path: Path
+    ) -> None:
+        data = tmp_path / "data"
+        shutil.copytree(multilabel_pairs, data)
+        for path in (data / "masks" / "red").glob("*.png"):
+            with Image.open(path) as opened:
+                values = np.array(opened)
+            values[:10] = 128
+            Image.fromarray(values).save(path)
+        options = {"task": "multilabel", "ignore": [128]}
+        config = config_for(
+            data,
+            tmp_path / "run",
+            data={"path": str(data), "size": [40, 48], "options": options},
+            loss={"bce": {"pos_weight": "inverse_frequency"}},
+            epochs=1,
+        )
+        segbench.fit(config, watch=Watcher())
+        folder = RunFolder(tmp_path / "run")
+        confusion = Counts.read_csv(folder.counts_file("train"), folder.class_map()).confusion.sum(axis=(0, 3))
+        weights = json.loads((folder.path / "run.json").read_text())["loss"][0]["options"]["pos_weight"]
+        assert weights == pytest.approx((confusion[:, 0] / confusion[:, 1]).tolist())
+        assert confusion.sum(axis=1).tolist() != [confusion.sum(axis=1)[0]] * 2  # some were ignored in one class
+
     def test_early_stopping(self, binary_pairs: Path, tmp_path: Path) -> None:
         config = config_for(
             binary_pairs,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -218,13 +217,14 @@ def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> 
             raise ConfigError(message, key="loss")
     if not any("inverse_frequency" in term.options.values() for term in config.loss):
         return config.loss
-    counts = class_pixel_counts(cache, cache.rows_of(manifest.split("train"))).tolist()
+    rows = cache.rows_of(manifest.split("train"))
+    counts = class_pixel_counts(cache, rows).tolist()
     weights: Any = balanced_class_weights(counts)
     if task is Task.BINARY:
         weights = balanced_pos_weights([counts[1]], [counts[0]])[0]
     elif task is Task.MULTILABEL:
-        pixels = len(manifest.split("train")) * math.prod(config.data.size)
-        weights = balanced_pos_weights(counts, [pixels - count for count in counts])
+        negatives = sum((cache.masks[row] == 0).sum(axis=(1, 2)) for row in rows)  # ignored pixels are neither
+        weights = balanced_pos_weights(counts, np.asarray(negatives).tolist())
     return tuple(
         term.model_copy(
             update={"options": {k: weights if v == "inverse_frequency" else v for k, v in term.options.items()}}
