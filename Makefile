@@ -31,7 +31,8 @@ check: .venv/.installed
 
 bench: .venv/.installed
 	$(RUN)/python benchmarks/train_loop.py
-	$(RUN)/python benchmarks/trainer_or_fabric.py
+	$(RUN)/python benchmarks/train_step.py
+	$(UV) run --python $(PYTHON) --group bench python benchmarks/trainer_or_fabric.py
 	$(RUN)/python benchmarks/augment.py
 
 clean:
