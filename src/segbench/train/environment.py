@@ -52,8 +52,8 @@ def _keep_freed_memory() -> None:
     """Tells glibc to reuse freed blocks instead of giving them back to the kernel.
 
     Every training step frees and takes the same large tensors; handing their pages back and having them zeroed again
-    costs a noticeable part of a step (benchmarks/train_step.py). The peak stays what it was. Other C libraries have no such
-    knob, and a refused one changes nothing, so the results are not looked at.
+    costs a noticeable part of a step (benchmarks/train_step.py). The peak stays what it was. Other C libraries have no
+    such knob, and a refused one changes nothing, so the results are not looked at.
     """
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
