@@ -92,7 +92,7 @@ def test_overrides_leave_the_given_values_alone() -> None:
         ("data:\n  path: a\n  size: 64\n  augment:\n    crop: [96, 96]\n", 1, "data: augment.crop (96, 96) is larger"),
         ("data:\n  path: a\n  augment: {scale: [2, 1]}\n", 3, "scale is (smallest, largest)"),
         ("data:\n  path: a\nloss: 7\n", 3, "loss: expected a name, {name: weight}"),
-        ("data:\n  path: a\nthreshold: 1.0\n", 3, "threshold: should be less than 1, got 1.0"),
+        ("data:\n  path: a\nthreshold: 1.0\n", 3, "threshold: should be above 0 and below 1, or `validation`, got 1.0"),
         ("epochs: 3\n", 0, "data: this key is required"),
         ("data: [\n", 2, "not valid YAML"),
         ("- a\n- b\n", 0, "expected a mapping of keys, got CommentedSeq"),

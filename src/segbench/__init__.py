@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segbench.config import RunConfig, load_config
     from segbench.data.index import Manifest, read_dataset
-    from segbench.errors import ConfigError, DatasetError, PredictionError, RunError, SegbenchError
+    from segbench.errors import ConfigError, DatasetError, PredictionError, RunError, SegbenchError, WeightsError
     from segbench.losses import build_loss
     from segbench.metrics.scores import Scores, score_masks
     from segbench.models import build_network
@@ -37,6 +37,7 @@ _HOMES = {
     "RunResult": "segbench.types",
     "Scores": "segbench.metrics.scores",
     "SegbenchError": "segbench.errors",
+    "WeightsError": "segbench.errors",
     "build_loss": "segbench.losses",
     "build_network": "segbench.models",
     "evaluate": "segbench.train.evaluate",
@@ -61,6 +62,7 @@ __all__ = [
     "RunResult",
     "Scores",
     "SegbenchError",
+    "WeightsError",
     "build_loss",
     "build_network",
     "evaluate",

@@ -30,6 +30,8 @@ from segbench.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+SMALLEST_PX = 32  # what every network takes
+SizePx = Annotated[int, Field(ge=SMALLEST_PX, le=8192)]
 
 
 class Section(BaseModel):
@@ -98,7 +100,7 @@ class AugmentConfig(Section):
     rotate_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
     scale: tuple[Annotated[float, Field(gt=0.05, le=20.0)], Annotated[float, Field(gt=0.05, le=20.0)]] = (1.0, 1.0)
     translate_frac: Fraction = 0.0
-    crop: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] | None = None
+    crop: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
@@ -126,7 +128,7 @@ class DataConfig(Section):
     path: str
     format: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
-    size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] = (256, 256)
+    size: tuple[SizePx, SizePx] = (256, 256)
     split: SplitConfig = SplitConfig()
     augment: AugmentConfig = AugmentConfig()
     cache_dir: str | None = None
@@ -141,6 +143,8 @@ class DataConfig(Section):
         crop = self.augment.crop
         if crop is not None and (crop[0] > self.size[0] or crop[1] > self.size[1]):
             raise ValueError(f"augment.crop {crop} is larger than size {self.size}; lower crop or raise size")
+        if crop is not None and min(crop) < SMALLEST_PX:
+            raise ValueError(f"augment.crop must be at least {SMALLEST_PX} x {SMALLEST_PX} pixels, got {crop}")
         return self
 
 
@@ -165,12 +169,43 @@ class NetworkConfig(Section):
         return {**named, "options": {**options, **beside}}
 
 
+class WeightSchedule(Section):
+    """The weight of a loss that moves over the epochs: from `start` in the first in equal steps to `end`, then `end`.
+
+    Attributes:
+        start, end: 0 or more, one of them above 0.
+        epochs: the epoch, counted from 1, in which `end` is reached.
+    """
+
+    start: Annotated[float, Field(ge=0.0)]
+    end: Annotated[float, Field(ge=0.0)]
+    epochs: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> WeightSchedule:
+        if self.start == self.end == 0.0:
+            raise ValueError("a weight that is 0 in every epoch leaves the loss out; remove it")
+        return self
+
+    def at(self, epoch: int) -> float:
+        """Returns the weight in an epoch, counted from 0."""
+        share = min(1.0, epoch / (self.epochs - 1))
+        return self.start + share * (self.end - self.start)
+
+
 class LossTerm(Section):
     """One registered loss in a weighted sum."""
 
     name: str
-    weight: Annotated[float, Field(gt=0.0)] = 1.0
+    weight: Annotated[float, Field(gt=0.0)] | WeightSchedule = 1.0
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def weight_text(self) -> str:
+        """The weight for people: `0.5`, or `0 to 0.5`."""
+        if isinstance(self.weight, WeightSchedule):
+            return f"{self.weight.start:g} to {self.weight.end:g}"
+        return f"{self.weight:g}"
 
 
 def parse_loss(spec: object) -> tuple[LossTerm, ...]:
@@ -178,7 +213,8 @@ def parse_loss(spec: object) -> tuple[LossTerm, ...]:
 
     Args:
         spec: `"dice"`, `{"focal": {"gamma": 2}}`, `{"dice": 0.3, "bce": 0.7}` or a mixture, where `weight` among a
-            loss's options is its weight in the sum: `{"focal": {"gamma": 2, "weight": 0.5}, "dice": 0.5}`.
+            loss's options is its weight in the sum: `{"focal": {"gamma": 2, "weight": 0.5}, "dice": 0.5}`. A weight
+            that moves over the epochs is a mapping: `{"boundary": {"weight": {"start": 0, "end": 0.5, "epochs": 20}}}`.
     Raises:
         ConfigError: any other form, no term, or a weight that is not above 0.
     """
@@ -197,20 +233,43 @@ def parse_loss(spec: object) -> tuple[LossTerm, ...]:
             weight = value.get("weight", 1.0)
         elif value is None:
             weight = 1.0
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0.0 < weight < float("inf"):
-            raise ConfigError(f"expected a weight above 0 or a mapping of options, got {value!r}", key=f"loss.{name}")
-        terms.append(LossTerm(name=str(name), weight=float(weight), options=options))
+        terms.append(LossTerm(name=str(name), weight=_parse_weight(str(name), weight), options=options))
     return tuple(terms)
 
 
-class OptimizerConfig(Section):
-    """Attributes: name; lr, the learning rate (one-cycle: its maximum); weight_decay; momentum (sgd only).
+def _parse_weight(name: str, weight: object) -> float | WeightSchedule:
+    if isinstance(weight, WeightSchedule):
+        return weight
+    if isinstance(weight, Mapping):
+        try:
+            return WeightSchedule.model_validate(weight)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            reason = first["msg"].removeprefix("Value error, ")
+            raise ConfigError(
+                f"expected {{start: number, end: number, epochs: number}}, got {dict(weight)}: {reason}",
+                key=f"loss.{name}.weight" + (f".{place}" if place else ""),
+            ) from error
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0.0 < weight < float("inf"):
+        raise ConfigError(f"expected a weight above 0 or a mapping of options, got {weight!r}", key=f"loss.{name}")
+    return float(weight)
 
-    YAML may write just the name.
+
+class OptimizerConfig(Section):
+    """How weights are updated. YAML may write just the name.
+
+    Attributes:
+        name: adamw, adam or sgd.
+        lr: the learning rate (one-cycle: its maximum).
+        encoder_lr: that of the encoder's parameters; None means `lr`. Usual for a pretrained encoder: a tenth.
+        weight_decay: of every parameter.
+        momentum: sgd only.
     """
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: Annotated[float, Field(gt=0.0, le=100.0)] = 1e-3
+    encoder_lr: Annotated[float, Field(gt=0.0, le=100.0)] | None = None
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
 
@@ -233,6 +292,56 @@ class ScheduleConfig(Section):
     warmup_frac: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
 
 
+class FreezeConfig(Section):
+    """What does not learn. YAML may write `encoder`, `none`, or `{until_epoch: 5}`.
+
+    Frozen means: no gradients, and evaluation mode, so that the running statistics of its normalisations do not move
+    and its dropout is off.
+
+    Attributes:
+        part: `encoder` or `none`.
+        until_epoch: the encoder is frozen for this many epochs and learns from then on; None: for the whole run.
+    """
+
+    part: Literal["none", "encoder"] = "none"
+    until_epoch: Positive | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        if value is None or isinstance(value, str):
+            return {"part": value or "none"}
+        if isinstance(value, Mapping) and value.get("until_epoch") is not None and "part" not in value:
+            return {"part": "encoder", **value}
+        return value
+
+    @model_validator(mode="after")
+    def _something(self) -> FreezeConfig:
+        if self.part == "none" and self.until_epoch is not None:
+            raise ValueError(
+                f"part none freezes nothing, so until_epoch {self.until_epoch} has no meaning; leave one out"
+            )
+        return self
+
+    def frozen_in(self, epoch: int) -> bool:
+        """Tells whether the encoder is frozen in an epoch, counted from 0."""
+        return self.part == "encoder" and (self.until_epoch is None or epoch < self.until_epoch)
+
+
+class ScoresConfig(Section):
+    """What is measured at the end of a run, besides scores from pixel counts and calibration.
+
+    Attributes:
+        surface: measure outlines: boundary IoU, HD95, ASSD, NSD; some milliseconds an image and class.
+        boundary_width_frac: width of the band of boundary IoU, as a share of the image diagonal.
+        tolerance_px: outlines up to so far apart agree in NSD, in pixels of the size that is scored.
+    """
+
+    surface: bool = True
+    boundary_width_frac: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
+    tolerance_px: Annotated[float, Field(ge=0.0)] = 2.0
+
+
 Monitor = Literal["iou_per_image", "dice_per_image", "iou_pooled", "dice_pooled", "pixel_accuracy", "loss"]
 
 
@@ -240,7 +349,9 @@ class RunConfig(Section):
     """Everything that decides what a run does.
 
     Attributes:
-        data, network, loss, optimizer, schedule: see their sections; `loss` takes every form of `parse_loss`.
+        data, network, loss, optimizer, schedule, freeze: see their sections; `loss` takes every form of `parse_loss`.
+        weights: what the network starts from: `none` (random), the name of published weights (`imagenet`, `coco_voc`,
+            what the network has), or the path of a file of the same network or of its encoder.
         name: of the run; None makes one from network, loss and seed.
         output: run folder; None means `runs/<name>`.
         epochs, batch_size: passes over the training part; samples a step (the last, smaller batch is kept).
@@ -254,7 +365,9 @@ class RunConfig(Section):
         ema_decay: keep an exponential moving average of the weights, and use it for validation and prediction.
         early_stopping: stop after this many epochs without a better `monitor`; None never stops.
         monitor: the validation score that chooses the best checkpoint.
-        threshold: of the foreground probability (binary, multilabel).
+        threshold: of the foreground probability (binary, multilabel). `validation` chooses it at the end, on the
+            validation part alone, as the one with the best `monitor`; until then 0.5 is used.
+        scores: what is measured at the end, see `ScoresConfig`.
         train_score_every: score the un-augmented training part every N epochs besides the end; 0: only at the end.
         channels_last: keep tensors in NHWC order, which is faster on CPUs and newer GPUs.
         compile: run the network through `torch.compile` (needs a C++ compiler; minutes of start-up).
@@ -265,6 +378,8 @@ class RunConfig(Section):
     loss: tuple[LossTerm, ...] = (LossTerm(name="dice", weight=0.5), LossTerm(name="bce", weight=0.5))
     optimizer: OptimizerConfig = OptimizerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    weights: Annotated[str, Field(min_length=1)] = "none"
+    freeze: FreezeConfig = FreezeConfig()
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=120)] | None = None
     output: str | None = None
     epochs: Positive = 40
@@ -278,10 +393,24 @@ class RunConfig(Section):
     ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     early_stopping: Positive | None = None
     monitor: Monitor = "iou_per_image"
-    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    threshold: float | Literal["validation"] = 0.5
+    scores: ScoresConfig = ScoresConfig()
     train_score_every: Annotated[int, Field(ge=0)] = 0
     channels_last: bool = True
     compile: bool = False
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _no_weights(cls, value: Any) -> Any:
+        return "none" if value is None else value
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _probability(cls, value: Any) -> Any:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value != "validation" and not (number and 0.0 < value < 1.0):
+            raise ValueError(f"should be above 0 and below 1, or `validation`, got {value!r}")
+        return value
 
     @field_validator("optimizer", "schedule", mode="before")
     @classmethod
@@ -308,7 +437,18 @@ class RunConfig(Section):
 
     @field_serializer("loss")
     def _loss_mapping(self, terms: tuple[LossTerm, ...]) -> dict[str, Any]:
-        return {term.name: {"weight": term.weight, **term.options} for term in terms}
+        return {
+            term.name: {
+                "weight": term.weight.model_dump() if isinstance(term.weight, WeightSchedule) else term.weight,
+                **term.options,
+            }
+            for term in terms
+        }
+
+    @property
+    def training_threshold(self) -> float:
+        """The threshold while training: the given one, 0.5 where validation will choose."""
+        return 0.5 if self.threshold == "validation" else self.threshold
 
     @property
     def run_name(self) -> str:

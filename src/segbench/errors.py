@@ -5,6 +5,7 @@
     SegbenchError
     ├── ConfigError     a key, a value or a name in a run config     (.key, .file, .line)
     ├── DatasetError    a file, a folder or a label map               (.path)
+    ├── WeightsError    published weights or a weights file           (.file)
     ├── RunError        a run folder, a training, a checkpoint        (.run)
     └── PredictionError an image a trained network could not segment  (.path)
 
@@ -42,6 +43,15 @@ class DatasetError(SegbenchError):
         self.path = str(path)
         self.reason = message
         super().__init__(f"{path}: {message}" if str(path) else message)
+
+
+class WeightsError(SegbenchError):
+    """Weights to start from are not on this machine, damaged, or another network's. `file` is the file they are in."""
+
+    def __init__(self, message: str, *, file: str | Path = "") -> None:
+        self.file = str(file)
+        self.reason = message
+        super().__init__(f"{file}: {message}" if str(file) else message)
 
 
 class RunError(SegbenchError):

@@ -18,8 +18,9 @@ loss and in no score. A binary task has two classes (index 0 is the background, 
 from __future__ import annotations
 
 import html
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -221,10 +222,52 @@ class Normalization:
         if any(value <= 0 for value in self.std):
             raise ValueError(f"std must be positive, got {self.std}")
 
+    def to_json(self) -> str:
+        """Returns one line of JSON; `from_json` reads it back."""
+        return json.dumps({"mean": self.mean, "std": self.std})
+
+    @classmethod
+    def from_json(cls, text: str) -> Normalization:
+        """Returns what `to_json` wrote."""
+        plain = json.loads(text)
+        return cls(mean=tuple(plain["mean"]), std=tuple(plain["std"]))
+
     @classmethod
     def identity(cls, channels: int) -> Normalization:
         """Returns the normalisation that leaves 0-1 images as they are."""
         return cls(mean=(0.0,) * channels, std=(1.0,) * channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsOrigin:
+    """Which weights a network started from, as result files say it.
+
+    Attributes:
+        source: `random`, `imagenet`, `coco_voc` or the path of a file, as the config names it.
+        part: what was loaded: `nothing`, `encoder` or `network`.
+        provider: library and its name for the weights, or `file`.
+        file: name of the file they came from; empty where the provider does not tell.
+        sha256: of that file; empty where it is not known.
+        tensors: how many tensors were loaded.
+        left_random: names of tensors that kept their random start although the rest was loaded (another head, say).
+    """
+
+    source: str
+    part: Literal["nothing", "encoder", "network"]
+    provider: str = ""
+    file: str = ""
+    sha256: str = ""
+    tensors: int = 0
+    left_random: tuple[str, ...] = ()
+
+    @classmethod
+    def random(cls) -> WeightsOrigin:
+        """Returns the origin of a freshly initialised network."""
+        return cls(source="random", part="nothing")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return {**asdict(self), "left_random": list(self.left_random)}
 
 
 @dataclass(frozen=True, kw_only=True)

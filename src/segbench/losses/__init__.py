@@ -1,7 +1,8 @@
 """Losses by name, alone or as a weighted sum. Importing this package does not import torch; building a loss does.
 
-Every loss takes raw logits (B, C, H, W) and an integer target and returns a scalar float32, the mean over the pixels
-that count; float16 and bfloat16 logits are computed in float32. The shapes decide the task, see `segbench.types`:
+Every loss takes raw logits (B, C, H, W) and an integer target and returns a scalar float32, averaged over what counts
+(pixels, regions or images); float16 and bfloat16 logits are computed in float32. The shapes decide the task, see
+`segbench.types`:
 
 ============  ==================  ==============================
 task          logits              target
@@ -11,8 +12,9 @@ multiclass    (B, C > 1, H, W)    (B, H, W)
 multilabel    (B, C > 1, H, W)    (B, C, H, W), a plane a class
 ============  ==================  ==============================
 
-Ignored pixels change neither value nor gradient. Where every pixel is ignored the loss is 0 and so is its gradient.
-Values and gradients are finite for logits of up to 1e4 in size.
+No loss is below 0 but for rounding, and a right and confident prediction costs 0 (cross-entropy with `label_smoothing`
+costs more than that). Ignored pixels change neither value nor gradient. Where every pixel is ignored the loss is 0 and
+so is its gradient. Values and gradients are finite for logits of up to 1e4 in size. docs/losses.md compares them all.
 """
 
 from __future__ import annotations
@@ -33,9 +35,18 @@ LOSSES = Registry(
     "loss",
     {
         "bce": "segbench.losses.bce:BCE",
+        "boundary": "segbench.losses.boundary:Boundary",
         "cross_entropy": "segbench.losses.cross_entropy:CrossEntropy",
         "dice": "segbench.losses.dice:Dice",
         "focal": "segbench.losses.focal:Focal",
+        "focal_tversky": "segbench.losses.focal_tversky:FocalTversky",
+        "hausdorff_dt": "segbench.losses.hausdorff_dt:HausdorffDT",
+        "jaccard": "segbench.losses.jaccard:Jaccard",
+        "lovasz": "segbench.losses.lovasz:Lovasz",
+        "pixel_dice": "segbench.losses.pixel_dice:PixelDice",
+        "structural_similarity": "segbench.losses.structural_similarity:StructuralSimilarity",
+        "top_k": "segbench.losses.top_k:TopK",
+        "tversky": "segbench.losses.tversky:Tversky",
     },
     options_key="loss.{name}",
 )
@@ -44,12 +55,14 @@ LOSSES = Registry(
 def build_loss(spec: object, *, ignore_index: int = IGNORE_INDEX) -> WeightedSum:
     """Returns the loss, an `nn.Module` called with (logits, target).
 
-    It also has `tasks`, what all its terms can be used for; `terms`, the parsed spec; and `components(logits, target)`,
-    the unweighted value of each term by name.
+    It also has `tasks`, what all its terms can be used for; `terms`, the parsed spec; `components(logits, target)`, the
+    unweighted value of each term by name; and `set_epoch(epoch)` for weights that move over the epochs, which are the
+    final ones until it is called.
 
     Args:
         spec: every form of `segbench.config.parse_loss`: `"dice"`, `{"dice": 0.3, "bce": 0.7}`,
-            `{"focal": {"gamma": 2, "weight": 0.5}, "dice": 0.5}`.
+            `{"focal": {"gamma": 2, "weight": 0.5}, "dice": 0.5}`,
+            `{"dice": 1, "boundary": {"weight": {"start": 0, "end": 0.5, "epochs": 20}}}`.
         ignore_index: the label of pixels that do not count.
     Raises:
         ConfigError: unknown name or option (with close names), a value a loss refuses, or terms without a common task.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from segbench.losses._targets import one_hot, prepare
+from segbench.losses._options import check_include_background, check_over, check_smooth
+from segbench.losses._planes import class_planes
+from segbench.losses._regions import Regions
+from segbench.losses._targets import prepare
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
@@ -43,36 +45,19 @@ def dice(
         ValueError: shapes disagree, a label out of range, an option out of range.
     Source: Milletari et al. 2016 (V-Net); differs: no squares below the fraction, the rule for absent classes.
     Example:
+        >>> import torch
         >>> logits = torch.tensor([[[[100.0, 100.0], [-100.0, -100.0]]]])
         >>> dice(logits, torch.tensor([[[1, 1], [0, 0]]])).item(), dice(logits, torch.tensor([[[1, 0], [1, 0]]])).item()
         (0.0, 0.5)
         >>> dice(logits, torch.tensor([[[0, 0], [0, 0]]])).item()  # no foreground: the mean probability
         0.5
     """
-    _check_options(over, smooth, include_background)
+    check_options(over, smooth, include_background)
     batch = prepare(logits, target, loss="dice", tasks=TASKS, ignore_index=ignore_index)
-    if batch.task is Task.MULTICLASS:
-        probs = batch.logits.softmax(dim=1)
-        truth = one_hot(batch.target, probs.shape[1])
-        counted = batch.counted.unsqueeze(1).expand_as(probs)
-    else:
-        probs, truth, counted = batch.logits.sigmoid(), batch.target.bool(), batch.counted
-        if batch.task is Task.BINARY and include_background:
-            probs = torch.cat([1 - probs, probs], dim=1)
-            truth = torch.cat([~truth, truth], dim=1)
-            counted = counted.expand_as(probs)
-    if include_background is False and batch.task is not Task.BINARY:
-        probs, truth, counted = probs[:, 1:], truth[:, 1:], counted[:, 1:]
-    axes = (2, 3) if over == "image" else (0, 2, 3)
-    probs = torch.where(counted, probs, 0.0)
-    overlap = torch.where(truth & counted, probs, 0.0).sum(axes)
-    true_px = (truth & counted).sum(axes)
-    predicted_px = probs.sum(axes)
-    counted_px = counted.sum(axes)
+    regions = Regions(class_planes(batch, include_background), over)
     # Where a class is absent the fraction is not used, but its gradient would be NaN if it were 0 / 0.
-    fraction = (2 * overlap + smooth) / (true_px.clamp(min=1) + predicted_px + smooth)
-    terms = torch.where(true_px > 0, 1 - fraction, predicted_px / counted_px.clamp(min=1))
-    return terms.sum() / (counted_px > 0).sum().clamp(min=1)
+    fraction = (2 * regions.true_positives + smooth) / (regions.true_px.clamp(min=1) + regions.predicted_px + smooth)
+    return regions.mean(regions.costs(1 - fraction))
 
 
 class Dice(nn.Module):
@@ -89,7 +74,7 @@ class Dice(nn.Module):
         ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__()
-        _check_options(over, smooth, include_background)
+        check_options(over, smooth, include_background)
         self.over = over
         self.smooth = smooth
         self.include_background = include_background
@@ -107,10 +92,8 @@ class Dice(nn.Module):
         )
 
 
-def _check_options(over: object, smooth: object, include_background: object) -> None:
-    if over not in ("image", "batch"):
-        raise ValueError(f'over must be "image" or "batch", got {over!r}')
-    if isinstance(smooth, bool) or not isinstance(smooth, int | float) or not 0.0 <= smooth < float("inf"):
-        raise ValueError(f"smooth must be a number of 0 or more, in pixels, got {smooth!r}")
-    if include_background is not None and not isinstance(include_background, bool):
-        raise ValueError(f"include_background must be true, false or left out, got {include_background!r}")
+def check_options(over: object, smooth: object, include_background: object) -> None:
+    """Raises ValueError for an option out of range."""
+    check_over(over)
+    check_smooth(smooth)
+    check_include_background(include_background)

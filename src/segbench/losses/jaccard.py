@@ -1,0 +1,84 @@
+"""Soft Jaccard (IoU) loss: the overlap of regions."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from segbench.losses._planes import class_planes
+from segbench.losses._regions import Regions, tversky_costs
+from segbench.losses._targets import prepare
+from segbench.losses.dice import check_options
+from segbench.types import IGNORE_INDEX, Task
+
+TASKS = frozenset(Task)
+
+
+def jaccard(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    over: str = "image",
+    smooth: float = 0.0,
+    include_background: bool | None = None,
+    ignore_index: int = IGNORE_INDEX,
+) -> Tensor:
+    """Soft Jaccard loss, 1 - (TP + smooth) / (TP + FP + FN + smooth), averaged over regions.
+
+    TP, FP and FN are sums of probabilities (sigmoid, or softmax for exclusive classes) over counted pixels. A class
+    that has no pixel in the region costs the mean of its probabilities instead, as in `dice`.
+
+    Args:
+        logits: (B, 1, H, W) or (B, C, H, W) float.
+        target: (B, H, W) integers in {0, 1} or [0, C), or (B, C, H, W) in {0, 1}; or `ignore_index`.
+        over: what is one region: a class in an `image`, or a class in the `batch`.
+        smooth: added above and below the fraction, in pixels.
+        include_background: whether class 0 is averaged over. None: not in a binary task; as any other class otherwise.
+        ignore_index: label of pixels that do not count.
+    Returns:
+        () float in [0, 1]; 0 is perfect. Regions without a counted pixel are left out; 0 with zero gradient where all
+        are.
+    Raises:
+        ValueError: shapes disagree, a label out of range, an option out of range.
+    Source: Rahman and Wang 2016; differs: mean over regions, the rule for absent classes.
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[[[100.0, 100.0], [-100.0, -100.0]]]])
+        >>> round(jaccard(logits, torch.tensor([[[1, 0], [1, 0]]])).item(), 4)  # 1 pixel shared of 3
+        0.6667
+    """
+    check_options(over, smooth, include_background)
+    batch = prepare(logits, target, loss="jaccard", tasks=TASKS, ignore_index=ignore_index)
+    regions = Regions(class_planes(batch, include_background), over)
+    return regions.mean(tversky_costs(regions, alpha=1.0, beta=1.0, smooth=smooth))
+
+
+class Jaccard(nn.Module):
+    """Soft Jaccard (IoU) loss, the overlap of regions; every task. See `jaccard`."""
+
+    tasks = TASKS
+
+    def __init__(
+        self,
+        *,
+        over: str = "image",
+        smooth: float = 0.0,
+        include_background: bool | None = None,
+        ignore_index: int = IGNORE_INDEX,
+    ) -> None:
+        super().__init__()
+        check_options(over, smooth, include_background)
+        self.over = over
+        self.smooth = smooth
+        self.include_background = include_background
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Returns () float."""
+        return jaccard(
+            logits,
+            target,
+            over=self.over,
+            smooth=self.smooth,
+            include_background=self.include_background,
+            ignore_index=self.ignore_index,
+        )

@@ -1,0 +1,96 @@
+"""Cross-entropy of the hardest pixels only (hard-pixel mining, online bootstrapping)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from segbench.losses._options import check_over
+from segbench.losses._pixelwise import pixel_cross_entropy
+from segbench.losses._targets import prepare
+from segbench.types import IGNORE_INDEX, Task
+
+TASKS = frozenset(Task)
+
+
+def top_k(
+    logits: Tensor,
+    target: Tensor,
+    *,
+    hard_frac: float = 0.1,
+    over: str = "image",
+    ignore_index: int = IGNORE_INDEX,
+) -> Tensor:
+    """Mean cross-entropy of the hardest pixels: the `hard_frac` of the counted ones with the largest values.
+
+    Binary cross-entropy for binary and multilabel tasks (a pixel of each channel counts for itself), softmax
+    cross-entropy for multiclass. Rounded up, so at least one pixel is hard. Pixels that tie at the limit share the
+    places that are left, so their order does not matter. Labels that are wrong are hard as well: take a larger share,
+    or add another loss, where masks are noisy.
+
+    Args:
+        logits: (B, 1, H, W) or (B, C, H, W) float.
+        target: (B, H, W) integers in {0, 1} or [0, C), or (B, C, H, W) in {0, 1}; or `ignore_index`.
+        hard_frac: share of the pixels that are hard, above 0 to 1; 1 is `bce` or `cross_entropy`.
+        over: the hardest of every `image`, then the mean over images; or the hardest of the whole `batch`.
+        ignore_index: label of pixels that do not count.
+    Returns:
+        () float, 0 or more; 0 is perfect. An empty mask is nothing special. Images without a counted pixel are left
+        out; 0 with zero gradient where all are.
+    Raises:
+        ValueError: shapes disagree, a label out of range, an option out of range.
+    Source: Wu et al. 2016; differs: a fixed share, as nnU-Net's TopK has it (there over the batch), not a limit on the
+        probability.
+    Example:
+        >>> logits = torch.tensor([[[[5.0, 4.0], [0.0, -1.0]]]])
+        >>> round(top_k(logits, torch.ones(1, 2, 2, dtype=torch.int64), hard_frac=0.25).item(), 4)  # log(1 + e)
+        1.3133
+    """
+    check_options(hard_frac, over)
+    batch = prepare(logits, target, loss="top_k", tasks=TASKS, ignore_index=ignore_index)
+    groups = (batch.target.shape[0], -1) if over == "image" else (1, -1)
+    values = pixel_cross_entropy(batch).reshape(groups)
+    counted = batch.counted.reshape(groups)
+    # In Python's doubles: 0.1 * 30 is above 3 in float32. The small number takes back what doubles round up.
+    numbers = [math.ceil(number * hard_frac * (1 - 1e-12)) for number in counted.sum(dim=1).tolist()]
+    hard_px = torch.tensor(numbers, device=values.device).unsqueeze(1)
+    shares = _hard_shares(values.detach(), counted, hard_px)
+    means = (torch.where(counted, values, 0.0) * shares).sum(dim=1, keepdim=True) / hard_px.clamp(min=1)
+    return means.sum() / (hard_px > 0).sum().clamp(min=1)
+
+
+class TopK(nn.Module):
+    """Cross-entropy of the hardest pixels only (hard-pixel mining); every task. See `top_k`."""
+
+    tasks = TASKS
+
+    def __init__(self, *, hard_frac: float = 0.1, over: str = "image", ignore_index: int = IGNORE_INDEX) -> None:
+        super().__init__()
+        check_options(hard_frac, over)
+        self.hard_frac = hard_frac
+        self.over = over
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Returns () float."""
+        return top_k(logits, target, hard_frac=self.hard_frac, over=self.over, ignore_index=self.ignore_index)
+
+
+def check_options(hard_frac: object, over: object) -> None:
+    """Raises ValueError for an option out of range."""
+    number = isinstance(hard_frac, int | float) and not isinstance(hard_frac, bool)
+    if not isinstance(hard_frac, int | float) or not number or not 0.0 < hard_frac <= 1.0:
+        raise ValueError(f"hard_frac must be a number above 0 to 1, got {hard_frac!r}")
+    check_over(over)
+
+
+def _hard_shares(values: Tensor, counted: Tensor, hard_px: Tensor) -> Tensor:
+    """Returns (G, N): 1 for hard pixels, 0 for others, between at a tie; sums to `hard_px` (G, 1) a row."""
+    values = values.masked_fill(~counted, float("-inf"))
+    limit = values.sort(dim=1, descending=True).values.gather(1, (hard_px - 1).clamp(min=0))
+    harder, tied = values > limit, (values == limit) & counted
+    left = hard_px - harder.sum(dim=1, keepdim=True)
+    tied_share = left / tied.sum(dim=1, keepdim=True).clamp(min=1)
+    return torch.where(harder, 1.0, torch.where(tied, tied_share.to(values.dtype), 0.0)).to(values.dtype)
