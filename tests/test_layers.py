@@ -29,6 +29,8 @@ FREE_FILES = [
     "metrics/__init__.py",
     "metrics/counts.py",
     "metrics/scores.py",
+    *(f"metrics/{name}.py" for name in ("calibration", "confusion_matrix", "conventions", "definitions")),
+    *(f"metrics/{name}.py" for name in ("image_values", "surface", "surface_scores")),
     "data/__init__.py",
     "data/index.py",
     "data/images.py",

@@ -7,14 +7,30 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import segbench.metrics
 from segbench.config import RunConfig
-from segbench.metrics import SCORES, Counts, Scores, score_counts, score_masks
+from segbench.metrics import (
+    CALIBRATION_SCORES,
+    COUNT_SCORES,
+    SCORES,
+    SURFACE_SCORES,
+    CalibrationCollector,
+    Counts,
+    Definition,
+    Scores,
+    SurfaceCollector,
+    score_counts,
+    score_masks,
+    score_surfaces,
+)
+from segbench.metrics.scores import as_class_map
 from segbench.types import Task
 
 SHAPES = {Task.BINARY: (2, 2), Task.MULTICLASS: (3, 3), Task.MULTILABEL: (3, 2, 2)}
 CLASSES = {Task.BINARY: 2, Task.MULTICLASS: 3, Task.MULTILABEL: 3}
+OVERLAPS = [name for name in COUNT_SCORES if not name.startswith("area_")]
 every_task = pytest.mark.parametrize("task", list(Task))
 
 
@@ -44,28 +60,103 @@ def take(counts: Counts, order: list[int]) -> Counts:
     )
 
 
+def score_everything(
+    predictions: list[np.ndarray], targets: list[np.ndarray], task: Task
+) -> tuple[dict[str, float], dict[str, Definition]]:
+    """Returns values and definitions of every score there is; the logits behind the masks are 12 and -12."""
+    classes = as_class_map(CLASSES[task], task)
+    overlap = score_masks(predictions, targets, classes, threshold=0.5, resolution="24x24 pixels")
+    collector, calibration = SurfaceCollector(classes), CalibrationCollector(task)
+    for name, prediction, target in zip(overlap.ids, predictions, targets, strict=True):
+        collector.add(name, prediction, target)
+        planes = np.arange(3)[:, None, None] == prediction if task is Task.MULTICLASS else prediction == 1
+        logits = torch.from_numpy(np.where(planes, 12.0, -12.0))
+        calibration.add(logits[None, None] if task is Task.BINARY else logits[None], torch.from_numpy(target)[None])
+    surfaces = score_surfaces(collector.values(), classes, threshold=0.5, resolution="24x24 pixels")
+    judged = calibration.calibration()
+    error = judged.definition(resolution="24x24 pixels")
+    return (
+        {**overlap.summary(), **surfaces.summary(), **judged.summary()},
+        {**overlap.definition_of, **surfaces.definition_of, error.name: error},
+    )
+
+
+def make_masks(task: Task, n: int = 3) -> list[np.ndarray]:
+    """Returns label maps of random squares of 6 x 6 pixels, so that outlines are more than single pixels."""
+    random = np.random.default_rng(0)
+    shape = (3, 4, 4) if task is Task.MULTILABEL else (4, 4)
+    blocks = [random.integers(0, 3 if task is Task.MULTICLASS else 2, shape) for _ in range(n)]
+    return [np.repeat(np.repeat(block, 6, axis=-2), 6, axis=-1) for block in blocks]
+
+
 @every_task
 def test_every_score_is_listed_and_defined(task: Task) -> None:
-    scores = score(make_counts(task))
-    assert list(scores.summary()) == list(scores.definitions)
-    assert set(SCORES) == set(scores.summary())
-    for name, sentence in scores.definitions.items():
-        assert sentence.endswith("n = 6 images."), name
+    targets = make_masks(task)
+    values, definitions = score_everything(targets[::-1], targets, task)
+    assert list(values) == list(definitions) == list(SCORES)
+    assert {**COUNT_SCORES, **SURFACE_SCORES, **CALIBRATION_SCORES} == SCORES
+    for name, definition in definitions.items():
+        sentence = definition.sentence
+        assert definition.name == name
+        assert sentence.endswith("n = 3 images."), name
         assert "255" in sentence
-        assert ("all images together" in sentence) != ("of each image" in sentence), name
+        assert "scored at 24x24 pixels" in sentence
+        assert ("of all images together" in sentence) != ("of each image" in sentence), name
+        assert ("then" in definition.summary) == (definition.level == "per image"), name
+        assert (definition.n_valued is None) == (definition.level == "pooled")
+        by_probability = task is not Task.MULTICLASS and name not in CALIBRATION_SCORES
+        assert ("the probability is above 0.5" in sentence) == by_probability
+        assert definition.threshold == (0.5 if by_probability else None)
+        assert definition.lowest <= values[name] <= definition.highest, name
+        assert ("_px" in name) == (definition.unit == "px")
+
+
+@every_task
+def test_the_best_value_is_where_the_definition_says(task: Task) -> None:
+    targets = make_masks(task)
+    best, definitions = score_everything(targets, targets, task)
+    worse = [mask.copy() for mask in targets[::-1]]
+    for mask in worse:
+        mask[..., :5, :] = 1
+    other, _ = score_everything(worse, targets, task)
+    for name, definition in definitions.items():
+        ideal = {"higher": definition.highest, "lower": definition.lowest, "zero": 0.0}[definition.better]
+        assert best[name] == pytest.approx(ideal, abs=1e-4), name
+        assert abs(other[name] - ideal) >= abs(best[name] - ideal), name
+        assert other[name] != pytest.approx(ideal, abs=1e-3), name
+
+
+@every_task
+def test_no_score_looks_at_ignored_pixels(task: Task) -> None:
+    random = np.random.default_rng(1)
+    targets, high = make_masks(task), 3 if task is Task.MULTICLASS else 2
+    ignored = [random.random(target.shape) < 0.3 for target in targets]
+    guesses = [[random.integers(0, high, target.shape) for target in targets] for _ in range(2)]
+    right = [[np.where(random.random(t.shape) < 0.8, t, 0) for t in targets]] * 2
+    predictions = [
+        [np.where(hide, guess, mask) for hide, guess, mask in zip(ignored, part, masks, strict=True)]
+        for part, masks in zip(guesses, right, strict=True)
+    ]
+    hidden = [np.where(hide, 255, target) for hide, target in zip(ignored, targets, strict=True)]
+    first, second = (score_everything(part, hidden, task)[0] for part in predictions)
+    assert first == second
+    assert not any(np.array_equal(*pair) for pair in zip(*predictions, strict=True))
 
 
 def test_every_monitor_is_a_score() -> None:
     monitors = set(RunConfig.model_fields["monitor"].annotation.__args__)  # type: ignore[union-attr]
-    assert monitors - {"loss"} <= set(SCORES)
+    assert monitors - {"loss"} <= set(COUNT_SCORES)
 
 
 @every_task
-def test_scores_lie_between_0_and_1(task: Task) -> None:
+def test_scores_lie_in_their_range(task: Task) -> None:
     scores = score(make_counts(task))
-    assert all(0 <= value <= 1 for value in scores.summary().values())
-    for values in (*scores.per_image.values(), *scores.pooled.values()):
-        assert ((values >= 0) & (values <= 1) | np.isnan(values)).all()
+    for name, value in scores.summary().items():
+        definition = scores.definition_of[name]
+        assert definition.lowest <= value <= definition.highest, name
+    for name, values in (*scores.per_image.items(), *scores.pooled.items()):
+        low, high = {"area_error": (0, np.inf), "area_bias": (-1, np.inf)}.get(name, (0, 1))
+        assert ((values >= low) & (values <= high) | np.isnan(values)).all()
         assert values.dtype == np.float64
 
 
@@ -78,19 +169,18 @@ def test_batches_in_any_order_equal_all_at_once(task: Task) -> None:
 
 
 @every_task
-def test_perfect_is_1_and_all_wrong_is_0(task: Task) -> None:
-    random = np.random.default_rng(0)
-    shape = (3, 8, 8) if task is Task.MULTILABEL else (8, 8)
-    targets = [random.integers(0, 3 if task is Task.MULTICLASS else 2, shape) for _ in range(3)]
+def test_overlap_of_perfect_is_1_and_of_all_wrong_is_0(task: Task) -> None:
+    targets = make_masks(task)
     perfect = score_masks(targets, targets, CLASSES[task]).summary()
     wrong = [(t + 1) % 3 if task is Task.MULTICLASS else 1 - t for t in targets]
-    assert set(perfect.values()) == {1.0}
-    assert set(score_masks(wrong, targets, CLASSES[task]).summary().values()) == {0.0}
+    worst = score_masks(wrong, targets, CLASSES[task]).summary()
+    assert {perfect[name] for name in OVERLAPS} == {1.0}
+    assert {worst[name] for name in OVERLAPS} == {0.0}
 
 
 @every_task
 def test_more_right_pixels_score_higher(task: Task) -> None:
-    """From all wrong to all right, no score ever falls, and every score rises in the end."""
+    """From all wrong to all right, no overlap ever falls, and every one rises in the end."""
     random = np.random.default_rng(0)
     shape = (3, 12, 12) if task is Task.MULTILABEL else (12, 12)
     target = random.integers(0, 3 if task is Task.MULTICLASS else 2, shape)
@@ -100,7 +190,7 @@ def test_more_right_pixels_score_higher(task: Task) -> None:
         score_masks([np.where(order < share, target, wrong)], [target], CLASSES[task]).summary()
         for share in (0.0, 0.3, 0.6, 0.9, 1.0)
     ]
-    for name in SCORES:
+    for name in OVERLAPS:
         values = [step[name] for step in steps]
         assert values == sorted(values), name
         assert values[-1] > values[0]
@@ -137,7 +227,7 @@ def test_one_image_has_one_level(task: Task) -> None:
 
 def test_the_package_imports_neither_numpy_nor_torch() -> None:
     code = (
-        "import sys, segbench.metrics as m; assert len(m.SCORES) == 11; "
+        "import sys, segbench.metrics as m; assert len(m.SCORES) == 22; "
         "assert 'numpy' not in sys.modules and 'torch' not in sys.modules; "
         "m.score_masks([[[0]]], [[[0]]], 2); assert 'numpy' in sys.modules and 'torch' not in sys.modules"
     )

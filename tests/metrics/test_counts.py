@@ -183,3 +183,18 @@ def test_what_is_predicted_on_ignored_pixels_counts_nowhere() -> None:
     table, ignored = count_masks(np.array([[0, 255, 99]]), np.array([[0, 255, 255]]), 2)
     assert table.tolist() == [[1, 0], [0, 0]]
     assert ignored == 2
+
+
+def test_rows_are_read_and_written_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segbench.metrics.counts.ROWS_AT_ONCE", 2)
+    counts = make_counts(Task.MULTICLASS, ids=tuple("abcde"))
+    path, class_map = tmp_path / "c.csv", make_map(Task.MULTICLASS)
+    counts.write_csv(path, class_map)
+    again = Counts.read_csv(path, class_map)
+    assert again.ids == counts.ids
+    assert np.array_equal(again.confusion, counts.confusion)
+    lines = path.read_text().splitlines()
+    lines[4] = lines[4].replace("d,", "d,x")
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(RunError, match=r"line 5: expected an id and 10 whole numbers"):
+        Counts.read_csv(path, class_map)

@@ -14,9 +14,13 @@ MODULES = [
     "segbench.losses.dice",
     "segbench.losses.focal",
     "segbench.losses.weights",
+    "segbench.metrics.calibration",
     "segbench.metrics.confusion",
+    "segbench.metrics.confusion_matrix",
     "segbench.metrics.counts",
+    "segbench.metrics.definitions",
     "segbench.metrics.scores",
+    "segbench.metrics.surface",
     "segbench.models._blocks",
     "segbench.models.unet",
 ]

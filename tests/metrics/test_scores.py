@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score, jaccard_score, precision_score, recall_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_score, precision_score, recall_score
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchmetrics.segmentation import MeanIoU
 
-from segbench.metrics import Counts, score_counts, score_masks
+from segbench.metrics import Counts, confusion_rows, normalize_confusion, score_counts, score_masks
+from segbench.metrics.definitions import footnote, read_stated
 from segbench.types import ClassMap, Task
 
 SKLEARN = {"iou": jaccard_score, "dice": f1_score, "precision": precision_score, "recall": recall_score}
@@ -77,7 +79,7 @@ def test_torchmetrics_pooled_index_agrees_where_every_class_occurs() -> None:
     assert score_masks(predictions, targets, 4).summary()["iou_pooled"] == pytest.approx(expected)
 
 
-def test_torchmetrics_mean_iou_is_the_per_image_mean() -> None:
+def test_torchmetrics_mean_iou_is_the_per_image_mean_where_every_class_is_in_every_image() -> None:
     targets = np.array([[[0, 0], [1, 1]], [[0, 1], [1, 1]]])
     predictions = np.array([[[0, 1], [1, 1]], [[1, 1], [1, 0]]])
     metric = MeanIoU(num_classes=2, input_format="index")
@@ -248,7 +250,8 @@ def test_definitions_say_level_classes_and_n() -> None:
     scores = score_masks(*masks(2), ["skin", "lesion"])
     assert scores.definitions["iou_pooled"] == (
         "IoU = TP / (TP + FP + FN) of the pixels of all images together, class lesion; a class absent from truth and "
-        "prediction is left out; pixels labelled 255 in the target are left out; n = 4 images."
+        "prediction is left out; threshold not stated; scored at the size of the masks; pixels labelled 255 in the "
+        "target are left out; n = 4 images."
     )
     assert (
         "of each image, mean over 3 classes (a, b, c)"
@@ -263,7 +266,7 @@ def test_html_escapes_names_and_explains() -> None:
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert "x &amp; y" in page
-    assert page.count('title="') == 11
+    assert page.count('title="') == 17
 
 
 def test_csv_has_a_row_an_image(tmp_path: Path) -> None:
@@ -271,12 +274,138 @@ def test_csv_has_a_row_an_image(tmp_path: Path) -> None:
     targets[0][:] = predictions[0][:] = 0
     scores = score_masks(predictions, targets, ["skin", "lesion"])
     scores.write_csv(tmp_path / "scores.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"scores.csv", "scores.definitions.json"}
     with (tmp_path / "scores.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["id"] for row in rows] == ["0", "1", "2", "3"]
     assert rows[0]["iou"] == rows[0]["iou[lesion]"] == ""
     assert float(rows[2]["iou"]) == scores.per_image["iou"][2, 1]
     assert float(rows[2]["dice[skin]"]) == scores.per_image["dice"][2, 0]
+
+
+def test_median_and_worst_images() -> None:
+    """21 images with IoU 0/20 to 20/20, and one without any: the worst 5 % of 21 are 2 images."""
+    tables = np.array([[[9, 0], [20 - tp, tp]] for tp in range(21)] + [[[9, 0], [0, 0]]])
+    counts = Counts(ids=tuple(map(str, range(22))), confusion=tables, ignored=np.zeros(22, np.int64), task=Task.BINARY)
+    summary = score_counts(counts, 2).summary()
+    assert summary["iou_per_image_median"] == 0.5
+    assert summary["iou_per_image_worst5"] == pytest.approx((0 + 1 / 20) / 2)
+    assert summary["dice_per_image_median"] == pytest.approx(20 / 30)
+    assert summary["dice_per_image_worst5"] == pytest.approx((0 + 2 / 21) / 2)
+    one = score_counts(
+        Counts(ids=("x",), confusion=tables[7:8], ignored=np.zeros(1, np.int64), task=Task.BINARY), 2
+    ).summary()
+    assert one["iou_per_image_worst5"] == one["iou_per_image_median"] == pytest.approx(7 / 20)
+    with_ones = score_counts(counts, 2, empty="one").summary()
+    assert with_ones["iou_per_image_median"] == pytest.approx(10.5 / 20)
+
+
+def test_areas_are_relative_to_the_true_area() -> None:
+    """Twice the area, half the area, invented: +1, -1/2, none; where the pixels lie does not matter."""
+    targets = [np.array([[1, 1, 0, 0, 0, 0]]), np.array([[1, 1, 0, 0, 0, 0]]), np.zeros((1, 6), int)]
+    predictions = [np.array([[0, 0, 1, 1, 1, 1]]), np.array([[0, 0, 0, 0, 0, 1]]), np.array([[1, 0, 0, 0, 0, 0]])]
+    scores = score_masks(predictions, targets, 2)
+    assert np.array_equal(scores.per_image["area_bias"][:, 1], [1.0, -0.5, np.nan], equal_nan=True)
+    summary = scores.summary()
+    assert summary["area_error_per_image"] == 0.75
+    assert summary["area_bias_per_image"] == 0.25
+    assert scores.definition_of["area_error_per_image"].n_valued == 2
+    assert scores.definition_of["area_bias_per_image"].better == "zero"
+    for name in ("area_error_per_image", "area_bias_per_image"):
+        assert "a class absent from the truth is left out" in scores.definitions[name]
+        assert (
+            "a class absent from the truth is left out" in score_counts(scores.counts, 2, empty="one").definitions[name]
+        )
+
+
+def test_definitions_carry_threshold_and_resolution() -> None:
+    predictions, targets = masks(2)
+    scores = score_masks(predictions, targets, ["skin", "lesion"], threshold=0.3, resolution="20x30 pixels")
+    for definition in scores.definition_of.values():
+        assert definition.threshold == 0.3
+        assert "foreground where the probability is above 0.3; scored at 20x30 pixels;" in definition.sentence
+    unknown = score_counts(scores.counts, 2)
+    assert "threshold not stated; size it was scored at not stated;" in unknown.definitions["iou_pooled"]
+    assert unknown.definition_of["iou_pooled"].to_dict()["resolution"] is None
+    largest = score_masks(*masks(3), 3, threshold=0.3).definition_of["iou_pooled"]
+    assert largest.threshold is None
+    assert "every pixel takes its most probable class" in largest.sentence
+    other = score_masks(predictions, [np.where(t == 255, 0, t) for t in targets], 2, ignore_index=7)
+    assert "pixels labelled 7 in the target" in other.definitions["pixel_accuracy"]
+
+
+def test_the_footnote_is_what_all_have_in_common() -> None:
+    scores = score_masks(*masks(2), ["skin", "lesion"], threshold=0.5, resolution="20x30 pixels")
+    common = "foreground where the probability is above 0.5; scored at 20x30 pixels"
+    tail = "pixels labelled 255 in the target are left out; n = 4 images"
+    assert scores.footnote == f"{common}; {tail}"
+    overlaps = [scores.definition_of[name] for name in ("iou_per_image", "dice_per_image")]
+    assert footnote(overlaps) == f"per image; class lesion; {common}; {tail}"
+    assert footnote([]) == ""
+    assert overlaps[0].short == (
+        "IoU = TP / (TP + FP + FN), each image, then mean over the images with a value; a class absent from truth and "
+        "prediction is left out"
+    )
+    assert scores.footnote in scores._repr_html_()
+
+
+def test_every_table_has_its_definitions_beside_it(tmp_path: Path) -> None:
+    predictions, targets = masks(2)
+    targets[0][:] = predictions[0][:] = 0
+    scores = score_masks(predictions, targets, ["skin", "lesion"], threshold=0.5, resolution="20x30 pixels")
+    scores.write_csv(tmp_path / "scores_test.csv")
+    assert read_stated(tmp_path / "scores_test.csv") == (0.5, "20x30 pixels")
+    assert read_stated(tmp_path / "scores_val.csv") is None
+    (tmp_path / "scores_val.definitions.json").write_text("[]")
+    assert read_stated(tmp_path / "scores_val.csv") is None
+    plain = json.loads((tmp_path / "scores_test.definitions.json").read_text())
+    assert plain["table"] == "scores_test.csv"
+    assert list(plain["scores"]) == list(scores.summary())
+    iou = plain["scores"]["iou_per_image"]
+    assert iou["value"] == scores.summary()["iou_per_image"]
+    assert iou["sentence"] == scores.definitions["iou_per_image"]
+    stated = ("level", "classes", "threshold", "resolution", "ignore_index", "range", "better", "n", "n_valued")
+    assert [iou[key] for key in stated] == [
+        *("per image", ["lesion"], 0.5, "20x30 pixels", 255, [0.0, 1.0], "higher", 4, 3)
+    ]
+
+
+@pytest.mark.parametrize("classes", [3, 2])
+def test_the_confusion_matrix(classes: int, tmp_path: Path) -> None:
+    predictions, targets = masks(classes)
+    names = ["sky", "a, b", "c"][:classes]
+    scores = score_masks(predictions, targets, names)
+    predicted, true = keep(predictions, targets)
+    assert np.array_equal(scores.confusion, confusion_matrix(true, predicted))
+    for over, sklearns in (("true", "true"), ("predicted", "pred"), ("all", "all")):
+        expected = confusion_matrix(true, predicted, normalize=sklearns)
+        assert normalize_confusion(scores.confusion, over) == pytest.approx(expected)  # type: ignore[arg-type]
+    assert np.diagonal(normalize_confusion(scores.confusion)) == pytest.approx(scores.pooled["recall"])
+    scores.write_confusion_csv(tmp_path / "c.csv")
+    with (tmp_path / "c.csv").open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert header == ["true class", *(f"predicted {name}" for name in names)]
+    assert [[int(cell) for cell in row[1:]] for row in rows] == scores.confusion.tolist()
+
+
+def test_the_confusion_matrix_of_labels() -> None:
+    random = np.random.default_rng(0)
+    targets = [random.random((3, 10, 9)) < 0.5 for _ in range(3)]
+    predictions = [t ^ (random.random(t.shape) < 0.2) for t in targets]
+    scores = score_masks(predictions, targets, ["a", "b", "c"])
+    assert scores.confusion.shape == (3, 2, 2)
+    header, *rows = confusion_rows(scores.confusion, ["a", "b", "c"])
+    assert header == ["class", "true negative", "false positive", "false negative", "true positive"]
+    tp, fp = scores.counts.tp.sum(0), scores.counts.fp.sum(0)
+    assert [[row[4], row[2]] for row in rows] == np.stack([tp, fp], 1).tolist()
+    assert normalize_confusion(scores.confusion)[:, 1, 1] == pytest.approx(scores.pooled["recall"])
+    assert np.isnan(normalize_confusion(np.zeros((2, 2), np.int64))).all()
+    with pytest.raises(ValueError, match="over must be true, predicted or all, got 'rows'"):
+        normalize_confusion(scores.confusion, "rows")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"has the shape \(C, C\) or \(C, 2, 2\), got \(2, 3\)"):
+        normalize_confusion(np.zeros((2, 3), np.int64))
+    with pytest.raises(ValueError, match="names: expected 3 class names, got 1"):
+        confusion_rows(scores.confusion, ["a"])
 
 
 def test_per_class_table() -> None:

@@ -40,7 +40,7 @@ def confusion_from_logits(
         ([[[1, 1], [0, 1]]], [1])
     """
     cut = logit_of(threshold)
-    target = _check_shapes(logits, target, task).long()
+    target = check_batch(logits, target, task).long()
     counted = target != ignore_index
     if task is Task.MULTICLASS:
         labels = logits.shape[1]
@@ -76,8 +76,12 @@ def logit_of(threshold: float) -> float:
     return math.log(threshold) - math.log1p(-threshold)
 
 
-def _check_shapes(logits: Tensor, target: Tensor, task: Task) -> Tensor:
-    """Returns the target, without a binary target's axis of length 1."""
+def check_batch(logits: Tensor, target: Tensor, task: Task) -> Tensor:
+    """Returns the target, without a binary target's axis of length 1.
+
+    Raises:
+        ValueError: shapes that do not fit the task or each other, or labels that are no integers.
+    """
     if logits.ndim != 4 or ((task is Task.BINARY) != (logits.shape[1] == 1) and task is not Task.MULTILABEL):
         channels = "1" if task is Task.BINARY else "C > 1" if task is Task.MULTICLASS else "C"
         raise ValueError(f"a {task} task has logits (B, {channels}, H, W), got {tuple(logits.shape)}")

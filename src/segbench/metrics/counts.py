@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segbench.errors import RunError, shorten
-from segbench.files import write_csv
+from segbench.metrics._arrays import ROWS_AT_ONCE, stream_csv
 from segbench.types import IGNORE_INDEX, ClassMap, Task
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -37,8 +38,8 @@ class Counts:
     task: Task
 
     def __post_init__(self) -> None:
-        doubled = [name for name, times in Counter(self.ids).items() if times > 1]
-        if doubled:
+        if len(set(self.ids)) < len(self.ids):
+            doubled = [name for name, times in Counter(self.ids).items() if times > 1]
             raise ValueError(f"no image may count twice, but these ids occur more than once: {shorten(doubled)}")
         shape, n = self.confusion.shape, len(self.ids)
         square = len(shape) == (4 if self.task is Task.MULTILABEL else 3) and shape[-1] == shape[-2]
@@ -106,7 +107,7 @@ class Counts:
         if len(kinds) > 1:
             raise ValueError(f"counts of different tasks or classes cannot be joined: {shorten(sorted(kinds))}")
         return cls(
-            ids=tuple(name for part in parts for name in part.ids),
+            ids=tuple(chain.from_iterable(part.ids for part in parts)),
             confusion=np.concatenate([part.confusion for part in parts]),
             ignored=np.concatenate([part.ignored for part in parts]),
             task=parts[0].task,
@@ -127,12 +128,9 @@ class Counts:
                 f"counts of a {self.task} task with {self.num_classes} classes do not fit a class map of a "
                 f"{class_map.task} task with {class_map.num_classes}"
             )
-        broken = [name for name in self.ids if "\n" in name or "\r" in name]
-        if broken:
-            raise ValueError(f"image ids must not hold line breaks: {shorten(map(repr, broken))}")
-        table = self.confusion.reshape(len(self), len(header) - 2).tolist()
-        rows = zip(self.ids, self.ignored.tolist(), table, strict=True)
-        write_csv(path, header, [[name, ignored, *row] for name, ignored, row in rows])
+        check_ids(self.ids)
+        table = np.concatenate([self.ignored[:, None], self.confusion.reshape(len(self), len(header) - 2)], axis=1)
+        stream_csv(path, header, ([name, *cells] for name, cells in zip(self.ids, _int_cells(table), strict=True)))
 
     @classmethod
     def read_csv(cls, path: str | Path, class_map: ClassMap) -> Counts:
@@ -145,33 +143,16 @@ class Counts:
         header = _header(class_map)
         try:
             with path.open(encoding="utf-8", newline="") as stream:
-                first, *rows = list(csv.reader(stream)) or [[]]
+                reader = csv.reader(stream)
+                _check_header(path, next(reader, []), header)
+                ids, table = _read_rows(path, reader, len(header))
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise RunError(f"cannot read the counts {path.name}: {error}", run=path.parent) from error
-        if first != header:
-            common = zip(header, first, strict=False)
-            at = next((n for n, (ours, theirs) in enumerate(common) if ours != theirs), min(len(header), len(first)))
-            ours, theirs = (repr(names[at]) if at < len(names) else "nothing" for names in (header, first))
-            raise RunError(
-                f"{path.name} has {len(first)} columns and belongs to other classes: this class map needs "
-                f"{len(header)}, and column {at + 1} should be {ours}, not {theirs}",
-                run=path.parent,
-            )
-        values = []
-        for number, row in enumerate(rows, start=2):
-            if len(row) != len(header) or not all(cell.isascii() and cell.isdigit() for cell in row[1:]):
-                raise RunError(
-                    f"{path.name} line {number}: expected an id and {len(header) - 1} whole numbers, "
-                    f"got {len(row)} cells starting {row[:3]}",
-                    run=path.parent,
-                )
-            values.append([int(cell) for cell in row[1:]])
-        table = np.array(values, dtype=np.int64).reshape(len(rows), len(header) - 1)
         cells = (class_map.num_classes, 2, 2) if class_map.task is Task.MULTILABEL else (class_map.num_classes,) * 2
         try:
             return cls(
-                ids=tuple(row[0] for row in rows),
-                confusion=table[:, 1:].reshape(len(rows), *cells),
+                ids=tuple(ids),
+                confusion=table[:, 1:].reshape(len(ids), *cells),
                 ignored=table[:, 0],
                 task=class_map.task,
             )
@@ -233,6 +214,48 @@ def _header(class_map: ClassMap) -> list[str]:
     if class_map.task is Task.MULTILABEL:
         return ["id", "ignored", *(f"{name}:{true}>{guess}" for name in names for true in (0, 1) for guess in (0, 1))]
     return ["id", "ignored", *(f"{true}>{guess}" for true in names for guess in names)]
+
+
+def check_ids(ids: Iterable[str]) -> None:
+    """Raises ValueError when an image id holds a line break: its row of a CSV file would not be one line."""
+    broken = [name for name in ids if "\n" in name or "\r" in name]
+    if broken:
+        raise ValueError(f"image ids must not hold line breaks: {shorten(map(repr, broken))}")
+
+
+def _int_cells(table: IntArray) -> Iterator[list[int]]:
+    for start in range(0, len(table), ROWS_AT_ONCE):
+        yield from table[start : start + ROWS_AT_ONCE].tolist()
+
+
+def _check_header(path: Path, found: Sequence[str], header: Sequence[str]) -> None:
+    if list(found) == list(header):
+        return
+    common = zip(header, found, strict=False)
+    at = next((n for n, (ours, theirs) in enumerate(common) if ours != theirs), min(len(header), len(found)))
+    ours, theirs = (repr(names[at]) if at < len(names) else "nothing" for names in (header, found))
+    raise RunError(
+        f"{path.name} has {len(found)} columns and belongs to other classes: this class map needs "
+        f"{len(header)}, and column {at + 1} should be {ours}, not {theirs}",
+        run=path.parent,
+    )
+
+
+def _read_rows(path: Path, reader: Iterator[list[str]], columns: int) -> tuple[list[str], IntArray]:
+    """Returns the ids and (N, columns - 1) numbers; some thousand rows at a time are Python objects."""
+    ids: list[str] = []
+    parts: list[IntArray] = [np.empty((0, columns - 1), dtype=np.int64)]
+    while rows := list(islice(reader, ROWS_AT_ONCE)):
+        for number, row in enumerate(rows, start=len(ids) + 2):
+            if len(row) != columns or not all(cell.isascii() and cell.isdigit() for cell in row[1:]):
+                raise RunError(
+                    f"{path.name} line {number}: expected an id and {columns - 1} whole numbers, "
+                    f"got {len(row)} cells starting {row[:3]}",
+                    run=path.parent,
+                )
+        parts.append(np.array([[int(cell) for cell in row[1:]] for row in rows], dtype=np.int64))
+        ids += [row[0] for row in rows]
+    return ids, np.concatenate(parts)
 
 
 def _check_range(name: str, labels: IntArray, num_labels: int, ignore_index: int | None) -> None:

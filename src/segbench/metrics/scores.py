@@ -1,4 +1,4 @@
-"""Counts -> numbers: IoU, Dice, precision, recall and accuracy, pooled and per image. NumPy only.
+"""Counts -> numbers: IoU, Dice, precision, recall, accuracy and areas, pooled and per image. NumPy only.
 
 An absent class (no pixel in truth or prediction) has no score: it is NaN, left out of means and counted in
 `Scores.absent`. A class absent from the truth but predicted scores IoU 0 and Dice 0.
@@ -7,7 +7,8 @@ An absent class (no pixel in truth or prediction) has no score: it is NaN, left 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -15,16 +16,26 @@ import numpy as np
 import numpy.typing as npt
 
 from segbench.errors import shorten
-from segbench.files import write_csv
-from segbench.metrics._definitions import define_scores, html_table
+from segbench.metrics._arrays import (
+    FloatArray,
+    divide,
+    float_cells,
+    mean_of_worst,
+    nan_mean,
+    nan_median,
+    stream_csv,
+)
+from segbench.metrics._definitions import Setting, define_scores, html_table
+from segbench.metrics.confusion_matrix import write_confusion_csv
 from segbench.metrics.counts import Counts, IntArray, count_masks
+from segbench.metrics.definitions import Definition, footnote, write_definitions
 from segbench.types import ClassMap, Task
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 Masks: TypeAlias = Sequence[npt.NDArray[Any]] | Mapping[str, npt.NDArray[Any]]
 Empty: TypeAlias = Literal["nan", "one"]
 
 RATIOS = ("iou", "dice", "precision", "recall")
+AREAS = ("area_error", "area_bias")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,12 +48,15 @@ class Scores:
         counts: what everything is computed from.
         scored: class indices that means go over.
         empty: what an absent class scores: `nan` (nothing; left out) or `one`.
-        per_image: iou, dice, precision, recall, thresholded_iou -> (N, C) float64 in [0, 1], NaN where undefined.
+        threshold: of the probability that the predictions were made with; None: not stated.
+        resolution: size at which prediction and truth were compared, in words; empty: not stated.
+        ignore_index: label of pixels in the targets that counted nowhere.
+        per_image: iou, dice, precision, recall, thresholded_iou -> (N, C) float64 in [0, 1]; area_error, area_bias ->
+            (N, C) float64, relative to the true area; NaN where undefined.
         pooled: iou, dice, precision, recall -> (C,) float64 of all images' pixels together.
         accuracy: (N,) float64, share of each image's counted pixels that are right; NaN where none counts.
         absent: (C,) int64, images in which the class is absent from truth and prediction.
         n_images: N.
-        definitions: name -> one sentence, for every name in `summary()`.
     """
 
     class_map: ClassMap
@@ -50,26 +64,62 @@ class Scores:
     counts: Counts = field(repr=False)
     scored: tuple[int, ...]
     empty: Empty
+    threshold: float | None
+    resolution: str
+    ignore_index: int
     per_image: Mapping[str, FloatArray] = field(repr=False)
     pooled: Mapping[str, FloatArray]
     accuracy: FloatArray = field(repr=False)
     absent: IntArray
     n_images: int
-    definitions: Mapping[str, str] = field(repr=False)
+
+    @cached_property
+    def definition_of(self) -> Mapping[str, Definition]:
+        """Name -> what the number means, for every name in `summary()`."""
+        valued = {name: _count_valued(self.image_means(name)) for name in self.per_image}
+        setting = Setting(
+            classes=self.class_map,
+            scored=self.scored,
+            empty=self.empty,
+            threshold=self.threshold,
+            resolution=self.resolution,
+            ignore_index=self.ignore_index,
+            n=self.n_images,
+        )
+        return define_scores(setting, {**valued, "pixel_accuracy": _count_valued(self.accuracy)})
+
+    @property
+    def definitions(self) -> dict[str, str]:
+        """Name -> one sentence, for every name in `summary()`."""
+        return {name: definition.sentence for name, definition in self.definition_of.items()}
+
+    @property
+    def footnote(self) -> str:
+        """What all scores have in common, to print once under a table of them."""
+        return footnote(self.definition_of.values())
+
+    @cached_property
+    def confusion(self) -> IntArray:
+        """Pixels of all images together: (C, C) int64, [true, predicted]; multilabel (C, 2, 2)."""
+        return self.counts.pooled()
 
     def image_means(self, name: str) -> FloatArray:
         """Returns (N,): the mean of `per_image[name]` over the scored classes that have a value; NaN where none has."""
         return nan_mean(self.per_image[name][:, list(self.scored)], axis=1)
 
     def summary(self) -> dict[str, float]:
-        """Returns name -> value in [0, 1], NaN where nothing could be scored; `definitions` explains every name."""
+        """Returns name -> value, NaN where nothing could be scored; `definition_of` explains every name."""
         values: dict[str, float] = {}
+        means = {name: self.image_means(name) for name in self.per_image}
         for name in RATIOS:
             values[f"{name}_pooled"] = float(nan_mean(self.pooled[name][list(self.scored)], axis=0))
-            values[f"{name}_per_image"] = float(nan_mean(self.image_means(name), axis=0))
-        values["pixel_accuracy"] = float(_divide(*(part.sum() for part in _right_and_all(self.counts))))
+            values[f"{name}_per_image"] = float(nan_mean(means[name], axis=0))
+        values["pixel_accuracy"] = float(divide(*(part.sum() for part in _right_and_all(self.counts))))
         values["pixel_accuracy_per_image"] = float(nan_mean(self.accuracy, axis=0))
-        values["thresholded_iou"] = float(nan_mean(self.image_means("thresholded_iou"), axis=0))
+        values["thresholded_iou"] = float(nan_mean(means["thresholded_iou"], axis=0))
+        values.update({f"{name}_per_image_median": nan_median(means[name]) for name in ("iou", "dice")})
+        values.update({f"{name}_per_image_worst5": mean_of_worst(means[name]) for name in ("iou", "dice")})
+        values.update({f"{name}_per_image": float(nan_mean(means[name], axis=0)) for name in AREAS})
         return values
 
     def per_class_table(self) -> list[dict[str, Any]]:
@@ -90,25 +140,32 @@ class Scores:
         return rows
 
     def write_csv(self, path: str | Path) -> None:
-        """Writes one row an image: means over its scored classes, then every class; empty cells where undefined."""
+        """Writes one row an image: means over its scored classes, then every class; empty cells where undefined.
+
+        What the numbers mean goes into `<stem>.definitions.json` beside it, with the summary.
+        """
         names = self.class_map.names
         columns: dict[str, FloatArray] = {"pixel_accuracy": self.accuracy}
         columns.update({name: self.image_means(name) for name in self.per_image})
-        for name in RATIOS:
+        for name in (*RATIOS, *AREAS):
             columns.update({f"{name}[{label}]": self.per_image[name][:, c] for c, label in enumerate(names)})
-        header = ["id", "ignored", *columns]
-        rows: list[list[object]] = [
-            [
-                name,
-                int(self.counts.ignored[n]),
-                *("" if np.isnan(v[n]) else repr(float(v[n])) for v in columns.values()),
-            ]
-            for n, name in enumerate(self.ids)
-        ]
-        write_csv(path, header, rows)
+        table = np.stack(list(columns.values()), axis=1)
+        lines = zip(self.ids, self.counts.ignored.tolist(), float_cells(table), strict=True)
+        stream_csv(path, ["id", "ignored", *columns], ([name, ignored, *cells] for name, ignored, cells in lines))
+        write_definitions(
+            path,
+            self.definition_of,
+            self.summary(),
+            "one row an image: ignored pixels; every score as the mean over the image's scored classes; then "
+            "score[class]; an empty cell is no value",
+        )
+
+    def write_confusion_csv(self, path: str | Path) -> None:
+        """Writes the pooled confusion matrix: one row a true class, or (multilabel) one row a class."""
+        write_confusion_csv(path, self.confusion, self.class_map.names)
 
     def _repr_html_(self) -> str:
-        return html_table(self.summary(), self.definitions, self.per_class_table(), self.n_images)
+        return html_table(self.summary(), self.definitions, self.per_class_table(), self.footnote)
 
 
 def score_counts(
@@ -117,6 +174,8 @@ def score_counts(
     *,
     include_background: bool | None = None,
     empty: Empty = "nan",
+    threshold: float | None = None,
+    resolution: str = "",
 ) -> Scores:
     """Returns the scores of counts.
 
@@ -127,6 +186,9 @@ def score_counts(
             foreground is scored; as any other class otherwise (`ClassMap.scored_classes`).
         empty: what a class absent from truth and prediction scores: `nan`, it is left out; or `one`, a correct "nothing
             there" counts as perfect in iou, dice, precision, recall and thresholded_iou.
+        threshold: of the probability that the counted predictions were made with; counts do not know it, definitions
+            state it. None: they say "not stated".
+        resolution: size at which prediction and truth were compared, such as `128x128 pixels, the training size`.
     Raises:
         ValueError: the counts belong to another task or number of classes; nothing would be left to average over.
     """
@@ -138,9 +200,11 @@ def score_counts(
         )
     if empty not in ("nan", "one"):
         raise ValueError(f'empty must be "nan" or "one", got {empty!r}')
-    scored = _scored_classes(classes, include_background)
+    scored = scored_classes(classes, include_background)
     tp, fp, fn = counts.tp, counts.fp, counts.fn
     per_image = {name: _ratio(name, tp, fp, fn, empty) for name in (*RATIOS, "thresholded_iou")}
+    per_image["area_error"] = divide(np.abs(fp - fn), tp + fn)
+    per_image["area_bias"] = divide(fp - fn, tp + fn)
     right, everything = _right_and_all(counts)
     return Scores(
         class_map=classes,
@@ -148,12 +212,14 @@ def score_counts(
         counts=counts,
         scored=scored,
         empty=empty,
+        threshold=threshold,
+        resolution=resolution,
+        ignore_index=classes.ignore_index,
         per_image=per_image,
         pooled={name: _ratio(name, tp.sum(axis=0), fp.sum(axis=0), fn.sum(axis=0), empty) for name in RATIOS},
-        accuracy=_divide(right, everything),
+        accuracy=divide(right, everything),
         absent=np.asarray((tp + fp + fn == 0).sum(axis=0), dtype=np.int64),
         n_images=len(counts),
-        definitions=define_scores(classes, scored, empty, len(counts)),
     )
 
 
@@ -166,6 +232,8 @@ def score_masks(
     ignore_index: int | None = None,
     include_background: bool | None = None,
     empty: Empty = "nan",
+    threshold: float | None = None,
+    resolution: str = "the size of the masks",
 ) -> Scores:
     """Returns the scores of predicted label maps against true ones.
 
@@ -177,7 +245,7 @@ def score_masks(
             else a multiclass one.
         ids: names of the images, for sequences; by default "0", "1", ...
         ignore_index: label in the *targets* of pixels that do not count; by default the class map's (255).
-        include_background, empty: see `score_counts`.
+        include_background, empty, threshold, resolution: see `score_counts`.
     Raises:
         ValueError: no images, images without a partner (names them), shapes that differ, labels out of
             range (names image, label and how many pixels).
@@ -191,6 +259,7 @@ def score_masks(
         raise ValueError("expected at least one prediction and its target, got none: there is nothing to score")
     multilabel = np.ndim(pairs[0][2]) == 3
     classes = as_class_map(class_map, Task.MULTILABEL if multilabel else None)
+    ignored_label = classes.ignore_index if ignore_index is None else ignore_index
     tables, ignored = [], []
     for name, prediction, target in pairs:
         try:
@@ -198,7 +267,7 @@ def score_masks(
                 prediction,
                 target,
                 classes.num_classes,
-                ignore_index=classes.ignore_index if ignore_index is None else ignore_index,
+                ignore_index=ignored_label,
                 task=classes.task,
             )
         except ValueError as error:
@@ -212,7 +281,15 @@ def score_masks(
         ignored=np.array(ignored, dtype=np.int64),
         task=classes.task,
     )
-    return score_counts(counts, classes, include_background=include_background, empty=empty)
+    scores = score_counts(
+        counts,
+        classes,
+        include_background=include_background,
+        empty=empty,
+        threshold=threshold,
+        resolution=resolution,
+    )
+    return replace(scores, ignore_index=ignored_label)
 
 
 def as_class_map(class_map: ClassMap | Sequence[str] | int, task: Task | None = None) -> ClassMap:
@@ -230,12 +307,6 @@ def as_class_map(class_map: ClassMap | Sequence[str] | int, task: Task | None = 
     if task is Task.MULTILABEL:
         return ClassMap(names=names, values=((1,),) * len(names), task=task, background=None)
     return ClassMap(names=names, values=tuple((index,) for index in range(len(names))), task=task)
-
-
-def nan_mean(values: FloatArray, axis: int) -> FloatArray:
-    """Returns the mean over what is not NaN; NaN (without a warning) where nothing is left."""
-    defined = ~np.isnan(values)
-    return _divide(np.where(defined, values, 0.0).sum(axis=axis), defined.sum(axis=axis))
 
 
 def _pair(predictions: Masks, targets: Masks, ids: Sequence[str] | None) -> list[tuple[str, Any, Any]]:
@@ -256,7 +327,8 @@ def _pair(predictions: Masks, targets: Masks, ids: Sequence[str] | None) -> list
     return list(zip(names, predictions, targets, strict=True))
 
 
-def _scored_classes(classes: ClassMap, include_background: bool | None) -> tuple[int, ...]:
+def scored_classes(classes: ClassMap, include_background: bool | None) -> tuple[int, ...]:
+    """Returns the indices of the classes that means go over; see `score_counts`."""
     if include_background is None:
         return classes.scored_classes
     scored = tuple(c for c in range(classes.num_classes) if include_background or c != classes.background)
@@ -268,16 +340,16 @@ def _scored_classes(classes: ClassMap, include_background: bool | None) -> tuple
 def _ratio(name: str, tp: Any, fp: Any, fn: Any, empty: Empty) -> FloatArray:
     union = tp + fp + fn
     if name == "iou":
-        values = _divide(tp, union)
+        values = divide(tp, union)
     elif name == "dice":
-        values = _divide(2 * tp, 2 * tp + fp + fn)
+        values = divide(2 * tp, 2 * tp + fp + fn)
     elif name == "precision":
-        values = _divide(tp, tp + fp)
+        values = divide(tp, tp + fp)
     elif name == "recall":
-        values = _divide(tp, tp + fn)
+        values = divide(tp, tp + fn)
     else:  # ceil(clamp(20 * (tp / union - 0.5), 0, 10)) / 10 in integers: no rounding can lift a score by a step
         steps = -((10 * union - 20 * tp) // np.maximum(union, 1))
-        values = _divide(np.where(union > 0, np.clip(steps, 0, 10), 0), np.where(union > 0, 10, 0))
+        values = divide(np.where(union > 0, np.clip(steps, 0, 10), 0), np.where(union > 0, 10, 0))
     return np.where(union == 0, 1.0, values) if empty == "one" else values
 
 
@@ -289,8 +361,5 @@ def _right_and_all(counts: Counts) -> tuple[IntArray, IntArray]:
     return np.asarray(right, dtype=np.int64), np.asarray(everything, dtype=np.int64)
 
 
-def _divide(numerator: Any, denominator: Any) -> FloatArray:
-    above, below = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
-    result: FloatArray = np.full(below.shape, np.nan)
-    np.divide(above, below, out=result, where=below > 0)
-    return result
+def _count_valued(values: FloatArray) -> int:
+    return int((~np.isnan(values)).sum())

@@ -1,4 +1,4 @@
-"""The command line: parse, call the Python API, print. Nothing here imports torch before a command needs it."""
+"""Training, scoring, predicting and data from the command line, and where the other commands are put together."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from segbench import __version__
+from segbench.cli._common import Device, Quiet, RunPath, console, make_watcher, require
+from segbench.cli.metrics import metrics_app
 from segbench.config import load_config
 from segbench.config_text import apply_overrides
 from segbench.errors import ConfigError, SegbenchError
@@ -21,7 +23,6 @@ from segbench.types import SPLITS, RunResult
 
 if TYPE_CHECKING:
     from segbench.metrics.scores import Scores
-    from segbench.train.console import ConsoleWatcher
 
 app = typer.Typer(
     name="segbench",
@@ -35,21 +36,18 @@ config_app = typer.Typer(help="Make, check and show run configs.", no_args_is_he
 data_app = typer.Typer(help="Look at data sets, and make the built-in ones.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
+app.add_typer(metrics_app, name="metrics")
 
-_out = Console(highlight=False, markup=False, soft_wrap=True)
 _EXIT_PROBLEMS, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
 
 ConfigFile = Annotated[Path, typer.Argument(help="Run config (YAML).", show_default=False)]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a key, e.g. --set optimizer.lr=1e-3. May be repeated.")
 ]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that `segbench train` wrote.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 DataFormat = Annotated[str | None, typer.Option("--format", help="See `segbench list formats`.")]
 ReaderOptions = Annotated[
     list[str] | None, typer.Option("--option", help="Reader option, e.g. --option border=ignore. May be repeated.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -85,7 +83,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        _out.print(__version__)
+        console.print(__version__)
         raise typer.Exit
 
 
@@ -113,7 +111,7 @@ def train(
     check_config(loaded)
     from segbench.train.fit import fit
 
-    _print_result(fit(loaded, watch=_watcher(quiet), restart=restart))
+    _print_result(fit(loaded, watch=make_watcher(quiet), restart=restart))
 
 
 @app.command()
@@ -130,11 +128,11 @@ def evaluate(
 
     Example: segbench evaluate runs/ph2 --split test --resolution original
     """
-    _require("--split", split, SPLITS)
-    _require("--resolution", resolution, ("training", "original"))
+    require("--split", split, SPLITS)
+    require("--resolution", resolution, ("training", "original"))
     from segbench.train.evaluate import evaluate as score_run
 
-    scores = score_run(run, split, resolution=resolution, device=device, watch=_watcher(quiet))  # type: ignore[arg-type]
+    scores = score_run(run, split, resolution=resolution, device=device, watch=make_watcher(quiet))  # type: ignore[arg-type]
     _print_scores(f"{run} on {split}, {resolution} size", scores)
 
 
@@ -161,15 +159,15 @@ def predict(
 
     predictor = Predictor.from_run(run, device=device, threshold=threshold)
     depth_range = Manifest.read(RunFolder(run).manifest_file).depth_range
-    watch = _watcher(quiet)
+    watch = make_watcher(quiet)
     try:
         done = predict_files(predictor, paths, out, probs=probs, depth_range=depth_range, progress=watch.progress)
     finally:
         watch.close()
-    _out.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")
+    console.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")
     if done.failed:
         for path, reason in done.failed.items():
-            _out.print(f"not segmented: {path}: {reason}")
+            console.print(f"not segmented: {path}: {reason}")
         raise typer.Exit(_EXIT_PROBLEMS)
 
 
@@ -185,15 +183,17 @@ def demo(
     """
     from segbench.demo import run_demo
 
-    table, page = run_demo(out, epochs=epochs, watch=_watcher(quiet))
+    table, page = run_demo(out, epochs=epochs, watch=make_watcher(quiet))
     shown = Table(title="Built-in lesions: per-image scores on the test part")
     for column in table[0]:
         shown.add_column(column, no_wrap=column in ("network", "loss"), overflow="fold")
     for row in table[1:]:
         shown.add_row(*row)
     Console(highlight=False).print(shown)
-    _out.print(f"pictures and numbers: {page}")
-    _out.print("next, with your own images:  segbench config new YOUR_FOLDER -o mine.yaml && segbench train mine.yaml")
+    console.print(f"pictures and numbers: {page}")
+    console.print(
+        "next, with your own images: segbench config new YOUR_FOLDER -o mine.yaml && segbench train mine.yaml"
+    )
 
 
 @app.command(name="list")
@@ -212,7 +212,7 @@ def list_names(
     registries = {"networks": MODELS, "losses": LOSSES, "formats": FORMATS}
     kinds = [*registries, "scores"]
     if kind is not None:
-        _require("KIND", kind, kinds)
+        require("KIND", kind, kinds)
     for name in kinds if kind is None else [kind]:
         table = Table(title=name, title_justify="left", box=None, pad_edge=False)
         table.add_column("name", no_wrap=True)
@@ -242,12 +242,12 @@ def config_check(config: ConfigFile, overrides: Overrides = None) -> None:
     loaded = load_config(config, overrides or [])
     check_config(loaded)
     losses = " + ".join(f"{term.weight:g} {term.name}" for term in loaded.loss)
-    _out.print(
+    console.print(
         f"{config} is right: {loaded.network.name}, {losses}, {loaded.epochs} epochs of {loaded.data.path} "
         f"at {loaded.data.size[0]}x{loaded.data.size[1]}, into {loaded.run_folder}"
     )
     if loaded.network.options or any(term.options for term in loaded.loss):
-        _out.print("the values of network and loss options are checked when a training starts, before any data is read")
+        console.print("values of network and loss options are checked when a training starts, before any data is read")
 
 
 @config_app.command("show")
@@ -256,7 +256,7 @@ def config_show(config: ConfigFile, overrides: Overrides = None) -> None:
 
     Example: segbench config show ph2.yaml
     """
-    _out.print(load_config(config, overrides or []).to_yaml(), end="")
+    console.print(load_config(config, overrides or []).to_yaml(), end="")
 
 
 @config_app.command("new")
@@ -276,14 +276,14 @@ def config_new(
     from segbench.files import write_text
     from segbench.train.starter import starter_config
 
-    watch = _watcher(quiet=False)
+    watch = make_watcher(quiet=False)
     try:
         manifest = read_dataset(data, data_format, progress=watch.progress, **_options(options))
     finally:
         watch.close()
     write_text(out, starter_config(manifest, data, str(out)))
     _print_manifest(manifest)
-    _out.print(f"written: {out}; next: segbench train {out}")
+    console.print(f"written: {out}; next: segbench train {out}")
 
 
 @data_app.command("index")
@@ -299,7 +299,7 @@ def data_index(
     """
     from segbench.data.index import read_dataset
 
-    watch = _watcher(quiet=False)
+    watch = make_watcher(quiet=False)
     try:
         manifest = read_dataset(data, data_format, progress=watch.progress, **_options(options))
     finally:
@@ -307,7 +307,7 @@ def data_index(
     _print_manifest(manifest)
     if out is not None:
         manifest.write(out)
-        _out.print(f"written: {out}")
+        console.print(f"written: {out}")
 
 
 @data_app.command("make")
@@ -321,16 +321,16 @@ def data_make(
 
     Example: segbench data make lesions lesions --count 200
     """
-    _require("KIND", kind, ("lesions", "streets"))
+    require("KIND", kind, ("lesions", "streets"))
     from segbench.data.synthetic import write_lesions, write_streets
 
-    watch = _watcher(quiet=False)
+    watch = make_watcher(quiet=False)
     try:
         write = write_lesions if kind == "lesions" else write_streets
         write(out, count=count, seed=seed, progress=watch.progress)
     finally:
         watch.close()
-    _out.print(f"{count} images with masks: {out}; next: segbench config new {out}")
+    console.print(f"{count} images with masks: {out}; next: segbench config new {out}")
 
 
 def _options(given: list[str] | None) -> dict[str, Any]:
@@ -341,25 +341,14 @@ def _options(given: list[str] | None) -> dict[str, Any]:
     return apply_overrides({}, given or [])
 
 
-def _require(key: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"expected {', '.join(allowed)}, got {value!r}", key=key)
-
-
-def _watcher(quiet: bool) -> ConsoleWatcher:
-    from segbench.train.console import ConsoleWatcher
-
-    return ConsoleWatcher(quiet=quiet)
-
-
 def _print_manifest(manifest: Any) -> None:
     classes = ", ".join(manifest.class_map.names)
     parts = {split: len(manifest.split(split)) for split in SPLITS}
     official = ", ".join(f"{count} {split}" for split, count in parts.items() if count)
-    _out.print(f"{len(manifest.samples)} samples, {manifest.class_map.task}: {classes}")
-    _out.print(f"official split: {official or 'none; one is drawn when a run starts'}")
+    console.print(f"{len(manifest.samples)} samples, {manifest.class_map.task}: {classes}")
+    console.print(f"official split: {official or 'none; one is drawn when a run starts'}")
     for note in manifest.notes:
-        _out.print(f"note: {note}")
+        console.print(f"note: {note}")
 
 
 def _print_result(result: RunResult) -> None:
@@ -370,7 +359,7 @@ def _print_result(result: RunResult) -> None:
     for name in result.scores["test"]:
         table.add_row(name, *(f"{result.scores[split][name]:.4f}" for split in SPLITS))
     Console(highlight=False).print(table)
-    _out.print(f"definitions and everything else: {result.run}/result.json")
+    console.print(f"definitions and everything else: {result.run}/result.json")
 
 
 def _print_scores(title: str, scores: Scores) -> None:

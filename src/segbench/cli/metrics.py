@@ -1,0 +1,197 @@
+"""Scores of a run from its files: with their definitions, in other libraries' conventions, as a confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segbench.cli._common import RunPath, console, require
+from segbench.errors import ConfigError, RunError
+from segbench.runs import RunFolder
+from segbench.types import SPLITS, Task
+
+if TYPE_CHECKING:
+    from segbench.metrics.definitions import Definition
+    from segbench.metrics.scores import Scores
+
+metrics_app = typer.Typer(help="Scores of a run: definitions, conventions, confusion matrix.", no_args_is_help=True)
+
+_TABLE_UP_TO = 12  # classes; a wider confusion matrix is not read in a terminal
+_FORMATS = (".png", ".svg", ".pdf", ".csv")
+
+SplitOption = Annotated[str, typer.Option("--split", help="train, val or test.")]
+ResolutionOption = Annotated[
+    str, typer.Option("--resolution", help="training; original: after `segbench evaluate --resolution original`.")
+]
+
+
+@metrics_app.command("show")
+def show(run: RunPath, split: SplitOption = "test", resolution: ResolutionOption = "training") -> None:
+    """Print a run's scores with what they mean, per class, and the confusion matrix.
+
+    Example: segbench metrics show runs/ph2 --split test
+    """
+    from segbench.metrics.confusion_matrix import confusion_rows, normalize_confusion
+
+    scores = _read_scores(run, split, resolution)
+    values, definitions = {**scores.summary()}, {**scores.definition_of}
+    for more_values, more_definitions in _other_scores(run, _part(split, resolution), scores):
+        values.update(more_values)
+        definitions.update(more_definitions)
+    console.print(f"{run} on {_part(split, resolution)}: {len(scores.ids)} images")
+    arrow = {"higher": "", "lower": "lower is better", "zero": "nearer 0 is better"}
+    rows = [[name, _cell(value), arrow[definitions[name].better]] for name, value in values.items()]
+    _print_table(["score", "value", ""], rows)
+    console.print(f"\nall: {scores.footnote}; {_averaged(scores)}")
+    console.print("\nwhat they mean")
+    for name, definition in definitions.items():
+        console.print(f"  {name}: {definition.short}")
+    console.print("\nper class")
+    table = scores.per_class_table()
+    _print_table(list(table[0]), [[_cell(value) for value in row.values()] for row in table])
+    if len(scores.class_map.names) > _TABLE_UP_TO:
+        console.print(
+            f"\nconfusion matrix of {len(scores.class_map.names)} classes: segbench metrics confusion {run} -o c.png"
+        )
+        return
+    for title, matrix in (("pixels", scores.confusion), ("share of true", normalize_confusion(scores.confusion))):
+        console.print(f"\nconfusion matrix, {title}")
+        header, *lines = confusion_rows(matrix, scores.class_map.names)
+        _print_table([str(cell) for cell in header], [[_cell(value) for value in line] for line in lines])
+
+
+@metrics_app.command("explain")
+def explain(run: RunPath, split: SplitOption = "test", resolution: ResolutionOption = "training") -> None:
+    """Print the same predictions' IoU as other libraries compute it, and why the numbers differ.
+
+    Example: segbench metrics explain runs/ph2 --split test
+    """
+    from segbench.metrics.conventions import explain_conventions
+
+    scores = _read_scores(run, split, resolution)
+    rows = explain_conventions(scores.counts, scores.class_map)
+    console.print(f"{run} on {_part(split, resolution)}: one prediction, {len(rows)} numbers; all: {scores.footnote}")
+    _print_table(
+        ["", "library", "call", "value"],
+        [[str(number), row.library, row.call, _cell(row.value)] for number, row in enumerate(rows, start=1)],
+    )
+    console.print("\nwhy they differ")
+    for number, row in enumerate(rows, start=1):
+        console.print(f"  {number:>2}  {row.why}")
+
+
+@metrics_app.command("confusion")
+def confusion(
+    run: RunPath,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picture (.png, .svg, .pdf) or table (.csv) to write.")],
+    split: SplitOption = "test",
+    resolution: ResolutionOption = "training",
+    normalize: Annotated[
+        str, typer.Option(help="true: shares of each true class; predicted: of each predicted one; none: pixels.")
+    ] = "true",
+) -> None:
+    """Draw a run's confusion matrix, or write it as a table of pixels.
+
+    Example: segbench metrics confusion runs/ph2 -o confusion.png
+    """
+    require("--normalize", normalize, ("true", "predicted", "none"))
+    if out.suffix not in _FORMATS:
+        raise ConfigError(f"expected a file that ends in {', '.join(_FORMATS)}, got {out.name!r}", key="--out")
+    scores = _read_scores(run, split, resolution)
+    if out.suffix == ".csv":
+        scores.write_confusion_csv(out)
+    else:
+        from segbench.files import replacing
+        from segbench.plots.confusion import confusion_heatmap
+
+        title = f"{run.name} on {_part(split, resolution)}, {len(scores.ids)} images"
+        figure = confusion_heatmap(
+            scores.confusion,
+            scores.class_map.names,
+            normalize=normalize,  # type: ignore[arg-type]
+            title=title,
+        )
+        with replacing(out) as temporary:
+            figure.savefig(temporary, dpi=120)
+    console.print(f"written: {out}")
+
+
+def _part(split: str, resolution: str) -> str:
+    """Returns the tail of the run's file names: `test` or `test_original`."""
+    return split if resolution == "training" else f"{split}_original"
+
+
+def _read_scores(run: Path, split: str, resolution: str) -> Scores:
+    """Returns the scores of the counts in a run folder, with the threshold and the size they were made at."""
+    from segbench.metrics.counts import Counts
+    from segbench.metrics.definitions import read_stated
+    from segbench.metrics.scores import score_counts
+
+    require("--split", split, SPLITS)
+    require("--resolution", resolution, ("training", "original"))
+    folder, part = RunFolder(run), _part(split, resolution)
+    class_map = folder.class_map()
+    file = run / f"counts_{part}.csv"
+    if not file.is_file():
+        option = "" if resolution == "training" else " --resolution original"
+        raise RunError(
+            f"there are no counts of the {split} part ({file.name}); run `segbench evaluate {run} --split {split}"
+            f"{option}`, or train the run to its end",
+            run=run,
+        )
+    counts = Counts.read_csv(file, class_map)
+    if not len(counts):
+        raise RunError(f"{file.name} holds no image: there is nothing to score", run=run)
+    # Runs of an earlier version state neither beside their scores; their config does.
+    stated = read_stated(run / f"scores_{part}.csv")
+    if stated is None:
+        config = folder.read_config()
+        height, width = config.data.size
+        size = f"{height}x{width} pixels (H x W), the training size"
+        fixed = config.threshold if isinstance(config.threshold, float) else None
+        stated = fixed, size if resolution == "training" else "each image's own size"
+    threshold, scored_at = stated
+    return score_counts(counts, class_map, threshold=threshold, resolution=scored_at)
+
+
+def _other_scores(run: Path, part: str, scores: Scores) -> Iterable[tuple[dict[str, float], dict[str, Definition]]]:
+    """Yields values and definitions of what counts cannot tell, where the run has measured it."""
+    from segbench.metrics.calibration import Calibration
+    from segbench.metrics.surface_scores import read_surfaces
+
+    surfaces, calibration = run / f"surfaces_{part}.csv", run / f"calibration_{part}.csv"
+    if surfaces.is_file():
+        measured = read_surfaces(surfaces, scores.class_map)
+        yield measured.summary(), dict(measured.definition_of)
+    if calibration.is_file():
+        judged = Calibration.read_csv(calibration, n_images=scores.n_images, task=scores.class_map.task)
+        definition = judged.definition(resolution=scores.resolution, ignore_index=scores.ignore_index)
+        yield judged.summary(), {definition.name: definition}
+
+
+def _averaged(scores: Scores) -> str:
+    names = [scores.class_map.names[index] for index in scores.scored]
+    if len(names) > 1:
+        return f"means over {len(names)} classes"
+    return f"of the class {names[0]}" + (", the foreground" if scores.class_map.task is Task.BINARY else "")
+
+
+def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints columns with two blanks between them, texts left and numbers right, however wide the terminal is."""
+    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
+    right = [all(row[column][:1] in "-0123456789–" for row in rows) for column in range(len(header))]
+    for line in (header, *rows):
+        cells = [
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(line, widths, right, strict=True)
+        ]
+        console.print("  ".join(cells).rstrip())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "–" if value != value else f"{value:.4f}"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

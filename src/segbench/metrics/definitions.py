@@ -1,0 +1,198 @@
+"""What a score is, as data: formula, level, classes, ignored label, rule for absent classes, threshold, size, n.
+
+A number without these cannot be compared with another one, so every file of scores has its definitions beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from segbench.errors import shorten
+from segbench.files import write_json
+from segbench.types import ClassMap, Task
+
+Level: TypeAlias = Literal["pooled", "per image"]
+Better: TypeAlias = Literal["higher", "lower", "zero"]
+
+NOT_STATED = "not stated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Definition:
+    """What one number means.
+
+    Attributes:
+        name: key of the score, as in `segbench.metrics.SCORES`.
+        formula: of one class, or what is measured.
+        level: `pooled`, computed once from the pixels of all images; or `per image`, then summarised over images.
+        summary: how the values of the images become one number; empty for a pooled score.
+        classes: names of the classes that are averaged; empty where the score knows no classes.
+        absent: rule for classes without pixels; empty where there is none.
+        decision: how a pixel got its predicted label.
+        threshold: of the probability, binary and multilabel; None: not stated, or none is used.
+        resolution: the size at which prediction and truth were compared; empty: not stated.
+        ignore_index: label of pixels in the target that count nowhere.
+        unit: `share` (0 to 1), `px` (pixels) or `relative` (to the true area).
+        better: `higher`, `lower`, or `zero`: the nearer 0.
+        lowest, highest: ends of the range.
+        n: images scored.
+        n_valued: images among them that have a value; None for a pooled score.
+    """
+
+    name: str
+    formula: str
+    level: Level
+    summary: str
+    classes: tuple[str, ...]
+    absent: str
+    decision: str
+    threshold: float | None
+    resolution: str
+    ignore_index: int
+    unit: str = "share"
+    better: Better = "higher"
+    lowest: float = 0.0
+    highest: float = 1.0
+    n: int
+    n_valued: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """Returns everything in one sentence, for people."""
+        where = "of each image" if self.level == "per image" else "of the pixels of all images together"
+        parts = [", ".join(part for part in (f"{self.formula} {where}", self._over(), self.summary) if part)]
+        parts += [self.absent] * bool(self.absent)
+        parts += [self.decision, self._scored_at(), self._ignored(), f"n = {self.n} images"]
+        return "; ".join(parts) + "."
+
+    @property
+    def short(self) -> str:
+        """Returns the part of the sentence that tells this score from the others of a table; see `footnote`."""
+        where = "each image" if self.level == "per image" else "all images together"
+        what = ", ".join(part for part in (self.formula.removesuffix(","), where, self.summary) if part)
+        return f"{what}; {self.absent}" if self.absent else what
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON, with the sentence; what was not stated and an endless range end are null."""
+        return {
+            "name": self.name,
+            "formula": self.formula,
+            "level": self.level,
+            "summary": self.summary,
+            "classes": list(self.classes),
+            "absent": self.absent,
+            "decision": self.decision,
+            "threshold": self.threshold,
+            "resolution": self.resolution or None,
+            "ignore_index": self.ignore_index,
+            "unit": self.unit,
+            "better": self.better,
+            "range": [end if math.isfinite(end) else None for end in (self.lowest, self.highest)],
+            "n": self.n,
+            "n_valued": self.n_valued,
+            "sentence": self.sentence,
+        }
+
+    def _over(self) -> str:
+        if not self.classes:
+            return ""
+        if len(self.classes) == 1:
+            return f"class {self.classes[0]}"
+        return f"mean over {len(self.classes)} classes ({shorten(self.classes)})"
+
+    def _scored_at(self) -> str:
+        return f"scored at {self.resolution}" if self.resolution else f"size it was scored at {NOT_STATED}"
+
+    def _ignored(self) -> str:
+        return f"pixels labelled {self.ignore_index} in the target are left out"
+
+
+def state_decision(task: Task, threshold: float | None) -> str:
+    """Returns how a pixel got its predicted label; None: the threshold is not known."""
+    if task is Task.MULTICLASS:
+        return "every pixel takes its most probable class"
+    what = "foreground" if task is Task.BINARY else "a class is present"
+    return (
+        f"{what} where the probability is above {threshold:g}" if threshold is not None else f"threshold {NOT_STATED}"
+    )
+
+
+def footnote(definitions: Iterable[Definition]) -> str:
+    """Returns what the scores of a table have in common, to print once under it.
+
+    Where they differ, in level or classes for example, nothing is said: the names of the scores or their own
+    definitions say it.
+
+    Example:
+        >>> from segbench.metrics import score_masks
+        >>> scores = score_masks([[[0, 1]]], [[[0, 1]]], ["skin", "lesion"], threshold=0.5, resolution="128x128 pixels")
+        >>> footnote([scores.definition_of["iou_per_image"]])  # doctest: +NORMALIZE_WHITESPACE
+        'per image; class lesion; foreground where the probability is above 0.5; scored at 128x128 pixels; pixels
+        labelled 255 in the target are left out; n = 1 images'
+    """
+    every = tuple(definitions)
+    if not every:
+        return ""
+    told: list[list[str]] = [
+        [definition.level for definition in every],
+        [definition._over() for definition in every],
+        [definition.decision for definition in every],
+        [definition._scored_at() for definition in every],
+        [definition._ignored() for definition in every],
+        [f"n = {definition.n} images" for definition in every],
+    ]
+    return "; ".join(texts[0] for texts in told if len(set(texts)) == 1 and texts[0])
+
+
+def sidecar(path: str | Path) -> Path:
+    """Returns where the definitions of a table lie: `scores_test.csv` -> `scores_test.definitions.json`."""
+    return Path(path).with_suffix(".definitions.json")
+
+
+def write_definitions(
+    path: str | Path,
+    definitions: Mapping[str, Definition],
+    values: Mapping[str, float],
+    columns: str,
+    settings: Mapping[str, float] | None = None,
+) -> None:
+    """Writes the definitions of a table's numbers beside it, with the numbers they end in.
+
+    Args:
+        path: of the table; the definitions go to `sidecar(path)`.
+        definitions: name -> definition.
+        values: name -> the number; NaN becomes null.
+        columns: what the table's columns are, in a sentence.
+        settings: options that the numbers depend on.
+    """
+    plain: dict[str, Any] = {"table": Path(path).name, "columns": columns}
+    if settings is not None:
+        plain["settings"] = dict(settings)
+    plain["scores"] = {
+        name: {"value": values[name], **definition.to_dict()} for name, definition in definitions.items()
+    }
+    write_json(sidecar(path), plain)
+
+
+def read_stated(path: str | Path) -> tuple[float | None, str] | None:
+    """Returns threshold and resolution that the definitions beside a table state; None where there are none.
+
+    Args:
+        path: of the table.
+    """
+    try:
+        scores = json.loads(sidecar(path).read_text(encoding="utf-8"))["scores"]
+        first = next(iter(scores.values()))
+        return first["threshold"], first["resolution"] or ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
+        return None
+
+
+def class_names(classes: ClassMap, scored: Iterable[int]) -> tuple[str, ...]:
+    """Returns the names of the classes that means go over."""
+    return tuple(classes.names[index] for index in scored)
