@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from segbench.errors import ConfigError
-from segbench.models import MODELS, _blocks, build_network
-from segbench.models.unet import UNet
+from segbench.models import MODELS, _blocks, _skips, build_network
+from segbench.models._skips import SKIPS
+from segbench.models.unet import DOWNSAMPLINGS, UPSAMPLINGS, UNet
 
 S1_COUNTS = {"segnet": 736_129, "unet_unpool": 931_969, "unet_nearest": 931_969, "unet_strided": 1_107_009}
 
@@ -49,7 +50,7 @@ def test_encoder_decoder_equals_a_network_written_by_hand() -> None:
     """One stage, with skip and unpooling, against the formula."""
     torch.manual_seed(0)
     network = UNet(widths=(4,), upsampling="unpool", out_channels=2).eval()
-    image = torch.randn(1, 3, 16, 16)
+    image = torch.randn(1, 3, 32, 32)
     fine = network.encoder[0](image)
     pooled, indices = nn.MaxPool2d(2, return_indices=True)(fine)
     up = nn.MaxUnpool2d(2)(network.bottleneck(pooled), indices)
@@ -114,32 +115,113 @@ def test_padding_leaves_fitting_images_alone() -> None:
 def test_a_padded_image_gives_the_cropped_logits() -> None:
     torch.manual_seed(0)
     network = build_network("unet_nearest", widths=[4, 8]).eval()
-    image = torch.randn(1, 3, 18, 21)
+    image = torch.randn(1, 3, 34, 37)
     by_hand = F.pad(image, (0, 3, 0, 2), mode="reflect")
-    assert torch.equal(network(image), network(by_hand)[..., :18, :21])
+    assert torch.equal(network(image), network(by_hand)[..., :34, :37])
 
 
-@pytest.mark.parametrize("skip", ["concat", "none"])
+def legal(downsampling: str, upsampling: str) -> bool:
+    return not (upsampling == "unpool" and downsampling == "strided")
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("skip", SKIPS)
 @pytest.mark.parametrize(
-    ("downsampling", "upsampling"),
-    [("max", "nearest"), ("max", "unpool"), ("max", "transposed"), ("strided", "nearest"), ("strided", "transposed")],
+    ("downsampling", "upsampling"), [(d, u) for d in DOWNSAMPLINGS for u in UPSAMPLINGS if legal(d, u)]
 )
-def test_every_combination_of_the_family_works(downsampling: str, upsampling: str, skip: str) -> None:
-    network = UNet(widths=(4, 6), downsampling=downsampling, upsampling=upsampling, skip=skip)
-    assert network(torch.randn(2, 3, 20, 20)).shape == (2, 1, 20, 20)
+def test_every_combination_of_the_family_works(downsampling: str, upsampling: str, skip: str, residual: bool) -> None:
+    network = build_network(
+        "unet", widths=[4, 6], downsampling=downsampling, upsampling=upsampling, skip=skip, residual=residual
+    )
+    logits = network(torch.randn(2, 3, 36, 33))
+    assert logits.shape == (2, 1, 36, 33)
+    logits.square().mean().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_width_and_depth_spell_the_widths() -> None:
+    assert build_network("unet", width=6, depth=3).widths == (6, 12, 24)  # type: ignore[comparison-overlap]
+    assert build_network("unet", widths=[5, 7]).widths == (5, 7)  # type: ignore[comparison-overlap]
+    ours, named = build_network("unet"), build_network("unet_nearest")
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in named.state_dict().items()}
+
+
+def test_bicubic_and_bilinear_are_torchs() -> None:
+    for mode in ("bilinear", "bicubic"):
+        network = UNet(widths=(4,), upsampling=mode, skip="add").eval()
+        image = torch.randn(1, 3, 32, 32)
+        fine = network.encoder[0](image)
+        up = F.interpolate(network.bottleneck(F.max_pool2d(fine, 2)), size=(32, 32), mode=mode, align_corners=False)
+        torch.testing.assert_close(network(image), network.decoder[0](up + fine))
+
+
+def test_the_attention_gate_is_its_formula() -> None:
+    """Oktay et al. 2018, equations 1 and 2, with the matrices taken from the module."""
+    gate = _skips.AttentionGate(4, "none")
+    up, skipped = torch.randn(2, 4, 5, 6), torch.randn(2, 4, 5, 6)
+    w_g, w_x, psi = (part[0] for part in (gate.gating, gate.skipped, gate.psi))
+
+    def at(convolution: nn.Conv2d, vector: torch.Tensor) -> torch.Tensor:
+        return convolution.weight[:, :, 0, 0] @ vector + convolution.bias
+
+    joined = gate(up, skipped)
+    for b, y, x in ((0, 0, 0), (1, 4, 5), (0, 2, 3)):
+        q = at(psi, torch.relu(at(w_g, up[b, :, y, x]) + at(w_x, skipped[b, :, y, x])))
+        expected = torch.cat([up[b, :, y, x], skipped[b, :, y, x] * torch.sigmoid(q)])
+        torch.testing.assert_close(joined[b, :, y, x], expected)
+
+
+def test_attentional_fusion_is_its_formula() -> None:
+    """Dai et al. 2021: Z = M(X + Y) X + (1 - M(X + Y)) Y; equal maps stay what they are, whatever M is."""
+    fusion = _skips.AttentionalFusion(4, "none")
+    x, y = torch.randn(2, 4, 5, 6), torch.randn(2, 4, 5, 6)
+    torch.testing.assert_close(fusion(x, x), x)
+    local = fusion.local(x + y)
+    pooled = fusion.pooled((x + y).mean((2, 3), keepdim=True))
+    share = torch.sigmoid(local + pooled.expand_as(local))
+    torch.testing.assert_close(fusion(x, y), share * x + (1 - share) * y)
+
+
+def test_residual_pairs_add_their_shortcut() -> None:
+    network = UNet(widths=(4,), residual=True).eval()
+    stage = network.encoder[0]
+    x = torch.randn(1, 3, 32, 32)
+    first, (convolution, norm) = stage.branch
+    expected = torch.relu(norm(convolution(first(x))) + stage.shortcut(x))
+    assert torch.equal(stage(x), expected)
+
+
+def test_deep_supervision_returns_coarser_logits_in_training_only() -> None:
+    network = build_network("unet", widths=[4, 6, 8], deep_supervision=True, out_channels=2)
+    assert network.auxiliary_weights == (0.5, 0.25)
+    found = network.train()(torch.randn(2, 3, 40, 33))
+    assert [tuple(logits.shape) for logits in found] == [(2, 2, 40, 33)] * 3
+    assert network.eval()(torch.randn(2, 3, 40, 33)).shape == (2, 2, 40, 33)
+    torch.stack(list(found[1:])).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.auxiliary.parameters())  # type: ignore[union-attr]
+    assert network.decoder[0][1].weight.grad is None  # type: ignore[index, union-attr]  # the last stage is not theirs
+
+
+def test_dropout_is_for_training_only() -> None:
+    network = build_network("unet", widths=[8, 8], dropout=0.5)
+    image = torch.randn(1, 3, 32, 32)
+    assert torch.equal(network.eval()(image), network(image))
+    torch.manual_seed(0)
+    first = network.train()(image)
+    assert not torch.equal(first, network(image))
 
 
 @pytest.mark.parametrize("norm", ["batch", "group", "none"])
 @pytest.mark.parametrize("padding_mode", ["reflect", "replicate", "zeros", "circular"])
 def test_norms_and_padding_modes(norm: str, padding_mode: str) -> None:
     network = build_network("unet_strided", widths=[6, 12], norm=norm, padding_mode=padding_mode)
-    assert torch.isfinite(network(torch.randn(1, 3, 16, 17))).all()
+    assert torch.isfinite(network(torch.randn(1, 3, 32, 33))).all()
 
 
 def test_seven_stages_on_the_smallest_image() -> None:
     network = build_network("unet_nearest", widths=[2] * 7)
     assert network.stride == 128
-    assert network(torch.randn(1, 3, 16, 16)).shape == (1, 1, 16, 16)
+    assert network(torch.randn(1, 3, 32, 32)).shape == (1, 1, 32, 32)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +244,25 @@ def test_wrong_options_name_their_key(options: dict[str, object], key: str, word
     assert caught.value.key == key
 
 
+@pytest.mark.parametrize(
+    ("options", "key", "words"),
+    [
+        ({"depth": 8}, "network.depth", "1 to 7, got 8"),
+        ({"width": 0}, "network.width", "above 0"),
+        ({"skip": "sum"}, "network.skip", "concat, add, none, attention, aff, got 'sum'"),
+        ({"upsampling": "cubic"}, "network.upsampling", "nearest, bilinear, bicubic"),
+        ({"dropout": 1}, "network.dropout", "below 1, got 1"),
+        ({"residual": "yes"}, "network.residual", "true or false"),
+        ({"deep_supervision": True, "depth": 1}, "network.deep_supervision", "coarser stage"),
+        ({"attention": True}, "network.attention", "known: deep_supervision, depth"),
+    ],
+)
+def test_wrong_options_of_the_family(options: dict[str, object], key: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        build_network("unet", **options)  # type: ignore[arg-type]
+    assert caught.value.key == key
+
+
 def test_unknown_network_suggests_names() -> None:
     with pytest.raises(ConfigError, match="did you mean 'segnet'"):
         build_network("segnett")
@@ -175,7 +276,7 @@ def test_unpooling_needs_max_pooling() -> None:
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        ((1, 3, 15, 40), r"at least 16 x 16 pixels, got 15 x 40 .*enlarge or pad"),
+        ((1, 3, 31, 40), r"at least 32 x 32 pixels, got 31 x 40 .*enlarge or pad"),
         ((1, 4, 32, 32), "built for 3 input channels, got an image with 4"),
         ((3, 32, 32), r"expected an image \(B, 3, H, W\), got 3 axes"),
     ],

@@ -1,54 +1,125 @@
 """Networks by name. Importing this package does not import torch; building a network does.
 
-Every network takes images (B, in_channels, H, W) float with H, W >= 16 and returns logits (B, out_channels, H, W),
-without an activation at the end, and has four attributes: `in_channels`, `out_channels`, `stride` (what H and W are
-padded to a multiple of, inside) and `normalization` (how it wants its input, see `segbench.types.Normalization`).
+Every network takes images (B, in_channels, H, W) float with 1 to 16 channels and H, W >= 32 and returns logits
+(B, out_channels, H, W), without an activation at the end; see `segbench.models._blocks.SegmentationNetwork` for the
+attributes it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import ConfigError
 from segbench.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import nn
+    from segbench.models._blocks import SegmentationNetwork
 
-__all__ = ["MODELS", "build_network"]
+__all__ = ["MODELS", "RESERVED", "build_network", "check_weights", "is_weights_file"]
 
 MODELS = Registry(
     "network",
     {
+        "aspp_net": "segbench.models.aspp_net:aspp_net",
+        "deeplabv3_resnet50": "segbench.models.torchvision_networks:deeplabv3_resnet50",
+        "fcn_resnet50": "segbench.models.torchvision_networks:fcn_resnet50",
+        "full_resolution_conv": "segbench.models.full_resolution_conv:full_resolution_conv",
+        "lraspp_mobilenet_v3": "segbench.models.torchvision_networks:lraspp_mobilenet_v3",
+        "mobilenet_v2_unet": "segbench.models.mobilenet_v2_unet:mobilenet_v2_unet",
         "segnet": "segbench.models.unet:segnet",
+        "simple_fcn": "segbench.models.simple_fcn:simple_fcn",
+        "sliding_window": "segbench.models.sliding_window:sliding_window",
+        "smp/deeplabv3": "segbench.models.smp:deeplabv3",
+        "smp/deeplabv3plus": "segbench.models.smp:deeplabv3plus",
+        "smp/dpt": "segbench.models.smp:dpt",
+        "smp/fpn": "segbench.models.smp:fpn",
+        "smp/linknet": "segbench.models.smp:linknet",
+        "smp/manet": "segbench.models.smp:manet",
+        "smp/pan": "segbench.models.smp:pan",
+        "smp/pspnet": "segbench.models.smp:pspnet",
+        "smp/segformer": "segbench.models.smp:segformer",
+        "smp/unet": "segbench.models.smp:unet",
+        "smp/unetplusplus": "segbench.models.smp:unetplusplus",
+        "smp/upernet": "segbench.models.smp:upernet",
+        "trans_unet": "segbench.models.trans_unet:trans_unet",
+        "unet": "segbench.models.unet:unet",
         "unet_nearest": "segbench.models.unet:unet_nearest",
         "unet_strided": "segbench.models.unet:unet_strided",
         "unet_unpool": "segbench.models.unet:unet_unpool",
     },
 )
 
+RESERVED = ("in_channels", "out_channels", "weights")  # what `build_network` gives the builders; no options of a config
+_FILE_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
-def build_network(name: str, *, in_channels: int = 3, out_channels: int = 1, **options: Any) -> nn.Module:
-    """Returns a freshly initialised network; `torch.manual_seed` decides its weights.
+
+def build_network(
+    name: str,
+    *,
+    in_channels: int = 3,
+    out_channels: int = 1,
+    weights: str = "none",
+    load_weights: bool = True,
+    **options: Any,
+) -> SegmentationNetwork:
+    """Returns a network; `torch.manual_seed` decides the weights that are not loaded.
 
     Args:
         name: one of `MODELS.names()`.
-        in_channels: channels of the image.
+        in_channels: channels of the image, 1 to 16.
         out_channels: logits a pixel: 1 for a binary task, else one a class (`ClassMap.out_channels`).
+        weights: `none` (random), the name of published weights this network has (`imagenet`, `coco_voc`), or the path
+            of a safetensors or state-dict file of the same network or of its encoder. The network's attribute
+            `weights_origin` says what was loaded.
+        load_weights: False builds the same network without loading, for callers that bring their own state dict.
         options: keyword options of the builder, `MODELS.options(name)`.
     Raises:
-        ConfigError: unknown name or option (with close names), or a value the builder refuses.
+        ConfigError: unknown name, weights or option (with close names), or a value the builder refuses.
+        WeightsError: the weights are not on this machine and cannot be fetched, or do not fit.
     """
-    MODELS.check(name, options, reserved=("in_channels", "out_channels"))
+    MODELS.check(name, options, reserved=RESERVED)
+    check_weights(name, weights)
+    named = not is_weights_file(weights) and "weights" in MODELS.options(name)
+    chosen = {"weights": weights} if named else {}
+    builder = MODELS.get(name)
     try:
-        network: nn.Module = MODELS.get(name)(in_channels=in_channels, out_channels=out_channels, **options)
+        network: SegmentationNetwork = builder(in_channels=in_channels, out_channels=out_channels, **chosen, **options)
     except (ValueError, TypeError) as error:
         raise ConfigError(str(error), key=_key_of(str(error), [*options, "in_channels", "out_channels"])) from error
+    if load_weights and weights != "none":
+        if named:
+            network.weights_origin = network.load_pretrained()
+        else:
+            from segbench.models.pretrained import load_file  # imports torch
+
+            network.weights_origin = load_file(
+                network,
+                Path(weights),
+                lambda: builder(in_channels=in_channels, out_channels=out_channels + 1, **options),
+            )
     return network
+
+
+def is_weights_file(weights: str) -> bool:
+    """Tells whether `weights` means a file: it has a suffix or separator of one. Names of published weights do not."""
+    return weights.lower().endswith(_FILE_SUFFIXES) or "/" in weights or "\\" in weights
+
+
+def check_weights(name: str, weights: str) -> None:
+    """Raises ConfigError where a network has no published weights at all, but some are named; imports nothing."""
+    if weights != "none" and not is_weights_file(weights) and "weights" not in MODELS.options(name):
+        raise ConfigError(
+            f"there are no published weights of {name!r}, so it cannot start from {weights!r}; use none, or the path "
+            f"of a file ({', '.join(_FILE_SUFFIXES)}) of the same network",
+            key="weights",
+        )
 
 
 def _key_of(message: str, options: Iterable[str]) -> str:
     """Returns the config key a builder's message is about: builders begin theirs with the option's name."""
     first = message.split(maxsplit=1)[0].rstrip(":") if message.strip() else ""
+    if first == "weights":
+        return "weights"
     return f"network.{first}" if first in set(options) else "network"

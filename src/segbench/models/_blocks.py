@@ -10,60 +10,106 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segbench.types import Normalization
+from segbench.types import Normalization, WeightsOrigin
 
 Choice = TypeVar("Choice", bound=str)
 
-MIN_SIZE_PX = 16
+MIN_SIZE_PX = 32
+MAX_IN_CHANNELS = 16
 NORMS = ("batch", "group", "none")
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 PADDING_MODES: tuple[PaddingMode, ...] = ("reflect", "replicate", "zeros", "circular")
 
 
 class SegmentationNetwork(nn.Module):
-    """Base of the networks whose maps halve several times: pads the image to their stride and crops the logits back.
+    """Base of all networks: pads the image to their stride, crops the logits back, and says what they are made of.
 
     H and W are padded at the bottom and right, by mirroring the image without repeating its edge (repeatedly where it
-    is smaller than the padding), to a multiple of `stride` and at least 2 * stride: the coarsest map then has 2 x 2
-    pixels or more, which reflecting convolutions and batch statistics need. Sizes that fit are left alone.
+    is smaller than the padding), to a multiple of `stride` and at least `smallest_px`. Sizes that fit are left alone.
 
-    Subclasses implement `compute_logits`.
+    Subclasses implement `compute_logits`; those with an encoder keep it in `self.encoder` or override
+    `encoder_modules`; those with published weights implement `load_pretrained`.
 
     Attributes:
         in_channels: channels of the image.
         out_channels: logits a pixel.
-        stride: how many input pixels one pixel of the coarsest map stands for.
+        stride: how many input pixels one pixel of the coarsest map stands for; 1 where no padding is needed.
+        smallest_px: images are padded to at least this; 2 * stride unless said: the coarsest map then has 2 x 2 pixels
+            or more, which reflecting convolutions and batch statistics need.
+        smallest_training_batch: 2 where a normalisation works on pooled maps of one pixel.
         normalization: how the network wants its input.
+        auxiliary_weights: factors of the losses of auxiliary logits; empty where the network has none.
+        weights_origin: which weights it was built with.
     """
 
     def __init__(
-        self, *, in_channels: int, out_channels: int, stride: int, normalization: Normalization | None = None
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        stride: int,
+        smallest_px: int | None = None,
+        smallest_training_batch: int = 1,
+        normalization: Normalization | None = None,
+        auxiliary_weights: Sequence[float] = (),
     ) -> None:
         super().__init__()
         self.in_channels = check_count("in_channels", in_channels)
         self.out_channels = check_count("out_channels", out_channels)
+        if in_channels > MAX_IN_CHANNELS:
+            raise ValueError(f"in_channels must be 1 to {MAX_IN_CHANNELS}, got {in_channels}")
         self.stride = stride
+        self.smallest_px = 2 * stride if smallest_px is None else smallest_px
+        self.smallest_training_batch = smallest_training_batch
         self.normalization = normalization or Normalization.identity(in_channels)
+        self.auxiliary_weights = tuple(auxiliary_weights)
+        self.weights_origin = WeightsOrigin.random()
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Returns logits (B, out_channels, H, W) of an image (B, in_channels, H, W) float with H, W >= 16.
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Returns logits (B, out_channels, H, W) of an image (B, in_channels, H, W) float with H, W >= 32.
+
+        In training mode a network with `auxiliary_weights` returns a tuple instead: these logits, then auxiliary ones
+        of the same shape, one a weight.
 
         Raises:
-            ValueError: not four axes, another number of channels, or H or W below 16.
+            ValueError: not four axes, another number of channels, H or W below 32, or a training batch too small.
         """
         check_image(image, self.in_channels)
+        if self.training and len(image) < self.smallest_training_batch:
+            raise ValueError(
+                f"{type(self).__name__} normalises maps pooled to one pixel over the batch, so training batches need "
+                f"{self.smallest_training_batch} images or more, got {len(image)}; raise batch_size"
+            )
         height, width = image.shape[-2:]
-        padded = pad_to_stride(image, self.stride, smallest_px=2 * self.stride)
+        padded = pad_to_stride(image, self.stride, smallest_px=self.smallest_px)
         logits = self.compute_logits(padded)
-        return logits if padded is image else logits[..., :height, :width]
+        if isinstance(logits, Tensor):
+            return logits if padded is image else logits[..., :height, :width]
+        return tuple(part[..., :height, :width] for part in logits)
 
-    def compute_logits(self, image: Tensor) -> Tensor:
-        """Returns logits of the size of `image`, whose H and W are multiples of `stride`, at least 2 * stride."""
+    def compute_logits(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """Returns logits of the size of `image`, whose H and W are multiples of `stride`, at least `smallest_px`.
+
+        In training mode, with `auxiliary_weights`: a tuple of these logits and the auxiliary ones.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement compute_logits")
+
+    def encoder_modules(self) -> tuple[nn.Module, ...]:
+        """Returns the parts that `freeze: encoder` freezes and `encoder_lr` is for; empty where there is no encoder."""
+        encoder = getattr(self, "encoder", None)
+        return (encoder,) if isinstance(encoder, nn.Module) else ()
+
+    def load_pretrained(self) -> WeightsOrigin:
+        """Loads the published weights that the builder's option `weights` named, and says what they were.
+
+        Raises:
+            WeightsError: they are not on this machine and cannot be fetched (says which file to put where).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no published weights")
 
 
 def check_image(image: Tensor, in_channels: int) -> None:
-    """Raises ValueError unless `image` is (B, in_channels, H, W) with H and W of at least 16 pixels."""
+    """Raises ValueError unless `image` is (B, in_channels, H, W) with H and W of at least 32 pixels."""
     if image.ndim != 4:
         raise ValueError(f"expected an image (B, {in_channels}, H, W), got {image.ndim} axes: {tuple(image.shape)}")
     channels, height, width = image.shape[1:]
@@ -185,3 +231,34 @@ def check_choice(name: str, value: object, choices: Sequence[Choice]) -> Choice:
         if value == choice:
             return choice
     raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def check_flag(name: str, value: object) -> bool:
+    """Returns `value`, or raises ValueError unless it is true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false, got {value!r}")
+    return value
+
+
+def check_probability(name: str, value: object) -> float:
+    """Returns `value` as a float, or raises ValueError unless it is a number in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1.0:
+        raise ValueError(f"{name} must be a probability of 0 or more and below 1, got {value!r}")
+    return float(value)
+
+
+def initialize_for_relu(network: nn.Module, head: nn.Module) -> None:
+    """Sets the weights of all convolutions and linear layers as He et al. 2015 for ReLU, and their biases to 0.
+
+    Without normalisation PyTorch's defaults let the signal fade from layer to layer; these keep its size. Call it
+    before published weights are loaded.
+
+    Args:
+        network: everything in it is set.
+        head: its last layer, in `network`; no ReLU follows, so its weights are smaller by the square root of 2.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear" if module is head else "relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

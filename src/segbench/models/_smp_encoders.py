@@ -1,0 +1,216 @@
+"""Encoders of segmentation-models-pytorch by name: which there are, what input they want, where their weights are."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import segmentation_models_pytorch as smp  # type: ignore[import-untyped]  # has no type information
+import timm
+import torch
+from huggingface_hub import constants as hub
+from huggingface_hub import try_to_load_from_cache
+from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS  # type: ignore[import-untyped]
+from segmentation_models_pytorch.encoders import is_equivalent_to_timm_universal
+from torch import Tensor, nn
+
+from segbench.errors import shorten
+from segbench.models import _lite0
+from segbench.models.pretrained import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    adapt_normalization,
+    fetch,
+    from_hub,
+    sha256_of,
+)
+from segbench.types import Normalization, WeightsOrigin
+
+TIMM_PREFIX = "tu-"
+
+# Means and deviations of smp's own encoders that are not ImageNet's; smp itself downloads them.
+_HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+_DPN = ((124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3)
+_OTHER_NORMALIZATIONS = {
+    "dpn": _DPN,
+    "inceptionresnetv2": _HALF,
+    "inceptionv4": _HALF,
+    "xception": _HALF,
+    "timm-tf_efficientnet_lite": _HALF,
+}
+
+# timm's families that take one image size unless told otherwise, by module.
+_ANY_SIZE: dict[str, dict[str, Any]] = {
+    "swin_transformer": {"strict_img_size": False},
+    "swin_transformer_v2": {"strict_img_size": False},
+    "swin_transformer_v2_cr": {"strict_img_size": False},
+    "vision_transformer": {"dynamic_img_size": True},
+    "vision_transformer_hybrid": {"dynamic_img_size": True},
+    "deit": {"dynamic_img_size": True},
+    "eva": {"dynamic_img_size": True},
+}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where weights are published: the hub's repository, its revision and the file."""
+
+    repository: str
+    revision: str
+    file: str
+    provider: str
+
+    def place(self) -> str:
+        """Returns where the hub's cache keeps the file; empty where the revision is a name only the hub resolves."""
+        if self.revision == "main":
+            return ""
+        folder = f"models--{self.repository.replace('/', '--')}"
+        return str(Path(hub.HF_HUB_CACHE) / folder / "snapshots" / self.revision / self.file)
+
+    def cached(self) -> Path | None:
+        """Returns the file in the hub's cache on this machine, if it is there."""
+        found = try_to_load_from_cache(self.repository, self.file, revision=self.revision)
+        return Path(found) if isinstance(found, str) else None
+
+
+def check_encoder(name: object) -> str:
+    """Returns the name as smp knows it, or raises ValueError with close matches."""
+    if not isinstance(name, str):
+        raise ValueError(f"encoder must be a name, got {name!r}")
+    if is_equivalent_to_timm_universal(name):  # names of old versions of smp
+        name = name.replace("timm-", TIMM_PREFIX)
+        name = name.replace(TIMM_PREFIX, f"{TIMM_PREFIX}tf_") if "mobilenetv3" in name else name
+    if name in SMP_ENCODERS:
+        return name
+    architecture, _, tag = name.removeprefix(TIMM_PREFIX).partition(".")
+    if name.startswith(TIMM_PREFIX) and timm.is_model(architecture):
+        tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
+        if not tag or tag in tags:
+            return name
+        raise ValueError(f"encoder {name!r}: timm has no weights {tag!r} of {architecture}; it has {shorten(tags)}")
+    every_timm = [f"{TIMM_PREFIX}{model}" for model in timm.list_models()]
+    close = difflib.get_close_matches(name, [*SMP_ENCODERS, *every_timm], n=4, cutoff=0.6)
+    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+    raise ValueError(
+        f"encoder {name!r} is unknown; {hint}there are {shorten(SMP_ENCODERS, 4)} of segmentation-models-pytorch, and "
+        f"{TIMM_PREFIX}<name> for the {len(every_timm)} networks of timm, such as {TIMM_PREFIX}convnext_tiny"
+    )
+
+
+def check_weights(encoder: str, weights: str) -> str:
+    """Returns `weights`, or raises ValueError unless they are `none` or published for this encoder."""
+    names = ["none", *weight_names(encoder)]
+    if weights not in names:
+        raise ValueError(
+            f"weights of encoder {encoder!r} are {', '.join(names)} or the path of a file, got {weights!r}"
+        )
+    return weights
+
+
+def weight_names(encoder: str) -> list[str]:
+    """Returns the names of the published weights of an encoder; timm's are all called `imagenet`, see `_source`."""
+    if encoder in SMP_ENCODERS:
+        return list(SMP_ENCODERS[encoder]["pretrained_settings"])
+    return ["imagenet"] if timm.models.is_model_pretrained(encoder.removeprefix(TIMM_PREFIX)) else []
+
+
+def encoder_normalization(encoder: str, weights: str, in_channels: int) -> Normalization:
+    """Returns how an encoder's published weights want their input; the same where none are loaded."""
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
+    if encoder.startswith(TIMM_PREFIX):
+        name = encoder.removeprefix(TIMM_PREFIX)
+        settings = timm.models.get_pretrained_cfg(name)
+        if name.partition(".")[0] == _lite0.TIMM_NAME:
+            mean, std = _lite0.MEAN, _lite0.STD
+        elif settings is not None:
+            mean, std = settings.mean, settings.std
+    elif weights == "advprop":
+        mean, std = _HALF
+    else:
+        for prefix, values in _OTHER_NORMALIZATIONS.items():
+            if encoder.startswith(prefix):
+                mean, std = values
+    return adapt_normalization(mean, std, in_channels)
+
+
+def library_options(encoder: str) -> dict[str, Any]:
+    """Returns what timm must be told so that an encoder takes images of any size."""
+    if not encoder.startswith(TIMM_PREFIX):
+        return {}
+    architecture = encoder.removeprefix(TIMM_PREFIX).partition(".")[0]
+    return dict(_ANY_SIZE.get(timm.model_entrypoint(architecture).__module__.rpartition(".")[2], {}))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silences what the libraries warn of while they build: deprecated names that we support on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def load_encoder(encoder: nn.Module, name: str, weights: str, build: Callable[[], nn.Module]) -> WeightsOrigin:
+    """Loads published weights into an encoder through the library's own loader.
+
+    Args:
+        encoder: of the network; it may lack parts that the library's encoder has and the network does not use.
+        name: of the encoder.
+        weights: one of `weight_names(name)`.
+        build: builds the encoder anew, with these weights.
+    Raises:
+        WeightsError: they are not on this machine and cannot be fetched.
+    """
+    packaged = _lite0.find_file() if name.removeprefix(TIMM_PREFIX).partition(".")[0] == _lite0.TIMM_NAME else None
+    if packaged is not None and name.startswith(TIMM_PREFIX):
+        tensors, file = _packaged_tensors(encoder, packaged), packaged
+        provider = _lite0.provider()
+    else:
+        source = _source(name, weights)
+        with torch.random.fork_rng(devices=[]), quiet():
+            other = fetch(
+                lambda: from_hub(build),
+                what=f"weights {weights!r} of the encoder {name}",
+                file=source.file,
+                get_from=f"{hub.ENDPOINT}/{source.repository}/tree/{source.revision}",
+                put_to=source.place(),
+            )
+        tensors, provider = other.state_dict(), source.provider
+        file = source.cached() or Path(source.file)
+    wanted = encoder.state_dict()
+    # Some encoders override load_state_dict with fewer arguments.
+    nn.Module.load_state_dict(encoder, {key: tensors[key] for key in wanted})
+    return WeightsOrigin(
+        source=weights,
+        part="encoder",
+        provider=provider,
+        file=file.name,
+        sha256=sha256_of(file) if file.is_file() else "",
+        tensors=len(wanted),
+    )
+
+
+def _source(name: str, weights: str) -> _Source:
+    if name in SMP_ENCODERS:
+        settings = SMP_ENCODERS[name]["pretrained_settings"][weights]
+        repository, revision = settings["repo_id"], settings["revision"]
+        provider = f"segmentation-models-pytorch {smp.__version__}: {repository}"
+        return _Source(repository, revision, "model.safetensors", provider)
+    full_name = name.removeprefix(TIMM_PREFIX)
+    published: Any = timm.models.get_pretrained_cfg(full_name)
+    repository = str(published.hf_hub_id or published.url or full_name)
+    file = str(published.hf_hub_filename or "model.safetensors")
+    return _Source(repository, "main", file, f"timm {timm.__version__}: {repository}")
+
+
+def _packaged_tensors(encoder: nn.Module, file: Path) -> dict[str, Tensor]:
+    """Returns the package's tensors under the encoder's names, the first convolution adapted to its channels."""
+    tensors = {f"model.{key}": tensor for key, tensor in _lite0.read(file).items()}
+    first = "model.conv_stem.weight"
+    in_channels = encoder.state_dict()[first].shape[1]
+    return {**tensors, first: timm.models.adapt_input_conv(in_channels, tensors[first])}

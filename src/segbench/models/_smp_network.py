@@ -1,0 +1,257 @@
+"""One class for all networks of segmentation-models-pytorch: built, tried out without computing, and padded to fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import segmentation_models_pytorch as smp  # type: ignore[import-untyped]  # has no type information
+import torch
+from segmentation_models_pytorch.encoders import get_encoder  # type: ignore[import-untyped]
+from segmentation_models_pytorch.encoders.timm_vit import TimmViTEncoder  # type: ignore[import-untyped]
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from segbench.models import _smp_encoders
+from segbench.models._blocks import MIN_SIZE_PX, SegmentationNetwork, check_count
+from segbench.types import WeightsOrigin
+
+_ONE_PIXEL = "more than 1 value per channel"  # what torch's batch normalisation says of one value a channel
+
+_HALVING = "one whose maps halve in size from stage to stage, such as resnet34, mit_b2 or tu-convnext_tiny"
+_NO_MIT = "another than mit_b0 to mit_b5, such as resnet34 or tu-convnext_tiny"
+_DILATED = "one that can be dilated, such as resnet34, or another output_stride"
+_PLAIN_VIT = "a plain vision transformer of timm with patches of 8 or 16 pixels, such as tu-vit_small_patch16_224"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One of smp's network classes.
+
+    Attributes:
+        library_name: of the class in segmentation_models_pytorch.
+        fits: in words, encoders that fit.
+        coarsest_px: images are padded so that the coarsest map of the encoder has at least this many pixels a side.
+        stride: where it is not the encoder's.
+    """
+
+    library_name: str
+    fits: str = _HALVING
+    coarsest_px: int = 2
+    stride: int | None = None
+
+
+ARCHITECTURES = {
+    "unet": Architecture("Unet"),
+    "unetplusplus": Architecture("UnetPlusPlus", _NO_MIT),
+    "manet": Architecture("MAnet"),
+    "linknet": Architecture("Linknet", _NO_MIT),
+    "fpn": Architecture("FPN"),
+    "pspnet": Architecture("PSPNet"),
+    "deeplabv3": Architecture("DeepLabV3", _DILATED),
+    "deeplabv3plus": Architecture("DeepLabV3Plus", _DILATED),
+    "pan": Architecture("PAN", _DILATED, coarsest_px=8),  # halves the coarsest map three times more
+    "upernet": Architecture("UPerNet"),
+    "segformer": Architecture("Segformer"),
+    "dpt": Architecture("DPT", _PLAIN_VIT, stride=32),  # makes a map of half the tokens' grid of 16
+}
+
+
+class SmpNetwork(SegmentationNetwork):
+    """A network of segmentation-models-pytorch; its state dict is smp's (`encoder.`, `decoder.`, `segmentation_head.`).
+
+    It differs from smp's in three things. Any H x W works. Layers that the network never uses are removed, so that the
+    number of parameters is that of the network: the encoder's later stages where a smaller `encoder_depth` leaves them
+    out, a vision transformer's classifier; `unused_prefixes` names them. And there is dropout of whole channels (2d)
+    in front of the segmentation head.
+
+    Building tries the network out on tensors without contents: that costs about 0.2 s, and shows which encoders a
+    decoder cannot take, and whether a batch of 1 can train.
+
+    Args:
+        architecture: key of `ARCHITECTURES`.
+        encoder: name of one of smp's encoders, or `tu-` and a name of timm's.
+        in_channels: channels of the image. Other than 3: the libraries adapt the first convolution.
+        out_channels: logits a pixel.
+        weights: `none`, or published weights of the encoder: `imagenet`, for some others, too.
+        dropout: probability that a channel is zeroed in front of the head; None leaves it to `options`.
+        options: of smp's class.
+    Raises:
+        ValueError: an option out of its range, or an encoder that is unknown or does not fit the decoder; the message
+            begins with the option's name.
+    """
+
+    def __init__(
+        self,
+        architecture: str,
+        *,
+        encoder: str,
+        in_channels: int,
+        out_channels: int,
+        weights: str,
+        dropout: float | None = None,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.encoder_name = _smp_encoders.check_encoder(encoder)
+        self.weights = _smp_encoders.check_weights(self.encoder_name, weights)
+        kind = ARCHITECTURES[architecture]
+        super().__init__(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            stride=32,  # until the encoder is known
+            normalization=_smp_encoders.encoder_normalization(
+                self.encoder_name, weights, check_count("in_channels", in_channels)
+            ),
+        )
+        self.architecture = architecture
+        self.dropout = nn.Dropout2d(check_fraction("dropout", dropout)) if dropout is not None else nn.Identity()
+        self.unused_prefixes: tuple[str, ...] = ()
+        self._encoder_options = {
+            "in_channels": in_channels,
+            **{key: options[f"encoder_{key}"] for key in ("depth", "output_stride") if f"encoder_{key}" in options},
+            **_smp_encoders.library_options(self.encoder_name),
+        }
+        try:
+            self._build(kind, options)
+            self._try_out()
+        except Exception as error:  # the libraries refuse a combination with any exception; all are re-raised
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+            raise ValueError(
+                f"encoder {encoder!r} does not work in smp/{architecture} ({reason}); take {kind.fits}"
+            ) from error
+
+    def _build(self, kind: Architecture, options: Mapping[str, Any]) -> None:
+        with _smp_encoders.quiet():
+            network = getattr(smp, kind.library_name)(
+                encoder_name=self.encoder_name,
+                encoder_weights=None,
+                in_channels=self.in_channels,
+                classes=self.out_channels,
+                **_smp_encoders.library_options(self.encoder_name),
+                **options,
+            )
+        self.encoder: nn.Module = network.encoder
+        self.decoder: nn.Module = network.decoder
+        self.segmentation_head: nn.Module = network.segmentation_head
+        self.stride = kind.stride or int(network.encoder.output_stride)
+        self.smallest_px = kind.coarsest_px * self.stride
+
+    def _try_out(self) -> None:
+        """Finds the smallest training batch and removes what has no gradient.
+
+        Raises:
+            Exception: whatever the libraries raise where encoder and decoder do not fit.
+        """
+        unused = self._trial()
+        if unused:
+            self.unused_prefixes = _remove(self, unused)
+            self._trial()
+
+    def _trial(self) -> list[str]:
+        """Returns the names of the parameters that a training step leaves without a gradient."""
+        while True:
+            try:
+                try:
+                    return _parameters_without_gradient(self, "meta")
+                except (
+                    RuntimeError,
+                    NotImplementedError,
+                ):  # some layers keep tensors that are neither parameter nor buffer
+                    return _parameters_without_gradient(self, "cpu")
+            except ValueError as error:
+                if _ONE_PIXEL not in str(error) or self.smallest_training_batch > 1:
+                    raise
+                self.smallest_training_batch = 2
+
+    def compute_logits(self, image: Tensor) -> Tensor:
+        """Returns logits of the size of `image`, whose H and W are multiples of `stride`."""
+        features = self.encoder(image)
+        # DPT's encoder gives maps and the tokens in front of them; all others a list of maps.
+        decoded = self.decoder(*features) if self.architecture == "dpt" else self.decoder(features)
+        logits: Tensor = self.segmentation_head(self.dropout(decoded))
+        return logits
+
+    def load_pretrained(self) -> WeightsOrigin:
+        """Loads the encoder's published weights through the library's loader; the rest stays random.
+
+        Raises:
+            WeightsError: they are not on this machine and cannot be fetched.
+        """
+        return _smp_encoders.load_encoder(self.encoder, self.encoder_name, self.weights, self._pretrained_encoder)
+
+    def _pretrained_encoder(self) -> nn.Module:
+        """Returns the library's encoder with its published weights."""
+        if self.architecture == "dpt":
+            name = self.encoder_name.removeprefix(_smp_encoders.TIMM_PREFIX)
+            vit: nn.Module = TimmViTEncoder(name=name, pretrained=True, **self._encoder_options)
+            return vit
+        weights: str | bool = True if self.encoder_name.startswith(_smp_encoders.TIMM_PREFIX) else self.weights
+        encoder: nn.Module = get_encoder(self.encoder_name, weights=weights, **self._encoder_options)
+        return encoder
+
+
+def _parameters_without_gradient(network: SegmentationNetwork, device: str) -> list[str]:
+    """Returns the parameters that one training step leaves without a gradient; the network itself stays untouched.
+
+    Args:
+        network: in training mode.
+        device: `meta` computes shapes only; `cpu` computes, on copies.
+    Raises:
+        ValueError: the logits have another size than the image.
+    """
+    height = -(-max(network.smallest_px, MIN_SIZE_PX) // network.stride) * network.stride
+    image = torch.zeros(
+        network.smallest_training_batch, network.in_channels, height, height + network.stride, device=device
+    )
+    parameters = {
+        name: parameter.detach().to(device, copy=True).requires_grad_()
+        for name, parameter in network.named_parameters()
+    }
+    buffers = {name: buffer.to(device, copy=True) for name, buffer in network.named_buffers()}
+    with torch.random.fork_rng(devices=[]), _smp_encoders.quiet():
+        logits = functional_call(network, {**parameters, **buffers}, (image,))
+        expected = (len(image), network.out_channels, *image.shape[2:])
+        if tuple(logits.shape) != expected:
+            raise ValueError(f"logits are {tuple(logits.shape)}, expected {expected}")
+        logits.sum().backward()
+    return [name for name, parameter in parameters.items() if parameter.grad is None]
+
+
+def _remove(network: nn.Module, unused: Sequence[str]) -> tuple[str, ...]:
+    """Replaces the outermost modules that only hold unused parameters by identities; returns their names with a dot."""
+    names = set(unused)
+    removed: list[str] = []
+    for name, module in list(network.named_modules()):
+        if name.startswith(tuple(removed)):
+            continue
+        own = {f"{name}.{parameter}" for parameter, _ in module.named_parameters()}
+        if own and own <= names:
+            parent, _, child = name.rpartition(".")
+            setattr(network.get_submodule(parent), child, nn.Identity())
+            removed.append(f"{name}.")
+    return tuple(removed)
+
+
+def check_fraction(name: str, value: object) -> float:
+    """Returns `value`, or raises ValueError unless it is a number from 0 to below 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1.0:
+        raise ValueError(f"{name} must be a number from 0 to below 1, got {value!r}")
+    return float(value)
+
+
+def check_depth(value: object, allowed: Sequence[int]) -> int:
+    """Returns `encoder_depth`, or raises ValueError unless it is one of `allowed`."""
+    for depth in allowed:
+        if value == depth and not isinstance(value, bool):
+            return depth
+    raise ValueError(f"encoder_depth must be {' or '.join(map(str, allowed))}, got {value!r}")
+
+
+def check_channels(name: str, value: object, count: int, *, default: Sequence[int]) -> tuple[int, ...]:
+    """Returns `count` channel counts; None means the last `count` of `default`."""
+    if value is None:
+        return tuple(default[-count:])
+    if not isinstance(value, list | tuple) or len(value) != count:
+        raise ValueError(f"{name} must be a list of {count} channel counts, from coarse to fine, got {value!r}")
+    return tuple(check_count(name, channels) for channels in value)

@@ -1,0 +1,66 @@
+"""Convolutions at full resolution, one after the other: every pixel is classified, but each sees little."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from segbench.models._blocks import (
+    MIN_SIZE_PX,
+    NORMS,
+    SegmentationNetwork,
+    check_choice,
+    check_count,
+    conv_norm_relu,
+    initialize_for_relu,
+)
+
+
+class FullResolutionConv(SegmentationNetwork):
+    """The network of `full_resolution_conv`.
+
+    Attributes:
+        receptive_field_px: side of the square of image pixels that one logit depends on, 1 + 2 * depth.
+    """
+
+    def __init__(self, *, in_channels: int, out_channels: int, depth: int, width: int, norm: str) -> None:
+        super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
+        self.depth = check_count("depth", depth)
+        check_count("width", width)
+        check_choice("norm", norm, NORMS)
+        self.receptive_field_px = 1 + 2 * depth
+        layers: list[nn.Module] = []
+        channels = in_channels
+        for _ in range(depth - 1):
+            layers.append(conv_norm_relu(channels, width, norm=norm, padding_mode="zeros"))
+            channels = width
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Conv2d(channels, out_channels, 3, padding=1)
+        initialize_for_relu(self, self.head)
+
+    def compute_logits(self, image: Tensor) -> Tensor:
+        """Returns logits of the size of `image`."""
+        logits: Tensor = self.head(self.layers(image))
+        return logits
+
+
+def full_resolution_conv(
+    *, in_channels: int = 3, out_channels: int = 1, depth: int = 6, width: int = 32, norm: str = "none"
+) -> FullResolutionConv:
+    """Baseline of 3x3 convolutions at full resolution: no pooling, a receptive field of 1 + 2 * depth pixels.
+
+    `depth` convolutions, with ReLU behind all but the last; zeros around the image. Each layer widens what a logit sees
+    by two pixels and costs multiply-adds at every pixel of the image, so a receptive field of an object's size is out
+    of reach: that is what it is there to show beside `simple_fcn`.
+
+    Source: a lecture's second way to classify pixels. Initial weights: He et al. 2015.
+
+    Args:
+        depth: number of convolutions, the last one included.
+        width: channels between them.
+        norm: after every convolution but the last: `none`, `batch` or `group`.
+
+    Example:
+        >>> full_resolution_conv(depth=6).receptive_field_px
+        13
+    """
+    return FullResolutionConv(in_channels=in_channels, out_channels=out_channels, depth=depth, width=width, norm=norm)

@@ -1,0 +1,94 @@
+"""The plainest fully convolutional network: down by pooling, classified coarsely, enlarged in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segbench.models._blocks import (
+    MIN_SIZE_PX,
+    NORMS,
+    SegmentationNetwork,
+    check_choice,
+    check_count,
+    conv_norm_relu,
+    initialize_for_relu,
+)
+
+MAX_STAGES = 5  # 32 pixels are one then
+
+
+class SimpleFCN(SegmentationNetwork):
+    """The network of `simple_fcn`; works on any H x W as it is, without padding."""
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        widths: Sequence[int],
+        convolutions: int,
+        norm: str,
+    ) -> None:
+        super().__init__(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            stride=1,
+            smallest_px=MIN_SIZE_PX,
+        )
+        self.widths = _check_widths(widths)
+        check_count("convolutions", convolutions)
+        check_choice("norm", norm, NORMS)
+        stages: list[nn.Module] = []
+        channels = in_channels
+        for width in self.widths:
+            for _ in range(convolutions):
+                stages.append(conv_norm_relu(channels, width, norm=norm, padding_mode="zeros"))
+                channels = width
+            # Rounded up: an odd last row or column is pooled alone instead of being lost.
+            stages.append(nn.MaxPool2d(2, ceil_mode=True))
+        self.encoder = nn.Sequential(*stages)
+        self.head = nn.Conv2d(channels, out_channels, 1)
+        initialize_for_relu(self, self.head)
+
+    def compute_logits(self, image: Tensor) -> Tensor:
+        """Returns logits of the size of `image`, smooth over 2 ** stages pixels."""
+        return F.interpolate(self.head(self.encoder(image)), image.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def simple_fcn(
+    *,
+    in_channels: int = 3,
+    out_channels: int = 1,
+    widths: Sequence[int] = (64, 128, 256, 512),
+    convolutions: int = 1,
+    norm: str = "none",
+) -> SimpleFCN:
+    """Fully convolutional baseline: pooling stages, 1x1 classifier, bilinear enlargement (after Long et al. 2015).
+
+    Each stage is a 3x3 convolution with ReLU and 2x2 max pooling, so that four of them leave a map of 1/16; its logits
+    are enlarged to the image in one step (`align_corners=False`). Any H x W works unpadded; odd sizes are rounded up.
+
+    Source: Long et al. 2015 (FCN-32s), in the form of a lesson's baseline; differs: one convolution a stage and random
+    He weights instead of VGG-16, fixed instead of learned enlargement.
+
+    Args:
+        widths: channels of the stages, from fine to coarse; one to five of them.
+        convolutions: how many 3x3 convolutions a stage has.
+        norm: after every convolution but the last: `none`, `batch` or `group`.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in simple_fcn().parameters())
+        1551489
+    """
+    return SimpleFCN(
+        in_channels=in_channels, out_channels=out_channels, widths=widths, convolutions=convolutions, norm=norm
+    )
+
+
+def _check_widths(widths: Sequence[int]) -> tuple[int, ...]:
+    if not isinstance(widths, list | tuple) or not 1 <= len(widths) <= MAX_STAGES:
+        raise ValueError(f"widths must be a list of 1 to {MAX_STAGES} channel counts, got {widths!r}")
+    return tuple(check_count("widths", width) for width in widths)

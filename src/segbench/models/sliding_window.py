@@ -1,0 +1,130 @@
+"""A patch classifier run at every pixel, patch by patch: the baseline that shows what convolutions share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from segbench.models._blocks import (
+    MIN_SIZE_PX,
+    SegmentationNetwork,
+    check_count,
+    initialize_for_relu,
+    pad_reflect,
+)
+
+SMALLEST_PATCH_PX = 9  # leaves one pixel behind the second convolution
+LARGEST_PATCH_PX = 2 * MIN_SIZE_PX - 1  # a mirrored border is narrower than the smallest image
+CHUNK_VALUES = 2**24  # patches and feature maps held at a time: 64 MiB of float32
+
+
+class SlidingWindow(SegmentationNetwork):
+    """The network of `sliding_window`.
+
+    Attributes:
+        classifier: (N, in_channels, patch_px, patch_px) -> logits (N, out_channels) of the centre pixels.
+        chunk_patches: how many patches are classified at a time.
+    """
+
+    def __init__(self, *, in_channels: int, out_channels: int, patch_px: int, width: int, hidden: int) -> None:
+        super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
+        self.patch_px = _check_patch(patch_px)
+        check_count("width", width)
+        check_count("hidden", hidden)
+        pooled_px = (patch_px - 3) // 2
+        side_px = pooled_px - 2
+        head = nn.Linear(hidden, out_channels)
+        self.classifier = nn.Sequential(
+            nn.Conv2d(in_channels, width, 3),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(3, stride=2),  # an odd map has no centre under 2x2 windows; under these it keeps it
+            nn.Conv2d(width, 2 * width, 3),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+            nn.Linear(2 * width * side_px**2, hidden),
+            nn.ReLU(inplace=True),
+            head,
+        )
+        initialize_for_relu(self, head)
+        values = (
+            in_channels * patch_px**2
+            + width * ((patch_px - 2) ** 2 + pooled_px**2)
+            + 2 * width * side_px**2
+            + hidden
+            + out_channels
+        )
+        self.chunk_patches = max(1, CHUNK_VALUES // values)
+
+    def compute_logits(self, image: Tensor) -> Tensor:
+        """Returns logits of the size of `image`, one patch a pixel.
+
+        Patches are cut and classified in chunks, so that memory does not grow with the image. Gradients recompute
+        each chunk instead of keeping its patches and maps.
+        """
+        batch, _, height, width = image.shape
+        side = self.patch_px // 2
+        bordered = pad_reflect(image, (side, side, side, side))
+        rows, columns = _block_size(height, width, max(1, self.chunk_patches // batch))
+        # A graph that is being exported has no gradients, and no use for recomputing.
+        recompute = torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        bands: list[Tensor] = []
+        for top in range(0, height, rows):
+            band: list[Tensor] = []
+            for left in range(0, width, columns):
+                region = bordered[..., top : top + rows + 2 * side, left : left + columns + 2 * side]
+                if recompute:
+                    band.append(checkpoint(self.classify_region, region, use_reentrant=False))
+                else:
+                    band.append(self.classify_region(region))
+            bands.append(torch.cat(band, dim=3))
+        return torch.cat(bands, dim=2)
+
+    def classify_region(self, region: Tensor) -> Tensor:
+        """Returns logits (B, out_channels, h, w) of a region (B, in_channels, h + patch_px - 1, w + patch_px - 1)."""
+        patches = region.unfold(2, self.patch_px, 1).unfold(3, self.patch_px, 1)  # (B, C, h, w, patch_px, patch_px)
+        batch, _, height, width = patches.shape[:4]
+        logits: Tensor = self.classifier(patches.permute(0, 2, 3, 1, 4, 5).flatten(0, 2))
+        return logits.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+def sliding_window(
+    *, in_channels: int = 3, out_channels: int = 1, patch_px: int = 15, width: int = 16, hidden: int = 64
+) -> SlidingWindow:
+    """Baseline that classifies the patch around every pixel on its own (as Ciresan et al. 2012): correct and slow.
+
+    The classifier: 3x3 convolution, ReLU, 3x3 max pooling of stride 2, 3x3 convolution, ReLU, a linear layer with ReLU,
+    a linear layer to the logits of the centre pixel. Pixels beyond the image are mirrored. Neighbouring patches share
+    nearly all their pixels, and nothing that is computed on them: 0.18 million multiply-adds a pixel with the defaults.
+    That cost is what it is there to show beside `full_resolution_conv` and `simple_fcn`.
+
+    Source: Ciresan et al. 2012, a lecture's first way to classify pixels; differs: one small network instead of four
+    large ones, ReLU, and no foveation or voting. Initial weights: He et al. 2015.
+
+    Args:
+        patch_px: side of the patch, odd, 9 to 63: what a logit sees.
+        width: channels of the first convolution; the second has twice as many.
+        hidden: outputs of the first linear layer.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in sliding_window().parameters())
+        37985
+    """
+    return SlidingWindow(
+        in_channels=in_channels, out_channels=out_channels, patch_px=patch_px, width=width, hidden=hidden
+    )
+
+
+def _block_size(height: int, width: int, patches: int) -> tuple[int, int]:
+    """Returns rows and columns of the blocks to classify at a time: whole rows, or a piece of one."""
+    if patches < width:
+        return 1, patches
+    return min(height, patches // width), width
+
+
+def _check_patch(patch_px: int) -> int:
+    if check_count("patch_px", patch_px) % 2 == 0 or not SMALLEST_PATCH_PX <= patch_px <= LARGEST_PATCH_PX:
+        raise ValueError(
+            f"patch_px must be odd (a centre pixel), {SMALLEST_PATCH_PX} to {LARGEST_PATCH_PX}, got {patch_px}"
+        )
+    return patch_px
