@@ -9,7 +9,9 @@
     last.pt           where to go on: network, optimiser, schedule, history (tensors and plain values only)
     best.safetensors  weights of the best epoch
     counts_*.csv      confusion counts of every image of a split, with the best weights
-    scores_*.csv      the same as scores
+    scores_*.csv      the same as scores; *.definitions.json beside a table say what its numbers mean
+    surfaces_*.csv    distances between outlines in every image
+    confusion_*.csv calibration_*.csv   of all images together
     test_log.csv      one row each time the test part was scored
     curves.png pictures/ tensorboard/
     result.json       scores with definitions, n, cost; there once the run is finished
@@ -27,7 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from segbench.config import RunConfig, load_config
 from segbench.errors import RunError
@@ -43,8 +45,10 @@ except ImportError:  # Windows has no flock; there two processes in one run fold
 _OWN_PATTERNS = (
     *("config.yaml", "manifest.json", "run.json", "metrics.csv", "result.json", "test_log.csv", "curves.png"),
     *("last.pt", "best.safetensors", "best_candidate.safetensors", "pictures/epoch_*.png"),
-    *("counts_*.csv", "scores_*.csv", "evaluation_*.json", "tensorboard/events.out.tfevents.*"),
+    *("counts_*.csv", "scores_*.csv", "surfaces_*.csv", "confusion_*.csv", "calibration_*.csv", "*.definitions.json"),
+    *("evaluation_*.json", "tensorboard/events.out.tfevents.*"),
 )
+TableName: TypeAlias = Literal["counts", "scores", "surfaces", "confusion", "calibration"]
 _TEMPORARY = re.compile(r"\.[\w.-]+\.\d+-\d+\.tmp(\.\w+)?")  # what `segbench.files.replacing` makes
 
 
@@ -94,13 +98,17 @@ class RunFolder:
         """Loss and score over epochs."""
         return self.path / "curves.png"
 
+    def table_file(self, kind: TableName, name: str) -> Path:
+        """A table of a split or an evaluation, for example `counts_test.csv`."""
+        return self.path / f"{kind}_{name}.csv"
+
     def counts_file(self, split: SplitName) -> Path:
         """Confusion counts of every image of a split."""
-        return self.path / f"counts_{split}.csv"
+        return self.table_file("counts", split)
 
     def scores_file(self, split: SplitName) -> Path:
         """Scores of every image of a split."""
-        return self.path / f"scores_{split}.csv"
+        return self.table_file("scores", split)
 
     def picture_file(self, epoch: int) -> Path:
         """Predictions of the fixed samples after an epoch, from 1."""
@@ -168,6 +176,12 @@ class RunFolder:
         """Returns what the network's input is normalised with."""
         plain = self._read_json("run.json", "normalization")["normalization"]
         return Normalization(mean=tuple(plain["mean"]), std=tuple(plain["std"]))
+
+    def threshold(self) -> float:
+        """Returns the threshold of the probability: the one a finished run was scored with, else the configured one."""
+        if self.is_finished:
+            return float(self._read_json("result.json", "threshold")["threshold"])
+        return self.read_config().training_threshold
 
     def read_history(self) -> list[dict[str, float]]:
         """Returns the rows of `metrics.csv`; an empty cell is NaN."""

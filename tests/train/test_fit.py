@@ -22,13 +22,18 @@ from torch import Tensor, nn
 import segbench
 from segbench.config import OptimizerConfig, RunConfig, ScheduleConfig, parse_config
 from segbench.errors import ConfigError, DatasetError, RunError
+from segbench.metrics import SCORES
 from segbench.metrics.counts import Counts
 from segbench.metrics.scores import score_counts
+from segbench.metrics.surface_scores import read_surfaces
 from segbench.models.weights import read_metadata, save_weights
 from segbench.runs import RunFolder
 from segbench.train.optim import Schedule, build_optimizer
 from segbench.train.watcher import Watcher
-from segbench.types import Task
+from segbench.types import SPLITS, Task
+
+DEFINED = ("scores", "surfaces", "calibration")
+TABLES = (*DEFINED, "counts", "confusion")
 
 
 def config_for(pairs: Path, run: Path, **changes: Any) -> RunConfig:
@@ -101,8 +106,8 @@ class TestWhatARunLeaves:
         names = {path.name for path in finished.run_folder.iterdir()} - {".lock"}
         assert names == {
             *("config.yaml", "manifest.json", "run.json", "metrics.csv", "last.pt", "best.safetensors"),
-            *("counts_train.csv", "counts_val.csv", "counts_test.csv"),
-            *("scores_train.csv", "scores_val.csv", "scores_test.csv"),
+            *(f"{table}_{split}.csv" for table in TABLES for split in SPLITS),
+            *(f"{table}_{split}.definitions.json" for table in DEFINED for split in SPLITS),
             *("test_log.csv", "curves.png", "pictures", "tensorboard", "result.json"),
         }
         assert len(list((finished.run_folder / "pictures").glob("epoch_*.png"))) == 12
@@ -119,7 +124,7 @@ class TestWhatARunLeaves:
         assert result["n"] == {"train": 17, "val": 4, "test": 3}
         assert result["test_scored"] == 1
         assert result["epochs"] == 12
-        assert result["weights"] == "random"
+        assert result["weights"]["source"] == "random"
         assert result["scored_at"].startswith("32x32 pixels")
         assert result["parameters"] == sum(
             parameter.numel() for parameter in segbench.build_network("unet_nearest", widths=[4, 8]).parameters()
@@ -135,7 +140,11 @@ class TestWhatARunLeaves:
         folder = RunFolder(finished.run_folder)
         counts = Counts.read_csv(folder.counts_file("test"), folder.class_map())
         summary = score_counts(counts, folder.class_map()).summary()
-        assert summary == pytest.approx(dict(folder.read_result().scores["test"]), nan_ok=True)
+        written = folder.read_result().scores["test"]
+        assert summary == pytest.approx({name: written[name] for name in summary}, nan_ok=True)
+        surfaces = read_surfaces(finished.run_folder / "surfaces_test.csv", folder.class_map()).summary()
+        assert surfaces == pytest.approx({name: written[name] for name in surfaces}, nan_ok=True)
+        assert set(written) == {*summary, *surfaces, "expected_calibration_error"} == set(SCORES)
         assert (counts.confusion.sum(axis=(1, 2)) + counts.ignored == 32 * 32).all()
 
     def test_the_best_epoch_is_the_first_maximum(self, finished: RunConfig) -> None:
@@ -154,10 +163,11 @@ class TestWhatARunLeaves:
         run = tmp_path / "copy"
         shutil.copytree(finished.run_folder, run)
         scores = segbench.evaluate(run, watch=Watcher())
-        assert scores.summary() == pytest.approx(
-            dict(RunFolder(run).read_result().scores["test"]), nan_ok=True, abs=1e-9
-        )
-        assert json.loads((run / "evaluation_test.json").read_text())["test_scored"] == 2
+        written = json.loads((run / "evaluation_test.json").read_text())
+        first = RunFolder(run).read_result().scores["test"]
+        assert written["scores"] == pytest.approx(dict(first), nan_ok=True, abs=1e-9)
+        assert scores.summary() == pytest.approx({name: first[name] for name in scores.summary()}, abs=1e-9)
+        assert written["test_scored"] == 2
         original = segbench.evaluate(run, "val", resolution="original", watch=Watcher())
         assert (original.counts.confusion.sum(axis=(1, 2)) == 40 * 48).all()
         assert "each image's own size" in (run / "evaluation_val_original.json").read_text()
@@ -344,6 +354,9 @@ class NanAfter(nn.Module):
         super().__init__()
         self.left = calls
 
+    def set_epoch(self, epoch: int) -> None:
+        """Its weight does not move."""
+
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         loss = nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target.float())
         if torch.is_grad_enabled():
@@ -422,7 +435,7 @@ class TestTrouble:
             segbench.fit(config_for(binary_pairs, tmp_path / "file" / "run"), watch=Watcher())
 
     def test_a_loss_that_cannot_do_the_task(self, three_class_pairs: Path, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match=r"'bce' cannot do the multiclass task of this data; these can: cross_en"):
+        with pytest.raises(ConfigError, match=r"'bce' cannot do the multiclass task of this data; these can: boundary"):
             segbench.fit(config_for(three_class_pairs, tmp_path / "run", loss="bce"), watch=Watcher())
 
     def test_a_device_that_is_not_there(self, binary_pairs: Path, tmp_path: Path) -> None:

@@ -101,21 +101,27 @@ class Predictor:
         Args:
             run: folder that `segbench train` wrote; one finished epoch is enough.
             device: `auto`, `cpu`, `cuda` or `mps`.
-            threshold: None takes the run's.
+            threshold: None takes the run's: the configured one, or what validation chose at its end.
         Raises:
             RunError: no run folder, no finished epoch, or damaged weights.
         """
         folder = RunFolder(Path(run))
         config = folder.read_config()
         class_map = folder.class_map()
-        network = build_network(config.network.name, out_channels=class_map.out_channels, **config.network.options)
+        network = build_network(
+            config.network.name,
+            out_channels=class_map.out_channels,
+            weights=config.weights,
+            load_weights=False,
+            **config.network.options,
+        )
         load_weights(folder.best_file, network)
-        network.normalization = folder.normalization()  # type: ignore[assignment]  # a plain attribute of a Module
+        network.normalization = folder.normalization()
         return cls(
             network,
             class_map,
             config.data.size,
-            threshold=config.threshold if threshold is None else threshold,
+            threshold=folder.threshold() if threshold is None else threshold,
             device=pick_device(device),
         )
 

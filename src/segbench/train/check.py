@@ -7,20 +7,21 @@ from pathlib import Path
 from segbench.config import RunConfig
 from segbench.data._manifest import is_manifest
 from segbench.data.formats import check_format
-from segbench.errors import ConfigError, DatasetError
+from segbench.errors import ConfigError, DatasetError, WeightsError
 from segbench.losses import LOSSES
-from segbench.models import MODELS
+from segbench.models import MODELS, RESERVED, check_weights, is_weights_file
 
 
-def check_config(config: RunConfig, *, data_must_exist: bool = True) -> None:
+def check_config(config: RunConfig, *, data_must_exist: bool = True, weights_must_exist: bool = True) -> None:
     """Raises for the first name or option that nothing is registered under, or for data that is not there.
 
     Raises:
         ConfigError: an unknown network, loss or format, or an option it does not have, with a list of what there is;
             an option of the format with a value of a wrong type.
+        WeightsError: `weights` names a file that does not exist.
         DatasetError: `data.path` does not exist.
     """
-    MODELS.check(config.network.name, config.network.options, reserved=("in_channels", "out_channels"))
+    _check_network(config, weights_must_exist)
     for term in config.loss:
         LOSSES.check(term.name, term.options)
     reads_manifest = is_manifest(config.data.path)
@@ -31,3 +32,15 @@ def check_config(config: RunConfig, *, data_must_exist: bool = True) -> None:
     path = Path(config.data.path)
     if data_must_exist and not path.exists():
         raise DatasetError(f"data.path does not exist; looked at {path.absolute()}", path=path)
+
+
+def _check_network(config: RunConfig, weights_must_exist: bool) -> None:
+    options = config.network.options
+    for own in ("weights", "freeze"):
+        if own in options and own not in set(MODELS.options(config.network.name)) - set(RESERVED):
+            message = f"{own} is a key of the run, beside network; write it one level up: `{own}: {options[own]}`"
+            raise ConfigError(message, key=f"network.{own}")
+    MODELS.check(config.network.name, options, reserved=RESERVED)
+    check_weights(config.network.name, config.weights)
+    if weights_must_exist and is_weights_file(config.weights) and not Path(config.weights).is_file():
+        raise WeightsError(f"weights names a file that does not exist; looked at {Path(config.weights).absolute()}")

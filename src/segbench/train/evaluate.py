@@ -15,13 +15,14 @@ from segbench.errors import RunError
 from segbench.files import write_json
 from segbench.losses import build_loss
 from segbench.metrics.counts import Counts, count_masks
-from segbench.metrics.scores import Scores, score_counts
+from segbench.metrics.scores import Scores
 from segbench.models.weights import read_metadata
 from segbench.predict.predictor import Predictor
 from segbench.runs import RunFolder
 from segbench.train.console import default_watcher
-from segbench.train.result import now
-from segbench.train.score import CountsCollector, score_split
+from segbench.train.judge import Judge, Judgement, collect_surfaces, judge_masks
+from segbench.train.result import now, size_text
+from segbench.train.score import score_split
 from segbench.train.watcher import Watcher
 from segbench.types import SPLITS, SplitName
 
@@ -60,36 +61,31 @@ def evaluate(
         manifest = read_dataset(folder.manifest_file, progress=watch.progress)
         best_epoch = int(read_metadata(folder.best_file)["epoch"])
         times = folder.log_test_scoring(now(), best_epoch, f"evaluate at {resolution} size") if split == "test" else 0
-        if resolution == "training":
-            counts = _count_at_training_size(folder, predictor, manifest, split, watch)
-        else:
-            counts = _count_at_original_size(predictor, manifest, split, watch)
+        judge = _at_training_size if resolution == "training" else _at_original_size
+        judged = judge(folder, predictor, manifest, split, watch)
     finally:
         watch.close()
-    scores = score_counts(counts, predictor.class_map)
     name = split if resolution == "training" else f"{split}_original"
-    counts.write_csv(folder.path / f"counts_{name}.csv", predictor.class_map)
-    scores.write_csv(folder.path / f"scores_{name}.csv")
-    height, width = predictor.size
-    at = f"{height}x{width} pixels (H x W), the training size" if resolution == "training" else "each image's own size"
+    judged.write(folder, name)
     summary = {
         "split": split,
-        "scored_at": at,
+        "scored_at": judged.resolution,
         "epoch": best_epoch,
         "threshold": predictor.threshold,
-        "n": scores.n_images,
-        "scores": scores.summary(),
-        "per_class": scores.per_class_table(),
-        "definitions": scores.definitions,
+        "n": judged.scores.n_images,
+        "scores": judged.summary(),
+        "per_class": judged.per_class_table(),
+        "definitions": {name: definition.sentence for name, definition in judged.definition_of.items()},
+        "definition_of": {name: definition.to_dict() for name, definition in judged.definition_of.items()},
         "test_scored": times,
     }
     write_json(folder.path / f"evaluation_{name}.json", summary)
-    return scores
+    return judged.scores
 
 
-def _count_at_training_size(
+def _at_training_size(
     folder: RunFolder, predictor: Predictor, manifest: Manifest, split: SplitName, watch: Watcher
-) -> Counts:
+) -> Judgement:
     config = folder.read_config()
     cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
     cache = build_cache(manifest, config.data.size, folder=cache_dir, progress=watch.progress)
@@ -101,25 +97,31 @@ def _count_at_training_size(
         channels_last=config.channels_last,
     )
     loss = build_loss(tuple(LossTerm.model_validate(term) for term in folder.read_facts()["loss"]))
-    return score_split(
+    judge = Judge(predictor.class_map, predictor.threshold, config.scores)
+    score_split(
         predictor.network,
         loader,
         loss.to(predictor.device),
-        CountsCollector(predictor.class_map.task, predictor.threshold),
+        judge,
         predictor.normalization,
         on_batch=lambda done, total: watch.progress(f"scoring the {split} part", done, total),
-    ).counts
+    )
+    return judge.judgement(size_text(config))
 
 
-def _count_at_original_size(predictor: Predictor, manifest: Manifest, split: SplitName, watch: Watcher) -> Counts:
+def _at_original_size(
+    folder: RunFolder, predictor: Predictor, manifest: Manifest, split: SplitName, watch: Watcher
+) -> Judgement:
     samples = manifest.split(split)
     class_map = predictor.class_map
+    surfaces = collect_surfaces(class_map, folder.read_config().scores)
     confusion: list[np.ndarray] = []
     ignored: list[int] = []
     for done, sample in enumerate(samples, start=1):
         image, target = load_sample(manifest, sample)
+        mask = predictor(image).mask
         table, skipped = count_masks(
-            predictor(image).mask,
+            mask,
             target,
             class_map.num_classes,
             ignore_index=class_map.ignore_index,
@@ -127,10 +129,13 @@ def _count_at_original_size(predictor: Predictor, manifest: Manifest, split: Spl
         )
         confusion.append(table)
         ignored.append(skipped)
+        if surfaces is not None:
+            surfaces.add(sample.id, mask, target)
         watch.progress(f"scoring the {split} part", done, len(samples))
-    return Counts(
+    counts = Counts(
         ids=tuple(sample.id for sample in samples),
         confusion=np.stack(confusion),
         ignored=np.array(ignored, dtype=np.int64),
         task=class_map.task,
     )
+    return judge_masks(surfaces, counts, class_map, predictor.threshold, "each image's own size")

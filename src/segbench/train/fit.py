@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from segbench.config import LossTerm, RunConfig, load_config, parse_config
+from segbench.config import LossTerm, RunConfig, WeightSchedule, load_config, parse_config
 from segbench.data.cache import SampleCache, build_cache, class_pixel_counts
 from segbench.data.index import Manifest, read_dataset
 from segbench.data.loader import BatchLoader
@@ -24,6 +24,7 @@ from segbench.errors import ConfigError, DatasetError, RunError, shorten
 from segbench.losses import LOSSES, build_loss
 from segbench.losses.weights import balanced_class_weights, balanced_pos_weights
 from segbench.models import build_network
+from segbench.models._blocks import SegmentationNetwork
 from segbench.models.weights import load_weights, read_metadata, save_weights
 from segbench.predict.device import pick_device
 from segbench.runs import RunFolder
@@ -31,6 +32,7 @@ from segbench.train.check import check_config
 from segbench.train.checkpoint import load_checkpoint, save_checkpoint
 from segbench.train.console import default_watcher
 from segbench.train.environment import cpu_settings, describe, deterministic, pick_precision
+from segbench.train.freeze import check_network
 from segbench.train.loop import Loaders, Training
 from segbench.train.result import score_and_write
 from segbench.train.visuals import EpochVisuals
@@ -53,8 +55,8 @@ def fit(
         RunError: the loss is not finite, memory or disk ran out, or another process trains into the folder.
     """
     config = _as_config(config)
-    check_config(config)
     folder = RunFolder(config.run_folder)
+    check_config(config, weights_must_exist=restart or not folder.last_file.is_file())
     watch = watch or default_watcher()
     try:
         with folder.locked(), _explain_disk(folder):
@@ -140,7 +142,9 @@ def _explain_disk(folder: RunFolder) -> Iterator[None]:
 def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
     device = pick_device(config.device)
     precision = pick_precision(config.precision, device)
-    build_network(config.network.name, **config.network.options)  # a wrong option is told before any data is read
+    fresh = not folder.last_file.is_file()
+    # Wrong options, and weights that are not there, are told before any data is read.
+    check_network(_build(config, 1, load_weights=fresh), config)
     build_loss(config.loss)
     threads = config.threads or _recorded_threads(folder) or torch.get_num_threads()
     manifest = _prepare_data(config, folder, watch)
@@ -149,22 +153,21 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
     with cpu_settings(threads, device), deterministic(config.deterministic):
         fabric = Fabric(accelerator=device.type, devices=1, precision=precision)
         torch.manual_seed(config.seed)
-        network = build_network(
-            config.network.name, out_channels=manifest.class_map.out_channels, **config.network.options
-        )
+        network = _build(config, manifest.class_map.out_channels, load_weights=fresh)
         terms = _resolve_loss(config, manifest, cache)
+        _note_moving_weights(config, watch)
         loss = build_loss(terms)
         loaders = _build_loaders(config, manifest, cache, fabric.device)
         training = Training(config, network, loss, loaders, manifest.class_map, fabric, watch)
         state = _State(folder, manifest.content_hash, config.fingerprint())
-        if not folder.last_file.is_file():
+        if fresh:
             facts = {
                 **_identity(config),
                 "class_map": manifest.class_map.to_dict(),
                 "normalization": {"mean": training.normalization.mean, "std": training.normalization.std},
                 "manifest_hash": manifest.content_hash,
                 "loss": [term.model_dump() for term in terms],
-                "weights": "random",
+                "weights": network.weights_origin.to_dict(),
                 "environment": describe(config, device, threads, precision),
             }
             folder.write_facts(facts)
@@ -175,6 +178,17 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
         _train(training, state, watch, _picture_samples(manifest), cache)
         load_weights(folder.best_file, training.scored_network)
         return score_and_write(training, folder, manifest)
+
+
+def _build(config: RunConfig, out_channels: int, *, load_weights: bool) -> SegmentationNetwork:
+    """Returns the config's network; a run that goes on brings its own weights."""
+    return build_network(
+        config.network.name,
+        out_channels=out_channels,
+        weights=config.weights,
+        load_weights=load_weights,
+        **config.network.options,
+    )
 
 
 def _recorded_threads(folder: RunFolder) -> int | None:
@@ -210,6 +224,9 @@ def _identity(config: RunConfig) -> dict[str, Any]:
 def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> tuple[LossTerm, ...]:
     """Returns the loss terms, checked against the task, with inverse frequencies counted over the training part."""
     task = manifest.class_map.task
+    if config.threshold == "validation" and task is Task.MULTICLASS:
+        message = "a multiclass task takes the most probable class of every pixel, so there is no threshold to choose"
+        raise ConfigError(f"{message}; remove it", key="threshold")
     fitting = [name for name in LOSSES.names() if task in getattr(LOSSES.get(name), "tasks", ())]
     for term in config.loss:
         if term.name not in fitting:
@@ -231,6 +248,18 @@ def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> 
         )
         for term in config.loss
     )
+
+
+def _note_moving_weights(config: RunConfig, watch: Watcher) -> None:
+    """Says that losses of different epochs are different sums, where something is decided by comparing them."""
+    moving = [term.name for term in config.loss if isinstance(term.weight, WeightSchedule)]
+    asked = {"monitor: loss": config.monitor == "loss", "schedule: plateau": config.schedule.name == "plateau"}
+    deciding = [what for what, is_so in asked.items() if is_so]
+    if moving and deciding:
+        watch.message(
+            f"note: {' and '.join(deciding)} compares validation losses of epochs, but the weight of "
+            f"{' and '.join(moving)} moves, so they are different sums; another monitor or schedule is safer"
+        )
 
 
 def _build_loaders(config: RunConfig, manifest: Manifest, cache: SampleCache, device: torch.device) -> Loaders:
@@ -280,7 +309,8 @@ class _State:
         otherwise (on a GPU, say) never leaves the weights of the first try behind.
         """
         if about_best is not None:
-            save_weights(self.folder.candidate_file, training.scored_network, about_best)
+            about = {**about_best, "normalization": training.normalization.to_json()}
+            save_weights(self.folder.candidate_file, training.scored_network, about)
         identity = {"manifest_hash": self.manifest_hash, "fingerprint": self.fingerprint}
         save_checkpoint(self.folder.last_file, {**identity, **training.state_dict()})
         if about_best is not None:

@@ -18,15 +18,18 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from segbench.config import RunConfig
 from segbench.data.loader import Batch, BatchLoader
 from segbench.errors import RunError, shorten
+from segbench.losses._weighted_sum import WeightedSum
 from segbench.metrics.scores import score_counts
+from segbench.models._blocks import SegmentationNetwork
 from segbench.predict.decide import normalization_of, normalize
 from segbench.train.environment import peak_memory_mb
-from segbench.train.optim import Schedule, build_optimizer
+from segbench.train.freeze import begin_epoch, freeze_for_good
+from segbench.train.optim import Schedule, build_optimizer, moving_average
 from segbench.train.score import CountsCollector, SplitPass, score_split
 from segbench.train.watcher import Watcher
 from segbench.types import ClassMap
@@ -51,8 +54,8 @@ class Training:
 
     Args:
         config: of the run.
-        network: freshly built; `in place` on the device after construction.
-        loss: logits, target -> scalar.
+        network: freshly built; moved to the device in place.
+        loss: what `build_loss` gives.
         loaders: see `Loaders`.
         class_map: of the data.
         fabric: device and precision.
@@ -62,8 +65,8 @@ class Training:
     def __init__(
         self,
         config: RunConfig,
-        network: nn.Module,
-        loss: nn.Module,
+        network: SegmentationNetwork,
+        loss: WeightedSum,
         loaders: Loaders,
         class_map: ClassMap,
         fabric: Fabric,
@@ -79,14 +82,15 @@ class Training:
         if config.channels_last:
             network = network.to(memory_format=torch.channels_last)
         self.network = network.to(fabric.device)
-        optimizer = build_optimizer(self.network, config.optimizer)
+        freeze_for_good(self.network, config)
+        optimizer = build_optimizer(self.network, config.optimizer, self.network.encoder_modules())
         self.schedule = Schedule(optimizer, config.schedule, len(loaders.learn), config.epochs)
         compiled = cast(nn.Module, torch.compile(self.network)) if config.compile else self.network
         self.forward = fabric.setup_module(compiled)
         self.optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
         self.average: AveragedModel | None = None
         if config.ema_decay is not None:
-            average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]  # torch has no types here
+            average = moving_average(config.ema_decay)
             self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
         self._scored_forward = self.forward if self.average is None else fabric.setup_module(self.average.module)
         self.history: list[dict[str, float]] = []
@@ -110,7 +114,7 @@ class Training:
         epoch = self.epochs_done
         started = time.perf_counter()
         with explain_memory(self.config):
-            row = {"epoch": float(epoch + 1), "lr": self.optimizer.param_groups[0]["lr"], **self._learn(epoch)}
+            row = {"epoch": float(epoch + 1), **self._rates(), **self._learn(epoch)}
             learned = time.perf_counter()
             val = self.score(self.loaders.val, "validating", keep_masks_of=picture_ids)
             if not math.isfinite(val.loss):
@@ -134,17 +138,24 @@ class Training:
         return row, val
 
     def score(
-        self, loader: BatchLoader, what: str, keep_masks_of: Sequence[str] = (), *, full_precision: bool = False
+        self,
+        loader: BatchLoader,
+        what: str,
+        keep_masks_of: Sequence[str] = (),
+        *,
+        full_precision: bool = False,
+        collector: CountsCollector | None = None,
     ) -> SplitPass:
         """Returns counts and loss of a split with the current (averaged) weights, un-augmented, without gradients.
 
-        With `full_precision` it computes in float32, as prediction does, whatever precision the training has.
+        With `full_precision` it computes in float32, as prediction does, whatever precision the training has. A
+        `collector` of more than counts can be brought along.
         """
         return score_split(
             self.scored_network if full_precision else self._scored_forward,
             loader,
             self.loss,
-            CountsCollector(self.class_map.task, self.config.threshold),
+            collector or CountsCollector(self.class_map.task, self.config.training_threshold),
             self.normalization,
             keep_masks_of=keep_masks_of,
             on_batch=lambda done, total: self.watch.progress(what, done, total),
@@ -178,11 +189,17 @@ class Training:
         self.schedule.load_state_dict(state["schedule"])
         self.history = list(state["history"])
 
+    def _rates(self) -> dict[str, float]:
+        """Returns the learning rate an epoch begins with, and the encoder's where it has its own."""
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+        return {"lr": rates[0]} if len(rates) == 1 else {"lr": rates[0], "lr_encoder": rates[1]}
+
     def _learn(self, epoch: int) -> dict[str, float]:
         seed = np.random.SeedSequence([self.config.seed, epoch]).generate_state(1)[0]
         torch.manual_seed(int(seed))
-        self.network.train()
-        collector = CountsCollector(self.class_map.task, self.config.threshold)
+        begin_epoch(self.network, self.config, epoch)
+        self.loss.set_epoch(epoch)
+        collector = CountsCollector(self.class_map.task, self.config.training_threshold)
         losses: list[Tensor] = []
         batches: list[tuple[str, ...]] = []
         checked = 0
@@ -203,8 +220,11 @@ class Training:
         return {"train_loss": mean, **self._summary("train", collector.counts())}
 
     def _step(self, batch: Batch, collector: CountsCollector) -> Tensor:
-        logits = self.forward(normalize(batch.images, self.normalization))
+        output = self.forward(normalize(batch.images, self.normalization))
+        logits, auxiliary = (output, ()) if isinstance(output, Tensor) else (output[0], output[1:])
         loss: Tensor = self.loss(logits, batch.targets)
+        for weight, coarser in zip(self.network.auxiliary_weights, auxiliary, strict=True):
+            loss = loss + weight * self.loss(coarser, batch.targets)
         self.fabric.backward(loss)
         if self.config.grad_clip is not None:
             # A non-finite gradient is reported by the loss check with its batch, not by the clipping.

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from segbench.config import OptimizerConfig, ScheduleConfig
 
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
-def build_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """Returns an optimiser over the network's trainable parameters."""
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+
+def build_optimizer(network: nn.Module, config: OptimizerConfig, encoder: Iterable[nn.Module] = ()) -> Optimizer:
+    """Returns an optimiser over the parameters that may learn; with `encoder_lr` the encoder's are a second group."""
+    in_encoder = {id(parameter) for module in encoder for parameter in module.parameters()}
+    groups: dict[bool, list[Parameter]] = {False: [], True: []}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            groups[config.encoder_lr is not None and id(parameter) in in_encoder].append(parameter)
+    rates = {False: config.lr, True: config.encoder_lr or config.lr}
+    parameters = [{"params": group, "lr": rates[own]} for own, group in groups.items() if group]
     if config.name == "sgd":
         return SGD(parameters, lr=config.lr, weight_decay=config.weight_decay, momentum=config.momentum)
     adam: type[Adam] = AdamW if config.name == "adamw" else Adam
@@ -71,6 +83,24 @@ class Schedule:
         inner = self._by_step or self._plateau
         if inner is not None:
             inner.load_state_dict(state)
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """Returns the update of `AveragedModel`: an exponential moving average of floats, the latest value of counters.
+
+    torch's own rounds a counter down at every step (torch 2.15), which moves even what is frozen.
+    """
+    average_floats = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch has no types here
+
+    @torch.no_grad()
+    def update(averages: Tensors, current: Tensors, steps: Tensor | int) -> None:
+        if averages[0].is_floating_point():
+            average_floats(averages, current, steps)
+        else:
+            for average, value in zip(averages, current, strict=True):
+                average.copy_(value)
+
+    return update
 
 
 def _cosine(step: int, warmup: int, total: int) -> float:

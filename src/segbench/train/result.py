@@ -12,12 +12,15 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from segbench.config import RunConfig
 from segbench.data.index import Manifest
 from segbench.files import replacing, write_json
-from segbench.metrics.scores import Scores, score_counts
+from segbench.metrics.scores import Scores
+from segbench.metrics.threshold import ThresholdChoice
 from segbench.plots.curves import learning_curves
 from segbench.runs import RunFolder
 from segbench.train.environment import peak_memory_mb
+from segbench.train.judge import Judge, Judgement, ThresholdCollector
 from segbench.train.loop import Training, explain_memory
 from segbench.train.score import SplitPass
 from segbench.types import SPLITS, RunResult, SplitName
@@ -26,28 +29,67 @@ from segbench.types import SPLITS, RunResult, SplitName
 def score_and_write(training: Training, folder: RunFolder, manifest: Manifest) -> RunResult:
     """Scores train, val and test with the loaded (best) weights, writes counts, scores, curves and the result.
 
-    The test part is scored here and only here during a run; `test_log.csv` counts every time it happens.
+    The test part is scored here and only here during a run; `test_log.csv` counts every time it happens. A threshold
+    that validation is to choose is chosen first, on the validation part alone.
     """
+    config, class_map = training.config, training.class_map
     loaders = {"train": training.loaders.train, "val": training.loaders.val, "test": training.loaders.test}
     best_epoch = training.best_epoch() + 1
+    training.loss.set_epoch(best_epoch - 1)
+    choice = _choose_threshold(training)
+    threshold = config.training_threshold if choice is None else choice.threshold
     passes: dict[SplitName, SplitPass] = {}
-    scores: dict[SplitName, Scores] = {}
+    judged: dict[SplitName, Judgement] = {}
     times_scored = 0
     for split in SPLITS:
         if split == "test":
             times_scored = folder.log_test_scoring(now(), best_epoch, "end of training")
-        with explain_memory(training.config):
-            passes[split] = training.score(loaders[split], f"scoring the {split} part", full_precision=True)
-        scores[split] = score_counts(passes[split].counts, training.class_map)
-        passes[split].counts.write_csv(folder.counts_file(split), training.class_map)
-        scores[split].write_csv(folder.scores_file(split))
-    monitor = training.config.monitor
-    figure = learning_curves(training.history, monitor, best_epoch, training.config.run_name)
+        judge = Judge(class_map, threshold, config.scores, compare_default=choice is not None)
+        with explain_memory(config):
+            passes[split] = training.score(
+                loaders[split], f"scoring the {split} part", full_precision=True, collector=judge
+            )
+            judged[split] = judge.judgement(size_text(config))
+        judged[split].write(folder, split)
+    figure = learning_curves(training.history, config.monitor, best_epoch, config.run_name)
     with replacing(folder.curves_file) as temporary:
         figure.savefig(temporary, dpi=110)
-    result = _result(training, manifest, passes, scores, best_epoch, times_scored)
+    result = {
+        **_result(training, manifest, passes, judged, best_epoch, times_scored),
+        "weights": folder.read_facts()["weights"],
+        "threshold": threshold,
+    }
+    if choice is not None:  # the last judge is that of the test part
+        result["threshold_choice"] = _about_choice(choice, judge.default_scores(), judged["test"])
     write_json(folder.result_file, result)
     return folder.read_result()
+
+
+def _choose_threshold(training: Training) -> ThresholdChoice | None:
+    """Returns the best threshold on the validation part, where the config asks for it."""
+    if training.config.threshold != "validation":
+        return None
+    sweep = ThresholdCollector(training.class_map.task)
+    with explain_memory(training.config):
+        training.score(training.loaders.val, "choosing the threshold", full_precision=True, collector=sweep)
+    choice = sweep.best(training.config.monitor, training.class_map)
+    training.watch.message(choice.sentence)
+    return choice
+
+
+def _about_choice(choice: ThresholdChoice, default: Scores, test: Judgement) -> dict[str, Any]:
+    before, after = default.summary()[choice.score], test.summary()[choice.score]
+    return {
+        **choice.to_dict(),
+        "chosen_on": "val",
+        "test": {"value": after, "default_value": before, "gain": after - before, "n_images": default.n_images},
+    }
+
+
+def size_text(config: RunConfig) -> str:
+    """Returns the size that a run is scored at, in words."""
+    height, width = config.data.size
+    return f"{height}x{width} pixels (H x W), the training size"
 
 
 def now() -> str:
@@ -59,7 +101,7 @@ def _result(
     training: Training,
     manifest: Manifest,
     passes: Mapping[SplitName, SplitPass],
-    scores: Mapping[SplitName, Scores],
+    judged: Mapping[SplitName, Judgement],
     best_epoch: int,
     times_scored: int,
 ) -> dict[str, Any]:
@@ -69,17 +111,17 @@ def _result(
         "name": config.run_name,
         "finished": now(),
         "network": config.network.model_dump(),
-        "loss": {term.name: {"weight": term.weight, **term.options} for term in config.loss},
+        "loss": config.to_dict()["loss"],
         "seed": config.seed,
-        "weights": "random",
-        "scored_at": f"{height}x{width} pixels (H x W), the training size",
+        "freeze": config.freeze.model_dump(),
+        "scored_at": size_text(config),
         "scored_in": "float32",
-        "threshold": config.threshold,
-        "scores": {split: scores[split].summary() for split in SPLITS},
+        "scores": {split: judged[split].summary() for split in SPLITS},
         "loss_values": {split: passes[split].loss for split in SPLITS},
-        "per_class": {split: scores[split].per_class_table() for split in SPLITS},
-        "definitions": scores["test"].definitions,
-        "n": {split: scores[split].n_images for split in SPLITS},
+        "per_class": {split: judged[split].per_class_table() for split in SPLITS},
+        "definitions": {name: definition.sentence for name, definition in judged["test"].definition_of.items()},
+        "definition_of": {name: definition.to_dict() for name, definition in judged["test"].definition_of.items()},
+        "n": {split: judged[split].scores.n_images for split in SPLITS},
         "test_scored": times_scored,
         "manifest_hash": manifest.content_hash,
         "fingerprint": config.fingerprint(),
@@ -93,7 +135,7 @@ def _result(
         },
         "images_per_s": {
             "training": statistics.median(row["train_images_per_s"] for row in history),
-            "prediction": scores["test"].n_images / passes["test"].network_seconds,
+            "prediction": judged["test"].scores.n_images / passes["test"].network_seconds,
         },
         "peak_memory_mb": max(peak_memory_mb(training.fabric.device), *(row["peak_memory_mb"] for row in history)),
     }
