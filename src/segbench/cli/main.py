@@ -15,7 +15,9 @@ from rich.table import Table
 
 from segbench import __version__
 from segbench.cli._common import Device, Quiet, RunPath, console, make_watcher, require
+from segbench.cli.describe import describe
 from segbench.cli.metrics import metrics_app
+from segbench.cli.plot import plot_app
 from segbench.config import load_config
 from segbench.config_text import apply_overrides
 from segbench.errors import ConfigError, SegbenchError
@@ -37,6 +39,8 @@ data_app = typer.Typer(help="Look at data sets, and make the built-in ones.", no
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 app.add_typer(metrics_app, name="metrics")
+app.add_typer(plot_app, name="plot")
+app.command()(describe)
 
 _EXIT_PROBLEMS, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
 
@@ -134,6 +138,7 @@ def evaluate(
 
     scores = score_run(run, split, resolution=resolution, device=device, watch=make_watcher(quiet))  # type: ignore[arg-type]
     _print_scores(f"{run} on {split}, {resolution} size", scores)
+    console.print(f"with outlines: segbench metrics show {run} --split {split} --resolution {resolution}")
 
 
 @app.command()
@@ -359,7 +364,10 @@ def _print_result(result: RunResult) -> None:
     for name in result.scores["test"]:
         table.add_row(name, *(f"{result.scores[split][name]:.4f}" for split in SPLITS))
     Console(highlight=False).print(table)
-    console.print(f"definitions and everything else: {result.run}/result.json")
+    if "footnote" in result.result:  # runs of earlier versions have none
+        console.print(f"test: {result.result['footnote']}")
+    console.print(f"what each score means: segbench metrics show {result.run}")
+    console.print(f"everything else: {result.run}/result.json")
 
 
 def _print_scores(title: str, scores: Scores) -> None:
@@ -369,6 +377,7 @@ def _print_scores(title: str, scores: Scores) -> None:
     for name, value in scores.summary().items():
         table.add_row(name, f"{value:.4f}")
     Console(highlight=False).print(table)
+    console.print(scores.footnote)
     table = Table(title="per class", title_justify="left")
     rows = scores.per_class_table()
     for column in rows[0]:

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from segbench.config import RunConfig
 from segbench.data.index import Manifest
 from segbench.files import replacing, write_json
+from segbench.metrics.definitions import footnote
 from segbench.metrics.scores import Scores
 from segbench.metrics.threshold import ThresholdChoice
 from segbench.plots.curves import learning_curves
@@ -121,6 +122,7 @@ def _result(
         "per_class": {split: judged[split].per_class_table() for split in SPLITS},
         "definitions": {name: definition.sentence for name, definition in judged["test"].definition_of.items()},
         "definition_of": {name: definition.to_dict() for name, definition in judged["test"].definition_of.items()},
+        "footnote": footnote(judged["test"].definition_of.values()),
         "n": {split: judged[split].scores.n_images for split in SPLITS},
         "test_scored": times_scored,
         "manifest_hash": manifest.content_hash,
