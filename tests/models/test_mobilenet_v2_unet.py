@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import urllib.error
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -168,19 +167,17 @@ def test_conventions_and_initial_weights() -> None:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder where torchvision looks for published weights, on a machine without a network."""
 
     def refuse(*_: Any, **__: Any) -> NoReturn:
         raise urllib.error.URLError("no route to host")
 
     monkeypatch.setattr("torch.hub.urlopen", refuse)
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(tmp_path)
-    folder = tmp_path / "checkpoints"
-    folder.mkdir()
-    yield folder
-    torch.hub.set_dir(before)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
 
 
 @pytest.fixture
