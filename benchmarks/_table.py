@@ -9,6 +9,7 @@ from pathlib import Path
 import segbench
 from _machine import machine_line
 from segbench.config import RunConfig
+from segbench.metrics import SCORES
 from segbench.types import RunResult
 
 
@@ -48,7 +49,7 @@ def write_table(path: Path, title: str, scores: Sequence[str], results: Mapping[
             cells.append(f"{statistics.fmean(values):.3f}{spread}")
         epochs = ", ".join(str(run.result["best_epoch"]) for run in runs)
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {epochs} | {statistics.fmean(map(seconds, runs)):.0f} |")
-    lines += ["", *(f"- {score}: {some.result['definitions'][score]}" for score in scores)]
+    lines += ["", *(f"- {score}: {SCORES[score]}" for score in scores)]
     path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
