@@ -300,3 +300,27 @@ class TestThreshold:
     def test_a_multiclass_task_has_none(self, three_class_pairs: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="threshold: a multiclass task takes the most probable class"):
             fit(config_for(three_class_pairs, tmp_path, loss="cross_entropy", threshold="validation"))
+
+
+class TestNotes:
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"freeze": "encoder"}, "freeze keeps a random encoder as it is"),
+            (
+                {"monitor": "loss", "loss": {"dice": 1.0, "bce": {"weight": {"start": 0.0, "end": 0.5, "epochs": 3}}}},
+                "monitor: loss compares validation losses of epochs, but the weight of bce moves",
+            ),
+        ],
+    )
+    def test_what_is_hardly_meant_is_said(
+        self, binary_pairs: Path, tmp_path: Path, changes: dict[str, Any], words: str
+    ) -> None:
+        said: list[str] = []
+
+        class Listen(Watcher):
+            def message(self, text: str) -> None:
+                said.append(text)
+
+        segbench.fit(config_for(binary_pairs, tmp_path, epochs=1, **changes), watch=Listen())
+        assert any(words in text for text in said)

@@ -155,7 +155,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
         torch.manual_seed(config.seed)
         network = _build(config, manifest.class_map.out_channels, load_weights=fresh)
         terms = _resolve_loss(config, manifest, cache)
-        _note_moving_weights(config, watch)
+        _tell_what_is_odd(config, watch)
         loss = build_loss(terms)
         loaders = _build_loaders(config, manifest, cache, fabric.device)
         training = Training(config, network, loss, loaders, manifest.class_map, fabric, watch)
@@ -250,8 +250,10 @@ def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> 
     )
 
 
-def _note_moving_weights(config: RunConfig, watch: Watcher) -> None:
-    """Says that losses of different epochs are different sums, where something is decided by comparing them."""
+def _tell_what_is_odd(config: RunConfig, watch: Watcher) -> None:
+    """Says what is allowed but hardly meant: a frozen random encoder, and a comparison of different sums of losses."""
+    if config.freeze.part == "encoder" and config.weights == "none":
+        watch.message("note: freeze keeps a random encoder as it is; `weights` says what it should start from")
     moving = [term.name for term in config.loss if isinstance(term.weight, WeightSchedule)]
     asked = {"monitor: loss": config.monitor == "loss", "schedule: plateau": config.schedule.name == "plateau"}
     deciding = [what for what, is_so in asked.items() if is_so]
