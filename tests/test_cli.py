@@ -16,6 +16,8 @@ from PIL import Image
 from segbench import cli
 from segbench.config import load_config
 
+PLOTS = ("upsampling", "unpooling", "transposed", "overlap", "classes", "rows", "curves", "architecture")
+
 LIGHT = [
     ["--help"],
     ["--version"],
@@ -60,7 +62,9 @@ def run_cli(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
 
 def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     commands = [["train"], ["evaluate"], ["predict"], ["demo"], ["list"], ["config", "check"], ["config", "show"]]
-    commands += [["config", "new"], ["data", "index"], ["data", "make"]]
+    commands += [["config", "new"], ["data", "index"], ["data", "make"], ["describe"]]
+    commands += [["metrics", name] for name in ("show", "explain", "confusion")]
+    commands += [["plot", name] for name in PLOTS]
     for command in commands:
         code, out, _ = run_cli(capsys, *command, "--help")
         assert code == 0
@@ -224,3 +228,35 @@ def test_a_run_json_without_content_is_one_sentence(capsys: pytest.CaptureFixtur
     code, _, err = run_cli(capsys, "evaluate", str(run))
     assert code == 1
     assert "run.json lacks class_map" in err
+
+
+def test_a_run_is_scored_again_with_other_tolerances(
+    binary_pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, run = tmp_path / "c.yaml", tmp_path / "run"
+    config.write_text(
+        f"data: {{path: {binary_pairs}, size: 32}}\nnetwork: {{name: unet, widths: [4]}}\nepochs: 1\n"
+        f"output: {run}\ndevice: cpu\n"
+    )
+    assert run_cli(capsys, "train", str(config), "-q")[0] == 0
+    scores = {}
+    for tolerance in ("0", "30"):
+        code, out, _ = run_cli(capsys, "evaluate", str(run), "--split", "val", "--tolerance-px", tolerance, "-q")
+        scores[tolerance] = json.loads((run / "evaluation_val.json").read_text())
+        assert code == 0
+        assert "nsd_per_image" in out
+        assert "above 0.5" in out
+    assert scores["0"]["scores"]["nsd_per_image"] < scores["30"]["scores"]["nsd_per_image"]
+    assert "30 px" in scores["30"]["definitions"]["nsd_per_image"]
+    code, _, err = run_cli(capsys, "evaluate", str(run), "--tolerance-px", "-1", "-q")
+    assert code == 2
+    assert "scores.tolerance_px" in err
+
+
+@pytest.mark.slow
+def test_encoders_are_listed_by_a_word(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = run_cli(capsys, "list", "encoders", "mobilenet_v2")[1].split()
+    assert "mobilenet_v2" in listed
+    assert "tu-mobilenetv2_100" in run_cli(capsys, "list", "encoders", "mobilenetv2")[1].split()
+    assert "no encoder has 'nothing-like-it'" in run_cli(capsys, "list", "encoders", "nothing-like-it")[1]
+    assert run_cli(capsys, "list", "networks", "unet")[0] == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segbench.config import LossTerm, RunConfig, load_config, parse_config, parse_loss
+from segbench.config import LossTerm, RunConfig, WeightSchedule, load_config, parse_config, parse_loss
 from segbench.config_text import apply_overrides
 from segbench.errors import ConfigError
 
@@ -204,3 +204,47 @@ def test_a_wrong_part_of_an_override_points_to_the_command_line(tmp_path: Path) 
     file.write_text("data:\n  path: a\n")
     with pytest.raises(ConfigError, match=r"^--set data\.split: ratios must sum to 1"):
         load_config(file, ["data.split.ratios=[0.5, 0.5, 0.5]"])
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [
+        ({"start": 0, "end": 1}, "loss: boundary.weight.epochs: expected {start: number"),
+        ({"start": 0, "end": 1, "epochs": 1}, "loss: boundary.weight.epochs: .*greater than or equal to 2"),
+        ({"start": 0, "end": 0, "epochs": 4}, "a weight that is 0 in every epoch"),
+        (0, "loss: boundary: expected a weight above 0"),
+    ],
+)
+def test_wrong_weights_of_losses_name_the_field(weight: object, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_config({"data": "x", "loss": {"dice": 1.0, "boundary": {"weight": weight}}})
+
+
+def test_a_schedule_moves_in_equal_steps_and_stays() -> None:
+    schedule = WeightSchedule(start=1.0, end=0.0, epochs=5)
+    assert [schedule.at(epoch) for epoch in range(7)] == [1.0, 0.75, 0.5, 0.25, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "part", "until"),
+    [("none", "none", None), ("encoder", "encoder", None), ({"until_epoch": 3}, "encoder", 3), (None, "none", None)],
+)
+def test_freeze_may_be_written_short(given: object, part: str, until: int | None) -> None:
+    config = parse_config({"data": "x", "freeze": given})
+    assert (config.freeze.part, config.freeze.until_epoch) == (part, until)
+    assert parse_config(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"freeze": "decoder"}, "freeze.part: should be 'none' or 'encoder', got 'decoder'"),
+        ({"freeze": {"part": "none", "until_epoch": 3}}, "freezes nothing"),
+        ({"threshold": "test"}, "`validation`, got 'test'"),
+        ({"data": {"path": "x", "size": 31}}, "data.size.0: should be at least 32|data.size"),
+        ({"data": {"path": "x", "size": 64, "augment": {"crop": [64, 31]}}}, "at least 32 x 32 pixels"),
+    ],
+)
+def test_wrong_values_of_this_kind_are_told(values: dict[str, object], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse_config({"data": "x", **values})

@@ -354,7 +354,8 @@ class RunConfig(Section):
             what the network has), or the path of a file of the same network or of its encoder.
         name: of the run; None makes one from network, loss and seed.
         output: run folder; None means `runs/<name>`.
-        epochs, batch_size: passes over the training part; samples a step (the last, smaller batch is kept).
+        epochs, batch_size: passes over the training part; samples a step. The last, smaller batch is kept; a single
+            sample that would be left over joins the batch before.
         seed: decides initial weights, order of samples, augmentation and dropout.
         deterministic: refuse operations that give other results each time. Matters on a GPU, where several common
             layers (reflect padding, unpooling) have no such form; on the CPU every run repeats exactly anyway.
@@ -366,7 +367,8 @@ class RunConfig(Section):
         early_stopping: stop after this many epochs without a better `monitor`; None never stops.
         monitor: the validation score that chooses the best checkpoint.
         threshold: of the foreground probability (binary, multilabel). `validation` chooses it at the end, on the
-            validation part alone, as the one with the best `monitor`; until then 0.5 is used.
+            validation part alone, as the one with the best `monitor` (`iou_per_image` where that is the loss); until
+            then 0.5 is used.
         scores: what is measured at the end, see `ScoresConfig`.
         train_score_every: score the un-augmented training part every N epochs besides the end; 0: only at the end.
         channels_last: keep tensors in NHWC order, which is faster on CPUs and newer GPUs.
@@ -433,7 +435,8 @@ class RunConfig(Section):
         try:
             return parse_loss(value)
         except ConfigError as error:
-            raise ValueError(error.reason) from error
+            place = error.key.removeprefix("loss").removeprefix(".")
+            raise ValueError(f"{place}: {error.reason}" if place else error.reason) from error
 
     @field_serializer("loss")
     def _loss_mapping(self, terms: tuple[LossTerm, ...]) -> dict[str, Any]:
@@ -475,7 +478,7 @@ class RunConfig(Section):
         return stream.getvalue()
 
     def fingerprint(self) -> str:
-        """Returns 16 hex digits over everything that can change the trained weights (not names and places)."""
+        """Returns 16 hex digits over all that decides the weights and scores of a run (no names, no places)."""
         plain = self.to_dict()
         for place in ("name", "output"):
             plain.pop(place)

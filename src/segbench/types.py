@@ -250,6 +250,7 @@ class WeightsOrigin:
         sha256: of that file; empty where it is not known.
         tensors: how many tensors were loaded.
         left_random: names of tensors that kept their random start although the rest was loaded (another head, say).
+        left_out: tensors of the file that were not used (a classifier, a decoder that does not fit).
     """
 
     source: str
@@ -259,6 +260,21 @@ class WeightsOrigin:
     sha256: str = ""
     tensors: int = 0
     left_random: tuple[str, ...] = ()
+    left_out: int = 0
+
+    @property
+    def sentence(self) -> str:
+        """Returns the origin in one sentence, for people."""
+        if self.part == "nothing":
+            return "starts from random weights"
+        whole = "the whole network" if self.part == "network" else "its encoder; the rest is random"
+        parts = [f"starts from {self.source}: {whole} ({self.tensors} tensors of {self.provider} {self.file})"]
+        if self.left_random:
+            shown = ", ".join(self.left_random[:3]) + (", ..." if len(self.left_random) > 3 else "")
+            parts.append(f"{len(self.left_random)} tensors stay random: {shown}")
+        if self.left_out:
+            parts.append(f"{self.left_out} tensors of the file are not used")
+        return "; ".join(parts)
 
     @classmethod
     def random(cls) -> WeightsOrigin:

@@ -140,7 +140,7 @@ def test_processes_share_every_sample_exactly_once(
     steps = []
     for rank in range(world):
         loader = BatchLoader(
-            cache, samples, batch_size=size, shuffle=shuffle, drop_single=drop, rank=rank, world_size=world
+            cache, samples, batch_size=size, shuffle=shuffle, merge_single=drop, rank=rank, world_size=world
         )
         batches = list(loader.epoch(3))
         sizes = [len(batch.ids) for batch in batches]
@@ -158,11 +158,11 @@ def test_processes_share_every_sample_exactly_once(
 
 def test_a_last_single_sample_joins_the_batch_before() -> None:
     assert [len(batch.ids) for batch in loader_of(9).epoch(0)] == [4, 4, 1]
-    loader = loader_of(9, drop_single=True)
+    loader = loader_of(9, merge_single=True)
     assert [len(batch.ids) for batch in loader.epoch(0)] == [4, 5]
     assert len(loader) == 2
-    assert len(loader_of(3, batch_size=1, drop_single=True)) == 3
-    assert len(loader_of(1, drop_single=True)) == 1
+    assert len(loader_of(3, batch_size=1, merge_single=True)) == 3
+    assert len(loader_of(1, merge_single=True)) == 1
 
 
 # ---- the thread ------------------------------------------------------------------------------------------------------

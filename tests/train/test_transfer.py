@@ -13,7 +13,8 @@ from torch import Tensor
 
 import segbench
 from segbench.config import RunConfig, parse_config
-from segbench.errors import ConfigError, WeightsError
+from segbench.data.synthetic import write_lesions
+from segbench.errors import ConfigError, DatasetError, WeightsError
 from segbench.losses import build_loss
 from segbench.models import build_network
 from segbench.models.weights import save_weights
@@ -139,7 +140,7 @@ class TestRates:
         config = config_for(binary_pairs, tmp_path, optimizer={"lr": 0.02, "encoder_lr": 0.002}, schedule="constant")
         fit(config)
         rows = RunFolder(tmp_path).read_history()
-        assert [(row["lr"], row["lr_encoder"]) for row in rows] == [(0.02, 0.002)] * 2
+        assert [(row["lr"], row["encoder_lr"]) for row in rows] == [(0.02, 0.002)] * 2
 
     def test_groups_hold_every_parameter_once(self) -> None:
         network = build_network("unet", widths=[4, 8])
@@ -172,6 +173,16 @@ class TestStartingWeights:
         assert origin["tensors"] == len(load_file(str(start)))
         assert origin["left_random"] == []
         assert json.loads((tmp_path / "run.json").read_text())["weights"] == origin
+
+    def test_the_start_is_told(self, binary_pairs: Path, tmp_path: Path, start: Path) -> None:
+        said: list[str] = []
+
+        class Listen(Watcher):
+            def message(self, text: str) -> None:
+                said.append(text)
+
+        segbench.fit(config_for(binary_pairs, tmp_path, weights=str(start), epochs=1), watch=Listen())
+        assert any(f"starts from {start}: the whole network (" in text for text in said)
 
     def test_another_number_of_classes_leaves_the_output_layer_random(
         self, three_class_pairs: Path, tmp_path: Path, start: Path
@@ -274,6 +285,22 @@ class TestLosses:
         ):
             fit(config_for(binary_pairs, tmp_path, network=network, batch_size=1))
 
+    def test_a_term_of_weight_0_is_not_computed(self) -> None:
+        """Otherwise a value that is not finite would come through, and distance maps be made for nothing."""
+        loss = build_loss({"dice": 1.0, "bce": {"weight": {"start": 1.0, "end": 0.0, "epochs": 2}}})
+        logits, target = torch.randn(2, 1, 8, 8), torch.ones(2, 8, 8, dtype=torch.int64)
+        dice = build_loss("dice")(logits, target)
+        loss.losses[1].forward = lambda *_: torch.tensor(float("nan"))  # type: ignore[method-assign]
+        assert torch.equal(loss(logits, target), dice)
+        loss.set_epoch(0)
+        assert torch.isnan(loss(logits, target))
+
+    def test_one_training_image_is_too_few_for_some(self, tmp_path: Path) -> None:
+        write_lesions(tmp_path / "data", count=3, size=(32, 32))
+        config = config_for(tmp_path / "data", tmp_path / "run", network={**UNET, "skip": "aff"})
+        with pytest.raises(DatasetError, match="'unet' needs 2 training images or more to train at all, got 1"):
+            fit(config)
+
 
 class TestThreshold:
     def test_it_is_chosen_on_validation_and_its_gain_is_stated(self, binary_pairs: Path, tmp_path: Path) -> None:
@@ -306,6 +333,8 @@ class TestNotes:
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
+            ({"freeze": "encoder", "optimizer": {"encoder_lr": 1e-4}}, "optimizer.encoder_lr has no effect"),
+            ({"freeze": {"until_epoch": 9}}, "until_epoch 9 is the whole run of 1 epochs"),
             ({"freeze": "encoder"}, "freeze keeps a random encoder as it is"),
             (
                 {"monitor": "loss", "loss": {"dice": 1.0, "bce": {"weight": {"start": 0.0, "end": 0.5, "epochs": 3}}}},

@@ -27,6 +27,18 @@ def require(key: str, value: str, allowed: Sequence[str]) -> None:
         raise ConfigError(f"expected {', '.join(allowed)}, got {value!r}", key=key)
 
 
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints columns with two blanks between them, texts left and numbers right, however wide the terminal is."""
+    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
+    right = [all(row[column][:1] in "-0123456789–" for row in rows) for column in range(len(header))]
+    for line in (header, *rows):
+        cells = [
+            cell.rjust(width) if is_number else cell.ljust(width)
+            for cell, width, is_number in zip(line, widths, right, strict=True)
+        ]
+        console.print("  ".join(cells).rstrip())
+
+
 def make_watcher(quiet: bool) -> ConsoleWatcher:
     """Returns what shows progress on standard error; close it."""
     from segbench.train.console import ConsoleWatcher

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -14,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from segbench import __version__
-from segbench.cli._common import Device, Quiet, RunPath, console, make_watcher, require
+from segbench.cli._common import Device, Quiet, RunPath, console, make_watcher, print_table, require
 from segbench.cli.describe import describe
 from segbench.cli.metrics import metrics_app
 from segbench.cli.plot import plot_app
-from segbench.config import load_config
+from segbench.config import ScoresConfig, load_config, parse_config
 from segbench.config_text import apply_overrides
 from segbench.errors import ConfigError, SegbenchError
 from segbench.types import SPLITS, RunResult
@@ -112,7 +113,7 @@ def train(
     loaded = load_config(config, overrides or [])
     from segbench.train.check import check_config
 
-    check_config(loaded)
+    check_config(loaded, weights_must_exist=False)  # a run that goes on needs no file to start from; `fit` knows
     from segbench.train.fit import fit
 
     _print_result(fit(loaded, watch=make_watcher(quiet), restart=restart))
@@ -125,19 +126,27 @@ def evaluate(
     resolution: Annotated[str, typer.Option(help="training: the size the network saw; original: each image's.")] = (
         "training"
     ),
+    tolerance_px: Annotated[float | None, typer.Option(help="Of NSD, in pixels; default: the run's.")] = None,
+    boundary_width_frac: Annotated[
+        float | None, typer.Option(help="Of boundary IoU, as a share of the image diagonal; default: the run's.")
+    ] = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Score a run's best weights on one split, per class and per image.
 
-    Example: segbench evaluate runs/ph2 --split test --resolution original
+    Example: segbench evaluate runs/ph2 --split test --resolution original --tolerance-px 5
     """
     require("--split", split, SPLITS)
     require("--resolution", resolution, ("training", "original"))
     from segbench.train.evaluate import evaluate as score_run
 
-    scores = score_run(run, split, resolution=resolution, device=device, watch=make_watcher(quiet))  # type: ignore[arg-type]
-    _print_scores(f"{run} on {split}, {resolution} size", scores)
+    wanted = _scores_config(run, tolerance_px, boundary_width_frac)
+    watch = make_watcher(quiet)
+    scores = score_run(run, split, resolution=resolution, scores=wanted, device=device, watch=watch)  # type: ignore[arg-type]
+    name = split if resolution == "training" else f"{split}_original"
+    written = json.loads((run / f"evaluation_{name}.json").read_text(encoding="utf-8"))["scores"]
+    _print_scores(f"{run} on {split}, {resolution} size", scores, written)
     console.print(f"with outlines: segbench metrics show {run} --split {split} --resolution {resolution}")
 
 
@@ -203,21 +212,31 @@ def demo(
 
 @app.command(name="list")
 def list_names(
-    kind: Annotated[str | None, typer.Argument(help="networks, losses, scores or formats; default: all.")] = None,
+    kind: Annotated[
+        str | None, typer.Argument(help="networks, losses, scores, formats or encoders; default: all but encoders.")
+    ] = None,
+    word: Annotated[str | None, typer.Argument(help="Only encoders with this in their name.")] = None,
 ) -> None:
-    """List networks, losses, scores and data formats with their options.
+    """List networks, losses, scores and data formats with their options; or the encoders of `smp/...` networks.
 
-    Example: segbench list networks
+    Example: segbench list networks, segbench list encoders resnet
     """
     from segbench.data.formats import FORMATS
     from segbench.losses import LOSSES
     from segbench.metrics import SCORES
-    from segbench.models import MODELS
+    from segbench.models import MODELS, RESERVED
 
     registries = {"networks": MODELS, "losses": LOSSES, "formats": FORMATS}
     kinds = [*registries, "scores"]
     if kind is not None:
-        require("KIND", kind, kinds)
+        require("KIND", kind, [*kinds, "encoders"])
+    if kind == "encoders":
+        from segbench.models.encoders import encoder_names  # takes seconds: it asks the libraries
+
+        console.print("\n".join(encoder_names(word or "")) or f"no encoder has {word!r} in its name")
+        return
+    if word is not None:
+        raise ConfigError(f"a word goes with encoders only, got {word!r}", key="WORD")
     for name in kinds if kind is None else [kind]:
         table = Table(title=name, title_justify="left", box=None, pad_edge=False)
         table.add_column("name", no_wrap=True)
@@ -229,9 +248,8 @@ def list_names(
             table.add_column("options")
             registry = registries[name]
             for entry in registry.names():
-                options = [
-                    option for option in registry.options(entry) if option not in ("in_channels", "out_channels")
-                ]
+                hidden = RESERVED if name == "networks" else ("ignore_index",)
+                options = [option for option in registry.options(entry) if option not in hidden]
                 table.add_row(entry, registry.summary(entry), ", ".join(options))
         Console(highlight=False).print(table)
 
@@ -370,21 +388,29 @@ def _print_result(result: RunResult) -> None:
     console.print(f"everything else: {result.run}/result.json")
 
 
-def _print_scores(title: str, scores: Scores) -> None:
+def _scores_config(run: Path, tolerance_px: float | None, boundary_width_frac: float | None) -> ScoresConfig | None:
+    """Returns the run's, with what the command line changes; None where it changes nothing."""
+    given = {"tolerance_px": tolerance_px, "boundary_width_frac": boundary_width_frac}
+    changes = {key: value for key, value in given.items() if value is not None}
+    if not changes:
+        return None
+    from segbench.runs import RunFolder
+
+    plain = RunFolder(run).read_config().to_dict()
+    return parse_config({**plain, "scores": {**plain["scores"], **changes}}).scores
+
+
+def _print_scores(title: str, scores: Scores, values: Mapping[str, float | None]) -> None:
     table = Table(title=f"{title} (n={scores.n_images})", title_justify="left")
     table.add_column("score")
     table.add_column("value", justify="right")
-    for name, value in scores.summary().items():
-        table.add_row(name, f"{value:.4f}")
+    for name, value in values.items():
+        table.add_row(name, "–" if value is None else f"{value:.4f}")
     Console(highlight=False).print(table)
     console.print(scores.footnote)
-    table = Table(title="per class", title_justify="left")
+    console.print("\nper class")
     rows = scores.per_class_table()
-    for column in rows[0]:
-        table.add_column(column, justify="left" if column == "class" else "right")
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
-    Console(highlight=False).print(table)
+    print_table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
 
 
 def _cell(value: object) -> str:

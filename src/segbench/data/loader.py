@@ -56,7 +56,7 @@ class BatchLoader:
         device: where the batches shall be.
         channels_last: images in NHWC memory order.
         rank, world_size: of this process, for training on several.
-        drop_single: a batch of one sample has no variance for a BatchNorm at 1 x 1 pixels; with this its sample joins
+        merge_single: a batch of one sample has no variance for a BatchNorm at 1 x 1 pixels; with this its sample joins
             the batch before, which then has `batch_size + 1`. Only the batch is dropped, never the sample. Without
             effect where `batch_size` is 1 or there is one sample.
 
@@ -78,7 +78,7 @@ class BatchLoader:
         channels_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
-        drop_single: bool = False,
+        merge_single: bool = False,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"expected a batch_size of at least 1, got {batch_size}")
@@ -89,7 +89,7 @@ class BatchLoader:
         self.cache, self.samples = cache, tuple(samples)
         self.batch_size, self.seed, self.shuffle, self.augment = batch_size, seed, shuffle, augment
         self.device, self.channels_last = torch.device(device), channels_last
-        self.rank, self.world_size, self.drop_single = rank, world_size, drop_single
+        self.rank, self.world_size, self.merge_single = rank, world_size, merge_single
         self._rows = cache.rows_of(self.samples)
 
     @property
@@ -106,11 +106,11 @@ class BatchLoader:
         if self.world_size > 1 and self.shuffle:
             fewest = len(self.samples) // self.world_size  # the same number on every process, by which all count
             most = -(-len(self.samples) // self.world_size)
-            least = 2 if self.drop_single and size > 1 else 1
+            least = 2 if self.merge_single and size > 1 else 1
             steps = max(1, min(-(-most // size), fewest // least))
             return [count // steps + (step < count % steps) for step in range(steps)]
         sizes = [min(size, count - start) for start in range(0, count, size)]
-        if self.drop_single and size > 1 and len(sizes) > 1 and sizes[-1] == 1:
+        if self.merge_single and size > 1 and len(sizes) > 1 and sizes[-1] == 1:
             sizes[-2:] = [size + 1]
         return sizes
 

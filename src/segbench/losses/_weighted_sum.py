@@ -43,8 +43,12 @@ class WeightedSum(nn.Module):
         return {term.name: _weight_at(term.weight, self.epoch) for term in self.terms}
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float: the sum of weight times loss."""
-        return self.total(self.components(logits, target))
+        """Returns () float: the sum of weight times loss; a term of weight 0 is computed only if all are."""
+        weights = self.weights
+        counted = {name for name, weight in weights.items() if weight != 0.0} or set(weights)
+        pairs = zip(self.terms, self.losses, strict=True)
+        values = [weights[term.name] * loss(logits, target) for term, loss in pairs if term.name in counted]
+        return torch.stack(values).sum()
 
     def components(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Returns every term's own value, not weighted, those of weight 0 too: name -> () float."""

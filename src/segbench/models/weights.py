@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +18,14 @@ def save_weights(path: str | Path, network: nn.Module, metadata: Mapping[str, st
     """Writes the state dict of a network, all or nothing, with a few words about it."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with replacing(path) as temporary:  # as bytes, so that a full disk is an OSError like any other
-        temporary.write_bytes(save(tensors, metadata=dict(metadata)))
+        # One entry: the order of several is not fixed, and equal weights should be equal bytes.
+        temporary.write_bytes(save(tensors, metadata={"segbench": json.dumps(dict(metadata), sort_keys=True)}))
+
+
+def decode_metadata(stored: Mapping[str, str] | None) -> dict[str, str]:
+    """Returns the words that `save_weights` wrote, from a safetensors header's metadata; empty for other files."""
+    words: dict[str, str] = json.loads((stored or {}).get("segbench", "{}"))
+    return words
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -30,7 +38,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     _require(path)
     try:
         with safe_open(str(path), framework="pt") as stored:
-            metadata: dict[str, str] = stored.metadata() or {}
+            metadata = decode_metadata(stored.metadata())
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path.name} is damaged: {error}", run=path.parent) from error
     return metadata
@@ -52,7 +60,7 @@ def load_weights(path: str | Path, network: nn.Module) -> dict[str, str]:
     _require(path)
     try:
         with safe_open(str(path), framework="pt") as stored:
-            metadata: dict[str, str] = stored.metadata() or {}
+            metadata = decode_metadata(stored.metadata())
             tensors: dict[str, Tensor] = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path.name} is damaged: {error}", run=path.parent) from error

@@ -27,7 +27,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], score: str, best_epo
         clean = [(row["epoch"], row[f"train_clean_{name}"]) for row in history if f"train_clean_{name}" in row]
         if clean:
             axes.plot(*zip(*clean, strict=True), "o--", color=_CLEAN, markersize=3, label="training (as it is)")
-        if name == "loss" and _spread([row[f"{part}_loss"] for row in history for part in ("train", "val")]) > 20.0:
+        if axes is left and _spread([row[f"{part}_loss"] for row in history for part in ("train", "val")]) > 20.0:
             axes.set_yscale("log")  # one early outlier would flatten the rest
         axes.axvline(best_epoch, color="#999999", linewidth=1, linestyle=":")
         axes.set(xlabel="epoch", ylabel=label)
@@ -44,7 +44,8 @@ def learning_curves(history: Sequence[Mapping[str, float]], score: str, best_epo
         fontsize=8,
         color="#666666",
     )
-    right.set_ylim(-0.02, 1.02)
+    if score != "loss":
+        right.set_ylim(-0.02, 1.02)
     left.legend(frameon=False, fontsize=8)
     if title:
         figure.suptitle(title, fontsize=10)

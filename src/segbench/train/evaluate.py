@@ -7,13 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from segbench.config import LossTerm
+from segbench.config import ScoresConfig
 from segbench.data.cache import build_cache
 from segbench.data.index import Manifest, load_sample, read_dataset
 from segbench.data.loader import BatchLoader
 from segbench.errors import RunError
 from segbench.files import write_json
-from segbench.losses import build_loss
 from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.scores import Scores
 from segbench.models.weights import read_metadata
@@ -34,6 +33,7 @@ def evaluate(
     split: SplitName = "test",
     *,
     resolution: Resolution = "training",
+    scores: ScoresConfig | None = None,
     device: str = "auto",
     watch: Watcher | None = None,
 ) -> Scores:
@@ -44,6 +44,7 @@ def evaluate(
         split: train, val or test; every scoring of test is noted in `test_log.csv`.
         resolution: `training` compares at the size the network saw, like the scores in `result.json`; `original`
             resizes the probabilities to each image's own size and compares there. Both compute in float32.
+        scores: what to measure besides counts, and how; None takes the run's.
         device: `auto`, `cpu`, `cuda` or `mps`.
         watch: told about progress; None shows it where somebody looks on.
     Raises:
@@ -62,7 +63,7 @@ def evaluate(
         best_epoch = int(read_metadata(folder.best_file)["epoch"])
         times = folder.log_test_scoring(now(), best_epoch, f"evaluate at {resolution} size") if split == "test" else 0
         judge = _at_training_size if resolution == "training" else _at_original_size
-        judged = judge(folder, predictor, manifest, split, watch)
+        judged = judge(folder, predictor, manifest, split, scores or folder.read_config().scores, watch)
     finally:
         watch.close()
     name = split if resolution == "training" else f"{split}_original"
@@ -84,7 +85,12 @@ def evaluate(
 
 
 def _at_training_size(
-    folder: RunFolder, predictor: Predictor, manifest: Manifest, split: SplitName, watch: Watcher
+    folder: RunFolder,
+    predictor: Predictor,
+    manifest: Manifest,
+    split: SplitName,
+    wanted: ScoresConfig,
+    watch: Watcher,
 ) -> Judgement:
     config = folder.read_config()
     cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
@@ -96,12 +102,11 @@ def _at_training_size(
         device=predictor.device,
         channels_last=config.channels_last,
     )
-    loss = build_loss(tuple(LossTerm.model_validate(term) for term in folder.read_facts()["loss"]))
-    judge = Judge(predictor.class_map, predictor.threshold, config.scores)
+    judge = Judge(predictor.class_map, predictor.threshold, wanted)
     score_split(
         predictor.network,
         loader,
-        loss.to(predictor.device),
+        None,
         judge,
         predictor.normalization,
         on_batch=lambda done, total: watch.progress(f"scoring the {split} part", done, total),
@@ -110,11 +115,16 @@ def _at_training_size(
 
 
 def _at_original_size(
-    folder: RunFolder, predictor: Predictor, manifest: Manifest, split: SplitName, watch: Watcher
+    folder: RunFolder,
+    predictor: Predictor,
+    manifest: Manifest,
+    split: SplitName,
+    wanted: ScoresConfig,
+    watch: Watcher,
 ) -> Judgement:
     samples = manifest.split(split)
     class_map = predictor.class_map
-    surfaces = collect_surfaces(class_map, folder.read_config().scores)
+    surfaces = collect_surfaces(class_map, wanted)
     confusion: list[np.ndarray] = []
     ignored: list[int] = []
     for done, sample in enumerate(samples, start=1):

@@ -154,6 +154,9 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
         fabric = Fabric(accelerator=device.type, devices=1, precision=precision)
         torch.manual_seed(config.seed)
         network = _build(config, manifest.class_map.out_channels, load_weights=fresh)
+        if fresh and config.weights != "none":
+            watch.message(network.weights_origin.sentence)
+        _require_training_images(network, config, manifest)
         terms = _resolve_loss(config, manifest, cache)
         _tell_what_is_odd(config, watch)
         loss = build_loss(terms)
@@ -250,10 +253,23 @@ def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> 
     )
 
 
+def _require_training_images(network: SegmentationNetwork, config: RunConfig, manifest: Manifest) -> None:
+    found, needed = len(manifest.split("train")), network.smallest_training_batch
+    if found < needed:
+        message = f"{config.network.name!r} needs {needed} training images or more to train at all, got {found}"
+        raise DatasetError(f"{message}; give the training part more, or take another network", path=config.data.path)
+
+
 def _tell_what_is_odd(config: RunConfig, watch: Watcher) -> None:
     """Says what is allowed but hardly meant: a frozen random encoder, and a comparison of different sums of losses."""
-    if config.freeze.part == "encoder" and config.weights == "none":
-        watch.message("note: freeze keeps a random encoder as it is; `weights` says what it should start from")
+    if config.freeze.part == "encoder":
+        until = config.freeze.until_epoch or config.epochs
+        if config.weights == "none":
+            watch.message("note: freeze keeps a random encoder as it is; `weights` says what it should start from")
+        if until >= config.epochs and config.optimizer.encoder_lr is not None:
+            watch.message("note: the encoder is frozen in every epoch, so optimizer.encoder_lr has no effect")
+        if until >= config.epochs and config.freeze.until_epoch is not None:
+            watch.message(f"note: freeze until_epoch {until} is the whole run of {config.epochs} epochs")
     moving = [term.name for term in config.loss if isinstance(term.weight, WeightSchedule)]
     asked = {"monitor: loss": config.monitor == "loss", "schedule: plateau": config.schedule.name == "plateau"}
     deciding = [what for what, is_so in asked.items() if is_so]
@@ -279,7 +295,7 @@ def _build_loaders(config: RunConfig, manifest: Manifest, cache: SampleCache, de
         augment=config.data.augment,
         device=device,
         channels_last=config.channels_last,
-        drop_single=True,
+        merge_single=True,
     )
     return Loaders(
         learn=learn,

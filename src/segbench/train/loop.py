@@ -192,7 +192,7 @@ class Training:
     def _rates(self) -> dict[str, float]:
         """Returns the learning rate an epoch begins with, and the encoder's where it has its own."""
         rates = [group["lr"] for group in self.optimizer.param_groups]
-        return {"lr": rates[0]} if len(rates) == 1 else {"lr": rates[0], "lr_encoder": rates[1]}
+        return {"lr": rates[0]} if len(rates) == 1 else {"lr": rates[0], "encoder_lr": rates[1]}
 
     def _learn(self, epoch: int) -> dict[str, float]:
         seed = np.random.SeedSequence([self.config.seed, epoch]).generate_state(1)[0]

@@ -52,7 +52,8 @@ def score_and_write(training: Training, folder: RunFolder, manifest: Manifest) -
             )
             judged[split] = judge.judgement(size_text(config))
         judged[split].write(folder, split)
-    figure = learning_curves(training.history, config.monitor, best_epoch, config.run_name)
+    score = "iou_per_image" if config.monitor == "loss" else config.monitor  # the loss has a panel of its own
+    figure = learning_curves(training.history, score, best_epoch, config.run_name)
     with replacing(folder.curves_file) as temporary:
         figure.savefig(temporary, dpi=110)
     result = {

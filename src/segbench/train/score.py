@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ class SplitPass:
 def score_split(
     network: nn.Module,
     loader: BatchLoader,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Callable[[Tensor, Tensor], Tensor] | None,
     collector: CountsCollector,
     normalization: Normalization,
     *,
@@ -83,7 +84,7 @@ def score_split(
     Args:
         network: logits from normalised images; may wrap mixed precision.
         loader: un-augmented, unshuffled.
-        loss: logits, target -> scalar.
+        loss: logits, target -> scalar; None leaves it out, and the pass's is NaN.
         collector: an empty one.
         normalization: of the network.
         keep_masks_of: ids whose predicted masks are returned.
@@ -103,7 +104,8 @@ def score_split(
             if logits.device.type == "cuda":
                 torch.cuda.synchronize(logits.device)
             network_seconds += time.perf_counter() - before
-            weighted_loss.append(loss(logits, batch.targets).detach().double() * len(batch.ids))
+            if loss is not None:
+                weighted_loss.append(loss(logits, batch.targets).detach().double() * len(batch.ids))
             collector.add(batch.ids, logits, batch.targets)
             wanted = [position for position, name in enumerate(batch.ids) if name in keep_masks_of]
             if wanted:
@@ -116,7 +118,7 @@ def score_split(
         network.train(was_training)
     return SplitPass(
         counts=collector.counts(),
-        loss=float(torch.stack(weighted_loss).sum().cpu()) / images_done,
+        loss=float(torch.stack(weighted_loss).sum().cpu()) / images_done if weighted_loss else math.nan,
         seconds=time.perf_counter() - started,
         network_seconds=network_seconds,
         masks=masks,
