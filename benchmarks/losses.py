@@ -25,6 +25,10 @@ LOSSES: dict[str, object] = {
     "tversky": "tversky",
     "lovasz": "lovasz",
     "dice + boundary, weight 0 to 0.5": {"dice": 1.0, "boundary": {"weight": {"start": 0.0, "end": 0.5, "epochs": 40}}},
+    "dice + boundary, weight 0 to 0.05": {
+        "dice": 1.0,
+        "boundary": {"weight": {"start": 0.0, "end": 0.05, "epochs": 40}},
+    },
 }
 
 

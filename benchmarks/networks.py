@@ -67,7 +67,7 @@ def contract(names: list[str]) -> dict[str, str]:
         for case in ElementTree.parse(report).iter("testcase"):
             inside = case.get("name", "").partition("[")[2].rstrip("]")
             owner = next((name for name in sorted(names, key=len, reverse=True) if name in inside.split("-")), None)
-            if owner is not None:
+            if owner is not None and case.find("skipped") is None:  # those for CUDA, without one
                 total[owner] += 1
                 passed[owner] += len(case) == 0
     return {name: f"{passed[name]} of {total[name]}" for name in names}

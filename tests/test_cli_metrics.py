@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 from typer.testing import CliRunner
@@ -18,6 +21,7 @@ from segbench.cli.metrics import metrics_app
 from segbench.config import parse_config
 from segbench.errors import ConfigError, RunError
 from segbench.metrics import Calibration, Scores, SurfaceCollector, score_masks, score_surfaces
+from segbench.models.weights import save_weights
 from segbench.runs import RunFolder
 from segbench.types import ClassMap, Task
 
@@ -81,7 +85,10 @@ def test_show_prints_values_definitions_classes_and_confusion(task: Task, runs: 
         assert f"  {name}: {scores.definition_of[name].short}" in lines
     assert shown["expected_calibration_error"] == "0.1500"
     assert "hd95_per_image_px" in shown
-    assert "scored at 16x20 pixels; pixels labelled 255 in the target are left out; n = 4 images" in text
+    line = next(line for line in lines if line.startswith("all: "))
+    assert line.endswith("; scored at 16x20 pixels; pixels labelled 255 in the target are left out; n = 4 images")
+    assert "(pixel_accuracy, pixel_accuracy_per_image, expected_calibration_error: every counted pixel)" in line
+    assert ("class lesion (" in line) == (task is Task.BINARY)
     assert ("above 0.3" in text) == (task is not Task.MULTICLASS)  # what is stated beside the scores, not the config
     header = "true negative" if task is Task.MULTILABEL else f"predicted {MAPS[task].names[1]}"
     assert text.count(header) == 2
@@ -102,6 +109,45 @@ def test_show_of_another_resolution(tmp_path: Path) -> None:
     text = call("show", tmp_path / "run", "--split", "val", "--resolution", "original")
     assert "on val_original: 4 images" in text
     assert "scored at each image's own size" in text
+
+
+def finish(run: Path, best_epoch: int) -> None:
+    """Writes the result of a run whose best epoch that is."""
+    plain: dict[str, Any] = {"scores": {}, "n": {}, "network": {}, "loss": [], "definitions": {}, "threshold": 0.5}
+    (run / "result.json").write_text(json.dumps({**plain, "best_epoch": best_epoch}))
+
+
+@pytest.mark.parametrize("command", ["show", "explain", "confusion"])
+def test_scores_of_an_epoch_that_is_no_longer_the_best_are_refused(command: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    make_run(run, Task.BINARY)
+    shutil.copy(run / "counts_test.csv", run / "counts_test_original.csv")
+    (run / "evaluation_test_original.json").write_text('{"epoch": 3}')
+    (run / "evaluation_test.json").write_text('{"epoch": 3}')
+    finish(run, 36)
+    more = ["-o", tmp_path / "c.csv"] if command == "confusion" else []
+    again = f"run `segbench evaluate {run} --split test --resolution original` again"
+    with pytest.raises(RunError, match=f"the test part was evaluated at epoch 3, the best is 36; {again}"):
+        call(command, run, "--resolution", "original", *more)
+    finish(run, 3)
+    text = call(command, run, "--resolution", "original", *more)
+    assert command == "confusion" or "on test_original, epoch 3: " in text
+    finish(run, 36)  # the end of the training scored the test part again, at the size of the training
+    text = call(command, run, *more)
+    assert command == "confusion" or "on test, epoch 36: " in text
+
+
+def test_an_unfinished_run_is_compared_with_its_weights(tmp_path: Path) -> None:
+    make_run(tmp_path, Task.BINARY)
+    (tmp_path / "evaluation_test.json").write_text('{"epoch": 3}')
+    save_weights(tmp_path / "best.safetensors", torch.nn.Conv2d(1, 1, 1), {"epoch": "3"})
+    assert "on test, epoch 3: 4 images" in call("show", tmp_path)
+    save_weights(tmp_path / "best.safetensors", torch.nn.Conv2d(1, 1, 1), {"epoch": "5"})
+    with pytest.raises(RunError, match=r"evaluated at epoch 3, the best is 5; run `segbench evaluate .* --split test`"):
+        call("show", tmp_path)
+    (tmp_path / "evaluation_test.json").write_text("{}")
+    with pytest.raises(RunError, match=r"evaluation_test.json, which says which epoch was scored, cannot be read"):
+        call("show", tmp_path)
 
 
 @pytest.mark.parametrize("task", list(Task))

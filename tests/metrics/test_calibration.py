@@ -137,6 +137,23 @@ def test_definition_and_round_trip(tmp_path: Path) -> None:
         assert len(list(csv.DictReader(stream))) == 15
 
 
+@pytest.mark.parametrize(
+    ("task", "confidence", "decision"),
+    [
+        (Task.BINARY, "of each pixel's most probable class", "every pixel takes its most probable class, whatever"),
+        (Task.MULTICLASS, "of each pixel's most probable class", "every pixel takes its most probable class; scored"),
+        (
+            Task.MULTILABEL,
+            "of the likelier of present and absent, for every class of every pixel",
+            "every class of every pixel is taken as present or absent, whichever is likelier, whatever the threshold",
+        ),
+    ],
+)
+def test_the_definition_says_whose_confidence(task: Task, confidence: str, decision: str) -> None:
+    sentence = collect(task, *example(task)).definition(resolution="11x7 pixels").sentence
+    assert f"confidence is the probability {confidence}; {decision}" in sentence
+
+
 def test_wrong_calls_and_files_are_explained(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="bins: expected 1 or more"):
         CalibrationCollector(Task.BINARY, bins=0)

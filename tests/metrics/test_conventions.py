@@ -13,7 +13,7 @@ from torchmetrics.functional.segmentation import mean_iou
 from torchmetrics.segmentation import MeanIoU
 
 from segbench.metrics import explain_conventions, score_masks
-from segbench.types import Task
+from segbench.types import ClassMap, Task
 
 NAMES = {Task.BINARY: ["skin", "lesion"], Task.MULTICLASS: ["road", "car", "sky", "boat"], Task.MULTILABEL: list("abc")}
 REDUCTIONS = ("micro", "macro", "micro-imagewise", "macro-imagewise")
@@ -157,6 +157,20 @@ def test_rows_say_whose_and_why(task: Task) -> None:
     ]
     distinct = {round(row.value, 6) for row in rows if "Dice" not in row.call}
     assert len(distinct) >= 5  # one prediction, many "IoUs"
+
+
+def test_no_background_is_named_where_there_is_none() -> None:
+    pair = masks(Task.MULTICLASS)
+    counts = score_masks(list(pair[0]), list(pair[1]), NAMES[Task.MULTICLASS]).counts
+    named = {}
+    for background in (0, None):
+        values = tuple((index,) for index in range(4))
+        classes = ClassMap(names=tuple(NAMES[Task.MULTICLASS]), values=values, background=background)
+        named[background] = sum("background" in row.why for row in explain_conventions(counts, classes))
+    assert named == {0: 7, None: 0}
+    both = masks(Task.MULTILABEL)
+    labels = score_masks(list(both[0]), list(both[1]), NAMES[Task.MULTILABEL]).counts
+    assert not any("background" in row.why for row in explain_conventions(labels, NAMES[Task.MULTILABEL]))
 
 
 def test_no_images_are_refused() -> None:

@@ -7,6 +7,7 @@ import json
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchmetrics.segmentation import MeanIoU
 
-from segbench.metrics import Counts, confusion_rows, normalize_confusion, score_counts, score_masks
+from segbench.metrics import Calibration, Counts, confusion_rows, normalize_confusion, score_counts, score_masks
 from segbench.metrics.definitions import footnote, read_stated
 from segbench.types import ClassMap, Task
 
@@ -334,19 +335,64 @@ def test_definitions_carry_threshold_and_resolution() -> None:
     assert "pixels labelled 7 in the target" in other.definitions["pixel_accuracy"]
 
 
-def test_the_footnote_is_what_all_have_in_common() -> None:
+def test_the_footnote_says_what_most_have_and_who_differs() -> None:
     scores = score_masks(*masks(2), ["skin", "lesion"], threshold=0.5, resolution="20x30 pixels")
     common = "foreground where the probability is above 0.5; scored at 20x30 pixels"
     tail = "pixels labelled 255 in the target are left out; n = 4 images"
-    assert scores.footnote == f"{common}; {tail}"
+    levels = "pooled or per image as the name says (pixel_accuracy: pooled; thresholded_iou: per image)"
+    classes = "class lesion (pixel_accuracy, pixel_accuracy_per_image: every counted pixel)"
+    assert scores.footnote == f"{levels}; {classes}; {common}; {tail}"
     overlaps = [scores.definition_of[name] for name in ("iou_per_image", "dice_per_image")]
     assert footnote(overlaps) == f"per image; class lesion; {common}; {tail}"
     assert footnote([]) == ""
+    error = calibration(Task.BINARY).definition()
+    assert f"{overlaps[0].decision} (expected_calibration_error: {error.decision}); scored at 20x30 pixels (" in (
+        footnote([*overlaps, error])
+    )
+    assert footnote([*overlaps, error]).endswith("; n = 4 images (expected_calibration_error: n = 2 images)")
     assert overlaps[0].short == (
         "IoU = TP / (TP + FP + FN), each image, then mean over the images with a value; a class absent from truth and "
         "prediction is left out"
     )
     assert scores.footnote in scores._repr_html_()
+
+
+def calibration(task: Task) -> Calibration:
+    bins = {"pixels": np.array([0, 10]), "confidence_sum": np.array([0.0, 9.0]), "correct": np.array([0, 7])}
+    return Calibration(**bins, n_images=2, task=task)
+
+
+@pytest.mark.parametrize("empty", ["nan", "one"])
+def test_a_pooled_mean_says_over_how_many_classes_with_a_value(empty: Literal["nan", "one"]) -> None:
+    """Of 5 classes the truth holds 3 and the prediction 2; the last one is nowhere."""
+    target, prediction = np.array([[0, 1, 2, 2, 3, 0]]), np.array([[0, 1, 0, 1, 0, 0]])
+    names = ["a", "b", "c", "d", "e"]
+    scores = score_masks([prediction], [target], names, empty=empty)
+    valued = {name: scores.definition_of[f"{name}_pooled"].classes_valued for name in ("iou", "precision", "recall")}
+    assert valued == (
+        {"iou": 4, "precision": 2, "recall": 4} if empty == "nan" else {"iou": 5, "precision": 3, "recall": 5}
+    )
+    precision = scores.definition_of["precision_pooled"]
+    mean = f"mean over the {valued['precision']} of 5 classes with a value"
+    assert f" together, {mean} (of a, b, c, d, e); a class" in precision.sentence
+    assert f", {mean};" in precision.short
+    assert precision.to_dict()["classes_valued"] == valued["precision"]
+    assert np.nanmean(scores.pooled["precision"]) == pytest.approx(scores.summary()["precision_pooled"])
+    assert f"precision_pooled: {mean};" in scores.footnote
+    assert scores.definition_of["precision_per_image"].classes_valued is None
+    full = score_masks([target], [target], names[:4]).definition_of["iou_pooled"]
+    assert full.classes_valued == 4
+    assert "mean over 4 classes (a, b, c, d);" in full.sentence
+    assert "mean" not in full.short
+
+
+def test_a_class_map_without_a_background_has_none_in_its_definitions() -> None:
+    names = ("sky", "road", "car")
+    target = np.array([[0, 1, 2]])
+    for background in (0, None):
+        classes = ClassMap(names=names, values=((0,), (1,), (2,)), background=background)
+        scores = score_masks([target], [target], classes)
+        assert ("background" in scores.definitions["pixel_accuracy"]) == (background == 0)
 
 
 def test_every_table_has_its_definitions_beside_it(tmp_path: Path) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli._common import RunPath, console, require
+from segbench.cli._common import RunPath, console, print_table, require
 from segbench.errors import ConfigError, RunError
 from segbench.runs import RunFolder
-from segbench.types import SPLITS, Task
+from segbench.types import SPLITS
 
 if TYPE_CHECKING:
     from segbench.metrics.definitions import Definition
@@ -35,23 +36,24 @@ def show(run: RunPath, split: SplitOption = "test", resolution: ResolutionOption
     Example: segbench metrics show runs/ph2 --split test
     """
     from segbench.metrics.confusion_matrix import confusion_rows, normalize_confusion
+    from segbench.metrics.definitions import footnote
 
     scores = _read_scores(run, split, resolution)
     values, definitions = {**scores.summary()}, {**scores.definition_of}
     for more_values, more_definitions in _other_scores(run, _part(split, resolution), scores):
         values.update(more_values)
         definitions.update(more_definitions)
-    console.print(f"{run} on {_part(split, resolution)}: {len(scores.ids)} images")
+    console.print(f"{run} on {_scored(run, split, resolution)}: {len(scores.ids)} images")
     arrow = {"higher": "", "lower": "lower is better", "zero": "nearer 0 is better"}
     rows = [[name, _cell(value), arrow[definitions[name].better]] for name, value in values.items()]
-    _print_table(["score", "value", ""], rows)
-    console.print(f"\nall: {scores.footnote}; {_averaged(scores)}")
+    print_table(["score", "value", ""], rows)
+    console.print(f"\nall: {footnote(definitions.values())}")
     console.print("\nwhat they mean")
     for name, definition in definitions.items():
         console.print(f"  {name}: {definition.short}")
     console.print("\nper class")
     table = scores.per_class_table()
-    _print_table(list(table[0]), [[_cell(value) for value in row.values()] for row in table])
+    print_table(list(table[0]), [[_cell(value) for value in row.values()] for row in table])
     if len(scores.class_map.names) > _TABLE_UP_TO:
         console.print(
             f"\nconfusion matrix of {len(scores.class_map.names)} classes: segbench metrics confusion {run} -o c.png"
@@ -60,7 +62,7 @@ def show(run: RunPath, split: SplitOption = "test", resolution: ResolutionOption
     for title, matrix in (("pixels", scores.confusion), ("share of true", normalize_confusion(scores.confusion))):
         console.print(f"\nconfusion matrix, {title}")
         header, *lines = confusion_rows(matrix, scores.class_map.names)
-        _print_table([str(cell) for cell in header], [[_cell(value) for value in line] for line in lines])
+        print_table([str(cell) for cell in header], [[_cell(value) for value in line] for line in lines])
 
 
 @metrics_app.command("explain")
@@ -73,8 +75,10 @@ def explain(run: RunPath, split: SplitOption = "test", resolution: ResolutionOpt
 
     scores = _read_scores(run, split, resolution)
     rows = explain_conventions(scores.counts, scores.class_map)
-    console.print(f"{run} on {_part(split, resolution)}: one prediction, {len(rows)} numbers; all: {scores.footnote}")
-    _print_table(
+    conditions = scores.definition_of["iou_per_image"].conditions
+    title = f"{run} on {_scored(run, split, resolution)}"
+    console.print(f"{title}: one prediction, {len(rows)} numbers; all: {conditions}")
+    print_table(
         ["", "library", "call", "value"],
         [[str(number), row.library, row.call, _cell(row.value)] for number, row in enumerate(rows, start=1)],
     )
@@ -107,7 +111,7 @@ def confusion(
         from segbench.files import replacing
         from segbench.plots.confusion import confusion_heatmap
 
-        title = f"{run.name} on {_part(split, resolution)}, {len(scores.ids)} images"
+        title = f"{run.name} on {_scored(run, split, resolution)}, {len(scores.ids)} images"
         figure = confusion_heatmap(
             scores.confusion,
             scores.class_map.names,
@@ -127,7 +131,7 @@ def _part(split: str, resolution: str) -> str:
 def _read_scores(run: Path, split: str, resolution: str) -> Scores:
     """Returns the scores of the counts in a run folder, with the threshold and the size they were made at."""
     from segbench.metrics.counts import Counts
-    from segbench.metrics.definitions import read_stated
+    from segbench.metrics.definitions import OWN_SIZE, read_stated, size_text
     from segbench.metrics.scores import score_counts
 
     require("--split", split, SPLITS)
@@ -136,12 +140,12 @@ def _read_scores(run: Path, split: str, resolution: str) -> Scores:
     class_map = folder.class_map()
     file = run / f"counts_{part}.csv"
     if not file.is_file():
-        option = "" if resolution == "training" else " --resolution original"
         raise RunError(
-            f"there are no counts of the {split} part ({file.name}); run `segbench evaluate {run} --split {split}"
-            f"{option}`, or train the run to its end",
+            f"there are no counts of the {split} part ({file.name}); run `{_evaluation(run, split, resolution)}`, or "
+            "train the run to its end",
             run=run,
         )
+    _require_best(folder, split, resolution)
     counts = Counts.read_csv(file, class_map)
     if not len(counts):
         raise RunError(f"{file.name} holds no image: there is nothing to score", run=run)
@@ -149,12 +153,59 @@ def _read_scores(run: Path, split: str, resolution: str) -> Scores:
     stated = read_stated(run / f"scores_{part}.csv")
     if stated is None:
         config = folder.read_config()
-        height, width = config.data.size
-        size = f"{height}x{width} pixels (H x W), the training size"
         fixed = config.threshold if isinstance(config.threshold, float) else None
-        stated = fixed, size if resolution == "training" else "each image's own size"
+        stated = fixed, size_text(config.data.size) if resolution == "training" else OWN_SIZE
     threshold, scored_at = stated
     return score_counts(counts, class_map, threshold=threshold, resolution=scored_at)
+
+
+def _evaluation(run: Path, split: str, resolution: str) -> str:
+    return f"segbench evaluate {run} --split {split}" + " --resolution original" * (resolution == "original")
+
+
+def _scored(run: Path, split: str, resolution: str) -> str:
+    """Returns what was scored, for titles: `test_original, epoch 36`; without the epoch where no file tells it."""
+    epoch = _scored_epoch(RunFolder(run), split, resolution)
+    return _part(split, resolution) + (f", epoch {epoch}" if epoch is not None else "")
+
+
+def _scored_epoch(folder: RunFolder, split: str, resolution: str) -> int | None:
+    """Returns the epoch whose weights the scores are of, from 1; None where no file tells it."""
+    if folder.is_finished and resolution == "training":
+        # The end of a training scores every part again, and the best weights stay as they are from then on.
+        return int(folder.read_result().result["best_epoch"])
+    file = folder.path / f"evaluation_{_part(split, resolution)}.json"
+    if not file.is_file():
+        return None
+    try:
+        return int(json.loads(file.read_text(encoding="utf-8"))["epoch"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{file.name}, which says which epoch was scored, cannot be read ({error!r}); run "
+            f"`{_evaluation(folder.path, split, resolution)}` again",
+            run=folder.path,
+        ) from error
+
+
+def _require_best(folder: RunFolder, split: str, resolution: str) -> None:
+    """Raises RunError where the scores are of an epoch that is no longer the best."""
+    scored = _scored_epoch(folder, split, resolution)
+    if scored is None:
+        return
+    if folder.is_finished:
+        best = int(folder.read_result().result["best_epoch"])
+    elif folder.best_file.is_file():
+        from segbench.models.weights import read_metadata  # needs torch, so only where no plain file tells the epoch
+
+        best = int(read_metadata(folder.best_file)["epoch"])
+    else:
+        return
+    if scored != best:
+        raise RunError(
+            f"the {split} part was evaluated at epoch {scored}, the best is {best}; run "
+            f"`{_evaluation(folder.path, split, resolution)}` again",
+            run=folder.path,
+        )
 
 
 def _other_scores(run: Path, part: str, scores: Scores) -> Iterable[tuple[dict[str, float], dict[str, Definition]]]:
@@ -170,25 +221,6 @@ def _other_scores(run: Path, part: str, scores: Scores) -> Iterable[tuple[dict[s
         judged = Calibration.read_csv(calibration, n_images=scores.n_images, task=scores.class_map.task)
         definition = judged.definition(resolution=scores.resolution, ignore_index=scores.ignore_index)
         yield judged.summary(), {definition.name: definition}
-
-
-def _averaged(scores: Scores) -> str:
-    names = [scores.class_map.names[index] for index in scores.scored]
-    if len(names) > 1:
-        return f"means over {len(names)} classes"
-    return f"of the class {names[0]}" + (", the foreground" if scores.class_map.task is Task.BINARY else "")
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints columns with two blanks between them, texts left and numbers right, however wide the terminal is."""
-    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
-    right = [all(row[column][:1] in "-0123456789–" for row in rows) for column in range(len(header))]
-    for line in (header, *rows):
-        cells = [
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(line, widths, right, strict=True)
-        ]
-        console.print("  ".join(cells).rstrip())
 
 
 def _cell(value: object) -> str:

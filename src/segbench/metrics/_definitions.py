@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from segbench.metrics.definitions import Definition, class_names, state_decision
@@ -46,16 +46,20 @@ class Setting:
     n: int
 
 
-def define_scores(setting: Setting, n_valued: Mapping[str, int]) -> dict[str, Definition]:
+def define_scores(
+    setting: Setting, n_valued: Mapping[str, int], classes_valued: Mapping[str, int]
+) -> dict[str, Definition]:
     """Returns name -> definition, in the order of `Scores.summary()`.
 
     Args:
         setting: what the scores share.
         n_valued: formula, or `pixel_accuracy` -> images that have a value.
+        classes_valued: formula -> scored classes that have a value in the pixels of all images together.
     """
     result: dict[str, Definition] = {}
     for ratio in ("iou", "dice", "precision", "recall"):
-        result[f"{ratio}_pooled"] = _define(f"{ratio}_pooled", ratio, setting)
+        pooled = _define(f"{ratio}_pooled", ratio, setting)
+        result[pooled.name] = replace(pooled, classes_valued=classes_valued[ratio])
         result[f"{ratio}_per_image"] = _define(f"{ratio}_per_image", ratio, setting, _MEAN, n_valued[ratio])
     accuracy = _define_accuracy(setting, n_valued["pixel_accuracy"])
     result.update({definition.name: definition for definition in accuracy})
@@ -112,7 +116,7 @@ def _define_accuracy(setting: Setting, n_valued: int) -> tuple[Definition, Defin
         "ignore_index": setting.ignore_index,
         "n": setting.n,
     }
-    every = "all classes with the background"
+    every = "all classes" if setting.classes.background is None else "all classes with the background"
     return (
         Definition(name="pixel_accuracy", level="pooled", summary=every, **shared),
         Definition(

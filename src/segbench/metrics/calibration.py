@@ -98,7 +98,12 @@ class Calibration:
 
     def definition(self, *, resolution: str = "", ignore_index: int = IGNORE_INDEX) -> Definition:
         """Returns what `expected_calibration_error` means."""
-        whose = "label (a class of a pixel)" if self.task is Task.MULTILABEL else "pixel"
+        if self.task is Task.MULTILABEL:
+            confidence = "the probability of the likelier of present and absent, for every class of every pixel"
+            decision = "every class of every pixel is taken as present or absent, whichever is likelier"
+        else:
+            confidence = "the probability of each pixel's most probable class"
+            decision = "every pixel takes its most probable class"
         return Definition(
             name="expected_calibration_error",
             formula=(
@@ -106,11 +111,11 @@ class Calibration:
                 f"wide bins of confidence, weighted by their pixels,"
             ),
             level="pooled",
-            summary=f"confidence is the probability of each {whose}'s most probable value",
+            summary=f"confidence is {confidence}",
             classes=(),
             absent="",
             # The label a network is surest of: at another threshold the confidence could not be the larger share.
-            decision="every pixel takes its most probable label, whatever the threshold",
+            decision=decision if self.task is Task.MULTICLASS else f"{decision}, whatever the threshold",
             threshold=None,
             resolution=resolution,
             ignore_index=ignore_index,

@@ -48,12 +48,7 @@ def confusion_from_logits(
     else:
         labels = 2
         predicted = (logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits) > cut
-    wrong = counted & ((target < 0) | (target >= labels))
-    if bool(wrong.any()):
-        raise ValueError(
-            f"the target holds label {int(target[wrong][0])}, which is outside 0 to {labels - 1} and not the ignored "
-            f"{ignore_index}: {int(wrong.sum())} of {target.numel()} pixels hold such a label"
-        )
+    _check_labels(target, counted, labels, ignore_index)
     batch = logits.shape[0]
     # A table is one (image) or one (image, class); the last bin collects what is ignored.
     tables = (batch, logits.shape[1]) if task is Task.MULTILABEL else (batch,)
@@ -67,6 +62,15 @@ def confusion_from_logits(
     ignored = counts[..., cells]
     confusion = counts[..., :cells].reshape(*tables, labels, labels)
     return confusion, ignored.sum(dim=1) if task is Task.MULTILABEL else ignored
+
+
+def _check_labels(target: Tensor, counted: Tensor, labels: int, ignore_index: int) -> None:
+    wrong = counted & ((target < 0) | (target >= labels))
+    if bool(wrong.any()):
+        raise ValueError(
+            f"the target holds label {int(target[wrong][0])}, which is outside 0 to {labels - 1} and not the ignored "
+            f"{ignore_index}: {int(wrong.sum())} of {target.numel()} pixels hold such a label"
+        )
 
 
 def logit_of(threshold: float) -> float:

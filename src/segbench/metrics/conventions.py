@@ -47,7 +47,7 @@ def explain_conventions(counts: Counts, class_map: ClassMap | Sequence[str] | in
     classes = as_class_map(class_map, counts.task)
     if not len(counts):
         raise ValueError("expected counts of at least one image, got none: there is nothing to compare")
-    return [*_ours(counts, classes), *_smp(counts), *_torchmetrics(counts), *_pooled(counts), *_nnunet(counts, classes)]
+    return [row for library in _LIBRARIES for row in library(counts, classes)]
 
 
 def _ours(counts: Counts, classes: ClassMap) -> list[Convention]:
@@ -80,11 +80,11 @@ def _ours(counts: Counts, classes: ClassMap) -> list[Convention]:
     ]
 
 
-def _smp(counts: Counts) -> list[Convention]:
+def _smp(counts: Counts, classes: ClassMap) -> list[Convention]:
     """segmentation-models-pytorch `iou_score`; a binary task has one plane there, the foreground."""
     tp, union = _overlaps(counts, foreground_only=True)
     image, micro = _divide_or_one(tp.sum(1), union.sum(1)), divide(tp.sum(), union.sum())
-    plane = "one plane, the foreground" if counts.task is Task.BINARY else "all classes, the background too"
+    plane = "one plane, the foreground" if counts.task is Task.BINARY else f"all classes{_too(classes)}"
     rows: list[tuple[str, Any, str]] = [
         ("micro", micro, f"Pixels of all images and classes in one fraction ({plane}): large classes decide."),
         (
@@ -111,7 +111,7 @@ def _smp(counts: Counts) -> list[Convention]:
     ]
 
 
-def _torchmetrics(counts: Counts) -> list[Convention]:
+def _torchmetrics(counts: Counts, classes: ClassMap) -> list[Convention]:
     tp, union = _overlaps(counts)
     each = divide(tp, union)
     pooled_tp, pooled_union = _overlaps(counts, foreground_only=True)
@@ -125,14 +125,14 @@ def _torchmetrics(counts: Counts) -> list[Convention]:
             library="torchmetrics",
             call="segmentation.MeanIoU",
             value=float(nan_mean(each.ravel(), axis=0)),
-            why="Mean over all pairs of an image and a class in it, the background too, so an image with more classes "
+            why=f"Mean over all pairs of an image and a class in it{_too(classes, ',')} so an image with more classes "
             "weighs more.",
         ),
         Convention(
             library="torchmetrics",
             call="functional.segmentation.mean_iou, then nanmean",
             value=float(nan_mean(nan_mean(each, axis=1), axis=0)),
-            why="Each image's mean over the classes in it, the background too, then mean over images.",
+            why=f"Each image's mean over the classes in it{_too(classes, ',')} then mean over images.",
         ),
         Convention(
             library="torchmetrics",
@@ -143,15 +143,16 @@ def _torchmetrics(counts: Counts) -> list[Convention]:
     ]
 
 
-def _pooled(counts: Counts) -> list[Convention]:
+def _pooled(counts: Counts, classes: ClassMap) -> list[Convention]:
     tp, union = _overlaps(counts)
-    background = " (of a binary task, too, where it is easy and lifts the mean)" if counts.task is Task.BINARY else ""
+    background = "" if classes.background is None else " with the background"
+    background += " (of a binary task, too, where it is easy and lifts the mean)" * (counts.task is Task.BINARY)
     return [
         Convention(
             library="MMSegmentation, Hugging Face evaluate",
             call="mIoU, mean_iou",
             value=float(nan_mean(divide(tp.sum(0), union.sum(0)), axis=0)),
-            why=f"Pooled, mean over all classes with the background{background}; absent ones are left out.",
+            why=f"Pooled, mean over all classes{background}; absent ones are left out.",
         )
     ]
 
@@ -160,6 +161,7 @@ def _nnunet(counts: Counts, classes: ClassMap) -> list[Convention]:
     background = None if counts.task is Task.MULTILABEL else classes.background
     kept = [index for index in range(counts.num_classes) if index != background]
     tp, union = _overlaps(counts)
+    averaged = "the classes" if background is None else "the classes but the background"
     rows = []
     for name, table in (("Dice", divide(2 * tp, union + tp)), ("IoU", divide(tp, union))):
         means: FloatArray = nan_mean(table[:, kept], axis=0)  # images first, then classes; no value stays no value
@@ -168,11 +170,19 @@ def _nnunet(counts: Counts, classes: ClassMap) -> list[Convention]:
                 library="nnU-Net",
                 call=f"foreground_mean {name}",
                 value=float(means.mean()) if kept else float("nan"),
-                why=f"{name} of each image, mean over the images that have the class, then over the classes but the "
-                "background; one class that is nowhere makes it undefined.",
+                why=f"{name} of each image, mean over the images that have the class, then over {averaged}; "
+                "one class that is nowhere makes it undefined.",
             )
         )
     return rows
+
+
+_LIBRARIES = (_ours, _smp, _torchmetrics, _pooled, _nnunet)
+
+
+def _too(classes: ClassMap, after: str = "") -> str:
+    """Returns the words for a background that is averaged as well; nothing but `after` where there is none."""
+    return after if classes.background is None else f", the background too{after}"
 
 
 def _overlaps(counts: Counts, *, foreground_only: bool = False) -> tuple[Any, Any]:

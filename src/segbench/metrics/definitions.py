@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,6 +21,7 @@ Level: TypeAlias = Literal["pooled", "per image"]
 Better: TypeAlias = Literal["higher", "lower", "zero"]
 
 NOT_STATED = "not stated"
+OWN_SIZE = "each image's own size"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,8 @@ class Definition:
         level: `pooled`, computed once from the pixels of all images; or `per image`, then summarised over images.
         summary: how the values of the images become one number; empty for a pooled score.
         classes: names of the classes that are averaged; empty where the score knows no classes.
+        classes_valued: how many of them have a value, and so are in a pooled mean; None for a score per image, where
+            that differs from image to image, and where the score knows no classes.
         absent: rule for classes without pixels; empty where there is none.
         decision: how a pixel got its predicted label.
         threshold: of the probability, binary and multilabel; None: not stated, or none is used.
@@ -49,6 +53,7 @@ class Definition:
     level: Level
     summary: str
     classes: tuple[str, ...]
+    classes_valued: int | None = None
     absent: str
     decision: str
     threshold: float | None
@@ -67,14 +72,19 @@ class Definition:
         where = "of each image" if self.level == "per image" else "of the pixels of all images together"
         parts = [", ".join(part for part in (f"{self.formula} {where}", self._over(), self.summary) if part)]
         parts += [self.absent] * bool(self.absent)
-        parts += [self.decision, self._scored_at(), self._ignored(), f"n = {self.n} images"]
-        return "; ".join(parts) + "."
+        return "; ".join([*parts, self.conditions]) + "."
+
+    @property
+    def conditions(self) -> str:
+        """Returns what does not depend on the score: decision, size, ignored label and n."""
+        return "; ".join((self.decision, self._scored_at(), self._ignored(), self._images()))
 
     @property
     def short(self) -> str:
         """Returns the part of the sentence that tells this score from the others of a table; see `footnote`."""
         where = "each image" if self.level == "per image" else "all images together"
-        what = ", ".join(part for part in (self.formula.removesuffix(","), where, self.summary) if part)
+        over = self._over_valued() if self._lacks_classes() else ""
+        what = ", ".join(part for part in (self.formula.removesuffix(","), where, over, self.summary) if part)
         return f"{what}; {self.absent}" if self.absent else what
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,6 +95,7 @@ class Definition:
             "level": self.level,
             "summary": self.summary,
             "classes": list(self.classes),
+            "classes_valued": self.classes_valued,
             "absent": self.absent,
             "decision": self.decision,
             "threshold": self.threshold,
@@ -103,13 +114,35 @@ class Definition:
             return ""
         if len(self.classes) == 1:
             return f"class {self.classes[0]}"
+        if self._lacks_classes():
+            return f"{self._over_valued()} (of {shorten(self.classes)})"
         return f"mean over {len(self.classes)} classes ({shorten(self.classes)})"
+
+    def _lacks_classes(self) -> bool:
+        return self.classes_valued is not None and 1 < len(self.classes) != self.classes_valued
+
+    def _over_valued(self) -> str:
+        return f"mean over the {self.classes_valued} of {len(self.classes)} classes with a value"
 
     def _scored_at(self) -> str:
         return f"scored at {self.resolution}" if self.resolution else f"size it was scored at {NOT_STATED}"
 
     def _ignored(self) -> str:
         return f"pixels labelled {self.ignore_index} in the target are left out"
+
+    def _images(self) -> str:
+        return f"n = {self.n} images"
+
+
+def size_text(size: tuple[int, int]) -> str:
+    """Returns the size (H, W) that a run is trained and, unless something else is said, scored at, in words.
+
+    Example:
+        >>> size_text((128, 96))
+        '128x96 pixels (H x W), the training size'
+    """
+    height, width = size
+    return f"{height}x{width} pixels (H x W), the training size"
 
 
 def state_decision(task: Task, threshold: float | None) -> str:
@@ -123,30 +156,65 @@ def state_decision(task: Task, threshold: float | None) -> str:
 
 
 def footnote(definitions: Iterable[Definition]) -> str:
-    """Returns what the scores of a table have in common, to print once under it.
+    """Returns level, classes, decision, size, ignored label and n of a table's scores, to print once under it.
 
-    Where they differ, in level or classes for example, nothing is said: the names of the scores or their own
-    definitions say it.
+    Where they differ, what most scores have is said, and in brackets which scores have something else.
 
     Example:
         >>> from segbench.metrics import score_masks
         >>> scores = score_masks([[[0, 1]]], [[[0, 1]]], ["skin", "lesion"], threshold=0.5, resolution="128x128 pixels")
-        >>> footnote([scores.definition_of["iou_per_image"]])  # doctest: +NORMALIZE_WHITESPACE
-        'per image; class lesion; foreground where the probability is above 0.5; scored at 128x128 pixels; pixels
-        labelled 255 in the target are left out; n = 1 images'
+        >>> names = ("iou_per_image", "dice_per_image", "pixel_accuracy_per_image")
+        >>> footnote([scores.definition_of[name] for name in names])  # doctest: +NORMALIZE_WHITESPACE
+        'per image; class lesion (pixel_accuracy_per_image: every counted pixel); foreground where the probability is
+        above 0.5; scored at 128x128 pixels; pixels labelled 255 in the target are left out; n = 1 images'
     """
     every = tuple(definitions)
     if not every:
         return ""
-    told: list[list[str]] = [
-        [definition.level for definition in every],
-        [definition._over() for definition in every],
-        [definition.decision for definition in every],
-        [definition._scored_at() for definition in every],
-        [definition._ignored() for definition in every],
-        [f"n = {definition.n} images" for definition in every],
+    parts = [
+        _levels(every),
+        _classes(every),
+        _most([(definition.name, definition.decision) for definition in every]),
+        _most([(definition.name, definition._scored_at()) for definition in every]),
+        _most([(definition.name, definition._ignored()) for definition in every]),
+        _most([(definition.name, definition._images()) for definition in every]),
     ]
-    return "; ".join(texts[0] for texts in told if len(set(texts)) == 1 and texts[0])
+    return "; ".join(parts)
+
+
+def _levels(definitions: Sequence[Definition]) -> str:
+    if len({definition.level for definition in definitions}) == 1:
+        return definitions[0].level
+    untold = [(d.name, d.level) for d in definitions if d.level.replace(" ", "_") not in d.name]
+    return f"pooled or per image as the name says{_exceptions(untold)}"
+
+
+def _classes(definitions: Sequence[Definition]) -> str:
+    """Returns over which classes; exceptions do not name again the classes that most scores have."""
+    told = [definition._over() or "every counted pixel" for definition in definitions]
+    most, _ = Counter(told).most_common(1)[0]
+    common = definitions[told.index(most)].classes
+    others = [
+        (each.name, each._over_valued() if each.classes == common and each._lacks_classes() else text)
+        for each, text in zip(definitions, told, strict=True)
+        if text != most
+    ]
+    return most + _exceptions(others)
+
+
+def _most(told: Sequence[tuple[str, str]]) -> str:
+    """Returns the text that most names have, and the others in brackets."""
+    most, _ = Counter(text for _, text in told).most_common(1)[0]
+    return most + _exceptions([(name, text) for name, text in told if text != most])
+
+
+def _exceptions(told: Sequence[tuple[str, str]]) -> str:
+    """Returns ` (name, name: text; name: text)`; nothing without exceptions."""
+    names: dict[str, list[str]] = {}
+    for name, text in told:
+        names.setdefault(text, []).append(name)
+    texts = [f"{', '.join(group)}: {text}" for text, group in names.items()]
+    return f" ({'; '.join(texts)})" if texts else ""
 
 
 def sidecar(path: str | Path) -> Path:

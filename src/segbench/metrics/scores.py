@@ -86,7 +86,8 @@ class Scores:
             ignore_index=self.ignore_index,
             n=self.n_images,
         )
-        return define_scores(setting, {**valued, "pixel_accuracy": _count_valued(self.accuracy)})
+        classes_valued = {name: _count_valued(self.pooled[name][list(self.scored)]) for name in self.pooled}
+        return define_scores(setting, {**valued, "pixel_accuracy": _count_valued(self.accuracy)}, classes_valued)
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -95,7 +96,7 @@ class Scores:
 
     @property
     def footnote(self) -> str:
-        """What all scores have in common, to print once under a table of them."""
+        """What the scores have in common, and which differ, to print once under a table of them."""
         return footnote(self.definition_of.values())
 
     @cached_property
@@ -193,31 +194,22 @@ def score_counts(
         ValueError: the counts belong to another task or number of classes; nothing would be left to average over.
     """
     classes = as_class_map(class_map, counts.task)
-    if classes.task is not counts.task or classes.num_classes != counts.num_classes:
-        raise ValueError(
-            f"counts of a {counts.task} task with {counts.num_classes} classes do not fit a class map of a "
-            f"{classes.task} task with {classes.num_classes}"
-        )
+    _check_fit(counts, classes)
     if empty not in ("nan", "one"):
         raise ValueError(f'empty must be "nan" or "one", got {empty!r}')
-    scored = scored_classes(classes, include_background)
     tp, fp, fn = counts.tp, counts.fp, counts.fn
-    per_image = {name: _ratio(name, tp, fp, fn, empty) for name in (*RATIOS, "thresholded_iou")}
-    per_image["area_error"] = divide(np.abs(fp - fn), tp + fn)
-    per_image["area_bias"] = divide(fp - fn, tp + fn)
-    right, everything = _right_and_all(counts)
     return Scores(
         class_map=classes,
         ids=counts.ids,
         counts=counts,
-        scored=scored,
+        scored=scored_classes(classes, include_background),
         empty=empty,
         threshold=threshold,
         resolution=resolution,
         ignore_index=classes.ignore_index,
-        per_image=per_image,
+        per_image=_per_image(tp, fp, fn, empty),
         pooled={name: _ratio(name, tp.sum(axis=0), fp.sum(axis=0), fn.sum(axis=0), empty) for name in RATIOS},
-        accuracy=divide(right, everything),
+        accuracy=divide(*_right_and_all(counts)),
         absent=np.asarray((tp + fp + fn == 0).sum(axis=0), dtype=np.int64),
         n_images=len(counts),
     )
@@ -260,29 +252,8 @@ def score_masks(
     multilabel = np.ndim(pairs[0][2]) == 3
     classes = as_class_map(class_map, Task.MULTILABEL if multilabel else None)
     ignored_label = classes.ignore_index if ignore_index is None else ignore_index
-    tables, ignored = [], []
-    for name, prediction, target in pairs:
-        try:
-            table, skipped = count_masks(
-                prediction,
-                target,
-                classes.num_classes,
-                ignore_index=ignored_label,
-                task=classes.task,
-            )
-        except ValueError as error:
-            raise ValueError(f"image {name!r}: {error}") from error
-        tables.append(table)
-        ignored.append(skipped)
-    cells = (classes.num_classes, 2, 2) if classes.task is Task.MULTILABEL else (classes.num_classes,) * 2
-    counts = Counts(
-        ids=tuple(name for name, _, _ in pairs),
-        confusion=np.array(tables, dtype=np.int64).reshape(len(pairs), *cells),
-        ignored=np.array(ignored, dtype=np.int64),
-        task=classes.task,
-    )
     scores = score_counts(
-        counts,
+        _count_pairs(pairs, classes, ignored_label),
         classes,
         include_background=include_background,
         empty=empty,
@@ -307,6 +278,35 @@ def as_class_map(class_map: ClassMap | Sequence[str] | int, task: Task | None = 
     if task is Task.MULTILABEL:
         return ClassMap(names=names, values=((1,),) * len(names), task=task, background=None)
     return ClassMap(names=names, values=tuple((index,) for index in range(len(names))), task=task)
+
+
+def _check_fit(counts: Counts, classes: ClassMap) -> None:
+    if classes.task is not counts.task or classes.num_classes != counts.num_classes:
+        raise ValueError(
+            f"counts of a {counts.task} task with {counts.num_classes} classes do not fit a class map of a "
+            f"{classes.task} task with {classes.num_classes}"
+        )
+
+
+def _count_pairs(pairs: Sequence[tuple[str, Any, Any]], classes: ClassMap, ignored_label: int) -> Counts:
+    """Returns the counts of (id, prediction, target); a mistake names its image."""
+    tables, ignored = [], []
+    for name, prediction, target in pairs:
+        try:
+            table, skipped = count_masks(
+                prediction, target, classes.num_classes, ignore_index=ignored_label, task=classes.task
+            )
+        except ValueError as error:
+            raise ValueError(f"image {name!r}: {error}") from error
+        tables.append(table)
+        ignored.append(skipped)
+    cells = (classes.num_classes, 2, 2) if classes.task is Task.MULTILABEL else (classes.num_classes,) * 2
+    return Counts(
+        ids=tuple(name for name, _, _ in pairs),
+        confusion=np.array(tables, dtype=np.int64).reshape(len(pairs), *cells),
+        ignored=np.array(ignored, dtype=np.int64),
+        task=classes.task,
+    )
 
 
 def _pair(predictions: Masks, targets: Masks, ids: Sequence[str] | None) -> list[tuple[str, Any, Any]]:
@@ -335,6 +335,12 @@ def scored_classes(classes: ClassMap, include_background: bool | None) -> tuple[
     if not scored:
         raise ValueError("without the background there is no class left to score")
     return scored
+
+
+def _per_image(tp: Any, fp: Any, fn: Any, empty: Empty) -> dict[str, FloatArray]:
+    """Returns every ratio and area -> (N, C), from counts of the same shape."""
+    values = {name: _ratio(name, tp, fp, fn, empty) for name in (*RATIOS, "thresholded_iou")}
+    return {**values, "area_error": divide(np.abs(fp - fn), tp + fn), "area_bias": divide(fp - fn, tp + fn)}
 
 
 def _ratio(name: str, tp: Any, fp: Any, fn: Any, empty: Empty) -> FloatArray:

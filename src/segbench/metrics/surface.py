@@ -94,15 +94,8 @@ def measure_surfaces(
         >>> measure_surfaces(np.roll(target, 3, axis=1), target)["hd95_px"]
         3.0
     """
-    prediction, target = np.asarray(prediction) != 0, np.asarray(target) != 0
-    if target.ndim != 2 or prediction.shape != target.shape:
-        raise ValueError(f"expected two masks (H, W) of one shape, got {prediction.shape} and {target.shape}")
-    if counted is not None:
-        if counted.shape != target.shape:
-            raise ValueError(f"counted: expected the shape {target.shape}, got {counted.shape}")
-        prediction, target = prediction & counted, target & counted
-    height, width = target.shape
-    diagonal = math.hypot(height, width)
+    prediction, target = _counted_masks(prediction, target, counted)
+    diagonal = math.hypot(*target.shape)
     inside = _bounding_box(prediction | target)
     if inside is None:
         return dict.fromkeys(SURFACE_VALUES, math.nan)
@@ -174,6 +167,20 @@ class SurfaceCollector:
             ids=tuple(self._ids),
             values={key: np.ascontiguousarray(table[:, index]) for index, key in enumerate(SURFACE_VALUES)},
         )
+
+
+def _counted_masks(
+    prediction: npt.NDArray[Any], target: npt.NDArray[Any], counted: BoolArray | None
+) -> tuple[BoolArray, BoolArray]:
+    """Returns both masks as bool, empty where a pixel does not count; ValueError where shapes differ."""
+    prediction, target = np.asarray(prediction) != 0, np.asarray(target) != 0
+    if target.ndim != 2 or prediction.shape != target.shape:
+        raise ValueError(f"expected two masks (H, W) of one shape, got {prediction.shape} and {target.shape}")
+    if counted is None:
+        return prediction, target
+    if counted.shape != target.shape:
+        raise ValueError(f"counted: expected the shape {target.shape}, got {counted.shape}")
+    return prediction & counted, target & counted
 
 
 def _bounding_box(mask: BoolArray) -> tuple[slice, slice] | None:

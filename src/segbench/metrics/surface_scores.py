@@ -83,7 +83,7 @@ class SurfaceScores:
 
     @property
     def footnote(self) -> str:
-        """What all scores have in common, to print once under a table of them."""
+        """What the scores have in common, and which differ, to print once under a table of them."""
         return footnote(self.definition_of.values())
 
     def per_class_table(self) -> list[dict[str, Any]]:

@@ -14,13 +14,14 @@ from segbench.data.loader import BatchLoader
 from segbench.errors import RunError
 from segbench.files import write_json
 from segbench.metrics.counts import Counts, count_masks
+from segbench.metrics.definitions import OWN_SIZE, size_text
 from segbench.metrics.scores import Scores
 from segbench.models.weights import read_metadata
 from segbench.predict.predictor import Predictor
 from segbench.runs import RunFolder
 from segbench.train.console import default_watcher
 from segbench.train.judge import Judge, Judgement, collect_surfaces, judge_masks
-from segbench.train.result import now, size_text
+from segbench.train.result import now
 from segbench.train.score import score_split
 from segbench.train.watcher import Watcher
 from segbench.types import SPLITS, SplitName
@@ -111,7 +112,7 @@ def _at_training_size(
         predictor.normalization,
         on_batch=lambda done, total: watch.progress(f"scoring the {split} part", done, total),
     )
-    return judge.judgement(size_text(config))
+    return judge.judgement(size_text(config.data.size))
 
 
 def _at_original_size(
@@ -148,4 +149,4 @@ def _at_original_size(
         ignored=np.array(ignored, dtype=np.int64),
         task=class_map.task,
     )
-    return judge_masks(surfaces, counts, class_map, predictor.threshold, "each image's own size")
+    return judge_masks(surfaces, counts, class_map, predictor.threshold, OWN_SIZE)

@@ -12,10 +12,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from segbench.config import RunConfig
 from segbench.data.index import Manifest
 from segbench.files import replacing, write_json
-from segbench.metrics.definitions import footnote
+from segbench.metrics.definitions import footnote, size_text
 from segbench.metrics.scores import Scores
 from segbench.metrics.threshold import ThresholdChoice
 from segbench.plots.curves import learning_curves
@@ -50,7 +49,7 @@ def score_and_write(training: Training, folder: RunFolder, manifest: Manifest) -
             passes[split] = training.score(
                 loaders[split], f"scoring the {split} part", full_precision=True, collector=judge
             )
-            judged[split] = judge.judgement(size_text(config))
+            judged[split] = judge.judgement(size_text(config.data.size))
         judged[split].write(folder, split)
     score = "iou_per_image" if config.monitor == "loss" else config.monitor  # the loss has a panel of its own
     figure = learning_curves(training.history, score, best_epoch, config.run_name)
@@ -88,12 +87,6 @@ def _about_choice(choice: ThresholdChoice, default: Scores, test: Judgement) -> 
     }
 
 
-def size_text(config: RunConfig) -> str:
-    """Returns the size that a run is scored at, in words."""
-    height, width = config.data.size
-    return f"{height}x{width} pixels (H x W), the training size"
-
-
 def now() -> str:
     """Returns the time as ISO 8601, UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -116,7 +109,7 @@ def _result(
         "loss": config.to_dict()["loss"],
         "seed": config.seed,
         "freeze": config.freeze.model_dump(),
-        "scored_at": size_text(config),
+        "scored_at": size_text(config.data.size),
         "scored_in": "float32",
         "scores": {split: judged[split].summary() for split in SPLITS},
         "loss_values": {split: passes[split].loss for split in SPLITS},
