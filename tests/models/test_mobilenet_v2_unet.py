@@ -219,6 +219,32 @@ def test_imagenet_weights_give_torchvisions_features(published: nn.Module, hub: 
     assert origin.provider == "torchvision MobileNet_V2_Weights.IMAGENET1K_V1"
     assert len(origin.sha256) == 64
     assert origin.tensors == len(network.encoder.state_dict())
+    assert origin.left_out == len(published.state_dict()) - origin.tensors > 0
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_torchvisions_file_by_path_needs_torchvisions_conventions(published: nn.Module, prefix: str, hub: Path) -> None:
+    file = hub / "renamed.pth"
+    torch.save({prefix + name: tensor for name, tensor in published.state_dict().items()}, file)
+    with pytest.raises(
+        WeightsError, match=r"set `network: \{name: mobilenet_v2_unet, conventions: torchvision\}`"
+    ) as caught:
+        build_network("mobilenet_v2_unet", weights=str(file))
+    assert caught.value.file == str(file)
+    named = build_network("mobilenet_v2_unet", weights="imagenet")
+    by_path = build_network("mobilenet_v2_unet", weights=str(file), conventions="torchvision")
+    assert by_path.normalization == named.normalization
+    state = named.encoder.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in by_path.encoder.state_dict().items())
+    build_network("mobilenet_v2_unet", weights=str(file), conventions="keras")  # whoever converted such a file says so
+
+
+def test_our_own_files_say_nothing_of_torchvision(tmp_path: Path) -> None:
+    source = build_network("mobilenet_v2_unet")
+    torch.save(source.state_dict(), tmp_path / "w.pt")
+    torch.save(source.encoder.state_dict(), tmp_path / "encoder.pt")
+    assert build_network("mobilenet_v2_unet", weights=str(tmp_path / "w.pt")).weights_origin.part == "network"
+    assert build_network("mobilenet_v2_unet", weights=str(tmp_path / "encoder.pt")).weights_origin.part == "encoder"
 
 
 def test_imagenet_weights_come_with_their_normalisation(published: nn.Module) -> None:
@@ -261,6 +287,7 @@ def test_offline_is_one_clear_error(hub: Path) -> None:
     assert MobileNet_V2_Weights.IMAGENET1K_V1.url in message
     assert str(hub / WEIGHTS_FILE) in message
     assert "\n" not in message
+    assert message.endswith("`weights` and `network: {name: mobilenet_v2_unet, conventions: torchvision}`")
     build_network("mobilenet_v2_unet", weights="imagenet", load_weights=False)  # needs no file
 
 

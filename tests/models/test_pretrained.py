@@ -6,6 +6,7 @@ import doctest
 import importlib
 import pickle
 import re
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -19,9 +20,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from segbench.errors import WeightsError
-from segbench.models import pretrained
+from segbench.models import build_network, pretrained
 from segbench.models._blocks import SegmentationNetwork
 from segbench.models.pretrained import adapt_normalization, fetch, from_hub, load_file, read_tensors, sha256_of
+from segbench.models.weights import save_weights
+from segbench.types import Normalization
 
 
 class Small(SegmentationNetwork):
@@ -79,7 +82,7 @@ def test_a_file_of_the_whole_network(form: str, suffix: str, tmp_path: Path) -> 
     assert same(target.state_dict(), source.state_dict())
     assert (origin.part, origin.source, origin.provider) == ("network", str(path), "file")
     assert (origin.file, origin.sha256) == (path.name, sha256_of(path))
-    assert (origin.tensors, origin.left_random) == (len(source.state_dict()), ())
+    assert (origin.tensors, origin.left_random, origin.left_out) == (len(source.state_dict()), (), 0)
 
 
 def test_safetensors_and_other_number_formats(tmp_path: Path) -> None:
@@ -121,6 +124,7 @@ def test_a_file_of_the_encoder_alone(rename: Callable[[str], str], tmp_path: Pat
     torch.save({**tensors, "fc.weight": torch.zeros(1000, 4)}, tmp_path / "w.pt")
     origin = load(target, tmp_path / "w.pt")
     assert (origin.part, origin.tensors, origin.left_random) == ("encoder", len(tensors), ())
+    assert origin.left_out == 1
     assert same(target.encoder.state_dict(), source.encoder.state_dict())
     assert torch.equal(target.state_dict()["decoder.weight"], before["decoder.weight"])
 
@@ -130,8 +134,71 @@ def test_the_encoder_of_another_network(tmp_path: Path) -> None:
     source, target = small(0), small(1)
     tensors = {**source.state_dict(), "decoder.weight": torch.zeros(7, 7)}
     torch.save(tensors, tmp_path / "w.pt")
-    assert load(target, tmp_path / "w.pt").part == "encoder"
+    origin = load(target, tmp_path / "w.pt")
+    assert origin.part == "encoder"
+    assert origin.left_out == len(tensors) - len(target.encoder.state_dict()) == 4
+    assert "4 tensors of the file are not used" in origin.sentence
     assert same(target.encoder.state_dict(), source.encoder.state_dict())
+
+
+def test_an_encoder_of_several_modules(tmp_path: Path) -> None:
+    """The way down of a U-Net with strided convolutions, whose decoder adds instead of concatenating."""
+    options: dict[str, Any] = {"downsampling": "strided", "width": 4, "depth": 3}
+    torch.manual_seed(0)
+    source = build_network("unet", skip="concat", **options)
+    torch.save({f"module.{name}": tensor for name, tensor in source.state_dict().items()}, tmp_path / "w.pt")
+    torch.manual_seed(1)
+    random = build_network("unet", skip="add", **options).state_dict()
+    torch.manual_seed(1)
+    network = build_network("unet", skip="add", weights=str(tmp_path / "w.pt"), **options)
+    origin, state = network.weights_origin, source.state_dict()
+    encoder = [name for name in state if name.startswith(("encoder.", "down."))]
+    assert any(name.startswith("down.") for name in encoder)
+    assert (origin.part, origin.tensors, origin.left_random) == ("encoder", len(encoder), ())
+    assert origin.left_out == len(state) - len(encoder)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, (state if name in encoder else random)[name]), name
+    missing = next(name for name in encoder if name.startswith("down."))
+    del state[missing]
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match=f"compared with its encoder, 1 differ: {re.escape(missing)}"):
+        build_network("unet", skip="add", weights=str(tmp_path / "w.pt"), **options)
+
+
+@pytest.mark.parametrize("in_channels", [1, 4])
+def test_filters_of_rgb_are_adapted(in_channels: int, tmp_path: Path) -> None:
+    """A grey image, or one whose fourth channel repeats the first, gives about what the colours give."""
+    torch.manual_seed(0)
+    source: Any = build_network("unet", width=4, depth=2)
+    source.normalization = Normalization(mean=(0.2, 0.4, 0.9), std=(0.5, 0.25, 0.25))
+    save_weights(tmp_path / "w.safetensors", source, {"normalization": source.normalization.to_json()})
+    target: Any = build_network("unet", width=4, depth=2, in_channels=in_channels)
+    with pytest.raises(WeightsError, match="was trained on input normalised with mean"):
+        load_file(target, tmp_path / "w.safetensors", lambda: target)
+    target.normalization = adapt_normalization((0.2, 0.4, 0.9), (0.5, 0.25, 0.25), in_channels)
+    origin = load_file(target, tmp_path / "w.safetensors", lambda: target)
+    assert (origin.part, origin.left_out) == ("network", 0)
+    assert origin.provider == f"file (RGB filters adapted to {in_channels} channels)"
+    first = next(name for name, tensor in target.state_dict().items() if tensor.ndim == 4)
+    theirs, ours = source.state_dict(), target.state_dict()
+    filters = theirs[first]
+    expected = filters.sum(dim=1, keepdim=True) if in_channels == 1 else filters[:, [0, 1, 2, 0]] * 0.75
+    torch.testing.assert_close(ours.pop(first), expected)
+    theirs.pop(first)
+    assert same(ours, theirs)
+
+
+def test_a_runs_file_for_another_input_is_refused(tmp_path: Path) -> None:
+    source = small(0)
+    stated = Normalization(mean=(0.5,) * 3, std=(0.5,) * 3)
+    save_weights(tmp_path / "w.safetensors", source, {"normalization": stated.to_json()})
+    with pytest.raises(
+        WeightsError, match=r"normalised with mean \(0\.5, 0\.5, 0\.5\) .* takes mean \(0\.0, 0\.0, 0\.0\)"
+    ):
+        load(small(1), tmp_path / "w.safetensors")
+    target = small(1)
+    target.normalization = stated
+    assert load(target, tmp_path / "w.safetensors").part == "network"
 
 
 def test_parts_the_network_leaves_out_may_be_in_the_file(tmp_path: Path) -> None:
@@ -256,6 +323,29 @@ def test_a_failed_fetch_is_one_error_with_what_to_do() -> None:
     )
     with pytest.raises(WeightsError, match="put it anywhere and name its path"):
         fetch(fail, what="weights of X", file="x.pth", get_from="there")
+    with pytest.raises(WeightsError, match=r"name its path in `weights` and set y$"):
+        fetch(fail, what="weights of X", file="x.pth", get_from="there", by_path=" and set y")
+
+
+def test_a_damaged_file_in_the_cache_is_to_be_removed(tmp_path: Path) -> None:
+    """The file itself: the hub's cache has a link to it."""
+    (tmp_path / "blob").write_bytes(b"")
+    (tmp_path / "x.pth").symlink_to(tmp_path / "blob")
+
+    def fail() -> None:
+        raise EOFError("ran out of input")
+
+    with pytest.raises(WeightsError) as raised:
+        fetch(fail, what="weights of X", file="x.pth", get_from="there", cached=lambda: tmp_path / "x.pth")
+    assert str(raised.value) == (
+        f"{tmp_path / 'blob'}: is damaged or holds something else than weights of X (EOFError: ran out of input); "
+        "remove it, so that it is fetched again"
+    )
+
+
+def test_what_a_library_prints_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    fetch(lambda: sys.stdout.write("Downloading: x.pth\n"), what="weights of X", file="x.pth", get_from="there")
+    assert capsys.readouterr() == ("", "Downloading: x.pth\n")
 
 
 def test_the_hub_is_asked_after_the_cache_and_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -71,7 +72,6 @@ def put_in_cache(cache: Path, repository: str, revision: str, file: str, tensors
     (folder / "snapshots" / commit).mkdir(parents=True)
     (folder / "refs").mkdir()
     (folder / "refs" / revision).write_text(commit)
-    (folder / "snapshots" / commit / "config.json").write_text("{}")
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "snapshots" / commit / file)
     return folder / "snapshots" / commit / file
 
@@ -327,6 +327,35 @@ def test_timms_loader_takes_weights_from_the_hubs_cache(architecture: str, encod
     assert (origin.file, origin.sha256) == ("model.safetensors", sha256_of(file))
 
 
+@pytest.mark.parametrize("change", ["another model", "one missing"])
+def test_timms_loader_passes_over_names_but_we_do_not(change: str, no_network: Path) -> None:
+    repository = timm.models.get_pretrained_cfg("resnet18").hf_hub_id
+    tensors = timm.create_model("resnet18" if change == "one missing" else "test_vit").state_dict()
+    tensors.pop("layer3.1.conv2.weight", None)
+    file = put_in_cache(no_network, repository, "main", "model.safetensors", tensors)
+    with pytest.raises(WeightsError) as raised:
+        build("unet", encoder="tu-resnet18", weights="imagenet")
+    text = str(raised.value)
+    assert text.startswith(f"{file}: is damaged or holds something else than weights 'imagenet' of the encoder")
+    assert text.endswith("remove it, so that it is fetched again")
+    missing = "(1 of 120 tensors are not in the file: model.layer3.1.conv2.weight)"
+    assert missing in text if change == "one missing" else "of 120 tensors are not in the file: model.conv1" in text
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", None])
+def test_a_wrong_or_damaged_file_where_smps_is_expected(content: bytes | None, no_network: Path) -> None:
+    settings = smp.encoders.encoders["resnet18"]["pretrained_settings"]["imagenet"]
+    other = smp.encoders.get_encoder("resnet34", weights=None).state_dict()
+    file = put_in_cache(no_network, settings["repo_id"], settings["revision"], "model.safetensors", other)
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(
+        WeightsError, match=r"is damaged or holds something else than weights 'imagenet'.*remove it"
+    ) as raised:
+        build("unet", encoder="resnet18", weights="imagenet")
+    assert raised.value.file == str(file)
+
+
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18", "tu-resnet18.a1_in1k"])
 def test_without_network_one_error_says_what_to_do(encoder: str, no_network: Path) -> None:
     start = time.monotonic()
@@ -338,8 +367,17 @@ def test_without_network_one_error_says_what_to_do(encoder: str, no_network: Pat
     assert f"the encoder {encoder} are not on this machine and could not be fetched (ConnectError" in text
     assert f"Get the file model.safetensors from https://huggingface.co/{repository}/tree/" in text
     assert "name its path in `weights`" in text
-    if encoder == "resnet18":
-        assert f"put it at {no_network}/models--smp-hub--resnet18.imagenet/snapshots/" in text
+    if encoder == "resnet18":  # the one file, where the message says, is enough
+        place = re.search(r"put it at (\S+), or anywhere", text)
+        assert place is not None
+        assert place[1].startswith(f"{no_network}/models--smp-hub--resnet18.imagenet/snapshots/")
+        Path(place[1]).parent.mkdir(parents=True)
+        classifier = {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+        published = smp.encoders.get_encoder("resnet18", weights=None).state_dict()
+        save_file({**published, **classifier}, place[1])
+        network = build("unet", encoder=encoder, weights="imagenet")
+        assert all(torch.equal(tensor, published[name]) for name, tensor in network.encoder.state_dict().items())
+        assert network.weights_origin.left_out == 2
     assert build("unet", encoder=encoder, weights="imagenet", load_weights=False).weights_origin.source == "random"
 
 

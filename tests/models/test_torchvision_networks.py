@@ -114,6 +114,29 @@ def test_coco_voc_loads_everything_from_torchs_cache(name: str, cache: Path) -> 
     assert "COCO_WITH_VOC_LABELS_V1" in origin.provider
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("auxiliary", [False, True])
+@pytest.mark.parametrize("name", ["fcn_resnet50", "deeplabv3_resnet50"])
+def test_the_published_file_by_name_and_by_path(name: str, auxiliary: bool, cache: Path) -> None:
+    torch.save(theirs(name, auxiliary=True).state_dict(), cache / COCO_FILES[name])
+    options = {"out_channels": 21, "auxiliary": auxiliary}
+    named = build_network(name, weights="coco_voc", **options)
+    by_path = build_network(name, weights=str(cache / COCO_FILES[name]), **options)
+    assert named.weights_origin.part == by_path.weights_origin.part == "network"
+    left_out = 0 if auxiliary else 8  # a convolution, a normalisation of five, the outputs' weight and bias
+    assert named.weights_origin.left_out == by_path.weights_origin.left_out == left_out
+    assert named.weights_origin.tensors == by_path.weights_origin.tensors
+    state = named.state_dict()
+    assert all(torch.equal(tensor, state[key]) for key, tensor in by_path.state_dict().items())
+
+
+def test_a_damaged_file_in_the_cache(cache: Path) -> None:
+    (cache / COCO_FILES["lraspp_mobilenet_v3"]).write_bytes(b"half a file")
+    with pytest.raises(WeightsError, match=r"is damaged or holds something else .*remove it") as raised:
+        build_network("lraspp_mobilenet_v3", weights="coco_voc")
+    assert raised.value.file == str(cache / COCO_FILES["lraspp_mobilenet_v3"])
+
+
 @pytest.mark.parametrize(("name", "layers"), [("lraspp_mobilenet_v3", ("high_classifier", "low_classifier"))])
 def test_other_outputs_stay_random_and_are_named(name: str, layers: tuple[str, ...], cache: Path) -> None:
     published = theirs(name).state_dict()

@@ -184,6 +184,53 @@ def test_published_weights_from_the_hubs_cache_or_one_error(tmp_path: Path, monk
     assert torch.equal(state["encoder.blocks.11.mlp.fc2.weight"], published["blocks.11.mlp.fc2.weight"])
     assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
     assert network.normalization.mean == network.normalization.std == (0.5, 0.5, 0.5)
+    assert origin.left_out == 1  # the class token
+    file = folder / "snapshots" / commit / "model.safetensors"
+    by_path = build_network("trans_unet", weights=str(file))
+    assert by_path.weights_origin.left_out == 1
+    assert all(torch.equal(tensor, state[f"encoder.{name}"]) for name, tensor in by_path.encoder.state_dict().items())
+    grey = build_network("trans_unet", weights="imagenet", in_channels=1).state_dict()
+    first = "encoder.backbone.stem.conv.weight"
+    torch.testing.assert_close(grey[first], state[first].sum(dim=1, keepdim=True))
+
+
+@pytest.mark.slow
+def test_a_wrong_or_damaged_file_in_the_hubs_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors.torch import save_file
+
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--timm--vit_base_r50_s16_224.orig_in21k"
+    commit = "0123456789" * 4
+    file = folder / "snapshots" / commit / "model.safetensors"
+    file.parent.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(commit)
+    network = build_network("trans_unet", weights="imagenet", load_weights=False)
+    save_file(timm.create_model("test_vit").state_dict(), file)
+    with pytest.raises(
+        WeightsError, match=r"does not hold timm's vit_base_r50_s16_224.* tensors differ.*remove the file"
+    ):
+        network.load_pretrained()
+    file.write_bytes(b"half a file")
+    with pytest.raises(WeightsError, match=r"is damaged or holds something else than .*remove it") as raised:
+        network.load_pretrained()
+    assert raised.value.file == str(file)
+
+
+def test_timms_form_of_the_encoder_by_path(tmp_path: Path) -> None:
+    """Names with timm's `patch_embed.`, a class token in front of the positions, and a classifier."""
+    torch.manual_seed(0)
+    source = TransUNet(**SMALL).encoder.state_dict()
+    hybrid = {
+        f"patch_embed.{name}" if name.startswith(("backbone.", "proj.")) else name: tensor
+        for name, tensor in source.items()
+    }
+    hybrid["pos_embed"] = torch.cat([torch.zeros(1, 1, 48), source["pos_embed"]], dim=1)
+    torch.save({**hybrid, "cls_token": torch.zeros(1, 1, 48), "head.weight": torch.zeros(9, 48)}, tmp_path / "w.pth")
+    network = build_network("trans_unet", weights=str(tmp_path / "w.pth"), **SMALL)
+    origin = network.weights_origin
+    assert (origin.part, origin.tensors, origin.left_out) == ("encoder", len(source), 2)
+    assert all(torch.equal(tensor, source[name]) for name, tensor in network.encoder.state_dict().items())
 
 
 def test_frozen_encoder_is_resnet_and_transformer() -> None:

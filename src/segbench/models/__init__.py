@@ -87,7 +87,10 @@ def build_network(
     try:
         network: SegmentationNetwork = builder(in_channels=in_channels, out_channels=out_channels, **chosen, **options)
     except (ValueError, TypeError) as error:
-        raise ConfigError(str(error), key=_key_of(str(error), [*options, "in_channels", "out_channels"])) from error
+        key = _key_of(str(error), [*options, "in_channels", "out_channels"])
+        hint = _file_hint(weights) if key == "weights" else ""
+        raise ConfigError(f"{error}{hint}", key=key) from error
+    _require_network(name, network)
     if load_weights and weights != "none":
         if named:
             network.weights_origin = network.load_pretrained()
@@ -108,12 +111,37 @@ def is_weights_file(weights: str) -> bool:
 
 
 def check_weights(name: str, weights: str) -> None:
-    """Raises ConfigError where a network has no published weights at all, but some are named; imports nothing."""
+    """Raises ConfigError for a folder, or where a network has no published weights at all; imports nothing."""
+    if is_weights_file(weights) and Path(weights).is_dir():
+        raise ConfigError(f"weights must be a file, but {weights} is a folder{_file_hint(weights)}", key="weights")
     if weights != "none" and not is_weights_file(weights) and "weights" not in MODELS.options(name):
         raise ConfigError(
             f"there are no published weights of {name!r}, so it cannot start from {weights!r}; use none, or the path "
-            f"of a file ({', '.join(_FILE_SUFFIXES)}) of the same network",
+            f"of a file ({', '.join(_FILE_SUFFIXES)}) of the same network{_file_hint(weights)}",
             key="weights",
+        )
+
+
+def _file_hint(weights: str) -> str:
+    """Returns how to name the file that `weights` seems to mean, to end a sentence with; empty where it means none."""
+    path = Path(weights)
+    if path.is_dir():
+        best = path / "best.safetensors"
+        return f"; write {best}, its best weights" if best.is_file() else "; name the file of weights in it"
+    if path.suffix or path.is_file():
+        return f"; the name of a file ends in {', '.join(_FILE_SUFFIXES)}, or has a folder in it (./{path.name})"
+    return ""
+
+
+def _require_network(name: str, network: object) -> None:
+    """Raises ConfigError where a builder that a user registered returns something else than a network of segbench."""
+    from segbench.models._blocks import SegmentationNetwork  # imports torch
+
+    if not isinstance(network, SegmentationNetwork):
+        raise ConfigError(
+            f"the builder of {name!r} must return a SegmentationNetwork of segbench.models._blocks, got "
+            f"{type(network).__name__}; derive from it and write compute_logits",
+            key="network",
         )
 
 

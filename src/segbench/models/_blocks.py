@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias, TypeVar
 
 import torch
@@ -39,6 +39,7 @@ class SegmentationNetwork(nn.Module):
         smallest_training_batch: 2 where a normalisation works on pooled maps of one pixel.
         normalization: how the network wants its input.
         auxiliary_weights: factors of the losses of auxiliary logits; empty where the network has none.
+        unused_prefixes: of tensors that the library's own form of the network has and this one leaves out.
         weights_origin: which weights it was built with.
     """
 
@@ -63,6 +64,7 @@ class SegmentationNetwork(nn.Module):
         self.smallest_training_batch = smallest_training_batch
         self.normalization = normalization or Normalization.identity(in_channels)
         self.auxiliary_weights = tuple(auxiliary_weights)
+        self.unused_prefixes: tuple[str, ...] = ()
         self.weights_origin = WeightsOrigin.random()
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
@@ -72,7 +74,8 @@ class SegmentationNetwork(nn.Module):
         of the same shape, one a weight.
 
         Raises:
-            ValueError: not four axes, another number of channels, H or W below 32, or a training batch too small.
+            ValueError: not four axes, another number of channels, no floating-point numbers, H or W below 32, or a
+                training batch too small.
         """
         check_image(image, self.in_channels)
         if self.training and len(image) < self.smallest_training_batch:
@@ -107,11 +110,24 @@ class SegmentationNetwork(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has no published weights")
 
+    def rename_published(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the tensors of a weights file, under this network's names where a library calls them otherwise.
+
+        Raises:
+            ValueError: the file's form shows that its weights were made for other options than this network has.
+        """
+        return dict(tensors)
+
 
 def check_image(image: Tensor, in_channels: int) -> None:
-    """Raises ValueError unless `image` is (B, in_channels, H, W) with H and W of at least 32 pixels."""
+    """Raises ValueError unless `image` is (B, in_channels, H, W) float with H and W of at least 32 pixels."""
     if image.ndim != 4:
         raise ValueError(f"expected an image (B, {in_channels}, H, W), got {image.ndim} axes: {tuple(image.shape)}")
+    if not image.is_floating_point():
+        raise ValueError(
+            f"expected an image of floating-point numbers, got {image.dtype}; divide values of 0-255 by 255 and "
+            "normalise them as the network's `normalization` says"
+        )
     channels, height, width = image.shape[1:]
     if channels != in_channels:
         raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +14,20 @@ import segmentation_models_pytorch as smp  # type: ignore[import-untyped]  # has
 import timm
 import torch
 from huggingface_hub import constants as hub
-from huggingface_hub import try_to_load_from_cache
 from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS  # type: ignore[import-untyped]
 from segmentation_models_pytorch.encoders import is_equivalent_to_timm_universal
 from torch import Tensor, nn
 
-from segbench.errors import shorten
+from segbench.errors import WeightsError, shorten
 from segbench.models import _lite0
 from segbench.models.pretrained import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     adapt_normalization,
     fetch,
+    find_hub_file,
     from_hub,
+    read_hub_file,
     sha256_of,
 )
 from segbench.types import Normalization, WeightsOrigin
@@ -74,8 +75,7 @@ class _Source:
 
     def cached(self) -> Path | None:
         """Returns the file in the hub's cache on this machine, if it is there."""
-        found = try_to_load_from_cache(self.repository, self.file, revision=self.revision)
-        return Path(found) if isinstance(found, str) else None
+        return find_hub_file(self.repository, self.file, self.revision)
 
 
 def check_encoder(name: object) -> str:
@@ -155,34 +155,40 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def load_encoder(encoder: nn.Module, name: str, weights: str, build: Callable[[], nn.Module]) -> WeightsOrigin:
-    """Loads published weights into an encoder through the library's own loader.
+def load_encoder(
+    encoder: nn.Module, name: str, weights: str, build: Callable[[dict[str, Tensor] | None], nn.Module]
+) -> WeightsOrigin:
+    """Loads published weights into an encoder through the library's own code.
 
     Args:
         encoder: of the network; it may lack parts that the library's encoder has and the network does not use.
         name: of the encoder.
         weights: one of `weight_names(name)`.
-        build: builds the encoder anew, with these weights.
+        build: builds the encoder anew, with these tensors of its file (smp's own) or with those it gets (timm's).
     Raises:
-        WeightsError: they are not on this machine and cannot be fetched.
+        WeightsError: they are not on this machine and cannot be fetched, or the file there is another network's.
     """
+    wanted = encoder.state_dict()
+    left_out = 0
     packaged = _lite0.find_file() if name.removeprefix(TIMM_PREFIX).partition(".")[0] == _lite0.TIMM_NAME else None
     if packaged is not None and name.startswith(TIMM_PREFIX):
         tensors, file = _packaged_tensors(encoder, packaged), packaged
         provider = _lite0.provider()
+        left_out = len(tensors) - len(wanted)
     else:
         source = _source(name, weights)
+        load = _load_own if name in SMP_ENCODERS else _load_timm
         with torch.random.fork_rng(devices=[]), quiet():
-            other = fetch(
-                lambda: from_hub(build),
+            tensors, left_out = fetch(
+                lambda: load(source, wanted.keys(), build),
                 what=f"weights {weights!r} of the encoder {name}",
                 file=source.file,
                 get_from=f"{hub.ENDPOINT}/{source.repository}/tree/{source.revision}",
                 put_to=source.place(),
+                cached=source.cached,
             )
-        tensors, provider = other.state_dict(), source.provider
+        provider = source.provider
         file = source.cached() or Path(source.file)
-    wanted = encoder.state_dict()
     # Some encoders override load_state_dict with fewer arguments.
     nn.Module.load_state_dict(encoder, {key: tensors[key] for key in wanted})
     return WeightsOrigin(
@@ -192,7 +198,38 @@ def load_encoder(encoder: nn.Module, name: str, weights: str, build: Callable[[]
         file=file.name,
         sha256=sha256_of(file) if file.is_file() else "",
         tensors=len(wanted),
+        left_out=left_out,
     )
+
+
+def _load_own(
+    source: _Source, wanted: Collection[str], build: Callable[[dict[str, Tensor] | None], nn.Module]
+) -> tuple[dict[str, Tensor], int]:
+    """Returns the tensors of smp's encoder with its file loaded, and how many of the file's are not wanted."""
+    published, _ = from_hub(lambda: read_hub_file(source.repository, source.file, source.revision))
+    # Files of old versions of torch lack the counters of batch normalisation.
+    return build(published).state_dict(), max(0, len(published) - len(wanted))
+
+
+def _load_timm(
+    source: _Source, wanted: Collection[str], build: Callable[[dict[str, Tensor] | None], nn.Module]
+) -> tuple[dict[str, Tensor], int]:
+    """Returns the tensors of timm's encoder with its file loaded; how many others the file has, timm does not tell.
+
+    timm passes over names that it does not find, so the encoder is built twice: what the file does not hold is random,
+    and differs.
+
+    Raises:
+        WeightsError: some of the wanted tensors are not in the file.
+    """
+    first, second = (from_hub(lambda: build(None)).state_dict() for _ in range(2))
+    random = [name for name in wanted if not torch.equal(first[name], second[name])]
+    if random:
+        raise WeightsError(
+            f"{len(random)} of {len(wanted)} tensors are not in the file: {shorten(random, 3)}",
+            file=source.cached() or source.file,
+        )
+    return first, 0
 
 
 def _source(name: str, weights: str) -> _Source:

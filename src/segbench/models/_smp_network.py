@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import segmentation_models_pytorch as smp  # type: ignore[import-untyped]  # has no type information
 import torch
@@ -106,7 +106,6 @@ class SmpNetwork(SegmentationNetwork):
         )
         self.architecture = architecture
         self.dropout = nn.Dropout2d(check_fraction("dropout", dropout)) if dropout is not None else nn.Identity()
-        self.unused_prefixes: tuple[str, ...] = ()
         self._encoder_options = {
             "in_channels": in_channels,
             **{key: options[f"encoder_{key}"] for key in ("depth", "output_stride") if f"encoder_{key}" in options},
@@ -176,18 +175,29 @@ class SmpNetwork(SegmentationNetwork):
         """Loads the encoder's published weights through the library's loader; the rest stays random.
 
         Raises:
-            WeightsError: they are not on this machine and cannot be fetched.
+            WeightsError: they are not on this machine and cannot be fetched, or the file there is another network's.
         """
         return _smp_encoders.load_encoder(self.encoder, self.encoder_name, self.weights, self._pretrained_encoder)
 
-    def _pretrained_encoder(self) -> nn.Module:
-        """Returns the library's encoder with its published weights."""
+    def _pretrained_encoder(self, tensors: dict[str, Tensor] | None) -> nn.Module:
+        """Returns the library's encoder with its published weights.
+
+        Args:
+            tensors: of the file, for smp's own encoders (smp's loader of files wants a second one that it does not
+                use); None lets timm get them.
+        Raises:
+            Exception: whatever the libraries raise where the tensors are not those of the encoder.
+        """
+        if tensors is not None:
+            own: Any = get_encoder(self.encoder_name, depth=self._encoder_options.get("depth", 5))
+            own.load_state_dict(dict(tensors))  # which takes the classifier out of what it is given
+            own.set_in_channels(self.in_channels, pretrained=True)
+            return cast(nn.Module, own)
         if self.architecture == "dpt":
             name = self.encoder_name.removeprefix(_smp_encoders.TIMM_PREFIX)
             vit: nn.Module = TimmViTEncoder(name=name, pretrained=True, **self._encoder_options)
             return vit
-        weights: str | bool = True if self.encoder_name.startswith(_smp_encoders.TIMM_PREFIX) else self.weights
-        encoder: nn.Module = get_encoder(self.encoder_name, weights=weights, **self._encoder_options)
+        encoder: nn.Module = get_encoder(self.encoder_name, weights=True, **self._encoder_options)
         return encoder
 
 

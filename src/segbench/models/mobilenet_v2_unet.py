@@ -15,6 +15,8 @@ fits the encoder as it is.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +49,10 @@ BOTTLENECK_CHANNELS = 320
 DECODER_CHANNELS = (512, 256, 128, 64)
 DECODER_EPSILON = 1e-3
 DECODER_INITIAL_STD = 0.02
+
+# Layers of torchvision's classifier that the U-Net's encoder does not have.
+_ONLY_TORCHVISION = re.compile(r"(^|\.)features\.18\.")
+_BY_PATH = "`network: {name: mobilenet_v2_unet, conventions: torchvision}`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +211,7 @@ class MobileNetV2UNet(SegmentationNetwork):
             stride=STRIDE_PX,
             normalization=computed_as.normalization(in_channels),
         )
+        self.conventions = chosen
         self.dropout = check_probability("dropout", dropout)
         self.encoder = MobileNetV2Encoder(in_channels, computed_as)
         self.decoder = nn.ModuleList()  # from coarse to fine
@@ -224,6 +231,19 @@ class MobileNetV2UNet(SegmentationNetwork):
             x = torch.cat([block(x), skipped], dim=1)
         logits: Tensor = self.head(x)
         return logits
+
+    def rename_published(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns `tensors`; nothing is called otherwise.
+
+        Raises:
+            ValueError: they are torchvision's MobileNetV2, but its conventions are not asked for.
+        """
+        if self.conventions == "auto" and any(_ONLY_TORCHVISION.search(name) for name in tensors):
+            raise ValueError(
+                "holds torchvision's MobileNetV2, whose weights only work with torchvision's padding, epsilon and "
+                f"input; set {_BY_PATH}"
+            )
+        return dict(tensors)
 
     def load_pretrained(self) -> WeightsOrigin:
         """Loads torchvision's ImageNet weights into the encoder.
@@ -245,6 +265,8 @@ class MobileNetV2UNet(SegmentationNetwork):
             file=file.name,
             get_from=weights.url,
             put_to=str(file),
+            cached=lambda: file if file.is_file() else None,
+            by_path=f" and {_BY_PATH}",
         )
         wanted = self.encoder.state_dict()
         given = {name: published[name] for name in wanted if name in published}
@@ -266,6 +288,7 @@ class MobileNetV2UNet(SegmentationNetwork):
             file=file.name,
             sha256=sha256_of(file) if file.is_file() else "",
             tensors=len(given),
+            left_out=len(published) - len(given),
         )
 
 
@@ -317,6 +340,7 @@ def mobilenet_v2_unet(
         dropout: probability in [0, 1) of a value to be zeroed in training, in every decoder block; 0.5 in the lab.
         conventions: padding, epsilon and normalisation as `keras` or `torchvision` has them; `auto`: torchvision with
             `imagenet`, else keras. Name them when you start from a file of weights: shapes do not tell them apart.
+            A file of torchvision's whole MobileNetV2, and a run's file of other conventions, are refused.
 
     Example:
         >>> sum(parameter.numel() for parameter in mobilenet_v2_unet(out_channels=3).parameters())

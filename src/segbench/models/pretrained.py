@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from huggingface_hub import constants as hub
-from huggingface_hub import get_session
+from huggingface_hub import get_session, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import safe_open
 from safetensors.torch import load_file as load_safetensors
@@ -20,12 +22,14 @@ from torch import Tensor, nn
 
 from segbench.errors import WeightsError, shorten
 from segbench.models._blocks import SegmentationNetwork
+from segbench.models.weights import decode_metadata
 from segbench.types import Normalization, WeightsOrigin
 
 Fetched = TypeVar("Fetched")
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+RGB_CHANNELS = 3
 HUB_TIMEOUT_S = 5.0
 
 # Keys that training scripts nest the state dict under.
@@ -39,7 +43,8 @@ def load_file(network: SegmentationNetwork, path: Path, sibling: Callable[[], nn
     Names and shapes must be those of the network, or of its encoder, apart from a common prefix (`module.`, `model.`,
     `encoder.` and the like) and from dots that a library writes as underscores. Of the network, only tensors whose
     shape depends on `out_channels` may differ: they stay random, and `left_random` names them. For the encoder, the
-    file must have every tensor; what it has beside them (a classifier, a decoder) is left out.
+    file must have every tensor; what it has beside them (a classifier, a decoder) is left out, and counted. A first
+    convolution made for RGB is adapted to another number of input channels, and `provider` says so.
 
     Args:
         network: freshly built; unchanged where this raises.
@@ -52,23 +57,26 @@ def load_file(network: SegmentationNetwork, path: Path, sibling: Callable[[], nn
     """
     tensors = read_tensors(path)
     _require_same_input(network, path)
+    try:
+        named = network.rename_published(tensors)
+    except ValueError as error:
+        raise WeightsError(str(error), file=path) from error
     attempts: list[tuple[int, str, list[str]]] = []
     head = _output_tensors(network, sibling)
-    for part, module in _targets(network):
-        whole = part == "network"
-        wanted = module.state_dict()
+    for target in _targets(network):
         for prefix in _PREFIXES:
-            renamed = _renamed(tensors, prefix, wanted)
-            if whole:
-                if sum(key.startswith(prefix) for key in tensors) < len(tensors):
-                    continue  # something would be left over
-                renamed = {key: value for key, value in renamed.items() if not key.startswith(_left_out(network))}
-            else:
-                renamed = {key: value for key, value in renamed.items() if key in wanted}
-            wrong = _misfits(renamed, wanted, head if whole else set())
+            behind = _behind(named, prefix, target, network.unused_prefixes)
+            if behind is None:
+                continue
+            given = _adapted(behind, target.wanted, network.in_channels)
+            wrong = misfits(given, target.wanted, head if target.part == "network" else ())
             if not wrong:
-                return _load(module, renamed, wanted, part=part, path=path)
-            attempts.append((len(wrong), part, wrong))
+                origin = _load(target, given, path)
+                provider = (
+                    "file" if given is behind else f"file (RGB filters adapted to {network.in_channels} channels)"
+                )
+                return replace(origin, provider=provider, left_out=len(tensors) - origin.tensors)
+            attempts.append((len(wrong), target.part, wrong))
     _, part, wrong = min(attempts, key=lambda attempt: attempt[0])
     alone = ", or of its encoder alone" if network.encoder_modules() else ""
     raise WeightsError(
@@ -79,6 +87,15 @@ def load_file(network: SegmentationNetwork, path: Path, sibling: Callable[[], nn
     )
 
 
+@dataclass(frozen=True)
+class _Target:
+    """What a file may hold: a module, and the tensors of it that the file must have."""
+
+    part: Literal["encoder", "network"]
+    module: nn.Module
+    wanted: Mapping[str, Tensor]
+
+
 def _require_same_input(network: SegmentationNetwork, path: Path) -> None:
     """Raises WeightsError where a run's file says that its network wants its input normalised in another way.
 
@@ -87,9 +104,13 @@ def _require_same_input(network: SegmentationNetwork, path: Path) -> None:
     if path.suffix.lower() != ".safetensors":
         return
     with safe_open(str(path), framework="pt") as stored:
-        stated = (stored.metadata() or {}).get("normalization")
-    if stated is not None and Normalization.from_json(stated) != network.normalization:
-        theirs, ours = Normalization.from_json(stated), network.normalization
+        stated = decode_metadata(stored.metadata()).get("normalization")
+    if stated is None:
+        return
+    theirs, ours = Normalization.from_json(stated), network.normalization
+    if len(theirs.mean) == RGB_CHANNELS:  # as `_adapted` does with the filters
+        theirs = adapt_normalization(theirs.mean, theirs.std, network.in_channels)
+    if theirs != ours:
         raise WeightsError(
             f"was trained on input normalised with mean {theirs.mean} and std {theirs.std}, but "
             f"{type(network).__name__} with these options takes mean {ours.mean} and std {ours.std}; build it with the "
@@ -98,24 +119,35 @@ def _require_same_input(network: SegmentationNetwork, path: Path) -> None:
         )
 
 
-def _targets(network: SegmentationNetwork) -> Iterator[tuple[str, nn.Module]]:
-    """Yields what a file may hold: the network, its one encoder, and what a library's wrapper of an encoder holds."""
-    yield "network", network
+def _targets(network: SegmentationNetwork) -> Iterator[_Target]:
+    """Yields what a file may hold: the network, its encoder, and what a library's wrapper of an encoder holds."""
+    state = network.state_dict()
+    yield _Target("network", network, state)
     encoders = network.encoder_modules()
-    if len(encoders) != 1:
-        return
-    module = encoders[0]
-    yield "encoder", module
-    children = list(module.children())
-    while len(children) == 1 and len(children[0].state_dict()) == len(module.state_dict()):
-        module = children[0]
-        yield "encoder", module
+    if len(encoders) > 1:  # their tensors, under the names they have in the network
+        names = [name for name, module in network.named_modules() if any(module is encoder for encoder in encoders)]
+        inside = tuple(f"{name}." for name in names)
+        yield _Target("encoder", network, {name: state[name] for name in state if name.startswith(inside)})
+    elif encoders:
+        module = encoders[0]
+        yield _Target("encoder", module, module.state_dict())
         children = list(module.children())
+        while len(children) == 1 and len(children[0].state_dict()) == len(module.state_dict()):
+            module = children[0]
+            yield _Target("encoder", module, module.state_dict())
+            children = list(module.children())
 
 
-def _left_out(network: SegmentationNetwork) -> tuple[str, ...]:
-    """Returns prefixes of tensors that a library's own form of the network has and this one leaves out, unused."""
-    return tuple(getattr(network, "unused_prefixes", ()))
+def _behind(
+    tensors: Mapping[str, Tensor], prefix: str, target: _Target, unused: tuple[str, ...]
+) -> dict[str, Tensor] | None:
+    """Returns the tensors behind a prefix that a target may want; None where a whole network would have others left."""
+    found = _renamed(tensors, prefix, target.wanted)
+    if target.part == "encoder":
+        return {key: value for key, value in found.items() if key in target.wanted}
+    if not all(key.startswith(prefix) for key in tensors):
+        return None
+    return {key: value for key, value in found.items() if not key.startswith(unused)}
 
 
 def _renamed(tensors: Mapping[str, Tensor], prefix: str, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -129,10 +161,21 @@ def _renamed(tensors: Mapping[str, Tensor], prefix: str, wanted: Mapping[str, Te
     return found
 
 
-def _load(
-    module: nn.Module, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, part: str, path: Path
-) -> WeightsOrigin:
-    fitting = {key: value for key, value in tensors.items() if value.shape == wanted[key].shape}
+def _adapted(given: dict[str, Tensor], wanted: Mapping[str, Tensor], in_channels: int) -> dict[str, Tensor]:
+    """Returns `given`, with a first convolution of RGB adapted to another number of channels, as the libraries do."""
+    first = next((name for name, tensor in wanted.items() if tensor.ndim == 4), None)
+    if first is None or first not in given or in_channels == RGB_CHANNELS:
+        return given
+    theirs, ours = given[first].shape, wanted[first].shape
+    if len(theirs) != 4 or (theirs[1], ours[1]) != (RGB_CHANNELS, in_channels) or theirs[2:] != ours[2:]:
+        return given
+    from timm.models import adapt_input_conv  # slow to import, and only needed here
+
+    return {**given, first: adapt_input_conv(in_channels, given[first])}
+
+
+def _load(target: _Target, tensors: Mapping[str, Tensor], path: Path) -> WeightsOrigin:
+    fitting = {key: value for key, value in tensors.items() if value.shape == target.wanted[key].shape}
     broken = [key for key, value in fitting.items() if value.is_floating_point() and not torch.isfinite(value).all()]
     if broken:
         raise WeightsError(
@@ -141,15 +184,14 @@ def _load(
             file=path,
         )
     # Some libraries' encoders override load_state_dict with fewer arguments; names and shapes are checked already.
-    nn.Module.load_state_dict(module, fitting, strict=False)
+    nn.Module.load_state_dict(target.module, fitting, strict=False)
     return WeightsOrigin(
         source=str(path),
-        part="network" if part == "network" else "encoder",
-        provider="file",
+        part=target.part,
         file=path.name,
         sha256=sha256_of(path),
         tensors=len(fitting),
-        left_random=tuple(sorted(wanted.keys() - fitting.keys())),
+        left_random=tuple(sorted(target.wanted.keys() - fitting.keys())),
     )
 
 
@@ -206,26 +248,62 @@ def _unpack(found: Any) -> Any:
     return found
 
 
-def fetch(download: Callable[[], Fetched], *, what: str, file: str, get_from: str, put_to: str = "") -> Fetched:
+def fetch(
+    download: Callable[[], Fetched],
+    *,
+    what: str,
+    file: str,
+    get_from: str,
+    put_to: str = "",
+    cached: Callable[[], Path | None] = lambda: None,
+    by_path: str = "",
+) -> Fetched:
     """Returns what a library's loader gives; every way it can fail to is one WeightsError with what to do.
 
     Args:
-        download: calls the library.
+        download: calls the library; what it prints goes to stderr.
         what: the weights in words, for example `ImageNet weights of the encoder resnet34`.
         file: name of the file.
         get_from: where it is published.
         put_to: where the library looks for it on this machine; empty where a file alone is not enough.
+        cached: returns the file on this machine, None where it is not there.
+        by_path: what else a config needs that names the file, for the end of the sentence.
     """
     try:
-        return download()
+        with redirect_stdout(sys.stderr):
+            return download()
     except Exception as error:  # urllib, huggingface_hub and httpx share no base class; all are re-raised
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+        reason = error.reason if isinstance(error, WeightsError) else f"{type(error).__name__}: {error}"
+        reason = reason.partition("\n")[0][:200]
+        found = cached()
+        if found is not None:
+            raise WeightsError(
+                f"is damaged or holds something else than {what} ({reason}); remove it, so that it is fetched again",
+                file=found.resolve(),  # the hub's cache has links, and would make a removed one anew
+            ) from error
         place = f"put it at {put_to}, or anywhere" if put_to else "put it anywhere"
         raise WeightsError(
             f"{what} are not on this machine and could not be fetched ({reason}). Get the file {file} from {get_from} "
-            f"and {place} and name its path in `weights`",
+            f"and {place} and name its path in `weights`{by_path}",
             file=file,
         ) from error
+
+
+def find_hub_file(repository: str, file: str, revision: str) -> Path | None:
+    """Returns a file of a repository of the Hugging Face hub in this machine's cache, None where it is not there."""
+    found = try_to_load_from_cache(repository, file, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def read_hub_file(repository: str, file: str, revision: str) -> tuple[dict[str, Tensor], Path]:
+    """Returns the tensors of a weights file of the Hugging Face hub, and where it lies; to be called in `from_hub`.
+
+    Raises:
+        WeightsError: it is damaged or holds no tensors.
+        Exception: what the hub's client raises where it is neither in the cache nor to be fetched.
+    """
+    path = Path(hf_hub_download(repository, file, revision=revision))
+    return read_tensors(path), path
 
 
 def from_hub(download: Callable[[], Fetched]) -> Fetched:
@@ -287,7 +365,7 @@ def _output_tensors(network: nn.Module, sibling: Callable[[], nn.Module]) -> set
     return {name for name, tensor in network.state_dict().items() if others[name].shape != tensor.shape}
 
 
-def _misfits(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: set[str]) -> list[str]:
+def misfits(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: Collection[str] = ()) -> list[str]:
     """Returns one text a tensor that is missing, left over or of another shape; those of the head may differ."""
     wrong = []
     for name in sorted(given.keys() | wanted.keys()):

@@ -105,6 +105,7 @@ class TorchvisionNetwork(SegmentationNetwork):
         self.backbone: nn.Module = network.backbone
         self.classifier: nn.Module = network.classifier
         self.aux_classifier: nn.Module | None = network.aux_classifier if auxiliary else None
+        self.unused_prefixes = () if auxiliary else ("aux_classifier.",)  # in the published files of two of the three
         if in_channels != 3:
             _replace_first_convolution(self.backbone, in_channels)
 
@@ -139,7 +140,9 @@ class TorchvisionNetwork(SegmentationNetwork):
             file=cached.name,
             get_from=published.url,
             put_to=str(cached),
+            cached=lambda: cached if cached.is_file() else None,
         )
+        in_file = len(tensors)
         if not whole:
             tensors = {
                 f"backbone.{name.removeprefix(kind.imagenet_prefix)}": tensor
@@ -155,6 +158,7 @@ class TorchvisionNetwork(SegmentationNetwork):
             sha256=sha256_of(cached) if cached.is_file() else "",
             tensors=loaded,
             left_random=random,
+            left_out=in_file - loaded,
         )
 
     def _copy(self, tensors: Mapping[str, Tensor], *, whole: bool, file: Path) -> tuple[int, tuple[str, ...]]:

@@ -8,28 +8,37 @@ The number of parameters is the paper's code's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as F
 from huggingface_hub import constants as hub
-from huggingface_hub import try_to_load_from_cache
 from timm.layers.std_conv import StdConv2dSame
+from timm.models import adapt_input_conv
 from timm.models.resnetv2 import ResNetV2
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
+from segbench.errors import WeightsError, shorten
 from segbench.models._blocks import SegmentationNetwork, check_choice, check_count
-from segbench.models.pretrained import adapt_normalization, fetch, from_hub, sha256_of
+from segbench.models.pretrained import (
+    adapt_normalization,
+    fetch,
+    find_hub_file,
+    from_hub,
+    misfits,
+    read_hub_file,
+    sha256_of,
+)
 from segbench.types import WeightsOrigin
 
 WEIGHTS = ("none", "imagenet")
 TIMM_NAME = "vit_base_r50_s16_224.orig_in21k"
+FIRST_CONVOLUTION = "backbone.stem.conv.weight"
 STRIDE = 16
 GRID = 14  # tokens a side that the position embeddings are made for: 224 px
 BRIDGE_CHANNELS = 512  # between transformer and decoder
@@ -194,38 +203,49 @@ class TransUNet(SegmentationNetwork):
         """Loads timm's ImageNet-21k weights into the encoder; the decoder stays random.
 
         Raises:
-            WeightsError: they are not on this machine and cannot be fetched.
+            WeightsError: they are not on this machine and cannot be fetched, or the file there is another network's.
         """
         repository = f"timm/{TIMM_NAME}"
         file = "model.safetensors"
-        with torch.random.fork_rng(devices=[]):
-            hybrid: nn.Module = fetch(
-                lambda: from_hub(
-                    lambda: timm.create_model(TIMM_NAME, pretrained=True, num_classes=0, in_chans=self.in_channels)
-                ),
-                what=f"ImageNet-21k weights of trans_unet's encoder, {repository}",
-                file=file,
-                get_from=f"{hub.ENDPOINT}/{repository}/tree/main",
+        hybrid, path = fetch(
+            lambda: from_hub(lambda: read_hub_file(repository, file, "main")),
+            what=f"ImageNet-21k weights of trans_unet's encoder, {repository}",
+            file=file,
+            get_from=f"{hub.ENDPOINT}/{repository}/tree/main",
+            cached=lambda: find_hub_file(repository, file, "main"),
+        )
+        tensors = self.rename_published(hybrid)
+        if FIRST_CONVOLUTION in tensors:
+            tensors[FIRST_CONVOLUTION] = adapt_input_conv(self.in_channels, tensors[FIRST_CONVOLUTION])
+        wrong = misfits(tensors, self.encoder.state_dict())
+        if wrong:
+            raise WeightsError(
+                f"does not hold timm's {TIMM_NAME}: {len(wrong)} tensors differ, {shorten(wrong, 3)}; remove the file, "
+                "so that it is fetched again",
+                file=path.resolve(),
             )
-        tensors = encoder_tensors(hybrid.state_dict())
         self.encoder.load_state_dict(tensors)
-        cached = try_to_load_from_cache(repository, file, revision="main")
         return WeightsOrigin(
             source=self.weights,
             part="encoder",
             provider=f"timm {timm.__version__}: {repository}",
             file=file,
-            sha256=sha256_of(Path(cached)) if isinstance(cached, str) else "",
+            sha256=sha256_of(path),
             tensors=len(tensors),
+            left_out=len(hybrid) - len(tensors),
         )
 
+    def rename_published(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the tensors under the names of the encoder if they are those of timm's hybrid."""
+        is_hybrid = "pos_embed" in tensors and any(name.startswith("patch_embed.") for name in tensors)
+        return encoder_tensors(tensors) if is_hybrid else dict(tensors)
 
-def encoder_tensors(hybrid: dict[str, Tensor]) -> dict[str, Tensor]:
+
+def encoder_tensors(hybrid: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Returns the tensors of timm's hybrid under the names of `HybridEncoder`, without the class token."""
     tensors = {key.removeprefix("patch_embed."): tensor for key, tensor in hybrid.items()}
-    tensors["pos_embed"] = tensors["pos_embed"][
-        :, 1:
-    ]  # the first is the class token's, which segmentation does not use
+    # The first position is the class token's, which segmentation does not use.
+    tensors["pos_embed"] = tensors["pos_embed"][:, 1:]
     return {key: tensor for key, tensor in tensors.items() if not key.startswith(("cls_token", "head."))}
 
 

@@ -24,8 +24,11 @@ def save_weights(path: str | Path, network: nn.Module, metadata: Mapping[str, st
 
 def decode_metadata(stored: Mapping[str, str] | None) -> dict[str, str]:
     """Returns the words that `save_weights` wrote, from a safetensors header's metadata; empty for other files."""
-    words: dict[str, str] = json.loads((stored or {}).get("segbench", "{}"))
-    return words
+    try:
+        words = json.loads((stored or {}).get("segbench", "{}"))
+    except ValueError:
+        return {}  # somebody else's entry of that name
+    return dict(words) if isinstance(words, dict) else {}
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
