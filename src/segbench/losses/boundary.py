@@ -32,7 +32,7 @@ def boundary(
     class costs, and the gradient leads away from it.
 
     Alone it stays where it is on a wrong start, as confident pixels have hardly a gradient; give it a weight that grows
-    beside a region loss: `loss: {dice: 1.0, boundary: {weight: {start: 0.0, end: 0.5, epochs: 20}}}`.
+    beside a region loss: `loss: {dice: 1.0, boundary: {weight: {start: 0.0, end: 0.05, epochs: 20}}}`.
 
     Args:
         logits: (B, 1, H, W) or (B, C, H, W) float.
