@@ -102,7 +102,7 @@ def main() -> None:
     lines = [
         f"Every network with its default options, 3 x {given.size} x {given.size} in, 1 logit out. {machine_line()}.",
         f"Forward: batch 1, inference. Forward + backward: batch {TRAINING_BATCH}, training. "
-        f"Median of {given.repeats} rounds. The contract runs on lighter encoders where its file says so; without CUDA.",
+        f"Median of {given.repeats} rounds. The contract runs on light encoders where its file says so; no CUDA.",
         "",
         "| network | parameters | multiply-adds, G | forward, images/s | forward + backward | contract tests |",
         "| --- | --- | --- | --- | --- | --- |",
