@@ -267,8 +267,10 @@ class WeightsOrigin:
         """Returns the origin in one sentence, for people."""
         if self.part == "nothing":
             return "starts from random weights"
-        whole = "the whole network" if self.part == "network" else "its encoder; the rest is random"
-        parts = [f"starts from {self.source}: {whole} ({self.tensors} tensors of {self.provider} {self.file})"]
+        whole = self.part == "network"
+        what = f"({self.tensors} tensors of {self.provider} {self.file})"
+        told = f"the whole network {what}" if whole else f"its encoder {what}, the rest is random"
+        parts = [f"starts from {self.source}: {told}"]
         if self.left_random:
             shown = ", ".join(self.left_random[:3]) + (", ..." if len(self.left_random) > 3 else "")
             parts.append(f"{len(self.left_random)} tensors stay random: {shown}")
