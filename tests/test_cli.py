@@ -15,6 +15,8 @@ from PIL import Image
 
 from segbench import cli
 from segbench.config import load_config
+from segbench.report.page import write_page
+from segbench.runs import RunFolder
 
 PLOTS = ("upsampling", "unpooling", "transposed", "overlap", "classes", "rows", "curves", "architecture")
 
@@ -251,6 +253,22 @@ def test_a_run_is_scored_again_with_other_tolerances(
     code, _, err = run_cli(capsys, "evaluate", str(run), "--tolerance-px", "-1", "-q")
     assert code == 2
     assert "scores.tolerance_px" in err
+
+
+def test_a_weight_that_moves_is_shown_with_both_ends(
+    binary_pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, out = tmp_path / "c.yaml", tmp_path / "run"
+    config.write_text(
+        f"data: {{path: {binary_pairs}, size: 32}}\nnetwork: {{name: unet, widths: [4]}}\nepochs: 1\ndevice: cpu\n"
+        f"loss: {{dice: 1, boundary: {{weight: {{start: 0, end: 0.05, epochs: 9}}}}}}\noutput: {out}\n"
+    )
+    code, text, _ = run_cli(capsys, "config", "check", str(config))
+    assert code == 0
+    assert "1 dice + 0 to 0.05 boundary" in text
+    assert run_cli(capsys, "train", str(config), "-q")[0] == 0
+    write_page(tmp_path / "page.html", [RunFolder(out)], title="one", question="which?")
+    assert "1 dice + 0 to 0.05 boundary" in (tmp_path / "page.html").read_text()
 
 
 @pytest.mark.slow

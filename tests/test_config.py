@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from segbench.config import LossTerm, RunConfig, WeightSchedule, load_config, parse_config, parse_loss
+from segbench.config import RunConfig, load_config, parse_config
+from segbench.config_loss import LossTerm, WeightSchedule, parse_loss
 from segbench.config_text import apply_overrides
 from segbench.errors import ConfigError
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from segbench.config_loss import parse_loss
 from segbench.errors import RunError
 from segbench.files import write_text
 from segbench.runs import RunFolder
@@ -65,7 +66,7 @@ def write_page(
         _Row(
             name=result.result["name"],
             network=result.result["network"]["name"],
-            loss=" + ".join(f"{term['weight']:g} {name}" for name, term in result.result["loss"].items()),
+            loss=" + ".join(f"{term.weight_text} {term.name}" for term in parse_loss(result.result["loss"])),
             scores={name: result.scores["test"][name] for name in _SHOWN_SCORES},
             parameters=result.result["parameters"],
             seconds=result.result["seconds"]["epochs"],

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from segbench.config import LossTerm, RunConfig, WeightSchedule, load_config, parse_config
+from segbench.config import RunConfig, load_config, parse_config
+from segbench.config_loss import LossTerm, WeightSchedule
 from segbench.data.cache import SampleCache, build_cache, class_pixel_counts
 from segbench.data.index import Manifest, read_dataset
 from segbench.data.loader import BatchLoader
