@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import doctest
 import json
 from collections.abc import Callable
 
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from segbench.models import MODELS, build_network, describe
+from segbench.models import MODELS, build_network
 from segbench.models.describe import MB, describe_network
 
 
@@ -300,12 +299,6 @@ def test_blocks_count_the_channels_of_tokens() -> None:
     assert {(block.height_px, block.width_px) for block in blocks[1:]} == {(8, 8)}
     assert blocks[1].channels == 8
     assert {block.channels for block in blocks[1:]} == {8, 16, 1}  # 16: inside the block's linear layers
-
-
-def test_the_example_of_the_docstring_is_right() -> None:
-    results = doctest.testmod(describe)
-    assert results.attempted > 0
-    assert results.failed == 0
 
 
 def test_known_totals() -> None:

@@ -18,7 +18,7 @@ from torchvision.models import MobileNet_V2_Weights
 
 from segbench.errors import ConfigError, WeightsError
 from segbench.models import build_network
-from segbench.models.mobilenet_v2_unet import MobileNetV2UNet, adapt_channels
+from segbench.models.mobilenet_v2_unet import MobileNetV2UNet
 
 NUM_CLASSES = 3
 SIZES = ((128, 128), (96, 160))
@@ -272,11 +272,12 @@ def test_imagenet_weights_for_other_channels(published: nn.Module, in_channels: 
         torch.testing.assert_close(mine, yours, atol=1e-3, rtol=1e-3)  # sums in another order
 
 
-def test_four_channels_repeat_the_first() -> None:
-    weight = torch.randn(2, 3, 3, 3)
+def test_four_channels_repeat_the_first(published: nn.Module) -> None:
+    weight = published.state_dict()["features.0.0.weight"]
     expected = torch.stack([weight[:, 0], weight[:, 1], weight[:, 2], weight[:, 0]], dim=1) * 0.75
-    torch.testing.assert_close(adapt_channels(weight, 4), expected)
-    assert adapt_channels(weight, 3) is weight
+    four, three = (build_network("mobilenet_v2_unet", weights="imagenet", in_channels=count) for count in (4, 3))
+    torch.testing.assert_close(four.encoder.state_dict()["features.0.0.weight"], expected)  # type: ignore[union-attr]
+    assert torch.equal(three.encoder.state_dict()["features.0.0.weight"], weight)  # type: ignore[union-attr]
 
 
 def test_offline_is_one_clear_error(hub: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import pickle
 import re
 import sys
@@ -389,11 +387,3 @@ def test_the_adapted_normalisation_suits_the_adapted_filters(in_channels: int) -
     actual = torch.conv2d(shifted / torch.tensor(found.std).view(1, -1, 1, 1), adapt_input_conv(in_channels, rgb))
     torch.testing.assert_close(actual, expected)
     assert adapt_normalization((0.1, 0.2, 0.3), (1.0, 2.0, 3.0), 5).std == (1.0, 2.0, 3.0, 1.0, 2.0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["pretrained", "smp", "torchvision_networks", "trans_unet"])
-def test_the_examples_in_the_docstrings(name: str) -> None:
-    results = doctest.testmod(importlib.import_module(f"segbench.models.{name}"))
-    assert results.attempted > 0
-    assert results.failed == 0

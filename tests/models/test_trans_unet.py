@@ -133,7 +133,7 @@ def test_the_decoder_step_by_step() -> None:
         ({"width": 48}, "width must be a multiple of 32"),
         ({"embed_dim": 100, "heads": 12}, "embed_dim must be a multiple of heads, 12, got 100"),
         ({"depth": 0}, "depth must be an integer above 0"),
-        ({"dropout": 1}, "dropout must be a number from 0 to below 1"),
+        ({"dropout": 1}, "dropout must be a probability of 0 or more and below 1"),
         ({"decoder_channels": 64}, "decoder_channels must be a list of 4"),
     ],
 )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from segbench.models import _smp_encoders
-from segbench.models._blocks import MIN_SIZE_PX, SegmentationNetwork, check_count
+from segbench.models._blocks import MIN_SIZE_PX, SegmentationNetwork, check_count, check_probability
 from segbench.types import WeightsOrigin
 
 _ONE_PIXEL = "more than 1 value per channel"  # what torch's batch normalisation says of one value a channel
@@ -105,7 +105,7 @@ class SmpNetwork(SegmentationNetwork):
             ),
         )
         self.architecture = architecture
-        self.dropout = nn.Dropout2d(check_fraction("dropout", dropout)) if dropout is not None else nn.Identity()
+        self.dropout = nn.Dropout2d(check_probability("dropout", dropout)) if dropout is not None else nn.Identity()
         self._encoder_options = {
             "in_channels": in_channels,
             **{key: options[f"encoder_{key}"] for key in ("depth", "output_stride") if f"encoder_{key}" in options},
@@ -241,13 +241,6 @@ def _remove(network: nn.Module, unused: Sequence[str]) -> tuple[str, ...]:
             setattr(network.get_submodule(parent), child, nn.Identity())
             removed.append(f"{name}.")
     return tuple(removed)
-
-
-def check_fraction(name: str, value: object) -> float:
-    """Returns `value`, or raises ValueError unless it is a number from 0 to below 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1.0:
-        raise ValueError(f"{name} must be a number from 0 to below 1, got {value!r}")
-    return float(value)
 
 
 def check_depth(value: object, allowed: Sequence[int]) -> int:

@@ -25,9 +25,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segbench.errors import WeightsError, shorten
-from segbench.models._blocks import SegmentationNetwork, check_choice, check_probability
-from segbench.models.pretrained import fetch, sha256_of
-from segbench.types import Normalization, WeightsOrigin
+from segbench.models._blocks import SegmentationNetwork, check_choice, check_count, check_probability
+from segbench.models.pretrained import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    adapt_filters,
+    adapt_normalization,
+    fetch,
+    sha256_of,
+)
+from segbench.types import WeightsOrigin
 
 WEIGHTS = ("none", "imagenet")
 CONVENTIONS = ("auto", "keras", "torchvision")
@@ -64,18 +71,9 @@ class Conventions:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def normalization(self, channels: int) -> Normalization:
-        """Returns mean and std of each channel: as published for three, their averages for one, else in turn."""
-        if channels == 1:
-            return Normalization(mean=(sum(self.mean) / len(self.mean),), std=(sum(self.std) / len(self.std),))
-        return Normalization(
-            mean=tuple(self.mean[channel % len(self.mean)] for channel in range(channels)),
-            std=tuple(self.std[channel % len(self.std)] for channel in range(channels)),
-        )
-
 
 KERAS = Conventions(epsilon=1e-3, symmetric_padding=False, mean=(0.5,) * 3, std=(0.5,) * 3)
-TORCHVISION = Conventions(epsilon=1e-5, symmetric_padding=True, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+TORCHVISION = Conventions(epsilon=1e-5, symmetric_padding=True, mean=IMAGENET_MEAN, std=IMAGENET_STD)
 
 
 class EndPaddedConv2d(nn.Conv2d):
@@ -205,11 +203,12 @@ class MobileNetV2UNet(SegmentationNetwork):
         if weights == "imagenet" and chosen == "keras":
             raise ValueError('conventions must be "auto" or "torchvision" with weights "imagenet", got "keras"')
         computed_as = TORCHVISION if (fitting if chosen == "auto" else chosen) == "torchvision" else KERAS
+        check_count("in_channels", in_channels)
         super().__init__(
             in_channels=in_channels,
             out_channels=out_channels,
             stride=STRIDE_PX,
-            normalization=computed_as.normalization(in_channels),
+            normalization=adapt_normalization(computed_as.mean, computed_as.std, in_channels),
         )
         self.conventions = chosen
         self.dropout = check_probability("dropout", dropout)
@@ -272,7 +271,7 @@ class MobileNetV2UNet(SegmentationNetwork):
         given = {name: published[name] for name in wanted if name in published}
         stem = "features.0.0.weight"
         if stem in given:
-            given[stem] = adapt_channels(given[stem], self.in_channels)
+            given[stem] = adapt_filters(given[stem], self.in_channels)
         wrong = [name for name in wanted if name not in given or given[name].shape != wanted[name].shape]
         if wrong:
             raise WeightsError(
@@ -290,22 +289,6 @@ class MobileNetV2UNet(SegmentationNetwork):
             tensors=len(given),
             left_out=len(published) - len(given),
         )
-
-
-def adapt_channels(weight: Tensor, channels: int) -> Tensor:
-    """Returns a first convolution's weight for another number of input channels, its output of about the same size.
-
-    Args:
-        weight: (out, 3, k, k).
-        channels: 1 sums the three, so that a grey image is seen as one of three equal channels; more repeat them in
-            turn, scaled by 3 / channels.
-    """
-    given = weight.shape[1]
-    if channels == given:
-        return weight
-    if channels == 1:
-        return weight.sum(dim=1, keepdim=True)
-    return weight[:, [channel % given for channel in range(channels)]] * (given / channels)
 
 
 def _up_block(in_channels: int, out_channels: int, dropout: float) -> nn.Sequential:

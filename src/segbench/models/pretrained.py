@@ -169,9 +169,7 @@ def _adapted(given: dict[str, Tensor], wanted: Mapping[str, Tensor], in_channels
     theirs, ours = given[first].shape, wanted[first].shape
     if len(theirs) != 4 or (theirs[1], ours[1]) != (RGB_CHANNELS, in_channels) or theirs[2:] != ours[2:]:
         return given
-    from timm.models import adapt_input_conv  # slow to import, and only needed here
-
-    return {**given, first: adapt_input_conv(in_channels, given[first])}
+    return {**given, first: adapt_filters(given[first], in_channels)}
 
 
 def _load(target: _Target, tensors: Mapping[str, Tensor], path: Path) -> WeightsOrigin:
@@ -350,6 +348,16 @@ def adapt_normalization(mean: Sequence[float], std: Sequence[float], in_channels
         return Normalization(mean=(sum(mean) / len(mean),), std=(sum(std) / len(std),))
     turns = [channel % len(mean) for channel in range(in_channels)]
     return Normalization(mean=tuple(float(mean[turn]) for turn in turns), std=tuple(float(std[turn]) for turn in turns))
+
+
+def adapt_filters(weight: Tensor, in_channels: int) -> Tensor:
+    """Returns a first convolution's RGB filters (out, 3, k, k) for another number of channels, as timm adapts them."""
+    if in_channels == weight.shape[1]:
+        return weight
+    from timm.models import adapt_input_conv  # slow to import, and only needed here
+
+    adapted: Tensor = adapt_input_conv(in_channels, weight)
+    return adapted
 
 
 def sha256_of(path: Path) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segbench.models._blocks import check_choice, check_count
-from segbench.models._smp_network import SmpNetwork, check_channels, check_depth, check_fraction
+from segbench.models._blocks import check_choice, check_count, check_probability
+from segbench.models._smp_network import SmpNetwork, check_channels, check_depth
 
 ATTENTIONS = ("none", "scse")
 MERGES = ("add", "cat")
@@ -190,7 +190,7 @@ def fpn(
             "decoder_pyramid_channels": check_count("pyramid_channels", pyramid_channels),
             "decoder_segmentation_channels": decoder_channels,
             "decoder_merge_policy": check_choice("merge", merge, MERGES),
-            "decoder_dropout": check_fraction("dropout", dropout),
+            "decoder_dropout": check_probability("dropout", dropout),
             "upsampling": 2 ** (depth - 3),
         },
     )
@@ -231,7 +231,7 @@ def pspnet(
         options={
             "encoder_depth": depth,
             "psp_out_channels": check_count("decoder_channels", decoder_channels),
-            "psp_dropout": check_fraction("dropout", dropout),
+            "psp_dropout": check_probability("dropout", dropout),
             "upsampling": 2**depth,
         },
     )
@@ -275,7 +275,7 @@ def deeplabv3(
             "encoder_output_stride": _output_stride(output_stride, (8, 16)),
             "decoder_channels": check_count("decoder_channels", decoder_channels),
             "decoder_atrous_rates": check_channels("atrous_rates", atrous_rates, 3, default=ATROUS_RATES),
-            "decoder_aspp_dropout": check_fraction("aspp_dropout", aspp_dropout),
+            "decoder_aspp_dropout": check_probability("aspp_dropout", aspp_dropout),
         },
     )
 
@@ -307,7 +307,7 @@ def deeplabv3plus(
             "encoder_output_stride": _output_stride(output_stride, (8, 16)),
             "decoder_channels": check_count("decoder_channels", decoder_channels),
             "decoder_atrous_rates": check_channels("atrous_rates", atrous_rates, 3, default=ATROUS_RATES),
-            "decoder_aspp_dropout": check_fraction("aspp_dropout", aspp_dropout),
+            "decoder_aspp_dropout": check_probability("aspp_dropout", aspp_dropout),
         },
     )
 

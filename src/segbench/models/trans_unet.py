@@ -24,7 +24,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from segbench.errors import WeightsError, shorten
-from segbench.models._blocks import SegmentationNetwork, check_choice, check_count
+from segbench.models._blocks import SegmentationNetwork, check_choice, check_count, check_probability
 from segbench.models.pretrained import (
     adapt_normalization,
     fetch,
@@ -177,10 +177,9 @@ class TransUNet(SegmentationNetwork):
         published = {"layers": (3, 4, 9), "width": 64, "embed_dim": 768, "depth": 12, "heads": 12}
         if weights != "none" and encoder != published:
             raise ValueError(f"weights {weights!r} are published for {published} alone, got {encoder}; use none")
-        if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout must be a number from 0 to below 1, got {dropout!r}")
+        dropout = check_probability("dropout", dropout)
         channels = _check_counts("decoder_channels", decoder_channels, 4)
-        self.encoder = HybridEncoder(in_channels=in_channels, dropout=float(dropout), **encoder)
+        self.encoder = HybridEncoder(in_channels=in_channels, dropout=dropout, **encoder)
         self.bridge = _conv_norm_relu(embed_dim, BRIDGE_CHANNELS)
         skips = (*reversed(self.encoder.skip_channels), 0)
         self.decoder = nn.ModuleList(
