@@ -12,18 +12,38 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "segbench"
 # A module may import from its own layer's package and from every layer above it in this list, never below.
 LAYERS = [
     {"types", "errors", "registry", "files"},
-    {"config", "config_base", "config_loss", "config_text", "runs"},
+    {
+        "config",
+        "config_base",
+        "config_loss",
+        "config_study",
+        "config_text",
+        "mask_archive",
+        "runs",
+        "studies",
+    },
     {"data", "models", "losses", "metrics", "plots"},
     {"predict"},
     {"train"},
     {"report"},
+    {"study"},
     {"demo"},
     {"cli"},
     {"__main__"},
 ]
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 FREE_OF_TORCH = [
-    *("config", "config_base", "config_loss", "config_text", "registry", "runs", "types", "errors", "files"),
+    *(
+        "config",
+        "config_base",
+        "config_loss",
+        "config_study",
+        "config_text",
+        "mask_archive",
+        "registry",
+        "runs",
+    ),
+    *("studies", "types", "errors", "files"),
     *("cli", "report", "plots"),
 ]
 FREE_FILES = [

@@ -50,12 +50,26 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
             value = _to_plain(YAML(typ="rt").load(text))
         except YAMLError as error:
             raise ConfigError(f"the value is not valid YAML: {text!r}", key=key) from error
-        *parents, last = key.strip().split(".")
-        target = result
-        for depth, parent in enumerate(parents):
-            target[parent] = target = _descend(target.get(parent), parents[: depth + 1], key)
-        target[last] = value
+        set_key(result, key.strip(), value, source=f"--set {key}")
     return result
+
+
+def set_key(values: dict[str, Any], key: str, value: Any, *, source: str = "") -> None:
+    """Sets a dotted key in nested values, in place; a section written as a name alone is spelled out first.
+
+    Args:
+        values: to change.
+        key: `optimizer.lr`, say.
+        value: plain YAML value.
+        source: what to call the place in an error; the key, where nothing is given.
+    Raises:
+        ConfigError: something on the way has no keys below it.
+    """
+    *parents, last = key.split(".")
+    target = values
+    for depth, parent in enumerate(parents):
+        target[parent] = target = _descend(target.get(parent), parents[: depth + 1], source or key)
+    target[last] = value
 
 
 def _descend(child: Any, place: Sequence[str], key: str) -> dict[str, Any]:
@@ -67,14 +81,28 @@ def _descend(child: Any, place: Sequence[str], key: str) -> dict[str, Any]:
         terms = "loss={dice: 0.5, bce: 0.5}"
         if len(place) == 2 and isinstance(child, int | float):
             return {"weight": child}
-        raise ConfigError(
-            f"there is no mapping to set this in; give the whole loss: --set '{terms}'", key=f"--set {key}"
-        )
+        raise ConfigError(f"there is no mapping to set this in; give the whole loss: --set '{terms}'", key=key)
     if child is None:
         return {}
     if len(place) == 1 and section in _SHORTHANDS and isinstance(child, str):
         return {_SHORTHANDS[section]: child}
-    raise ConfigError(f"{'.'.join(place)} is {child!r}, which has no keys below it", key=f"--set {key}")
+    raise ConfigError(f"{'.'.join(place)} is {child!r}, which has no keys below it", key=key)
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested values under dotted keys; lists stay whole.
+
+    Example:
+        >>> flatten({"optimizer": {"lr": 0.1}, "epochs": 3})
+        {'optimizer.lr': 0.1, 'epochs': 3}
+    """
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            result |= flatten(value, f"{prefix}{key}.")
+        else:
+            result[f"{prefix}{key}"] = value
+    return result
 
 
 def _to_plain(value: Any) -> Any:

@@ -11,6 +11,7 @@
     counts_*.csv      confusion counts of every image of a split, with the best weights
     scores_*.csv      the same as scores; *.definitions.json beside a table say what its numbers mean
     surfaces_*.csv    distances between outlines in every image
+    predicted_*.zip   the predicted mask of every image of val and test, at the size that was scored
     confusion_*.csv calibration_*.csv   of all images together
     test_log.csv      one row each time the test part was scored
     curves.png pictures/ tensorboard/
@@ -25,11 +26,12 @@ import csv
 import json
 import math
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TextIO, TypeAlias
 
 from segbench.config import RunConfig, load_config
 from segbench.errors import RunError
@@ -46,7 +48,7 @@ _OWN_PATTERNS = (
     *("config.yaml", "manifest.json", "run.json", "metrics.csv", "result.json", "test_log.csv", "curves.png"),
     *("last.pt", "best.safetensors", "best_candidate.safetensors", "pictures/epoch_*.png"),
     *("counts_*.csv", "scores_*.csv", "surfaces_*.csv", "confusion_*.csv", "calibration_*.csv", "*.definitions.json"),
-    *("evaluation_*.json", "tensorboard/events.out.tfevents.*"),
+    *("predicted_*.zip", "evaluation_*.json", "tensorboard/events.out.tfevents.*"),
 )
 TableName: TypeAlias = Literal["counts", "scores", "surfaces", "confusion", "calibration"]
 _TEMPORARY = re.compile(r"\.[\w.-]+\.\d+-\d+\.tmp(\.\w+)?")  # what `segbench.files.replacing` makes
@@ -105,6 +107,10 @@ class RunFolder:
     def counts_file(self, split: SplitName) -> Path:
         """Confusion counts of every image of a split."""
         return self.table_file("counts", split)
+
+    def predicted_file(self, name: str) -> Path:
+        """Masks that the best weights predict for a split or an evaluation; see `segbench.mask_archive`."""
+        return self.path / f"predicted_{name}.zip"
 
     def scores_file(self, split: SplitName) -> Path:
         """Scores of every image of a split."""
@@ -212,6 +218,18 @@ class RunFolder:
         """Writes `config.yaml`."""
         write_text(self.config_file, config.to_yaml())
 
+    def is_locked(self) -> bool:
+        """True while a process trains into this folder; False where the system has no such locks."""
+        file = self.path / ".lock"
+        if fcntl is None or not file.is_file():
+            return False
+        with file.open("r+") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keeps a second process from training into the same folder; the lock goes with its process, however it ends.
@@ -227,14 +245,9 @@ class RunFolder:
                 f"cannot write into the run folder ({error}); free space or choose another `output`", run=self.path
             ) from error
         with stream:
-            if fcntl is not None:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as error:
-                    raise RunError(
-                        "another process is training into this folder; wait for it, or choose another `output`",
-                        run=self.path,
-                    ) from error
+            if not _lock(stream):
+                message = "another process is training into this folder; wait for it, or choose another `output`"
+                raise RunError(message, run=self.path)
             yield
 
     def _read_json(self, name: str, *required: str) -> dict[str, Any]:
@@ -254,6 +267,17 @@ class RunFolder:
             message = f"{name} lacks {', '.join(missing)}: no epoch was started, or the file is damaged"
             raise RunError(f"{message}; train the run, or restart it with --restart", run=self.path)
         return value
+
+
+def _lock(stream: TextIO, tries: int = 5) -> bool:
+    """Returns whether the lock was got; who only asks whether a run is going (`is_locked`) holds it for a moment."""
+    for _ in range(tries if fcntl is not None else 0):
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(0.05)
+    return fcntl is None
 
 
 def _cell(value: float) -> object:

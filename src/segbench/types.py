@@ -303,7 +303,7 @@ class RunResult:
     result: Mapping[str, Any] = field(repr=False)
 
     def _repr_html_(self) -> str:
-        names = list(self.scores["test"])
+        names = list(self.scores["val"])
         head = "".join(f"<th>{name}</th>" for name in names)
         rows = "".join(
             f"<tr><th>{split} (n={self.result['n'][split]})</th>"

@@ -20,10 +20,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import segbench
-from segbench.config import OptimizerConfig, RunConfig, ScheduleConfig, parse_config
+from segbench.config import OptimizerConfig, RunConfig, ScheduleConfig, SplitConfig, parse_config
+from segbench.data.cache import resize_mask
+from segbench.data.index import Manifest, load_sample, read_dataset
+from segbench.data.split import split_manifest
 from segbench.errors import ConfigError, DatasetError, RunError
+from segbench.mask_archive import MaskArchive
 from segbench.metrics import SCORES
-from segbench.metrics.counts import Counts
+from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.scores import score_counts
 from segbench.metrics.surface_scores import read_surfaces
 from segbench.models.weights import read_metadata, save_weights
@@ -587,3 +591,41 @@ class TestBestWeights:
             assert optimizer.param_groups[0]["momentum"] == momentum
             optimizer.step()
             schedule.after_step()
+
+
+def test_the_kept_masks_are_the_scored_ones(binary_pairs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    segbench.fit(config_for(binary_pairs, run), watch=Watcher())
+    folder = RunFolder(run)
+    manifest = Manifest.read(folder.manifest_file)
+    for split in ("val", "test"):
+        counts = Counts.read_csv(folder.counts_file(split), folder.class_map())
+        masks = MaskArchive(folder.predicted_file(split))
+        assert masks.ids == counts.ids
+        for row, sample in zip(counts.confusion, manifest.split(split), strict=True):
+            target = resize_mask(load_sample(manifest, sample)[1], (32, 32))
+            np.testing.assert_array_equal(count_masks(masks.read(sample.id), target, 2, task=Task.BINARY)[0], row)
+    assert not folder.predicted_file("train").exists()
+
+
+def test_a_search_never_touches_the_test_part(binary_pairs: Path, tmp_path: Path) -> None:
+    config = config_for(binary_pairs, tmp_path / "run", epochs=1)
+    result = segbench.fit(config, watch=Watcher(), score_test=False)
+    assert set(result.scores) == {"train", "val"}
+    assert "<th>val" in result._repr_html_()
+    assert not (tmp_path / "run" / "test_log.csv").exists()
+    assert not list((tmp_path / "run").glob("*_test*"))
+    assert result.result["test_scored"] == 0
+
+
+def test_runs_may_share_a_split_manifest(binary_pairs: Path, three_class_pairs: Path, tmp_path: Path) -> None:
+    manifest = read_dataset(binary_pairs)
+    shared = tmp_path / "manifest.json"
+    manifest.write(shared)
+    config = config_for(binary_pairs, tmp_path / "run", epochs=1)
+    with pytest.raises(DatasetError, match="expected a manifest with train, val and test samples"):
+        segbench.fit(config, watch=Watcher(), manifest=shared)
+    divided = split_manifest(manifest, SplitConfig(method="ratios", seed=7))
+    divided.write(shared)
+    result = segbench.fit(config, watch=Watcher(), manifest=shared)
+    assert result.result["manifest_hash"] == divided.content_hash

@@ -27,7 +27,7 @@ from segbench.metrics.scores import as_class_map, scored_classes
 from segbench.metrics.surface import SURFACE_VALUES, SurfaceSettings
 from segbench.types import ClassMap, Task
 
-_NAMES = {
+SURFACE_KEYS = {
     "boundary_iou_per_image": "boundary_iou",
     "hd95_per_image_px": "hd95_px",
     "assd_per_image_px": "assd_px",
@@ -69,12 +69,12 @@ class SurfaceScores:
 
     def summary(self) -> dict[str, float]:
         """Returns name -> value, NaN where nothing could be scored."""
-        return {name: float(nan_mean(self.image_means(key), axis=0)) for name, key in _NAMES.items()}
+        return {name: float(nan_mean(self.image_means(key), axis=0)) for name, key in SURFACE_KEYS.items()}
 
     @cached_property
     def definition_of(self) -> Mapping[str, Definition]:
         """Name -> what the number means, for every name in `summary()`."""
-        return {name: self._define(name, key) for name, key in _NAMES.items()}
+        return {name: self._define(name, key) for name, key in SURFACE_KEYS.items()}
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -93,7 +93,10 @@ class SurfaceScores:
             {
                 "class": self.class_map.names[index],
                 "absent": absent[self.class_map.names[index]],
-                **{name: float(nan_mean(self.values.values[key][:, index], axis=0)) for name, key in _NAMES.items()},
+                **{
+                    name: float(nan_mean(self.values.values[key][:, index], axis=0))
+                    for name, key in SURFACE_KEYS.items()
+                },
             }
             for index in self.scored
         ]
@@ -180,7 +183,7 @@ def read_surfaces(path: str | Path, class_map: ClassMap) -> SurfaceScores:
     try:
         plain = json.loads(beside.read_text(encoding="utf-8"))
         settings = SurfaceSettings(**{key: float(plain["settings"][key]) for key in SurfaceSettings().to_dict()})
-        first = plain["scores"][next(iter(_NAMES))]
+        first = plain["scores"][next(iter(SURFACE_KEYS))]
         threshold, resolution = first["threshold"], first["resolution"] or ""
         background = bool(plain["settings"]["include_background"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -101,10 +101,11 @@ class ConsoleWatcher(Watcher):
         self.close()
         if self.quiet:
             return
-        test = result.scores["test"]
+        split = "test" if "test" in result.scores else "val"
+        scores = result.scores[split]
         self.message(
-            f"done: test iou_per_image {test['iou_per_image']:.4f}, iou_pooled {test['iou_pooled']:.4f} "
-            f"(n={result.result['n']['test']}, epoch {result.result['best_epoch']}); everything is in {result.run}"
+            f"done: {split} iou_per_image {scores['iou_per_image']:.4f}, iou_pooled {scores['iou_pooled']:.4f} "
+            f"(n={result.result['n'][split]}, epoch {result.result['best_epoch']}); everything is in {result.run}"
         )
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from segbench.data.index import Manifest, load_sample, read_dataset
 from segbench.data.loader import BatchLoader
 from segbench.errors import RunError
 from segbench.files import write_json
+from segbench.mask_archive import MaskWriter, write_masks
 from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.definitions import OWN_SIZE, size_text
 from segbench.metrics.scores import Scores
@@ -64,10 +65,11 @@ def evaluate(
         best_epoch = int(read_metadata(folder.best_file)["epoch"])
         times = folder.log_test_scoring(now(), best_epoch, f"evaluate at {resolution} size") if split == "test" else 0
         judge = _at_training_size if resolution == "training" else _at_original_size
-        judged = judge(folder, predictor, manifest, split, scores or folder.read_config().scores, watch)
+        name = split if resolution == "training" else f"{split}_original"
+        with write_masks(folder.predicted_file(name)) as masks:
+            judged = judge(folder, predictor, manifest, split, scores or folder.read_config().scores, masks, watch)
     finally:
         watch.close()
-    name = split if resolution == "training" else f"{split}_original"
     judged.write(folder, name)
     summary = {
         "split": split,
@@ -91,6 +93,7 @@ def _at_training_size(
     manifest: Manifest,
     split: SplitName,
     wanted: ScoresConfig,
+    masks: MaskWriter,
     watch: Watcher,
 ) -> Judgement:
     config = folder.read_config()
@@ -103,7 +106,7 @@ def _at_training_size(
         device=predictor.device,
         channels_last=config.channels_last,
     )
-    judge = Judge(predictor.class_map, predictor.threshold, wanted)
+    judge = Judge(predictor.class_map, predictor.threshold, wanted, masks=masks)
     score_split(
         predictor.network,
         loader,
@@ -121,6 +124,7 @@ def _at_original_size(
     manifest: Manifest,
     split: SplitName,
     wanted: ScoresConfig,
+    masks: MaskWriter,
     watch: Watcher,
 ) -> Judgement:
     samples = manifest.split(split)
@@ -140,6 +144,7 @@ def _at_original_size(
         )
         confusion.append(table)
         ignored.append(skipped)
+        masks.add(sample.id, mask)
         if surfaces is not None:
             surfaces.add(sample.id, mask, target)
         watch.progress(f"scoring the {split} part", done, len(samples))

@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 
 from segbench.config import RunConfig, load_config, parse_config
 from segbench.config_loss import LossTerm, WeightSchedule
+from segbench.config_text import flatten
 from segbench.data.cache import SampleCache, build_cache, class_pixel_counts
 from segbench.data.index import Manifest, read_dataset
 from segbench.data.loader import BatchLoader
@@ -38,11 +39,16 @@ from segbench.train.loop import Loaders, Training
 from segbench.train.result import score_and_write
 from segbench.train.visuals import EpochVisuals
 from segbench.train.watcher import Watcher
-from segbench.types import RunResult, Sample, Task
+from segbench.types import SPLITS, RunResult, Sample, Task
 
 
 def fit(
-    config: RunConfig | Mapping[str, Any] | str | Path, *, watch: Watcher | None = None, restart: bool = False
+    config: RunConfig | Mapping[str, Any] | str | Path,
+    *,
+    watch: Watcher | None = None,
+    restart: bool = False,
+    manifest: str | Path | None = None,
+    score_test: bool = True,
 ) -> RunResult:
     """Trains, validates, scores and writes the run folder; an unfinished run is continued, a finished one returned.
 
@@ -50,6 +56,9 @@ def fit(
         config: a `RunConfig`, a mapping of its keys, or the path of its YAML file.
         watch: told about progress; None shows it where somebody looks on.
         restart: delete what a run left in the run folder, and begin again.
+        manifest: a manifest whose samples are divided already, used instead of reading and splitting `data.path`; so
+            many runs share their data. Nothing of `data.path`, `format`, `options` and `split` is looked at then.
+        score_test: False leaves the test part untouched, for a search that must not see it.
     Raises:
         ConfigError: a key, value or name is wrong, or the run folder holds a run with other settings.
         DatasetError: the data cannot be read, or changed since the run was started.
@@ -67,7 +76,7 @@ def fit(
             if folder.is_finished:
                 watch.message(f"{folder.path} is finished already; nothing to train")
                 return folder.read_result()
-            result = _run(config, folder, watch)
+            result = _run(config, folder, watch, None if manifest is None else Path(manifest), score_test)
         watch.finished(result)
         return result
     finally:
@@ -101,7 +110,7 @@ def _claim(folder: RunFolder, config: RunConfig) -> None:
     if not folder.last_file.is_file():  # not one epoch was finished: there is nothing to lose
         folder.clear()
         return
-    old, new = _flat(there.to_dict()), _flat(config.to_dict())
+    old, new = flatten(there.to_dict()), flatten(config.to_dict())
     keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
     differs = "; ".join(
         f"{key}: {old.get(key)!r} there, {new.get(key)!r} now"
@@ -113,16 +122,6 @@ def _claim(folder: RunFolder, config: RunConfig) -> None:
         "--restart",
         key="output",
     )
-
-
-def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in plain.items():
-        if isinstance(value, Mapping):
-            result |= _flat(value, f"{prefix}{key}.")
-        else:
-            result[f"{prefix}{key}"] = value
-    return result
 
 
 @contextmanager
@@ -140,7 +139,7 @@ def _explain_disk(folder: RunFolder) -> Iterator[None]:
         raise RunError(message, run=folder.path) from error
 
 
-def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
+def _run(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | None, score_test: bool) -> RunResult:
     device = pick_device(config.device)
     precision = pick_precision(config.precision, device)
     fresh = not folder.last_file.is_file()
@@ -148,7 +147,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
     check_network(_build(config, 1, load_weights=fresh), config)
     build_loss(config.loss)
     threads = config.threads or _recorded_threads(folder) or torch.get_num_threads()
-    manifest = _prepare_data(config, folder, watch)
+    manifest = _prepare_data(config, folder, watch, prepared)
     cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
     cache = build_cache(manifest, config.data.size, folder=cache_dir, progress=watch.progress)
     with cpu_settings(threads, device), deterministic(config.deterministic):
@@ -181,7 +180,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher) -> RunResult:
             folder.write_history(training.history)
         _train(training, state, watch, _picture_samples(manifest), cache)
         load_weights(folder.best_file, training.scored_network)
-        return score_and_write(training, folder, manifest)
+        return score_and_write(training, folder, manifest, SPLITS if score_test else ("train", "val"))
 
 
 def _build(config: RunConfig, out_channels: int, *, load_weights: bool) -> SegmentationNetwork:
@@ -203,7 +202,7 @@ def _recorded_threads(folder: RunFolder) -> int | None:
     return threads
 
 
-def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher) -> Manifest:
+def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | None) -> Manifest:
     """Returns the run's manifest, split: the one in the folder where there is one, so that a run never changes data."""
     if folder.manifest_file.is_file():
         try:
@@ -211,10 +210,15 @@ def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher) -> Manif
         except DatasetError as error:
             message = f"{error.reason}. The run in {folder.path} was started with other data: undo the change, or begin"
             raise DatasetError(f"{message} again with --restart", path=error.path) from error
-    manifest = read_dataset(config.data.path, config.data.format, progress=watch.progress, **config.data.options)
-    manifest = split_manifest(manifest, config.data.split)
-    for note in manifest.notes:
-        watch.message(f"note: {note}")
+    if prepared is None:
+        manifest = read_dataset(config.data.path, config.data.format, progress=watch.progress, **config.data.options)
+        manifest = split_manifest(manifest, config.data.split)
+        for note in manifest.notes:
+            watch.message(f"note: {note}")
+    else:
+        manifest = read_dataset(prepared, progress=watch.progress)
+        if any(not manifest.split(name) for name in SPLITS):
+            raise DatasetError("expected a manifest with train, val and test samples", path=prepared)
     folder.write_facts(_identity(config))
     folder.write_config(config)  # before the manifest, which is taken over only for the config it was made for
     manifest.write(folder.manifest_file)

@@ -6,9 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from segbench.config import ScoresConfig
+from segbench.mask_archive import MaskWriter
 from segbench.metrics.calibration import Calibration
 from segbench.metrics.confidence import CalibrationCollector
 from segbench.metrics.counts import Counts
@@ -31,13 +33,21 @@ class Judge(CountsCollector):
         threshold: of the probability.
         wanted: which scores, see `ScoresConfig`.
         compare_default: also count at the threshold 0.5, to say what another one changed.
+        masks: where the predicted masks are kept; None keeps none.
     """
 
     def __init__(
-        self, class_map: ClassMap, threshold: float, wanted: ScoresConfig, *, compare_default: bool = False
+        self,
+        class_map: ClassMap,
+        threshold: float,
+        wanted: ScoresConfig,
+        *,
+        compare_default: bool = False,
+        masks: MaskWriter | None = None,
     ) -> None:
         super().__init__(class_map.task, threshold)
         self.class_map = class_map
+        self._masks = masks
         self._surfaces = collect_surfaces(class_map, wanted)
         self._confidence = CalibrationCollector(class_map.task)
         self._default = CountsCollector(class_map.task, DEFAULT_THRESHOLD) if compare_default else None
@@ -48,11 +58,14 @@ class Judge(CountsCollector):
         self._confidence.add(logits, target)
         if self._default is not None:
             self._default.add(ids, logits, target)
-        if self._surfaces is not None:
-            masks = decide(logits, self.task, self.threshold).cpu().numpy()
-            truths = target.cpu().numpy()
-            for name, mask, truth in zip(ids, masks, truths, strict=True):
+        if self._surfaces is None and self._masks is None:
+            return
+        masks = decide(logits, self.task, self.threshold).cpu().numpy()
+        for name, mask, truth in zip(ids, masks, target.cpu().numpy(), strict=True):
+            if self._surfaces is not None:
                 self._surfaces.add(name, mask, truth)
+            if self._masks is not None:
+                self._masks.add(name, mask.astype(np.uint8))
 
     def judgement(self, resolution: str) -> Judgement:
         """Returns the scores of everything added; `resolution` says in words at which size it was compared."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from segbench.data.index import Manifest
 from segbench.files import replacing, write_json
+from segbench.mask_archive import MaskWriter, write_masks
 from segbench.metrics.definitions import footnote, size_text
 from segbench.metrics.scores import Scores
 from segbench.metrics.threshold import ThresholdChoice
@@ -26,8 +28,10 @@ from segbench.train.score import SplitPass
 from segbench.types import SPLITS, RunResult, SplitName
 
 
-def score_and_write(training: Training, folder: RunFolder, manifest: Manifest) -> RunResult:
-    """Scores train, val and test with the loaded (best) weights, writes counts, scores, curves and the result.
+def score_and_write(
+    training: Training, folder: RunFolder, manifest: Manifest, splits: Sequence[SplitName] = SPLITS
+) -> RunResult:
+    """Scores the splits with the loaded (best) weights, writes counts, scores, masks, curves and the result.
 
     The test part is scored here and only here during a run; `test_log.csv` counts every time it happens. A threshold
     that validation is to choose is chosen first, on the validation part alone.
@@ -41,11 +45,11 @@ def score_and_write(training: Training, folder: RunFolder, manifest: Manifest) -
     passes: dict[SplitName, SplitPass] = {}
     judged: dict[SplitName, Judgement] = {}
     times_scored = 0
-    for split in SPLITS:
+    for split in splits:
         if split == "test":
             times_scored = folder.log_test_scoring(now(), best_epoch, "end of training")
-        judge = Judge(class_map, threshold, config.scores, compare_default=choice is not None)
-        with explain_memory(config):
+        with explain_memory(config), _kept_masks(folder, split) as masks:
+            judge = Judge(class_map, threshold, config.scores, compare_default=choice is not None, masks=masks)
             passes[split] = training.score(
                 loaders[split], f"scoring the {split} part", full_precision=True, collector=judge
             )
@@ -61,7 +65,7 @@ def score_and_write(training: Training, folder: RunFolder, manifest: Manifest) -
         "threshold": threshold,
     }
     if choice is not None:  # the last judge is that of the test part
-        result["threshold_choice"] = _about_choice(choice, judge.default_scores(), judged["test"])
+        result["threshold_choice"] = _about_choice(choice, judge.default_scores(), splits[-1], judged[splits[-1]])
     write_json(folder.result_file, result)
     return folder.read_result()
 
@@ -78,12 +82,22 @@ def _choose_threshold(training: Training) -> ThresholdChoice | None:
     return choice
 
 
-def _about_choice(choice: ThresholdChoice, default: Scores, test: Judgement) -> dict[str, Any]:
-    before, after = default.summary()[choice.score], test.summary()[choice.score]
+@contextmanager
+def _kept_masks(folder: RunFolder, split: SplitName) -> Iterator[MaskWriter | None]:
+    """Yields where the predicted masks go; those of the training part are not kept."""
+    if split == "train":
+        yield None
+        return
+    with write_masks(folder.predicted_file(split)) as masks:
+        yield masks
+
+
+def _about_choice(choice: ThresholdChoice, default: Scores, split: SplitName, judged: Judgement) -> dict[str, Any]:
+    before, after = default.summary()[choice.score], judged.summary()[choice.score]
     return {
         **choice.to_dict(),
         "chosen_on": "val",
-        "test": {"value": after, "default_value": before, "gain": after - before, "n_images": default.n_images},
+        split: {"value": after, "default_value": before, "gain": after - before, "n_images": default.n_images},
     }
 
 
@@ -102,6 +116,8 @@ def _result(
 ) -> dict[str, Any]:
     config, history = training.config, training.history
     height, width = config.data.size
+    last = list(judged)[-1]  # test, unless it is not to be touched
+    definitions = judged[last].definition_of
     return {
         "name": config.run_name,
         "finished": now(),
@@ -111,13 +127,13 @@ def _result(
         "freeze": config.freeze.model_dump(),
         "scored_at": size_text(config.data.size),
         "scored_in": "float32",
-        "scores": {split: judged[split].summary() for split in SPLITS},
-        "loss_values": {split: passes[split].loss for split in SPLITS},
-        "per_class": {split: judged[split].per_class_table() for split in SPLITS},
-        "definitions": {name: definition.sentence for name, definition in judged["test"].definition_of.items()},
-        "definition_of": {name: definition.to_dict() for name, definition in judged["test"].definition_of.items()},
-        "footnote": footnote(judged["test"].definition_of.values()),
-        "n": {split: judged[split].scores.n_images for split in SPLITS},
+        "scores": {split: each.summary() for split, each in judged.items()},
+        "loss_values": {split: each.loss for split, each in passes.items()},
+        "per_class": {split: each.per_class_table() for split, each in judged.items()},
+        "definitions": {name: definition.sentence for name, definition in definitions.items()},
+        "definition_of": {name: definition.to_dict() for name, definition in definitions.items()},
+        "footnote": footnote(definitions.values()),
+        "n": {split: each.scores.n_images for split, each in judged.items()},
         "test_scored": times_scored,
         "manifest_hash": manifest.content_hash,
         "fingerprint": config.fingerprint(),
@@ -131,7 +147,7 @@ def _result(
         },
         "images_per_s": {
             "training": statistics.median(row["train_images_per_s"] for row in history),
-            "prediction": judged["test"].scores.n_images / passes["test"].network_seconds,
+            "prediction": judged[last].scores.n_images / passes[last].network_seconds,
         },
         "peak_memory_mb": max(peak_memory_mb(training.fabric.device), *(row["peak_memory_mb"] for row in history)),
     }

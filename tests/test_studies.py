@@ -1,0 +1,99 @@
+"""The study folder: states from files alone, and what is refused before anything trains."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import segbench
+from segbench.config_study import expand, parse_study
+from segbench.errors import ConfigError, RunError
+from segbench.runs import RunFolder
+from segbench.studies import Failure, StudyFolder, finished_runs
+from segbench.train.watcher import Watcher
+
+
+def study(pairs: Path, folder: Path, **changes: Any) -> Any:
+    """Returns a study of two widths and two seeds that trains in seconds; changes are keys of the base."""
+    base = {
+        "data": {"path": str(pairs), "size": 32},
+        "epochs": 2,
+        "batch_size": 4,
+        "device": "cpu",
+        **changes,
+    }
+    vary = {"network": [{"name": "unet_nearest", "widths": [2, 4]}, {"name": "unet_nearest", "widths": [4, 8]}]}
+    return parse_study({"study": "s", "base": base, "vary": {**vary, "seed": [0, 1]}, "output": str(folder)})
+
+
+def claimed(asked: Any, folder: Path, manifest_hash: str = "h") -> StudyFolder:
+    found = StudyFolder(folder)
+    found.claim(asked, expand(asked), manifest_hash=manifest_hash, threads=1, engine="local")
+    return found
+
+
+def test_states_follow_from_the_files(binary_pairs: Path, tmp_path: Path) -> None:
+    asked = study(binary_pairs, tmp_path / "s")
+    folder = claimed(asked, tmp_path / "s")
+    plan = folder.read_plan()
+    assert [status.state for status in folder.status()] == ["waiting"] * 4
+    first, second, third, fourth = plan.runs
+    segbench.fit(first.config, watch=Watcher())
+    folder.write_failure(second.id, Failure(error="the loss became nan", kind="refused", attempts=1))
+
+    class Stop(Watcher):
+        def epoch(self, row: Any, is_best: bool) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        segbench.fit(third.config, watch=Stop())
+    with RunFolder(Path(fourth.config.output)).locked():
+        found = folder.status()
+    assert [status.state for status in found] == ["finished", "failed", "stopped", "running"]
+    assert (found[0].epoch, found[0].epochs, found[0].seconds_left) == (2, 2, 0.0)
+    assert 0.0 <= found[0].best <= 1.0
+    assert found[1].failure == Failure(error="the loss became nan", kind="refused", attempts=1)
+    assert found[2].epoch == 1
+    assert found[2].seconds_left > 0.0
+    entries = finished_runs(folder, found)
+    assert entries == {first.entry: (folder.run(first.id),)}
+    folder.forget_failure(second.id)
+    assert folder.status()[1].state == "waiting"
+
+
+def test_values_may_be_added_but_begun_runs_keep_their_settings(binary_pairs: Path, tmp_path: Path) -> None:
+    asked = study(binary_pairs, tmp_path / "s")
+    folder = claimed(asked, tmp_path / "s")
+    segbench.fit(folder.read_plan().runs[0].config, watch=Watcher())
+    more = asked.model_copy(update={"vary": {**asked.vary, "seed": [0, 1, 2]}})
+    assert len(claimed(more, tmp_path / "s").read_plan().runs) == 6
+    other = study(binary_pairs, tmp_path / "s", epochs=3)
+    with pytest.raises(ConfigError, match=r"was begun with other settings \(epochs: 2 there, 3 now\)"):
+        claimed(other, tmp_path / "s")
+    with pytest.raises(ConfigError, match="the data or its split changed since the first run"):
+        claimed(asked, tmp_path / "s", manifest_hash="other")
+
+
+def test_a_moved_study_is_read_where_it_is(binary_pairs: Path, tmp_path: Path) -> None:
+    asked = study(binary_pairs, tmp_path / "s")
+    folder = claimed(asked, tmp_path / "s")
+    segbench.fit(folder.read_plan().runs[0].config, watch=Watcher())
+    (tmp_path / "s").rename(tmp_path / "moved")
+    assert [status.state for status in StudyFolder(tmp_path / "moved").status()][0] == "finished"
+
+
+def test_what_is_missing_or_broken_is_told(binary_pairs: Path, tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    with pytest.raises(RunError, match=r"this is no study folder: there is no study\.yaml in it"):
+        folder.status()
+    folder = claimed(study(binary_pairs, tmp_path / "s"), tmp_path / "s")
+    run_id = folder.read_plan().runs[0].id
+    folder.failure_file(run_id).parent.mkdir()
+    folder.failure_file(run_id).write_text("{")
+    assert "cannot be read" in folder.status()[0].failure.error
+    folder.plan_file.write_text(json.dumps({"runs": {}}))
+    with pytest.raises(RunError, match=r"plan\.json cannot be read \(KeyError: 'manifest_hash'\)"):
+        folder.read_facts()
