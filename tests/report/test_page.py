@@ -1,93 +1,253 @@
-"""The demo and its page: made from real runs, self-contained, right in a real browser."""
+"""The report: self-contained, escaped, right in a real browser, in both languages, and equal to the verdict."""
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
-import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.report._browser import look
+from tests.report._study import NETWORKS, distort, write_study
 
-from segbench.demo import run_demo
-from segbench.errors import RunError
-from segbench.report.page import write_page
-from segbench.runs import RunFolder
-from segbench.train.watcher import Watcher
+from segbench.data.index import load_sample
+from segbench.errors import DatasetError
+from segbench.mask_archive import MaskArchive, save_masks
+from segbench.report import page
+from segbench.report.compare import load_evidence, study_evidence
+from segbench.report.evidence import Entry
+from segbench.report.page import ReportFiles, write_report
+from segbench.studies import StudyFolder
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NASTY = "<script>alert(1)</script>"
+LOSSES = {"bce": {"bce": 1}, NASTY: {"dice": 0.5, "bce": 0.5}}
+SECTIONS = (
+    *("data", "protocol", "results", "pairs", "ranks", "factors", "costs", "learning", "errors", "attributes"),
+    *("cases", "questions", "repeat"),
+)
+
+
+def keys_of(text: str) -> list[str]:
+    return re.findall(r'<section id="(\w+)">', text)
+
+
+def read_rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[tuple[str, ...]], Path]:
-    """Returns table and page of a one-epoch demo; read only."""
-    return run_demo(tmp_path_factory.mktemp("demo") / "out", epochs=1, watch=Watcher())
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    """Returns a study of lesions with a baseline and a nasty name; read only."""
+    return write_study(
+        tmp_path_factory.mktemp("study"),
+        losses=LOSSES,
+        images=72,
+        epochs=16,
+        baseline={"network": "segnet", "loss": "bce"},
+    )
 
 
-@pytest.mark.slow
-def test_the_table_is_ranked_and_the_folder_complete(demo: tuple[list[tuple[str, ...]], Path]) -> None:
-    table, page = demo
-    assert len(table) == 5
-    scores = [float(row[2]) for row in table[1:]]
-    assert scores == sorted(scores, reverse=True)
-    assert {row[0] for row in table[1:]} == {"unet_nearest", "segnet"}
-    folder = page.parent
-    assert len(list((folder / "runs").iterdir())) == 4
-    assert len(list((folder / "predicted" / "overlays").glob("*.png"))) == 12
-    assert page.stat().st_size < 10 * 2**20
+@pytest.fixture(scope="module")
+def english(study: StudyFolder, tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+    return write_report(tmp_path_factory.mktemp("en") / "report.html", study_evidence(study), study=study)
 
 
-@pytest.mark.slow
-def test_the_page_holds_everything_itself(demo: tuple[list[tuple[str, ...]], Path]) -> None:
-    text = demo[1].read_text()
-    sources = re.findall(r"(?:src|href)=\"([^\"]{0,40})", text)
-    assert len(sources) >= 4 * 2 + 12
-    assert all(source.startswith("data:") for source in sources)
-    assert not re.search(r"https?://|@import|url\(", text)
-    for name in ("iou_per_image", "thresholded_iou", "IoU = TP / (TP + FP + FN)", "segbench config new"):
-        assert name in text
+@pytest.fixture(scope="module")
+def russian(study: StudyFolder, tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+    folder = tmp_path_factory.mktemp("ru")
+    return write_report(folder / "report.html", study_evidence(study), study=study, lang="ru")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [390, 1280])
-def test_a_browser_shows_every_picture_without_complaint(
-    demo: tuple[list[tuple[str, ...]], Path], tmp_path: Path, width: int
+@pytest.mark.parametrize("lang", ["english", "russian"])
+def test_the_page_holds_everything_itself(lang: str, request: pytest.FixtureRequest) -> None:
+    text = request.getfixturevalue(lang).html.read_text(encoding="utf-8")
+    assert keys_of(text) == list(SECTIONS)
+    sources = re.findall(r"<[^>]*\b(?:src|href)=\"([^\"]{0,40})", text)
+    assert sum(source.startswith("data:image/") for source in sources) > 40
+    assert all(source.startswith(("data:", "#")) for source in sources)
+    assert not re.search(r"https?://|@import|url\((?!#)", text)
+    assert len(text.encode()) < 2 * 2**20
+
+
+@pytest.mark.parametrize("lang", ["english", "russian"])
+def test_names_are_escaped_everywhere(lang: str, request: pytest.FixtureRequest) -> None:
+    files = request.getfixturevalue(lang)
+    text = files.html.read_text(encoding="utf-8")
+    assert NASTY not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
+    story = re.sub(r"```.*?```", "", files.markdown.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert "<script>" not in re.sub(r"\\[<>]", "", story)
+    assert "\\<script\\>alert(1)" in story
+
+
+@pytest.mark.parametrize("lang", ["english", "russian"])
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1280, False), (1280, True)])
+def test_a_browser_shows_all_of_it(
+    lang: str, width: int, dark: bool, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    probe = (
-        "<script>window.addEventListener('load', () => { const images = [...document.images];"
-        "document.title = 'loaded ' + images.filter(i => i.naturalWidth > 0).length + ' of ' + images.length"
-        " + ' overflow ' + Math.max(0, document.documentElement.scrollWidth - window.innerWidth); });</script></body>"
+    found = look(request.getfixturevalue(lang).html, tmp_path, width=width, dark=dark, column=3)
+    assert found["console"] == []
+    assert found["requests"] == []
+    assert found["loaded"] == found["images"] > 40
+    assert (found["width"], found["overflow"]) == (width, 0)
+    assert found["twice"] == 0
+    assert found["drawings"] >= 6
+    assert found["ground"] == ("rgb(20, 24, 31)" if dark else "rgb(255, 255, 255)")
+    order = found["order"]
+    assert order["before"] == order["down"] == order["up"][::-1] == ["1", "2", "3", "4"]
+
+
+def test_the_page_forbids_requests(english: ReportFiles) -> None:
+    assert "content=\"default-src 'none'; img-src data:;" in english.html.read_text(encoding="utf-8")
+
+
+def test_the_verdict_comes_first_and_the_table_has_its_numbers(english: ReportFiles) -> None:
+    verdict = english.analysis.verdict
+    text = english.html.read_text(encoding="utf-8")
+    lead = re.search(r'<p class="lead">(.*?)</p>', text)
+    assert lead
+    assert lead.start() < text.index("<nav")
+    best = verdict.standing(verdict.best)
+    assert f"{best.mean.value:.3f} [{best.mean.low:.3f}, {best.mean.high:.3f}]" in text
+    if verdict.winner is None:
+        assert lead[1].startswith("No winner: ")
+        assert "not showing a difference is not showing that there is none" in text
+    else:
+        assert lead[1].startswith("Best: ")
+
+
+def test_results_csv_has_the_verdicts_numbers(english: ReportFiles) -> None:
+    verdict, evidence = english.analysis.verdict, english.analysis.evidence
+    rows = read_rows(english.csv)
+    assert [row["entry"] for row in rows] == [standing.name for standing in verdict.entries]
+    for row, standing in zip(rows, verdict.entries, strict=True):
+        entry = evidence.entries[standing.index]
+        assert float(row["mean"]) == standing.mean.value == pytest.approx(entry.values.mean())
+        assert (float(row["low"]), float(row["high"])) == (standing.mean.low, standing.mean.high)
+        assert float(row["seed_sd"]) == standing.parts.seed_sd
+        assert int(row["together"]) == (standing.index in verdict.together)
+        assert (row["factor.network"], row["factor.loss"]) == (entry.factors["network"], entry.factors["loss"])
+        probabilities = [float(row[f"p_rank_{rank}"]) for rank in (1, 2, 3, 4)]
+        assert probabilities == verdict.ranks.probabilities[standing.index].tolist()
+        results = [run.read_result().scores["test"] for run in entry.runs]
+        assert float(row["mean.dice_pooled"]) == pytest.approx(np.mean([scores["dice_pooled"] for scores in results]))
+        assert float(row["training_s"]) == entry.costs.training_s
+        assert int(row["n_seeds"]) == 2
+
+
+def test_markdown_tells_the_same_story(english: ReportFiles) -> None:
+    story = english.markdown.read_text(encoding="utf-8")
+    text = english.html.read_text(encoding="utf-8")
+    assert len(re.findall(r"^## ", story, flags=re.MULTILINE)) == len(SECTIONS)
+    lead = re.search(r'<p class="lead">(.*?)</p>', text)
+    assert lead
+    assert f"**{lead[1]}**" in story
+    for line in story.splitlines():
+        if line.startswith("| "):
+            assert len(re.findall(r"(?<!\\)\|", line)) >= 3
+    assert story.count("vary:") == 1  # the study in full
+    assert "data:image" not in story
+
+
+def test_russian_reports_are_russian(russian: ReportFiles) -> None:
+    text = russian.html.read_text(encoding="utf-8")
+    text = re.sub(r"<style>.*?</style>|<script>.*?</script>|<pre.*?</pre>|src=\"[^\"]*\"", "", text, flags=re.DOTALL)
+    shown = re.sub(r"<[^>]+>", "\n", re.sub(r"<wbr>", "", text))
+    words = ("approach", "image", "seeds", "loss curves", "training", "interval", "which", "images", "epoch", " the ")
+    english = [line for line in shown.splitlines() if any(word in line for word in words)]
+    own = r"outlines the object|find it best|_per_image|^[\w.]+$"  # of the study's author; score and config names stay
+    assert [line for line in english if not re.search(own, line)] == []
+    assert '<html lang="ru">' in russian.html.read_text(encoding="utf-8")
+
+
+def test_loose_runs_masks_of_another_tool_and_one_seed(study: StudyFolder, tmp_path: Path) -> None:
+    runs = sorted(path for path in (study.path / "runs").iterdir() if path.name.endswith("seed0"))[:2]
+    evidence = load_evidence(runs)
+    rng = np.random.default_rng(1)
+    truths = [(sample.id, load_sample(evidence.manifest, sample)[1]) for sample in evidence.samples]
+    save_masks(tmp_path / "masks.zip", [(name, distort(truth, 0.2, 2, rng)) for name, truth in truths])
+    outside = Entry(
+        name="other tool",
+        factors={},
+        runs=(),
+        seeds=(),
+        values=rng.uniform(0.3, 0.8, (1, len(truths))),
+        masks=(MaskArchive(tmp_path / "masks.zip"),),
     )
-    copy = tmp_path / "page.html"
-    copy.write_text(demo[1].read_text().replace("</body>", probe))
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += ["--enable-logging=stderr", f"--user-data-dir={tmp_path}/profile", f"--window-size={width},900"]
-    done = subprocess.run(
-        [*command, "--virtual-time-budget=5000", "--dump-dom", copy.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
+    files = write_report(tmp_path / "report.html", replace(evidence, entries=(*evidence.entries, outside)))
+    text = files.html.read_text(encoding="utf-8")
+    assert keys_of(text) == [key for key in SECTIONS if key != "factors"]
+    assert "the intervals speak of these trained weights on other images of this kind, not of the approaches" in text
+    assert "Masks that another tool made, trained nobody here knows how: other tool." in text
+    assert "Nothing was written down before" in text
+    row = next(row for row in read_rows(files.csv) if row["entry"] == "other tool")
+    assert (row["n_seeds"], row["training_s"], row["mean.iou_pooled"]) == ("0", "", "")
+    assert look(files.html, tmp_path, width=390)["overflow"] == 0
+
+
+def test_several_classes_groups_and_runs_that_are_missing(tmp_path: Path) -> None:
+    study = write_study(
+        tmp_path,
+        streets=True,
+        groups=True,
+        images=42,
+        epochs=6,
+        failed=["segnet__bce__seed1", "unet_nearest__bce__seed0", "unet_nearest__bce__seed1"],
+        expected="Dice helps thin objects.",
     )
-    found = re.search(r"<title>loaded (\d+) of (\d+) overflow (\d+)</title>", done.stdout)
-    assert found, done.stdout[:500]
-    loaded, total, overflow = map(int, found.groups())
-    assert loaded == total >= 20
-    assert overflow == 0
-    assert "CONSOLE" not in done.stderr
+    files = write_report(tmp_path / "report.html", study_evidence(study), study=study)
+    text = files.html.read_text(encoding="utf-8")
+    assert "Written down before the runs: “Dice helps thin objects.”" in text
+    assert "3 of 8 runs are not finished. The numbers above rest on the others." in text
+    assert text.count("the loss is not finite in epoch 2; lower optimizer.lr (tried 2×)") == 3
+    assert "7 groups" in text
+    assert "with too few epochs to say" in text
+    assert len(read_rows(files.csv)) == 3
+    assert look(files.html, tmp_path, width=390)["loaded"] > 20
+
+
+def test_errors_as_a_score_are_better_low(tmp_path: Path) -> None:
+    study = write_study(tmp_path, losses={"bce": LOSSES["bce"]}, images=12, epochs=3)
+    evidence = study_evidence(study, score="area_error_per_image")
+    files = write_report(tmp_path / "report.html", evidence, study=study)
+    means = [float(row["mean"]) for row in read_rows(files.csv)]
+    assert means == sorted(means)
+    assert "area_error_per_image (lower is better)" in files.html.read_text(encoding="utf-8")
+
+
+def test_pictures_become_fewer_where_the_page_would_be_too_large(
+    study: StudyFolder, english: ReportFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = english.html.stat().st_size
+    monkeypatch.setattr(page, "MAX_BYTES", int(0.9 * size))
+    files = write_report(tmp_path / "report.html", study_evidence(study), study=study)
+    assert files.html.stat().st_size <= 0.9 * size
+    assert files.html.read_text(encoding="utf-8").count("<img") > 10
+
+
+def test_a_changed_image_is_refused(tmp_path: Path) -> None:
+    study = write_study(tmp_path, networks={"segnet": NETWORKS["segnet"]}, images=12, epochs=2)
+    evidence = study_evidence(study)
+    first, second = (evidence.manifest.image_path(sample) for sample in evidence.samples[:2])
+    shutil.copy(second, first)
+    with pytest.raises(DatasetError, match="has changed since the manifest was made"):
+        write_report(tmp_path / "report.html", evidence, study=study)
+    assert not (tmp_path / "report.html").exists()
 
 
 @pytest.mark.slow
-def test_runs_on_other_data_are_refused(demo: tuple[list[tuple[str, ...]], Path], tmp_path: Path) -> None:
-    runs = sorted((demo[1].parent / "runs").iterdir())
-    copy = tmp_path / "copy"
-    shutil.copytree(runs[0], copy)
-    text = (copy / "result.json").read_text()
-    (copy / "result.json").write_text(re.sub(r'"manifest_hash": "[^"]+"', '"manifest_hash": "other"', text))
-    with pytest.raises(RunError, match="was scored on other data than"):
-        write_page(tmp_path / "p.html", [RunFolder(runs[1]), RunFolder(copy)], title="t", question="q")
-    (copy / "result.json").unlink()
-    with pytest.raises(RunError, match="this run is not finished"):
-        write_page(tmp_path / "p.html", [RunFolder(copy)], title="t", question="q")
+def test_twenty_approaches_fit(tmp_path: Path) -> None:
+    networks = {name: name for name in ("segnet", "unet_unpool", "unet_nearest", "unet_strided")}
+    losses = {f"{share:g} dice": {"dice": share, "bce": 1 - share} for share in (0.1, 0.3, 0.5, 0.7, 0.9)}
+    study = write_study(tmp_path, networks=networks, losses=losses, images=60, epochs=12, seeds=(0, 1, 2))
+    files = write_report(tmp_path / "report.html", study_evidence(study), study=study)
+    assert len(read_rows(files.csv)) == 20
+    for width in (390, 1280):
+        found = look(files.html, tmp_path, width=width)
+        assert (found["overflow"], found["console"], found["twice"]) == (0, [], 0)
+        assert found["loaded"] == found["images"]
+    assert files.html.stat().st_size < 4 * 2**20

@@ -1,102 +1,171 @@
-"""One self-contained HTML page about a few runs: scores with their definitions, curves, predictions."""
+"""The report about a comparison: one self-contained HTML page, the same as Markdown, and a table of the numbers."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 
-from segbench.config_loss import parse_loss
-from segbench.errors import RunError
+from segbench import __version__
 from segbench.files import write_text
-from segbench.runs import RunFolder
+from segbench.report._sections_data import data_section, missing_section, protocol_section, repeat_section
+from segbench.report._sections_questions import questions_section
+from segbench.report._sections_scores import (
+    costs_section,
+    factors_section,
+    interval_drawing,
+    pairs_section,
+    ranks_section,
+    results_section,
+)
+from segbench.report._sections_why import attributes_section, cases_section, errors_section, learning_section
+from segbench.report._svg import Sketch
+from segbench.report.analysis import Analysis, analyze
+from segbench.report.document import Document, Section, Text, bullets, text
+from segbench.report.evidence import Evidence
+from segbench.report.markdown import write_markdown
+from segbench.report.pictures import BUDGETS, Pictures
+from segbench.report.summary import headline, verdict_paragraphs
+from segbench.report.tables import write_results
+from segbench.report.translate import translate
+from segbench.report.words import Language, Words
+from segbench.studies import StudyFolder
+from segbench.types import Progress
 
-_SHOWN_SCORES = ("iou_per_image", "iou_pooled", "dice_per_image", "thresholded_iou")
+MAX_BYTES = 10 * 2**20
+
+_Builder: TypeAlias = Callable[[Analysis, Words, Sketch, Pictures], Section | None]
+_BUILDERS: tuple[_Builder, ...] = (
+    data_section,
+    protocol_section,
+    results_section,
+    pairs_section,
+    ranks_section,
+    factors_section,
+    costs_section,
+    learning_section,
+    errors_section,
+    attributes_section,
+    cases_section,
+    questions_section,
+    missing_section,
+    repeat_section,
+)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A PNG file and what it shows."""
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """What `write_report` wrote.
 
-    file: Path
-    caption: str
+    Attributes:
+        html: the page.
+        markdown: the same text and tables, without pictures.
+        csv: every entry with all its numbers.
+        analysis: what they were written from.
+    """
 
-    @property
-    def data_uri(self) -> str:
-        """The picture as text that a page can hold."""
-        return "data:image/png;base64," + base64.b64encode(self.file.read_bytes()).decode("ascii")
-
-
-@dataclass(frozen=True)
-class _Row:
-    name: str
-    network: str
-    loss: str
-    scores: dict[str, float]
-    parameters: int
-    seconds: float
-    best_epoch: int
-    epochs: int
+    html: Path
+    markdown: Path
+    csv: Path
+    analysis: Analysis = field(repr=False)
 
 
-def write_page(
-    path: str | Path, runs: Sequence[RunFolder], *, title: str, question: str, gallery: Sequence[Picture] = ()
-) -> None:
-    """Writes the page; it opens offline and asks nothing of the network.
+def write_report(
+    path: str | Path,
+    evidence: Evidence,
+    *,
+    study: StudyFolder | None = None,
+    lang: Language = "en",
+    progress: Progress | None = None,
+) -> ReportFiles:
+    """Writes the report; the page opens offline and asks nothing of the network.
 
     Args:
-        path: of the HTML file.
-        runs: finished run folders, all scored on the same test part.
-        title, question: shown on top.
-        gallery: further pictures, at the end.
+        path: of the HTML file; a Markdown file of the same name and `results.csv` are written beside it.
+        evidence: what is compared.
+        study: the study folder it comes from; None for a loose set of runs.
+        lang: language of the text.
+        progress: called while images are looked at and the page is written.
     Raises:
-        RunError: a run is not finished, or was scored on another test part than the first.
+        RunError: a run folder is incomplete or damaged.
+        DatasetError: an image or mask is missing, or has changed since the runs.
     """
-    results = [run.read_result() for run in runs]
-    first = results[0].result
-    for run, result in zip(runs, results, strict=True):
-        if result.result["manifest_hash"] != first["manifest_hash"]:
-            raise RunError(
-                f"was scored on other data than {runs[0].path}; the numbers cannot stand in one table", run=run.path
-            )
-    rows = [
-        _Row(
-            name=result.result["name"],
-            network=result.result["network"]["name"],
-            loss=" + ".join(f"{term.weight_text} {term.name}" for term in parse_loss(result.result["loss"])),
-            scores={name: result.scores["test"][name] for name in _SHOWN_SCORES},
-            parameters=result.result["parameters"],
-            seconds=result.result["seconds"]["epochs"],
-            best_epoch=result.result["best_epoch"],
-            epochs=result.result["epochs"],
-        )
-        for result in results
-    ]
-    pictures = [
-        (row.name, Picture(run.curves_file, f"{row.name}: loss and score over epochs"), _last_sheet(run))
-        for row, run in zip(rows, runs, strict=True)
-    ]
+    path = Path(path)
+    analysis = analyze(evidence, study=study, progress=progress)
+    words = Words(lang, digits=_digits(analysis))
+    files = ReportFiles(
+        html=path, markdown=path.with_suffix(".md"), csv=path.with_name("results.csv"), analysis=analysis
+    )
+    sketch = Sketch()
+    for budget in BUDGETS:
+        document = _document(analysis, words, sketch, Pictures(evidence, budget, words), files, progress)
+        page = render_html(document)
+        if len(page.encode()) <= MAX_BYTES:
+            break
+    write_text(files.html, page)
+    write_markdown(files.markdown, document)
+    write_results(files.csv, analysis)
+    return files
+
+
+def _digits(analysis: Analysis) -> int:
+    """Returns the decimals of scores: so many that an interval's half width has two digits, 2 to 4."""
+    widths = sorted(standing.mean.high - standing.mean.low for standing in analysis.verdict.entries)
+    half = widths[len(widths) // 2] / 2.0
+    return 2 if half >= 1.0 else 3 if half >= 0.002 else 4
+
+
+def _document(
+    analysis: Analysis,
+    words: Words,
+    sketch: Sketch,
+    pictures: Pictures,
+    files: ReportFiles,
+    progress: Progress | None,
+) -> Document:
+    verdict = (
+        Text(paragraphs=(headline(analysis, words),), tone="lead"),
+        *text(*verdict_paragraphs(analysis, words)),
+        interval_drawing(analysis, words, sketch),
+        *bullets([translate(warning, words) for warning in analysis.verdict.warnings]),
+    )
+    sections = []
+    for done, build in enumerate(_BUILDERS):
+        if progress is not None:
+            progress("writing the report", done, len(_BUILDERS))
+        section = build(analysis, words, sketch, pictures)
+        if section is not None:
+            sections.append(section)
+    study = analysis.study
+    approaches = words.count("approach", len(analysis.evidence.entries))
+    return Document(
+        lang=words.lang,
+        title=(study.title or study.study if study is not None else "") or words("title", approaches=approaches),
+        question=(study.question if study is not None else "") or words("question", score=analysis.evidence.score),
+        top=verdict,
+        sections=tuple(sections),
+        foot=words("foot", version=__version__, csv=files.csv.name, markdown=files.markdown.name),
+        contents=words("contents"),
+    )
+
+
+def render_html(document: Document) -> str:
+    """Returns the page; every text in it is escaped."""
     environment = Environment(
-        loader=PackageLoader("segbench.report"), autoescape=select_autoescape(), undefined=StrictUndefined
+        loader=PackageLoader("segbench.report"),
+        autoescape=select_autoescape(default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
-    html = environment.get_template("page.html").render(
-        title=title,
-        question=question,
-        rows=sorted(rows, key=lambda row: -row.scores["iou_per_image"]),
-        score_names=_SHOWN_SCORES,
-        definitions={name: first["definitions"][name] for name in _SHOWN_SCORES},
-        n=first["n"],
-        scored_at=first["scored_at"],
-        machine=runs[0].read_facts()["environment"],
-        pictures=pictures,
-        gallery=gallery,
-    )
-    write_text(path, html)
+    environment.filters["breakable"] = _breakable
+    return environment.get_template("page.html").render(document=document)
 
 
-def _last_sheet(run: RunFolder) -> Picture:
-    best = run.read_result().result["best_epoch"]
-    return Picture(run.picture_file(best), f"validation samples after epoch {best}, the one that was chosen")
+def _breakable(plain: str) -> Markup:
+    """Returns escaped text whose long names may break after an underscore."""
+    return Markup(re.sub(r"_(?=\w)", "_<wbr>", str(escape(plain))))  # escaped one line above

@@ -1,0 +1,166 @@
+"""Comparing runs, studies and other tools' masks, with a verdict; and the report about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segbench.cli._common import Quiet, console, make_watcher, print_table, require
+from segbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from segbench.report.evidence import Evidence
+    from segbench.report.verdict import Verdict
+    from segbench.studies import StudyFolder
+
+_LANGUAGES = ("en", "ru")
+_RESOLUTIONS = ("auto", "training", "original")
+
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="Run folders, study folders, folders of another tool's masks.")
+]
+Score = Annotated[
+    str | None,
+    typer.Option(help="Per-image score that decides, e.g. dice_per_image, iou_per_image[car]; default: the study's."),
+]
+ResolutionOption = Annotated[
+    str,
+    typer.Option("--resolution", help="training, original (each image's own size), or auto: training where it can be."),
+]
+Baseline = Annotated[str | None, typer.Option(help="Entry that the others are measured against; default: the study's.")]
+
+
+def compare(
+    paths: Paths,
+    score: Score = None,
+    resolution: ResolutionOption = "auto",
+    baseline: Baseline = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write everything as JSON.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Say which of several trained networks is best, or that it cannot be said, with intervals.
+
+    Runs that differ in the seed alone count as one entry. A folder of masks, named like the test images, is judged by
+    the same rules.
+
+    Example: segbench compare runs/unet runs/segnet other_tool/masks --score dice_per_image
+    """
+    if out is not None and out.suffix != ".json":
+        raise ConfigError(f"expected a file that ends in .json, got {out.name!r}", key="--out")
+    evidence, verdict, _ = _judged(paths, score, resolution, baseline, quiet)
+    print_verdict(evidence, verdict)
+    if out is not None:
+        from segbench.files import write_json
+
+        plain = {
+            "score": evidence.score,
+            "definition": dict(evidence.definition),
+            "ids": list(evidence.ids),
+            "left_out": list(evidence.left_out),
+            "notes": list(evidence.notes),
+            "sources": {entry.name: entry.source for entry in evidence.entries},
+            "verdict": verdict.to_dict(),
+        }
+        write_json(out, plain)
+        console.print(f"written: {out}")
+
+
+def report(
+    paths: Paths,
+    out: Annotated[Path, typer.Option("--out", "-o", help="HTML file; tables are written beside it.")] = Path(
+        "report.html"
+    ),
+    lang: Annotated[str, typer.Option(help="en or ru.")] = "en",
+    score: Score = None,
+    resolution: ResolutionOption = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Write one self-contained page about a study, or about runs: verdict, numbers, curves, failures, how to repeat it.
+
+    Example: segbench report runs/ph2_networks_x_losses -o report.html --lang en
+    """
+    require("--lang", lang, _LANGUAGES)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"expected a file that ends in .html, got {out.name!r}", key="--out")
+    from segbench.report.page import write_report
+
+    watch = make_watcher(quiet)
+    try:
+        evidence, study = _evidence(paths, score, resolution, watch.progress)
+        files = write_report(out, evidence, study=study, lang=lang, progress=watch.progress)  # type: ignore[arg-type]
+    finally:
+        watch.close()
+    console.print(f"report: {files.html}; as tables: {files.csv}; as text: {files.markdown}")
+
+
+def _judged(
+    paths: Sequence[Path], score: str | None, resolution: str, baseline: str | None, quiet: bool
+) -> tuple[Evidence, Verdict, StudyFolder | None]:
+    from segbench.report.compare import judge_evidence, study_baseline
+
+    watch = make_watcher(quiet)
+    try:
+        evidence, study = _evidence(paths, score, resolution, watch.progress)
+    finally:
+        watch.close()
+    if baseline is None and study is not None:
+        baseline = study_baseline(study, evidence)
+    return evidence, judge_evidence(evidence, baseline=baseline), study
+
+
+def _evidence(
+    paths: Sequence[Path], score: str | None, resolution: str, progress: object
+) -> tuple[Evidence, StudyFolder | None]:
+    """Returns the evidence, and the study where one alone is asked about."""
+    require("--resolution", resolution, _RESOLUTIONS)
+    from segbench.report.compare import load_evidence, study_evidence
+    from segbench.studies import StudyFolder
+
+    first = StudyFolder(paths[0])
+    if len(paths) == 1 and first.config_file.is_file():
+        evidence = study_evidence(first, score=score, resolution=resolution, progress=progress)  # type: ignore[arg-type]
+        return evidence, first
+    loaded = load_evidence(
+        paths,
+        score=score or "iou_per_image",
+        resolution=resolution,  # type: ignore[arg-type]
+        progress=progress,  # type: ignore[arg-type]
+    )
+    return loaded, None
+
+
+def print_verdict(evidence: Evidence, verdict: Verdict) -> None:
+    """Prints what was found in plain words, then the table, the definition and the notes."""
+    for sentence in verdict.sentences():
+        console.print(sentence)
+    console.print(
+        f"\n{evidence.score} on {verdict.n_images} test images, 95 % intervals; * cannot be told from the best"
+    )
+    probabilities = verdict.ranks.probabilities
+    rows = [
+        [
+            ("* " if standing.index in verdict.together else "  ") + standing.name,
+            str(standing.seeds),
+            f"{standing.mean.value:.4f}",
+            f"[{standing.mean.low:.4f}, {standing.mean.high:.4f}]",
+            _number(standing.used_seed_sd, ".4f"),
+            f"{probabilities[standing.index, 0]:.2f}",
+            _number(evidence.entries[standing.index].costs.training_s, ",.0f"),
+            _number(evidence.entries[standing.index].costs.images_per_s, ",.1f"),
+            _number(evidence.entries[standing.index].costs.parameters, ",.0f"),
+        ]
+        for standing in verdict.entries
+    ]
+    header = ["  entry", "seeds", "mean", "interval", "seed SD", "P(best)", "train s", "images/s", "parameters"]
+    print_table(header, rows)
+    console.print(f"\n{evidence.score}: {evidence.definition['sentence']}")
+    for note in evidence.notes:
+        console.print(f"note: {note}")
+
+
+def _number(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else format(value, form)

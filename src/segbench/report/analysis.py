@@ -1,0 +1,125 @@
+"""Everything a report says, computed once: verdict, factors, overfitting, errors, attributes, cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from segbench.config_study import Plan, StudyConfig
+from segbench.report.attributes import AttributeTable, measure_attributes
+from segbench.report.cases import (
+    Cases,
+    Disagreements,
+    LabelCandidates,
+    find_disagreements,
+    find_label_candidates,
+    pick_cases,
+)
+from segbench.report.compare import judge_evidence, study_baseline
+from segbench.report.error_types import ErrorTable, error_table
+from segbench.report.evidence import Entry, Evidence
+from segbench.report.factors import FactorView, factor_view
+from segbench.report.overfitting import OverfittingSummary, summarize_overfitting
+from segbench.report.slices import FINDINGS, FindingTest, SliceReport, check_finding, explain_scores
+from segbench.report.verdict import Verdict
+from segbench.studies import RunStatus, StudyFolder
+from segbench.types import Progress
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Analysis:
+    """What a report is written from. Entries are named by their place in `evidence.entries`.
+
+    Attributes:
+        evidence: what everything rests on.
+        folder, study, plan, statuses: of the study; None and empty for a loose set of runs.
+        verdict: over all entries.
+        factors: what each factor does; None outside studies.
+        overfitting: place -> what its curves say; not there for masks that another tool made.
+        errors: place -> its wrong pixels by type; not there for entries that keep no masks.
+        attributes: of the test images.
+        slices: attributes against the score of the best entry.
+        findings: named claims, tested on the best entry.
+        cases: of the best entry.
+        disagreements, candidates: over all entries that keep masks; None below two of them.
+    """
+
+    evidence: Evidence = field(repr=False)
+    folder: StudyFolder | None
+    study: StudyConfig | None
+    plan: Plan | None = field(repr=False)
+    statuses: tuple[RunStatus, ...] = field(repr=False)
+    verdict: Verdict
+    factors: FactorView | None
+    overfitting: Mapping[int, OverfittingSummary]
+    errors: Mapping[int, ErrorTable]
+    attributes: AttributeTable
+    slices: SliceReport
+    findings: tuple[FindingTest, ...]
+    cases: Cases
+    disagreements: Disagreements | None
+    candidates: LabelCandidates | None
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """Places of the entries, the best mean first."""
+        return tuple(standing.index for standing in self.verdict.entries)
+
+    @cached_property
+    def number(self) -> Mapping[int, int]:
+        """Place -> number in the report, 1 for the best mean."""
+        return {place: number for number, place in enumerate(self.order, start=1)}
+
+    @property
+    def best(self) -> Entry:
+        """The entry with the best mean."""
+        return self.evidence.entries[self.verdict.best]
+
+    @property
+    def unfinished(self) -> tuple[RunStatus, ...]:
+        """Runs of the study that are not finished."""
+        return tuple(status for status in self.statuses if status.state != "finished")
+
+
+def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: Progress | None = None) -> Analysis:
+    """Returns everything a report says.
+
+    Args:
+        evidence: at least two entries.
+        study: the folder the entries come from; None for a loose set of runs.
+        progress: called while images are looked at.
+    """
+    entries = evidence.entries
+    config = study.read_config() if study is not None else None
+    plan = study.read_plan() if study is not None else None
+    verdict = judge_evidence(evidence, baseline=None if study is None else study_baseline(study, evidence))
+    factors = None
+    if plan is not None and all(entry.factors for entry in entries):
+        factors = factor_view(
+            [entry.values for entry in entries],
+            [entry.factors for entry in entries],
+            groups=evidence.groups,
+            higher_is_better=evidence.higher_is_better,
+        )
+    with_masks = {place: entry for place, entry in enumerate(entries) if entry.masks}
+    best = entries[verdict.best]
+    attributes = measure_attributes(evidence, progress=progress)
+    several = len(with_masks) >= 2
+    return Analysis(
+        evidence=evidence,
+        folder=study,
+        study=config,
+        plan=plan,
+        statuses=study.status(plan) if study is not None else (),
+        verdict=verdict,
+        factors=factors,
+        overfitting={place: summarize_overfitting(entry) for place, entry in enumerate(entries) if entry.runs},
+        errors={place: error_table(evidence, entry, progress=progress) for place, entry in with_masks.items()},
+        attributes=attributes,
+        slices=explain_scores(evidence, best, attributes),
+        findings=tuple(check_finding(evidence, best, name, attributes) for name in FINDINGS),
+        cases=pick_cases(evidence, best),
+        disagreements=find_disagreements(evidence, progress=progress) if several else None,
+        candidates=find_label_candidates(evidence, progress=progress) if several else None,
+    )

@@ -1,0 +1,82 @@
+"""`segbench compare` and `segbench report` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from segbench.cli.main import main
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    """Returns exit code, standard output and standard error."""
+    with pytest.raises(SystemExit) as exit_info:
+        main([str(word) for word in words])
+    captured = capsys.readouterr()
+    return int(exit_info.value.code or 0), captured.out, captured.err
+
+
+def test_compare_prints_a_verdict_and_writes_it(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [runs / name for name in ("a_seed0", "a_seed1", "b_seed0", "b_seed1")]
+    out = tmp_path / "verdict.json"
+    code, text, errors = call(
+        capsys, "compare", *names, "--score", "dice_per_image", "--baseline", "a", "-o", out, "-q"
+    )
+    assert (code, errors) == (0, "")
+    assert "dice_per_image on 3 test images, 95 % intervals" in text
+    assert "Dice = 2 TP / (2 TP + FP + FN) of each image, class lesion" in text or "foreground" in text
+    written = json.loads(out.read_text())
+    assert written["score"] == "dice_per_image"
+    assert written["verdict"]["names"] == ["a", "b"]
+    assert written["sources"]["a"].endswith("a_seed0 and 1 more")
+    for name in written["verdict"]["names"]:
+        results = [json.loads((runs / f"{name}_seed{seed}" / "result.json").read_text()) for seed in (0, 1)]
+        mean = sum(result["scores"]["test"]["dice_per_image"] for result in results) / 2
+        assert f"{mean:.4f}" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["--score", "iou"], 2, "error: score: iou is no score; known: "),
+        (["--resolution", "big"], 2, "error: --resolution: expected auto, training, original, got 'big'"),
+        (["--baseline", "c"], 2, "error: baseline: there is no entry 'c'; known: a_seed0, b_seed0"),
+        (["-o", "x.html"], 2, "error: --out: expected a file that ends in .json, got 'x.html'"),
+    ],
+)
+def test_compare_says_what_is_wrong(
+    runs: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, text: str
+) -> None:
+    found, _, errors = call(capsys, "compare", runs / "a_seed0", runs / "b_seed0", "-q", *words)
+    assert found == code
+    assert text in errors
+
+
+def test_report_says_what_is_wrong(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [runs / "a_seed0", runs / "b_seed0"]
+    code, _, errors = call(capsys, "report", *names, "--lang", "de")
+    assert (code, errors) == (2, "error: --lang: expected en, ru, got 'de'\n")
+    code, _, errors = call(capsys, "report", *names, "-o", tmp_path / "x.pdf")
+    assert (code, errors) == (2, "error: --out: expected a file that ends in .html, got 'x.pdf'\n")
+    code, _, errors = call(capsys, "report", tmp_path / "nothing", "-q")
+    assert code == 1
+    assert "expected the folder of a run, a study or masks, and there is no such folder" in errors
+    (tmp_path / "study.yaml").write_text("study: s\nbase: {data: x}\nvary: {seed: [0]}\n")
+    code, _, errors = call(capsys, "report", tmp_path, "-q")
+    assert code == 1
+    assert "none of the 1 runs of this study is finished; go on with `segbench study run`" in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lang", ["en", "ru"])
+def test_a_report_of_loose_runs(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], lang: str) -> None:
+    out = tmp_path / "report.html"
+    names = [runs / name for name in ("a_seed0", "a_seed1", "b_seed0")]
+    code, text, errors = call(capsys, "report", *names, "-o", out, "--lang", lang, "-q")
+    assert (code, errors) == (0, "")
+    assert f"report: {out}" in text
+    assert f'<html lang="{lang}"' in out.read_text()
+    assert (tmp_path / "results.csv").is_file()
+    assert (tmp_path / "report.md").is_file()

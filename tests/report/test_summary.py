@@ -1,0 +1,142 @@
+"""Sentences from numbers: the winner and the lack of one, what would be needed, and which costs nothing beats."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segbench.report.evidence import Costs
+from segbench.report.factors import factor_view
+from segbench.report.figures import CostPoint, unbeaten
+from segbench.report.markdown import plain
+from segbench.report.summary import (
+    baseline_sentences,
+    factor_sentences,
+    headline,
+    pair_sentences,
+    verdict_paragraphs,
+)
+from segbench.report.verdict import judge
+from segbench.report.words import Words
+
+ENGLISH, RUSSIAN = Words("en"), Words("ru")
+
+
+def analysis_of(
+    means: dict[str, float],
+    *,
+    seeds: int = 3,
+    images: int = 100,
+    noise: float = 0.02,
+    seed_sd: float = 0.0,
+    **judged: Any,
+) -> Any:
+    """Returns what the sentences need of an `Analysis`, of entries with the given true means."""
+    rng = np.random.default_rng(0)
+    base = rng.normal(0.0, 0.1, images)
+    values = [
+        mean + base + rng.normal(0.0, noise, (seeds, images)) + rng.normal(0.0, seed_sd, (seeds, 1))
+        for mean in means.values()
+    ]
+    costs = {"training_s": [10.0 * (1 + place) for place in range(len(means))]}
+    verdict = judge(list(means), values, costs=costs, **judged)
+    entries = [
+        SimpleNamespace(name=name, costs=Costs(training_s=10.0 * (1 + place))) for place, name in enumerate(means)
+    ]
+    evidence = SimpleNamespace(entries=entries, score="iou_per_image")
+    factors = factor_view(values, [{"network": name} for name in means])
+    return SimpleNamespace(verdict=verdict, evidence=evidence, factors=factors)
+
+
+def test_a_winner_is_named() -> None:
+    analysis = analysis_of({"unet": 0.9, "segnet": 0.7, "fcn": 0.6})
+    assert headline(analysis, ENGLISH) == "Best: unet"
+    assert headline(analysis, RUSSIAN) == "Лучший подход: unet"
+    first, cheap, needed, speaks = verdict_paragraphs(analysis, ENGLISH)
+    assert first.startswith("unet reaches iou_per_image 0.9")
+    assert first.endswith("differs from every other approach, after correction for all pairs.")
+    assert (cheap, needed) == ("", "")
+    assert speaks.startswith("The intervals speak of the approaches: trained again with other seeds (3 each here)")
+    backwards = analysis_of({"fcn": 0.6, "segnet": 0.7, "unet": 0.9})
+    for each in (analysis, backwards):
+        count, largest = pair_sentences(each, ENGLISH)
+        assert count.startswith("3 of 3 pairs differ significantly")
+        assert largest.startswith("The largest difference is unet minus fcn: +0.")
+    assert factor_sentences(analysis, ENGLISH)[0].startswith("network matters: unet minus fcn is +0.3")
+
+
+def test_nobody_wins_and_the_cheapest_is_named() -> None:
+    analysis = analysis_of({"unet": 0.8, "segnet": 0.8001, "fcn": 0.5}, noise=0.1)
+    assert headline(analysis, ENGLISH) == "No winner: 2 of 3 approaches cannot be told apart"
+    assert headline(analysis, RUSSIAN) == "Победителя нет: 2 из 3 подходов неразличимы"
+    _, cheap, needed, _ = verdict_paragraphs(analysis, ENGLISH)
+    assert cheap == "Among those that cannot be told apart, unet is the quickest to train (10.0\u00a0s a run)."
+    now = analysis.verdict.needed
+    assert now is not None
+    assert f"a true difference of {now.detectable:.3f} between" in needed
+    assert "with a probability of 80\u00a0%" in needed
+
+
+def test_what_several_share_is_not_one_entrys_merit() -> None:
+    analysis = analysis_of({"unet": 0.8, "segnet": 0.8}, noise=0.1)
+    for entry in analysis.evidence.entries:
+        entry.costs = Costs(training_s=10.0)
+    assert verdict_paragraphs(analysis, ENGLISH)[1] == ""
+
+
+def test_none_of_all_can_be_told_apart() -> None:
+    analysis = analysis_of({"unet": 0.8, "segnet": 0.8, "fcn": 0.8}, noise=0.1)
+    assert headline(analysis, ENGLISH) == "No winner: none of 3 approaches can be told from the best"
+    assert headline(analysis, RUSSIAN) == "Победителя нет: ни один из 3 подходов не отличим от лучшего"
+    (told,) = pair_sentences(analysis, ENGLISH)
+    assert told.startswith("0 of 3 pairs differ significantly after Holm's correction over all pairs: no difference")
+    assert factor_sentences(analysis, ENGLISH)[0].startswith("network: no difference could be shown; the largest, ")
+
+
+def test_two_approaches_have_sentences_of_their_own() -> None:
+    same, other = analysis_of({"unet": 0.8, "segnet": 0.8}, noise=0.1), analysis_of({"unet": 0.9, "segnet": 0.6})
+    assert headline(same, ENGLISH) == "No winner: the two approaches cannot be told apart"
+    assert headline(same, RUSSIAN) == "Победителя нет: оба подхода неразличимы"
+    assert pair_sentences(same, ENGLISH)[0].startswith("No difference could be shown, which does not mean that")
+    (told,) = pair_sentences(other, ENGLISH)
+    assert told.startswith("The two differ significantly: unet minus segnet is +0.")
+    assert told.endswith("], p < 0.001.")
+
+
+def test_seeds_that_differ_more_than_entries_need_more_seeds() -> None:
+    analysis = analysis_of({"unet": 0.8, "segnet": 0.79}, seeds=2, seed_sd=0.05)
+    needed = verdict_paragraphs(analysis, ENGLISH)[2]
+    assert analysis.verdict.needed.images is None
+    assert "With 2 seeds no number of images suffices" in needed
+    assert "2 сида" in verdict_paragraphs(analysis, RUSSIAN)[2]
+
+
+def test_one_seed_speaks_of_weights() -> None:
+    analysis = analysis_of({"unet": 0.9, "segnet": 0.7}, seeds=1)
+    assert "these trained weights" in verdict_paragraphs(analysis, ENGLISH)[3]
+    assert "об этих обученных весах" in verdict_paragraphs(analysis, RUSSIAN)[3]
+
+
+def test_the_baseline_is_compared_with_all() -> None:
+    means = {"unet": 0.9, "segnet": 0.7, "fcn": 0.5, "like segnet": 0.7}
+    summary, best = baseline_sentences(analysis_of(means, baseline="segnet"), ENGLISH)
+    assert summary.endswith("Significantly better: 1, significantly worse: 1, cannot be told apart: 1.")
+    assert best.startswith("Best minus baseline, unet minus segnet: +0.19")
+    assert baseline_sentences(analysis_of(means), ENGLISH) == ["No baseline was named."]
+
+
+@pytest.mark.parametrize(("more_cost", "kept"), [(False, ["a", "c"]), (True, ["c", "d"])])
+def test_what_no_other_beats(more_cost: bool, kept: list[str]) -> None:
+    table = {"a": (1.0, 0.5), "b": (2.0, 0.4), "c": (3.0, 0.9), "d": (4.0, 0.8)}
+    points = [
+        CostPoint(name=name, cost=cost, value=value, low=value, high=value, strong=True)
+        for name, (cost, value) in table.items()
+    ]
+    assert [point.name for point in unbeaten(points, more_cost=more_cost, more_score=True)] == kept
+
+
+def test_markup_in_names_is_shown_as_it_is() -> None:
+    assert plain("a|b *c* <d>\n[e](f)") == "a\\|b \\*c\\* \\<d\\> \\[e\\](f)"
