@@ -18,6 +18,7 @@ LAYERS = [
         "config_loss",
         "config_study",
         "config_text",
+        "config_tune",
         "mask_archive",
         "runs",
         "studies",
@@ -39,6 +40,7 @@ FREE_OF_TORCH = [
         "config_loss",
         "config_study",
         "config_text",
+        "config_tune",
         "mask_archive",
         "registry",
         "runs",
@@ -64,6 +66,7 @@ FREE_FILES = [
     "train/__init__.py",
     "train/check.py",
     "predict/__init__.py",
+    *(f"study/{name}.py" for name in ("__init__", "run", "local", "live")),
 ]
 
 

@@ -82,7 +82,7 @@ def test_a_moved_study_is_read_where_it_is(binary_pairs: Path, tmp_path: Path) -
     folder = claimed(asked, tmp_path / "s")
     segbench.fit(folder.read_plan().runs[0].config, watch=Watcher())
     (tmp_path / "s").rename(tmp_path / "moved")
-    assert [status.state for status in StudyFolder(tmp_path / "moved").status()][0] == "finished"
+    assert next(status.state for status in StudyFolder(tmp_path / "moved").status()) == "finished"
 
 
 def test_what_is_missing_or_broken_is_told(binary_pairs: Path, tmp_path: Path) -> None:

@@ -1,98 +1,103 @@
-"""The demo: built-in images in, two networks x two losses compared on a page, predictions out."""
+"""The demo: a small study on built-in images, ending in a verdict and a report; and predictions of its best entry."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from segbench.config import RunConfig, parse_config
+from segbench.config_study import StudyConfig, parse_study
 from segbench.data.index import Manifest
 from segbench.data.synthetic import write_lesions
+from segbench.errors import RunError
 from segbench.predict.files import predict_files
 from segbench.predict.predictor import Predictor
-from segbench.report.page import Picture, write_page
-from segbench.runs import RunFolder
-from segbench.train.fit import fit
-from segbench.train.watcher import Watcher
-from segbench.types import RunResult
+from segbench.report.compare import judge_evidence, study_baseline, study_evidence
+from segbench.report.evidence import Evidence
+from segbench.report.page import write_report
+from segbench.report.verdict import Verdict
+from segbench.studies import StudyFolder
+from segbench.study.live import StudyWatcher, failure_lines
+from segbench.study.run import run_study
 
-_NETWORKS = ("unet_nearest", "segnet")
-_LOSSES: tuple[dict[str, float], ...] = ({"bce": 1.0}, {"dice": 0.5, "bce": 0.5})
-_IMAGES, _SIZE_PX, _GALLERY = 160, 96, 12
+_IMAGES, _SIZE_PX, _PREDICTED = 160, 96, 12
 
 
-def run_demo(out: Path, *, epochs: int, watch: Watcher) -> tuple[list[tuple[str, ...]], Path]:
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """What the demo made.
+
+    Attributes:
+        study: its folder.
+        evidence: what the comparison rests on.
+        verdict: over the four entries.
+        page: the report.
+        predicted: folder of masks and overlays that the best entry predicts for some test images.
+    """
+
+    study: StudyFolder
+    evidence: Evidence
+    verdict: Verdict
+    page: Path
+    predicted: Path
+
+
+def run_demo(out: Path, *, epochs: int, watch: StudyWatcher) -> Demo:
     """Runs the demo into a folder; run again, it goes on where it was stopped.
 
     Args:
-        out: folder for the images, the runs, the predictions and `index.html`.
+        out: folder for the images, the study, the predictions and `index.html`.
         epochs: of each training.
         watch: told about progress.
-    Returns:
-        The table of test scores (per image), header first and best first, and the page.
+    Raises:
+        RunError: a run failed.
     """
     write_lesions(out / "lesions", count=_IMAGES, seed=0, progress=watch.progress)
-    configs = [_config(out, network, loss, epochs) for network in _NETWORKS for loss in _LOSSES]
-    results = [fit(config, watch=watch) for config in configs]
-    best = max(results, key=lambda result: result.scores["test"]["iou_per_image"])
-    gallery = _predict_test_images(out, best, watch)
-    page = out / "index.html"
-    write_page(
-        page,
-        [RunFolder(Path(result.run)) for result in results],
-        title="segbench demo: which network and which loss find the lesion?",
-        question=(
-            f"{len(_NETWORKS)} networks x {len(_LOSSES)} losses, each trained for {epochs} epochs on the same "
-            f"{best.result['n']['train']} drawn images, with the same split, augmentation and learning rate."
-        ),
-        gallery=gallery,
-    )
-    return _table(results), page
+    folder = run_study(demo_study(out, epochs), watch=watch)
+    failed = failure_lines(folder.status())
+    if failed:
+        raise RunError("; ".join(failed), run=folder.path)
+    evidence = study_evidence(folder, progress=watch.progress)
+    verdict = judge_evidence(evidence, baseline=study_baseline(folder, evidence))
+    best = evidence.entries[verdict.best]
+    _predict(str(best.runs[0].path), out / "predicted", watch)
+    page = write_report(out / "index.html", evidence, study=folder, lang="en", progress=watch.progress).html
+    return Demo(study=folder, evidence=evidence, verdict=verdict, page=page, predicted=out / "predicted")
 
 
-def _config(out: Path, network: str, loss: dict[str, float], epochs: int) -> RunConfig:
-    name = f"{network}_{'+'.join(loss)}"
-    return parse_config(
+def demo_study(out: Path, epochs: int) -> StudyConfig:
+    """Returns the study: two networks x two losses x two seeds."""
+    return parse_study(
         {
-            "data": {
-                "path": str(out / "lesions"),
-                "options": {"classes": {"background": 0, "lesion": 255}},
-                "size": _SIZE_PX,
-                "split": {"ratios": [0.6, 0.15, 0.25]},
-                "augment": {"vflip": 0.5, "rotate_deg": 20, "scale": [0.9, 1.2], "brightness": 0.1},
-                "cache_dir": str(out / "cache"),
+            "study": "demo",
+            "title": "segbench demo: which network and which loss find the lesion?",
+            "question": "Do skip connections matter, and does a loss made for overlap, on drawn lesions?",
+            "expected": "Skips help to draw the border, so the U-Net should win; the loss should matter less.",
+            "base": {
+                "data": {
+                    "path": str(out / "lesions"),
+                    "options": {"classes": {"background": 0, "lesion": 255}},
+                    "size": _SIZE_PX,
+                    "split": {"ratios": [0.55, 0.1, 0.35]},
+                    "augment": {"vflip": 0.5, "rotate_deg": 20, "scale": [0.9, 1.2], "brightness": 0.1},
+                    "cache_dir": str(out / "cache"),
+                },
+                "optimizer": {"lr": 4e-3},
+                "epochs": epochs,
+                "batch_size": 8,
             },
-            "network": network,
-            "loss": loss,
-            "optimizer": {"lr": 4e-3},
-            "epochs": epochs,
-            "batch_size": 8,
-            "name": name,
-            "output": str(out / "runs" / f"{name}_{epochs}_epochs"),
+            "vary": {
+                "network": ["segnet", "unet_nearest"],
+                "loss": {"bce": {"bce": 1.0}, "dice+bce": {"dice": 0.5, "bce": 0.5}},
+                "seed": [0, 1],
+            },
+            "baseline": {"network": "segnet", "loss": "bce"},
+            "output": str(out / f"study_{epochs}_epochs"),
         }
     )
 
 
-def _predict_test_images(out: Path, best: RunResult, watch: Watcher) -> list[Picture]:
-    manifest = Manifest.read(RunFolder(Path(best.run)).manifest_file)
-    samples = manifest.split("test")[:_GALLERY]
-    predictor = Predictor.from_run(best.run)
-    done = predict_files(
-        predictor, [manifest.image_path(sample) for sample in samples], out / "predicted", progress=watch.progress
-    )
-    return [Picture(out / "predicted" / "overlays" / f"{name}.png", name) for name in done.written]
-
-
-def _table(results: list[RunResult]) -> list[tuple[str, ...]]:
-    names = {"iou_per_image": "IoU", "dice_per_image": "Dice", "thresholded_iou": "thr. IoU"}
-    ranked = sorted(results, key=lambda result: -result.scores["test"]["iou_per_image"])
-    rows = [
-        (
-            result.result["network"]["name"],
-            " + ".join(result.result["loss"]),
-            *(f"{result.scores['test'][name]:.4f}" for name in names),
-            f"{result.result['parameters']:,}",
-            f"{result.result['seconds']['epochs']:.0f}",
-        )
-        for result in ranked
-    ]
-    return [("network", "loss", *names.values(), "parameters", "seconds"), *rows]
+def _predict(run: str, out: Path, watch: StudyWatcher) -> None:
+    predictor = Predictor.from_run(run)
+    manifest = Manifest.read(Path(run) / "manifest.json")
+    samples = manifest.split("test")[:_PREDICTED]
+    predict_files(predictor, [manifest.image_path(sample) for sample in samples], out, progress=watch.progress)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import segbench
 from segbench.config import load_config
+from segbench.config_study import expand, load_study
 from segbench.data.formats import FORMATS
 from segbench.losses import LOSSES
 from segbench.models import MODELS
@@ -74,3 +76,42 @@ def test_links_in_the_documents_lead_somewhere() -> None:
     for document in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+STUDIES = sorted((REPOSITORY / "studies").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda path: path.stem)
+def test_the_shipped_studies_expand_at_every_scale(file: Path) -> None:
+    assert f"segbench study run studies/{file.name}" in file.read_text()
+    assert file.name in (REPOSITORY / "docs" / "studies.md").read_text()
+    full = expand(load_study(file))
+    assert {run.seed for run in full.runs} == {0, 1, 2}
+    assert load_study(file).question
+    assert load_study(file).expected
+    for scale in ("", *load_study(file).scales):
+        plan = expand(load_study(file, scale=scale))
+        assert plan.notes == ()
+        for run in plan.runs:
+            check_config(run.config, data_must_exist=False)
+        assert [run.entry for run in plan.runs if run.seed == 0] == [run.entry for run in full.runs if run.seed == 0]
+
+
+@pytest.mark.slow
+@pytest.mark.data
+@pytest.mark.parametrize("file", STUDIES, ids=lambda path: path.stem)
+def test_the_shipped_studies_run(file: Path, tmp_path: Path, real_data: Callable[[str], Path]) -> None:
+    data = real_data("oxford_pets" if "pets" in file.stem else "ph2")
+    fewer = {
+        "ph2_networks_x_losses": "vary.loss={bce: {bce: 1.0}}",
+        "pets_frozen_vs_finetuned": "vary.encoder={frozen: {freeze: encoder}}",
+    }.get(file.stem, "vary.seed=[0]")
+    words = [sys.executable, "-m", "segbench", "study", "run", str(file), "--data", str(data), "--scale", "small"]
+    words += ["--set", "epochs=1", "--set", "data.size=32", "--set", "vary.seed=[0]", "--set", fewer]
+    words += ["--threads", "1", "-o", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = [sys.executable, "-m", "segbench", "compare", str(tmp_path), "-q"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "This speaks of these trained weights" in done.stdout

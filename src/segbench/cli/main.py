@@ -19,6 +19,9 @@ from segbench.cli._common import Device, Quiet, RunPath, console, make_watcher, 
 from segbench.cli.describe import describe
 from segbench.cli.metrics import metrics_app
 from segbench.cli.plot import plot_app
+from segbench.cli.report import compare, report
+from segbench.cli.study import study_app
+from segbench.cli.tune import tune
 from segbench.config import ScoresConfig, load_config, parse_config
 from segbench.config_text import apply_overrides
 from segbench.errors import ConfigError, SegbenchError
@@ -41,7 +44,11 @@ app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 app.add_typer(metrics_app, name="metrics")
 app.add_typer(plot_app, name="plot")
+app.add_typer(study_app, name="study")
 app.command()(describe)
+app.command()(compare)
+app.command()(report)
+app.command()(tune)
 
 _EXIT_PROBLEMS, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
 
@@ -188,23 +195,21 @@ def predict(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the demo makes.")] = Path("demo"),
-    epochs: Annotated[int, typer.Option(min=1, help="Of each of the four trainings.")] = 15,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each of the eight trainings.")] = 15,
     quiet: Quiet = False,
 ) -> None:
-    """Two networks x two losses on built-in images, in minutes: a table, pictures, a page.
+    """Compare two networks x two losses on built-in images, in minutes: a verdict, and a report to read.
 
     Example: segbench demo -o demo
     """
+    from segbench.cli.report import print_verdict
     from segbench.demo import run_demo
+    from segbench.study.live import ConsoleStudyWatcher
 
-    table, page = run_demo(out, epochs=epochs, watch=make_watcher(quiet))
-    shown = Table(title="Built-in lesions: per-image scores on the test part")
-    for column in table[0]:
-        shown.add_column(column, no_wrap=column in ("network", "loss"), overflow="fold")
-    for row in table[1:]:
-        shown.add_row(*row)
-    Console(highlight=False).print(shown)
-    console.print(f"pictures and numbers: {page}")
+    done = run_demo(out, epochs=epochs, watch=ConsoleStudyWatcher(quiet=quiet))
+    print_verdict(done.evidence, done.verdict)
+    console.print(f"\nthe report, to be read in a browser: {done.page}")
+    console.print(f"what the best predicts: {done.predicted}/overlays; every run: {done.study.path}/runs")
     console.print(
         "next, with your own images: segbench config new YOUR_FOLDER -o mine.yaml && segbench train mine.yaml"
     )

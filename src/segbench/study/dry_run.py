@@ -1,0 +1,326 @@
+"""What a study will cost and can show, said before it is run: nothing is trained, nothing is written to its folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from segbench.config import RunConfig
+from segbench.config_study import Plan, PlannedRun, StudyConfig, expand
+from segbench.errors import SegbenchError
+from segbench.studies import RunStatus, StudyFolder
+from segbench.study.live import StudyWatcher, format_seconds
+from segbench.study.run import Engine, check_runs, default_workers, make_engine, read_data
+
+if TYPE_CHECKING:
+    from segbench.data.index import Manifest
+    from segbench.report.stats import VarianceParts
+    from segbench.study.probe import Speed
+
+_ASSUMED_SDS = (0.05, 0.10, 0.15)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Time and room of the runs that are still to do.
+
+    Attributes:
+        seconds: until the last one is finished, `workers` at once; NaN where nothing could be measured.
+        disk_mb: of their folders and of decoded samples.
+        basis: where the numbers come from, sentences.
+        problems: entries that would fail: name -> why.
+    """
+
+    seconds: float
+    disk_mb: float
+    basis: tuple[str, ...]
+    problems: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detectable:
+    """The smallest true difference of two entries that the study would find with probability 0.8.
+
+    Attributes:
+        case: what was assumed or measured.
+        one_pair: of one comparison that was planned beforehand.
+        all_pairs: of the first step of Holm's procedure over all pairs of entries.
+    """
+
+    case: str
+    one_pair: float
+    all_pairs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    """What a study is, before it is run.
+
+    Attributes:
+        study, folder: its name, and where it will lie.
+        statuses: every run with its state.
+        workers, threads: runs at once, and CPU threads of each.
+        images: part -> number of images.
+        groups: groups in the test part that are sampled together; None where the data has none.
+        seeds, entries: how many of each; the fewest seeds of an entry.
+        score: the one that decides.
+        cost: see `Cost`.
+        detectable: see `Detectable`.
+        notes: what a person should know.
+    """
+
+    study: str
+    folder: Path
+    statuses: tuple[RunStatus, ...]
+    workers: int
+    threads: int
+    images: Mapping[str, int]
+    groups: int | None
+    seeds: int
+    entries: int
+    score: str
+    cost: Cost
+    detectable: tuple[Detectable, ...]
+    notes: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """Returns cost and power as sentences and a small table, for people."""
+        todo = sum(status.state != "finished" for status in self.statuses)
+        parts = ", ".join(f"{number} {part}" for part, number in self.images.items())
+        lines = [
+            f"runs: {todo} of {len(self.statuses)} to do, {self.workers} at once, CPU threads each: {self.threads}",
+            f"images: {parts}" + ("" if self.groups is None else f"; the test images are {self.groups} groups"),
+            f"time: about {format_seconds(self.cost.seconds)}; disk: about {self.cost.disk_mb:.0f} MB",
+            *(f"  {sentence}" for sentence in self.cost.basis),
+            *(f"problem: {entry} would fail: {why}" for entry, why in self.cost.problems.items()),
+        ]
+        if not self.detectable:
+            return lines
+        pairs = _count(math.comb(self.entries, 2), "pair", "pairs")
+        units = f"{self.images['test']} test images" if self.groups is None else f"{self.groups} test groups"
+        lines += [
+            "",
+            f"smallest true difference of {self.score} that {units} and {_count(self.seeds, 'seed', 'seeds')} "
+            "show 4 times of 5, at the 5 % level",
+            f"(one planned comparison; all {pairs} of {self.entries} entries, Holm's first step)",
+        ]
+        lines += [f"  {row.case}: {row.one_pair:.4f}; {row.all_pairs:.4f}" for row in self.detectable]
+        return lines
+
+
+def dry_run(
+    study: StudyConfig,
+    *,
+    engine: str | Engine = "local",
+    address: str | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    watch: StudyWatcher | None = None,
+) -> DryRun:
+    """Returns what a study will cost and can show. The data is read; steps of each kind of run are timed.
+
+    Arguments and errors are those of `run_study`; a single entry that would fail is among the problems of `cost`.
+    """
+    plan = expand(study)
+    folder = StudyFolder(study.study_folder)
+    watch = watch or StudyWatcher()
+    engine = make_engine(engine, address) if isinstance(engine, str) else engine
+    check_runs(folder, plan, study.score)
+    try:
+        machine = engine.machine()
+        at_once = workers or default_workers(plan, machine)
+        recorded = folder.read_facts()["threads"] if folder.is_study else None
+        threads = threads or recorded or max(1, machine.cores // at_once)
+        manifest = read_data(plan.runs[0].config, watch)
+        statuses = folder.status(plan)
+        cost = _cost(plan, folder, statuses, manifest, at_once, threads, watch)
+        groups = _test_groups(manifest)
+        notes = [*manifest.notes, *plan.notes]
+        detectable = _detectable(study, plan, statuses, groups or len(manifest.split("test")), notes)
+        return DryRun(
+            study=study.study,
+            folder=folder.path,
+            statuses=statuses,
+            workers=at_once,
+            threads=threads,
+            images={part: len(manifest.split(part)) for part in ("train", "val", "test")},
+            groups=groups,
+            seeds=min(len(runs) for runs in plan.entries.values()),
+            entries=len(plan.entries),
+            score=study.score,
+            cost=cost,
+            detectable=detectable,
+            notes=tuple(notes),
+        )
+    finally:
+        watch.close()
+
+
+def _cost(
+    plan: Plan,
+    folder: StudyFolder,
+    statuses: Sequence[RunStatus],
+    manifest: Manifest,
+    workers: int,
+    threads: int,
+    watch: StudyWatcher,
+) -> Cost:
+    measured = _finished_seconds(statuses)
+    todo = [status for status in statuses if status.state != "finished"]
+    unknown = [status.run for status in todo if math.isnan(status.seconds_left) and status.run.entry not in measured]
+    speeds, problems = _measure(unknown, manifest, threads, watch)
+    seconds, disk = [], []
+    sizes = [_folder_mb(folder.run(item.run.id).path) for item in statuses if item.state == "finished"]
+    for status in todo:
+        run = status.run
+        speed = speeds.get(run.entry)
+        if run.entry in problems:
+            continue
+        if not math.isnan(status.seconds_left):
+            seconds.append(status.seconds_left)
+        elif run.entry in measured:
+            seconds.append(measured[run.entry])
+        elif speed is not None:
+            from segbench.study.probe import run_seconds
+
+            seconds.append(run_seconds(run.config, manifest, speed))
+        disk.append(speed.checkpoint_mb + speed.weights_mb if speed is not None else fmean(sizes) if sizes else 0.0)
+    longest = max(seconds, default=0.0)
+    total = max(longest, math.fsum(seconds) / max(1, min(workers, len(seconds))))
+    return Cost(
+        seconds=total if seconds or not todo else math.nan,
+        disk_mb=math.fsum(disk) + _cache_mb(plan, manifest),
+        basis=_basis(len(speeds), len(measured), workers),
+        problems=problems,
+    )
+
+
+def _basis(probed: int, measured: int, workers: int) -> tuple[str, ...]:
+    sentences = []
+    if measured:
+        sentences.append(f"seconds of finished runs stand for {_count(measured, 'entry', 'entries')}")
+    if probed:
+        sentences.append(
+            f"timed on random images, alone on the machine: a few steps for {_count(probed, 'entry', 'entries')}"
+        )
+        sentences.append("starting a run, its pictures and its checkpoints are left out")
+        if workers > 1:
+            sentences.append("side by side runs slow each other down, which is left out")
+    sentences.append("disk: checkpoints, weights and decoded samples; tables and pictures come on top")
+    return tuple(sentences)
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
+
+
+def _finished_seconds(statuses: Sequence[RunStatus]) -> dict[str, float]:
+    """Returns entry -> mean seconds of its finished runs."""
+    seconds: dict[str, list[float]] = {}
+    for status in statuses:
+        if status.state == "finished" and status.epoch:
+            seconds.setdefault(status.run.entry, []).append(status.seconds)
+    return {entry: fmean(values) for entry, values in seconds.items()}
+
+
+def _measure(
+    runs: Sequence[PlannedRun], manifest: Manifest, threads: int, watch: StudyWatcher
+) -> tuple[dict[str, Speed], dict[str, str]]:
+    """Returns entry -> speed, each kind of run timed once, and entry -> why it would fail."""
+    if not runs:
+        return {}, {}
+    from segbench.study.probe import cost_key, measure
+
+    by_kind: dict[str, Speed | str] = {}
+    speeds: dict[str, Speed] = {}
+    problems: dict[str, str] = {}
+    firsts: dict[str, RunConfig] = {}
+    for run in runs:
+        firsts.setdefault(run.entry, run.config)
+    for done, (entry, config) in enumerate(firsts.items()):
+        watch.progress("timing a few steps of every entry", done, len(firsts))
+        key = cost_key(config)
+        if key not in by_kind:
+            try:
+                by_kind[key] = measure(config, manifest, config.threads or threads)
+            except SegbenchError as error:
+                by_kind[key] = str(error)
+        result = by_kind[key]
+        if isinstance(result, str):
+            problems[entry] = result
+        else:
+            speeds[entry] = result
+    return speeds, problems
+
+
+def _folder_mb(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
+
+
+def _cache_mb(plan: Plan, manifest: Manifest) -> float:
+    planes = 3 + (manifest.class_map.num_classes if manifest.class_map.task == "multilabel" else 1)
+    return sum(len(manifest) * planes * h * w for h, w in {run.config.data.size for run in plan.runs}) / 1e6
+
+
+def _test_groups(manifest: Manifest) -> int | None:
+    """Returns how many groups the test part has; None where no sample belongs to one."""
+    test = manifest.split("test")
+    if all(sample.group is None for sample in test):
+        return None
+    return len({sample.group or f"\0{sample.id}" for sample in test})
+
+
+def _detectable(
+    study: StudyConfig, plan: Plan, statuses: Sequence[RunStatus], units: int, notes: list[str]
+) -> tuple[Detectable, ...]:
+    """Returns the smallest detectable differences, from finished runs where two entries have some."""
+    from segbench.report.stats import VarianceParts, minimum_detectable_difference
+
+    entries = len(plan.entries)
+    if entries < 2:
+        return ()
+    if units < 2:
+        notes.append("the test part has a single image or group, so no difference can be shown on it")
+        return ()
+    seeds = min(len(runs) for runs in plan.entries.values())
+    if seeds == 1:
+        notes.append("with one seed an entry, differences speak of these trainings only, not of the networks")
+
+    def row(case: str, parts: VarianceParts) -> Detectable:
+        if seeds == 1 and not math.isnan(parts.seed_sd):  # what differs between trainings looks like images then
+            parts = replace(parts, image_sd=math.hypot(parts.image_sd, parts.residual_sd), seed_sd=math.nan)
+        one, every = (
+            minimum_detectable_difference(parts, images=units, seeds=seeds, entries=number) for number in (2, entries)
+        )
+        return Detectable(case=case, one_pair=one, all_pairs=every)
+
+    if len({status.run.entry for status in statuses if status.state == "finished"}) >= 2:
+        try:
+            measured = _measured_parts(study)
+        except SegbenchError as error:
+            notes.append(f"how much finished runs vary cannot be told ({error}), so it is assumed")
+        else:
+            rows = sorted((row("", parts) for parts in measured), key=lambda item: item.one_pair)
+            middle = rows[(len(rows) - 1) // 2]
+            return (replace(middle, case=f"as finished runs vary, the middle of {_count(len(rows), 'pair', 'pairs')}"),)
+    return tuple(
+        row(
+            f"if differences of images have SD {sd:.2f}" + (" and seeds make none" if seeds > 1 else ""),
+            VarianceParts(seed_sd=0.0, image_sd=sd, residual_sd=0.0),
+        )
+        for sd in _ASSUMED_SDS
+    )
+
+
+def _measured_parts(study: StudyConfig) -> list[VarianceParts]:
+    """Returns how the differences of all pairs of entries with finished runs vary."""
+    from segbench.report.compare import study_evidence
+    from segbench.report.stats import compare_pairs
+
+    evidence = study_evidence(StudyFolder(study.study_folder), score=study.score, resolution="training")
+    pairs = compare_pairs([entry.values for entry in evidence.entries], groups=evidence.groups)
+    return [pair.parts for pair in pairs]

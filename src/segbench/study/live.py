@@ -1,0 +1,196 @@
+"""How far a study is, for a person: a table that moves on a terminal, plain lines elsewhere. From its folder alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import get_args
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from segbench.errors import shorten
+from segbench.studies import RunStatus, State
+
+_MOST_ROWS = 30
+_SECONDS_BETWEEN_SUMMARIES = 30.0
+_SECONDS_BETWEEN_LINES = 10.0
+_STYLES: dict[State, str] = {"finished": "green", "running": "bold", "failed": "red", "stopped": "yellow"}
+
+
+class StudyWatcher:
+    """Receives what happens in a study; the base says nothing."""
+
+    def message(self, text: str) -> None:
+        """Something a person should know, one sentence."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Preparation goes on: `done` of `total` are through."""
+
+    def update(self, statuses: Sequence[RunStatus]) -> None:
+        """About every second while runs train: how far every run is."""
+
+    def close(self) -> None:
+        """The study ended, however it did; the screen is to be given back."""
+
+
+class ConsoleStudyWatcher(StudyWatcher):
+    """Writes to standard error, so that standard output holds only results.
+
+    Args:
+        console: where to write; None is standard error.
+        quiet: say nothing but messages.
+    """
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.quiet = quiet
+        self._live: Live | None = None
+        self._states: dict[str, State] = {}
+        self._last_summary = self._last_line = time.monotonic()
+
+    def message(self, text: str) -> None:
+        """Prints one line, above the table where there is one."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Prints a line now and then, and none about what is over soon."""
+        now = time.monotonic()
+        if not self.quiet and now - self._last_line > _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self.message(f"{what}: {done}/{total}")
+
+    def update(self, statuses: Sequence[RunStatus]) -> None:
+        """Redraws the table; off a terminal, prints a line for every run that changed."""
+        if self.quiet:
+            return
+        if self.console.is_terminal:
+            view = Group(status_table(statuses), Text(summary_line(statuses)))
+            if self._live is None:
+                self._live = Live(view, console=self.console, auto_refresh=False, transient=True)
+                self._live.start()
+            self._live.update(view, refresh=True)
+            return
+        for status in statuses:
+            before = self._states.get(status.run.id)
+            if status.state != before:
+                self._states[status.run.id] = status.state
+                if before is not None or status.state == "running":
+                    self._tell(status)
+        now = time.monotonic()
+        if now - self._last_summary > _SECONDS_BETWEEN_SUMMARIES:
+            self._last_summary = now
+            self.message(summary_line(statuses))
+
+    def _tell(self, status: RunStatus) -> None:
+        text = f"{status.state}: {status.run.id}"
+        if status.state == "running":
+            next_epoch = f"epoch {status.epoch + 1} of {status.epochs}"
+            text += f", {next_epoch}" if status.epoch < status.epochs else ", scoring"
+        if status.state == "finished":
+            text += f", best val_{status.run.config.monitor} {_number(status.best)} in {format_seconds(status.seconds)}"
+        if status.failure is not None:
+            text += f": {status.failure.error}"
+        if status.state != "waiting":
+            self.message(text)
+
+    def close(self) -> None:
+        """Takes the table off the screen."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def status_table(statuses: Sequence[RunStatus]) -> Table:
+    """Returns a table of runs; of more than 30 only those that run, failed or stopped, and how many there are more."""
+    shown = list(statuses)
+    title = None
+    if len(shown) > _MOST_ROWS:
+        shown = [status for status in shown if status.state in ("running", "failed", "stopped")][:_MOST_ROWS]
+        title = f"{len(shown)} of {len(statuses)} runs: those that run, failed or stopped"
+    table = Table(title=title, title_justify="left", highlight=False)
+    for name in ("run", "seed", "state"):
+        table.add_column(name)
+    for name in ("epoch", "best", "time", "left"):
+        table.add_column(name, justify="right")
+    for status in shown:
+        table.add_row(
+            Text(status.run.entry),
+            str(status.run.seed),
+            Text(status.state, style=_STYLES.get(status.state, "")),
+            f"{status.epoch}/{status.epochs}",
+            _number(status.best),
+            format_seconds(status.seconds) if status.epoch else "–",
+            "–" if status.state == "finished" else format_seconds(status.seconds_left),
+        )
+    return table
+
+
+def summary_line(statuses: Sequence[RunStatus]) -> str:
+    """Returns one line: how many runs are in which state, and how long the rest will take."""
+    counts = Counter(status.state for status in statuses)
+    states = ", ".join(f"{counts[state]} {state}" for state in get_args(State) if counts[state])
+    left = seconds_left(statuses)
+    about = "" if math.isnan(left) or not counts["running"] else f"; about {format_seconds(left)} left"
+    return f"{len(statuses)} runs: {states}{about}"
+
+
+def seconds_left(statuses: Sequence[RunStatus]) -> float:
+    """Returns about how long the runs that train and wait will take, as many at once as train now; NaN if unknown.
+
+    A run without a finished epoch is taken to need what the others of its entry do, or else what all others do.
+    """
+    lengths: dict[str, list[float]] = {}
+    for status in statuses:
+        if status.epoch and not math.isnan(status.seconds_left):
+            lengths.setdefault(status.run.entry, []).append(status.seconds + status.seconds_left)
+    if not lengths:
+        return math.nan
+    everything = [value for values in lengths.values() for value in values]
+    parts = []
+    for status in statuses:
+        if status.state in ("finished", "failed"):
+            continue
+        known = lengths.get(status.run.entry, everything)
+        own = status.seconds_left if status.epoch else math.nan
+        parts.append(math.fsum(known) / len(known) if math.isnan(own) else own)
+    at_once = max(1, sum(status.state == "running" for status in statuses))
+    return max([math.fsum(parts) / at_once, *parts], default=0.0)
+
+
+def failure_lines(statuses: Sequence[RunStatus]) -> list[str]:
+    """Returns a sentence for every reason a run failed, with the runs that have it."""
+    reasons: dict[str, list[str]] = {}
+    for status in statuses:
+        if status.state == "failed" and status.failure is not None:
+            tries = f" (tried {status.failure.attempts} times)" if status.failure.attempts > 1 else ""
+            reasons.setdefault(f"{status.failure.error}{tries}", []).append(status.run.id)
+    return [f"failed: {shorten(ids)}: {reason}" for reason, ids in reasons.items()]
+
+
+def format_seconds(seconds: float) -> str:
+    """Returns a length of time as people say it: 42 s, 3:05 min, 2:10 h, 1.5 d.
+
+    Example:
+        >>> format_seconds(185)
+        '3:05 min'
+    """
+    if math.isnan(seconds):
+        return "–"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}:{minutes % 60:02d} h" if minutes < 48 * 60 else f"{seconds / 86400:.1f} d"
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"

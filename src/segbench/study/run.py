@@ -1,0 +1,320 @@
+"""From a study to finished runs: check, prepare the data once, train what is missing, verify."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from segbench.config import RunConfig
+from segbench.config_study import Plan, PlannedRun, StudyConfig, expand
+from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten, suggest
+from segbench.runs import RunFolder
+from segbench.studies import StudyFolder
+from segbench.study.live import StudyWatcher
+from segbench.study.worker import Task
+
+if TYPE_CHECKING:
+    from segbench.data.index import Manifest
+
+ENGINES = ("local", "ray")
+_SECONDS_FOR_ORPHANS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What an engine can compute on, all its machines together.
+
+    Attributes:
+        cores: CPU cores it may use.
+        gpus: accelerators that `device: auto` would take; 0 where there is none.
+    """
+
+    cores: int
+    gpus: int
+
+
+class Engine(Protocol):
+    """Trains runs somewhere. `segbench.study.local.LocalEngine` is the one for this machine."""
+
+    @property
+    def name(self) -> str:
+        """What `--engine` calls it."""
+        ...
+
+    def machine(self) -> Machine:
+        """Returns what there is to compute on.
+
+        Raises:
+            RunError: it cannot be reached.
+        """
+        ...
+
+    def run(self, tasks: Sequence[Task], *, workers: int, on_tick: Callable[[], None]) -> None:
+        """Trains all tasks, at most `workers` at once, and returns when every one is settled.
+
+        Each task goes through `segbench.study.worker.train_run` in a process of its own, and then through
+        `after_attempt`, which says whether it is started again. A run that fails never stops the others. On Ctrl-C, or
+        any other exception out of `on_tick`, all workers are stopped before it is passed on.
+
+        Args:
+            on_tick: called about every second, in the calling thread.
+        Raises:
+            RunError: what concerns all runs: the engine cannot be reached, say.
+        """
+        ...
+
+
+def make_engine(name: str, address: str | None = None) -> Engine:
+    """Returns the engine of a name.
+
+    Args:
+        name: one of `ENGINES`.
+        address: of a running cluster, for an engine that has clusters.
+    Raises:
+        ConfigError: an unknown name, or an address for this machine alone.
+    """
+    if name == "ray":
+        from segbench.study.ray_engine import RayEngine
+
+        engine: Engine = RayEngine(address)
+        return engine
+    if name != "local":
+        raise ConfigError(f"there is no engine {name!r}; {suggest(name, ENGINES)}", key="--engine")
+    if address is not None:
+        message = f"the local engine is this machine and has no address, got {address!r}; leave it out or take ray"
+        raise ConfigError(message, key="--address")
+    from segbench.study.local import LocalEngine
+
+    return LocalEngine()
+
+
+def run_study(
+    study: StudyConfig,
+    *,
+    engine: str | Engine = "local",
+    address: str | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    watch: StudyWatcher | None = None,
+    retry_failed: bool = True,
+) -> StudyFolder:
+    """Trains every run of a study that is not finished, and returns its folder; killed anywhere, it goes on from there.
+
+    A run that fails is noted in the folder (`StudyFolder.status` tells) and does not stop the others. In a script, call
+    it below `if __name__ == "__main__":`, since the runs are processes of their own.
+
+    Args:
+        study: what to train.
+        engine: a name of `ENGINES`, or an engine.
+        address: of a running cluster.
+        workers: runs at once; None takes one a GPU where the runs use GPUs, else one a core.
+        threads: CPU threads of a run; None takes those of earlier runs of this study, else divides the cores evenly.
+        watch: told about progress; None says nothing.
+        retry_failed: False leaves runs alone that failed before.
+    Raises:
+        ConfigError: something is wrong with a run (all problems of all runs at once), or a begun run or the data has
+            other settings now.
+        DatasetError: the data cannot be read, or changed since the study was started.
+        RunError: files of the study are broken, another process works on it, the engine cannot be reached, or finished
+            runs turn out to have seen other data.
+    """
+    _require_main_guard()
+    for key, number in (("--workers", workers), ("--threads", threads)):
+        if number is not None and number < 1:
+            raise ConfigError(f"expected at least 1, got {number}", key=key)
+    plan = expand(study)
+    folder = StudyFolder(study.study_folder)
+    watch = watch or StudyWatcher()
+    engine = make_engine(engine, address) if isinstance(engine, str) else engine
+    check_runs(folder, plan, study.score)
+    try:
+        with RunFolder(folder.path).locked():
+            _Session(study, plan, folder, engine, watch).run(workers, threads, retry_failed)
+    finally:
+        watch.close()
+    return folder
+
+
+def _require_main_guard() -> None:
+    """Raises in a worker that imports a script which starts a study as soon as it is imported."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # what multiprocessing itself goes by
+        raise RunError(
+            "the script that runs the study is imported by every worker, and would start it again there; put the call "
+            'below `if __name__ == "__main__":`'
+        )
+
+
+def check_runs(folder: StudyFolder, plan: Plan, score: str) -> None:
+    """Raises for everything that is wrong with the runs that are still to do, all at once, before anything is read.
+
+    Raises:
+        ConfigError: the score is none that decides; or problems, each with the runs that have it.
+        SegbenchError: a single problem, of its own class.
+        RunError: a finished run whose result cannot be read.
+    """
+    from segbench.report.image_scores import check_score
+    from segbench.train.check import check_config
+
+    check_score(score)
+    found: dict[str, tuple[SegbenchError, list[str]]] = {}
+    for run in plan.runs:
+        own = folder.run(run.id)
+        if own.is_finished:
+            _read_result(own)
+            continue
+        try:
+            check_config(run.config, weights_must_exist=not own.last_file.is_file())
+        except SegbenchError as error:
+            found.setdefault(str(error), (error, []))[1].append(run.id)
+    if len(found) == 1:
+        raise next(iter(found.values()))[0]
+    if found:
+        listed = "".join(f"\n  {text} ({shorten(ids, 3)})" for text, (_, ids) in found.items())
+        raise ConfigError(f"{len(found)} problems in the runs of this study, and nothing was trained:{listed}")
+
+
+def _read_result(run: RunFolder) -> None:
+    try:
+        run.read_result()
+        run.read_facts()
+    except RunError as error:
+        advice = "delete its result.json and it is scored again, or delete the folder and it is trained again"
+        raise RunError(f"this run counts as finished, but {error.reason}; {advice}", run=run.path) from error
+
+
+def read_data(config: RunConfig, watch: StudyWatcher) -> Manifest:
+    """Returns the manifest that all runs share, split.
+
+    Raises:
+        DatasetError, ConfigError: see `read_dataset` and `split_manifest`.
+    """
+    from segbench.data.index import read_dataset
+    from segbench.data.split import split_manifest
+
+    data = config.data
+    manifest = read_dataset(data.path, data.format, progress=watch.progress, **data.options)
+    return split_manifest(manifest, data.split)
+
+
+def default_workers(plan: Plan, machine: Machine) -> int:
+    """Returns how many runs at once: one a GPU where any run uses one, else one a core, and never more than runs."""
+    on_gpu = machine.gpus > 0 and any(run.config.device != "cpu" for run in plan.runs)
+    return max(1, min(len(plan.runs), machine.gpus if on_gpu else machine.cores))
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One call of `run_study`, the study folder being its own."""
+
+    study: StudyConfig
+    plan: Plan
+    folder: StudyFolder
+    engine: Engine
+    watch: StudyWatcher
+
+    def run(self, workers: int | None, threads: int | None, retry_failed: bool) -> None:
+        facts = self._read_facts()
+        todo = [run for run in self.plan.runs if self._is_to_do(run, retry_failed)]
+        if facts is not None and not todo:
+            names = {"manifest_hash": facts["manifest_hash"], "threads": facts["threads"], "engine": facts["engine"]}
+            self.folder.claim(self.study, self.plan, **names)
+            self.watch.message("every run is finished or was given up already; nothing to train")
+            self._verify(facts["manifest_hash"])
+            return
+        machine = self.engine.machine()
+        self._require_devices(machine)
+        at_once = workers or default_workers(self.plan, machine)
+        threads = threads or (facts["threads"] if facts else None) or max(1, machine.cores // at_once)
+        manifest = self._prepare(threads)
+        self._wait_for_orphans(todo)
+        self._decode(manifest, todo)
+        for run in todo:
+            self.folder.forget_failure(run.id)
+        tasks = [self._task(run, threads) for run in todo]
+        at_once = min(at_once, len(tasks))
+        self.watch.message(
+            f"{len(tasks)} of {len(self.plan.runs)} runs to train, {at_once} at once, CPU threads each: {threads}; "
+            f"everything goes to {self.folder.path}"
+        )
+        self.engine.run(tasks, workers=at_once, on_tick=self._tick)
+        self._verify(manifest.content_hash)
+
+    def _tick(self) -> None:
+        self.watch.update(self.folder.status(self.plan))
+
+    def _is_to_do(self, run: PlannedRun, retry_failed: bool) -> bool:
+        if self.folder.run(run.id).is_finished:
+            return False
+        return retry_failed or self.folder.read_failure(run.id) is None
+
+    def _read_facts(self) -> dict[str, Any] | None:
+        """Returns what `plan.json` says; None where no study was started here."""
+        if not self.folder.is_study:
+            return None
+        try:
+            return self.folder.read_facts()
+        except RunError as error:
+            message = f"{error.reason.partition(';')[0]}; delete {self.folder.plan_file} and run the study again: runs"
+            raise RunError(f"{message} that were begun keep their settings and data", run=self.folder.path) from error
+
+    def _require_devices(self, machine: Machine) -> None:
+        wanting = [run.id for run in self.plan.runs if run.config.device in ("cuda", "mps")]
+        if wanting and not machine.gpus:
+            message = f"{shorten(wanting, 3)} want {self.plan.runs[0].config.device}, and there is no GPU here"
+            raise ConfigError(f"{message}; set device to auto or cpu", key="device")
+
+    def _prepare(self, threads: int) -> Manifest:
+        """Returns the manifest in the study folder, after the folder was claimed for this study and this data."""
+        from segbench.data.index import Manifest
+
+        manifest = read_data(self.plan.runs[0].config, self.watch)
+        for note in (*manifest.notes, *self.plan.notes):
+            self.watch.message(f"note: {note}")
+        self.folder.claim(
+            self.study, self.plan, manifest_hash=manifest.content_hash, threads=threads, engine=self.engine.name
+        )
+        try:
+            there = Manifest.read(self.folder.manifest_file)
+            if (there.content_hash, there.root) == (manifest.content_hash, manifest.root):
+                return there
+        except DatasetError:  # not there yet, or broken: it is made from the data, whose hash was compared already
+            pass
+        manifest.write(self.folder.manifest_file)
+        return manifest
+
+    def _wait_for_orphans(self, todo: Sequence[PlannedRun]) -> None:
+        """Waits for workers of a study that was killed a moment ago: they end by themselves."""
+        deadline = time.monotonic() + _SECONDS_FOR_ORPHANS
+        while any(self.folder.run(run.id).is_locked() for run in todo) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def _decode(self, manifest: Manifest, todo: Sequence[PlannedRun]) -> None:
+        """Fills the caches of decoded samples, which the workers would otherwise wait for each other to fill."""
+        from segbench.data.cache import build_cache
+
+        for size, cache in dict.fromkeys((run.config.data.size, run.config.data.cache_dir) for run in todo):
+            build_cache(manifest, size, folder=Path(cache) if cache else None, progress=self.watch.progress)
+
+    def _task(self, run: PlannedRun, threads: int) -> Task:
+        return Task(
+            study=str(self.folder.path.absolute()),
+            run_id=run.id,
+            config=run.config.to_dict(),
+            manifest=str(self.folder.manifest_file.absolute()),
+            threads=threads,
+        )
+
+    def _verify(self, manifest_hash: str) -> None:
+        """Raises unless all finished runs were trained and scored on the study's data."""
+        finished = [run.id for run in self.plan.runs if self.folder.run(run.id).is_finished]
+        others = [name for name in finished if self.folder.run(name).read_facts()["manifest_hash"] != manifest_hash]
+        if others:
+            raise RunError(
+                f"{shorten(others)} saw other data or another split than the study's manifest.json, so their scores "
+                "cannot be compared with the rest; delete these run folders and run the study again",
+                run=self.folder.path,
+            )
