@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from segbench.config_tune import Choice, Range, corners, load_tune, parse_tune, search_space
+from segbench.config_tune import Choice, Number, Range, corners, load_tune, parse_tune, search_space
 from segbench.errors import ConfigError
+from segbench.train.check import check_config
 
 SEARCH = """\
 tune: small
@@ -58,7 +59,7 @@ def test_file_becomes_ranges_and_choices(file: Path) -> None:
 
 def test_params_become_settings_and_a_run(file: Path) -> None:
     config = load_tune(file)
-    params = {
+    params: dict[str, Number | str] = {
         "network.dropout": "0.2",
         "optimizer.lr": 0.003,
         "batch_size": 8,
@@ -200,3 +201,5 @@ def test_the_example_of_the_page_is_a_search() -> None:
     example = page.partition("```yaml\n")[2].partition("```")[0]
     config = parse_tune(YAML(typ="safe").load(example))
     assert config.trials == 30
+    for params in corners(config):
+        check_config(config.run_config(params), data_must_exist=False)

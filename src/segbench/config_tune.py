@@ -2,8 +2,8 @@
 
 ::
 
-    tune: ph2_unet
-    base: {data: {path: data/ph2, format: ph2}, epochs: 40}     # a run config, or the name of its file
+    tune: ph2_mobilenet
+    base: {data: {path: data/ph2, format: ph2}, network: mobilenet_v2_unet}     # a run config, or the name of its file
     search:
       optimizer.lr: {low: 1.0e-4, high: 1.0e-2, log: true}
       batch_size: {low: 4, high: 16, step: 4}                   # whole numbers, since low and high are

@@ -44,7 +44,8 @@ def analysis_of(
     costs = {"training_s": [10.0 * (1 + place) for place in range(len(means))]}
     verdict = judge(list(means), values, costs=costs, **judged)
     entries = [
-        SimpleNamespace(name=name, costs=Costs(training_s=10.0 * (1 + place))) for place, name in enumerate(means)
+        SimpleNamespace(name=name, costs=Costs(training_s=10.0 * (1 + place)), values=values[place])
+        for place, name in enumerate(means)
     ]
     evidence = SimpleNamespace(entries=entries, score="iou_per_image")
     factors = factor_view(values, [{"network": name} for name in means])
@@ -55,10 +56,10 @@ def test_a_winner_is_named() -> None:
     analysis = analysis_of({"unet": 0.9, "segnet": 0.7, "fcn": 0.6})
     assert headline(analysis, ENGLISH) == "Best: unet"
     assert headline(analysis, RUSSIAN) == "Лучший подход: unet"
-    first, cheap, needed, speaks = verdict_paragraphs(analysis, ENGLISH)
+    first, told, cheap, needed, speaks = verdict_paragraphs(analysis, ENGLISH)
     assert first.startswith("unet reaches iou_per_image 0.9")
     assert first.endswith("differs from every other approach, after correction for all pairs.")
-    assert (cheap, needed) == ("", "")
+    assert (told, cheap, needed) == ("", "", "")  # one factor says what the verdict says
     assert speaks.startswith("The intervals speak of the approaches: trained again with other seeds (3 each here)")
     backwards = analysis_of({"fcn": 0.6, "segnet": 0.7, "unet": 0.9})
     for each in (analysis, backwards):
@@ -72,7 +73,7 @@ def test_nobody_wins_and_the_cheapest_is_named() -> None:
     analysis = analysis_of({"unet": 0.8, "segnet": 0.8001, "fcn": 0.5}, noise=0.1)
     assert headline(analysis, ENGLISH) == "No winner: 2 of 3 approaches cannot be told apart"
     assert headline(analysis, RUSSIAN) == "Победителя нет: 2 из 3 подходов неразличимы"
-    _, cheap, needed, _ = verdict_paragraphs(analysis, ENGLISH)
+    _, _, cheap, needed, _ = verdict_paragraphs(analysis, ENGLISH)
     assert cheap == "Among those that cannot be told apart, unet is the quickest to train (10.0\u00a0s a run)."
     now = analysis.verdict.needed
     assert now is not None
@@ -80,11 +81,22 @@ def test_nobody_wins_and_the_cheapest_is_named() -> None:
     assert "with a probability of 80\u00a0%" in needed
 
 
+def test_the_verdict_tells_what_each_of_two_factors_does() -> None:
+    means = {"unet bce": 0.8, "unet dice": 0.8, "segnet bce": 0.6, "segnet dice": 0.6}
+    analysis = analysis_of(means)
+    values = [entry.values for entry in analysis.evidence.entries]
+    grid = [dict(zip(("network", "loss"), name.split(), strict=True)) for name in means]
+    analysis.factors = factor_view(values, grid)
+    told = verdict_paragraphs(analysis, ENGLISH)[1]
+    assert told.startswith("network matters: unet minus segnet is +0.")
+    assert "loss: no difference could be shown" in told
+
+
 def test_what_several_share_is_not_one_entrys_merit() -> None:
     analysis = analysis_of({"unet": 0.8, "segnet": 0.8}, noise=0.1)
     for entry in analysis.evidence.entries:
         entry.costs = Costs(training_s=10.0)
-    assert verdict_paragraphs(analysis, ENGLISH)[1] == ""
+    assert verdict_paragraphs(analysis, ENGLISH)[2] == ""
 
 
 def test_none_of_all_can_be_told_apart() -> None:
@@ -108,16 +120,16 @@ def test_two_approaches_have_sentences_of_their_own() -> None:
 
 def test_seeds_that_differ_more_than_entries_need_more_seeds() -> None:
     analysis = analysis_of({"unet": 0.8, "segnet": 0.79}, seeds=2, seed_sd=0.05)
-    needed = verdict_paragraphs(analysis, ENGLISH)[2]
+    needed = verdict_paragraphs(analysis, ENGLISH)[3]
     assert analysis.verdict.needed.images is None
     assert "With 2 seeds no number of images suffices" in needed
-    assert "2 сида" in verdict_paragraphs(analysis, RUSSIAN)[2]
+    assert "2 сида" in verdict_paragraphs(analysis, RUSSIAN)[3]
 
 
 def test_one_seed_speaks_of_weights() -> None:
     analysis = analysis_of({"unet": 0.9, "segnet": 0.7}, seeds=1)
-    assert "these trained weights" in verdict_paragraphs(analysis, ENGLISH)[3]
-    assert "об этих обученных весах" in verdict_paragraphs(analysis, RUSSIAN)[3]
+    assert "these trained weights" in verdict_paragraphs(analysis, ENGLISH)[4]
+    assert "об этих обученных весах" in verdict_paragraphs(analysis, RUSSIAN)[4]
 
 
 def test_the_baseline_is_compared_with_all() -> None:

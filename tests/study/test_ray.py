@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from segbench import __version__
 from segbench.config_study import StudyConfig, expand
 from segbench.errors import ConfigError, RunError
 from segbench.runs import RunFolder
@@ -38,7 +39,7 @@ pytestmark = [
 ]
 
 LONGER = {"epochs": 12, "batch_size": 2}
-NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
 def tasks_of(study: StudyConfig) -> list[Task]:
@@ -76,7 +77,7 @@ def cluster() -> Iterator[Any]:
         made.add_node(**NODE)
         yield made
     finally:
-        made.shutdown()
+        made.shutdown()  # type: ignore[no-untyped-call]
 
 
 def train(cluster: Any, tasks: Sequence[Task], on_tick: Callable[[], None] = lambda: None, workers: int = 2) -> None:
@@ -291,14 +292,11 @@ def test_what_a_node_checks(tmp_path: Path) -> None:
     token = tmp_path / "study" / ".ray-word"
     token.parent.mkdir()
     token.write_text("word")
-    places = {"token": (str(token), "word"), "data": str(tmp_path), "segbench": ray_engine.__version__}
+    places = {"token": (str(token), "word"), "data": str(tmp_path), "segbench": __version__}
     node = socket.gethostname()
     assert check_node(places) == ""
     found = check_node({**places, "segbench": "9.9"})
-    assert (
-        found
-        == f"{node} has segbench {ray_engine.__version__}, and the study is run with 9.9; install the same version"
-    )
+    assert found == f"{node} has segbench {__version__}, and the study is run with 9.9; install the same version"
     found = check_node({**places, "token": (str(token), "another word")})
     assert found.startswith(f"{node} does not see the study folder {token.parent}; put it on a disk that all machines")
     assert check_node({**places, "token": (str(tmp_path / "other" / "x"), "word")}).startswith(

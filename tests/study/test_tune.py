@@ -133,7 +133,7 @@ def test_the_test_part_is_never_touched(whole: tuple[TuneConfig, SearchResult, L
         assert len(test_ids) >= 3
         scored = "".join(
             run.table_file(kind, split).read_text() for kind in ("counts", "scores") for split in SPLITS[:2]
-        )  # type: ignore[arg-type]
+        )
         assert not [name for name in test_ids if name in scored]
 
 

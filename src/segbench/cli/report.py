@@ -135,7 +135,10 @@ def _evidence(
 
 def print_verdict(evidence: Evidence, verdict: Verdict) -> None:
     """Prints what was found in plain words, then the table, the definition and the notes."""
-    for sentence in verdict.sentences():
+    from segbench.report.compare import judge_factors
+
+    factors = judge_factors(evidence)
+    for sentence in [*verdict.sentences(), *(factors.sentences() if factors is not None else [])]:
         console.print(sentence)
     console.print(
         f"\n{evidence.score} on {verdict.n_images} test images, 95 % intervals; * cannot be told from the best"

@@ -16,10 +16,10 @@ from segbench.report.cases import (
     find_label_candidates,
     pick_cases,
 )
-from segbench.report.compare import judge_evidence, study_baseline
+from segbench.report.compare import judge_evidence, judge_factors, study_baseline
 from segbench.report.error_types import ErrorTable, error_table
 from segbench.report.evidence import Entry, Evidence
-from segbench.report.factors import FactorView, factor_view
+from segbench.report.factors import FactorView
 from segbench.report.overfitting import OverfittingSummary, summarize_overfitting
 from segbench.report.slices import FINDINGS, FindingTest, SliceReport, check_finding, explain_scores
 from segbench.report.verdict import Verdict
@@ -94,14 +94,6 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
     config = study.read_config() if study is not None else None
     plan = study.read_plan() if study is not None else None
     verdict = judge_evidence(evidence, baseline=None if study is None else study_baseline(study, evidence))
-    factors = None
-    if plan is not None and all(entry.factors for entry in entries):
-        factors = factor_view(
-            [entry.values for entry in entries],
-            [entry.factors for entry in entries],
-            groups=evidence.groups,
-            higher_is_better=evidence.higher_is_better,
-        )
     with_masks = {place: entry for place, entry in enumerate(entries) if entry.masks}
     best = entries[verdict.best]
     attributes = measure_attributes(evidence, progress=progress)
@@ -113,7 +105,7 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
         plan=plan,
         statuses=study.status(plan) if study is not None else (),
         verdict=verdict,
-        factors=factors,
+        factors=judge_factors(evidence) if plan is not None else None,
         overfitting={place: summarize_overfitting(entry) for place, entry in enumerate(entries) if entry.runs},
         errors={place: error_table(evidence, entry, progress=progress) for place, entry in with_masks.items()},
         attributes=attributes,

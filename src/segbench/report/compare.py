@@ -22,6 +22,7 @@ from segbench.metrics.surface import SurfaceCollector, SurfaceSettings
 from segbench.metrics.surface_scores import score_surfaces
 from segbench.report._sources import Source, gather
 from segbench.report.evidence import Costs, Entry, Evidence, Masks
+from segbench.report.factors import FactorView, factor_view
 from segbench.report.image_scores import FloatArray, ImageScores, check_score, needs_outlines, pick, read_image_scores
 from segbench.report.outside import OutsideMasks, read_outside
 from segbench.report.verdict import MORE_IS_BETTER, Verdict, judge
@@ -136,6 +137,18 @@ def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdic
         costs={cost: [getattr(entry.costs, cost) for entry in evidence.entries] for cost in MORE_IS_BETTER},
         higher_is_better=evidence.higher_is_better,
         baseline=baseline,
+    )
+
+
+def judge_factors(evidence: Evidence) -> FactorView | None:
+    """Returns what each factor of a study does; None where an entry has no factors."""
+    if not all(entry.factors for entry in evidence.entries):
+        return None
+    return factor_view(
+        [entry.values for entry in evidence.entries],
+        [entry.factors for entry in evidence.entries],
+        groups=evidence.groups,
+        higher_is_better=evidence.higher_is_better,
     )
 
 

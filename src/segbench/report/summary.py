@@ -39,7 +39,7 @@ def verdict_sentences(analysis: Analysis, words: Words) -> list[str]:
 
 
 def verdict_paragraphs(analysis: Analysis, words: Words) -> list[str]:
-    """Returns what stands behind the headline: best mean; the cheapest; what would be needed; what it speaks of."""
+    """Returns what stands behind the headline: best mean; what each factor does; costs; what is needed."""
     verdict = analysis.verdict
     best = verdict.standing(verdict.best)
     key = "verdict.best_won" if verdict.winner is not None else "verdict.best"
@@ -49,7 +49,9 @@ def verdict_paragraphs(analysis: Analysis, words: Words) -> list[str]:
         first.append(words("verdict.not_equal"))
         cheap = _cheapest(analysis, words)
     needed = [] if verdict.needed is None else _needed(analysis, verdict.needed, words)
-    return [" ".join(first), " ".join(cheap), " ".join(needed), speaks_of(analysis, words)]
+    effects = analysis.factors.effects if analysis.factors is not None else ()
+    told = [_effect(effect, words) for effect in effects] if len(effects) > 1 else []
+    return [" ".join(first), " ".join(told), " ".join(cheap), " ".join(needed), speaks_of(analysis, words)]
 
 
 def speaks_of(analysis: Analysis, words: Words) -> str:
