@@ -15,7 +15,7 @@ from segbench.errors import ConfigError
 from segbench.report._correlation import difference_of_means, mean_with_interval, rank_correlation
 from segbench.report.attributes import ATTRIBUTES, AttributeTable, measure_attributes
 from segbench.report.evidence import Entry, Evidence
-from segbench.report.slices import FINDINGS, SliceReport, check_finding, explain_scores
+from segbench.report.slices import FINDINGS, SliceReport, check_finding, check_findings, explain_scores
 
 
 @pytest.fixture(scope="module")
@@ -276,3 +276,18 @@ def test_the_report_counts_groups(sixty: Evidence) -> None:
     assert explain_scores(large, entry, table_of(large, hair=rng.uniform(size=60))).too_few
     single, entry = with_scores(sixty, rng.uniform(size=60), groups=sixty.ids)
     assert explain_scores(single, entry, table_of(single, hair=rng.uniform(size=60))).n_groups is None
+
+
+def test_all_claims_together_are_corrected_for_their_number(sixty: Evidence) -> None:
+    table = measure_attributes(sixty)
+    evidence, entry = with_scores(sixty, 0.9 - 0.2 * table.column("brightness") / 255)
+    together = {test.finding: test for test in check_findings(evidence, entry, table)}
+    assert set(together) == set(FINDINGS)
+    for name, test in together.items():
+        alone = check_finding(evidence, entry, name, table)
+        for own, shared in zip(alone.clues, test.clues, strict=True):
+            assert own.p == shared.p
+            assert shared.p_holm >= own.p_holm
+    raw = [clue.p for test in together.values() for clue in test.clues]
+    smallest = min((clue for test in together.values() for clue in test.clues), key=lambda clue: clue.p)
+    assert smallest.p_holm == pytest.approx(min(1.0, len(raw) * smallest.p))

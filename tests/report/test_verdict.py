@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy import stats  # type: ignore[import-untyped]
 
 from segbench.report.ranks import rank_distribution
 from segbench.report.stats import compare_pairs
@@ -58,7 +59,7 @@ def test_no_winner_names_who_stands_together_and_the_cheapest() -> None:
     assert f"({best}, 0.6" in words[0]
     assert "The cheapest of them to train is c (700 s)." in words
     assert "The fastest of them is b (5.0 images/s)." in words
-    assert "training_s is not known of d, which therefore cannot be the cheapest." in found.warnings
+    assert "training_s: not known of d, which therefore cannot be the cheapest." in found.warnings
 
 
 def test_errors_are_better_when_low() -> None:
@@ -89,7 +90,7 @@ def test_one_seed_speaks_of_these_weights() -> None:
     words = found.sentences()
     assert words[0].startswith("No winner: ")
     assert "This speaks of these trained weights on other images of this kind, not of the networks" in words[2]
-    assert "Every entry was trained with one seed" in found.warnings[0]
+    assert "Every network was trained with one seed" in found.warnings[0]
     assert "seeds" not in words[1]
 
 
@@ -148,7 +149,11 @@ def test_against_the_baseline() -> None:
     assert b.difference.value > 0.08
     assert b.p_holm == found.pair(0, 1).p_holm
     assert "Against the baseline a: better: b; worse: d; for 1 no difference could be shown." in found.sentences()
-    assert judge(["a", "b"], scores([0.5, 0.5]), baseline="b").sentences()[2].startswith("None of the 1 others")
+    assert (
+        judge(["a", "b"], scores([0.5, 0.5]), baseline="b")
+        .sentences()[2]
+        .startswith("The other cannot be told apart from the baseline b")
+    )
 
 
 def test_plain_values_survive_json() -> None:
@@ -217,3 +222,30 @@ def test_ranks_take_seeds_into_account() -> None:
     values = scores([0.5, 0.51], seeds=2, seed_sd=0.0, seed=5)
     shaky = rank_distribution([array + np.array([[-0.05], [0.05]]) for array in values])
     assert stable.probabilities[1, 0] > 0.95 > shaky.probabilities[1, 0]
+
+
+def test_masks_that_nobody_trains_again_have_no_seed_part() -> None:
+    networks = scores([0.5, 0.5, 0.5], seeds=3, seed_sd=0.2)
+    masks = scores([0.9])[0][:1]
+    given = [*networks, masks]
+    names = ["a", "b", "c", "masks"]
+    borrowed, own = judge(names, given), judge(names, given, fixed=[False, False, False, True])
+    narrow, wide = own.standing(3).mean, borrowed.standing(3).mean
+    assert own.standing(3).used_seed_sd == 0.0
+    assert narrow.high - narrow.low < wide.high - wide.low
+    alone = stats.sem(masks[0]) * stats.t.ppf(0.975, masks.shape[1] - 1)
+    assert narrow.high - narrow.value == pytest.approx(alone)
+    assert "What is said of masks holds for these masks alone, whatever made them." in own.warnings
+    assert not any("has one seed" in warning for warning in own.warnings)
+    with pytest.raises(ValueError, match="True only where one row of scores is given"):
+        judge(names, given, fixed=[True, False, False, True])
+
+
+def test_a_cost_that_several_share_names_nobody() -> None:
+    given = scores([0.5, 0.5, 0.5])
+    costs = {
+        "parameters": [10.0, 10.0, 20.0],
+        "training_s": [3.0, 2.0, math.nan],
+        "images_per_s": [5.0, math.nan, math.nan],
+    }
+    assert judge(["a", "b", "c"], given, costs=costs).cheapest == {"training_s": 1}

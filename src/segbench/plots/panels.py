@@ -16,6 +16,7 @@ ERROR_COLORS: dict[str, RGB] = {
     "swapped": (204, 121, 167),
     "ignored": (128, 128, 128),
 }
+RIGHT_COLOR: RGB = (222, 222, 222)  # an object where truth and prediction agree
 _PIXELS_PER_OUTLINE_PX = 300  # an outline is a pixel wide for each so many pixels of the shorter side
 _MARGIN_PX = 4
 _LABEL_WIDTH_PX = 92
@@ -98,7 +99,7 @@ def errors(truth: np.ndarray, prediction: np.ndarray, class_map: ClassMap) -> np
         swapped = differs & ~missed & ~false
         agreed = truth != background
     picture = np.full((*ignored.shape, 3), 255, dtype=np.uint8)
-    picture[agreed] = (222, 222, 222)
+    picture[agreed] = RIGHT_COLOR
     layers = {"missed": missed, "false": false, "swapped": swapped, "ignored": ignored}
     for name, where in layers.items():
         picture[where] = ERROR_COLORS[name]

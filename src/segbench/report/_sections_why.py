@@ -182,8 +182,7 @@ def attributes_section(analysis: Analysis, words: Words, sketch: Sketch, picture
         blocks += text(words("slices.groups" if report.n_groups is not None else "slices.images"), tone="note")
     if not report.too_few:
         blocks += [Heading(text=words("finding.title")), _findings_table(analysis, words)]
-        n = len(analysis.findings)
-        blocks += text(words("finding.note", n=n, share=words.percent(1.0 - 0.95**n)), tone="note")
+        blocks += text(words("finding.note", n=len(analysis.findings)), tone="note")
     facts = Facts(
         rows=tuple(
             (words(f"attribute.{n}"), translate(ATTRIBUTES[n].sentence, words)) for n in analysis.attributes.names

@@ -103,7 +103,8 @@ class Parts:
         seed_ms: (..., K) variance of one seed's mean over seeds; holds the residual too; NaN with one seed.
         residual: (..., K) the residual's share of that. Entries with one seed take the mean of the others; NaN where
             every entry has one.
-        used_ms: (..., K) `seed_ms` as it is used: pooled over entries, or an entry's own; NaN where all have one.
+        used_ms: (..., K) `seed_ms` as it is used: pooled, or an entry's own; 0 for a fixed entry; NaN where
+            all have one.
         used_df: (..., K) of `used_ms`.
         keeps_own: (..., K) bool, entries that keep their own seed variance although the others pool theirs.
         pooled: seed variances were pooled.
@@ -133,8 +134,8 @@ class Parts:
         return np.maximum(self.used_ms - self.residual, 0)
 
 
-def decompose(values: Sequence[FloatArray], units: Units) -> Parts:
-    """Returns the parts of K arrays (..., S_k, N)."""
+def decompose(values: Sequence[FloatArray], units: Units, fixed: npt.NDArray[np.bool_] | None = None) -> Parts:
+    """Returns the parts of K arrays (..., S_k, N); `fixed` (K,) are entries that nobody trains again."""
     seeds = np.array([array.shape[-2] for array in values], np.intp)
     averaged = np.stack([array.mean(axis=-2) for array in values], axis=-2)
     means = averaged.mean(axis=-1)
@@ -151,6 +152,8 @@ def decompose(values: Sequence[FloatArray], units: Units) -> Parts:
     if known.any():
         residual = np.where(known, residual, residual[..., known].mean(axis=-1, keepdims=True))
     used_ms, used_df, keeps_own = use_seed_variances(seed_ms, seeds - 1)
+    if fixed is not None and known.any():
+        used_ms, residual = np.where(fixed, 0.0, used_ms), np.where(fixed, 0.0, residual)
     return Parts(
         means=means,
         seeds=seeds,
@@ -260,6 +263,7 @@ class Prepared:
         units: what was drawn.
         grouped: units are groups of images.
         parts: of the means.
+        fixed: (K,) bool, entries that nobody trains again.
     """
 
     values: tuple[FloatArray, ...]
@@ -267,11 +271,21 @@ class Prepared:
     units: Units
     grouped: bool
     parts: Parts
+    fixed: npt.NDArray[np.bool_]
 
 
-def prepare(values: Sequence[npt.ArrayLike], groups: Sequence[Any] | npt.NDArray[Any] | None) -> Prepared:
+def prepare(
+    values: Sequence[npt.ArrayLike],
+    groups: Sequence[Any] | npt.NDArray[Any] | None,
+    fixed: Sequence[bool] | None = None,
+) -> Prepared:
     """Returns checked values and their parts.
 
+    Args:
+        values: K arrays (S_k, N).
+        groups: (N,) or None.
+        fixed: K flags: an entry of one row that stands for itself, such as masks that somebody drew; its score does not
+            vary between seeds, since there are none. None: no entry is.
     Raises:
         ValueError: no entry, an array that is not (seeds, images), other images in one entry, a value that is not
             finite, groups that do not fit, or fewer than two units.
@@ -293,10 +307,16 @@ def prepare(values: Sequence[npt.ArrayLike], groups: Sequence[Any] | npt.NDArray
                 f"entry {k} has no score on {count} images; leave those images out for every entry, and say so"
             )
     units = units_of(groups, arrays[0].shape[1])
+    flags = np.zeros(len(arrays), np.bool_) if fixed is None else np.asarray(fixed, np.bool_)
+    if flags.shape != (len(arrays),) or any(flag and len(array) > 1 for flag, array in zip(flags, arrays, strict=True)):
+        raise ValueError(
+            f"expected one flag for each of {len(arrays)} entries, True only where one row of scores is given"
+        )
     return Prepared(
         values=arrays,
         averaged=np.stack([array.mean(axis=0) for array in arrays]),
         units=units,
         grouped=groups is not None,
-        parts=decompose(arrays, units),
+        parts=decompose(arrays, units, flags),
+        fixed=flags,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from segbench.report.verdict import Needed, Verdict
 
 # Below this many independent units the t interval leans on scores being roughly normal.
-FEW_UNITS = 30
+FEW_UNITS = 50
 CHEAPEST = {
     "training_s": "The cheapest of them to train is {name} ({cost:,.0f} s)",
     "images_per_s": "The fastest of them is {name} ({cost:,.1f} images/s)",
@@ -100,7 +100,8 @@ def _baseline(verdict: Verdict) -> list[str]:
     worse = [verdict.names[pair.first] for pair in verdict.against_baseline if pair.better == verdict.baseline]
     name, count = verdict.names[verdict.baseline], len(verdict.against_baseline)
     if not better and not worse:
-        return [f"None of the {count} others could be told apart from the baseline {name}."]
+        others = "The other" if count == 1 else f"Each of the {count} others"
+        return [f"{others} cannot be told apart from the baseline {name}."]
     parts = [f"better: {shorten(better)}"] if better else []
     parts += [f"worse: {shorten(worse)}"] if worse else []
     rest = count - len(better) - len(worse)
@@ -120,17 +121,20 @@ def warning_sentences(
     """Returns what a reader must know before believing the numbers."""
     parts, units = prepared.parts, prepared.units
     found = []
-    alone = [name for name, seeds in zip(names, parts.seeds, strict=True) if seeds == 1]
+    fixed = [name for name, flag in zip(names, prepared.fixed, strict=True) if flag]
+    alone = [name for name, seeds in zip(names, parts.seeds, strict=True) if seeds == 1 and name not in fixed]
     if not parts.knows_seeds:
         found.append(
-            "Every entry was trained with one seed: training one again may change its score by more than the intervals "
-            "show; only more seeds can tell."
+            "Every network was trained with one seed: training one again may change its score by more than the "
+            "intervals show; only more seeds can tell."
         )
     elif alone:
         found.append(
             f"{shorten(alone)} has one seed: how much another training would change it is not known; the intervals "
             "assume that it varies between seeds as the others do."
         )
+    if fixed:
+        found.append(f"What is said of {shorten(fixed)} holds for these masks alone, whatever made them.")
     seed_df = int((parts.seeds - 1).sum())
     if 0 < seed_df < 4:
         found.append(
@@ -155,10 +159,13 @@ def warning_sentences(
     same = [f"{names[i]} and {names[j]}" for i, j in combinations(range(len(names)), 2) if _same(prepared, i, j)]
     if same:
         found.append(f"The same score on every image: {shorten(same)}; are they the same network?")
+    unknown: dict[str, list[str]] = {}
     for cost, given in costs.items():
-        unknown = [name for name, value in zip(names, given, strict=True) if not np.isfinite(value)]
-        if unknown and len(unknown) < len(names):
-            found.append(f"{cost} is not known of {shorten(unknown)}, which therefore cannot be the cheapest.")
+        names_without = [name for name, value in zip(names, given, strict=True) if not np.isfinite(value)]
+        if names_without and len(names_without) < len(names):
+            unknown.setdefault(shorten(names_without), []).append(cost)
+    for owners, which in unknown.items():
+        found.append(f"{', '.join(which)}: not known of {owners}, which therefore cannot be the cheapest.")
     return tuple(found)
 
 

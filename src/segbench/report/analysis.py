@@ -21,7 +21,7 @@ from segbench.report.error_types import ErrorTable, error_table
 from segbench.report.evidence import Entry, Evidence
 from segbench.report.factors import FactorView
 from segbench.report.overfitting import OverfittingSummary, summarize_overfitting
-from segbench.report.slices import FINDINGS, FindingTest, SliceReport, check_finding, explain_scores
+from segbench.report.slices import FindingTest, SliceReport, check_findings, explain_scores
 from segbench.report.verdict import Verdict
 from segbench.studies import RunStatus, StudyFolder
 from segbench.types import Progress
@@ -110,7 +110,7 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
         errors={place: error_table(evidence, entry, progress=progress) for place, entry in with_masks.items()},
         attributes=attributes,
         slices=explain_scores(evidence, best, attributes),
-        findings=tuple(check_finding(evidence, best, name, attributes) for name in FINDINGS),
+        findings=check_findings(evidence, best, attributes),
         cases=pick_cases(evidence, best),
         disagreements=find_disagreements(evidence, progress=progress) if several else None,
         candidates=find_label_candidates(evidence, progress=progress) if several else None,

@@ -86,7 +86,8 @@ def write_report(
     """Writes the report; the page opens offline and asks nothing of the network.
 
     Args:
-        path: of the HTML file; a Markdown file of the same name and `results.csv` are written beside it.
+        path: of the HTML file; a Markdown file of the same name and a table are written beside it:
+            `results.csv` beside `report.html`, `NAME_results.csv` beside `NAME.html`.
         evidence: what is compared.
         study: the study folder it comes from; None for a loose set of runs.
         lang: language of the text.
@@ -98,9 +99,8 @@ def write_report(
     path = Path(path)
     analysis = analyze(evidence, study=study, progress=progress)
     words = Words(lang, digits=_digits(analysis))
-    files = ReportFiles(
-        html=path, markdown=path.with_suffix(".md"), csv=path.with_name("results.csv"), analysis=analysis
-    )
+    table = path.with_name("results.csv" if path.stem == "report" else f"{path.stem}_results.csv")
+    files = ReportFiles(html=path, markdown=path.with_suffix(".md"), csv=table, analysis=analysis)
     sketch = Sketch()
     for budget in BUDGETS:
         document = _document(analysis, words, sketch, Pictures(evidence, budget, words), files, progress)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from segbench.data.index import load_sample
-from segbench.plots.panels import ERROR_COLORS, errors, overlay
+from segbench.plots.panels import ERROR_COLORS, RIGHT_COLOR, errors, overlay
 from segbench.report.document import Legend, Tile
 from segbench.report.evidence import Entry, Evidence
 from segbench.report.words import Words
@@ -100,6 +100,8 @@ class Pictures:
         ]
         if with_errors:
             unseen = {"swapped"} if classes.task is Task.BINARY else set()
+            unseen |= set() if classes.ignore_values else {"ignored"}
+            items.append((self.words("picture.error.right"), _hex(RIGHT_COLOR)))
             shown = {name: color for name, color in ERROR_COLORS.items() if name not in unseen}
             items += [(self.words(f"picture.error.{name}"), _hex(color)) for name, color in shown.items()]
         return Legend(items=tuple(items))

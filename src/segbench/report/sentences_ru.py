@@ -115,7 +115,7 @@ SENTENCES: dict[str, str] = {
     "it does worse on dark images": "хуже на тёмных изображениях",
     "it does worse on blurred images": "хуже на размытых изображениях",
     # warnings of the verdict
-    "Every entry was trained with one seed: training one again may change its score by more than the intervals show; "
+    "Every network was trained with one seed: training one again may change its score by more than the intervals show; "
     "only more seeds can tell.": (
         "Каждый подход обучен с одним сидом: новое обучение может изменить оценку сильнее, чем показывают "
         "интервалы; это выяснят только новые сиды."
@@ -124,6 +124,9 @@ SENTENCES: dict[str, str] = {
     "varies between seeds as the others do.": (
         "Один сид: {names}. Насколько изменит оценку новое обучение, неизвестно; интервалы предполагают такой же "
         "разброс по сидам, как у других."
+    ),
+    "What is said of {names} holds for these masks alone, whatever made them.": (
+        "Сказанное о {names} относится только к этим маскам, чем бы они ни были получены."
     ),
     "How much seeds matter is estimated with {df} degree{s} of freedom: intervals are wide, and cover a little less "
     "often than they say. More seeds help most.": (
@@ -151,7 +154,7 @@ SENTENCES: dict[str, str] = {
     ),
     "The same score on every image: {names}; are they the same network?": "Одинаковая оценка на каждом изображении: "
     "{names}; не одна ли это сеть?",
-    "{cost} is not known of {names}, which therefore cannot be the cheapest.": (
+    "{cost}: not known of {names}, which therefore cannot be the cheapest.": (
         "{cost}: неизвестно для {names}, поэтому самым дешёвым этот подход быть не может."
     ),
     # methods

@@ -33,6 +33,7 @@ __all__ = [
     "Slice",
     "SliceReport",
     "check_finding",
+    "check_findings",
     "explain_scores",
 ]
 
@@ -315,6 +316,27 @@ def check_finding(
         n_groups=n_groups,
         level=level,
     )
+
+
+def check_findings(
+    evidence: Evidence, entry: Entry, attributes: AttributeTable, *, level: float = 0.95
+) -> tuple[FindingTest, ...]:
+    """Returns all of `FINDINGS`, corrected for their number: Holm over the clues of all of them.
+
+    Arguments as for `check_finding`, which tests one finding that was named beforehand.
+    """
+    tests = [check_finding(evidence, entry, name, attributes, level=level) for name in FINDINGS]
+    adjusted = iter(_holm([clue.p for test in tests for clue in test.clues]))
+    corrected = []
+    for test in tests:
+        holm = [next(adjusted) for _ in test.clues]
+        clues = tuple(
+            replace(clue, p_holm=p, supports=p <= 1.0 - level) for clue, p in zip(test.clues, holm, strict=True)
+        )
+        answer: Answer = "supported" if any(clue.supports for clue in clues) else "not shown"
+        answer = test.answer if test.answer == "too few images" else answer
+        corrected.append(replace(test, clues=clues, answer=answer))
+    return tuple(corrected)
 
 
 def _scores_of(

@@ -308,8 +308,7 @@ TEXTS: dict[str, str] = {
     "slice.no": "no",
     "slice.yes": "yes",
     "finding.title": "Claims, tested",
-    "finding.note": "Each claim was tested by itself, at an error of 5 %: among {n} claims that are all false, one or "
-    "more would still be supported in about {share} of such tables.",
+    "finding.note": "One-sided tests; p is corrected (Holm) over everything that these {n} claims rest on.",
     "finding.clue": "{attribute}: {rho}, {p}",
     "finding.answer.supported": "supported by these images",
     "finding.answer.not shown": "not shown, which is not refuted",
@@ -359,6 +358,7 @@ TEXTS: dict[str, str] = {
     "picture.error.missed": "missed",
     "picture.error.false": "wrongly predicted",
     "picture.error.swapped": "wrong class",
+    "picture.error.right": "right",
     "picture.error.ignored": "not counted",
     # missing runs
     "missing.note": "{count} of {total} are not finished. The numbers above rest on the others.",

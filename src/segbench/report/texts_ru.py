@@ -310,8 +310,7 @@ TEXTS: dict[str, str] = {
     "slice.no": "нет",
     "slice.yes": "да",
     "finding.title": "Проверка утверждений",
-    "finding.note": "Каждое утверждение проверено отдельно, с ошибкой 5 %: если все они ({n}) неверны, хотя бы одно "
-    "всё же поддержали бы примерно {share} таких таблиц.",
+    "finding.note": "Односторонние критерии; p с поправкой Холма на всё, на чём стоят эти утверждения ({n}).",
     "finding.clue": "{attribute}: {rho}, {p}",
     "finding.answer.supported": "эти изображения его поддерживают",
     "finding.answer.not shown": "не показано, что не значит «опровергнуто»",
@@ -361,6 +360,7 @@ TEXTS: dict[str, str] = {
     "picture.error.missed": "пропущено",
     "picture.error.false": "предсказано зря",
     "picture.error.swapped": "не тот класс",
+    "picture.error.right": "верно",
     "picture.error.ignored": "не учитывается",
     # missing runs
     "missing.note": "Не закончены {count} из {total}. Числа выше опираются на остальные.",

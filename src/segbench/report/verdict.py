@@ -170,6 +170,7 @@ def judge(
     costs: Mapping[str, Sequence[float]] | None = None,
     higher_is_better: bool = True,
     baseline: str | None = None,
+    fixed: Sequence[bool] | None = None,
     level: float = LEVEL,
     seed: int = 0,
 ) -> Verdict:
@@ -182,6 +183,7 @@ def judge(
         costs: cost name (`training_s`, `images_per_s`, `parameters`) -> K numbers, NaN where not known.
         higher_is_better: of the score.
         baseline: name of the entry the others are compared with.
+        fixed: K flags: an entry that stands for itself and has no seeds, such as masks of another tool.
         level: of the intervals; 1 - level is the family-wise error of the verdict.
         seed: of the permutation tests and the rank draws.
     Raises:
@@ -190,7 +192,7 @@ def judge(
     """
     names = tuple(names)
     _check(names, values, costs or {}, baseline)
-    prepared = prepare(values, groups)
+    prepared = prepare(values, groups, fixed)
     pairs = compare_prepared(prepared, higher_is_better, level, seed)
     standings = _standings(names, prepared, higher_is_better, level)
     best = standings[0].index
@@ -272,11 +274,16 @@ def _standings(names: Sequence[str], prepared: Prepared, higher_is_better: bool,
 
 
 def _cheapest(costs: Mapping[str, tuple[float, ...]], together: Sequence[int]) -> dict[str, int]:
+    """Returns cost -> the entry that beats all others whose cost is known; what several share is nobody's merit."""
     found = {}
     for name, given in costs.items():
         known = [index for index in together if np.isfinite(given[index])]
-        if known:
-            found[name] = (max if MORE_IS_BETTER[name] else min)(known, key=given.__getitem__)
+        if len(known) < 2:
+            continue
+        best = (max if MORE_IS_BETTER[name] else min)(given[index] for index in known)
+        holders = [index for index in known if given[index] == best]
+        if len(holders) == 1:
+            found[name] = holders[0]
     return found
 
 
