@@ -78,7 +78,7 @@ def test_it_says_what_was_found_and_what_to_do_next(
 def test_mistakes_are_told_in_one_line(search_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, text in (
         ([str(tmp_path / "nowhere.yaml")], "cannot read the config"),
-        ([str(search_file), "--set", "epochs=x"], "error: base.epochs: "),
+        ([str(search_file), "--set", "epochs=x"], "error: --set base.epochs: should be a valid integer"),
         ([str(search_file), "--set", "pruning=mean"], "error: pruning.name: should be 'median' or 'none', got 'mean'"),
         ([str(search_file), "--data", str(tmp_path / "gone")], "data.path does not exist"),
     ):

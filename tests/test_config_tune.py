@@ -190,7 +190,7 @@ def test_errors_name_file_and_line(file: Path, old: str, new: str, line: int, te
 
 
 def test_a_wrong_override_names_its_key(file: Path) -> None:
-    with pytest.raises(ConfigError, match=r"base\.epoch: there is no such key; did you mean 'epochs'"):
+    with pytest.raises(ConfigError, match=r"^--set base\.epoch: there is no such key; did you mean 'epochs'"):
         load_tune(file, overrides=["epoch=3"])
     with pytest.raises(ConfigError, match=r"trials: should be greater than or equal to 1, got 0"):
         load_tune(file, overrides=["trials=0"])

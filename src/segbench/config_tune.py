@@ -218,13 +218,19 @@ def load_tune(path: str | Path, *, overrides: Sequence[str] = (), data: str | No
         beside = path.parent / values["base"]
         values["base"] = str(beside if beside.is_file() else values["base"])
     config = _parse(values, str(path), lines)
+    spelled = [item if _is_own(item) else f"base.{item}" for item in overrides]
     if overrides or data is not None:
-        spelled = [item if _is_own(item) else f"base.{item}" for item in overrides]
         plain = apply_overrides(config.to_dict(), spelled)
         if data is not None:
             set_key(plain["base"], "data.path", data, source="--data")
         config = _parse(plain, "", {})
-    _check(config, str(path), lines)
+    try:
+        _check(config, str(path), lines)
+    except ConfigError as error:
+        overridden = [item.partition("=")[0].strip() for item in spelled]
+        if any(f"{error.key}.".startswith(f"{key}.") for key in overridden):
+            raise ConfigError(error.reason, key=f"--set {error.key}") from error
+        raise
     return config
 
 

@@ -33,9 +33,6 @@ ProcessIds = Callable[[StudyFolder, str], list[int]]
 Same = Callable[[RunFolder, RunFolder], None]
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals"),
-    # Ray leaves the pipes and log files of the processes it starts to the garbage collector.
-    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:subprocess [0-9]+ is still running:ResourceWarning"),
 ]
 
 LONGER = {"epochs": 12, "batch_size": 2}
@@ -140,9 +137,11 @@ def test_a_run_of_a_lost_node_goes_on_elsewhere(
     tmp_path: Path,
     wait_until: Callable[..., None],
     assert_same_results: Same,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     folder = StudyFolder(tmp_path / "lost")
     lost = cluster.add_node(**NODE)
+    capfd.readouterr()
     tasks = [dataclasses.replace(task, study=str(folder.path)) for task in tasks_of(make_study(folder.path, LONGER))]
     third = tasks_of(make_study(folder.path, LONGER, vary={"loss": ["focal"]}))
     chosen: list[str] = []
@@ -165,6 +164,7 @@ def test_a_run_of_a_lost_node_goes_on_elsewhere(
     assert nodes[1] != lost.node_id
     assert "continuing with epoch" in folder.log_file(chosen[0]).read_text(encoding="utf-8")
     assert folder.run(third[0].run_id).is_finished
+    assert capfd.readouterr().out == ""
     for task in tasks:
         assert_same_results(whole.run(task.run_id), folder.run(task.run_id))
 
@@ -235,6 +235,24 @@ def test_a_node_that_is_not_ready_is_named_before_anything_trains(
     assert (failure.kind, failure.attempts) == ("refused", 1)
     assert failure.error.startswith(socket.gethostname())
     assert failure.error.endswith("the study is run with 9.9.9; install the same version")
+
+
+@pytest.mark.slow
+def test_a_node_that_is_lost_while_it_is_asked_is_no_problem(
+    cluster: Any, make_study: MakeStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = StudyFolder(tmp_path / "leaving")
+    task = tasks_of(make_study(folder.path))[0]
+    engine = RayEngine(cluster.address)
+    gone = {"NodeID": "ab" * 28, "NodeManagerAddress": "192.0.2.1", "Alive": True}
+    listed = [[gone], [gone]]
+    real = engine._ray.nodes
+    monkeypatch.setattr(engine._ray, "nodes", lambda: real() + (listed.pop() if listed else []))
+    with pytest.raises(RunError, match=r"not every machine is ready: 192\.0\.2\.1 could not be checked: "):
+        engine.run([task], workers=1, on_tick=lambda: None)
+    listed.append([gone])  # the first time it is asked, and no more
+    engine.run([task], workers=1, on_tick=lambda: None)
+    assert folder.run(task.run_id).is_finished
 
 
 @pytest.mark.slow

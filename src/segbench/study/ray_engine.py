@@ -162,23 +162,29 @@ class RayEngine:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         refs = {}
-        for node in self._ray.nodes():
-            if node["Alive"]:
-                there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                remote = self._ray.remote(max_calls=1)(check_node).options(
-                    num_cpus=0, max_retries=0, scheduling_strategy=there
-                )
-                refs[remote.remote({**places, "segbench": __version__})] = node["NodeManagerAddress"]
+        for node, address in self._nodes_alive().items():
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            remote = self._ray.remote(max_calls=1)(check_node).options(
+                num_cpus=0, max_retries=0, scheduling_strategy=there
+            )
+            refs[remote.remote({**places, "segbench": __version__})] = (node, address)
         ready, missing = self._ray.wait(list(refs), num_returns=len(refs), timeout=_SECONDS_TO_CHECK)
-        problems = [f"{refs[ref]} did not answer in {_SECONDS_TO_CHECK:.0f} s" for ref in missing]
+        problems = {refs[ref]: f"did not answer in {_SECONDS_TO_CHECK:.0f} s" for ref in missing}
+        found = set()
         for ref in ready:
             try:
-                problems.append(self._ray.get(ref))
+                found.add(self._ray.get(ref))
             except self._ray.exceptions.RayError as error:
-                problems.append(f"{refs[ref]} could not be checked: {_first_line(error)}")
-        found = sorted({problem for problem in problems if problem})
+                problems[refs[ref]] = f"could not be checked: {_first_line(error)}"
+        alive = self._nodes_alive()  # it takes Ray some seconds to see that a machine is gone, and then none is missing
+        found |= {f"{address} {problem}" for (node, address), problem in problems.items() if node in alive}
+        found.discard("")
         if found:
-            raise RunError(f"nothing was trained, since not every machine is ready: {'; '.join(found)}")
+            raise RunError(f"nothing was trained, since not every machine is ready: {'; '.join(sorted(found))}")
+
+    def _nodes_alive(self) -> dict[str, str]:
+        """Returns node id -> address."""
+        return {node["NodeID"]: node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]}
 
     def _connect(self) -> None:
         if self._ray.is_initialized():
@@ -186,6 +192,8 @@ class RayEngine:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self.address is not None:
             _require_answer(self.address)
+        # Ray prints the loss of a machine to standard output, amid results, and has no switch for it (2.60).
+        self._ray._private.worker.print_to_stdstream = _print_nothing
         with _kept_signal_handler():
             self._connection_is_own = True
             if self.address is None:
@@ -196,6 +204,10 @@ class RayEngine:
                 self._ray.init(self.address, **quiet)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise RunError(_unreachable(self.address, _first_line(error))) from error
+
+
+def _print_nothing(*_: object, **__: object) -> None:
+    pass
 
 
 def _import_ray() -> ModuleType:
