@@ -14,6 +14,7 @@ import pytest
 
 from segbench import cli
 from segbench.cli.study import load_with_overrides
+from segbench.config_study import expand
 from segbench.errors import ConfigError
 from segbench.studies import StudyFolder
 
@@ -25,6 +26,7 @@ base:
   epochs: {epochs}
   batch_size: 4
   device: cpu
+  threads: 1
 vary:
   loss: [dice, bce]
   rate: {{low: {{optimizer.lr: 1.0e-3}}, high: {{optimizer.lr: 1.0e-2}}}}
@@ -79,6 +81,35 @@ def test_a_dry_run_says_all_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_dry_run_with_a_problem_exits_1(study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["run", str(study_file), "--dry-run", "-o", str(tmp_path / "out"), "--set", "vary.loss=[cross_entropy]"]
+    code, out, _ = run_cli(capsys, *arguments, "--threads", "1")
+    assert code == 1
+    assert "problem: cross_entropy | low would fail: loss: 'cross_entropy' cannot do the binary task" in out
+
+
+def test_the_recorded_study_brings_its_scale(study_file: Path, tmp_path: Path) -> None:
+    loaded = load_with_overrides(study_file, scale="one", out=tmp_path / "out")
+    folder = StudyFolder(tmp_path / "out")
+    folder.claim(loaded, expand(loaded), manifest_hash="h", threads=1, engine="local")
+    assert load_with_overrides(folder.config_file, overrides=["score=dice_per_image"]).scale == "one"
+    folder.plan_file.unlink()
+    with pytest.raises(ConfigError, match="a scale is chosen when the study is run"):
+        load_with_overrides(folder.config_file)
+
+
+@pytest.mark.slow
+def test_one_entry_alone_leads_to_no_report(
+    study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", str(study_file), "--scale", "one", "-o", str(tmp_path / "out"), "--threads", "1", "-q"]
+    code, out, err = run_cli(capsys, *arguments, "--set", "vary.loss=[dice]")
+    assert code == 0, err
+    assert "1 runs: 1 finished" in out
+    assert "segbench report" not in out
+    assert "note: there is one entry, 'dice | low'" in err
+
+
 @pytest.mark.slow
 def test_a_study_runs_fails_in_part_and_says_so(
     study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -113,6 +144,7 @@ def test_a_study_runs_fails_in_part_and_says_so(
         ("optimizer.weight_decay=0.5", ("base", "optimizer", "weight_decay"), 0.5),
         ("score=dice_per_image", ("score",), "dice_per_image"),
         ("vary.loss=[dice]", ("vary", "loss"), ["dice"]),
+        ("vary.network.widths={a: [4, 8]}", ("vary", "network.widths"), {"a": [4, 8]}),
         ("output=elsewhere", ("output",), "elsewhere"),
     ],
 )

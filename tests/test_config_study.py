@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,31 @@ def test_exclude_takes_out_what_fits_all_it_names() -> None:
         ({"network": ["segnet"]}, {"exclude": [{"network": "unet"}]}, "network has no value 'unet'"),
         ({"network": ["segnet"]}, {"exclude": [{"loss": "bce"}]}, "there is no factor 'loss'"),
         ({"network": ["segnet"]}, {"baseline": {"network": "unet"}}, "baseline.network: network has no value 'unet'"),
+        ({"mine": {" ": {}}}, {}, "vary.mine: a value has an empty name"),
+        ({"network": ["segnet"]}, {"exclude": [{}]}, "exclude: an empty rule fits every run"),
+        (
+            {"encoder": {"fine": {"optimizer.encoder_lr": 1e-4}}, "optimizer": ["adam", "sgd"]},
+            {},
+            "encoder and optimizer set optimizer.encoder_lr and optimizer, so one would overwrite the other",
+        ),
+        (
+            {"a": {"x": {"epochs": 2}}, "b": {"y": {"epochs": 3}}},
+            {},
+            "a and b both set epochs, so one would overwrite the other",
+        ),
+        ({"mine": {"a": {"seed": 3}}}, {}, "vary.mine: seed cannot be set by a factor: give the seeds as vary.seed"),
+        ({"mine": {"a": {"output": "x"}}}, {}, "output cannot be set by a factor: the study names its runs"),
+        ({"name": ["a", "b"]}, {}, "vary.name: name cannot be set by a factor"),
+        (
+            {"a": {"x": {"epochs": 2}, "x | y": {}}, "b": {"y | z": {"batch_size": 2}, "z": {}}},
+            {},
+            "two entries are called 'x | y | z' (a: x, b: y | z; a: x | y, b: z)",
+        ),
+        (
+            {"network": ["segnet", "unet_nearest"], "loss": ["bce", "dice"]},
+            {"baseline": {"network": "segnet"}},
+            "baseline: fits 2 entries (segnet | bce, segnet | dice); name a value of loss, too",
+        ),
         ({"data.path": ["a", "b"]}, {}, "they would be scored on different images"),
         ({"data.split.seed": [1, 2]}, {}, "they would be scored on different images"),
     ],
@@ -115,6 +141,78 @@ def test_a_budget_that_differs_is_told() -> None:
     plan = expand(study({"epochs": [5, 10]}))
     assert plan.notes == ("epochs differs between runs: 10, 5; the comparison is not at equal terms",)
     assert expand(study({"network": ["segnet", "unet_nearest"]})).notes == ()
+
+
+def test_one_entry_is_told_to_have_nothing_beside_it() -> None:
+    (note,) = expand(study({"network": ["segnet"], "seed": [0, 1]})).notes
+    assert note == "there is one entry, 'segnet': its runs can be trained, but there is nothing to compare with"
+
+
+def test_values_are_named_alike_wherever_they_are_written() -> None:
+    vary = {"network.flag": [True, False, None], "optimizer.lr": [0.1, 0.2]}
+    rules = [{"network.flag": [True, None], "optimizer.lr": 0.1}]
+    plan = expand(study(vary, exclude=rules, baseline={"network.flag": False, "optimizer.lr": 0.1}))
+    assert list(plan.entries) == ["true | 0.2", "false | 0.1", "false | 0.2", "none | 0.2"]
+    assert study(vary, baseline={"network.flag": False}).baseline == {"network.flag": "false"}
+
+
+def test_names_in_any_script_give_ids_of_their_own_that_stay() -> None:
+    def ids(*names: str) -> list[str]:
+        vary = {"size": {name: {"epochs": number} for number, name in enumerate(names, start=1)}}
+        return [run.id for run in expand(study(vary)).runs]
+
+    few, more = ids("малая", "большая"), ids("средняя", "малая", "большая")
+    assert more[1:] == few
+    assert len(set(more)) == 3
+    assert all(re.fullmatch(r"x-[0-9a-f]{6}__seed0", found) for found in more)
+    assert ids("no dropout") == ["no-dropout__seed0"]
+
+
+def test_files_of_values_lie_beside_the_study_and_are_kept_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "a.yaml").write_text("optimizer.lr: 0.003\n")
+    file = tmp_path / "there" / "s.yaml"
+    file.write_text(
+        "study: s\nbase: {data: images}\nvary: {way: {plain: {}, a: a.yaml}}\n"
+        "scales: {small: {vary: {way: {a: a.yaml}}}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for scale in ("", "small"):
+        found = load_study(file, scale=scale)
+        assert found.vary["way"]["a"] == {"optimizer.lr": 0.003}
+        assert expand(found).runs[-1].config.optimizer.lr == 0.003
+    with pytest.raises(ConfigError, match=r"b\.yaml"):
+        load_study(file, overrides=["vary.way={b: b.yaml}"])
+
+
+def test_a_scale_is_taken_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    text = "study: s\nbase: {data: images}\nvary: {seed: [0, 1]}\nscales: {small: {set: {epochs: 3}}}\n"
+    file.write_text(f"{text}scale: small\n")
+    with pytest.raises(ConfigError, match=r"s\.yaml:5: scale: a scale is chosen when the study is run \(--scale\)"):
+        load_study(file)
+    assert load_study(file, recorded=True).scale == "small"
+    with pytest.raises(ConfigError, match="--scale: this is the scale 'small' of a study already"):
+        load_study(file, scale="small", recorded=True)
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="--set scale: a scale is taken with --scale"):
+        load_study(file, overrides=["scale=small"])
+    with pytest.raises(ConfigError, match=r"--set scales\.small\.set\.epochs: changes nothing, since no scale"):
+        load_study(file, overrides=["scales.small.set.epochs=5"])
+    changed = ["scales.small.set.data.size=32", "scales.small.vary.seed=[4]"]
+    run = expand(load_study(file, scale="small", overrides=changed)).runs[0].config
+    assert (run.epochs, run.data.size, run.seed) == (3, (32, 32), 4)
+
+
+def test_a_factor_with_dots_can_be_overridden(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text("study: s\nbase: {data: images}\nvary: {network.upsampling: [nearest, bilinear]}\n")
+    changes = ["vary.network.upsampling=[nearest, transposed]", "baseline.network.upsampling=nearest"]
+    found = load_study(file, overrides=changes)
+    assert found.vary == {"network.upsampling": ["nearest", "transposed"]}
+    assert found.baseline == {"network.upsampling": "nearest"}
 
 
 def test_a_scale_replaces_keys_and_values(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ SOURCE = Path(__file__).resolve().parent.parent / "src" / "segbench"
 LAYERS = [
     {"types", "errors", "registry", "files"},
     {
+        "_study_factors",
+        "_study_plan",
         "config",
         "config_base",
         "config_loss",
@@ -35,6 +37,8 @@ LAYERS = [
 LEVEL = {name: level for level, layer in enumerate(LAYERS) for name in layer}
 FREE_OF_TORCH = [
     *(
+        "_study_factors",
+        "_study_plan",
         "config",
         "config_base",
         "config_loss",

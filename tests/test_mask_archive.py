@@ -60,3 +60,34 @@ def test_one_image_twice_is_our_bug(tmp_path: Path) -> None:
     mask = np.zeros((2, 2), np.uint8)
     with pytest.raises(ValueError, match="occurs twice"):
         save_masks(tmp_path / "m.zip", [("a", mask), ("a", mask)])
+
+
+@pytest.mark.parametrize(
+    ("index", "told"),
+    [
+        ('{"segbench_masks": 1}', "is damaged .index.json does not list images and their planes"),
+        ('{"segbench_masks": 1, "ids": ["a"], "planes": []}', "does not list images and their planes"),
+        ('{"segbench_masks": 1, "ids": [3], "planes": [0]}', "holds something else than names and numbers"),
+        ("[]", "is damaged"),
+        ('{"segbench_masks": 2, "images": {}}', "has version 2, and this segbench reads 1"),
+    ],
+)
+def test_an_index_that_is_none_is_told(tmp_path: Path, index: str, told: str) -> None:
+    file = tmp_path / "m.zip"
+    with zipfile.ZipFile(file, "w") as broken:
+        broken.writestr("index.json", index)
+    with pytest.raises(RunError, match=rf"m\.zip .*{told}|m\.zip {told}"):
+        MaskArchive(file)
+
+
+def test_flipped_bytes_are_damage(tmp_path: Path) -> None:
+    file = tmp_path / "m.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("index.json", '{"segbench_masks": 1, "ids": ["a"], "planes": [0]}')
+        archive.writestr("000000.png", bytes(1000))
+        start = archive.getinfo("000000.png").header_offset + 30 + len("000000.png")
+    whole = bytearray(file.read_bytes())
+    whole[start] ^= 0xFF
+    file.write_bytes(whole)
+    with pytest.raises(RunError, match=r"m\.zip is damaged"):
+        MaskArchive(file).read("a")

@@ -6,12 +6,14 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from segbench.config import parse_config
 from segbench.errors import RunError
 from segbench.files import replacing, write_json
-from segbench.runs import RunFolder
+from segbench.runs import RunFolder, different_settings
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
@@ -82,3 +84,47 @@ def test_two_processes_cannot_train_into_one_folder(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "another process is training into this folder" in done.stderr
     assert subprocess.run(command, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("epoch,a\n1,0.5\n2,abc\n", "line 3 (could not convert string to float: 'abc')"),
+        ("epoch,a\n1\n", "line 2 (zip() argument 2 is shorter"),
+        ("epoch,a\n1,2,3\n", "line 2 (zip() argument 2 is longer"),
+        ("epoch,a\n1,\x00\n", "line "),
+    ],
+)
+def test_a_damaged_table_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
+    folder = RunFolder(tmp_path)
+    folder.metrics_file.write_text(text)
+    with pytest.raises(RunError) as caught:
+        folder.read_history()
+    assert f"{tmp_path}: metrics.csv is damaged in {told}" in str(caught.value)
+    assert "it writes the file anew from last.pt" in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
+def test_whether_a_colleagues_run_is_going_can_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = RunFolder(tmp_path)
+    with folder.locked():
+        pass
+    opened: list[str] = []
+    whole = Path.open
+
+    def watched(path: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        opened.append(mode)
+        return whole(path, mode, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", watched)
+    assert not folder.is_locked()
+    assert opened == ["r"], "write permission was asked for"
+
+
+def test_settings_that_decide_nothing_do_not_differ() -> None:
+    plain: dict[str, Any] = {"data": {"path": "a", "split": {"seed": 1}}, "epochs": 3, "output": "here"}
+    there = parse_config(plain)
+    now = parse_config({**plain, "data": {"path": "b", "cache_dir": "c"}, "epochs": 4, "output": "there"})
+    assert different_settings(there, now, same_samples=True) == ["epochs: 3 there, 4 now"]
+    assert different_settings(there, now, same_samples=False)[0] == "data.path: 'a' there, 'b' now"
+    assert len(different_settings(there, now, same_samples=False)) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import segbench
 from segbench.config_study import expand, parse_study
 from segbench.errors import ConfigError, RunError
 from segbench.runs import RunFolder
-from segbench.studies import Failure, StudyFolder, finished_runs
+from segbench.studies import Failure, StudyFolder
 from segbench.train.watcher import Watcher
 
 
@@ -23,6 +24,7 @@ def study(pairs: Path, folder: Path, **changes: Any) -> Any:
         "epochs": 2,
         "batch_size": 4,
         "device": "cpu",
+        "threads": 1,
         **changes,
     }
     vary = {"network": [{"name": "unet_nearest", "widths": [2, 4]}, {"name": "unet_nearest", "widths": [4, 8]}]}
@@ -58,8 +60,6 @@ def test_states_follow_from_the_files(binary_pairs: Path, tmp_path: Path) -> Non
     assert found[1].failure == Failure(error="the loss became nan", kind="refused", attempts=1)
     assert found[2].epoch == 1
     assert found[2].seconds_left > 0.0
-    entries = finished_runs(folder, found)
-    assert entries == {first.entry: (folder.run(first.id),)}
     folder.forget_failure(second.id)
     assert folder.status()[1].state == "waiting"
 
@@ -67,12 +67,20 @@ def test_states_follow_from_the_files(binary_pairs: Path, tmp_path: Path) -> Non
 def test_values_may_be_added_but_begun_runs_keep_their_settings(binary_pairs: Path, tmp_path: Path) -> None:
     asked = study(binary_pairs, tmp_path / "s")
     folder = claimed(asked, tmp_path / "s")
-    segbench.fit(folder.read_plan().runs[0].config, watch=Watcher())
+    first = folder.read_plan().runs[0]
+    found = segbench.fit(first.config, watch=Watcher()).result["manifest_hash"]
+    with pytest.raises(RunError, match=f"{re.escape(first.id)} saw other data or another split than the study's"):
+        claimed(asked, tmp_path / "s")
+    folder.plan_file.unlink()
     more = asked.model_copy(update={"vary": {**asked.vary, "seed": [0, 1, 2]}})
-    assert len(claimed(more, tmp_path / "s").read_plan().runs) == 6
+    assert len(claimed(more, tmp_path / "s", found).read_plan().runs) == 6
     other = study(binary_pairs, tmp_path / "s", epochs=3)
     with pytest.raises(ConfigError, match=r"was begun with other settings \(epochs: 2 there, 3 now\)"):
-        claimed(other, tmp_path / "s")
+        claimed(other, tmp_path / "s", found)
+    moved = study(tmp_path / "elsewhere", tmp_path / "s")
+    assert claimed(moved, tmp_path / "s", found).read_config().base["data"]["path"] == str(tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match=r"--threads: the runs .* were begun with 1 CPU threads each, got 2"):
+        folder.require_threads(2, expand(asked))
     with pytest.raises(ConfigError, match="the data or its split changed since the first run"):
         claimed(asked, tmp_path / "s", manifest_hash="other")
 
@@ -97,3 +105,33 @@ def test_what_is_missing_or_broken_is_told(binary_pairs: Path, tmp_path: Path) -
     folder.plan_file.write_text(json.dumps({"runs": {}}))
     with pytest.raises(RunError, match=r"plan\.json cannot be read \(KeyError: 'manifest_hash'\)"):
         folder.read_facts()
+
+
+def test_one_damaged_table_takes_nothing_else_down(binary_pairs: Path, tmp_path: Path) -> None:
+    folder = claimed(study(binary_pairs, tmp_path / "s"), tmp_path / "s")
+    first, second, *_ = (folder.run(run.id) for run in folder.read_plan().runs)
+    for run, text in ((first, "epoch,seconds,val_iou_per_image\n1,0.5,0.2\n2,0.5\n"), (second, "epoch\n1\n")):
+        run.write_facts({})
+        run.metrics_file.write_text(text)
+    statuses = folder.status()
+    assert [status.state for status in statuses] == ["stopped", "stopped", "waiting", "waiting"]
+    assert statuses[0].damage.startswith("metrics.csv is damaged in line 3")
+    assert statuses[1].damage == "metrics.csv has no column seconds and no column val_iou_per_image; it is damaged"
+    assert (statuses[0].epoch, statuses[2].damage) == (0, "")
+
+
+def test_a_study_begun_with_what_is_refused_today_is_still_read(binary_pairs: Path, tmp_path: Path) -> None:
+    vary = {"network": {"сеть": "unet_nearest", "b": "segnet"}, "loss": ["dice", "bce"]}
+    base = study(binary_pairs, tmp_path).base
+    old = parse_study(
+        {"study": "s", "base": base, "vary": vary, "baseline": {"network": "b"}, "exclude": [], "scale": "small"}
+    )
+    with pytest.raises(ConfigError, match="baseline: fits 2 entries"):
+        expand(old)
+    folder = StudyFolder(tmp_path / "s")
+    plan = expand(old, begun={("сеть | dice", 0): "x__dice__seed0"})
+    folder.claim(old, plan, manifest_hash="h", threads=1, engine="local")
+    found = folder.read_plan()
+    assert found.runs[0].id == "x__dice__seed0"
+    assert found.runs[0].config.run_folder == folder.run("x__dice__seed0").path
+    assert folder.read_config().scale == "small"

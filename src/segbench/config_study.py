@@ -22,27 +22,42 @@ from __future__ import annotations
 
 import copy
 import itertools
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from segbench.config import RunConfig, parse_config
+from segbench._study_factors import (
+    SEED,
+    check_factors,
+    find_file,
+    id_part,
+    name_of,
+    named_values,
+    read_bundles,
+    rule_names,
+)
+from segbench._study_plan import (
+    Plan,
+    PlannedRun,
+    check_baseline,
+    check_different,
+    check_same_data,
+    lonely,
+    unequal_budgets,
+)
+from segbench.config import parse_config
 from segbench.config_base import Section
-from segbench.config_loss import parse_loss
 from segbench.config_text import apply_overrides, explain, line_of, read_yaml, set_key
 from segbench.errors import ConfigError, shorten, suggest
 
-SEED = "seed"
+__all__ = ["Name", "Plan", "PlannedRun", "ScaleConfig", "StudyConfig", "expand", "load_study", "parse_study"]
+
+# Under these names for a search's space and for runs of several studies.
+_named_values = named_values
+_unequal_budgets = unequal_budgets
 _ID_LENGTH = 120
-# What every run of a study shares, or its numbers could not stand in one table.
-_DATA_KEYS = ("path", "format", "options", "split")
-# What makes a comparison unequal when it differs; allowed when a factor says so, and told.
-_BUDGET_KEYS = ("epochs", "batch_size", "early_stopping", "data.size", "data.augment", "monitor", "threshold", "scores")
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
 
@@ -60,6 +75,11 @@ class ScaleConfig(Section):
     vary: dict[str, Any] = Field(default_factory=dict)
     note: str = ""
 
+    @field_validator("vary", mode="before")
+    @classmethod
+    def _bundles(cls, value: Any) -> Any:
+        return read_bundles(value)
+
 
 class StudyConfig(Section):
     """What is compared, on what, and what is asked.
@@ -69,12 +89,14 @@ class StudyConfig(Section):
         title, question, expected: for the report: what it is called, asks, and what its author expects.
         base: run config that all runs share, as a mapping of its keys.
         vary: factor -> values. A factor is a dotted key of a run with a list of values or a mapping of name to value;
-            or a word of your own with a mapping of name to dotted keys. `seed` is the factor that is averaged over.
+            or a word of your own with a mapping of name to dotted keys, or to a file of them. `seed` is the factor that
+            is averaged over.
         exclude: combinations to leave out: factor -> value name or list of names; all given must fit.
-        baseline: one value name for some or all factors: what the others are measured against.
+        baseline: a value name for each factor, or for so many that one entry fits: what the others are measured
+            against.
         score: the per-image score that decides.
         scales: name -> smaller form, see `ScaleConfig`.
-        scale: the one that was taken; empty: the full size.
+        scale: the one that was taken; empty: the full size. Never written by hand: `load_study` sets it.
         output: study folder; None means `runs/<study>`, with the scale's name behind it.
     """
 
@@ -96,10 +118,23 @@ class StudyConfig(Section):
     def _from_file(cls, value: Any) -> Any:
         return read_yaml(Path(value))[0] if isinstance(value, str) else value
 
+    @field_validator("vary", mode="before")
+    @classmethod
+    def _bundles(cls, value: Any) -> Any:
+        return read_bundles(value)
+
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Takes a value for its name, as a list of values does."""
+        return (
+            {str(key): name_of(str(key), item) for key, item in value.items()} if isinstance(value, Mapping) else value
+        )
+
     @model_validator(mode="after")
     def _something_varies(self) -> StudyConfig:
         if not self.vary:
-            raise ValueError("vary is empty, so there is nothing to compare; name a field and two values at least")
+            raise ValueError("vary is empty, so there is nothing to compare; name a field and its values")
         return self
 
     @property
@@ -113,76 +148,67 @@ class StudyConfig(Section):
         return plain
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlannedRun:
-    """One training of a study.
-
-    Attributes:
-        id: made of the value names and the seed; the same whenever the study is expanded.
-        entry: name of the approach for people: its value names; runs that differ in the seed alone share it.
-        factors: factor -> value name, without the seed.
-        seed: of the run.
-        config: complete; its output lies in the study folder.
-    """
-
-    id: str
-    entry: str
-    factors: Mapping[str, str]
-    seed: int
-    config: RunConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """All trainings of a study, in the order they are listed.
-
-    Attributes:
-        runs: sorted as the factors are written, seeds innermost.
-        factors: factor -> value names, without the seed.
-        excluded: combinations left out.
-        notes: what differs between runs besides what is asked: another budget, say.
-    """
-
-    runs: tuple[PlannedRun, ...]
-    factors: Mapping[str, tuple[str, ...]]
-    excluded: int = 0
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def entries(self) -> dict[str, tuple[PlannedRun, ...]]:
-        """Entry name -> its runs, one a seed."""
-        groups: dict[str, list[PlannedRun]] = {}
-        for run in self.runs:
-            groups.setdefault(run.entry, []).append(run)
-        return {name: tuple(runs) for name, runs in groups.items()}
-
-    def entry_of(self, choice: Mapping[str, str]) -> str | None:
-        """Returns the first entry whose factors have the chosen values; None where none has."""
-        wanted = choice.items()
-        return next((run.entry for run in self.runs if wanted <= run.factors.items()), None)
-
-
-def load_study(path: str | Path, *, scale: str = "", overrides: Sequence[str] = ()) -> StudyConfig:
-    """Returns the study in a YAML file.
+def load_study(
+    path: str | Path, *, scale: str = "", overrides: Sequence[str] = (), recorded: bool = False
+) -> StudyConfig:
+    """Returns the study in a YAML file; files it names (`base`, values of bundles) are read from beside it.
 
     Args:
         path: of the file.
         scale: one of its `scales`; empty takes the full size.
-        overrides: `key=value` texts on top of everything, such as `base.epochs=5` or `vary.seed=[0]`.
+        overrides: `key=value` texts on top of everything, such as `base.epochs=5` or `vary.seed=[0]`. What comes after
+            `vary.` is one factor with all its dots: `vary.network.upsampling=[nearest]`.
+        recorded: the file is the one that a study folder keeps; it alone says which scale was taken.
     Raises:
         ConfigError: the file cannot be read, or a key or value is wrong (names file and line).
     """
     path = Path(path)
     values, lines = read_yaml(path)
+    if values.get("scale") and not recorded:
+        message = "a scale is chosen when the study is run (--scale), and not written into its file; remove this key"
+        raise ConfigError(message, key="scale", file=str(path), line=line_of(("scale",), lines))
     if isinstance(values.get("base"), str):
-        beside = path.parent / values["base"]
-        values["base"] = str(beside if beside.is_file() else values["base"])
+        values["base"] = str(find_file(values["base"], path.parent))
+    values["vary"] = read_bundles(values.get("vary"), path.parent)
+    for form in values["scales"].values() if isinstance(values.get("scales"), Mapping) else ():
+        if isinstance(form, dict) and "vary" in form:
+            form["vary"] = read_bundles(form["vary"], path.parent)
     study = _parse(values, str(path), lines)
+    of_scales = _overrides_of_scales(overrides, scale)
+    study = _override(study, of_scales)
     if scale:
         study = _scaled(study, scale, str(path))
-    if overrides:
-        study = _parse(apply_overrides(study.to_dict(), overrides), "", {})
-    return study
+    return _override(study, [item for item in overrides if item not in of_scales])
+
+
+def _overrides_of_scales(overrides: Sequence[str], scale: str) -> list[str]:
+    """Returns those that change the chosen scale, which have to be made before it is taken."""
+    found = []
+    for item in overrides:
+        first, *rest = item.partition("=")[0].strip().split(".")
+        if first == "scale":
+            raise ConfigError("a scale is taken with --scale", key="--set scale")
+        if first == "scales":
+            if not scale or (rest and rest[0] != scale):
+                taken = f"the scale {scale!r} is" if scale else "no scale is"
+                raise ConfigError(f"changes nothing, since {taken} taken", key=f"--set {'.'.join([first, *rest])}")
+            found.append(item)
+    return found
+
+
+def _override(study: StudyConfig, overrides: Sequence[str]) -> StudyConfig:
+    if not overrides:
+        return study
+    return _parse(apply_overrides(study.to_dict(), overrides, split=_split_key), "", {})
+
+
+def _split_key(key: str) -> list[str]:
+    """Returns the parts of a study's key; the name of a factor, or the key of a run in a scale, keeps its dots."""
+    parts = key.split(".")
+    depth = 1 if parts[0] in ("vary", "baseline") else len(parts)
+    if parts[0] == "scales" and len(parts) > 3 and parts[2] in ("set", "vary"):
+        depth = 3
+    return [*parts[:depth], *filter(None, [".".join(parts[depth:])])]
 
 
 def parse_study(values: Mapping[str, Any]) -> StudyConfig:
@@ -205,6 +231,8 @@ def _parse(values: Mapping[str, Any], file: str, lines: Mapping[tuple[str, ...],
 
 
 def _scaled(study: StudyConfig, name: str, file: str) -> StudyConfig:
+    if study.scale:
+        raise ConfigError(f"this is the scale {study.scale!r} of a study already", key="--scale", file=file)
     if name not in study.scales:
         raise ConfigError(f"there is no scale {name!r}; {suggest(name, study.scales)}", key="--scale", file=file)
     scale = study.scales[name]
@@ -218,16 +246,23 @@ def _scaled(study: StudyConfig, name: str, file: str) -> StudyConfig:
     return _parse({**plain, "vary": {**plain["vary"], **scale.vary}, "scale": name}, file, {})
 
 
-def expand(study: StudyConfig) -> Plan:
+def expand(study: StudyConfig, *, begun: Mapping[tuple[str, int], str] | None = None) -> Plan:
     """Returns every run of a study, complete and checked against the schema, before anything trains.
 
+    Args:
+        study: to expand.
+        begun: entry and seed -> run id of a study that is only read: its runs keep the ids they have, and what it asks
+            is not judged again. None: it is to be run.
     Raises:
-        ConfigError: a factor without values, two values of one name, two runs with one id or one config, nothing left
-            after `exclude`, a wrong key or value in a run, or runs that would be scored on different data.
+        ConfigError: a factor without values, two values of one name, factors that overwrite each other, two runs with
+            one id or one config, nothing left after `exclude`, a wrong key or value in a run, a baseline that several
+            entries fit, or runs that would be scored on different data.
     """
-    values = {factor: _named_values(factor, given) for factor, given in study.vary.items() if factor != SEED}
+    values = {factor: named_values(factor, given) for factor, given in study.vary.items() if factor != SEED}
     seeds = _seeds(study)
-    excluded = [_rule(rule, values) for rule in study.exclude]
+    if begun is None:
+        check_factors(values)
+    excluded = [rule_names(rule, values, empty_allowed=begun is not None) for rule in study.exclude]
     runs: list[PlannedRun] = []
     left_out = 0
     for names in itertools.product(*values.values()):
@@ -236,19 +271,19 @@ def expand(study: StudyConfig) -> Plan:
             left_out += 1
             continue
         changes = {factor: values[factor][name] for factor, name in factors.items()}
-        runs += [_planned(study, factors, changes, seed) for seed in seeds]
+        runs += [_planned(study, factors, changes, seed, begun or {}) for seed in seeds]
     if not runs:
         raise ConfigError("leaves no run at all; remove a rule", key="exclude")
-    _check_different(runs)
-    _check_same_data(runs)
+    check_different(runs, entries_too=begun is None)
+    check_same_data(runs)
     plan = Plan(
         runs=tuple(runs),
         factors={factor: tuple(named) for factor, named in values.items()},
         excluded=left_out,
-        notes=_unequal_budgets(runs),
+        notes=(*lonely(runs), *unequal_budgets(runs)),
     )
     if study.baseline is not None:
-        _check_baseline(study.baseline, plan)
+        check_baseline(study.baseline, plan, one=begun is None)
     return plan
 
 
@@ -261,75 +296,16 @@ def _seeds(study: StudyConfig) -> list[int]:
     return given
 
 
-def _named_values(factor: str, given: Any) -> dict[str, dict[str, Any]]:
-    """Returns value name -> the dotted keys it sets, of one factor."""
-    is_key = factor.partition(".")[0] in RunConfig.model_fields
-    place = f"vary.{factor}"
-    if isinstance(given, list) and is_key:
-        named = {}
-        for value in given:
-            name = _name_of(factor, value)
-            if name in named:
-                message = f"two values are called {name!r}; write a mapping of a name of your own to each value"
-                raise ConfigError(message, key=place)
-            named[name] = value
-    elif isinstance(given, Mapping):
-        named = {str(name): value for name, value in given.items()}
-    elif isinstance(given, list):
-        close = suggest(factor, RunConfig.model_fields)
-        message = f"is no key of a run ({close}); a word of your own takes a mapping: name -> the keys it sets"
-        raise ConfigError(message, key=place)
-    else:
-        raise ConfigError(f"expected a list of values or a mapping of name to value, got {given!r}", key=place)
-    if not named:
-        raise ConfigError("has no values; give two at least, or remove it", key=place)
-    if is_key:
-        return {name: {factor: value} for name, value in named.items()}
-    return {name: _bundle(value, f"{place}.{name}") for name, value in named.items()}
-
-
-def _bundle(value: Any, place: str) -> dict[str, Any]:
-    """Returns the dotted keys that one value of a factor sets: written there, or in a file of its own."""
-    if isinstance(value, str):
-        return read_yaml(Path(value))[0]
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise ConfigError(f"expected a mapping of dotted keys to values, or the name of its file, got {value!r}", key=place)
-
-
-def _name_of(factor: str, value: Any) -> str:
-    """Returns what a value in a list is called."""
-    if factor == "loss":
-        return "+".join(term.name for term in parse_loss(value))
-    if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-        options = [f"{key}={option}" for key, option in value.items() if key != "name"]
-        return " ".join([value["name"], *options])
-    if isinstance(value, Mapping | list):
-        message = f"{value!r} has no name; write a mapping of a name of your own to each value"
-        raise ConfigError(message, key=f"vary.{factor}")
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
-
-
-def _rule(rule: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]]) -> dict[str, set[str]]:
-    result = {}
-    for factor, names in rule.items():
-        if factor not in values:
-            raise ConfigError(f"there is no factor {factor!r}; {suggest(factor, values)}", key="exclude")
-        chosen = {str(name) for name in (names if isinstance(names, list) else [names])}
-        unknown = sorted(chosen - set(values[factor]))
-        if unknown:
-            raise ConfigError(
-                f"{factor} has no value {unknown[0]!r}; {suggest(unknown[0], values[factor])}", key="exclude"
-            )
-        result[factor] = chosen
-    return result
-
-
 def _planned(
-    study: StudyConfig, factors: Mapping[str, str], changes: Mapping[str, Mapping[str, Any]], seed: int
+    study: StudyConfig,
+    factors: Mapping[str, str],
+    changes: Mapping[str, Mapping[str, Any]],
+    seed: int,
+    begun: Mapping[tuple[str, int], str],
 ) -> PlannedRun:
-    run_id = "__".join([*(re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip("-.") or "x" for name in factors.values())])
-    run_id = f"{run_id}__seed{seed}" if run_id else f"seed{seed}"
+    entry = " | ".join(factors.values()) or study.study
+    run_id = "__".join([*map(id_part, factors.values()), f"seed{seed}"])
+    run_id = begun.get((entry, seed), run_id)
     if len(run_id) > _ID_LENGTH:
         message = f"the run id {run_id!r} has more than {_ID_LENGTH} characters; give the values shorter names"
         raise ConfigError(message, key="vary")
@@ -342,61 +318,4 @@ def _planned(
         config = parse_config(values)
     except ConfigError as error:
         raise ConfigError(error.reason, key=f"{error.key} of {run_id}") from error
-    return PlannedRun(
-        id=run_id, entry=" | ".join(factors.values()) or study.study, factors=factors, seed=seed, config=config
-    )
-
-
-def _check_different(runs: Sequence[PlannedRun]) -> None:
-    """Raises where two runs have one id (they would share a folder) or are one and the same training."""
-    ids: dict[str, PlannedRun] = {}
-    prints: dict[str, PlannedRun] = {}
-    for run in runs:
-        for known, key, what in ((ids, run.id.lower(), "id"), (prints, run.config.fingerprint(), "config")):
-            other = known.setdefault(key, run)
-            if other is not run:
-                message = (
-                    f"two runs have one {what}: {other.entry!r} and {run.entry!r}, seed {run.seed}, both {run.id!r}"
-                )
-                raise ConfigError(f"{message}; give one value another name or remove it", key="vary")
-
-
-def _check_same_data(runs: Sequence[PlannedRun]) -> None:
-    first = runs[0]
-    there = first.config.to_dict()["data"]
-    for run in runs[1:]:
-        here = run.config.to_dict()["data"]
-        different = [key for key in _DATA_KEYS if here[key] != there[key]]
-        if different:
-            key = different[0]
-            raise ConfigError(
-                f"{first.id} has {there[key]!r}, {run.id} has {here[key]!r}: they would be scored on different images, "
-                "and such scores cannot be compared; make two studies",
-                key=f"data.{key}",
-            )
-
-
-def _unequal_budgets(runs: Sequence[PlannedRun]) -> tuple[str, ...]:
-    notes = []
-    for key in _BUDGET_KEYS:
-        found = {str(_look_up(run.config.to_dict(), key)) for run in runs}
-        if len(found) > 1:
-            notes.append(f"{key} differs between runs: {shorten(sorted(found))}; the comparison is not at equal terms")
-    return tuple(notes)
-
-
-def _look_up(values: Mapping[str, Any], key: str) -> Any:
-    for part in key.split("."):
-        values = values[part]
-    return values
-
-
-def _check_baseline(baseline: Mapping[str, str], plan: Plan) -> None:
-    for factor, name in baseline.items():
-        if factor not in plan.factors:
-            raise ConfigError(f"there is no factor {factor!r}; {suggest(factor, plan.factors)}", key="baseline")
-        if name not in plan.factors[factor]:
-            message = f"{factor} has no value {name!r}; {suggest(name, plan.factors[factor])}"
-            raise ConfigError(message, key=f"baseline.{factor}")
-    if plan.entry_of(baseline) is None:
-        raise ConfigError("names a combination that `exclude` leaves out", key="baseline")
+    return PlannedRun(id=run_id, entry=entry, factors=factors, seed=seed, config=config)

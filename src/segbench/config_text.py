@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,8 +39,23 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     return _to_plain(values), dict(_walk_lines(values, ()))
 
 
-def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Returns `values` with every `key.sub=value` set; the value is read as YAML (`1e-3`, `[1, 2]`, `true`)."""
+def split_key(key: str) -> list[str]:
+    """Returns the parts of a dotted key."""
+    return key.split(".")
+
+
+def apply_overrides(
+    values: Mapping[str, Any], overrides: Sequence[str], *, split: Callable[[str], Sequence[str]] = split_key
+) -> dict[str, Any]:
+    """Returns `values` with every `key.sub=value` set; the value is read as YAML (`1e-3`, `[1, 2]`, `true`).
+
+    Args:
+        values: nested mapping; it is not changed.
+        overrides: texts.
+        split: gives the parts of a key, where some of them have dots of their own.
+    Raises:
+        ConfigError: no `=`, a value that is no YAML, or something on the way that has no keys below it.
+    """
     result: dict[str, Any] = json.loads(json.dumps(values))
     for item in overrides:
         key, equals, text = item.partition("=")
@@ -50,7 +65,7 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
             value = _to_plain(YAML(typ="rt").load(text))
         except YAMLError as error:
             raise ConfigError(f"the value is not valid YAML: {text!r}", key=key) from error
-        set_key(result, key.strip(), value, source=f"--set {key}")
+        _set(result, split(key.strip()), value, f"--set {key}")
     return result
 
 
@@ -65,10 +80,14 @@ def set_key(values: dict[str, Any], key: str, value: Any, *, source: str = "") -
     Raises:
         ConfigError: something on the way has no keys below it.
     """
-    *parents, last = key.split(".")
+    _set(values, split_key(key), value, source or key)
+
+
+def _set(values: dict[str, Any], parts: Sequence[str], value: Any, source: str) -> None:
+    *parents, last = parts
     target = values
     for depth, parent in enumerate(parents):
-        target[parent] = target = _descend(target.get(parent), parents[: depth + 1], source or key)
+        target[parent] = target = _descend(target.get(parent), parents[: depth + 1], source)
     target[last] = value
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -24,6 +25,8 @@ from segbench.files import replacing
 
 UInt8Array = npt.NDArray[np.uint8]
 _VERSION = 1
+# What zip and PNG raise over damaged bytes.
+_DAMAGE = (OSError, KeyError, ValueError, SyntaxError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
 class MaskWriter:
@@ -81,7 +84,7 @@ class MaskArchive:
     Args:
         path: of the file.
     Raises:
-        RunError: the file is missing or damaged.
+        RunError: the file is missing, damaged, or of another version.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -93,13 +96,22 @@ class MaskArchive:
     def _index(self) -> dict[str, Any]:
         try:
             with zipfile.ZipFile(self.path) as archive:
-                index: dict[str, Any] = json.loads(archive.read("index.json"))
+                index = json.loads(archive.read("index.json"))
         except FileNotFoundError as error:
             message = f"there is no {self.path.name}: the run is not finished, or an older version made it"
             raise RunError(f"{message}; score it again with `segbench evaluate`", run=self.path.parent) from error
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise self._damaged(error) from error
-        return index
+        version = index.get("segbench_masks") if isinstance(index, dict) else None
+        if type(version) is int and version != _VERSION:
+            message = f"{self.path.name} has version {version}, and this segbench reads {_VERSION}; read it with the"
+            raise RunError(f"{message} segbench that wrote it, or score the run again", run=self.path.parent)
+        ids, planes = (index.get(key) if version else None for key in ("ids", "planes"))
+        if not isinstance(ids, list) or not isinstance(planes, list) or len(ids) != len(planes):
+            raise self._damaged(ValueError("index.json does not list images and their planes"))
+        if not all(isinstance(name, str) for name in ids) or not all(type(number) is int for number in planes):
+            raise self._damaged(ValueError("index.json holds something else than names and numbers"))
+        return {"ids": ids, "planes": planes}
 
     def __contains__(self, image_id: str) -> bool:
         return image_id in self._number
@@ -118,7 +130,7 @@ class MaskArchive:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 read = [np.asarray(Image.open(io.BytesIO(archive.read(name)))) for name in names]
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise self._damaged(error) from error
         return np.stack(read) if planes else read[0]
 

@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
 from segbench.config import RunConfig, load_config
+from segbench.config_text import flatten
 from segbench.errors import RunError
 from segbench.files import write_csv, write_json, write_text
 from segbench.types import ClassMap, Normalization, RunResult, SplitName
@@ -50,6 +51,7 @@ _OWN_PATTERNS = (
     *("counts_*.csv", "scores_*.csv", "surfaces_*.csv", "confusion_*.csv", "calibration_*.csv", "*.definitions.json"),
     *("predicted_*.zip", "evaluation_*.json", "tensorboard/events.out.tfevents.*"),
 )
+_PLACES_OF_SAMPLES = ("data.path", "data.format", "data.options", "data.split")
 TableName: TypeAlias = Literal["counts", "scores", "surfaces", "confusion", "calibration"]
 _TEMPORARY = re.compile(r"\.[\w.-]+\.\d+-\d+\.tmp(\.\w+)?")  # what `segbench.files.replacing` makes
 
@@ -190,13 +192,28 @@ class RunFolder:
         return self.read_config().training_threshold
 
     def read_history(self) -> list[dict[str, float]]:
-        """Returns the rows of `metrics.csv`; an empty cell is NaN."""
+        """Returns the rows of `metrics.csv`; an empty cell is NaN.
+
+        Raises:
+            RunError: the file cannot be read, or a cell is no number (names the line).
+        """
         if not self.metrics_file.is_file():
             return []
-        with self.metrics_file.open(newline="", encoding="utf-8") as stream:
-            return [
-                {key: float(text) if text else math.nan for key, text in row.items()} for row in csv.DictReader(stream)
-            ]
+        line = 1
+        try:
+            with self.metrics_file.open(newline="", encoding="utf-8") as stream:
+                reader = csv.reader(stream, strict=True)
+                header = next(reader, [])
+                rows = []
+                for cells in reader:
+                    line = reader.line_num
+                    numbers = [float(text) if text else math.nan for text in cells]
+                    rows.append(dict(zip(header, numbers, strict=True)))
+        except (OSError, ValueError, csv.Error) as error:
+            message = f"metrics.csv is damaged in line {line} ({error}); delete result.json, where it is there, and run"
+            advice = "the same training again: it writes the file anew from last.pt"
+            raise RunError(f"{message} {advice}", run=self.path) from error
+        return rows
 
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Writes `metrics.csv`; columns are those of the first row, and every key that a later row adds."""
@@ -223,7 +240,7 @@ class RunFolder:
         file = self.path / ".lock"
         if fcntl is None or not file.is_file():
             return False
-        with file.open("r+") as stream:
+        with file.open() as stream:  # to read: it may be a colleague's
             try:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except OSError:
@@ -231,9 +248,11 @@ class RunFolder:
         return False
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, busy: str = "another process is training into this folder") -> Iterator[None]:
         """Keeps a second process from training into the same folder; the lock goes with its process, however it ends.
 
+        Args:
+            busy: what to say where another process has the lock.
         Raises:
             RunError: another process trains here, or the folder cannot be written.
         """
@@ -242,12 +261,11 @@ class RunFolder:
             stream = (self.path / ".lock").open("w")
         except OSError as error:
             raise RunError(
-                f"cannot write into the run folder ({error}); free space or choose another `output`", run=self.path
+                f"cannot write into this folder ({error}); free space or choose another `output`", run=self.path
             ) from error
         with stream:
             if not _lock(stream):
-                message = "another process is training into this folder; wait for it, or choose another `output`"
-                raise RunError(message, run=self.path)
+                raise RunError(f"{busy}; wait for it, or choose another `output`", run=self.path)
             yield
 
     def _read_json(self, name: str, *required: str) -> dict[str, Any]:
@@ -267,6 +285,26 @@ class RunFolder:
             message = f"{name} lacks {', '.join(missing)}: no epoch was started, or the file is damaged"
             raise RunError(f"{message}; train the run, or restart it with --restart", run=self.path)
         return value
+
+
+def different_settings(there: RunConfig, now: RunConfig, *, same_samples: bool) -> list[str]:
+    """Returns "key: old there, new now" for every key that decides weights and scores, and differs.
+
+    Args:
+        there, now: two configs.
+        same_samples: both runs have the same divided samples, so that where these lie and how they were read and
+            divided decides nothing.
+    """
+    free = {"name", "output", "data.cache_dir"}
+    old, new = flatten(there.to_dict()), flatten(now.to_dict())
+    keys = sorted(old.keys() | new.keys())
+    if same_samples:
+        free |= {key for key in keys if key.startswith(_PLACES_OF_SAMPLES)}
+    return [
+        f"{key}: {old.get(key)!r} there, {new.get(key)!r} now"
+        for key in keys
+        if key not in free and old.get(key) != new.get(key)
+    ]
 
 
 def _lock(stream: TextIO, tries: int = 5) -> bool:

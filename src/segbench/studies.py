@@ -5,7 +5,6 @@
     study.yaml        the study as it was asked, resolved, with the scale that was taken
     plan.json         run ids with entry, factors, seed and fingerprint; threads a run; the data's content hash
     manifest.json     the data, split: the same for every run
-    probe.json        measured seconds of a training step, what the time was estimated from
     runs/<id>/        run folders, see `segbench.runs`
     logs/<id>.log     what a run printed
     failures/<id>.json  why a run failed, how often it was tried
@@ -16,10 +15,10 @@ Knows nothing of torch.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -27,10 +26,9 @@ from typing import Any, Literal, TypeAlias
 from ruamel.yaml import YAML
 
 from segbench.config_study import Plan, PlannedRun, StudyConfig, expand, load_study
-from segbench.config_text import flatten
 from segbench.errors import ConfigError, RunError, shorten
 from segbench.files import write_json, write_text
-from segbench.runs import RunFolder
+from segbench.runs import RunFolder, different_settings
 
 State: TypeAlias = Literal["finished", "running", "stopped", "failed", "waiting"]
 
@@ -63,6 +61,7 @@ class RunStatus:
         seconds: spent in finished epochs.
         seconds_left: from the mean of the run's own last epochs; NaN where none is finished.
         failure: why it failed, where it did.
+        damage: what is wrong with its files, where something is; epochs and times are not known then.
     """
 
     run: PlannedRun
@@ -73,6 +72,7 @@ class RunStatus:
     seconds: float
     seconds_left: float
     failure: Failure | None = None
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,6 @@ class StudyFolder:
         return self.path / "manifest.json"
 
     @property
-    def probe_file(self) -> Path:
-        """Measured seconds of training steps."""
-        return self.path / "probe.json"
-
-    @property
     def is_study(self) -> bool:
         """True when a study was started here."""
         return self.plan_file.is_file()
@@ -123,19 +118,27 @@ class StudyFolder:
         if not self.config_file.is_file():
             message = "this is no study folder: there is no study.yaml in it; give a folder that `segbench study run`"
             raise RunError(f"{message} wrote", run=self.path)
-        return load_study(self.config_file)
+        return load_study(self.config_file, recorded=True)
 
     def read_plan(self) -> Plan:
-        """Returns the study's runs, their outputs in this folder, wherever it was moved to."""
+        """Returns the study's runs, their outputs in this folder, wherever it was moved to.
+
+        A study that an earlier version began stays readable: its runs keep the ids that `plan.json` gives them.
+        """
         study = self.read_config()
-        return expand(study.model_copy(update={"output": str(self.path)}))
+        begun: dict[tuple[str, int], str] = {}
+        with contextlib.suppress(RunError):  # the study itself tells its runs; plan.json knows ids of earlier versions
+            for run_id, about in self.read_facts()["runs"].items():
+                begun[about["entry"], about["seed"]] = run_id
+        return expand(study.model_copy(update={"output": str(self.path)}), begun=begun)
 
     def read_facts(self) -> dict[str, Any]:
         """Returns `plan.json`."""
         try:
             facts = json.loads(self.plan_file.read_text(encoding="utf-8"))
-            facts["runs"], facts["manifest_hash"], facts["threads"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            facts["manifest_hash"], facts["threads"]
+            [(about["entry"], about["seed"]) for about in facts["runs"].values()]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"plan.json cannot be read ({type(error).__name__}: {error}); run `segbench study run` again"
             raise RunError(message, run=self.path) from error
         result: dict[str, Any] = facts
@@ -148,14 +151,17 @@ class StudyFolder:
 
         Raises:
             ConfigError: a begun run has other settings now (names the keys), or the data changed.
+            RunError: a begun run saw other data than the study's.
         """
         if self.is_study:
             facts = self.read_facts()
+            self.require_threads(threads, plan)
             if facts["manifest_hash"] != manifest_hash and any(self.run(run_id).is_run for run_id in facts["runs"]):
                 message = "the data or its split changed since the first run; new scores could not be compared with old"
                 raise ConfigError(f"{self.path}: {message} ones. Undo the change or choose another output", key="data")
-            for run in plan.runs:
-                self._require_same(run)
+        self.require_same_data(plan, manifest_hash)
+        for run in plan.runs:
+            self._require_same(run)
         write_text(self.config_file, _to_yaml(study))
         runs = {
             run.id: {
@@ -176,17 +182,48 @@ class StudyFolder:
         write_json(self.plan_file, facts)
 
     def _require_same(self, run: PlannedRun) -> None:
+        """Raises where a begun run has other settings; where its data lie is no setting, their content was compared."""
         folder = self.run(run.id)
-        if not folder.config_file.is_file() or not (folder.last_file.is_file() or folder.is_finished):
-            return  # not begun: `fit` may write over it
-        there = folder.read_config()
-        if there.fingerprint() == run.config.fingerprint():
+        if not folder.config_file.is_file() or not self._is_begun(run):
+            return  # `fit` may write over it
+        told = different_settings(folder.read_config(), run.config, same_samples=True)
+        if told:
+            message = f"the run {run.id} was begun with other settings ({shorten(told)})"
+            raise ConfigError(f"{message}; choose another output, or delete {folder.path}", key="base")
+
+    def _is_begun(self, run: PlannedRun) -> bool:
+        """Tells whether a run has something to lose: an epoch, or its result."""
+        folder = self.run(run.id)
+        return folder.last_file.is_file() or folder.is_finished
+
+    def require_threads(self, threads: int, plan: Plan) -> None:
+        """Raises where begun runs had another number of CPU threads than new ones are to have.
+
+        Raises:
+            ConfigError: they had; on a CPU another number adds up in another order, and times cannot be compared.
+        """
+        if not self.is_study:
             return
-        old, new = flatten(there.to_dict()), flatten(run.config.to_dict())
-        keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-        told = [f"{key}: {old.get(key)!r} there, {new.get(key)!r} now" for key in keys if key not in ("name", "output")]
-        message = f"the run {run.id} was begun with other settings ({shorten(told)})"
-        raise ConfigError(f"{message}; choose another output, or delete {folder.path}", key="base")
+        before = self.read_facts()["threads"]
+        if threads != before and any(self._is_begun(run) for run in plan.runs):
+            message = f"the runs of this study were begun with {before} CPU threads each, got {threads}: their numbers"
+            advice = f"and times would not be alike; leave --threads out or give {before}, or choose another output"
+            raise ConfigError(f"{message} {advice}", key="--threads")
+
+    def require_same_data(self, plan: Plan, manifest_hash: str) -> None:
+        """Raises unless all begun runs were trained on the study's data.
+
+        Raises:
+            RunError: some were not (names them).
+        """
+        begun = [run.id for run in plan.runs if self._is_begun(run)]
+        others = [name for name in begun if self.run(name).read_facts().get("manifest_hash") != manifest_hash]
+        if others:
+            raise RunError(
+                f"{shorten(others)} saw other data or another split than the study's manifest.json, so their scores "
+                "cannot be compared with the rest; delete these run folders and run the study again",
+                run=self.path,
+            )
 
     def read_failure(self, run_id: str) -> Failure | None:
         """Returns why a run failed; None where it did not."""
@@ -214,7 +251,7 @@ class StudyFolder:
 
     def _status(self, run: PlannedRun) -> RunStatus:
         folder, failure = self.run(run.id), self.read_failure(run.id)
-        history = folder.read_history()
+        history, damage = _read_history(folder, run.config.monitor)
         seconds = [row["seconds"] for row in history]
         epochs = run.config.epochs
         state: State = "waiting"
@@ -240,16 +277,20 @@ class StudyFolder:
             seconds=math.fsum(seconds),
             seconds_left=0.0 if state == "finished" else left,
             failure=None if state == "finished" else failure,
+            damage=damage,
         )
 
 
-def finished_runs(folder: StudyFolder, statuses: Sequence[RunStatus]) -> Mapping[str, tuple[RunFolder, ...]]:
-    """Returns entry name -> folders of its finished runs, in the order of the plan; no entry without any."""
-    result: dict[str, list[RunFolder]] = {}
-    for status in statuses:
-        if status.state == "finished":
-            result.setdefault(status.run.entry, []).append(folder.run(status.run.id))
-    return {name: tuple(runs) for name, runs in result.items()}
+def _read_history(folder: RunFolder, monitor: str) -> tuple[list[dict[str, float]], str]:
+    """Returns the rows of a run's `metrics.csv`, and what is wrong with it; one damaged run stops no other."""
+    try:
+        history = folder.read_history()
+    except RunError as error:
+        return [], error.reason
+    missing = [key for key in ("seconds", f"val_{monitor}") if history and key not in history[0]]
+    if missing:
+        return [], f"metrics.csv has no column {' and no column '.join(missing)}; it is damaged"
+    return history, ""
 
 
 def _to_yaml(study: StudyConfig) -> str:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from segbench.cli.main import main
+from segbench.data.index import Manifest, load_sample
+
+from ._study import write_study
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
@@ -42,6 +47,7 @@ def test_compare_prints_a_verdict_and_writes_it(runs: Path, tmp_path: Path, caps
     [
         (["--score", "iou"], 2, "error: score: iou is no score; known: "),
         (["--resolution", "big"], 2, "error: --resolution: expected auto, training, original, got 'big'"),
+        (["--masks", "colours"], 2, "error: --masks: expected auto, values, indices, got 'colours'"),
         (["--baseline", "c"], 2, "error: baseline: there is no entry 'c'; known: a_seed0, b_seed0"),
         (["-o", "x.html"], 2, "error: --out: expected a file that ends in .json, got 'x.html'"),
     ],
@@ -52,6 +58,54 @@ def test_compare_says_what_is_wrong(
     found, _, errors = call(capsys, "compare", runs / "a_seed0", runs / "b_seed0", "-q", *words)
     assert found == code
     assert text in errors
+
+
+@pytest.fixture
+def study_and_masks(tmp_path: Path) -> tuple[Path, Path]:
+    """Returns a study that is decided by Dice and has a baseline, and another tool's perfect masks."""
+    losses = {"bce": {"bce": 1}, "dice+bce": {"dice": 0.5, "bce": 0.5}}
+    study = write_study(
+        tmp_path,
+        networks={"segnet": "segnet"},
+        losses=losses,
+        images=24,
+        epochs=3,
+        seeds=(0,),
+        score="dice_per_image",
+        baseline={"loss": "bce"},
+    )
+    manifest = Manifest.read(study.manifest_file)
+    (tmp_path / "tool").mkdir()
+    for sample in manifest.split("test"):
+        target = load_sample(manifest, sample)[1]
+        Image.fromarray((target == 1).astype(np.uint8)).save(tmp_path / "tool" / f"{Path(sample.image).stem}.png")
+    return study.path, tmp_path / "tool"
+
+
+def test_a_study_beside_masks_says_score_and_baseline(
+    study_and_masks: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "verdict.json"
+    code, text, errors = call(capsys, "compare", *study_and_masks, "--masks", "indices", "-o", out, "-q")
+    assert (code, errors) == (0, "")
+    assert "dice_per_image on 8 test images" in text
+    verdict = json.loads(out.read_text())["verdict"]
+    assert verdict["names"] == ["segnet | bce", "segnet | dice+bce", "tool"]
+    assert verdict["baseline"] == 0
+    code, _, errors = call(capsys, "compare", *study_and_masks, "--masks", "values", "-q")
+    assert code == 1
+    assert "the masks hold the values 0, 1; expected those of the data set's own masks" in errors
+
+
+@pytest.mark.slow
+def test_a_report_of_a_study_beside_masks(
+    study_and_masks: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, errors = call(capsys, "report", *study_and_masks, "-o", tmp_path / "report.html", "-q")
+    assert (code, errors) == (0, "")
+    text = (tmp_path / "report.html").read_text()
+    assert "dice_per_image" in text
+    assert "Which network and which loss find it best?" in text
 
 
 def test_report_says_what_is_wrong(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

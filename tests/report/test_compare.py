@@ -77,19 +77,54 @@ def test_scores_that_cannot_decide(score: str, text: str) -> None:
         check_score(score)
 
 
-def test_an_image_without_a_value_is_told_and_counts_for_nobody(own: Path) -> None:
-    manifest = Manifest.read(RunFolder(own / "a_seed0").manifest_file)
-    ids = [sample.id for sample in manifest.split("test")]
-    file = own / "a_seed0" / "counts_test.csv"
-    lines = file.read_text().splitlines()
-    header = lines[0].split(",")
-    empty = [ids[0], "0", *("1024" if name == "background>background" else "0" for name in header[2:])]
-    write_csv(file, header, [empty, *(line.split(",") for line in lines[2:])])
+def write_first_counts(run: Path, column: str) -> str:
+    """Puts all pixels of a run's first test image into one column of its counts; returns the image's id."""
+    file = run / "counts_test.csv"
+    lines = [line.split(",") for line in file.read_text().splitlines()]
+    lines[1] = [lines[1][0], "0", *("1024" if name == column else "0" for name in lines[0][2:])]
+    write_csv(file, lines[0], lines[1:])
+    return lines[1][0]
+
+
+def column(run: Path, place: int) -> str:
+    """Returns the name of a column of a run's counts: true negative, false positive, false negative, true positive."""
+    return (run / "counts_test.csv").read_text().splitlines()[0].split(",")[2 + place]
+
+
+def test_an_image_without_a_value_in_any_run_is_told_and_counts_for_nobody(own: Path) -> None:
+    for name in ("a_seed0", "b_seed0"):
+        first = write_first_counts(own / name, column(own / name, 0))
     evidence = load_evidence(paths(own, "a_seed0", "b_seed0"))
-    assert evidence.left_out == (ids[0],)
-    assert evidence.ids == tuple(ids[1:])
+    assert evidence.left_out == (first,)
+    assert first not in evidence.ids
     assert all(entry.values.shape == (1, 2) for entry in evidence.entries)
-    assert any(note.startswith("1 of 3 test images have no value of iou_per_image") for note in evidence.notes)
+    assert any(
+        note.startswith("1 of 3 test images have no value of iou_per_image in any run") for note in evidence.notes
+    )
+
+
+@pytest.mark.parametrize(("score", "perfect"), [("iou_per_image", 1.0), ("dice_per_image", 1.0)])
+def test_a_false_alarm_counts_and_rightly_nothing_is_perfect(own: Path, score: str, perfect: float) -> None:
+    write_first_counts(own / "a_seed0", column(own / "a_seed0", 0))
+    first = write_first_counts(own / "b_seed0", column(own / "b_seed0", 1))
+    evidence = load_evidence(paths(own, "a_seed0", "b_seed0"), score=score)
+    place = evidence.ids.index(first)
+    assert [entry.values[0, place] for entry in evidence.entries] == [perfect, 0.0]
+    assert evidence.left_out == ()
+    assert any(note.startswith("1 of 3 test images hold none of the classes") for note in evidence.notes)
+    assert "those that do not count as perfect there (1)" in evidence.definition["sentence"]
+    assert evidence.definition["n_valued"] == 3
+    alone = load_evidence(paths(own, "a_seed1", "b_seed0"), score=score)  # another entry changes nobody's numbers
+    np.testing.assert_array_equal(alone.entries[1].values, evidence.entries[1].values)
+
+
+def test_precision_of_nothing_is_left_out_and_told_for_each_entry(own: Path) -> None:
+    write_first_counts(own / "a_seed0", column(own / "a_seed0", 0))
+    first = write_first_counts(own / "b_seed0", column(own / "b_seed0", 1))
+    evidence = load_evidence(paths(own, "a_seed0", "b_seed0"), score="precision_per_image")
+    assert evidence.left_out == (first,)
+    assert "b_seed0 has a value of precision_per_image on 1 of the images left out" in evidence.notes
+    assert not any(note.startswith("a_seed0 has a value") for note in evidence.notes)
 
 
 def test_other_test_images_are_refused(train: Train, own: Path, binary_pairs: Path, tmp_path: Path) -> None:
@@ -127,7 +162,7 @@ def test_another_definition_is_refused(train: Train, own: Path, binary_pairs: Pa
     [
         ("result.json", None, "this run is not finished; run `segbench train` again"),
         ("result.json", "{", r"result.json cannot be read"),
-        ("counts_test.csv", None, "there is no counts_test.csv; run `segbench evaluate"),
+        ("counts_test.csv", None, "there are no counts of the test part .counts_test.csv.; run `segbench evaluate"),
         ("counts_test.csv", "id,ignored\n", "belongs to other classes"),
         ("manifest.json", "[]", "expected a manifest"),
     ],
@@ -191,6 +226,18 @@ def test_segbenchs_own_predictions_score_like_its_run(own: Path, tmp_path: Path)
     np.testing.assert_array_equal(evidence.entries[0].values, evidence.entries[1].values)
     assert evidence.size == (32, 32)
     assert any("read as class indices 0 to 1" in note for note in evidence.notes)
+
+
+def test_masks_that_have_both_sizes_need_no_second_scoring(
+    train: Train, binary_pairs: Path, masks: Path, tmp_path: Path
+) -> None:
+    run = train(binary_pairs, tmp_path / "full", data={"path": str(binary_pairs), "size": [40, 48]})
+    for resolution in ("auto", "training"):
+        evidence = load_evidence([run, masks], resolution=resolution)
+        assert evidence.size == (40, 48)
+        np.testing.assert_array_equal(evidence.entries[1].values, np.ones((1, 3)))
+    assert len((run / "test_log.csv").read_text().splitlines()) == 2
+    assert load_evidence([run, masks], resolution="original").size is None
 
 
 def test_missing_extra_and_differently_sized_masks(own: Path, masks: Path) -> None:

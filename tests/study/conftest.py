@@ -26,6 +26,7 @@ def make_study(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             "epochs": 2,
             "batch_size": 4,
             "device": "cpu",
+            "threads": 1,
             **(base or {}),
         }
         plain = {"study": "small", "output": str(output), "base": shared, "vary": {"loss": ["dice", "bce"]}, **changes}

@@ -72,11 +72,21 @@ def test_an_entry_that_would_fail_is_a_problem_and_the_others_are_timed(make_stu
     assert line in result.lines()
 
 
+def test_a_loss_for_another_task_is_a_problem_and_a_score_of_no_class_is_refused(
+    make_study: MakeStudy, tmp_path: Path
+) -> None:
+    result = dry_run(make_study(tmp_path, vary={"loss": ["dice", "cross_entropy"]}), engine=Here())
+    assert list(result.cost.problems) == ["cross_entropy"]
+    with pytest.raises(ConfigError, match=r"score: there is no 'iou_per_image\[nope\]'"):
+        dry_run(make_study(tmp_path, score="iou_per_image[nope]"), engine=Here())
+
+
 def test_more_epochs_take_longer_and_one_entry_has_no_difference(make_study: MakeStudy, tmp_path: Path) -> None:
     vary = {"seed": [0, 1]}
     short, long = (dry_run(make_study(tmp_path, {"epochs": epochs}, vary=vary), engine=Here()) for epochs in (2, 200))
     assert long.cost.seconds > 20 * short.cost.seconds
     assert long.detectable == ()
+    assert long.notes[0].startswith("there is one entry, 'small': its runs can be trained, but there is nothing to")
     assert not any("difference" in line for line in long.lines())
 
 

@@ -16,6 +16,7 @@ from segbench.config_study import StudyConfig, expand
 from segbench.studies import Failure, RunStatus
 from segbench.study.live import (
     ConsoleStudyWatcher,
+    damage_lines,
     failure_lines,
     format_seconds,
     seconds_left,
@@ -164,6 +165,14 @@ def test_failures_with_one_reason_are_one_line(make_statuses: MakeStatuses) -> N
         "failed: dice__seed0, dice__seed1: the loss is [nan]",
         "failed: bce__seed0: the loss is [nan] (tried 3 times)",
     ]
+
+
+def test_damage_is_told_whatever_the_state(make_statuses: MakeStatuses) -> None:
+    first, second = make_statuses(1)
+    broken = replace(finished(first, 1.0), epoch=0, damage="metrics.csv is damaged in line 3")
+    assert damage_lines([broken, second]) == ["damaged: dice__seed0: metrics.csv is damaged in line 3"]
+    assert failure_lines([broken, second]) == []
+    assert "?/10" in text_of(status_table([broken, second]))
 
 
 @pytest.mark.parametrize(

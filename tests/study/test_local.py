@@ -21,7 +21,7 @@ MakeStudy = Callable[..., StudyConfig]
 ProcessIds = Callable[[StudyFolder, str], list[int]]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 
-LONGER = {"epochs": 12, "batch_size": 2}
+LONGER = {"epochs": 8, "batch_size": 2}
 
 
 def tasks_of(study: StudyConfig) -> list[Task]:

@@ -232,10 +232,49 @@ def test_data_that_changed_is_refused(copied: StudyConfig, binary_pairs: Path, t
     assert StudyFolder(copied.study_folder).read_config().vary == copied.vary, "the refused study was written"
 
 
+def test_data_that_were_moved_are_the_same(copied: StudyConfig, binary_pairs: Path, tmp_path: Path) -> None:
+    shutil.copytree(binary_pairs, tmp_path / "moved")
+    base = {**copied.base, "data": {**copied.base["data"], "path": str(tmp_path / "moved")}}
+    moved = copied.model_copy(update={"base": base, "vary": {"loss": ["dice", "bce", "jaccard"]}})
+    run_study(moved, engine=Still())
+    assert states(moved) == {"dice__seed0": "finished", "bce__seed0": "finished", "jaccard__seed0": "waiting"}
+
+
+def test_another_number_of_threads_is_refused_once_runs_were_begun(copied: StudyConfig) -> None:
+    with pytest.raises(ConfigError, match=r"--threads: the runs .* were begun with 1 CPU threads each, got 2"):
+        run_study(copied, engine=Still(), threads=2)
+    run_study(copied, engine=Still(), threads=1)
+
+
+def test_a_damaged_table_of_a_finished_run_stops_nothing(copied: StudyConfig) -> None:
+    (StudyFolder(copied.study_folder).run("dice__seed0").metrics_file).write_text("epoch\nhalf")
+    more = copied.model_copy(update={"vary": {"loss": ["dice", "bce", "jaccard"]}})
+    run_study(more, engine=Still())
+    assert states(more)["dice__seed0"] == "finished"
+
+
+def test_what_the_data_do_not_allow_is_told_before_training(make_study: MakeStudy, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"score: there is no 'iou_per_image\[nope\]'; classes: "):
+        run_study(make_study(tmp_path / "study", score="iou_per_image[nope]"), engine=Still())
+    blind = make_study(tmp_path / "study", {"scores": {"surface": False}}, score="boundary_iou_per_image")
+    with pytest.raises(ConfigError, match=r"score: boundary_iou_per_image is measured between outlines, which dice__"):
+        run_study(blind, engine=Still())
+    wrong = make_study(tmp_path / "study", vary={"loss": ["dice", "cross_entropy"]})
+    with pytest.raises(ConfigError, match="loss: 'cross_entropy' cannot do the binary task of this data"):
+        run_study(wrong, engine=Still())
+    assert not (tmp_path / "study" / "plan.json").exists()
+
+
+def test_a_wrong_option_of_a_factor_is_told_before_training(make_study: MakeStudy, tmp_path: Path) -> None:
+    study = make_study(tmp_path / "study", vary={"network.upsamplin": ["nearest", "bilinear"]})
+    with pytest.raises(ConfigError, match="upsamplin"):
+        run_study(study, engine=Still())
+
+
 def test_two_calls_for_one_folder_exclude_each_other(copied: StudyConfig) -> None:
     with (
         RunFolder(copied.study_folder).locked(),
-        pytest.raises(RunError, match="another process is training into this folder"),
+        pytest.raises(RunError, match="another process works on this study; wait for it, or choose another `output`"),
     ):
         run_study(copied, engine=Still())
 
@@ -311,7 +350,7 @@ def test_kill_9_of_the_whole_study_takes_its_workers_and_goes_on_with_the_same_b
     wait_until: Callable[..., None],
     assert_same_results: Callable[[RunFolder, RunFolder], None],
 ) -> None:
-    longer = {"epochs": 12, "batch_size": 2}
+    longer = {"epochs": 8, "batch_size": 2}
     whole, killed = (make_study(tmp_path / name, longer) for name in ("whole", "killed"))
     run_study(whole, workers=1, threads=1)
     (tmp_path / "killed.yaml").write_text(json.dumps(killed.to_dict()))
@@ -320,7 +359,9 @@ def test_kill_9_of_the_whole_study_takes_its_workers_and_goes_on_with_the_same_b
     folder = StudyFolder(tmp_path / "killed")
     runs = [folder.run(run.id) for run in expand(killed).runs]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: all(len(run.read_history()) >= 2 for run in runs), "epoch 2 of both runs")
+        ended = process.poll
+        wait_until(lambda: ended() is not None or all(len(run.read_history()) >= 2 for run in runs), "epoch 2 of both")
+        assert ended() is None, process.communicate()
         assert set(states(killed).values()) == {"running"}
         process.kill()
     wait_until(lambda: not any(run.is_locked() for run in runs), "the workers are gone", seconds=5.0)
@@ -335,7 +376,7 @@ def test_kill_9_of_the_whole_study_takes_its_workers_and_goes_on_with_the_same_b
 def test_how_far_it_is_can_be_asked_while_it_runs(
     make_study: MakeStudy, tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
-    study = make_study(tmp_path, {"epochs": 12, "batch_size": 2})
+    study = make_study(tmp_path, {"epochs": 6})
     seen: set[tuple[str, ...]] = set()
     training = threading.Thread(target=run_study, args=(study,), kwargs={"workers": 1, "threads": 1})
     training.start()

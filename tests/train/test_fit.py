@@ -234,6 +234,38 @@ class TestResume:
         with pytest.raises(DatasetError, match=r"img_003.*begin again with --restart"):
             segbench.fit(config, watch=Watcher())
 
+    def test_a_begun_run_goes_on_where_the_same_samples_lie_now(self, binary_pairs: Path, tmp_path: Path) -> None:
+        manifests = {}
+        for name in ("old", "new"):
+            shutil.copytree(binary_pairs, tmp_path / name)
+            manifests[name] = tmp_path / f"{name}.json"
+            split_manifest(read_dataset(tmp_path / name), SplitConfig()).write(manifests[name])
+        config = config_for(tmp_path / "old", tmp_path / "run", epochs=2)
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(config, watch=StopAt(1), manifest=manifests["old"])
+        shutil.rmtree(tmp_path / "old")
+        moved = config_for(tmp_path / "new", tmp_path / "run", epochs=2)
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(moved, watch=StopAt(2, 1), manifest=manifests["new"])
+        assert segbench.fit(moved, watch=Watcher(), manifest=manifests["new"]).result["epochs"] == 2
+        assert Manifest.read(tmp_path / "run" / "manifest.json").root == tmp_path / "new"
+        assert segbench.fit(moved, watch=Watcher(), manifest=manifests["new"]).result["epochs"] == 2
+        other = config_for(tmp_path / "new", tmp_path / "run", epochs=2, batch_size=2)
+        with pytest.raises(ConfigError, match=r"other settings \(batch_size: 4 there, 2 now\)"):
+            segbench.fit(other, watch=Watcher(), manifest=manifests["new"])
+        with pytest.raises(ConfigError, match=r"other settings \(data\.path: "):
+            segbench.fit(moved, watch=Watcher())
+
+    def test_another_manifest_than_the_run_was_begun_with_is_refused(self, binary_pairs: Path, tmp_path: Path) -> None:
+        config = config_for(binary_pairs, tmp_path / "run")
+        with pytest.raises(KeyboardInterrupt):
+            segbench.fit(config, watch=StopAt(1))
+        other = tmp_path / "other.json"
+        split_manifest(read_dataset(binary_pairs), SplitConfig(method="ratios", seed=7)).write(other)
+        with pytest.raises(DatasetError) as caught:
+            segbench.fit(config, watch=Watcher(), manifest=other)
+        assert str(caught.value).startswith(f"{other}: the run was begun with {tmp_path}/run/manifest.json, which has")
+
     def test_a_damaged_checkpoint_is_named(self, binary_pairs: Path, tmp_path: Path) -> None:
         config = config_for(binary_pairs, tmp_path / "run")
         with pytest.raises(KeyboardInterrupt):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segbench.cli._common import RunPath, console, print_table, require
-from segbench.errors import ConfigError, RunError
+from segbench.errors import ConfigError
 from segbench.runs import RunFolder
 from segbench.types import SPLITS
 
@@ -130,82 +129,20 @@ def _part(split: str, resolution: str) -> str:
 
 def _read_scores(run: Path, split: str, resolution: str) -> Scores:
     """Returns the scores of the counts in a run folder, with the threshold and the size they were made at."""
-    from segbench.metrics.counts import Counts
-    from segbench.metrics.definitions import OWN_SIZE, read_stated, size_text
-    from segbench.metrics.scores import score_counts
+    from segbench.report.image_scores import read_scores
 
     require("--split", split, SPLITS)
     require("--resolution", resolution, ("training", "original"))
-    folder, part = RunFolder(run), _part(split, resolution)
-    class_map = folder.class_map()
-    file = run / f"counts_{part}.csv"
-    if not file.is_file():
-        raise RunError(
-            f"there are no counts of the {split} part ({file.name}); run `{_evaluation(run, split, resolution)}`, or "
-            "train the run to its end",
-            run=run,
-        )
-    _require_best(folder, split, resolution)
-    counts = Counts.read_csv(file, class_map)
-    if not len(counts):
-        raise RunError(f"{file.name} holds no image: there is nothing to score", run=run)
-    # Runs of an earlier version state neither beside their scores; their config does.
-    stated = read_stated(run / f"scores_{part}.csv")
-    if stated is None:
-        config = folder.read_config()
-        fixed = config.threshold if isinstance(config.threshold, float) else None
-        stated = fixed, size_text(config.data.size) if resolution == "training" else OWN_SIZE
-    threshold, scored_at = stated
-    return score_counts(counts, class_map, threshold=threshold, resolution=scored_at)
-
-
-def _evaluation(run: Path, split: str, resolution: str) -> str:
-    return f"segbench evaluate {run} --split {split}" + " --resolution original" * (resolution == "original")
+    return read_scores(RunFolder(run), _part(split, resolution))
 
 
 def _scored(run: Path, split: str, resolution: str) -> str:
     """Returns what was scored, for titles: `test_original, epoch 36`; without the epoch where no file tells it."""
-    epoch = _scored_epoch(RunFolder(run), split, resolution)
-    return _part(split, resolution) + (f", epoch {epoch}" if epoch is not None else "")
+    from segbench.report.image_scores import scored_epoch
 
-
-def _scored_epoch(folder: RunFolder, split: str, resolution: str) -> int | None:
-    """Returns the epoch whose weights the scores are of, from 1; None where no file tells it."""
-    if folder.is_finished and resolution == "training":
-        # The end of a training scores every part again, and the best weights stay as they are from then on.
-        return int(folder.read_result().result["best_epoch"])
-    file = folder.path / f"evaluation_{_part(split, resolution)}.json"
-    if not file.is_file():
-        return None
-    try:
-        return int(json.loads(file.read_text(encoding="utf-8"))["epoch"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{file.name}, which says which epoch was scored, cannot be read ({error!r}); run "
-            f"`{_evaluation(folder.path, split, resolution)}` again",
-            run=folder.path,
-        ) from error
-
-
-def _require_best(folder: RunFolder, split: str, resolution: str) -> None:
-    """Raises RunError where the scores are of an epoch that is no longer the best."""
-    scored = _scored_epoch(folder, split, resolution)
-    if scored is None:
-        return
-    if folder.is_finished:
-        best = int(folder.read_result().result["best_epoch"])
-    elif folder.best_file.is_file():
-        from segbench.models.weights import read_metadata  # needs torch, so only where no plain file tells the epoch
-
-        best = int(read_metadata(folder.best_file)["epoch"])
-    else:
-        return
-    if scored != best:
-        raise RunError(
-            f"the {split} part was evaluated at epoch {scored}, the best is {best}; run "
-            f"`{_evaluation(folder.path, split, resolution)}` again",
-            run=folder.path,
-        )
+    part = _part(split, resolution)
+    epoch = scored_epoch(RunFolder(run), part)
+    return part + (f", epoch {epoch}" if epoch is not None else "")
 
 
 def _other_scores(run: Path, part: str, scores: Scores) -> Iterable[tuple[dict[str, float], dict[str, Definition]]]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LANGUAGES = ("en", "ru")
 _RESOLUTIONS = ("auto", "training", "original")
+_MASKS = ("auto", "values", "indices")
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Run folders, study folders, folders of another tool's masks.")
@@ -31,6 +32,13 @@ ResolutionOption = Annotated[
     str,
     typer.Option("--resolution", help="training, original (each image's own size), or auto: training where it can be."),
 ]
+MasksOption = Annotated[
+    str,
+    typer.Option(
+        "--masks",
+        help="What folders of masks hold: values of the data set's own masks, class indices, or auto: what fits.",
+    ),
+]
 Baseline = Annotated[str | None, typer.Option(help="Entry that the others are measured against; default: the study's.")]
 
 
@@ -38,6 +46,7 @@ def compare(
     paths: Paths,
     score: Score = None,
     resolution: ResolutionOption = "auto",
+    masks: MasksOption = "auto",
     baseline: Baseline = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write everything as JSON.")] = None,
     quiet: Quiet = False,
@@ -51,7 +60,7 @@ def compare(
     """
     if out is not None and out.suffix != ".json":
         raise ConfigError(f"expected a file that ends in .json, got {out.name!r}", key="--out")
-    evidence, verdict, _ = _judged(paths, score, resolution, baseline, quiet)
+    evidence, verdict = _judged(paths, score, resolution, masks, baseline, quiet)
     print_verdict(evidence, verdict)
     if out is not None:
         from segbench.files import write_json
@@ -77,6 +86,7 @@ def report(
     lang: Annotated[str, typer.Option(help="en or ru.")] = "en",
     score: Score = None,
     resolution: ResolutionOption = "auto",
+    masks: MasksOption = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Write one self-contained page about a study, or about runs: verdict, numbers, curves, failures, how to repeat it.
@@ -90,7 +100,7 @@ def report(
 
     watch = make_watcher(quiet)
     try:
-        evidence, study = _evidence(paths, score, resolution, watch.progress)
+        evidence, study = _evidence(paths, score, resolution, masks, watch.progress)
         files = write_report(out, evidence, study=study, lang=lang, progress=watch.progress)  # type: ignore[arg-type]
     finally:
         watch.close()
@@ -98,39 +108,36 @@ def report(
 
 
 def _judged(
-    paths: Sequence[Path], score: str | None, resolution: str, baseline: str | None, quiet: bool
-) -> tuple[Evidence, Verdict, StudyFolder | None]:
+    paths: Sequence[Path], score: str | None, resolution: str, masks: str, baseline: str | None, quiet: bool
+) -> tuple[Evidence, Verdict]:
     from segbench.report.compare import judge_evidence, study_baseline
 
     watch = make_watcher(quiet)
     try:
-        evidence, study = _evidence(paths, score, resolution, watch.progress)
+        evidence, study = _evidence(paths, score, resolution, masks, watch.progress)
     finally:
         watch.close()
     if baseline is None and study is not None:
         baseline = study_baseline(study, evidence)
-    return evidence, judge_evidence(evidence, baseline=baseline), study
+    return evidence, judge_evidence(evidence, baseline=baseline)
 
 
 def _evidence(
-    paths: Sequence[Path], score: str | None, resolution: str, progress: object
+    paths: Sequence[Path], score: str | None, resolution: str, masks: str, progress: object
 ) -> tuple[Evidence, StudyFolder | None]:
-    """Returns the evidence, and the study where one alone is asked about."""
+    """Returns the evidence, and the study where there is exactly one among the paths."""
     require("--resolution", resolution, _RESOLUTIONS)
-    from segbench.report.compare import load_evidence, study_evidence
-    from segbench.studies import StudyFolder
+    require("--masks", masks, _MASKS)
+    from segbench.report.compare import load_evidence, only_study
 
-    first = StudyFolder(paths[0])
-    if len(paths) == 1 and first.config_file.is_file():
-        evidence = study_evidence(first, score=score, resolution=resolution, progress=progress)  # type: ignore[arg-type]
-        return evidence, first
-    loaded = load_evidence(
+    evidence = load_evidence(
         paths,
-        score=score or "iou_per_image",
+        score=score,
         resolution=resolution,  # type: ignore[arg-type]
+        masks=masks,  # type: ignore[arg-type]
         progress=progress,  # type: ignore[arg-type]
     )
-    return loaded, None
+    return evidence, only_study(paths)
 
 
 def print_verdict(evidence: Evidence, verdict: Verdict) -> None:

@@ -13,6 +13,7 @@ from segbench.cli._common import Quiet, console, print_table
 from segbench.config_study import StudyConfig, expand, load_study, parse_study
 from segbench.config_text import apply_overrides
 from segbench.errors import ConfigError
+from segbench.studies import StudyFolder
 
 if TYPE_CHECKING:
     from segbench.studies import RunStatus
@@ -63,9 +64,10 @@ def run(
     if dry_run:
         from segbench.study.dry_run import dry_run as look_ahead
 
-        _print_dry_run(
-            look_ahead(loaded, engine=engine, address=address, workers=workers, threads=threads, watch=watch)
-        )
+        result = look_ahead(loaded, engine=engine, address=address, workers=workers, threads=threads, watch=watch)
+        _print_dry_run(result)
+        if result.cost.problems:
+            raise typer.Exit(_EXIT_PROBLEMS)
         return
     from segbench.study.run import run_study
 
@@ -74,7 +76,7 @@ def run(
     _print_status(statuses)
     console.print(f"runs: {folder.path}/runs, what they printed: {folder.path}/logs")
     finished = sum(status.state == "finished" for status in statuses)
-    if finished:
+    if len({status.run.entry for status in statuses if status.state == "finished"}) > 1:
         console.print(f"next: segbench report {folder.path}")
     if finished < len(statuses):
         console.print("the same command tries again what is not finished")
@@ -91,8 +93,6 @@ def status(
 
     Example: segbench study status runs/networks-small
     """
-    from segbench.studies import StudyFolder
-
     if not study.is_dir() and study.suffix.lower() not in (".yaml", ".yml"):
         raise ConfigError(f"expected a study folder or a study (.yaml), and {study} is neither", key="STUDY")
     if study.is_dir():
@@ -111,12 +111,12 @@ def load_with_overrides(
     """Returns a study file with what the command line changes.
 
     A key whose first word is a key of a study (`vary`, `exclude`, `score`, `output`, ...) is the study's; every other
-    one is a key of the run config that all runs share.
+    one is a key of the run config that all runs share. A study folder's own `study.yaml` brings its scale.
 
     Raises:
         ConfigError: see `load_study`; or a key of the runs would change nothing, because the study varies it.
     """
-    own = [item for item in overrides if item.partition("=")[0].partition(".")[0].strip() in StudyConfig.model_fields]
+    own = [item for item in overrides if item.partition("=")[0].strip().partition(".")[0] in StudyConfig.model_fields]
     shared = [item for item in overrides if item not in own]
     prefixed = [item.removeprefix("base.") for item in own if item.startswith("base.")]
     own = [item for item in own if not item.startswith("base.")]
@@ -124,7 +124,8 @@ def load_with_overrides(
         own.append(f"output={out}")
     if data is not None:
         shared.append(f"data.path={data}")
-    study = load_study(file, scale=scale, overrides=own)
+    recorded = StudyFolder(file.parent).is_study and file == StudyFolder(file.parent).config_file
+    study = load_study(file, scale=scale, overrides=own, recorded=recorded)
     if not shared and not prefixed:
         return study
     for item in (*shared, *prefixed):
@@ -144,11 +145,11 @@ def _require_effect(study: StudyConfig, key: str) -> None:
 
 
 def _print_status(statuses: Sequence[RunStatus]) -> None:
-    from segbench.study.live import failure_lines, status_table, summary_line
+    from segbench.study.live import damage_lines, failure_lines, status_table, summary_line
 
     Console(highlight=False).print(status_table(statuses))
     console.print(summary_line(statuses))
-    for line in failure_lines(statuses):
+    for line in (*failure_lines(statuses), *damage_lines(statuses)):
         console.print(line)
 
 

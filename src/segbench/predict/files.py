@@ -14,6 +14,7 @@ from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.data.images import read_image
 from segbench.errors import DatasetError, PredictionError
 from segbench.files import replacing, write_csv
+from segbench.predict.mask_folder import mark_indices
 from segbench.predict.predictor import Prediction, Predictor
 from segbench.types import ClassMap, Progress
 
@@ -41,7 +42,8 @@ def predict_files(
     Args:
         predictor: see `Predictor`.
         paths: image files and folders (searched with their sub-folders, but for `out`).
-        out: folder; masks are palette PNGs of class indices at the image's own size, multilabel one a class.
+        out: folder; masks are palette PNGs of class indices at the image's own size, multilabel one a class;
+            `masks/classes.json` says so, for `segbench compare`.
         probs: also write (C, H, W) float16 probabilities as compressed `.npz` under the key `probs`.
         depth_range: (low, high) of 16-bit images, as in the data set's options.
         progress: told after every image.
@@ -61,6 +63,7 @@ def predict_files(
     written: list[str] = []
     failed: dict[str, str] = {}
     class_names = predictor.class_map.names
+    mark_indices(out / "masks", predictor.class_map)
     for done, ((path, _), name) in enumerate(zip(found, names, strict=True), start=1):
         try:
             image = read_image(path, depth_range=depth_range)

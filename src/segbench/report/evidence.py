@@ -82,7 +82,8 @@ class Evidence:
         definition: of the score, as `Definition.to_dict` gives it.
         manifest: the data, split.
         size: (H, W) at which predictions were compared; None: every image's own size.
-        left_out: images that have no score in at least one run and count nowhere here.
+        left_out: images that count nowhere here: no run has a score there, or, of a score that is undefined where
+            nothing is predicted (precision), one has none.
         notes: what a reader must know: seeds missing, budgets that differ, masks that were converted.
     """
 

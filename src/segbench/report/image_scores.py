@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from segbench.errors import ConfigError, RunError, suggest
 from segbench.metrics.counts import Counts
-from segbench.metrics.definitions import Definition, read_stated
+from segbench.metrics.definitions import OWN_SIZE, Definition, read_stated, sidecar, size_text
 from segbench.metrics.scores import Scores, score_counts
 from segbench.metrics.surface_scores import SURFACE_KEYS, SurfaceScores, read_surfaces
 from segbench.runs import RunFolder
@@ -104,21 +105,84 @@ def pick(name: str, scores: Scores, surfaces: SurfaceScores | None) -> ImageScor
 
 
 def read_scores(folder: RunFolder, part: str) -> Scores:
-    """Returns the scores from counts of one part of a run: `test`, or `test_original` after an evaluation at that size.
+    """Returns the scores from counts of one part of a run, with the threshold and the size they were made at.
 
+    Args:
+        folder: of the run.
+        part: `test`; `test_original` after an evaluation at the images' own sizes; `train` and `val` likewise.
     Raises:
-        RunError: the counts are missing or damaged.
+        RunError: the counts are missing or damaged, or are of an epoch that is no longer the best.
     """
     file = folder.table_file("counts", part)
-    if not file.is_file():
-        size = " --resolution original" if part.endswith("_original") else ""
-        raise RunError(f"there is no {file.name}; run `segbench evaluate {folder.path}{size}`", run=folder.path)
     class_map = folder.class_map()
+    if not file.is_file():
+        split = part.removesuffix("_original")
+        raise RunError(
+            f"there are no counts of the {split} part ({file.name}); run `{evaluate_command(folder, part)}`, or train "
+            "the run to its end",
+            run=folder.path,
+        )
+    require_best_epoch(folder, part)
     counts = Counts.read_csv(file, class_map)
     if not len(counts):
-        raise RunError(f"{file.name} holds no image: there is nothing to compare", run=folder.path)
-    threshold, resolution = read_stated(folder.table_file("scores", part)) or (None, "")
+        raise RunError(f"{file.name} holds no image: there is nothing to score", run=folder.path)
+    threshold, resolution = _stated(folder, part)
     return score_counts(counts, class_map, threshold=threshold, resolution=resolution)
+
+
+def evaluate_command(folder: RunFolder, part: str) -> str:
+    """Returns the command that scores a part (again)."""
+    split = part.removesuffix("_original")
+    return f"segbench evaluate {folder.path} --split {split}" + " --resolution original" * (split != part)
+
+
+def scored_epoch(folder: RunFolder, part: str) -> int | None:
+    """Returns the epoch whose weights the scores of a part are of, from 1; None where no file tells it.
+
+    Raises:
+        RunError: the file that tells it is damaged.
+    """
+    if folder.is_finished and not part.endswith("_original"):
+        # The end of a training scores every part again, and the best weights stay as they are from then on.
+        return int(folder.read_result().result["best_epoch"])
+    file = folder.path / f"evaluation_{part}.json"
+    if not file.is_file():
+        return None
+    try:
+        return int(json.loads(file.read_text(encoding="utf-8"))["epoch"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{file.name}, which says which epoch was scored, cannot be read ({error!r}); run "
+            f"`{evaluate_command(folder, part)}` again",
+            run=folder.path,
+        ) from error
+
+
+def best_epoch(folder: RunFolder) -> int | None:
+    """Returns the best epoch so far, from 1; None before the first one."""
+    if folder.is_finished:
+        return int(folder.read_result().result["best_epoch"])
+    if not folder.best_file.is_file():
+        return None
+    from segbench.models.weights import read_metadata  # needs torch, so only where no plain file tells the epoch
+
+    return int(read_metadata(folder.best_file)["epoch"])
+
+
+def require_best_epoch(folder: RunFolder, part: str) -> None:
+    """Makes sure that the scores of a part are those of the best weights.
+
+    Raises:
+        RunError: they are of an epoch that is no longer the best.
+    """
+    scored = scored_epoch(folder, part)
+    best = None if scored is None else best_epoch(folder)
+    if best is not None and scored != best:
+        raise RunError(
+            f"the {part.removesuffix('_original')} part was evaluated at epoch {scored}, the best is {best}; run "
+            f"`{evaluate_command(folder, part)}` again",
+            run=folder.path,
+        )
 
 
 def read_image_scores(folder: RunFolder, part: str, name: str) -> ImageScores:
@@ -137,3 +201,22 @@ def read_image_scores(folder: RunFolder, part: str, name: str) -> ImageScores:
             raise RunError(f"{message}; choose a score from counts, such as iou_per_image", run=folder.path)
         surfaces = read_surfaces(file, scores.class_map)
     return pick(name, scores, surfaces)
+
+
+def _stated(folder: RunFolder, part: str) -> tuple[float | None, str]:
+    """Returns threshold and size that stand beside the scores; runs of an earlier version have them in their config."""
+    table = folder.table_file("scores", part)
+    stated = read_stated(table)
+    if stated is not None:
+        return stated
+    if sidecar(table).is_file():
+        raise RunError(
+            f"{sidecar(table).name}, which says what the scores mean, cannot be read; run "
+            f"`{evaluate_command(folder, part)}` again",
+            run=folder.path,
+        )
+    config = folder.read_config()
+    threshold = config.threshold if isinstance(config.threshold, float) else None
+    if threshold is None and folder.is_finished:
+        threshold = folder.threshold()
+    return threshold, OWN_SIZE if part.endswith("_original") else size_text(config.data.size)

@@ -7,22 +7,25 @@ size is counted and named, and refused; files that belong to no test image are c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from segbench.data.formats import IMAGE_SUFFIXES
-from segbench.data.images import read_mask_values
 from segbench.data.index import Manifest
-from segbench.data.masks import encode_mask
 from segbench.errors import DatasetError, shorten
-from segbench.types import ClassMap, Sample, Task
+from segbench.predict.mask_folder import holds_indices
+from segbench.report._mask_reading import MaskMeaning, MaskReader, decide_reading, look_at
+from segbench.types import Sample, Task
 
 UInt8Array = npt.NDArray[np.uint8]
+SizeKind: TypeAlias = Literal["own", "training", "both"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,18 +34,17 @@ class OutsideMasks:
 
     Attributes:
         folder: where they lie.
-        class_map: of the data set.
         files: image id -> its files: one, multilabel one a class.
-        as_indices: the files hold class indices rather than the values of the data set's own masks.
-        at_own_size: every mask is as large as its image; else as large as the size that runs were trained at.
+        reader: what their pixels mean.
+        size: `own`: every mask is as large as its image; `training`: as large as the runs were trained at; `both`
+            where that is the same.
         notes: what a reader must know.
     """
 
     folder: Path
-    class_map: ClassMap
     files: dict[str, tuple[Path, ...]] = field(repr=False)
-    as_indices: bool
-    at_own_size: bool
+    reader: MaskReader = field(repr=False)
+    size: SizeKind
     notes: tuple[str, ...]
 
     def __contains__(self, image_id: str) -> bool:
@@ -55,17 +57,17 @@ class OutsideMasks:
             DatasetError: a file cannot be read, or holds values that mean no class.
         """
         files = self.files[image_id]
-        if self.class_map.task is Task.MULTILABEL:
-            return np.stack([(read_mask_values(file) > 0).astype(np.uint8) for file in files])
-        (file,) = files
-        values = read_mask_values(file)
-        if self.as_indices:
-            return _require_classes(values.astype(np.uint8), self.class_map, file)
-        return _require_classes(encode_mask(values, self.class_map, path=file), self.class_map, file)
+        if self.reader.class_map.task is Task.MULTILABEL:
+            return np.stack([self.reader.read(file, index) for index, file in enumerate(files)])
+        return self.reader.read(files[0], None)
 
 
 def read_outside(
-    folder: str | Path, manifest: Manifest, samples: Sequence[Sample], training_size: tuple[int, int] | None
+    folder: str | Path,
+    manifest: Manifest,
+    samples: Sequence[Sample],
+    training_size: tuple[int, int] | None,
+    masks: MaskMeaning = "auto",
 ) -> OutsideMasks:
     """Returns a folder's masks of the test images, all of them looked at once.
 
@@ -74,19 +76,46 @@ def read_outside(
         manifest: of the data.
         samples: the test part.
         training_size: (H, W) that a run scores at; None where nothing was trained at one size.
+        masks: what their pixels hold: `values` of the data set's own masks, class `indices`, or `auto`: what
+            `classes.json` beside them says, else what fits.
     Raises:
-        DatasetError: masks are missing, unreadable, of the wrong size or of two kinds of sizes, or hold values that
-            mean no class: how many, which, and what to do.
+        DatasetError: masks are missing, unreadable, of the wrong size or of two kinds of sizes, belong to two images,
+            hold values that mean no class, or values that may mean two things: how many, which, and what to do.
     """
     folder = Path(folder)
     root = folder / "masks" if (folder / "masks").is_dir() else folder
     class_map = manifest.class_map
     found = dict(_masks_in(root))
+    files = _files_of(samples, found, class_map.names if class_map.task is Task.MULTILABEL else (), root)
+    used = {file for chosen in files.values() for file in chosen}
+    extra = sorted(name for name, file in found.items() if file not in used)
+    notes = []
+    if extra:
+        notes.append(f"{len(extra)} masks belong to no test image and were left out: {shorten(extra, 4)}")
+    size = _check_sizes(root, samples, files, training_size)
+    if masks == "auto" and holds_indices(root, class_map):
+        masks = "indices"
+    several = class_map.task is Task.MULTILABEL
+    looks = [
+        look_at(file, index if several else None, class_map)
+        for chosen in files.values()
+        for index, file in enumerate(chosen)
+    ]
+    reader, note = decide_reading(looks, manifest, masks, root)
+    notes += [note] if note is not None else []
+    return OutsideMasks(
+        folder=folder, files=files, reader=reader, size=size, notes=tuple(f"{folder}: {note}" for note in notes)
+    )
+
+
+def _files_of(
+    samples: Sequence[Sample], found: dict[str, Path], classes: Sequence[str], root: Path
+) -> dict[str, tuple[Path, ...]]:
+    """Returns image id -> its files, one a class where there are classes; raises where one is missing or ambiguous."""
     files: dict[str, tuple[Path, ...]] = {}
     missing = []
-    names = class_map.names if class_map.task is Task.MULTILABEL else ("",)
     for sample in samples:
-        chosen = [_match(sample, found, f"{name}/" if name else "") for name in names]
+        chosen = [_match(sample, found, f"{name}/" if name else "") for name in classes or ("",)]
         if any(file is None for file in chosen):
             missing.append(sample.id)
         files[sample.id] = tuple(file for file in chosen if file is not None)
@@ -96,23 +125,16 @@ def read_outside(
             "its image; predict all test images, empty ones too",
             path=root,
         )
-    used = {file for chosen in files.values() for file in chosen}
-    extra = sorted(name for name, file in found.items() if file not in used)
-    notes = [f"{folder}: {len(extra)} masks belong to no test image and were left out: {shorten(extra, 4)}"] * bool(
-        extra
-    )
-    at_own_size = _check_sizes(root, samples, files, training_size)
-    as_indices = class_map.task is not Task.MULTILABEL and _hold_indices(root, files, class_map)
-    if as_indices:
-        notes.append(f"{folder}: the masks were read as class indices 0 to {class_map.num_classes - 1}")
-    return OutsideMasks(
-        folder=folder,
-        class_map=class_map,
-        files=files,
-        as_indices=as_indices,
-        at_own_size=at_own_size,
-        notes=tuple(notes),
-    )
+    times = Counter(file for chosen in files.values() for file in chosen)
+    shared = sorted(file for file, count in times.items() if count > 1)
+    if shared:
+        ids = [image_id for image_id, chosen in files.items() if shared[0] in chosen]
+        raise DatasetError(
+            f"{shared[0].name} fits {len(ids)} test images ({shorten(ids, 4)}), and cannot be the mask of more than one"
+            "; write the masks into the images' own sub-folders",
+            path=root,
+        )
+    return files
 
 
 def _masks_in(root: Path) -> Iterator[tuple[str, Path]]:
@@ -145,8 +167,8 @@ def _check_sizes(
     samples: Sequence[Sample],
     files: dict[str, tuple[Path, ...]],
     training_size: tuple[int, int] | None,
-) -> bool:
-    """Returns whether the masks have their images' own sizes; False: the training size."""
+) -> SizeKind:
+    """Returns which size the masks have."""
     own, trained, wrong = [], [], []
     for sample in samples:
         for file in files[sample.id]:
@@ -165,7 +187,9 @@ def _check_sizes(
             f"{len(own)} masks have their image's size ({shorten(own, 3)}) and {len(trained)} the size of the runs"
         )
         raise DatasetError(f"{message} ({shorten(trained, 3)}); write all of them at one kind of size", path=root)
-    return not trained
+    if not own and not trained:
+        return "both"
+    return "own" if own else "training"
 
 
 def _size_of(file: Path) -> tuple[int, int]:
@@ -175,35 +199,3 @@ def _size_of(file: Path) -> tuple[int, int]:
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(f"this mask cannot be read: {error}", path=file) from error
     return height, width
-
-
-def _hold_indices(root: Path, files: dict[str, tuple[Path, ...]], class_map: ClassMap) -> bool:
-    """Returns whether the folder's values are class indices; False: the values of the data set's own masks.
-
-    Decided over all masks together: a mask that is 0 everywhere fits both.
-    """
-    allowed = {value for values in class_map.values for value in values if isinstance(value, int)}
-    found: set[int] = set()
-    for (file,) in files.values():
-        values = read_mask_values(file)
-        if values.ndim == 3:
-            return False
-        found |= {int(value) for value in np.unique(values)}
-    if found <= allowed:
-        return False
-    if found <= set(range(class_map.num_classes)):
-        return True
-    raise DatasetError(
-        f"the masks hold the values {shorten(sorted(found))}; expected those of the data set's own masks "
-        f"({shorten(sorted(allowed)) or 'colours'}) or class indices 0 to {class_map.num_classes - 1}",
-        path=root,
-    )
-
-
-def _require_classes(mask: UInt8Array, class_map: ClassMap, file: Path) -> UInt8Array:
-    if mask.size and int(mask.max()) >= class_map.num_classes:
-        pixels = int((mask >= class_map.num_classes).sum())
-        raise DatasetError(
-            f"{pixels} pixels are marked to be ignored; a prediction names a class everywhere", path=file
-        )
-    return mask

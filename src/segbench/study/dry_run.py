@@ -14,7 +14,7 @@ from segbench.config_study import Plan, PlannedRun, StudyConfig, expand
 from segbench.errors import SegbenchError
 from segbench.studies import RunStatus, StudyFolder
 from segbench.study.live import StudyWatcher, format_seconds
-from segbench.study.run import Engine, check_runs, default_workers, make_engine, read_data
+from segbench.study.run import Engine, check_data, check_runs, default_workers, make_engine, read_data
 
 if TYPE_CHECKING:
     from segbench.data.index import Manifest
@@ -134,8 +134,11 @@ def dry_run(
         machine = engine.machine()
         at_once = workers or default_workers(plan, machine)
         recorded = folder.read_facts()["threads"] if folder.is_study else None
+        if threads is not None:
+            folder.require_threads(threads, plan)
         threads = threads or recorded or max(1, machine.cores // at_once)
         manifest = read_data(plan.runs[0].config, watch)
+        check_data([], study.score, manifest.class_map)  # what is wrong with an entry is among the problems
         statuses = folder.status(plan)
         cost = _cost(plan, folder, statuses, manifest, at_once, threads, watch)
         groups = _test_groups(manifest)

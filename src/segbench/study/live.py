@@ -122,7 +122,7 @@ def status_table(statuses: Sequence[RunStatus]) -> Table:
             Text(status.run.entry),
             str(status.run.seed),
             Text(status.state, style=_STYLES.get(status.state, "")),
-            f"{status.epoch}/{status.epochs}",
+            f"{'?' if status.damage else status.epoch}/{status.epochs}",
             _number(status.best),
             format_seconds(status.seconds) if status.epoch else "–",
             "–" if status.state == "finished" else format_seconds(status.seconds_left),
@@ -170,6 +170,11 @@ def failure_lines(statuses: Sequence[RunStatus]) -> list[str]:
             tries = f" (tried {status.failure.attempts} times)" if status.failure.attempts > 1 else ""
             reasons.setdefault(f"{status.failure.error}{tries}", []).append(status.run.id)
     return [f"failed: {shorten(ids)}: {reason}" for reason, ids in reasons.items()]
+
+
+def damage_lines(statuses: Sequence[RunStatus]) -> list[str]:
+    """Returns a sentence for every run whose files are damaged."""
+    return [f"damaged: {status.run.id}: {status.damage}" for status in statuses if status.damage]
 
 
 def format_seconds(seconds: float) -> str:

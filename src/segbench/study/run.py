@@ -19,6 +19,7 @@ from segbench.study.worker import Task
 
 if TYPE_CHECKING:
     from segbench.data.index import Manifest
+    from segbench.types import ClassMap
 
 ENGINES = ("local", "ray")
 _SECONDS_FOR_ORPHANS = 10.0
@@ -132,7 +133,7 @@ def run_study(
     engine = make_engine(engine, address) if isinstance(engine, str) else engine
     check_runs(folder, plan, study.score)
     try:
-        with RunFolder(folder.path).locked():
+        with RunFolder(folder.path).locked(busy="another process works on this study"):
             _Session(study, plan, folder, engine, watch).run(workers, threads, retry_failed)
     finally:
         watch.close()
@@ -152,22 +153,47 @@ def check_runs(folder: StudyFolder, plan: Plan, score: str) -> None:
     """Raises for everything that is wrong with the runs that are still to do, all at once, before anything is read.
 
     Raises:
-        ConfigError: the score is none that decides; or problems, each with the runs that have it.
+        ConfigError: the score is none that decides, or would not be measured; or problems, each with the runs that
+            have it.
         SegbenchError: a single problem, of its own class.
         RunError: a finished run whose result cannot be read.
     """
-    from segbench.report.image_scores import check_score
+    from segbench.report.image_scores import check_score, needs_outlines
     from segbench.train.check import check_config
 
     check_score(score)
-    found: dict[str, tuple[SegbenchError, list[str]]] = {}
+    todo = [run for run in plan.runs if not folder.run(run.id).is_finished]
     for run in plan.runs:
-        own = folder.run(run.id)
-        if own.is_finished:
-            _read_result(own)
-            continue
+        if run not in todo:
+            _read_result(folder.run(run.id))
+    unmeasured = [run.id for run in todo if not run.config.scores.surface]
+    if unmeasured and needs_outlines(score):
+        message = f"{score} is measured between outlines, which {shorten(unmeasured, 3)} would not measure"
+        raise ConfigError(f"{message}; set scores.surface to true, or take another score", key="score")
+    _raise_all(
+        todo, lambda run: check_config(run.config, weights_must_exist=not folder.run(run.id).last_file.is_file())
+    )
+
+
+def check_data(runs: Sequence[PlannedRun], score: str, classes: ClassMap) -> None:
+    """Raises for everything that the classes and the task of the data do not allow, before anything trains.
+
+    Raises:
+        ConfigError: the score names a class that there is not; or problems, each with the runs that have it.
+    """
+    from segbench.report.image_scores import check_score
+    from segbench.train.fit import check_task
+
+    check_score(score, classes)
+    _raise_all(runs, lambda run: check_task(run.config, classes.task))
+
+
+def _raise_all(runs: Sequence[PlannedRun], check: Callable[[PlannedRun], None]) -> None:
+    """Checks every run and raises for all problems at once; a single one keeps its own class."""
+    found: dict[str, tuple[SegbenchError, list[str]]] = {}
+    for run in runs:
         try:
-            check_config(run.config, weights_must_exist=not own.last_file.is_file())
+            check(run)
         except SegbenchError as error:
             found.setdefault(str(error), (error, []))[1].append(run.id)
     if len(found) == 1:
@@ -218,18 +244,19 @@ class _Session:
 
     def run(self, workers: int | None, threads: int | None, retry_failed: bool) -> None:
         facts = self._read_facts()
+        if threads is not None:
+            self.folder.require_threads(threads, self.plan)
         todo = [run for run in self.plan.runs if self._is_to_do(run, retry_failed)]
         if facts is not None and not todo:
             names = {"manifest_hash": facts["manifest_hash"], "threads": facts["threads"], "engine": facts["engine"]}
             self.folder.claim(self.study, self.plan, **names)
             self.watch.message("every run is finished or was given up already; nothing to train")
-            self._verify(facts["manifest_hash"])
             return
         machine = self.engine.machine()
         self._require_devices(machine)
         at_once = workers or default_workers(self.plan, machine)
         threads = threads or (facts["threads"] if facts else None) or max(1, machine.cores // at_once)
-        manifest = self._prepare(threads)
+        manifest = self._prepare(threads, todo)
         self._wait_for_orphans(todo)
         self._decode(manifest, todo)
         for run in todo:
@@ -241,7 +268,7 @@ class _Session:
             f"everything goes to {self.folder.path}"
         )
         self.engine.run(tasks, workers=at_once, on_tick=self._tick)
-        self._verify(manifest.content_hash)
+        self.folder.require_same_data(self.plan, manifest.content_hash)
 
     def _tick(self) -> None:
         self.watch.update(self.folder.status(self.plan))
@@ -267,13 +294,14 @@ class _Session:
             message = f"{shorten(wanting, 3)} want {self.plan.runs[0].config.device}, and there is no GPU here"
             raise ConfigError(f"{message}; set device to auto or cpu", key="device")
 
-    def _prepare(self, threads: int) -> Manifest:
+    def _prepare(self, threads: int, todo: Sequence[PlannedRun]) -> Manifest:
         """Returns the manifest in the study folder, after the folder was claimed for this study and this data."""
         from segbench.data.index import Manifest
 
         manifest = read_data(self.plan.runs[0].config, self.watch)
         for note in (*manifest.notes, *self.plan.notes):
             self.watch.message(f"note: {note}")
+        check_data(todo, self.study.score, manifest.class_map)
         self.folder.claim(
             self.study, self.plan, manifest_hash=manifest.content_hash, threads=threads, engine=self.engine.name
         )
@@ -307,14 +335,3 @@ class _Session:
             manifest=str(self.folder.manifest_file.absolute()),
             threads=threads,
         )
-
-    def _verify(self, manifest_hash: str) -> None:
-        """Raises unless all finished runs were trained and scored on the study's data."""
-        finished = [run.id for run in self.plan.runs if self.folder.run(run.id).is_finished]
-        others = [name for name in finished if self.folder.run(name).read_facts()["manifest_hash"] != manifest_hash]
-        if others:
-            raise RunError(
-                f"{shorten(others)} saw other data or another split than the study's manifest.json, so their scores "
-                "cannot be compared with the rest; delete these run folders and run the study again",
-                run=self.folder.path,
-            )

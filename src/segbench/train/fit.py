@@ -17,7 +17,6 @@ from lightning_fabric import Fabric
 
 from segbench.config import RunConfig, load_config, parse_config
 from segbench.config_loss import LossTerm, WeightSchedule
-from segbench.config_text import flatten
 from segbench.data.cache import SampleCache, build_cache, class_pixel_counts
 from segbench.data.index import Manifest, read_dataset
 from segbench.data.loader import BatchLoader
@@ -29,7 +28,7 @@ from segbench.models import build_network
 from segbench.models._blocks import SegmentationNetwork
 from segbench.models.weights import load_weights, read_metadata, save_weights
 from segbench.predict.device import pick_device
-from segbench.runs import RunFolder
+from segbench.runs import RunFolder, different_settings
 from segbench.train.check import check_config
 from segbench.train.checkpoint import load_checkpoint, save_checkpoint
 from segbench.train.console import default_watcher
@@ -57,7 +56,8 @@ def fit(
         watch: told about progress; None shows it where somebody looks on.
         restart: delete what a run left in the run folder, and begin again.
         manifest: a manifest whose samples are divided already, used instead of reading and splitting `data.path`; so
-            many runs share their data. Nothing of `data.path`, `format`, `options` and `split` is looked at then.
+            many runs share their data. Nothing of `data.path`, `format`, `options` and `split` is looked at then, and a
+            run goes on wherever the same samples lie now.
         score_test: False leaves the test part untouched, for a search that must not see it.
     Raises:
         ConfigError: a key, value or name is wrong, or the run folder holds a run with other settings.
@@ -72,7 +72,7 @@ def fit(
         with folder.locked(), _explain_disk(folder):
             if restart and folder.is_run:
                 folder.clear()
-            _claim(folder, config)
+            config = _claim(folder, config, same_samples=manifest is not None)
             if folder.is_finished:
                 watch.message(f"{folder.path} is finished already; nothing to train")
                 return folder.read_result()
@@ -89,8 +89,11 @@ def _as_config(config: RunConfig | Mapping[str, Any] | str | Path) -> RunConfig:
     return parse_config(config) if isinstance(config, Mapping) else load_config(config)
 
 
-def _claim(folder: RunFolder, config: RunConfig) -> None:
-    """Makes sure that the folder is this run's or nobody's.
+def _claim(folder: RunFolder, config: RunConfig, *, same_samples: bool) -> RunConfig:
+    """Makes sure that the folder is this run's or nobody's, and returns the config to go on with.
+
+    That is the one the run was begun with, where the two differ in what decides nothing (see `different_settings`):
+    the checkpoint is tied to it.
 
     Raises:
         ConfigError: it holds a run with other settings, or files of the same names that no run wrote.
@@ -100,26 +103,23 @@ def _claim(folder: RunFolder, config: RunConfig) -> None:
         if foreign:
             message = f"{folder.path} holds {shorten(foreign)}, which no run wrote; choose another output"
             raise ConfigError(message, key="output")
-        return
+        return config
     folder.remove_leftovers()
     if not folder.config_file.is_file():
-        return  # the checkpoint knows its settings, too, and is compared with them
+        return config  # the checkpoint knows its settings, too, and is compared with them
     there = folder.read_config()
     if there.fingerprint() == config.fingerprint():
-        return
+        return config
     if not folder.last_file.is_file():  # not one epoch was finished: there is nothing to lose
         folder.clear()
-        return
-    old, new = flatten(there.to_dict()), flatten(config.to_dict())
-    keys = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key)]
-    differs = "; ".join(
-        f"{key}: {old.get(key)!r} there, {new.get(key)!r} now"
-        for key in keys
-        if key not in ("name", "output", "data.cache_dir")
-    )
+        return config
+    differs = different_settings(there, config, same_samples=same_samples)
+    if not differs:
+        places = {key: getattr(there.data, key) for key in ("path", "format", "options", "split")}
+        return config.model_copy(update={"data": config.data.model_copy(update=places)})
     raise ConfigError(
-        f"{folder.path} holds a run with other settings ({differs}); choose another output, or begin again with "
-        "--restart",
+        f"{folder.path} holds a run with other settings ({'; '.join(differs)}); choose another output, or begin again "
+        "with --restart",
         key="output",
     )
 
@@ -205,6 +205,8 @@ def _recorded_threads(folder: RunFolder) -> int | None:
 def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | None) -> Manifest:
     """Returns the run's manifest, split: the one in the folder where there is one, so that a run never changes data."""
     if folder.manifest_file.is_file():
+        if prepared is not None:
+            _take_over(prepared, folder)
         try:
             return read_dataset(folder.manifest_file, progress=watch.progress)
         except DatasetError as error:
@@ -225,13 +227,33 @@ def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher, prepared
     return manifest
 
 
+def _take_over(prepared: Path, folder: RunFolder) -> None:
+    """Puts the given manifest into the folder of a begun run, where it has the same samples in another place.
+
+    Raises:
+        DatasetError: it has other samples, classes or parts.
+    """
+    given, there = Manifest.read(prepared), Manifest.read(folder.manifest_file)
+    if given.content_hash != there.content_hash:
+        raise DatasetError(
+            f"the run was begun with {folder.manifest_file}, which has other samples, classes or parts; give that "
+            "one, or begin again with --restart",
+            path=prepared,
+        )
+    if given.root != there.root:
+        given.write(folder.manifest_file)
+
+
 def _identity(config: RunConfig) -> dict[str, Any]:
     return {"segbench": version("segbench"), "fingerprint": config.fingerprint()}
 
 
-def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> tuple[LossTerm, ...]:
-    """Returns the loss terms, checked against the task, with inverse frequencies counted over the training part."""
-    task = manifest.class_map.task
+def check_task(config: RunConfig, task: Task) -> None:
+    """Raises for what the task of the data cannot take.
+
+    Raises:
+        ConfigError: a loss that is made for other tasks, or a threshold where there is none.
+    """
     if config.threshold == "validation" and task is Task.MULTICLASS:
         message = "a multiclass task takes the most probable class of every pixel, so there is no threshold to choose"
         raise ConfigError(f"{message}; remove it", key="threshold")
@@ -240,6 +262,12 @@ def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> 
         if term.name not in fitting:
             message = f"{term.name!r} cannot do the {task} task of this data; these can: {', '.join(fitting)}"
             raise ConfigError(message, key="loss")
+
+
+def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> tuple[LossTerm, ...]:
+    """Returns the loss terms, checked against the task, with inverse frequencies counted over the training part."""
+    task = manifest.class_map.task
+    check_task(config, task)
     if not any("inverse_frequency" in term.options.values() for term in config.loss):
         return config.loss
     rows = cache.rows_of(manifest.split("train"))
