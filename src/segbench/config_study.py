@@ -54,9 +54,6 @@ from segbench.errors import ConfigError, shorten, suggest
 
 __all__ = ["Name", "Plan", "PlannedRun", "ScaleConfig", "StudyConfig", "expand", "load_study", "parse_study"]
 
-# Under these names for a search's space and for runs of several studies.
-_named_values = named_values
-_unequal_budgets = unequal_budgets
 _ID_LENGTH = 120
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]

@@ -28,9 +28,10 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from segbench._study_factors import named_values
 from segbench.config import RunConfig, parse_config
 from segbench.config_base import Positive, Section
-from segbench.config_study import Name, _named_values
+from segbench.config_study import Name
 from segbench.config_text import apply_overrides, explain, line_of, read_yaml, set_key
 from segbench.errors import ConfigError, suggest
 
@@ -327,7 +328,7 @@ def _dimension(key: str, given: Any) -> Range | Choice:
         _refuse(key, place)
         return _range(given, place)
     try:
-        values = _named_values(key, given)
+        values = named_values(key, given)
     except ConfigError as error:
         raise ConfigError(error.reason, key=error.key.replace("vary.", "search.", 1)) from error
     for name, keys in values.items():

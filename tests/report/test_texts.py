@@ -179,3 +179,24 @@ def test_numbers_have_sensible_digits() -> None:
     assert [words.large(931_969), words.large(14_641_777)] == ["931\u202f969", "14.6\u00a0M"]
     assert RUSSIAN.duration(600.0) == "10.0\u00a0мин"
     assert words.join(["a", "b", "c"], 2) == "a, b and 1 more"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "3 of 9 test images have no value of iou_per_image in any run and count nowhere here: a, b",
+        "2 of 9 test images hold none of the classes of iou_per_image[dog], and only some runs predict one there: the "
+        "others are right and count as 1 there",
+        "a class absent from truth and prediction is left out; where they are absent from the truth of an image and "
+        "only some of the compared approaches predict them, those that do not count as perfect there (1)",
+        "unet has a value of recall_per_image on 2 of the images left out",
+        "m: 2 masks belong to no test image and were left out: x",
+        "m: the masks were read as class indices 0 to 3",
+        "m: the masks were read by the colours of their palettes",
+        "threads differs between runs: 1, 2; times cannot be compared",
+        "What is said of masks holds for these masks alone, whatever made them.",
+        "training_s: not known of masks, which therefore cannot be the cheapest.",
+    ],
+)
+def test_notes_of_a_comparison_have_a_translation(sentence: str) -> None:
+    assert is_russian(translate(sentence, RUSSIAN)), translate(sentence, RUSSIAN)

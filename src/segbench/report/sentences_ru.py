@@ -57,6 +57,40 @@ SENTENCES: dict[str, str] = {
         "У {n} из {total} тестовых изображений нет значения {score} хотя бы в одном запуске, и они нигде не "
         "учтены: {ids}"
     ),
+    "{n} of {total} test images have no value of {score} in any run and count nowhere here: {ids}": (
+        "У {n} из {total} тестовых изображений нет значения {score} ни в одном запуске, и они нигде не учтены: {ids}"
+    ),
+    "{n} of {total} test images hold none of the classes of {score}, and only some runs predict one there: the others "
+    "are right and count as {perfect} there": (
+        "На {n} из {total} тестовых изображений нет ни одного из классов, по которым считается {score}, и "
+        "предсказывают их там лишь некоторые запуски: остальные правы, и там им засчитано {perfect}"
+    ),
+    "{rule}; where they are absent from the truth of an image and only some of the compared approaches predict them, "
+    "those that do not count as perfect there ({perfect})": (
+        "{rule}; где их нет в истинной маске изображения, а предсказывают их лишь некоторые из сравниваемых подходов, "
+        "остальным там засчитан идеал ({perfect})"
+    ),
+    "{name} has a value of {score} on {n} of the images left out": "У {name} есть значение {score} на неучтённых "
+    "изображениях: {n}",
+    "there is no {file} in {runs}, so no masks of {name} are looked at; `segbench evaluate` writes it again": (
+        "Нет файла {file} в {runs}, поэтому маски {name} не рассматриваются; `segbench evaluate` запишет его снова"
+    ),
+    "the study's baseline, {name}, has no finished run; nothing is measured against it": (
+        "У базового подхода исследования, {name}, нет законченных запусков; сравнивать с ним нечего"
+    ),
+    "{folder}: {n} masks belong to no test image and were left out: {names}": (
+        "{folder}: маски не от тестовых изображений, {n}, не учтены: {names}"
+    ),
+    "{folder}: the masks were read by the colours of their palettes": "{folder}: маски прочитаны по цветам палитры",
+    "{folder}: the masks were read as 0 for absent and any other value for present": (
+        "{folder}: в масках 0 прочитан как «класса нет», любое другое значение — как «класс есть»"
+    ),
+    "{folder}: the masks were read as class indices 0 to {n}": (
+        "{folder}: маски прочитаны как номера классов от 0 до {n}"
+    ),
+    "{key} differs between runs: {values}; times cannot be compared": (
+        "{key} у запусков разное: {values}; времена сравнивать нельзя"
+    ),
     "{key} differs between runs: {values}; the comparison is not at equal terms": (
         "{key} у запусков разное: {values}; сравнение не на равных условиях"
     ),

@@ -139,7 +139,7 @@ TEXTS: dict[str, str] = {
     "part.test": "test",
     "data.compared": "compared on",
     "data.compared_on": "{images} of the test part",
-    "data.left_out": "test images left out (no score in some run)",
+    "data.left_out": "test images left out (no score)",
     "data.task": "task",
     "task.binary": "binary: object or background",
     "task.multiclass": "one of several classes a pixel",
