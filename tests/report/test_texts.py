@@ -200,3 +200,7 @@ def test_numbers_have_sensible_digits() -> None:
 )
 def test_notes_of_a_comparison_have_a_translation(sentence: str) -> None:
     assert is_russian(translate(sentence, RUSSIAN)), translate(sentence, RUSSIAN)
+
+
+def test_means_of_counts_are_readable() -> None:
+    assert [Words("en").mean_count(value) for value in (0.0, 14.5, 99.96, 7972.5)] == ["0", "14.5", "100", "7\u202f972"]

@@ -100,8 +100,8 @@ def _baseline(verdict: Verdict) -> list[str]:
     worse = [verdict.names[pair.first] for pair in verdict.against_baseline if pair.better == verdict.baseline]
     name, count = verdict.names[verdict.baseline], len(verdict.against_baseline)
     if not better and not worse:
-        others = "The other" if count == 1 else f"Each of the {count} others"
-        return [f"{others} cannot be told apart from the baseline {name}."]
+        others = "The other cannot" if count == 1 else f"None of the {count} others can"
+        return [f"{others} be told apart from the baseline {name}."]
     parts = [f"better: {shorten(better)}"] if better else []
     parts += [f"worse: {shorten(worse)}"] if worse else []
     rest = count - len(better) - len(worse)

@@ -101,6 +101,8 @@ class Pictures:
         if with_errors:
             unseen = {"swapped"} if classes.task is Task.BINARY else set()
             unseen |= set() if classes.ignore_values else {"ignored"}
+            # Without a background nothing is missed or invented: a wrong pixel has another class.
+            unseen |= {"missed", "false"} if classes.background is None and classes.task is Task.MULTICLASS else set()
             items.append((self.words("picture.error.right"), _hex(RIGHT_COLOR)))
             shown = {name: color for name, color in ERROR_COLORS.items() if name not in unseen}
             items += [(self.words(f"picture.error.{name}"), _hex(color)) for name, color in shown.items()]

@@ -280,9 +280,9 @@ def error_sentences(analysis: Analysis, words: Words) -> list[str]:
     result.append(
         words(
             "errors.objects",
-            missed=f"{table.missed_objects:.3g}",
+            missed=words.mean_count(table.missed_objects),
             true=words.count("true_object_of", table.true_objects),
-            false=f"{table.false_objects:.3g}",
+            false=words.mean_count(table.false_objects),
         )
     )
     return result
@@ -291,7 +291,8 @@ def error_sentences(analysis: Analysis, words: Words) -> list[str]:
 def slice_sentences(report: SliceReport, words: Words) -> list[str]:
     """Returns which attributes go with the score, after correction; or that none could be shown to."""
     if report.too_few:
-        return [words("slices.too_few", units=words.count("image", report.n))]
+        units = ("image", report.n) if report.n_groups is None else ("group", report.n_groups)
+        return [words("slices.too_few", units=words.count(*units))]
     result = []
     for effect in report.findings[:_MOST_FINDINGS]:
         worst = next(part for part in effect.slices if part.name == effect.worst)

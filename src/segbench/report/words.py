@@ -42,6 +42,11 @@ class Words:
         """Returns a number with its noun in the right form, for example `5 images`."""
         return f"{number:,} {plural(self.lang, number, _COUNTED[self.lang][noun])}".replace(",", "\u202f")
 
+    def mean_count(self, value: float) -> str:
+        """Returns a mean of counts: with a decimal where it is small, in whole thousands with a blank, never as 1e3."""
+        shown = f"{value:.1f}".removesuffix(".0") if value < 100 else f"{value:,.0f}"
+        return shown.replace(",", "\u202f")
+
     def score(self, value: float) -> str:
         """Returns a score."""
         return NO_VALUE if math.isnan(value) else f"{value:.{self.digits}f}"
