@@ -241,11 +241,26 @@ def test_masks_that_nobody_trains_again_have_no_seed_part() -> None:
         judge(names, given, fixed=[True, False, False, True])
 
 
-def test_a_cost_that_several_share_names_nobody() -> None:
-    given = scores([0.5, 0.5, 0.5])
-    costs = {
-        "parameters": [10.0, 10.0, 20.0],
-        "training_s": [3.0, 2.0, math.nan],
-        "images_per_s": [5.0, math.nan, math.nan],
-    }
-    assert judge(["a", "b", "c"], given, costs=costs).cheapest == {"training_s": 1}
+def test_a_time_that_several_share_names_nobody_and_of_the_smallest_the_best() -> None:
+    given = scores([0.5, 0.6, 0.5], seed_sd=0.3)
+    costs = {"training_s": [2.0, 2.0, 3.0], "images_per_s": [5.0, math.nan, math.nan], "parameters": [10.0, 10.0, 20.0]}
+    found = judge(["a", "b", "c"], given, costs=costs)
+    assert found.together[0] in (0, 1)
+    assert found.cheapest == {"parameters": found.together[0]}
+    assert any("(10 parameters), as 1 more are." in sentence for sentence in found.sentences())
+    assert judge(["a", "b", "c"], given, costs={"parameters": [10.0] * 3}).cheapest == {}
+
+
+def test_differences_without_variation_are_judged_by_sign_flips() -> None:
+    same = np.full((1, 3), 0.8)
+    found = judge(["a", "b"], [same, same - 0.1])
+    assert found.pairs[0].difference.p == found.pairs[0].permutation_p == 0.25
+    assert found.winner is None
+    assert judge(["a", "b"], [np.full((1, 60), 0.81), np.full((1, 60), 0.80)]).winner == 0
+
+
+def test_the_plan_with_fixed_masks_counts_the_networks_seeds() -> None:
+    networks = scores([0.5], seeds=4, seed_sd=0.02)
+    found = judge(["net", "masks"], [*networks, networks[0][:1] + 0.001], fixed=[False, True])
+    assert found.needed is not None
+    assert found.needed.seeds_now == 4

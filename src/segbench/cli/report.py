@@ -157,7 +157,7 @@ def print_verdict(evidence: Evidence, verdict: Verdict) -> None:
             str(standing.seeds),
             f"{standing.mean.value:.4f}",
             f"[{standing.mean.low:.4f}, {standing.mean.high:.4f}]",
-            _number(standing.used_seed_sd, ".4f"),
+            _number(standing.seed_spread, ".4f"),
             f"{probabilities[standing.index, 0]:.2f}",
             _number(evidence.entries[standing.index].costs.training_s, ",.0f"),
             _number(evidence.entries[standing.index].costs.images_per_s, ",.1f"),

@@ -21,6 +21,8 @@ Resolution: TypeAlias = Literal["auto", "training", "original"]
 # What two scores must share to be compared. Not the threshold: it belongs to the approach, and is told when it differs.
 _SAME = ("formula", "level", "summary", "classes", "absent", "resolution", "ignore_index", "unit", "better")
 # What a time depends on besides the approach: key of a run's environment -> what it is called.
+# Speeds of one network that differ by more than this factor between runs were measured on a busy machine.
+_STEADY = 1.5
 _MACHINE = {"processor": "the processor", "gpu": "the graphics card", "device": "the device", "threads": "threads"}
 
 
@@ -151,6 +153,29 @@ def tell_unequal_terms(runs: Sequence[RunFolder], notes: list[str]) -> None:
         found = sorted({str(machine[key]) for machine in machines if machine.get(key) is not None})
         if len(found) > 1:
             notes.append(f"{name} differs between runs: {shorten(found)}; times cannot be compared")
+
+
+def tell_busy_machine(runs: Sequence[RunFolder], notes: list[str]) -> bool:
+    """Notes that equal networks were timed very differently, and returns whether times can be compared.
+
+    One network at one size predicts at one speed, whatever it was trained with. Where it does not, other work was done
+    on the machine, and a time says more about that than about an approach.
+    """
+    speeds: dict[tuple[object, ...], list[float]] = {}
+    for run in runs:
+        result, config = run.read_result().result, run.read_config()
+        speed = result.get("images_per_s", {}).get("prediction")
+        if speed:
+            alike = (config.network.model_dump_json(), config.data.size, result.get("parameters"))
+            speeds.setdefault(alike, []).append(float(speed))
+    factor = max((max(each) / min(each) for each in speeds.values()), default=1.0)
+    if factor <= _STEADY:
+        return True
+    notes.append(
+        f"one network predicted up to {factor:.1f} times as fast in one run as in another: other work was done on the "
+        "machine, so no approach is called the quickest"
+    )
+    return False
 
 
 def unique_names(names: Sequence[str], places: Sequence[Path]) -> list[str]:

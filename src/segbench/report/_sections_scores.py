@@ -116,7 +116,7 @@ def _results(analysis: Analysis, words: Words) -> Table:
 
 
 def _seed_sd(standing: Standing, words: Words) -> Cell:
-    value = standing.used_seed_sd if standing.seeds > 1 else math.nan  # with one seed it is the others'
+    value = standing.seed_spread
     return Cell(text=words.score(value), sort=value)
 
 

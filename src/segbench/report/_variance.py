@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import fdtrc  # type: ignore[import-untyped]
+from scipy.special import fdtrc, stdtrit  # type: ignore[import-untyped]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -240,11 +240,22 @@ def contrast_variance(parts: Parts, weights: FloatArray) -> tuple[FloatArray, Fl
     variance = image + np.maximum(seed - residual, 0)
     spread = parts.used_ms / np.sqrt(parts.used_df)
     # One shared estimate errs in the same direction for all entries; separate ones do not.
-    error = (spread @ shares.T) ** 2 if parts.shared else spread**2 @ (shares**2).T
-    error = error + (parts.residual**2 / residual_df(parts)) @ (shares**2).T + image**2 / parts.image_df
+    seed_error = (spread @ shares.T) ** 2 if parts.shared else spread**2 @ (shares**2).T
+    error = seed_error + (parts.residual**2 / residual_df(parts)) @ (shares**2).T + image**2 / parts.image_df
+    df = _satterthwaite(variance, error, parts.image_df)
+    # Where seeds hardly matter, the difference seed - residual is noise and leaves few degrees of freedom. The residual
+    # counted twice is an upper bound on the variance that is known better: the narrower of two right intervals.
+    bound = image + seed
+    bound_df = _satterthwaite(bound, seed_error + image**2 / parts.image_df, parts.image_df)
+    use = stdtrit(bound_df, 0.975) * np.sqrt(bound) < stdtrit(df, 0.975) * np.sqrt(variance)
+    return estimate, np.where(use, bound, variance), np.where(use, bound_df, df)
+
+
+def _satterthwaite(variance: FloatArray, error: FloatArray, otherwise: float) -> FloatArray:
+    """Returns degrees of freedom, at least 1, of a variance whose own error variance is half of `error`."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        df = np.where((error > 0) & (variance > 0), variance**2 / error, parts.image_df)
-    return estimate, variance, np.maximum(df, 1.0)
+        df = np.where((error > 0) & (variance > 0), variance**2 / error, otherwise)
+    return np.maximum(df, 1.0)
 
 
 def residual_df(parts: Parts) -> FloatArray:

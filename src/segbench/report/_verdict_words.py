@@ -40,9 +40,11 @@ def spell(estimate: Estimate) -> str:
 def verdict_sentences(verdict: Verdict) -> list[str]:
     """Returns the outcome, the cheapest, what it would take, the baseline, what it speaks of, and the warnings."""
     found = [_outcome(verdict)]
-    for cost, index in verdict.cheapest.items():
-        if len(verdict.together) > 1:
-            found.append(CHEAPEST[cost].format(name=verdict.names[index], cost=verdict.costs[cost][index]) + ".")
+    for cost, index in verdict.cheapest.items() if len(verdict.together) > 1 else ():
+        value = verdict.costs[cost][index]
+        shared = sum(verdict.costs[cost][other] == value for other in verdict.together) - 1
+        more = f", as {shared} more are" if shared else ""
+        found.append(CHEAPEST[cost].format(name=verdict.names[index], cost=value) + f"{more}.")
     if verdict.needed is not None:
         found.append(needed_sentence(verdict.needed, verdict))
     found += _baseline(verdict)

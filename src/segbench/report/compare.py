@@ -25,6 +25,7 @@ from segbench.report._checks import (
     decide_size,
     same_definition,
     same_test_part,
+    tell_busy_machine,
     tell_unequal_terms,
     unique_names,
 )
@@ -98,6 +99,7 @@ def load_evidence(
     manifest = same_test_part(found.runs, notes)
     outside, size = _outside_and_size(found, manifest, resolution, masks)
     tell_unequal_terms(found.runs, notes)
+    steady = tell_busy_machine(found.runs, notes)
     if size is None:
         _evaluate_missing(found.runs, notes, progress)
     scored = _score_entries(found, outside, manifest, score, size, progress)
@@ -114,6 +116,7 @@ def load_evidence(
         manifest=manifest,
         size=size,
         left_out=common.left_out,
+        times_comparable=steady,
         notes=tuple(dict.fromkeys(notes)),
     )
 
@@ -136,11 +139,12 @@ def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdic
     names = [entry.name for entry in evidence.entries]
     if baseline is not None and baseline not in names:
         raise ConfigError(f"there is no entry {baseline!r}; {suggest(baseline, names)}", key="baseline")
+    costs = MORE_IS_BETTER if evidence.times_comparable else ("parameters",)
     return judge(
         names,
         [entry.values for entry in evidence.entries],
         groups=evidence.groups,
-        costs={cost: [getattr(entry.costs, cost) for entry in evidence.entries] for cost in MORE_IS_BETTER},
+        costs={cost: [getattr(entry.costs, cost) for entry in evidence.entries] for cost in costs},
         higher_is_better=evidence.higher_is_better,
         baseline=baseline,
         fixed=[not entry.runs for entry in evidence.entries],

@@ -84,6 +84,7 @@ class Evidence:
         size: (H, W) at which predictions were compared; None: every image's own size.
         left_out: images that count nowhere here: no run has a score there, or, of a score that is undefined where
             nothing is predicted (precision), one has none.
+        times_comparable: equal networks were timed alike, so that times tell approaches apart.
         notes: what a reader must know: seeds missing, budgets that differ, masks that were converted.
     """
 
@@ -95,6 +96,7 @@ class Evidence:
     manifest: Manifest = field(repr=False)
     size: tuple[int, int] | None
     left_out: tuple[str, ...] = ()
+    times_comparable: bool = True
     notes: tuple[str, ...] = ()
 
     @property

@@ -88,6 +88,11 @@ SENTENCES: dict[str, str] = {
     "{folder}: the masks were read as class indices 0 to {n}": (
         "{folder}: маски прочитаны как номера классов от 0 до {n}"
     ),
+    "one network predicted up to {factor} times as fast in one run as in another: other work was done on the machine, "
+    "so no approach is called the quickest": (
+        "одна и та же сеть в разных запусках предсказывала с разной скоростью, до {factor} раз: машина была занята и "
+        "другим, поэтому самый быстрый подход не назван"
+    ),
     "{key} differs between runs: {values}; times cannot be compared": (
         "{key} у запусков разное: {values}; времена сравнивать нельзя"
     ),

@@ -184,9 +184,14 @@ def compare_prepared(prepared: Prepared, higher_is_better: bool, level: float, s
     for row, (first, second) in enumerate(pairs):
         weights[row, first], weights[row, second] = 1, -1
     estimates = estimate_contrasts(prepared, weights, level)
-    adjusted = holm([estimate.p for estimate in estimates])
     differences = np.stack([_difference(prepared, first, second) for first, second in pairs])
     permuted, draws = sign_flip(prepared.units.totals(differences), seed)
+    # Differences without any variation have no t test; how few they may be is what sign flips know.
+    estimates = [
+        replace(estimate, p=max(estimate.p, float(p))) if _is_constant(each) else estimate
+        for estimate, p, each in zip(estimates, permuted, differences, strict=True)
+    ]
+    adjusted = holm([estimate.p for estimate in estimates])
     sign = 1 if higher_is_better else -1
     found = []
     for row, (first, second) in enumerate(pairs):
@@ -210,6 +215,10 @@ def compare_prepared(prepared: Prepared, higher_is_better: bool, level: float, s
             )
         )
     return tuple(found)
+
+
+def _is_constant(differences: FloatArray) -> bool:
+    return bool(np.ptp(differences) <= 1e-12 * np.abs(differences).max())
 
 
 def _difference(prepared: Prepared, first: int, second: int) -> FloatArray:

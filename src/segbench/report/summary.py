@@ -74,11 +74,13 @@ def _cheapest(analysis: Analysis, words: Words) -> list[str]:
     entries = analysis.evidence.entries
     for cost, place in analysis.verdict.cheapest.items():
         value = getattr(entries[place].costs, cost)
-        if sum(getattr(entries[other].costs, cost) == value for other in analysis.verdict.together) > 1:
-            continue  # several are as cheap as that
+        shared = sum(getattr(entries[other].costs, cost) == value for other in analysis.verdict.together) - 1
         shown = words.duration(value) if cost == "training_s" else words.large(value)
         shown = words.rate(value) if cost == "images_per_s" else shown
-        told.setdefault(place, []).append(words(f"verdict.cheapest.{cost}", value=shown))
+        if shared and cost != "parameters":
+            continue  # a time that several share is nobody's merit
+        what = words("verdict.cheapest.as_small", value=shown, n=shared)
+        told.setdefault(place, []).append(what if shared else words(f"verdict.cheapest.{cost}", value=shown))
     parts = [
         words("verdict.cheapest.one", name=name_of(analysis, place), what=", ".join(what))
         for place, what in told.items()
@@ -101,8 +103,13 @@ def _needed(analysis: Analysis, needed: Needed, words: Words) -> list[str]:
     if ways:
         told += words("needed.ways", ways=words("needed.or").join(ways))
     result = [told] if ways else []
-    if needed.images is None:
-        result.append(words("needed.no_images", seeds=seeds_now, difference=words.score(needed.difference)))
+    gap = words.score(needed.difference)
+    if needed.images is None and analysis.verdict.speaks_of == "these trained weights":
+        result.append(words("needed.no_images_at_all", difference=gap))
+    elif needed.images is None and needed.seeds is None:
+        result.append(words("needed.neither", difference=gap))
+    elif needed.images is None:
+        result.append(words("needed.no_images", seeds=seeds_now, difference=gap))
     power = words.percent(needed.power)
     result.append(
         words(

@@ -48,6 +48,7 @@ TEXTS: dict[str, str] = {
     "verdict.cheapest.training_s": "the quickest to train ({value} a run)",
     "verdict.cheapest.images_per_s": "the fastest to predict ({value} images/s)",
     "verdict.cheapest.parameters": "the smallest ({value} parameters)",
+    "verdict.cheapest.as_small": "among the smallest ({value} parameters, as {n} more)",
     "verdict.speaks_networks": "The intervals speak of the approaches: trained again with other seeds ({seeds} each "
     "here), and scored on other data of this kind ({units} here).",
     "verdict.speaks_weights": "One training each: the intervals speak of these trained weights on other images of "
@@ -59,6 +60,9 @@ TEXTS: dict[str, str] = {
     "needed.seeds": "{more} instead of {now} (with {images})",
     "needed.no_images": "With {seeds} no number of images suffices for a difference of {difference}: how much one "
     "training differs from the next is larger.",
+    "needed.neither": "A difference of {difference} would be shown neither by more images alone nor by more seeds "
+    "alone; it takes more of both.",
+    "needed.no_images_at_all": "No number of images shows a difference of {difference}.",
     "needed.detectable": "With {images} and {seeds}, a true difference of {difference} between {first} and {second} "
     "would have been found with a probability of {power}.",
     # questions
@@ -164,9 +168,9 @@ TEXTS: dict[str, str] = {
     # results
     "results.caption": "{score} on the test images, mean over images and seeds. Shaded: cannot be told from the best. "
     "A click on a column's title sorts.",
-    "results.note": "Intervals at {level}: over images and seeds together. Seed SD: how much the mean differs from "
-    "one training to the next, as the intervals take it. P(best): how probable it is that the approach has the "
-    "best true mean.",
+    "results.note": "Intervals at {level}: over images and seeds together. Seed SD: standard deviation of the "
+    "means of its seeds; the intervals pool it over the approaches. P(best): how probable it is that the approach has "
+    "the best true mean.",
     "results.definition": "What the score is",
     "results.method": "How the numbers were made",
     "results.other": "Other scores",

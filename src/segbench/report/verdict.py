@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +62,11 @@ class Standing:
     used_seed_sd: float
     keeps_own_seed_sd: bool
     seed_means: tuple[float, ...]
+
+    @property
+    def seed_spread(self) -> float:
+        """Standard deviation of its seeds' means, as they came out; NaN with one seed."""
+        return statistics.stdev(self.seed_means) if self.seeds > 1 else math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +281,11 @@ def _standings(names: Sequence[str], prepared: Prepared, higher_is_better: bool,
 
 
 def _cheapest(costs: Mapping[str, tuple[float, ...]], together: Sequence[int]) -> dict[str, int]:
-    """Returns cost -> the entry that beats all others whose cost is known; what several share is nobody's merit."""
+    """Returns cost -> the entry that beats all others whose cost is known.
+
+    Of several with the fewest parameters it is the one with the best mean, unless all have as many: one network that
+    is compared with several losses has one size. A time that several share is nobody's merit.
+    """
     found = {}
     for name, given in costs.items():
         known = [index for index in together if np.isfinite(given[index])]
@@ -282,7 +293,7 @@ def _cheapest(costs: Mapping[str, tuple[float, ...]], together: Sequence[int]) -
             continue
         best = (max if MORE_IS_BETTER[name] else min)(given[index] for index in known)
         holders = [index for index in known if given[index] == best]
-        if len(holders) == 1:
+        if len(holders) == 1 or (name == "parameters" and len(holders) < len(known)):
             found[name] = holders[0]
     return found
 
@@ -305,7 +316,8 @@ def _needed(prepared: Prepared, pairs: Sequence[PairDifference], together: Seque
     first, second = together[:2]
     pair = next(pair for pair in pairs if _has(pair, first) and _has(pair, second))
     difference = abs(pair.difference.value)
-    images, seeds, entries = prepared.units.count, int(prepared.parts.seeds.min()), len(prepared.values)
+    trained = prepared.parts.seeds[~prepared.fixed]
+    images, seeds, entries = prepared.units.count, int(trained.min()) if len(trained) else 1, len(prepared.values)
     parts = pair.parts
     planned = max(seeds, 2) if prepared.parts.knows_seeds else seeds
     more_images = images_needed(difference, parts, seeds=planned, entries=entries, level=level)
