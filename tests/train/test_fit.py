@@ -112,6 +112,7 @@ class TestWhatARunLeaves:
             *("config.yaml", "manifest.json", "run.json", "metrics.csv", "last.pt", "best.safetensors"),
             *(f"{table}_{split}.csv" for table in TABLES for split in SPLITS),
             *(f"{table}_{split}.definitions.json" for table in DEFINED for split in SPLITS),
+            *("predicted_val.zip", "predicted_test.zip"),
             *("test_log.csv", "curves.png", "pictures", "tensorboard", "result.json"),
         }
         assert len(list((finished.run_folder / "pictures").glob("epoch_*.png"))) == 12
