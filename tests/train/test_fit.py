@@ -468,7 +468,7 @@ class TestTrouble:
 
     def test_output_that_cannot_be_made(self, binary_pairs: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
-        with pytest.raises(RunError, match=r"cannot write into the run folder .*choose another `output`"):
+        with pytest.raises(RunError, match=r"cannot write into this folder .*choose another `output`"):
             segbench.fit(config_for(binary_pairs, tmp_path / "file" / "run"), watch=Watcher())
 
     def test_a_loss_that_cannot_do_the_task(self, three_class_pairs: Path, tmp_path: Path) -> None:
