@@ -109,4 +109,24 @@ def _keyword_only(entry: str) -> tuple[str, ...]:
         if not methods:
             return ()
         node = methods[0]
-    return tuple(argument.arg for argument in node.args.kwonlyargs)
+    return (*(argument.arg for argument in node.args.kwonlyargs), *_unpacked(entry, node.args.kwarg))
+
+
+def _unpacked(entry: str, argument: ast.arg | None) -> tuple[str, ...]:
+    """Returns the keys of `**shared: Unpack[Options]`, where Options is a TypedDict imported by the entry's module."""
+    hint = argument.annotation if argument is not None else None
+    if not (isinstance(hint, ast.Subscript) and isinstance(hint.slice, ast.Name)):
+        return ()
+    name = hint.slice.id
+    spec = importlib.util.find_spec(entry.partition(":")[0])
+    if spec is None or spec.origin is None:
+        return ()
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module and name in (alias.name for alias in node.names):
+            fields = _definition(f"{node.module}:{name}").body
+            return tuple(
+                item.target.id
+                for item in fields
+                if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+            )
+    return ()

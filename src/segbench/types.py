@@ -178,16 +178,20 @@ def _mask_value(value: int | Sequence[int]) -> MaskValue:
     return value if isinstance(value, int) else _rgb(value)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """One labelled image.
 
     Attributes:
         id: unique within a data set, stable when files are added; what pairing and per-image results use.
         image: path, relative to the manifest's `root`, with forward slashes.
-        mask: path of the index or colour mask; multilabel: one path a class, in class order.
-        height, width: in pixels, after EXIF orientation.
-        image_hash, mask_hash: SHA-256 of the files' bytes (of the joined hashes where there are several masks).
+        mask: path of the index or colour mask; multilabel: one path a class, in class order; where the labels are
+            drawn from shapes, the annotation file.
+        mask_key: where in the annotation file the shapes of this image are; empty where masks are image files.
+        window: (top, left, height, width) of the part of both files that is meant, in pixels; None means all.
+        height, width: in pixels, after EXIF orientation; of the window where there is one.
+        image_hash, mask_hash: SHA-256 of the files' bytes (of the joined hashes where there are several masks; of the
+            shapes and how they are drawn where masks are drawn; of hash and window where there is one).
         group: samples of one group (patient, scene, video) never land in different splits.
         split: train, val or test; None as long as nobody decided.
         foreground_frac: share of the counted pixels that are not background, 0-1; None where there is no background.
@@ -203,6 +207,8 @@ class Sample:
     group: str | None = None
     split: SplitName | None = None
     foreground_frac: float | None = None
+    mask_key: str = ""
+    window: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,19 @@ from pathlib import Path
 import pytest
 
 from segbench.data.formats import FORMATS, Listing, check_format, recognise
+from segbench.data.formats._annotated import AnnotationOptions
 from segbench.data.index import read_dataset
 from segbench.errors import ConfigError, DatasetError
 
 NAMES = FORMATS.names()
+SHARED = list(AnnotationOptions.__annotations__)
+
+
+def options_of(name: str) -> tuple[list[inspect.Parameter], bool]:
+    """Returns the options a reader declares itself, and whether it takes those of all annotation files too."""
+    _, *options = inspect.signature(FORMATS.get(name)).parameters.values()
+    own = [option for option in options if option.kind is not inspect.Parameter.VAR_KEYWORD]
+    return own, len(own) < len(options)
 
 
 def test_the_table_lists_the_four_first_readers() -> None:
@@ -31,11 +40,11 @@ def test_file_function_and_key_are_one_word(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_signature_is_root_and_keyword_only_options_with_defaults(name: str) -> None:
-    root, *options = inspect.signature(FORMATS.get(name)).parameters.values()
-    assert root.name == "root"
+    assert next(iter(inspect.signature(FORMATS.get(name)).parameters)) == "root"
+    options, shares = options_of(name)
     assert all(option.kind is inspect.Parameter.KEYWORD_ONLY for option in options)
     assert all(option.default is not inspect.Parameter.empty for option in options)
-    assert FORMATS.options(name) == [option.name for option in options]
+    assert FORMATS.options(name) == [option.name for option in options] + SHARED * shares
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,8 +52,15 @@ def test_docstring_says_what_comes_out_and_explains_each_option(name: str) -> No
     doc = inspect.getdoc(FORMATS.get(name)) or ""
     assert FORMATS.summary(name).startswith("Lists ")
     assert "Raises:" in doc
-    for option in FORMATS.options(name):
-        assert re.search(rf"^    {option}: ", doc, re.MULTILINE), f"{name}: {option} is not explained"
+    options, shares = options_of(name)
+    for option in options:
+        assert re.search(rf"^    {option.name}: ", doc, re.MULTILINE), f"{name}: {option.name} is not explained"
+    assert not shares or "AnnotationOptions" in doc
+
+
+def test_the_shared_options_are_explained_once() -> None:
+    for option in SHARED:
+        assert re.search(rf"^    {option}: ", inspect.getdoc(AnnotationOptions) or "", re.MULTILINE), option
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -92,7 +108,7 @@ def test_an_option_of_a_wrong_type_is_refused_by_key(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_defaults_have_the_type_they_are_declared_with(name: str) -> None:
-    _, *options = inspect.signature(FORMATS.get(name)).parameters.values()
+    options, _ = options_of(name)
     check_format(name, {option.name: option.default for option in options})
 
 

@@ -1,4 +1,4 @@
-"""The four readers: layouts found, pairs by name, official parts, and a message for each mistake."""
+"""The ordinary folder and the first readers: layouts, pairs by name, official parts, a message for each mistake."""
 
 from __future__ import annotations
 
@@ -411,6 +411,98 @@ def test_multilabel_planes_and_missing_files(tmp_path: Path) -> None:
         read_dataset(tmp_path, task="multilabel", classes=["fire", "watr"])
 
 
+def class_list(root: Path, name: str, text: str) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+    return root
+
+
+LISTS = [
+    ("class_dict.csv", "name,r,g,b\nground,0,0,0\ncrop,0,255,0\nweed,255,0,0\n"),
+    ("labelmap.csv", "name, red, green, blue\nground,0,0,0\ncrop,0,255,0\nweed,255,0,0\n"),
+    ("dataset_meta.json", '''{"label_map": {"0": "ground", "1": "crop", "2": "weed"},
+      "segmentation_colors": [[0, 0, 0], [0, 255, 0], [255, 0, 0]]}'''),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text"), LISTS)
+def test_classes_of_a_file_beside_the_images(tmp_path: Path, name: str, text: str) -> None:
+    rows = [[0, 1, 2], [2, 2, 255]]
+    colors = [[[(0, 0, 0), (0, 255, 0), (255, 0, 0)][value % 3] for value in row] for row in rows]
+    for kind, values in (("numbers", rows), ("colours", colors)):
+        root = class_list(tmp_path / kind, name, text)
+        write(root / "images" / "a.png", np.full((2, 3), 50))
+        write(root / "masks" / "a.png", values)
+        manifest = read_dataset(root)
+        assert manifest.class_map.names == ("ground", "crop", "weed")
+        last = 255 if kind == "numbers" else 0
+        assert load_sample(manifest, manifest.samples[0])[1].tolist() == [[0, 1, 2], [2, 2, last]]
+        assert any(f"the classes are those of {name}: ground, crop, weed" in note for note in manifest.notes)
+        assert manifest.class_map.colors == ((0, 0, 0), (0, 255, 0), (255, 0, 0)) or kind == "numbers"
+    given = read_dataset(tmp_path / "numbers", classes=["x", "y", "z"], ignore=[255])
+    assert given.class_map.names == ("x", "y", "z")
+    assert not any("the classes are those of" in note for note in given.notes)
+
+
+def test_numbers_in_a_list_of_classes_and_grey_colours(tmp_path: Path) -> None:
+    write(tmp_path / "n" / "images" / "a.png", (1, 2, 3))
+    write(tmp_path / "n" / "masks" / "a.png", binary(7))
+    class_list(tmp_path / "n", "classes.csv", "id,name\n0,sea\n7,ship\n")
+    assert read_dataset(tmp_path / "n").class_map.names == ("sea", "ship")
+    pairs(class_list(tmp_path / "g", "class_dict.csv", "name,r,g,b\nsea,0,0,0\nship,255,255,255\n"))
+    assert load_first(read_dataset(tmp_path / "g")).tolist() == [[0, 0, 0, 1, 1, 1]] * 4
+    pairs(class_list(tmp_path / "o", "classes.csv", "file,url\na,b,c\n"))
+    assert read_dataset(tmp_path / "o").class_map.names == ("background", "foreground")
+
+
+def load_first(manifest: Manifest) -> np.ndarray:
+    return load_sample(manifest, manifest.samples[0])[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        (
+            "class_dict.csv",
+            "name,r,g,b\nsea,0,0\n",
+            r"class_dict.csv: line 2: expected 4 cells \(name, r, g, b\), got 3",
+        ),
+        ("class_dict.csv", "name,r,g,b\nsea,0,0,300\n", r"line 2: expected a colour of three numbers from 0 to 255"),
+        ("class_dict.csv", "name,r,g,b\nsea,0,x,3\n", r"line 2: expected whole numbers, got 0, x, 3"),
+        ("class_dict.csv", "name,r,g,b\na,0,0,0\na,1,1,1\n", r"the name 'a' is listed for two classes"),
+        ("class_dict.csv", "name,r,g,b\na,0,0,0\nb,0,0,0\n", r"the colour \(0, 0, 0\) is listed for two classes"),
+        ("class_dict.csv", "name,r,g,b\na,0,0,0\n", r"class_dict.csv: expected at least two classes, got a"),
+        ("dataset_meta.json", '{"label_map": {', r"dataset_meta.json: damaged JSON: .* at line 1"),
+        ("dataset_meta.json", '{"label_map": {"x": 3}}', r"label_map: expected numbers and names"),
+    ],
+)
+def test_damaged_lists_of_classes(tmp_path: Path, name: str, text: str, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        read_dataset(class_list(pairs(tmp_path), name, text))
+
+
+@pytest.mark.parametrize("layout", ["{name}/{label}.png", "{name}_{label}.png", "{label}/{name}.png"])
+def test_layouts_of_one_mask_a_class(tmp_path: Path, layout: str) -> None:
+    for name in ("a", "a_1"):
+        write(tmp_path / "images" / f"{name}.png", (1, 2, 3))
+        for label, value in (("fire", 255), ("wet_soil", 0)):
+            write(tmp_path / "masks" / layout.format(name=name, label=label), binary(value))
+    manifest = read_dataset(tmp_path, task="multilabel")
+    assert manifest.class_map.names == ("fire", "wet_soil")
+    assert ids(manifest) == ["a", "a_1"]
+    for sample in manifest.samples:
+        planes = load_sample(manifest, sample)[1]
+        assert (planes[0, 0].tolist(), planes[1].any()) == ([0, 0, 0, 1, 1, 1], False)
+
+
+def test_masks_of_no_image_among_those_of_classes(tmp_path: Path) -> None:
+    write(tmp_path / "images" / "a.png", (1, 2, 3))
+    write(tmp_path / "masks" / "a_fire.png", binary())
+    write(tmp_path / "masks" / "b_fire.png", binary())
+    with pytest.raises(DatasetError, match=r"1 files begin with no image's name: b_fire.png"):
+        read_dataset(tmp_path, task="multilabel")
+
+
 def ph2_case(root: Path, name: str) -> None:
     write(root / name / f"{name}_Dermoscopic_Image" / f"{name}.bmp", (1, 2, 3))
     write(root / name / f"{name}_lesion" / f"{name}_lesion.bmp", binary())
@@ -574,6 +666,15 @@ def test_other_folders_are_not_taken_for_a_known_data_set(tmp_path: Path) -> Non
         ("ph2_original", "ph2"),
         ("oxford_pets", "oxford_pets"),
         ("oxford_pets_original", "oxford_pets"),
+        ("isic2017_sample", "isic"),
+        ("kvasir_jpegmask", "kvasir"),
+        ("format_fixtures/voc_dataset/voc_dataset1", "voc"),
+        ("labelme/semantic_segmentation/data_dataset_voc", "voc"),
+        ("format_fixtures/cityscapes_dataset/dataset", "cityscapes"),
+        ("format_fixtures/mapillary_vistas_dataset", "mapillary"),
+        ("format_fixtures/ade20k2020_dataset/dataset", "ade20k"),
+        ("format_fixtures/open_images_dataset/v6", "open_images"),
+        ("format_fixtures/cvat_dataset/for_video", "cvat"),
     ],
 )
 def test_real_data_sets_are_recognised(real_data: RealData, folder: str, name: str) -> None:
@@ -650,10 +751,10 @@ def test_real_camvid(real_data: RealData, name: str, sizes: tuple[int, int, int]
 
 @pytest.mark.data
 def test_real_isic(real_data: RealData) -> None:
-    manifest = read_dataset(real_data("isic2017_sample"), mask_suffix="_segmentation")
+    manifest = read_dataset(real_data("isic2017_sample"), "folder", mask_suffix="_segmentation")
     assert len(manifest) == 12
     assert shares(manifest)[1] == pytest.approx(0.08, abs=0.005)
-    assert read_dataset(real_data("isic2017_sample")).samples == manifest.samples
+    assert read_dataset(real_data("isic2017_sample"), "folder").samples == manifest.samples
 
 
 @pytest.mark.data
@@ -668,8 +769,10 @@ def test_real_cat_dog(real_data: RealData) -> None:
 @pytest.mark.data
 def test_real_cwfid(real_data: RealData) -> None:
     root = real_data("cwfid")
-    with pytest.raises(DatasetError, match=r"2 folders could hold the masks \(annotations, masks\)"):
+    with pytest.raises(DatasetError, match=r"2 folders could hold the masks \(annotations, masks\)") as caught:
         read_dataset(root)
+    assert "annotations holds 40 files, 002_annotation.png with 3 colours ((0, 0, 0), " in caught.value.reason
+    assert "masks holds 40 files, 002_mask.png with 2 values (255, 0)" in caught.value.reason
     classes = {"soil": [0, 0, 0], "crop": [0, 255, 0], "weed": [255, 0, 0]}
     manifest = read_dataset(root, masks="annotations", classes=classes)
     assert len(manifest) == 40
@@ -677,11 +780,23 @@ def test_real_cwfid(real_data: RealData) -> None:
 
 
 @pytest.mark.data
+def test_made_up_lists_of_classes(real_data: RealData) -> None:
+    fixtures = real_data("format_fixtures")
+    kaggle = read_dataset(fixtures / "kaggle_dataset" / "image_mask_with_labelmap")
+    assert kaggle.class_map.names == ("background", "cat", "dog")
+    common = fixtures / "common_semantic_segmentation_dataset"
+    manifest = read_dataset(common / "dataset")
+    assert manifest.class_map.names == ("Void", "Animal", "Archway", "Bicyclist", "Child", "Road")
+    assert set(load_first(manifest).ravel()) == {3, 5}
+    assert ids(read_dataset(common / "non_standard_dataset", mask_suffix="")) == ["0001", "0002"]
+
+
+@pytest.mark.data
 def test_real_jpeg_masks(real_data: RealData) -> None:
     root = real_data("kvasir_jpegmask")
     with pytest.raises(DatasetError, match=r"lossy compression \(JPEG\): set the option tolerance: 8"):
-        read_dataset(root)
-    manifest = read_dataset(root, tolerance=8)
+        read_dataset(root, "folder")
+    manifest = read_dataset(root, "folder", tolerance=8)
     assert len(manifest) == 3
     assert any("tolerance 8: 15482 mask pixels" in note for note in manifest.notes)
     assert set(np.unique(load_sample(manifest, manifest.samples[0])[1])) == {0, 1}

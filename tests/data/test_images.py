@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from tests.data._rasters import save
 
 from segbench.data.images import image_facts, read_image, read_mask_values
 from segbench.errors import DatasetError
@@ -245,8 +246,14 @@ def test_files_that_are_no_images_say_so(tmp_path: Path) -> None:
 def test_huge_images_are_an_error_not_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)  # 64 pixels: above the limit, and above twice the limit
-    with pytest.raises(DatasetError, match="too large to open safely"):
+    with pytest.raises(DatasetError, match=r"too large to open safely.*geotiff.*option window: 512"):
         read_image(tmp_path / "a.png")
+
+
+def test_a_tiff_with_unusual_bands_is_sent_to_the_reader_that_knows_them(tmp_path: Path) -> None:
+    save(tmp_path / "a.tif", np.zeros((5, 8, 8), np.uint16))
+    with pytest.raises(DatasetError, match=r"data\.format: geotiff"):
+        read_image(tmp_path / "a.tif")
 
 
 @pytest.mark.data

@@ -228,7 +228,7 @@ def test_second_reading_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert reads == [tmp_path.resolve() / "masks" / "s0002.png"]
     assert again.samples[2].foreground_frac == pytest.approx(4 / 24)
     assert again.content_hash != first.content_hash
-    stored = list((cache_folder() / "facts").glob("*.json"))
+    stored = list((cache_folder() / "facts").glob("*.sqlite"))
     assert stored
     for path in stored:
         path.write_text("{broken")

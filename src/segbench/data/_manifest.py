@@ -12,11 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
+from segbench.data.bands import RGB_DISPLAY, Bands, Display
 from segbench.errors import DatasetError, shorten, suggest
 from segbench.files import write_text
 from segbench.types import SPLITS, ClassMap, Sample, SplitName
 
 VERSION = 1
+SHARDS = "shards"  # `Manifest.format` of a data set that is read from shards
 
 
 def is_manifest(path: str | Path) -> bool:
@@ -35,6 +37,7 @@ class Manifest:
         samples: sorted by id.
         notes: what a person should know: what was left out, what was changed while reading.
         depth_range, tolerance: how `load_sample` decodes the files, as the reader said.
+        bands: the channels of files that are read by windows (GeoTIFF); None for ordinary images, which are RGB.
     """
 
     root: Path
@@ -45,6 +48,7 @@ class Manifest:
     notes: tuple[str, ...] = ()
     depth_range: tuple[float, float] | None = None
     tolerance: int = 0
+    bands: Bands | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", tuple(sorted(self.samples, key=lambda sample: sample.id)))
@@ -54,6 +58,16 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def channels(self) -> int:
+        """How many channels the images have."""
+        return 3 if self.bands is None else self.bands.channels
+
+    @property
+    def display(self) -> Display:
+        """Positions in the channels that are shown as red, green and blue."""
+        return RGB_DISPLAY if self.bands is None else self.bands.display
 
     def split(self, name: SplitName) -> tuple[Sample, ...]:
         """Returns the samples of one part, sorted by id."""
@@ -77,8 +91,13 @@ class Manifest:
         classes = self.class_map.to_dict()
         for entry in classes["classes"]:
             entry.pop("color")  # for people; changes no pixel
-        samples = [(sample.id, sample.image_hash, sample.mask_hash, sample.split) for sample in self.samples]
-        content = [classes, self.depth_range, self.tolerance, samples]
+        samples = [
+            (sample.id, sample.image_hash, sample.mask_hash, sample.split, *((sample.window,) if sample.window else ()))
+            for sample in self.samples
+        ]
+        content: list[Any] = [classes, self.depth_range, self.tolerance, samples]
+        if self.bands is not None:
+            content.append(self.bands.decoding())
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def image_path(self, sample: Sample) -> Path:
@@ -86,7 +105,7 @@ class Manifest:
         return self.root / sample.image
 
     def mask_paths(self, sample: Sample) -> tuple[Path, ...]:
-        """Returns the absolute paths of the mask files: one, or multilabel one a class that has a file."""
+        """Returns the absolute paths of the mask files: one, or multilabel one a class; or the annotation file."""
         names = (sample.mask,) if isinstance(sample.mask, str) else sample.mask
         return tuple(self.root / name for name in names if name)
 
@@ -105,6 +124,7 @@ class Manifest:
             "options": dict(self.options),
             "depth_range": self.depth_range,
             "tolerance": self.tolerance,
+            **({} if self.bands is None else {"bands": self.bands.to_dict()}),
             "notes": self.notes,
             "class_map": self.class_map.to_dict(),
         }
@@ -160,6 +180,7 @@ class Manifest:
             ("classes", ", ".join(self.class_map.names)),
             ("samples", f"{len(self)} ({shares})"),
             ("size", _sizes(self.samples)),
+            *([("bands", ", ".join(map(str, self.bands.numbers)))] if self.bands is not None else []),
             *(("note", note) for note in self.notes),
         ]
         cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
@@ -185,6 +206,7 @@ def _from_plain(plain: Mapping[str, Any]) -> Manifest:
         notes=tuple(plain["notes"]),
         depth_range=None if depth is None else (float(depth[0]), float(depth[1])),
         tolerance=int(plain["tolerance"]),
+        bands=Bands.from_dict(plain["bands"]) if "bands" in plain else None,
     )
 
 
@@ -192,4 +214,11 @@ def _sample(plain: Mapping[str, Any]) -> Sample:
     mask = plain["mask"]
     if plain["split"] not in (None, *get_args(SplitName)):
         raise ValueError(f"there is no split {plain['split']!r}")
-    return Sample(**{**plain, "mask": mask if isinstance(mask, str) else tuple(mask)})
+    window = plain.get("window")
+    return Sample(
+        **{
+            **plain,
+            "mask": mask if isinstance(mask, str) else tuple(mask),
+            "window": None if window is None else tuple(int(side) for side in window),
+        }
+    )

@@ -3,7 +3,7 @@
 A cache folder belongs to one data set folder, one way of decoding its masks and one size. It holds::
 
     cache.json    what it was made from, for people
-    images.npy    (N, H, W, 3) uint8
+    images.npy    (N, H, W, C) uint8, C = 3 for ordinary images
     masks.npy     (N, H, W) uint8, or (N, C, H, W) multilabel
     rows.jsonl    one line a finished row: sample id, row, hashes of its files
     lock          held by the one process that writes
@@ -32,8 +32,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from segbench.data._lock import locked
-from segbench.data._manifest import Manifest
+from segbench.data._manifest import SHARDS, Manifest
 from segbench.data._places import cache_folder
+from segbench.data.bands import RGB_DISPLAY, Display, shown
 from segbench.errors import DatasetError, shorten
 from segbench.files import write_json
 from segbench.types import ClassMap, Progress, Sample, Task
@@ -51,16 +52,18 @@ class SampleCache:
     """A data set's decoded samples at one size.
 
     Attributes:
-        images: (N, H, W, 3) uint8, read-only memory map. N may exceed the number of samples.
+        images: (N, H, W, C) uint8, read-only memory map. N may exceed the number of samples.
         masks: (N, H, W) uint8 class indices, or (N, C, H, W) planes of 0 and 1, with `ignore_index`; read-only.
         rows: sample id -> row.
         class_map: what the labels mean.
+        display: positions in the channels that are shown as red, green and blue.
     """
 
     images: U8
     masks: U8
     rows: Mapping[str, int]
     class_map: ClassMap
+    display: Display = RGB_DISPLAY
 
     @property
     def size(self) -> tuple[int, int]:
@@ -80,16 +83,33 @@ class SampleCache:
             )
         return np.array([self.rows[sample.id] for sample in samples], dtype=np.int64)
 
+    def excerpt(self, samples: Sequence[Sample]) -> SampleCache:
+        """Returns a few samples in memory, as people see them: (K, H, W, 3) images."""
+        rows = self.rows_of(samples)
+        return SampleCache(
+            images=np.stack([shown(self.images[row], self.display) for row in rows]),
+            masks=np.stack([self.masks[row] for row in rows]),
+            rows={sample.id: place for place, sample in enumerate(samples)},
+            class_map=self.class_map,
+        )
+
 
 def resize_image(image: U8, size: tuple[int, int]) -> U8:
-    """Returns (H, W, 3) uint8 resized with antialiasing.
+    """Returns (H, W, C) uint8 resized with antialiasing.
 
     Bilinear whose support grows with the reduction: no aliasing, and unlike bicubic no overshoot, which would draw
     bright rims along hairs and borders. It is torchvision's default too, so networks from elsewhere see what they know.
     """
     if image.shape[:2] == tuple(size):
         return image
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+    if image.shape[2] != 3:
+        planes = (Image.fromarray(np.ascontiguousarray(plane)) for plane in image.transpose(2, 0, 1))
+        return np.stack([_resized(plane, size) for plane in planes], axis=2)
+    return _resized(Image.fromarray(image), size)
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> U8:
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def resize_mask(mask: U8, size: tuple[int, int]) -> U8:
@@ -122,6 +142,10 @@ def build_cache(
             free space, or a folder that cannot be written.
         ValueError: no samples, a size or a number of workers below 1.
     """
+    if manifest.format == SHARDS:
+        from segbench.data.shards import ShardCache  # here: shards resize as caches do, so they import this module
+
+        return ShardCache.of(manifest, size)
     if min(size) < 1 or (workers is not None and workers < 1):
         raise ValueError(f"expected size and workers of at least 1, got size {size}, workers {workers}")
     if not manifest.samples:
@@ -175,13 +199,14 @@ class _Store:
             "ignore_index": classes.ignore_index,
             "depth_range": manifest.depth_range,
             "tolerance": manifest.tolerance,
+            **({} if manifest.bands is None else {"bands": manifest.bands.decoding()}),
         }
         root = str(manifest.root.resolve())
         self.recipe = {"version": _VERSION, "root": root, "size": list(self.size), "decoding": decoding}
         key = hashlib.sha256(json.dumps(self.recipe, sort_keys=True).encode()).hexdigest()[:16]
         self.folder = base / "samples" / f"{manifest.root.name}-{size[0]}x{size[1]}-{key}"
         planes = (classes.num_classes,) if classes.task is Task.MULTILABEL else ()
-        self.shapes = {"images": (*self.size, 3), "masks": (*planes, *self.size)}
+        self.shapes = {"images": (*self.size, manifest.channels), "masks": (*planes, *self.size)}
 
     def path(self, name: str) -> Path:
         return self.folder / f"{name}.npy"
@@ -333,7 +358,13 @@ class _Store:
             )
         arrays = {name: np.load(self.path(name), mmap_mode="r", allow_pickle=False) for name in self.shapes}
         ids = {sample.id: rows[sample.id][0] for sample in self.manifest.samples}
-        return SampleCache(images=arrays["images"], masks=arrays["masks"], rows=ids, class_map=self.manifest.class_map)
+        return SampleCache(
+            images=arrays["images"],
+            masks=arrays["masks"],
+            rows=ids,
+            class_map=self.manifest.class_map,
+            display=self.manifest.display,
+        )
 
 
 def _write_header(stream: IO[bytes], shape: tuple[int, ...]) -> None:

@@ -6,8 +6,10 @@ nothing is guessed, half-decoded or silently rescaled.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
+import json
 import struct
 import threading
 import warnings
@@ -37,6 +39,7 @@ from segbench.errors import DatasetError
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF")  # JPEG opens MPO too: JPEG with previews behind
 
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how TIFF and BigTIFF begin
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
 _open_lock = threading.Lock()  # warnings.catch_warnings changes global state; headers are read one at a time
@@ -137,11 +140,27 @@ def read_palette(path: str | Path, *, data: bytes | None = None) -> list[tuple[i
     return [(flat[start], flat[start + 1], flat[start + 2]) for start in range(0, len(flat) - 2, 3)]
 
 
-def is_deep(path: str | Path, *, data: bytes | None = None) -> bool:
-    """Returns whether a file holds grey values of more than 8 bit, which need `depth_range`."""
+@dataclass(frozen=True, kw_only=True)
+class FileLook:
+    """How a file holds its pixels: Pillow's format and mode, EXIF orientation (1-8), more than 8 bit a value."""
+
+    kind: str
+    mode: str
+    orientation: int
+    deep: bool
+
+
+def file_look(path: str | Path, *, data: bytes | None = None) -> FileLook:
+    """Returns how an image or mask file holds its pixels; reads the header only."""
     path = Path(path)
-    with _opened(read_bytes(path) if data is None else data, path) as image:
-        return image.mode in _DEEP_MODES
+    data = read_bytes(path) if data is None else data
+    with _opened(data, path) as image:
+        return FileLook(
+            kind=image.format or "",
+            mode=image.mode,
+            orientation=_orientation(image, data),
+            deep=image.mode in _DEEP_MODES,
+        )
 
 
 def read_bytes(path: Path) -> bytes:
@@ -167,6 +186,8 @@ def missing_text(path: Path) -> str:
 @contextmanager
 def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
     """Yields the opened image; whatever goes wrong with the file inside the block becomes a DatasetError."""
+    if path.suffix.lower() == ".json":
+        data = _embedded(data, path)
     try:
         with _open_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -185,9 +206,17 @@ def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DatasetError(
-            f"the image is too large to open safely: {error}; cut it into tiles or shrink it first", path=path
+            f"the image is too large to open safely: {error}; read it by windows with data.format: geotiff (--format "
+            f"geotiff) and {set_option('window', '512')}, or shrink it first",
+            path=path,
         ) from error
     except UnidentifiedImageError as error:
+        if data[:4] in _TIFF:
+            raise DatasetError(
+                "a TIFF file whose bands or depth the ordinary reader does not know; read it with data.format: geotiff "
+                "(--format geotiff)",
+                path=path,
+            ) from error
         raise DatasetError(
             f"not an image segbench can read (PNG, JPEG, BMP, TIFF, WebP or GIF); the file begins with {data[:8]!r}",
             path=path,
@@ -196,6 +225,17 @@ def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
         raise DatasetError(
             f"the image is damaged or cut off and cannot be decoded ({error}; {len(data)} bytes); copy it again",
             path=path,
+        ) from error
+
+
+def _embedded(data: bytes, path: Path) -> bytes:
+    """Returns the image file that a LabelMe file holds as base64 text."""
+    try:
+        text = json.loads(data)["imageData"]
+        return base64.b64decode(text, validate=False)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            "expected an image, or a LabelMe file with its image inside (imageData); this JSON holds none", path=path
         ) from error
 
 

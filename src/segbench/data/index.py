@@ -10,19 +10,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.data._drawn import Drawn, changed_drawings, draw_mask
 from segbench.data._facts import FactStore, ImageFact, MaskFact, Problem
 from segbench.data._hints import describe_value
-from segbench.data._manifest import Manifest, is_manifest
+from segbench.data._manifest import SHARDS, Manifest, is_manifest
+from segbench.data._sample import CHANGED, LISTED, foreground_frac, raise_problems, relative_name, size_text
+from segbench.data._scenes import changed_scenes, load_scene, read_scenes
+from segbench.data.archive import is_archive, open_archive
+from segbench.data.bands import shown
+from segbench.data.drawing import Drawing
 from segbench.data.formats import FORMATS, Entry, Listing, check_format, recognise
+from segbench.data.formats._rasters import RasterListing
 from segbench.data.images import ImageFacts, image_facts, read_bytes, read_image, read_mask_values
 from segbench.data.masks import class_counts, encode_mask, encode_plane, has_colors
+from segbench.data.shards import is_shards, load_from_shards, open_shards, read_shards
 from segbench.errors import DatasetError, shorten, suggest
 from segbench.types import SPLITS, ClassMap, Progress, Sample, SplitName, Task
 
-__all__ = ["Manifest", "load_sample", "read_dataset"]
-
-_LISTED = 10  # files named in one error
-_CHANGED = "{} has changed since the manifest was made; read the data set again"
+__all__ = ["Manifest", "load_picture", "load_sample", "read_dataset"]
 
 
 def read_dataset(
@@ -36,7 +41,8 @@ def read_dataset(
     """Returns the manifest of a data set; what is found is remembered, so that a second reading is quick.
 
     Args:
-        path: a folder, or a manifest (.json) written before, which then decides format and options.
+        path: a folder, an archive of one (unpacked once, into the cache), or a manifest (.json) written before, which
+            then decides format and options.
         format: name of the reader (`FORMATS`); None means `folder`, but refuses a data set that has its own reader.
         progress: called while files are read.
         verify: decode every image and mask once and check the masks' values; else only the headers are read, masks
@@ -48,6 +54,8 @@ def read_dataset(
         ConfigError: an unknown format or option.
     """
     root = Path(path).expanduser().absolute()
+    if is_archive(root):
+        root = open_archive(root, progress=progress)
     if root.is_file():
         return _reopen(root, format, options, verify)
     root = _existing(root)
@@ -57,7 +65,12 @@ def read_dataset(
     listing: Listing = FORMATS.get(name)(root, **options)
     if not listing.entries:
         raise DatasetError(f"the reader {name!r} found no image with a mask in this folder", path=root)
-    store = FactStore(root)
+    if isinstance(listing, RasterListing):
+        class_map, scenes, told = read_scenes(listing, root, verify=verify, progress=progress)
+        notes = [*known, *listing.notes, *_shared_groups(listing.entries), *told]
+        about: dict[str, Any] = {"root": root, "format": name, "options": options}
+        return Manifest(**about, class_map=class_map, samples=scenes, notes=tuple(notes), bands=listing.bands)
+    store = FactStore(root, lean=True)
     images, problems = store.images(
         [entry.image for entry in listing.entries], depth_range=listing.depth_range, decode=verify, progress=progress
     )
@@ -65,14 +78,17 @@ def read_dataset(
     if verify or not isinstance(listing.class_map, ClassMap):
         masks, more = store.masks((mask for entry in listing.entries for mask in entry.masks), progress=progress)
         problems += more
-    unsaved = store.save()
+    drawn = Drawn.of(listing, images, root, problems)
+    if verify:
+        drawn.look(store, problems, progress)
+    unsaved = store.save() or drawn.keep()
     class_map = _class_map(listing, masks, problems, root)
     samples = [
-        _sample(entry, root, class_map, listing.tolerance, images, masks if verify else {}, problems)
+        _sample(entry, root, class_map, listing.tolerance, images, masks if verify else {}, drawn, problems)
         for entry in listing.entries
     ]
-    _raise_problems(problems, root, len(listing.entries))
-    notes = [*known, *listing.notes, *_notes(listing, class_map, images, masks)]
+    raise_problems(problems, root, len(listing.entries))
+    notes = [*known, *listing.notes, *_notes(listing, class_map, images, masks), *drawn.notes()]
     return Manifest(
         root=root,
         format=name,
@@ -114,29 +130,36 @@ def _existing(root: Path) -> Path:
 
 
 def load_sample(manifest: Manifest, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Returns a sample's image, (H, W, 3) uint8 RGB, and its labels, uint8 with `ignore_index` where nothing counts.
+    """Returns a sample's image, (H, W, C) uint8, and its labels, uint8 with `ignore_index` where nothing counts.
 
-    Labels are class indices (H, W); multilabel 0 and 1 (C, H, W), a plane a class.
+    Images are RGB, but where the manifest has `bands`. Labels are class indices (H, W); multilabel 0 and 1 (C, H, W),
+    a plane a class.
 
     Raises:
         DatasetError: a file is missing, or its bytes (SHA-256) are not those the manifest was made from.
     """
+    if manifest.format == SHARDS:
+        return load_from_shards(manifest, sample)
+    if manifest.bands is not None:
+        return load_scene(manifest, sample)
     path = manifest.image_path(sample)
     data = read_bytes(path)
     if hashlib.sha256(data).hexdigest() != sample.image_hash:
-        raise DatasetError(_CHANGED.format("the file"), path=path)
+        raise DatasetError(CHANGED.format("the file"), path=path)
     image = read_image(path, depth_range=manifest.depth_range, data=data)
     class_map, colors = manifest.class_map, has_colors(manifest.class_map)
+    if sample.mask_key:
+        return image, draw_mask(manifest, sample)
     if isinstance(sample.mask, str):
         path = manifest.root / sample.mask
         data = read_bytes(path)
         if hashlib.sha256(data).hexdigest() != sample.mask_hash:
-            raise DatasetError(_CHANGED.format("the file"), path=path)
+            raise DatasetError(CHANGED.format("the file"), path=path)
         values = read_mask_values(path, colors=colors, data=data)
         return image, encode_mask(values, class_map, path=path, tolerance=manifest.tolerance)
     files = [read_bytes(manifest.root / name) if name else None for name in sample.mask]
     if _joined(None if file is None else hashlib.sha256(file).hexdigest() for file in files) != sample.mask_hash:
-        raise DatasetError(_CHANGED.format(f"a file of {shorten(filter(None, sample.mask))}"), path=manifest.root)
+        raise DatasetError(CHANGED.format(f"a file of {shorten(filter(None, sample.mask))}"), path=manifest.root)
     planes = [
         np.zeros(image.shape[:2], dtype=np.uint8)
         if file is None
@@ -152,6 +175,12 @@ def load_sample(manifest: Manifest, sample: Sample) -> tuple[NDArray[np.uint8], 
     return image, np.stack(planes)
 
 
+def load_picture(manifest: Manifest, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Returns a sample's image as people see it, (H, W, 3) uint8 RGB, and its labels; see `load_sample`."""
+    image, labels = load_sample(manifest, sample)
+    return shown(image, manifest.display), labels
+
+
 def _class_map(listing: Listing, masks: Mapping[Path, MaskFact], problems: Sequence[Problem], root: Path) -> ClassMap:
     if isinstance(listing.class_map, ClassMap):
         return listing.class_map
@@ -160,7 +189,7 @@ def _class_map(listing: Listing, masks: Mapping[Path, MaskFact], problems: Seque
     try:
         return listing.class_map(masks)  # the readable masks may suffice, so that all problems are told at once
     except DatasetError:
-        _raise_problems(problems, root, len(listing.entries))
+        raise_problems(problems, root, len(listing.entries))
         raise
 
 
@@ -171,16 +200,19 @@ def _sample(
     tolerance: int,
     images: Mapping[Path, ImageFact],
     masks: Mapping[Path, MaskFact],
+    drawn: Drawn,
     problems: list[Problem],
 ) -> Sample | None:
     image = images.get(entry.image)
+    if isinstance(entry.mask, Drawing):
+        return drawn.sample(entry, entry.mask, class_map) if image is not None else None
     facts: Sequence[MaskFact | ImageFacts]
     facts = [masks[path] for path in entry.masks if path in masks] if masks else _headers(entry.masks, problems)
     if image is None or len(facts) < len(entry.masks):
         return None  # the reason is among the problems already
     for path, fact in zip(entry.masks, facts, strict=True):
         if (fact.height, fact.width) != (image.height, image.width):
-            problems.append((path, _size_text(image.height, image.width, fact.height, fact.width)))
+            problems.append((path, size_text(image.height, image.width, fact.height, fact.width)))
             return None
     counted = _count_classes(entry, class_map, tolerance, masks, problems) if masks else {}
     if counted is None:
@@ -188,10 +220,10 @@ def _sample(
     hashes = dict(zip(entry.masks, (fact.sha256 for fact in facts), strict=True))
     return Sample(
         id=entry.id,
-        image=_relative(entry.image, root),
-        mask=_relative(entry.mask, root)
+        image=relative_name(entry.image, root),
+        mask=relative_name(entry.mask, root)
         if isinstance(entry.mask, Path)
-        else tuple("" if path is None else _relative(path, root) for path in entry.mask),
+        else tuple("" if path is None else relative_name(path, root) for path in entry.mask),
         height=image.height,
         width=image.width,
         image_hash=image.sha256,
@@ -200,7 +232,7 @@ def _sample(
         else _joined(None if path is None else hashes[path] for path in entry.mask),
         group=entry.group,
         split=entry.split,
-        foreground_frac=_foreground_frac(counted, class_map),
+        foreground_frac=foreground_frac(counted, class_map),
     )
 
 
@@ -223,7 +255,7 @@ def _count_classes(
     entry: Entry, class_map: ClassMap, tolerance: int, masks: Mapping[Path, MaskFact], problems: list[Problem]
 ) -> dict[int, int] | None:
     """Returns pixels a class index of a sample, {} for multilabel; or None after adding to `problems`."""
-    places = entry.mask if isinstance(entry.mask, tuple) else (entry.mask,)
+    places = entry.masks if isinstance(entry.mask, Path | Drawing) else entry.mask
     multilabel = class_map.task is Task.MULTILABEL
     result: dict[int, int] = {}
     for index, path in enumerate(places):
@@ -234,7 +266,7 @@ def _count_classes(
         counted = class_counts(counts, class_map, tolerance=tolerance, index=index if multilabel else None)
         if counted is None or fact.distinct > len(fact.counts):
             reason = "the mask holds values outside the class map"
-            if len(problems) < _LISTED:  # finding the pixels means decoding again
+            if len(problems) < LISTED:  # finding the pixels means decoding again
                 reason = _why(path, class_map, index if multilabel else None, tolerance) or reason
             problems.append((path, reason))
             return None
@@ -253,44 +285,6 @@ def _why(path: Path, class_map: ClassMap, index: int | None, tolerance: int) -> 
     except DatasetError as error:
         return error.reason
     return None
-
-
-def _foreground_frac(counted: Mapping[int, int], class_map: ClassMap) -> float | None:
-    if class_map.background is None or class_map.task is Task.MULTILABEL:
-        return None
-    total = sum(pixels for position, pixels in counted.items() if position != class_map.ignore_index)
-    return 1.0 - counted.get(class_map.background, 0) / total if total else None
-
-
-def _relative(path: Path, root: Path) -> str:
-    if not path.is_relative_to(root):
-        raise DatasetError(f"expected files below {root}, got one outside", path=path)
-    return path.relative_to(root).as_posix()
-
-
-def _size_text(height: int, width: int, mask_height: int, mask_width: int) -> str:
-    text = f"the mask is {mask_height} x {mask_width} pixels (height x width), its image {height} x {width}"
-    if (mask_height, mask_width) == (width, height):
-        return (
-            f"{text}: the sides are swapped; one of the two was rotated, or its EXIF orientation was lost: save both "
-            "upright"
-        )
-    if mask_height * width == mask_width * height:
-        return f"{text}: the same picture at {mask_height / height:.4g} times the size; resize one (masks: nearest)"
-    return f"{text}; they are not of the same picture, or one was cropped: check the pairing"
-
-
-def _raise_problems(problems: Sequence[Problem], root: Path, total: int) -> None:
-    if not problems:
-        return
-    lines = [f"  {path.relative_to(root) if path.is_relative_to(root) else path}: {why}" for path, why in problems]
-    more = f"\n  and {len(lines) - _LISTED} more" if len(lines) > _LISTED else ""
-    raise DatasetError(
-        f"{len(problems)} file{'s' if len(problems) > 1 else ''} of {total} image/mask pairs cannot be used:\n"
-        + "\n".join(lines[:_LISTED])
-        + more,
-        path=root,
-    )
 
 
 def _notes(
@@ -328,7 +322,8 @@ def _ignored(listing: Listing, class_map: ClassMap, masks: Mapping[Path, MaskFac
     multilabel, colors = class_map.task is Task.MULTILABEL, has_colors(class_map)
     pixels = ignored = 0
     for entry in listing.entries:
-        for index, path in enumerate(entry.mask if isinstance(entry.mask, tuple) else (entry.mask,)):
+        places = () if isinstance(entry.mask, Drawing) else entry.mask
+        for index, path in enumerate(places if isinstance(places, tuple) else (places,)):
             fact = None if path is None else masks.get(path)
             if fact is None:
                 continue
@@ -363,7 +358,7 @@ def _shared_groups(entries: Sequence[Entry]) -> list[str]:
 def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: bool) -> Manifest:  # noqa: A002
     if not is_manifest(path):
         raise DatasetError("expected a data set's folder or a manifest (.json), got another file", path=path)
-    manifest = Manifest.read(path)
+    manifest = read_shards(path).manifest if is_shards(path) else Manifest.read(path)
     given = [*(["format"] if format is not None else []), *options]
     if given:
         raise DatasetError(
@@ -375,6 +370,9 @@ def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: 
         raise DatasetError(
             f"the data set's folder {manifest.root} is not there any more; read it again from its new place", path=path
         )
+    if manifest.format == SHARDS:
+        open_shards(manifest)
+        return manifest
     missing: list[str] = []
     for sample in manifest.samples:
         missing += [
@@ -387,8 +385,12 @@ def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: 
             f"{len(missing)} files of the manifest are gone from {manifest.root}: {shorten(missing)}", path=path
         )
     if verify:
-        store = FactStore(manifest.root)
-        changed = [name for sample in manifest.samples for name in _changed(manifest, sample, store)]
+        if manifest.bands is not None:
+            changed = changed_scenes(manifest)
+        else:
+            store = FactStore(manifest.root)
+            changed = [name for sample in manifest.samples for name in _changed(manifest, sample, store)]
+            changed += changed_drawings(manifest)
         if changed:
             raise DatasetError(
                 f"{len(changed)} files have changed since the manifest was written: {shorten(changed)}; read "
@@ -400,6 +402,8 @@ def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: 
 
 def _changed(manifest: Manifest, sample: Sample, store: FactStore) -> list[str]:
     changed = [sample.image] if store.sha256(manifest.image_path(sample)) != sample.image_hash else []
+    if sample.mask_key:
+        return changed  # drawings are compared all at once
     if isinstance(sample.mask, str):
         now = store.sha256(manifest.root / sample.mask)
         return [*changed, sample.mask] if now != sample.mask_hash else changed

@@ -10,6 +10,7 @@ from typing import Any
 from segbench.data._facts import MaskFact
 from segbench.data._hints import describe_value, propose_classes
 from segbench.data.formats._advice import LARGEST_GUESS, no_guess
+from segbench.data.formats._class_lists import ClassList
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.types import RGB, ClassMap, MaskValue, Task
 
@@ -18,7 +19,11 @@ _PRESENT: tuple[MaskValue, ...] = (1, 255)
 
 @dataclass(frozen=True, kw_only=True)
 class ClassOptions:
-    """The options of the folder reader that decide the class map; called with the masks' facts it returns the map."""
+    """The options of the folder reader that decide the class map; called with the masks' facts it returns the map.
+
+    Attributes:
+        listed: the classes that a file of the data set lists, used where the user gives none.
+    """
 
     root: Path
     classes: Sequence[str] | Mapping[str, Any] | None
@@ -26,9 +31,11 @@ class ClassOptions:
     background: str | bool | None
     ignore: Sequence[Any]
     tolerance: int
+    listed: ClassList | None = None
 
     def __post_init__(self) -> None:
         names = list(self.classes) if self.classes is not None else None
+        names = list(self.listed.names) if names is None and self.listed is not None else names
         if names is not None and len(names) < (1 if self.task is Task.MULTILABEL else 2):
             raise ConfigError(f"expected at least two classes, got {names}", key="data.options.classes")
         if names is not None and len(set(names)) != len(names):
@@ -52,6 +59,9 @@ class ClassOptions:
         for fact in facts.values():
             for value, pixels in fact.counts.items():
                 counts[value] = counts.get(value, 0) + pixels
+        if self.classes is None and self.listed is not None:
+            named, ignore = self.listed.values_for(facts, ignore)
+            return self._build(list(self.listed.names), named, ignore, facts)
         if self.classes is None:
             return self._guess(counts, ignore, facts)
         names = list(self.classes)

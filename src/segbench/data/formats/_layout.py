@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench.data._hints import set_option
+from segbench.data._hints import describe_value, set_option
 from segbench.data.formats._listing import image_files, missing_folder, subfolders
+from segbench.data.images import read_mask_values
+from segbench.data.masks import count_values
 from segbench.errors import DatasetError, shorten
 from segbench.types import SplitName
 
@@ -22,7 +24,7 @@ SPLIT_WORDS: dict[str, SplitName] = {
     "testing": "test",
 }
 
-_MASK_NAME = re.compile(r"mask|label|annot|ground.?truth|segm|trimap|lesion|(^|[_-])gt([_-]|$)", re.IGNORECASE)
+MASK_NAME = re.compile(r"mask|label|annot|ground.?truth|segm|trimap|lesion|(^|[_-])gt([_-]|$)", re.IGNORECASE)
 _IMAGE_NAME = re.compile(r"^(images?|imgs?|colou?r|jpegimages|photos?|rgb|inputs?)$", re.IGNORECASE)
 _DEPTH = 3
 
@@ -95,7 +97,7 @@ def _discover(root: Path, splits: list[Path], depth: int) -> list[Part]:
 
 def _beside(folder: Path, holding: list[Path]) -> Path:
     """Returns `train_masks` or `trainannot` for `train`, or `train` itself where there is no such folder."""
-    found = [item for item in holding if item.name.startswith(folder.name) and _MASK_NAME.search(item.name)]
+    found = [item for item in holding if item.name.startswith(folder.name) and MASK_NAME.search(item.name)]
     return found[0] if len(found) == 1 else folder
 
 
@@ -110,10 +112,10 @@ def _find_pair(folder: Path, images: str | None, masks: str | None) -> tuple[Pat
         return folder / images, folder / masks
     others = [item for item in subfolders(folder) if item.name not in (images, masks) and image_files(item)]
     if images is not None:
-        found = [item for item in others if _MASK_NAME.search(item.name)] or others
+        found = [item for item in others if MASK_NAME.search(item.name)] or others
         return folder / images, _only(folder, found, "masks")
     if masks is not None:
-        found = [item for item in others if not _MASK_NAME.search(item.name)]
+        found = [item for item in others if not MASK_NAME.search(item.name)]
         found = [item for item in found if _IMAGE_NAME.match(item.name)] or found
         return _only(folder, found, "images"), folder / masks
     pair = _guess_pair(folder)
@@ -124,7 +126,7 @@ def _find_pair(folder: Path, images: str | None, masks: str | None) -> tuple[Pat
 def _guess_pair(folder: Path) -> tuple[Path, Path] | None:
     """Returns the images' and the masks' folder by their names, or None where the names say nothing."""
     holding = [item for item in subfolders(folder) if image_files(item)]
-    masks = [item for item in holding if _MASK_NAME.search(item.name)]
+    masks = [item for item in holding if MASK_NAME.search(item.name)]
     images = [item for item in holding if item not in masks and item.name.lower() not in SPLIT_WORDS]
     images = [item for item in images if _IMAGE_NAME.match(item.name)] or images
     if not masks or not images:
@@ -144,9 +146,23 @@ def _only(folder: Path, found: list[Path], option: str) -> Path:
     if len(found) == 1:
         return found[0]
     names = ", ".join(item.name for item in found)
+    held = "; ".join(f"{item.name} holds {_contents(item)}" for item in found) if option == "masks" else ""
     raise DatasetError(
         f"{len(found)} folders could hold the {option} ({names}); choose with {set_option(option, found[0].name)}"
+        + (f"; {held}" if held else "")
         if found
         else f"found no folder that could hold the {option}; name it with {set_option(option)}",
         path=folder,
     )
+
+
+def _contents(folder: Path) -> str:
+    """Returns how many files a folder holds, and the values of the first one."""
+    files = image_files(folder)
+    try:
+        counts, distinct = count_values(read_mask_values(files[0]))
+    except DatasetError as error:
+        return f"{len(files)} files, of which {files[0].name} cannot be read ({error.reason})"
+    values = shorten((describe_value(value) for value in sorted(counts, key=lambda value: -counts[value])), 4)
+    kind = "colours" if any(isinstance(value, tuple) for value in counts) else "values"
+    return f"{len(files)} files, {files[0].name} with {distinct} {kind} ({values})"

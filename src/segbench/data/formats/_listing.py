@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from segbench.data.drawing import Drawing, Painting
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.types import ClassMap, SplitName
 
@@ -16,31 +17,70 @@ if TYPE_CHECKING:
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """An image and its mask.
 
     Attributes:
         id: unique in the listing; stays the same when files are added.
         image: below the root.
-        mask: below the root; multilabel: a path a class in class order, None where a class has no file and is absent.
+        mask: below the root; multilabel: a path a class in class order, None where a class has no file and is absent;
+            or the shapes that the mask is drawn from.
+        window: (top, left, height, width) of the part of both files that is meant, in pixels; None means all.
         group: see `segbench.types.Sample`.
         split: the part an official list puts it in; None where no list names it.
     """
 
     id: str
     image: Path
-    mask: Path | tuple[Path | None, ...]
+    mask: Path | tuple[Path | None, ...] | Drawing
     group: str | None = None
     split: SplitName | None = None
+    window: tuple[int, int, int, int] | None = None
 
     @property
     def masks(self) -> tuple[Path, ...]:
-        """The mask files that exist: one, or multilabel at most one a class."""
+        """The mask files that exist: one, or multilabel at most one a class; none where the mask is drawn."""
         if isinstance(self.mask, Path):
             return (self.mask,)
+        if isinstance(self.mask, Drawing):
+            return ()
         return tuple(path for path in self.mask if path is not None)
 
+
+@dataclass(frozen=True, kw_only=True)
+class Defect:
+    """Something wrong in an annotation, found while listing.
+
+    Attributes:
+        code: short and stable, as in `DEFECTS`.
+        path: of the file it is in.
+        where: key, line or image name inside the file.
+        text: what is wrong, and what was done about it.
+        fatal: nothing sensible can be drawn; reading refuses, or leaves it out where the user says so.
+    """
+
+    code: str
+    path: Path
+    where: str
+    text: str
+    fatal: bool = False
+
+
+DEFECTS = {
+    "few_points": "polygons with fewer than three points",
+    "bad_numbers": "coordinates that are no finite numbers, or far outside of the image",
+    "bad_rle": "run lengths that do not add up to the image",
+    "outside": "shapes that lie outside of the image, in part or whole",
+    "no_class": "images with regions without a class",
+    "unknown_class": "regions of a class that the list of classes does not have",
+    "no_annotation": "images without annotations",
+    "no_image": "annotations of images that are not there",
+    "wrong_path": "annotation files that name another image than the one beside them",
+    "unused_shape": "shapes of a kind that covers no pixels",
+    "overlapping_lists": "names in more than one published list",
+    "wrong_size": "annotations made for another image size",
+}
 
 ClassMapRule: TypeAlias = Callable[[Mapping[Path, "MaskFact"]], ClassMap]
 
@@ -52,14 +92,18 @@ class Listing:
     Attributes:
         class_map: or a rule that derives it from what the mask files hold, once they have been read.
         entries: in any order.
+        painter: (drawing, (H, W)) -> what to draw, for entries whose mask is a drawing.
         notes: what a person should know: files left out, groups that cross official parts, ...
+        defects: what is wrong in the annotations, one by one.
         depth_range: see `segbench.data.images.read_image`.
         tolerance: see `segbench.data.masks.encode_mask`.
     """
 
     class_map: ClassMap | ClassMapRule
     entries: tuple[Entry, ...]
+    painter: Callable[[Drawing, tuple[int, int]], Painting] | None = None
     notes: tuple[str, ...] = ()
+    defects: tuple[Defect, ...] = ()
     depth_range: tuple[float, float] | None = None
     tolerance: int = 0
 

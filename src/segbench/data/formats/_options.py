@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, Unpack, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -21,6 +21,8 @@ def check_types(reader: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """
     try:
         hints = get_type_hints(reader)
+        for hint in [hint for hint in hints.values() if get_origin(hint) is Unpack]:
+            hints.update(get_type_hints(get_args(hint)[0]))
     except (NameError, TypeError):
         return
     for option, value in options.items():

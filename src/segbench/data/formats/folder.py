@@ -7,12 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segbench.data._hints import set_option
+from segbench.data.formats._class_lists import find_class_list
 from segbench.data.formats._classes import ClassOptions
+from segbench.data.formats._groups import check_pattern, find_groups
 from segbench.data.formats._layout import SPLIT_WORDS, Part, find_parts
-from segbench.data.formats._listing import Entry, Listing, by_key, choose, image_files, subfolders
-from segbench.data.formats._pairing import file_key, find_renames, split_by_suffix, unpaired_text
-from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.data.formats._listing import Entry, Listing, by_key, choose, image_files
+from segbench.data.formats._multilabel import list_planes
+from segbench.data.formats._pairing import file_key, find_renames, split_by_suffix
+from segbench.data.formats._pairs import check_unpaired
+from segbench.errors import ConfigError, DatasetError
 from segbench.types import SplitName, Task
 
 Keyed = list[tuple[str, Path]]
@@ -42,9 +45,11 @@ def folder(
         images: name of the images' folder; None looks for the usual names.
         masks: name of the masks' folder; None looks for the usual names.
         classes: names in the order of the mask values 0, 1, ...; or a mapping from name to the value, list of values
-            or colour (`[r, g, b]` or `'#rrggbb'`) that mean it. None reads it from the masks: 0/255 and 0/1 are
-            binary, 0..K without gaps multiclass, 255 beside them ignored.
-        task: `binary`, `multiclass` or `multilabel` (masks/<class>/<name>.png); None decides by the classes.
+            or colour (`[r, g, b]` or `'#rrggbb'`) that mean it. None takes them from a file beside the images
+            (`dataset_meta.json`, `class_dict.csv`, `classes.csv`, `labelmap.csv`), or from the masks: 0/255 and 0/1
+            are binary, 0..K without gaps multiclass, 255 beside them ignored.
+        task: `binary`, `multiclass` or `multilabel` (masks/<class>/<name>.png, masks/<name>/<class>.png or
+            masks/<name>_<class>.png); None decides by the classes.
         background: name of the background class, false for none; None takes the class named so, or the one of value 0.
         ignore: mask values that count nowhere.
         mask_suffix: what a mask's name has behind the image's (`_segmentation`); None tries the usual ones.
@@ -59,16 +64,13 @@ def folder(
     """
     chosen_task = Task(choose(task, list(Task), "task")) if task is not None else None
     choose(unpaired, ("error", "skip"), "unpaired")
-    rule = ClassOptions(
-        root=root, classes=classes, task=chosen_task, background=background, ignore=ignore, tolerance=tolerance
-    )
     depth = _check_numbers(tolerance, depth_range)
-    pattern = _check_pattern(group)
+    pattern = check_pattern(group)
     parts = find_parts(root, images, masks)
     notes: list[str] = []
+    rule = _class_options(root, parts, classes, chosen_task, background, ignore, tolerance, notes)
     if chosen_task is Task.MULTILABEL:
-        names = _class_folders(parts, classes, root, notes)
-        entries = _multilabel(parts, names, root, mask_suffix, unpaired, missing_is_absent, notes)
+        names, entries = list_planes(parts, classes, root, mask_suffix, unpaired, missing_is_absent, notes)
         class_map: Any = rule.multilabel(names)
     else:
         entries = _paired(parts, root, mask_suffix, unpaired, notes)
@@ -82,6 +84,32 @@ def folder(
     )
 
 
+def _class_options(
+    root: Path,
+    parts: Sequence[Part],
+    classes: Sequence[str] | Mapping[str, Any] | None,
+    task: Task | None,
+    background: str | bool | None,
+    ignore: Sequence[Any],
+    tolerance: int,
+    notes: list[str],
+) -> ClassOptions:
+    """Returns the checked options; classes that are not given may be in a file of the data set, which is noted."""
+    by_file = classes is None and task is not Task.MULTILABEL
+    listed = find_class_list(root, parts[0].images) if by_file else None
+    if listed is not None:
+        notes.append(listed.note(root))
+    return ClassOptions(
+        root=root,
+        classes=classes,
+        task=task,
+        background=background,
+        ignore=ignore,
+        tolerance=tolerance,
+        listed=listed,
+    )
+
+
 def _paired(parts: list[Part], root: Path, mask_suffix: str | None, unpaired: str, notes: list[str]) -> list[Entry]:
     image_keys, mask_keys, splits = _collect(parts, root, mask_suffix)
     image_cut, mask_cut = find_renames(
@@ -89,7 +117,7 @@ def _paired(parts: list[Part], root: Path, mask_suffix: str | None, unpaired: st
     )
     found = by_key(((image_cut(key), path) for key, path in image_keys), root, "image")
     labels = by_key(((mask_cut(key), path) for key, path in mask_keys), root, "mask")
-    _check_unpaired(found, labels, root, unpaired, notes)
+    check_unpaired(found, labels, root, unpaired, notes, by_suffix=True)
     return [
         Entry(id=key, image=path, mask=labels[key], split=splits.get(path))
         for key, path in sorted(found.items())
@@ -124,85 +152,6 @@ def _cut_given(parts: list[Part], mask_suffix: str | None) -> str | None:
     return split_by_suffix([path for part in parts for path in image_files(part.images)], None, parts[0].images)[2]
 
 
-def _check_unpaired(
-    images: Mapping[str, Any], masks: Mapping[str, Any], root: Path, unpaired: str, notes: list[str]
-) -> None:
-    bare, orphans = sorted(set(images) - set(masks)), sorted(set(masks) - set(images))
-    if len(bare) == len(images):
-        raise DatasetError(
-            f"no image has a mask of its name: {len(images)} images named like {shorten(bare, 3)}, {len(masks)} masks "
-            f"named like {shorten(orphans, 3)}; set {set_option('mask_suffix')}, or check the options images and masks",
-            path=root,
-        )
-    text = unpaired_text(list(images), list(masks), bare, orphans)
-    if text and unpaired == "error":
-        raise DatasetError(
-            f"{text}; mend the names, set {set_option('mask_suffix')}, or leave these files out with "
-            f"{set_option('unpaired', 'skip')}",
-            path=root,
-        )
-    if text:
-        notes.append(f"{text}; left out")
-
-
-def _class_folders(
-    parts: list[Part], classes: Sequence[str] | Mapping[str, Any] | None, root: Path, notes: list[str]
-) -> list[str]:
-    there = sorted({item.name for part in parts for item in subfolders(part.masks)})
-    if not there:
-        raise DatasetError(
-            "expected a folder of masks for each class (masks/<class>/<name>.png), but the masks' folder has none",
-            path=parts[0].masks,
-        )
-    if classes is None:
-        return there
-    for name in classes:
-        if name not in there:
-            raise DatasetError(f"there is no masks' folder for class {name!r}; {suggest(name, there)}", path=root)
-    unused = [name for name in there if name not in classes]
-    if unused:
-        notes.append(f"masks of {shorten(unused)} were left out: `classes` does not name them")
-    return list(classes)
-
-
-def _multilabel(
-    parts: list[Part],
-    names: list[str],
-    root: Path,
-    mask_suffix: str | None,
-    unpaired: str,
-    missing_is_absent: bool,
-    notes: list[str],
-) -> list[Entry]:
-    entries: list[Entry] = []
-    missing: list[str] = []
-    for part in parts:
-        files = [path for path in image_files(part.images) if part.masks not in path.parents]
-        found = by_key(((file_key(path, part.images), path) for path in files), root, "image")
-        planes: dict[str, dict[str, Path]] = {}
-        for name in names:
-            labels = image_files(part.masks / name) if (part.masks / name).is_dir() else []
-            keys = [(file_key(path, part.masks / name), path) for path in labels]
-            _, cut = find_renames(list(found), [key for key, _ in keys], mask_suffix)
-            planes[name] = by_key(((cut(key), path) for key, path in keys), root, "mask")
-        labelled = {key: None for plane in planes.values() for key in plane}
-        checked = dict.fromkeys([*found, *labelled]) if missing_is_absent else labelled
-        _check_unpaired(found, {key: None for key in checked if key in found or key in labelled}, root, unpaired, notes)
-        for key in sorted(found.keys() & checked.keys()):
-            missing += [f"{name}/{key}" for name in names if key not in planes[name]]
-            mask = tuple(planes[name].get(key) for name in names)
-            entries.append(Entry(id=part.prefix + key, image=found[key], mask=mask, split=part.split))
-    if missing and not missing_is_absent:
-        raise DatasetError(
-            f"{len(missing)} class masks are missing: {shorten(missing, 6)}; add empty masks, or say that a missing "
-            f"file means an absent class with {set_option('missing_is_absent', 'true')}",
-            path=root,
-        )
-    if missing:
-        notes.append(f"{len(missing)} class masks are missing and were taken as absent: {shorten(missing)}")
-    return entries
-
-
 def _with_splits(entries: list[Entry]) -> list[Entry]:
     """Takes train, val and test folders inside of images and masks for official parts, when all entries lie in one."""
     first = [entry.id.partition("/")[0].lower() for entry in entries if "/" in entry.id]
@@ -214,15 +163,8 @@ def _with_splits(entries: list[Entry]) -> list[Entry]:
 def _with_groups(entries: list[Entry], pattern: re.Pattern[str] | None, root: Path) -> list[Entry]:
     if pattern is None:
         return entries
-    matches = [pattern.search(entry.id) for entry in entries]
-    without = [entry.id for entry, match in zip(entries, matches, strict=True) if match is None or match[1] is None]
-    if without:
-        raise DatasetError(
-            f"the pattern {pattern.pattern!r} (option group) finds no group in {len(without)} of {len(entries)} ids: "
-            f"{shorten(without, 6)}",
-            path=root,
-        )
-    return [_replace(entry, group=match[1]) for entry, match in zip(entries, matches, strict=True) if match is not None]
+    groups = find_groups([entry.id for entry in entries], pattern, root)
+    return [_replace(entry, group=groups[entry.id]) for entry in entries]
 
 
 def _replace(entry: Entry, *, group: str | None = None, split: SplitName | None = None) -> Entry:
@@ -239,18 +181,3 @@ def _check_numbers(tolerance: int, depth_range: Sequence[float] | None) -> tuple
     if len(depth_range) != 2 or depth_range[0] >= depth_range[1]:
         raise ConfigError(f"expected [low, high] with low < high, got {depth_range!r}", key="data.options.depth_range")
     return float(depth_range[0]), float(depth_range[1])
-
-
-def _check_pattern(group: str | None) -> re.Pattern[str] | None:
-    if group is None:
-        return None
-    try:
-        pattern = re.compile(group)
-    except re.error as error:
-        raise ConfigError(f"not a regular expression: {group!r} ({error})", key="data.options.group") from error
-    if pattern.groups != 1:
-        raise ConfigError(
-            f"expected one group in the pattern, as in '^(patient\\d+)_', got {pattern.groups} in {group!r}",
-            key="data.options.group",
-        )
-    return pattern

@@ -1,0 +1,62 @@
+"""Small steps by which a manifest's samples are made, shared by masks that are files and masks that are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from segbench.errors import DatasetError
+from segbench.types import ClassMap, Task
+
+LISTED = 10  # files named in one error
+CHANGED = "{} has changed since the manifest was made; read the data set again"
+
+
+def foreground_frac(counted: Mapping[int, int], class_map: ClassMap) -> float | None:
+    """Returns the share of the counted pixels that are not background; None where there is no background.
+
+    Args:
+        counted: pixels a class index, ignored ones under `ignore_index`.
+    """
+    if class_map.background is None or class_map.task is Task.MULTILABEL:
+        return None
+    total = sum(pixels for position, pixels in counted.items() if position != class_map.ignore_index)
+    return 1.0 - counted.get(class_map.background, 0) / total if total else None
+
+
+def relative_name(path: Path, root: Path) -> str:
+    """Returns a path below `root` with forward slashes; DatasetError for one outside."""
+    if not path.is_relative_to(root):
+        raise DatasetError(f"expected files below {root}, got one outside", path=path)
+    return path.relative_to(root).as_posix()
+
+
+def size_text(height: int, width: int, mask_height: int, mask_width: int) -> str:
+    """Returns how a mask's size differs from its image's, and what may have happened."""
+    text = f"the mask is {mask_height} x {mask_width} pixels (height x width), its image {height} x {width}"
+    if (mask_height, mask_width) == (width, height):
+        return (
+            f"{text}: the sides are swapped; one of the two was rotated, or its EXIF orientation was lost: save both "
+            "upright"
+        )
+    if mask_height * width == mask_width * height:
+        return f"{text}: the same picture at {mask_height / height:.4g} times the size; resize one (masks: nearest)"
+    return f"{text}; they are not of the same picture, or one was cropped: check the pairing"
+
+
+def raise_problems(problems: Sequence[tuple[Path, str]], root: Path, total: int) -> None:
+    """Raises DatasetError for (file, reason) of files that cannot be used; the first ones are named.
+
+    Args:
+        total: image/mask pairs there are.
+    """
+    if not problems:
+        return
+    lines = [f"  {path.relative_to(root) if path.is_relative_to(root) else path}: {why}" for path, why in problems]
+    more = f"\n  and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
+    raise DatasetError(
+        f"{len(problems)} file{'s' if len(problems) > 1 else ''} of {total} image/mask pairs cannot be used:\n"
+        + "\n".join(lines[:LISTED])
+        + more,
+        path=root,
+    )

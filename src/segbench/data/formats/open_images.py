@@ -1,0 +1,138 @@
+"""Open Images: masks of single objects, from V5 on (Benenson et al. 2019)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+from segbench.data.drawing import Drawing, Shape
+from segbench.data.formats._annotated import Annotated, AnnotationOptions, build_listing
+from segbench.data.formats._layout import SPLIT_WORDS
+from segbench.data.formats._listing import Defect, Listing, image_files
+from segbench.data.formats._sources import head, no_image, none_found, short_ids, unlisted_note
+from segbench.data.formats._tables import read_rows, read_table
+from segbench.data.images import ImageFacts, image_facts
+from segbench.errors import DatasetError, shorten
+from segbench.types import SplitName
+
+_TABLE = "-annotations-object-segmentation.csv"
+_NAMES = ("class-descriptions.csv", "oidv6-class-descriptions.csv", "class-descriptions-boxable.csv")
+_NAMES_SEGMENTED = "oidv7-class-descriptions-segmentation.csv"
+
+
+def open_images(root: Path, **shared: Unpack[AnnotationOptions]) -> Listing:
+    """Lists Open Images: `images/train/ID.jpg`, `masks/train/*.png`, `annotations/*-object-segmentation.csv`.
+
+    A mask file is one object. Images without any are left out: nobody has outlined the objects in them.
+
+    Args:
+        root: the folder that holds `images`, `masks` and `annotations` (or the tables themselves).
+        shared: see `AnnotationOptions`.
+    Returns:
+        Entries with the official part; classes by their names where there is a table of them (class-descriptions.csv).
+    Raises:
+        DatasetError: no table, a column missing, no image there; masks of another size than their image or lost ones,
+            unless `defects: skip` leaves them out.
+        ConfigError: an option's value.
+    """
+    tables = _tables(root)
+    if not tables:
+        there = shorten(sorted(path.name for path in root.iterdir() if not path.name.startswith(".")))
+        raise DatasetError(f"expected tables *{_TABLE} in annotations/, there are {there or 'no files'}", path=root)
+    names = _names(root)
+    images = {path.stem: path for path in image_files(root / "images")} if (root / "images").is_dir() else {}
+    masks = {path.name: path for path in image_files(root / "masks")} if (root / "masks").is_dir() else {}
+    defects: list[Defect] = []
+    found: dict[Path, tuple[Path, SplitName | None, list[tuple[str, Path | None, str]]]] = {}
+    lost: dict[str, Path] = {}
+    for table in tables:
+        split = SPLIT_WORDS.get(table.name.removesuffix(_TABLE).rpartition("-")[2])
+        for file, image, label in _rows(table):
+            path = images.get(image)
+            if path is None:
+                lost.setdefault(image, table)
+                continue
+            _, _, objects = found.setdefault(path, (table, split, []))
+            objects.append((names.get(label, label), masks.get(Path(file).name), file))
+    defects += [no_image(table, image) for image, table in lost.items()]
+    if not found:
+        raise none_found(root, list(lost), tables[0]) if lost else DatasetError("the tables have no rows", path=root)
+    ids = short_ids(list(found), root)
+    entries = [
+        Annotated(id=ids[path], image=path, drawing=_drawing(path, table, objects, root, defects), split=split)
+        for path, (table, split, objects) in found.items()
+    ]
+    bare = sorted(path.relative_to(root).as_posix() for path in images.values() if path not in found)
+    notes = unlisted_note(bare, f"the tables *{_TABLE}")
+    return build_listing(root, entries, shared, notes=notes, defects=defects)
+
+
+def looks_like(root: Path) -> str | None:
+    """Returns by what a folder is recognised as Open Images with masks: a table of them, and masks/; or None."""
+    tables = [path for path in _tables(root) if "MaskPath" in head(path)]
+    return (
+        f"Open Images ({tables[0].relative_to(root).as_posix()}, masks/)"
+        if tables and (root / "masks").is_dir()
+        else None
+    )
+
+
+def _tables(root: Path) -> list[Path]:
+    return sorted([*root.glob(f"*{_TABLE}"), *root.glob(f"annotations/*{_TABLE}")])
+
+
+def _names(root: Path) -> dict[str, str]:
+    """Returns label (/m/01g317) -> name (Person); empty where there is no table of names."""
+    for name in (*_NAMES, _NAMES_SEGMENTED):
+        for folder in (root / "annotations", root):
+            path = folder / name
+            if not path.is_file():
+                continue
+            rows = read_rows(path)
+            short = next((line for line, cells in rows if len(cells) != 2), None)
+            if short is not None:
+                raise DatasetError(f"line {short}: expected LABEL,NAME", path=path)
+            return {cells[0].strip(): cells[1].strip() for _, cells in rows if cells[0] != "LabelName"}
+    return {}
+
+
+def _rows(path: Path) -> list[tuple[str, str, str]]:
+    """Returns (mask file, image, label) of each row."""
+    table = read_table(path)
+    columns = [table.need(name) for name in ("MaskPath", "ImageID", "LabelName")]
+    return [(cells[columns[0]], cells[columns[1]], cells[columns[2]]) for _, cells in table.rows]
+
+
+def _drawing(
+    image: Path, table: Path, objects: list[tuple[str, Path | None, str]], root: Path, defects: list[Defect]
+) -> Drawing:
+    size = _size(image_facts(image))
+    shapes: list[Shape] = []
+    files: dict[str, str] = {}
+    for label, mask, name in objects:
+        if mask is None:
+            text = f"the mask {name} is not below masks/; left out"
+            defects.append(Defect(code="no_image", path=table, where=image.stem, text=text, fatal=True))
+            continue
+        facts = image_facts(mask)
+        if _size(facts) != size:
+            text = (
+                f"the mask {name} is {_size(facts)} pixels (height, width), its image {size}; take images of that size"
+            )
+            defects.append(Defect(code="wrong_size", path=table, where=image.stem, text=text, fatal=True))
+            continue
+        key = mask.relative_to(root).as_posix()
+        files[key] = facts.sha256
+        shapes.append(Shape(label=label, file=key, coding="nonzero"))
+    return Drawing(
+        source=table,
+        key=image.stem,
+        shapes=tuple(shapes),
+        height=size[0],
+        width=size[1],
+        files=tuple(files.items()),
+    )
+
+
+def _size(facts: ImageFacts) -> tuple[int, int]:
+    return facts.height, facts.width

@@ -1,0 +1,163 @@
+"""Shapes with labels become a listing with classes, by options that all readers of annotation files share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from segbench.data.drawing import Drawing, Shape, paint, rectangle_ring
+from segbench.data.formats._annotated import Annotated, build_listing
+from segbench.data.formats._listing import Listing
+from segbench.errors import ConfigError, DatasetError
+from segbench.types import IGNORE_INDEX, Task
+
+ROOT = Path("/set")
+
+
+def shape(label: str, left: int = 0, side: int = 4, **more: Any) -> Shape:
+    return Shape(label=label, rings=(rectangle_ring(left, 0, side, side),), **more)
+
+
+def image(name: str, *shapes: Shape) -> Annotated:
+    drawing = Drawing(source=ROOT / "labels.json", key=name, shapes=shapes, height=10, width=20)
+    return Annotated(id=name, image=ROOT / f"{name}.png", drawing=drawing)
+
+
+def build(*images: Annotated, labels: list[str] | None = None, **options: Any) -> Listing:
+    return build_listing(ROOT, images, options, labels=labels)  # type: ignore[arg-type]
+
+
+def painted(listing: Listing, place: int = 0) -> np.ndarray:
+    drawing = listing.entries[place].mask
+    assert isinstance(drawing, Drawing)
+    assert listing.painter is not None
+    return paint(listing.painter(drawing, (10, 20)), ROOT)[0]
+
+
+def codes(listing: Listing) -> list[str]:
+    return [defect.code for defect in listing.defects]
+
+
+def test_one_class_is_binary_and_several_are_multiclass() -> None:
+    one = build(image("a", shape("cell")))
+    assert one.class_map.task is Task.BINARY  # type: ignore[union-attr]
+    assert one.class_map.names == ("background", "cell")  # type: ignore[union-attr]
+    two = build(image("a", shape("b")), image("b", shape("a")))
+    assert two.class_map.names == ("background", "a", "b")  # type: ignore[union-attr]
+    assert painted(two)[0, 0] == 2
+
+
+def test_declared_labels_keep_their_order() -> None:
+    listing = build(image("a", shape("b")), labels=["z", "b", "a"])
+    assert listing.class_map.names == ("background", "z", "b", "a")  # type: ignore[union-attr]
+
+
+def test_a_label_called_background_is_the_background() -> None:
+    listing = build(image("a", shape("_background_"), shape("cat", 8)), labels=["_background_", "cat"])
+    assert listing.class_map.names == ("_background_", "cat")  # type: ignore[union-attr]
+    assert listing.class_map.task is Task.BINARY  # type: ignore[union-attr]
+    assert painted(listing)[0, [0, 9, 19]].tolist() == [0, 1, 0]
+
+
+def test_classes_choose_and_merge() -> None:
+    images = (image("a", shape("bus"), shape("car", 5), shape("dog", 10)),)
+    chosen = build(*images, classes=["dog"])
+    assert painted(chosen)[0, [0, 6, 11]].tolist() == [0, 0, 1]
+    assert "2 regions of classes that `classes` does not name were left out: bus, car" in chosen.notes
+    merged = build(*images, classes={"vehicle": ["bus", "car"], "animal": "dog"})
+    assert painted(merged)[0, [0, 6, 11]].tolist() == [1, 1, 2]
+
+
+def test_ignored_labels_count_nowhere() -> None:
+    listing = build(image("a", shape("cat"), shape("__ignore__", 8)))
+    assert painted(listing)[0, [0, 9, 19]].tolist() == [1, IGNORE_INDEX, 0]
+    other = build(image("a", shape("cat"), shape("blur", 8)), ignore=["blur"])
+    assert other.class_map.names == ("background", "cat")  # type: ignore[union-attr]
+    assert painted(other)[0, 9] == IGNORE_INDEX
+
+
+def test_without_background_the_rest_counts_nowhere() -> None:
+    listing = build(image("a", shape("cat"), shape("dog", 8)), background=False)
+    assert listing.class_map.background is None  # type: ignore[union-attr]
+    assert painted(listing)[0, [0, 9, 19]].tolist() == [0, 1, IGNORE_INDEX]
+
+
+@pytest.mark.parametrize(("crowd", "label"), [("ignore", IGNORE_INDEX), ("exclude", 0), ("include", 1)])
+def test_the_policy_for_crowds(crowd: str, label: int) -> None:
+    assert painted(build(image("a", shape("person", crowd=True)), crowd=crowd))[0, 0] == label
+
+
+def test_multilabel_gives_planes() -> None:
+    listing = build(image("a", shape("a"), shape("b", 2)), task="multilabel")
+    assert painted(listing)[:, 0, 3].tolist() == [1, 1]
+    assert listing.class_map.names == ("a", "b")  # type: ignore[union-attr]
+
+
+def test_no_class_anywhere_means_object() -> None:
+    listing = build(image("a", shape("")))
+    assert listing.class_map.names == ("background", "object")  # type: ignore[union-attr]
+    assert codes(listing) == ["no_class"]
+    assert painted(listing)[0, 0] == 1
+
+
+def test_some_without_a_class_are_a_question() -> None:
+    images = (image("a", shape("bug")), image("b", shape(""), shape("bug", 8)))
+    with pytest.raises(DatasetError, match=r"1 regions in 1 images have no class.*default_class: bug"):
+        build(*images)
+    assert painted(build(*images, default_class="bug"), 1)[0, [0, 9]].tolist() == [1, 1]
+    skipped = build(*images, defects="skip")
+    assert painted(skipped, 1)[0, [0, 9, 19]].tolist() == [IGNORE_INDEX, 1, 0]
+
+
+def test_what_cannot_be_drawn_stops_the_reading_or_is_left_out() -> None:
+    bad = [
+        Shape(label="cat", rings=((0, 0, 5, 5),)),
+        Shape(label="cat", rings=((0, 0, 5, 5, 1e9, 3),)),
+        Shape(label="cat", rings=((0, 0, 5, 5, 3),)),
+        Shape(label="cat", counts=(3, 4)),
+    ]
+    images = (image("a", shape("cat"), *bad), image("b"))
+    with pytest.raises(DatasetError, match=r"4 shapes cannot be drawn.*defects: skip(.|\n)*labels.json, a, shape 2"):
+        build(*images)
+    listing = build(*images, defects="skip")
+    assert codes(listing) == ["few_points", "bad_numbers", "bad_numbers", "bad_rle", "no_annotation"]
+    assert painted(listing)[0, 0] == 1
+    assert len(listing.entries) == 2
+    assert len(build(*images, defects="skip", unannotated="skip").entries) == 1
+
+
+def test_groups_come_from_a_pattern() -> None:
+    listing = build(image("p1_a", shape("x")), image("p2_a", shape("x")), group=r"^(p\d+)_")
+    assert [entry.group for entry in listing.entries] == ["p1", "p2"]
+    with pytest.raises(DatasetError, match="finds no group in 1 of 1 ids"):
+        build(image("x", shape("x")), group=r"^(p\d+)_")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"overlap": "newest"}, "overlap: expected one of smaller_on_top"),
+        ({"crowd": "what"}, "crowd: expected one of ignore"),
+        ({"classes": ["dig"]}, "no region has the class 'dig'; did you mean 'dog'"),
+        ({"classes": {"a": "dog", "b": "dog"}}, "'dog' belongs to 'a' and to 'b'"),
+        ({"background": True}, "expected the name of the background class, or false"),
+        ({"task": "binary"}, "a binary task has a background and one class"),
+    ],
+)
+def test_wrong_options_say_what_is_expected(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(image("a", shape("dog"), shape("cat", 8)), **options)
+
+
+def test_too_many_classes_are_refused_with_a_way_out() -> None:
+    images = [image(f"i{number}", shape(f"c{number:03}")) for number in range(300)]
+    with pytest.raises(DatasetError, match="301 classes are too many"):
+        build(*images)
+
+
+def test_an_empty_set_of_labels_is_refused() -> None:
+    with pytest.raises(DatasetError, match="no region has a class; there is nothing to learn"):
+        build(image("a"))

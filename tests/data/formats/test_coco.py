@@ -1,0 +1,416 @@
+"""COCO's JSON: real data against pycocotools, layouts, and a message for each mistake."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from segbench.data.drawing import Drawing, shape_mask
+from segbench.data.formats import Entry, Listing
+from segbench.data.formats.coco import category_mask, coco, looks_like
+from segbench.errors import ConfigError, DatasetError
+from segbench.types import Task
+
+RealData = Callable[[str], Path]
+
+SQUARE = [[1, 1, 4, 1, 4, 3, 1, 3]]
+
+
+def image(path: Path, height: int = 6, width: int = 8) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(path)
+    return path
+
+
+def annotation(number: int = 1, **changes: Any) -> dict[str, Any]:
+    plain = {"id": number, "image_id": 1, "category_id": 3, "segmentation": SQUARE, "iscrowd": 0}
+    return {**plain, **changes}
+
+
+def content(**changes: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 6, "width": 8}],
+        "categories": [{"id": 7, "name": "tree"}, {"id": 3, "name": "car"}],
+        "annotations": [annotation()],
+    }
+    return {**plain, **changes}
+
+
+def write(path: Path, plain: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(plain), encoding="utf-8")
+    return path
+
+
+def small(root: Path, **changes: Any) -> Path:
+    """A data set of one image a.png and one JSON."""
+    image(root / "images" / "a.png")
+    write(root / "annotations" / "instances.json", content(**changes))
+    return root
+
+
+def drawing(entry: Entry) -> Drawing:
+    assert isinstance(entry.mask, Drawing)
+    return entry.mask
+
+
+def codes(listing: Listing) -> dict[str, int]:
+    return dict(Counter(defect.code for defect in listing.defects))
+
+
+def union(entry: Entry, label: str, size: tuple[int, int]) -> np.ndarray:
+    masks = [shape_mask(shape, size) for shape in drawing(entry).shapes if shape.label == label]
+    return np.logical_or.reduce(masks)
+
+
+@pytest.mark.data
+def test_the_real_set_has_its_published_numbers(real_data: RealData) -> None:
+    listing = coco(real_data("coco_tiny"))
+    shapes = {split: [drawing(e).shapes for e in listing.entries if e.split == split] for split in ("train", "val")}
+    train = [shape for shapes_ in shapes["train"] for shape in shapes_]
+    val = [shape for shapes_ in shapes["val"] for shape in shapes_]
+    assert (len(shapes["train"]), len(shapes["val"])) == (32, 6)
+    assert (len(train), sum(s.crowd for s in train), sum(len(s.rings) > 1 for s in train)) == (288, 4, 17)
+    assert (len(val), sum(s.crowd for s in val)) == (136, 1)
+    assert len({shape.label for shape in train}) == 41
+    assert len(listing.class_map.names) == 81
+    assert listing.class_map.names[:3] == ("background", "person", "bicycle")
+    bare = [defect.where for defect in listing.defects if defect.code == "no_annotation"]
+    assert [where.split()[1] for where in bare] == ["226111", "58636"]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # inside of pycocotools
+@pytest.mark.data
+def test_every_category_of_every_real_image_is_what_pycocotools_draws(real_data: RealData) -> None:
+    root = real_data("coco_tiny")
+    entries = {entry.id: entry for entry in coco(root).entries}
+    compared = 0
+    for path in sorted((root / "annotations").glob("*.json")):
+        theirs = COCO(str(path))
+        for number, plain in theirs.imgs.items():
+            entry = entries[Path(plain["file_name"]).stem]
+            size = (plain["height"], plain["width"])
+            for category in {theirs.anns[one]["category_id"] for one in theirs.getAnnIds(number)}:
+                parts = [theirs.annToMask(one) for one in theirs.loadAnns(theirs.getAnnIds(number, [category]))]
+                expected = np.logical_or.reduce(parts)
+                np.testing.assert_array_equal(union(entry, theirs.cats[category]["name"], size), expected)
+                compared += 1
+    assert compared == 137
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.data
+def test_one_category_of_one_image_in_one_call(real_data: RealData) -> None:
+    path = real_data("coco_tiny") / "annotations" / "instances_val2017.json"
+    theirs = COCO(str(path))
+    number = next(iter(theirs.imgs))
+    category = theirs.loadAnns(theirs.getAnnIds(number))[0]["category_id"]
+    own = theirs.loadAnns(theirs.getAnnIds(number, [category], iscrowd=False))
+    expected = np.logical_or.reduce([theirs.annToMask(one) for one in own])
+    name = theirs.imgs[number]["file_name"]
+    for image_key in (number, name, Path(name).stem):
+        for category_key in (category, theirs.cats[category]["name"]):
+            np.testing.assert_array_equal(category_mask(path, image_key, category_key), expected)
+
+
+def test_a_category_mask_leaves_crowds_out_unless_asked_for_them(tmp_path: Path) -> None:
+    crowd = annotation(2, segmentation={"size": [6, 8], "counts": [0, 6, 42]}, iscrowd=1)
+    path = write(tmp_path / "x.json", content(annotations=[annotation(), crowd]))
+    assert category_mask(path, 1, "car").sum() == 6
+    with_crowd = category_mask(path, 1, "car", crowd="include")
+    assert with_crowd[:, 0].all()
+    assert with_crowd.sum() == 12
+    assert not category_mask(path, 1, "tree").any()
+
+
+@pytest.mark.parametrize(
+    ("image_key", "category", "crowd", "text"),
+    [
+        ("b.png", "car", "exclude", "there is no image 'b.png' among the 1; did you mean a.png"),
+        (2, "car", "exclude", "there is no image 2"),
+        (1, "cat", "exclude", "there is no category 'cat'; did you mean 'car'"),
+        (1, 4, "exclude", "there is no category 4; known: 3, 7"),
+        (1, "car", "no", "expected exclude or include, got 'no'"),
+    ],
+)
+def test_a_category_mask_names_what_is_there(
+    tmp_path: Path, image_key: int | str, category: int | str, crowd: str, text: str
+) -> None:
+    path = write(tmp_path / "x.json", content())
+    with pytest.raises((DatasetError, ConfigError)) as caught:
+        category_mask(path, image_key, category, crowd=crowd)
+    assert text in str(caught.value)
+
+
+def test_labels_are_in_the_order_of_the_ids(tmp_path: Path) -> None:
+    listing = coco(small(tmp_path))
+    assert listing.class_map.names == ("background", "car", "tree")
+    assert [entry.id for entry in listing.entries] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("files", "places", "splits"),
+    [
+        (["annotations/instances_train2017.json", "annotations/instances_val2017.json"],
+         ["images/train2017", "images/val2017"], ["train", "val"]),
+        (["annotations/instances_test.json", "annotations/instances_train.json"], ["test", "train"], ["test", "train"]),
+        (["annotations/train.json", "annotations/valid.json"], ["images", "images"], ["train", "val"]),
+        (["train/_annotations.coco.json", "valid/_annotations.coco.json"], ["train", "valid"], ["train", "val"]),
+        (["all_train.json", "all_val.json"], ["photos/x/train", "photos/x/val"], ["train", "val"]),
+    ],
+)  # fmt: skip
+def test_parts_and_images_are_found_by_their_folders(
+    tmp_path: Path, files: list[str], places: list[str], splits: list[str]
+) -> None:
+    for number, (file, place) in enumerate(zip(files, places, strict=True)):
+        name = f"img{number}.png"
+        image(tmp_path / place / name)
+        write(tmp_path / file, content(images=[{"id": 1, "file_name": name, "height": 6, "width": 8}]))
+    listing = coco(tmp_path)
+    assert [entry.split for entry in listing.entries] == splits
+    assert [entry.image.parent for entry in listing.entries] == [tmp_path / place for place in places]
+    assert looks_like(tmp_path) == f"COCO instances ({files[0]})"
+
+
+def test_one_name_in_two_parts_gets_its_folder_as_id(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        image(tmp_path / "images" / part / "a.png")
+        write(tmp_path / "annotations" / f"instances_{part}.json", content())
+    listing = coco(tmp_path)
+    assert [(entry.id, entry.split) for entry in listing.entries] == [
+        ("train/a", "train"),
+        ("val/a", "val"),
+    ]
+
+
+def test_several_kinds_are_not_mixed(tmp_path: Path) -> None:
+    small(tmp_path)
+    write(tmp_path / "annotations" / "stuff_train.json", content())
+    write(tmp_path / "annotations" / "instances_train.json", content())
+    with pytest.raises(
+        DatasetError, match=r"several kinds, instances and stuff.*the option annotations: annotations/instances_"
+    ):
+        coco(tmp_path)
+    (tmp_path / "annotations" / "instances.json").unlink()
+    assert len(coco(tmp_path, annotations="annotations/stuff_*.json").entries) == 1
+    with pytest.raises(DatasetError, match="no file matches the option annotations: 'annotations/none"):
+        coco(tmp_path, annotations="annotations/none*.json")
+
+
+def test_captions_are_left_out_and_told(tmp_path: Path) -> None:
+    small(tmp_path)
+    captions = content(annotations=[{"id": 1, "image_id": 1, "caption": "a car"}])
+    write(tmp_path / "annotations" / "captions_train.json", captions)
+    listing = coco(tmp_path)
+    assert listing.notes == ("1 files of other kinds were not read: captions_train.json",)
+
+
+def test_a_folder_of_captions_alone_is_none(tmp_path: Path) -> None:
+    write(tmp_path / "captions_train.json", content(annotations=[{"id": 1, "image_id": 1, "caption": "a car"}]))
+    assert looks_like(tmp_path) is None
+    with pytest.raises(DatasetError, match=r"to read captions_train\.json anyway"):
+        coco(tmp_path)
+
+
+def test_the_unused_first_category_of_an_export_is_dropped(tmp_path: Path) -> None:
+    categories = [{"id": 0, "name": "cars", "supercategory": "none"}, {"id": 3, "name": "car", "supercategory": "cars"}]
+    assert coco(small(tmp_path, categories=categories)).class_map.names == ("background", "car")
+    used = [annotation(), annotation(2, category_id=0)]
+    listing = coco(small(tmp_path, categories=categories, annotations=used))
+    assert listing.class_map.names == ("background", "cars", "car")
+
+
+def test_boxes_are_left_out_or_filled(tmp_path: Path) -> None:
+    box = annotation(2, segmentation=[], bbox=[2, 1, 3, 2], category_id=7)
+    root = small(tmp_path, annotations=[annotation(), box])
+    listing = coco(root)
+    assert codes(listing) == {"unused_shape": 1}
+    assert len(drawing(listing.entries[0]).shapes) == 1
+    filled = coco(root, boxes="fill")
+    expected = np.zeros((6, 8), bool)
+    expected[1:3, 2:5] = True
+    np.testing.assert_array_equal(union(filled.entries[0], "tree", (6, 8)), expected)
+    with pytest.raises(ConfigError, match=r"data\.options\.boxes: expected one of skip, fill"):
+        coco(root, boxes="draw")
+
+
+def test_a_detection_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="all 1 annotations are boxes without a segmentation, as for detection"):
+        coco(small(tmp_path, annotations=[annotation(segmentation=[], bbox=[1, 1, 2, 2])]))
+
+
+def test_crowds_count_nowhere_by_default(tmp_path: Path) -> None:
+    crowd = annotation(2, segmentation={"size": [6, 8], "counts": [0, 6, 42]}, iscrowd=1)
+    root = small(tmp_path, annotations=[annotation(), crowd])
+    listing = coco(root)
+    assert listing.painter is not None
+    painted = listing.painter(drawing(listing.entries[0]), (6, 8))
+    assert [index for index, _ in painted.shapes] == [1, 255]
+
+
+def test_compressed_run_lengths_are_read_as_pycocotools_writes_them(tmp_path: Path) -> None:
+    mask = np.random.default_rng(0).random((6, 8)) < 0.5
+    text = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+    listing = coco(small(tmp_path, annotations=[annotation(segmentation={"size": [6, 8], "counts": text})]))
+    np.testing.assert_array_equal(union(listing.entries[0], "car", (6, 8)), mask)
+
+
+@pytest.mark.parametrize("text", ["5", "ooo1ooo1", "ooooo", "P~", "1 2", "oooooooooooo0", "-3", "\u00e9"])
+def test_damaged_compressed_run_lengths_are_refused_before_they_are_drawn(tmp_path: Path, text: str) -> None:
+    root = small(tmp_path, annotations=[annotation(segmentation={"size": [6, 8], "counts": text}), annotation(2)])
+    assert codes(coco(root, defects="skip")) == {"bad_rle": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "text"),
+    [
+        ({"segmentation": [[1, 1, 4, 1]]}, "few_points", "a polygon of 2 points"),
+        ({"segmentation": [[1, 1, 4, 1, 4, 3, 2]]}, "bad_numbers", "a polygon of 7 numbers"),
+        ({"segmentation": [[1, 1, 10**400, 1, 4, 3]]}, "bad_numbers", "far outside"),
+        ({"segmentation": [[1, 1, float("nan"), 1, 4, 3]]}, "bad_numbers", "no finite numbers"),
+        ({"segmentation": {"size": [6, 8], "counts": [1, 2]}}, "bad_rle", "add up to 3 pixels, expected 6 x 8 = 48"),
+        ({"segmentation": {"size": [6, 8], "counts": [-1, 49]}}, "bad_rle", "negative"),
+        ({"segmentation": {"size": [6, 8], "counts": "5"}}, "bad_rle", "add up to 5 pixels"),
+        ({"segmentation": {"size": [6, 8], "counts": ["a"]}}, "bad_rle", "list of whole numbers"),
+        ({"segmentation": {"size": [8, 6], "counts": [48]}}, "wrong_size", "8 x 6 pixels, the image has 6 x 8"),
+        ({"category_id": 4}, "unknown_class", "category_id 4 is not in the list of categories: 3, 7"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_or_left_out(
+    tmp_path: Path, changes: Mapping[str, Any], code: str, text: str
+) -> None:
+    root = small(tmp_path, annotations=[annotation(), annotation(2, **changes)])
+    with pytest.raises(DatasetError) as caught:
+        coco(root)
+    assert text in str(caught.value)
+    assert "annotations/instances.json" in str(caught.value)
+    listing = coco(root, defects="skip")
+    assert codes(listing) == {code: 1}
+    assert len(drawing(listing.entries[0]).shapes) == 1
+
+
+def test_what_reaches_beyond_the_image_is_told_and_cut(tmp_path: Path) -> None:
+    listing = coco(small(tmp_path, annotations=[annotation(segmentation=[[5, 1, 20, 1, 20, 5, 5, 5]])]))
+    assert codes(listing) == {"outside": 1}
+    assert union(listing.entries[0], "car", (6, 8)).sum() == 12
+
+
+def test_annotations_of_unknown_images_are_told(tmp_path: Path) -> None:
+    listing = coco(small(tmp_path, annotations=[annotation(), annotation(2, image_id=9)]))
+    assert [(defect.code, defect.where) for defect in listing.defects] == [("no_image", "annotations[1] (id 2)")]
+
+
+def test_images_that_are_not_there_and_not_listed_are_told(tmp_path: Path) -> None:
+    images = [
+        {"id": number, "file_name": f"{name}.png", "height": 6, "width": 8} for number, name in ((1, "a"), (2, "b"))
+    ]
+    root = small(tmp_path, images=images)
+    image(root / "images" / "c.png")
+    listing = coco(root)
+    assert [(defect.code, defect.where) for defect in listing.defects] == [("no_image", "image 2 (b.png)")]
+    assert "1 images are not in instances.json and were left out: images/c.png" in listing.notes
+    (root / "images" / "a.png").unlink()
+    with pytest.raises(DatasetError, match=r"none of the 2 images that instances\.json names is below this folder"):
+        coco(root)
+
+
+def test_an_image_outside_of_the_folder_is_not_read(tmp_path: Path) -> None:
+    image(tmp_path / "secret.png")
+    images = [
+        {"id": 1, "file_name": "a.png", "height": 6, "width": 8},
+        {"id": 2, "file_name": "../../secret.png", "height": 6, "width": 8},
+    ]
+    listing = coco(small(tmp_path / "set", images=images))
+    assert [entry.id for entry in listing.entries] == ["a"]
+    assert codes(listing) == {"no_image": 1}
+
+
+IMAGE = {"id": 1, "file_name": "a.png", "height": 6, "width": 8}
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"images": [IMAGE, IMAGE]}, "images[1].id: 1 is the id of images[0] too"),
+        ({"images": [IMAGE, {**IMAGE, "id": 2}]}, "is the image images/a.png, which is in instances.json"),
+        ({"images": [{"id": 1}]}, "images[0].file_name: expected text, but there is no such key, only id"),
+        ({"images": {}}, "images: expected a list, got {}"),
+        ({"images": [{**IMAGE, "height": "6"}]}, "images[0].height: expected a number, got '6'"),
+        ({"images": [{**IMAGE, "width": 0}]}, "images[0].width: expected a positive whole number of pixels, got 0"),
+        ({"categories": [{"id": 3, "name": "car"}, {"id": 4, "name": "car"}]}, "categories[1].name: 'car' is the name"),
+        ({"categories": [{"id": 3, "name": "car"}, {"id": 3, "name": "b"}]}, "categories[1].id: the category 3 occurs"),
+        ({"annotations": [annotation(image_id=None)]}, "annotations[0].image_id: expected a number or name, got None"),
+        ({"annotations": [annotation(category_id=[1])]}, "annotations[0].category_id: expected a number or name"),
+        ({"annotations": ["x"]}, "annotations[0]: expected a mapping, got 'x'"),
+        ({"annotations": [annotation(segmentation=[[1, "2"]])]}, "annotations[0].segmentation[0][1]: expected a"),
+        ({"annotations": [annotation(segmentation="x")]}, "annotations[0].segmentation: expected a list, got 'x'"),
+        ({"annotations": [annotation(segmentation={"counts": []})]}, "annotations[0].segmentation.size: expected"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_as_the_format_says_is_refused(
+    tmp_path: Path, changes: Mapping[str, Any], text: str
+) -> None:
+    with pytest.raises(DatasetError) as caught:
+        coco(small(tmp_path, **changes))
+    assert text in str(caught.value)
+    assert str(tmp_path / "annotations" / "instances.json") in str(caught.value)
+
+
+def test_a_list_at_the_top_and_damaged_json(tmp_path: Path) -> None:
+    path = small(tmp_path) / "annotations" / "instances.json"
+    path.write_text("[1]", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"the file: expected a mapping, got \[1\]"):
+        coco(tmp_path, annotations="annotations/instances.json")
+    path.write_text('{"images": [],\n "annotations": [1 2]}', encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"damaged JSON: .* at line 2, column 20"):
+        coco(tmp_path, annotations="annotations/instances.json")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["coco_instances", "coco_stuff", "coco_roboflow"])
+def test_other_exporters_layouts(real_data: RealData, name: str) -> None:
+    root = real_data("format_fixtures") / "coco_dataset" / name
+    listing = coco(root)
+    assert [(entry.id, entry.split) for entry in listing.entries] == [("a", "train"), ("b", "val")]
+    assert listing.class_map.task is Task.MULTICLASS
+    assert looks_like(root) is not None
+
+
+@pytest.mark.data
+def test_labelmes_export(real_data: RealData) -> None:
+    root = real_data("labelme") / "instance_segmentation" / "data_dataset_coco"
+    listing = coco(root)
+    assert len(listing.entries) == 3
+    assert len(listing.class_map.names) == 21
+    assert "_background_" not in listing.class_map.names
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["via_kudzu", "yolo_seg", "annotation_exports", "camvid", "ph2", "oxford_pets"])
+def test_other_sets_are_not_taken_for_it(real_data: RealData, name: str) -> None:
+    assert looks_like(real_data(name)) is None
+
+
+def test_the_name_of_the_data_sets_folder_says_no_part(tmp_path: Path) -> None:
+    root = tmp_path / "my_test_images"
+    image(root / "a.png")
+    write(root / "labels.json", content())
+    assert [entry.split for entry in coco(root).entries] == [None]
+
+
+@pytest.mark.parametrize("pattern", ["/etc/*.json", ""])
+def test_a_pattern_that_leaves_the_folder(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(ConfigError, match=r"data\.options\.annotations: expected a name or pattern below"):
+        coco(small(tmp_path), annotations=pattern)
+    write(tmp_path.parent / "outside.json", content())
+    with pytest.raises(DatasetError, match="no file matches"):
+        coco(tmp_path, annotations="../outside.json")

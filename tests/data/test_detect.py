@@ -1,0 +1,126 @@
+"""A folder is recognised with its reason, or a question is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench.data.detect import detect, resolve
+from segbench.data.index import read_dataset
+from segbench.errors import DatasetError
+
+
+def save(path: Path, values: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(values, dtype=np.uint8)).save(path)
+
+
+def pairs(root: Path, *masks: object, folder: str = "masks", suffix: str = ".png") -> None:
+    for number, mask in enumerate(masks):
+        values = np.asarray(mask, dtype=np.uint8)
+        image = np.full((*values.shape[:2], 3), number, dtype=np.uint8)
+        save(root / "images" / f"{number}.png", image)
+        save(root / folder / f"{number}{suffix}", values)
+
+
+def square(value: object, size: int = 32) -> np.ndarray:
+    mask = np.zeros((size, size) if isinstance(value, int) else (size, size, 3), dtype=np.uint8)
+    mask[8:20, 8:20] = value
+    return mask
+
+
+def test_an_ordinary_folder_needs_no_options(tmp_path: Path) -> None:
+    pairs(tmp_path, square(255), square(0))
+    best = detect(tmp_path).best
+    assert best is not None
+    assert (best.format, dict(best.options), best.samples) == ("folder", {}, 2)
+    assert best.classes == ("background", "foreground")
+
+
+def test_lossy_masks_get_a_tolerance_that_reads_them(tmp_path: Path) -> None:
+    mask = square(255)
+    mask[0, :6], mask[8, 8:14] = (1, 2, 3, 4, 5, 6), (250, 251, 252, 253, 254, 249)
+    pairs(tmp_path, mask, square(255))
+    best = detect(tmp_path).best
+    assert best is not None
+    assert best.options == {"tolerance": 6}
+    assert "JPEG" in best.guesses[0]
+    assert len(read_dataset(tmp_path, best.format, **best.options)) == 2
+
+
+def test_colours_become_classes_with_black_as_background(tmp_path: Path) -> None:
+    pairs(tmp_path, square((255, 0, 0)), square((0, 255, 0)))
+    best = detect(tmp_path).best
+    assert best is not None
+    assert best.options["classes"]["background"] == [0, 0, 0]
+    assert sorted(best.options["classes"].values()) == [[0, 0, 0], [0, 255, 0], [255, 0, 0]]
+    assert "rename them" in best.guesses[0]
+    assert read_dataset(tmp_path, best.format, **best.options).class_map.num_classes == 3
+
+
+def test_values_with_gaps_become_classes_and_255_is_ignored(tmp_path: Path) -> None:
+    mask = square(7)
+    mask[0], mask[1] = 255, 3
+    pairs(tmp_path, mask, square(3))
+    best = detect(tmp_path).best
+    assert best is not None
+    assert best.options == {"classes": {"background": 0, "class_1": 3, "class_2": 7}, "ignore": [255]}
+
+
+def test_two_folders_of_masks_are_a_question(tmp_path: Path) -> None:
+    pairs(tmp_path, square(255), square(255))
+    pairs(tmp_path, square(255), square(255), folder="annotations")
+    found = detect(tmp_path)
+    assert found.best is None
+    assert [candidate.options for candidate in found.candidates] == [{"masks": "annotations"}, {"masks": "masks"}]
+    with pytest.raises(DatasetError, match="2 ways to read this folder, choose one"):
+        resolve(tmp_path, None, {})
+    assert resolve(tmp_path, None, {"masks": "masks"}).options == {"masks": "masks"}
+
+
+def test_what_has_no_partner_is_told(tmp_path: Path) -> None:
+    pairs(tmp_path, square(255), square(255))
+    save(tmp_path / "images" / "9.png", np.zeros((32, 32, 3)))
+    best = detect(tmp_path).best
+    assert best is not None
+    assert best.options == {"unpaired": "skip"}
+    assert "no partner" in best.guesses[0]
+
+
+def test_a_folder_of_data_sets_names_them(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        save(tmp_path / name / "train" / "a.png", np.zeros((8, 8, 3)))
+        save(tmp_path / name / "trainannot" / "a.png", np.zeros((8, 8)))
+        (tmp_path / name / "train.txt").write_text("train/a.png trainannot/a.png\n")
+    found = detect(tmp_path)
+    assert [path.name for path in found.nested] == ["one", "two"]
+    assert "holds 2 data sets, choose one: one, two" in found.question()
+
+
+def test_an_annotation_file_is_recognised(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a.png", np.zeros((20, 30, 3)))
+    shape = {"id": 1, "image_id": 1, "category_id": 5, "segmentation": [[1, 1, 9, 1, 9, 9]], "iscrowd": 0}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 20, "width": 30}],
+        "annotations": [shape],
+        "categories": [{"id": 5, "name": "cell"}],
+    }
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    best = detect(tmp_path).best
+    assert best is not None
+    assert best.format == "coco"
+    assert best.classes == ("background", "cell")
+
+
+def test_a_folder_without_labels_says_what_was_tried(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing here")
+    found = detect(tmp_path)
+    assert found.best is None
+    assert "no labelled images were found" in found.question()
+    with pytest.raises(DatasetError, match="no such folder"):
+        detect(tmp_path / "missing")
