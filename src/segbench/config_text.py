@@ -103,6 +103,8 @@ def _descend(child: Any, place: Sequence[str], key: str) -> dict[str, Any]:
         raise ConfigError(f"there is no mapping to set this in; give the whole loss: --set '{terms}'", key=key)
     if child is None:
         return {}
+    if tuple(place) == ("data", "augment") and isinstance(child, str):
+        return {"preset": child}
     if len(place) == 1 and section in _SHORTHANDS and isinstance(child, str):
         return {_SHORTHANDS[section]: child}
     raise ConfigError(f"{'.'.join(place)} is {child!r}, which has no keys below it", key=key)

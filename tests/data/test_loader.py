@@ -13,10 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segbench.config import AugmentConfig
+from segbench.config_augment import PRESETS, AugmentConfig
 from segbench.data.cache import SampleCache
 from segbench.data.loader import Batch, BatchLoader
-from segbench.errors import DatasetError
+from segbench.data.mixing import draw_mix
+from segbench.errors import ConfigError, DatasetError
 from segbench.types import ClassMap, Sample, Task
 
 CLASSES = ClassMap(names=("a", "b"), values=((0,), (1,)))
@@ -115,6 +116,102 @@ def test_augmentation_follows_the_sample_through_any_batch() -> None:
     for name, (image, target) in [*other.items(), *half.items()]:
         torch.testing.assert_close(image, one[name][0], atol=1e-5, rtol=0)
         assert torch.equal(target, one[name][1])
+
+
+MIXED = AugmentConfig(**PRESETS["strong"], cutmix_p=0.5, copy_paste_p=0.5)
+
+
+def test_every_change_follows_the_sample_whatever_its_batch_and_process() -> None:
+    """Also the image that is mixed in, which may be another process's."""
+
+    def by_id(**options: Any) -> dict[str, Any]:
+        found = {}
+        for batch in loader_of(9, augment=MIXED, seed=3, **options).epoch(2):
+            found |= dict(zip(batch.ids, zip(batch.images, batch.targets, strict=True), strict=True))
+        return found
+
+    one = by_id(batch_size=9)
+    for options in ({"batch_size": 2, "shuffle": True}, {"batch_size": 4, "rank": 1, "world_size": 2}):
+        for name, (image, target) in by_id(**options).items():
+            torch.testing.assert_close(image, one[name][0], atol=1e-5, rtol=0)
+            assert torch.equal(target, one[name][1])
+    loader = loader_of(9, augment=MIXED, seed=3)
+    list(loader.epoch(1))  # what was iterated before does not matter
+    again = loader.batch(np.array([5]), 2)
+    assert torch.equal(again.targets[0], one[again.ids[0]][1])
+
+
+def test_mixed_pixels_come_with_their_labels_from_one_image() -> None:
+    """Every image has one colour, and one label that says which; so any pixel tells where it is from."""
+    cache = cache_of(8)
+    images = np.empty_like(cache.images)
+    masks = np.empty_like(cache.masks)
+    for row in range(8):
+        images[row], masks[row] = 20 * row, row
+        images[row, :, 12:], masks[row, :, 12:] = 20 * row + 10, 100 + row
+    classes = ClassMap(names=tuple(map(str, range(108))), values=tuple((value,) for value in range(108)))
+    cache = replace(cache, images=images, masks=masks, class_map=classes)
+    names = tuple(str(value) for value in range(100, 108))
+    for options, shares in (({"cutmix_p": 1.0}, (0.05, 0.95)), ({"copy_paste_p": 1.0}, (0.5, 0.5))):
+        config = AugmentConfig(hflip=0.5, copy_paste_classes=names, **options)
+        batch = next(BatchLoader(cache, samples_of(8), batch_size=8, augment=config).epoch(0))
+        colors = (batch.images[:, 0] * 255).round().long()
+        assert torch.equal(batch.targets % 100 * 20 + batch.targets // 100 * 10, colors)
+        own = torch.tensor([cache.rows[name] for name in batch.ids])[:, None, None]
+        foreign = (batch.targets % 100 != own).flatten(1).float().mean(1)
+        assert len(batch.targets.unique()) > 8
+        assert shares[0] <= float(foreign.mean()) <= shares[1]
+        assert all(len((targets % 100).unique()) <= 2 for targets in batch.targets)
+
+
+def test_pasting_planes_takes_all_labels_of_the_pasted_pixels() -> None:
+    cache = cache_of(4)
+    left = np.zeros((4, 2, 20, 24), np.uint8)
+    for row in range(4):
+        left[row, 0, :, : 6 * row], left[row, 1] = 1, row % 2
+    classes = ClassMap(names=("a", "b"), values=((1,), (1,)), task=Task.MULTILABEL, background=None)
+    config = AugmentConfig(hflip=0.0, copy_paste_p=1.0, copy_paste_classes=("a",))
+    loader = BatchLoader(
+        replace(cache, masks=left, class_map=classes), samples_of(4), batch_size=4, augment=config, seed=2
+    )
+    plain = next(BatchLoader(loader.cache, samples_of(4), batch_size=4).epoch(0))
+    batch = next(loader.epoch(0))
+    changed = (batch.images != plain.images).any(1)
+    assert changed.any()
+    for image, target in zip(batch.images, batch.targets, strict=True):
+        for column in range(24):  # each column is wholly one image's, with that image's planes
+            fits = [
+                torch.equal(image[:, :, column], other[:, :, column])
+                and torch.equal(target[:, :, column], planes[:, :, column])
+                for other, planes in zip(plain.images, plain.targets, strict=True)
+            ]
+            assert any(fits)
+
+
+def test_classes_to_paste_are_checked_against_the_data() -> None:
+    with pytest.raises(ConfigError, match=r"data.augment.copy_paste_classes: there is no class 'bb'; did you mean 'b'"):
+        loader_of(3, augment=AugmentConfig(copy_paste_p=0.5, copy_paste_classes=("bb",)))
+    cache = replace(cache_of(3), class_map=replace(CLASSES, background=None))
+    with pytest.raises(ConfigError, match=r"no background, so name the classes to paste, of a, b"):
+        BatchLoader(cache, samples_of(3), batch_size=1, augment=AugmentConfig(copy_paste_p=0.5))
+    assert len(BatchLoader(cache, samples_of(3), batch_size=1, augment=AugmentConfig(cutmix_p=0.5))) == 3
+    alone = next(loader_of(1, augment=AugmentConfig(hflip=0.0, cutmix_p=1.0)).epoch(0))
+    assert equal(alone, next(loader_of(1).epoch(0)))  # there is nothing to mix with
+
+
+def test_partners_are_any_image_but_the_sample_itself() -> None:
+    config = AugmentConfig(cutmix_p=0.5, copy_paste_p=0.25)
+    mix = draw_mix(config, 0, 0, range(4000), 4000, (50, 80))
+    assert (mix.partners != mix.rows).all()
+    assert len(mix.rows) / 4000 == pytest.approx(1 - 0.5 * 0.75, abs=0.03)
+    assert mix.paste.sum() / 4000 == pytest.approx(0.25, abs=0.03)
+    boxes = mix.box_px[mix.box_px[:, 2] > 0]
+    assert len(boxes) / 4000 == pytest.approx(0.5, abs=0.03)
+    assert (boxes[:, :2] >= 0).all()
+    assert ((boxes[:, :2] + boxes[:, 2:]) <= (50, 80)).all()
+    few = draw_mix(config, 0, 1, [2] * 1, 3, (50, 80))
+    assert set(few.partners) <= {0, 1}
+    assert draw_mix(AugmentConfig(), 0, 0, range(50), 50, (50, 80)).rows.size == 0
 
 
 def test_without_augmentation_training_pictures_are_whole() -> None:
@@ -240,7 +337,7 @@ def test_bad_arguments() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("augment", [None, AUGMENT])
+@pytest.mark.parametrize("augment", [None, AUGMENT, AugmentConfig(**PRESETS["strong"], cutmix_p=0.5)])
 def test_a_gpu_gives_the_same_batches(augment: AugmentConfig | None) -> None:
     there = loader_of(10, augment=augment, device="cuda", channels_last=True).epoch(0)
     for one, other in zip(there, loader_of(10, augment=augment).epoch(0), strict=True):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from segbench.config import AugmentConfig
 from segbench.data.cache import SampleCache
+from segbench.data.mixing import Mix, apply_mix, draw_mix, pasted_classes
 from segbench.data.transforms import apply_augmentation, draw_augmentation
 from segbench.types import Sample
 
@@ -35,6 +36,17 @@ class Batch:
     ids: tuple[str, ...]
     images: Tensor
     targets: Tensor
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Bytes of a batch, and of the images that are mixed into it."""
+
+    indices: Indices
+    images: Tensor
+    masks: Tensor
+    mix: Mix | None = None
+    partners: tuple[Tensor, Tensor] | None = None
 
 
 class BatchLoader:
@@ -61,6 +73,7 @@ class BatchLoader:
             effect where `batch_size` is 1 or there is one sample.
 
     Raises:
+        ConfigError: augmentation is to paste classes that the data set does not have.
         DatasetError: samples the cache was not built for.
         ValueError: no samples, fewer than processes, or a batch size or rank out of range.
     """
@@ -91,6 +104,7 @@ class BatchLoader:
         self.device, self.channels_last = torch.device(device), channels_last
         self.rank, self.world_size, self.merge_single = rank, world_size, merge_single
         self._rows = cache.rows_of(self.samples)
+        self._pasted = pasted_classes(augment, cache.class_map) if augment is not None else ()
 
     @property
     def num_samples(self) -> int:
@@ -130,17 +144,29 @@ class BatchLoader:
         batches = np.split(self.order(epoch), ends[:-1])
         reader = ThreadPoolExecutor(1, thread_name_prefix="batch-reader")
         try:
-            upcoming = reader.submit(self._gather, batches[0])
-            for position, indices in enumerate(batches):
-                images, masks = upcoming.result()
+            upcoming = reader.submit(self._read, batches[0], epoch)
+            for position in range(len(batches)):
+                ready = upcoming.result()
                 if position + 1 < len(batches):
-                    upcoming = reader.submit(self._gather, batches[position + 1])
-                yield self._finish(indices, images, masks, epoch)
+                    upcoming = reader.submit(self._read, batches[position + 1], epoch)
+                yield self._finish(ready, epoch)
         finally:
             reader.shutdown(wait=True, cancel_futures=True)
 
+    def batch(self, indices: Indices, epoch: int) -> Batch:
+        """Returns the samples at these positions in `samples` as they are in an epoch."""
+        return self._finish(self._read(indices, epoch), epoch)
+
+    def _read(self, indices: Indices, epoch: int) -> _Read:
+        own = self._gather(indices)
+        if self.augment is None:
+            return _Read(indices, *own)
+        size = self.augment.crop or self.cache.size
+        mix = draw_mix(self.augment, self.seed, epoch, indices, len(self.samples), size)
+        return _Read(indices, *own, mix, self._gather(mix.partners) if len(mix.rows) else None)
+
     def _gather(self, indices: Indices) -> tuple[Tensor, Tensor]:
-        """Returns images (B, H, W, 3) and masks (B, [C,] H, W), uint8, pinned when they go to a GPU."""
+        """Returns images (B, H, W, C) and masks (B, [P,] H, W), uint8, pinned when they go to a GPU."""
         pinned = self.device.type == "cuda"
         rows = self._rows[indices]
         gathered = []
@@ -152,14 +178,35 @@ class BatchLoader:
             gathered.append(batch)
         return gathered[0], gathered[1]
 
-    def _finish(self, indices: Indices, images: Tensor, masks: Tensor, epoch: int) -> Batch:
-        images = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)  # (B, 3, H, W), still NHWC in memory
-        masks = masks.to(self.device, non_blocking=True)
-        order = torch.channels_last if self.channels_last else torch.contiguous_format
+    def _finish(self, ready: _Read, epoch: int) -> Batch:
         if self.augment is None:
+            images, masks = self._placed(ready.images, ready.masks)
             floats = images.float().div_(255.0)
         else:
-            parameters = draw_augmentation(self.augment, self.seed, epoch, indices, self.cache.size)
-            floats, masks = apply_augmentation(images, masks, parameters)
-        ids = tuple(self.samples[index].id for index in indices)
+            floats, masks = self._changed(self.augment, ready.images, ready.masks, ready.indices, epoch)
+            if ready.partners is not None and ready.mix is not None:
+                # A partner's numbers are drawn from the sample that it is mixed into.
+                owners = ready.indices[ready.mix.rows]
+                others = self._changed(self.augment, *ready.partners, owners, epoch, partner=True)
+                apply_mix(floats, masks, *others, ready.mix, self._pasted)
+        order = torch.channels_last if self.channels_last else torch.contiguous_format
+        ids = tuple(self.samples[index].id for index in ready.indices)
         return Batch(ids, floats.contiguous(memory_format=order), masks.long())
+
+    def _placed(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns images (B, C, H, W), still NHWC in memory, and masks, on the device."""
+        images = images.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
+        return images, masks.to(self.device, non_blocking=True)
+
+    def _changed(
+        self,
+        augment: AugmentConfig,
+        images: Tensor,
+        masks: Tensor,
+        indices: Indices,
+        epoch: int,
+        *,
+        partner: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        parameters = draw_augmentation(augment, self.seed, epoch, indices, self.cache.size, partner=partner)
+        return apply_augmentation(*self._placed(images, masks), parameters)
