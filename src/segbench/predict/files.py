@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from segbench.data import raster
+from segbench.data.bands import Bands
 from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.data.images import read_image
 from segbench.errors import DatasetError, PredictionError
@@ -43,7 +45,8 @@ def predict_files(
         predictor: see `Predictor`.
         paths: image files and folders (searched with their sub-folders, but for `out`).
         out: folder; masks are palette PNGs of class indices at the image's own size, multilabel one a class;
-            `masks/classes.json` says so, for `segbench compare`.
+            `masks/classes.json` says so, for `segbench compare`. A network trained on bands reads GeoTIFF and writes
+            GeoTIFF masks on the same grid, 255 where there is no data.
         probs: also write (C, H, W) float16 probabilities as compressed `.npz` under the key `probs`.
         depth_range: (low, high) of 16-bit images, as in the data set's options.
         progress: told after every image.
@@ -53,12 +56,8 @@ def predict_files(
         PredictionError: a path does not exist, or there is no image at all.
     """
     out = Path(out)
-    found = [item for item in _find_images(paths) if not item[0].resolve().is_relative_to(out.resolve())]
-    if not found:
-        raise PredictionError(
-            f"there is no image in {', '.join(map(str, paths))} ({', '.join(sorted(IMAGE_SUFFIXES))})"
-        )
-    names = _output_names(found)
+    found = find_images(paths, out)
+    names = output_names(found)
     rows: list[list[object]] = []
     written: list[str] = []
     failed: dict[str, str] = {}
@@ -66,12 +65,12 @@ def predict_files(
     mark_indices(out / "masks", predictor.class_map)
     for done, ((path, _), name) in enumerate(zip(found, names, strict=True), start=1):
         try:
-            image = read_image(path, depth_range=depth_range)
+            image, nodata = _read(path, predictor.bands, depth_range)
         except DatasetError as error:
             failed[str(path)] = error.reason
         else:
-            prediction = predictor(image)
-            _write_one(prediction, out, name, probs=probs)
+            prediction = predictor(image, nodata)
+            _write_one(prediction, out, name, like=None if predictor.bands is None else path, probs=probs)
             written.append(name)
             height, width = image.shape[:2]
             rows.append([name, str(path), width, height, *(f"{v:.6f}" for v in prediction.area_fracs.values())])
@@ -82,7 +81,21 @@ def predict_files(
     return PredictedFiles(tuple(written), failed, areas_file)
 
 
-def _find_images(paths: Iterable[str | Path]) -> Iterable[tuple[Path, Path]]:
+def find_images(paths: Sequence[str | Path], out: Path) -> list[tuple[Path, Path]]:
+    """Returns (image file, its path below the argument that named it), without what lies in `out`.
+
+    Raises:
+        PredictionError: a path does not exist, or there is no image at all.
+    """
+    found = [item for item in _images_in(paths) if not item[0].resolve().is_relative_to(out.resolve())]
+    if not found:
+        raise PredictionError(
+            f"there is no image in {', '.join(map(str, paths))} ({', '.join(sorted(IMAGE_SUFFIXES))})"
+        )
+    return found
+
+
+def _images_in(paths: Iterable[str | Path]) -> Iterable[tuple[Path, Path]]:
     """Yields (image file, its path below the argument that named it); files named outright are tried whatever their
     suffix, folders are searched for image suffixes."""
     for path in map(Path, paths):
@@ -97,7 +110,7 @@ def _find_images(paths: Iterable[str | Path]) -> Iterable[tuple[Path, Path]]:
             raise PredictionError("there is no such file or folder", path=path)
 
 
-def _output_names(found: Sequence[tuple[Path, Path]]) -> list[str]:
+def output_names(found: Sequence[tuple[Path, Path]]) -> list[str]:
     """Returns one output name a file, without suffix where that is unambiguous; sub-folders are kept."""
     stems = Counter(str(relative.with_suffix("")) for _, relative in found)
     names = [
@@ -112,13 +125,27 @@ def _output_names(found: Sequence[tuple[Path, Path]]) -> list[str]:
     return names
 
 
-def _write_one(prediction: Prediction, out: Path, name: str, *, probs: bool) -> None:
-    class_map = prediction.class_map
-    if prediction.mask.ndim == 2:
-        write_mask(out / "masks" / f"{name}.png", prediction.mask, class_map)
-    else:
-        for class_name, plane in zip(class_map.names, prediction.mask, strict=True):
-            write_mask(out / "masks" / class_name / f"{name}.png", plane, class_map)
+def _read(
+    path: Path, bands: Bands | None, depth_range: tuple[float, float] | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    return (read_image(path, depth_range=depth_range), None) if bands is None else raster.read_image(path, bands)
+
+
+def _write_one(prediction: Prediction, out: Path, name: str, *, like: Path | None, probs: bool) -> None:
+    """Writes one image's files.
+
+    Args:
+        like: raster file on whose grid the mask is; None writes PNG.
+    """
+    class_map, mask = prediction.class_map, prediction.mask
+    planes = [(out / "masks", mask)]
+    if mask.ndim == 3:
+        planes = [(out / "masks" / each, plane) for each, plane in zip(class_map.names, mask, strict=True)]
+    for folder, plane in planes:
+        if like is None:
+            write_mask(folder / f"{name}.png", plane, class_map)
+        else:
+            raster.write_labels(folder / f"{name}.tif", plane, class_map, like, prediction.nodata)
     with replacing(out / "overlays" / f"{name}.png") as temporary:
         Image.fromarray(prediction.overlay()).save(temporary)
     if probs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segbench.data.bands import Bands, shown
 from segbench.data.cache import resize_image
 from segbench.errors import PredictionError
 from segbench.models import build_network
@@ -26,16 +28,18 @@ class Prediction:
     """The segmentation of one image; shows itself as an overlay in a notebook.
 
     Attributes:
-        image: (H, W, 3) uint8, as it was given.
+        image: (H, W, 3) uint8, as people see it: as it was given, or its bands for display.
         mask: (H, W) uint8 class indices, multilabel (C, H, W) uint8 in {0, 1}; the image's own size.
         class_map: what the indices mean.
         network_probs: (C, h, w) float32 in [0, 1] at the size the network saw; C is 1 for binary.
+        nodata: (H, W) pixels without data, which count in no area; None where all have some.
     """
 
     image: np.ndarray = field(repr=False)
     mask: np.ndarray = field(repr=False)
     class_map: ClassMap
     network_probs: np.ndarray = field(repr=False)
+    nodata: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def probs(self) -> np.ndarray:
@@ -45,12 +49,18 @@ class Prediction:
 
     @property
     def area_fracs(self) -> dict[str, float]:
-        """Share of the image's pixels that each class covers, 0-1."""
+        """Share of the image's pixels that each class covers, 0-1; NaN where none has data."""
         names = self.class_map.names
-        if self.mask.ndim == 3:
-            return {name: float(plane.mean()) for name, plane in zip(names, self.mask, strict=True)}
-        counts = np.bincount(self.mask.ravel(), minlength=len(names))
-        return {name: float(count) / self.mask.size for name, count in zip(names, counts, strict=True)}
+        labels = (
+            self.mask[..., ~self.nodata] if self.nodata is not None else self.mask.reshape(*self.mask.shape[:-2], -1)
+        )
+        total = labels.shape[-1]
+        if not total:
+            return dict.fromkeys(names, math.nan)
+        if labels.ndim == 2:
+            return {name: float(plane.mean()) for name, plane in zip(names, labels, strict=True)}
+        counts = np.bincount(labels, minlength=len(names))
+        return {name: float(count) / total for name, count in zip(names, counts, strict=True)}
 
     def overlay(self, opacity: float = 0.45) -> np.ndarray:
         """Returns the image with the predicted classes tinted and outlined, (H, W, 3) uint8."""
@@ -69,6 +79,7 @@ class Predictor:
         size: (H, W) it was trained at; images are resized to it and the probabilities back.
         threshold: of the probability (binary, multilabel).
         device: where it runs.
+        bands: which bands of a file are the channels, for a network trained on such files; None means RGB.
 
     Example:
         >>> predictor = Predictor.from_run("runs/ph2")  # doctest: +SKIP
@@ -84,6 +95,7 @@ class Predictor:
         *,
         threshold: float = 0.5,
         device: torch.device | str = "cpu",
+        bands: Bands | None = None,
     ) -> None:
         if not 0.0 < threshold < 1.0:
             raise ValueError(f"threshold is a probability between 0 and 1, got {threshold}")
@@ -92,6 +104,7 @@ class Predictor:
         self.class_map = class_map
         self.size = size
         self.threshold = threshold
+        self.bands = bands
         self.normalization = normalization_of(network)
 
     @classmethod
@@ -107,9 +120,10 @@ class Predictor:
         """
         folder = RunFolder(Path(run))
         config = folder.read_config()
-        class_map = folder.class_map()
+        class_map, bands = folder.class_map(), _bands_of(folder)
         network = build_network(
             config.network.name,
+            in_channels=3 if bands is None else bands.channels,
             out_channels=class_map.out_channels,
             weights=config.weights,
             load_weights=False,
@@ -123,20 +137,24 @@ class Predictor:
             config.data.size,
             threshold=folder.threshold() if threshold is None else threshold,
             device=pick_device(device),
+            bands=bands,
         )
 
-    def __call__(self, image: np.ndarray) -> Prediction:
+    def __call__(self, image: np.ndarray, nodata: np.ndarray | None = None) -> Prediction:
         """Returns the segmentation of one image.
 
         Args:
-            image: (H, W, 3) uint8 RGB, or (H, W) uint8 grey; any H and W.
+            image: (H, W, 3) uint8 RGB, or (H, W) uint8 grey; any H and W. (H, W, C) uint8, scaled as `bands` says,
+                for a network that was trained on other channels.
+            nodata: (H, W) pixels without data, which count in no area.
         Raises:
             PredictionError: another shape or dtype.
         """
-        image = _as_rgb(image)
+        image = _as_rgb(image) if self.bands is None else _with_channels(image, self.bands.channels)
         probs = self._network_probs(resize_image(image, self.size))
         return Prediction(
-            image=image,
+            image=shown(image, None if self.bands is None else self.bands.display),
+            nodata=nodata if nodata is not None and nodata.any() else None,
             mask=self._decide(probs, (image.shape[0], image.shape[1])),
             class_map=self.class_map,
             network_probs=probs.cpu().numpy(),
@@ -169,6 +187,21 @@ def _enlarge(probs: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(probs.shape[1:]) == tuple(size):
         return probs.clone()
     return F.interpolate(probs[None], size=size, mode="bilinear", align_corners=False, antialias=False)[0]
+
+
+def _bands_of(folder: RunFolder) -> Bands | None:
+    """Returns the bands a run was trained on; None for RGB."""
+    plain = folder.read_facts().get("bands")
+    return None if plain is None else Bands.from_dict(plain)
+
+
+def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    expected = f"expected an image of shape (H, W, {channels}) and dtype uint8, as the network was trained on"
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        raise PredictionError(f"{expected}, got {getattr(image, 'dtype', type(image).__name__)}")
+    if image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
+        raise PredictionError(f"{expected}, got shape {image.shape}")
+    return image
 
 
 def _as_rgb(image: np.ndarray) -> np.ndarray:

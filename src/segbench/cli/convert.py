@@ -1,0 +1,172 @@
+"""`segbench data convert`: a data set in another format, and what changed on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from segbench.cli._common import Quiet, console, make_watcher, print_table, require
+from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any
+from segbench.errors import ConfigError, shorten
+
+if TYPE_CHECKING:
+    from segbench.data.convert import ConvertReport
+    from segbench.data.writers import Simplify, WriteOptions, Written
+    from segbench.predict.predictor import Predictor
+
+To = Annotated[str, typer.Option("--to", help="coco, cvat, folder, labelme, via, voc or yolo.")]
+Link = Annotated[bool, typer.Option("--link", help="Hard-link the images instead of copying them.")]
+NoImages = Annotated[bool, typer.Option("--no-images", help="Write the annotations alone.")]
+Rle = Annotated[bool, typer.Option("--rle", help="Run lengths instead of polygons: coco and cvat.")]
+SimplifyText = Annotated[
+    str,
+    typer.Option("--simplify", help="Polygons: none keeps every pixel, auto an IoU of 0.99, or a number of pixels."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a folder that was written so before.")]
+
+_EXIT_PROBLEMS = 1
+
+
+def data_convert(
+    data: DataPath,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to fill.")],
+    to: To,
+    data_format: DataFormat = None,
+    options: ReaderOptions = None,
+    link: Link = False,
+    no_images: NoImages = False,
+    rle: Rle = False,
+    simplify: SimplifyText = "none",
+    split: Annotated[str, typer.Option(help="keep: the official parts; drop: write no parts.")] = "keep",
+    verify: Annotated[bool, typer.Option(help="Read back what was written, and compare every pixel.")] = True,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a data set in another format, read it back, and say what changed.
+
+    Example: segbench data convert oxford_pets pets_coco --to coco --format oxford_pets
+    """
+    require("--split", split, ("keep", "drop"))
+    wanted = write_options(link=link, no_images=no_images, rle=rle, simplify=simplify)
+    from segbench.data.convert import convert
+
+    manifest = read_any(data, data_format, options, quiet=quiet)
+    watch = make_watcher(quiet)
+    kept: Literal["keep", "drop"] = "keep" if split == "keep" else "drop"
+    try:
+        report = convert(
+            manifest,
+            to,
+            out,
+            options=wanted,
+            split=kept,
+            verify=verify,
+            overwrite=overwrite,
+            progress=watch.progress,
+        )
+    finally:
+        watch.close()
+    _print_report(report, out)
+    if report.worst:
+        raise typer.Exit(_EXIT_PROBLEMS)
+
+
+def predict_as(
+    predictor: Predictor,
+    paths: list[Path],
+    out: Path,
+    to: str,
+    *,
+    link: bool,
+    rle: bool,
+    simplify: str | None,
+    overwrite: bool,
+    depth_range: tuple[float, float] | None,
+    quiet: bool,
+) -> None:
+    """Runs `segbench predict --as`: predictions in the format of an annotation tool; None simplifies where it can."""
+    from segbench.predict.prelabel import default_options, prelabel
+
+    chosen = simplify or ("auto" if default_options(to).simplify and not rle else "none")
+    wanted = write_options(link=link, no_images=False, rle=rle, simplify=chosen)
+    watch = make_watcher(quiet)
+    try:
+        done = prelabel(
+            predictor,
+            paths,
+            out,
+            to,
+            options=wanted,
+            overwrite=overwrite,
+            depth_range=depth_range,
+            progress=watch.progress,
+        )
+    finally:
+        watch.close()
+    written = done.written
+    console.print(f"{len(written.images)} images{_regions(written)} as {to}, to be corrected: {out}")
+    _print_end(written, out)
+    for path, reason in done.failed.items():
+        console.print(f"not segmented: {path}: {reason}")
+    if done.failed:
+        raise typer.Exit(_EXIT_PROBLEMS)
+
+
+def write_options(*, link: bool, no_images: bool, rle: bool, simplify: str) -> WriteOptions:
+    """Returns what the command line says about writing; ConfigError where that contradicts itself."""
+    from segbench.data.writers import WriteOptions
+
+    if link and no_images:
+        raise ConfigError("images are linked or left out, not both", key="--link")
+    return WriteOptions(
+        images="link" if link else "none" if no_images else "copy", rle=rle, simplify=parse_simplify(simplify)
+    )
+
+
+def parse_simplify(text: str) -> Simplify:
+    """Returns `auto`, or pixels; `none` is 0."""
+    if text == "auto":
+        return "auto"
+    try:
+        value = 0.0 if text == "none" else float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 100.0:
+        raise ConfigError(f"expected none, auto or a number of pixels from 0 to 100, got {text!r}", key="--simplify")
+    return value
+
+
+def _print_report(report: ConvertReport, out: Path) -> None:
+    written = report.written
+    console.print(f"{len(written.images)} images{_regions(written)} as {written.format}: {out}")
+    if report.verified:
+        rows = [
+            [change.name, str(change.pixels), str(change.changed), _iou(change.lowest_iou), _iou(change.mean_iou)]
+            for change in report.changes
+        ]
+        print_table(["class", "pixels", "changed", "lowest IoU", "mean IoU"], rows)
+        console.print("read back: identical" if report.identical else "read back: not identical")
+    if report.worst:
+        shown = shorten((f"{name} ({_iou(iou)})" for name, iou in report.worst.items()), 6)
+        console.print(
+            f"{len(report.worst)} samples have a class below an IoU of 0.99: {shown}; --simplify none is exact"
+        )
+    _print_end(written, out)
+
+
+def _regions(written: Written) -> str:
+    return f", {written.regions} regions" if written.regions else ""
+
+
+def _print_end(written: Written, out: Path) -> None:
+    from segbench.data.writers import dataset_yaml
+
+    for note in written.notes:
+        console.print(f"note: {note}")
+    console.print(dataset_yaml(out, written.format, written.options), end="")
+
+
+def _iou(value: float) -> str:
+    return "–" if value != value else f"{int(value * 10000) / 10000:.4f}"  # cut, so that 1.0000 means every pixel

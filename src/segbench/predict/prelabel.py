@@ -1,0 +1,83 @@
+"""Predictions as annotations: a network draws first, a person corrects in an annotation tool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segbench.data.formats import IMAGE_SUFFIXES
+from segbench.data.images import read_image
+from segbench.data.writers import Labelled, WriteOptions, Written, check_writer, write_dataset
+from segbench.errors import DatasetError, PredictionError
+from segbench.predict.files import find_images, output_names
+from segbench.predict.predictor import Predictor
+from segbench.types import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prelabelled:
+    """Attributes: written, see `Written`; failed, path -> why, of images that could not be read."""
+
+    written: Written
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def prelabel(
+    predictor: Predictor,
+    paths: Sequence[str | Path],
+    out: str | Path,
+    to: str,
+    *,
+    options: WriteOptions | None = None,
+    overwrite: bool = False,
+    depth_range: tuple[float, float] | None = None,
+    progress: Progress | None = None,
+) -> Prelabelled:
+    """Segments images and writes the masks in the format of an annotation tool, one image at a time.
+
+    Args:
+        predictor: see `Predictor`.
+        paths: image files and folders (searched with their sub-folders, but for `out`).
+        out: folder; made if missing.
+        to: name of the format, a key of `segbench.data.writers.WRITERS`.
+        options: see `WriteOptions`; None copies images and simplifies polygons as far as an IoU of 0.99 allows, so
+            that a person can move their corners.
+        overwrite: replace a folder that was written so before.
+        depth_range: (low, high) of 16-bit images, as in the data set's options; they are written as PNG of 8 bit.
+        progress: called after every image.
+    Raises:
+        PredictionError: a path does not exist, there is no image at all, or the network reads other bands than RGB.
+        ConfigError: an unknown format, or one that cannot hold these classes or options.
+        DatasetError: the folder is not empty, or no image can be read.
+    """
+    options = options or default_options(to)
+    check_writer(to, predictor.class_map, options)
+    if predictor.bands is not None:
+        raise PredictionError(
+            f"this network reads {predictor.bands.channels} bands, and annotation tools show three; predict masks "
+            "without --as, which keep the grid of their images"
+        )
+    found = find_images(paths, Path(out))
+    failed: dict[str, str] = {}
+
+    def samples() -> Iterator[Labelled]:
+        for done, ((path, _), name) in enumerate(zip(found, output_names(found), strict=True), 1):
+            try:
+                image = read_image(path, depth_range=depth_range)
+            except DatasetError as error:
+                failed[str(path)] = error.reason
+            else:
+                as_file = depth_range is None and path.suffix.lower() in IMAGE_SUFFIXES
+                mask = predictor(image).mask
+                yield Labelled(id=name, image=path, labels=mask, pixels=None if as_file else image)
+            if progress is not None:
+                progress("predicting", done, len(found))
+
+    written = write_dataset(to, out, samples(), predictor.class_map, options, overwrite=overwrite)
+    return Prelabelled(written=written, failed=failed)
+
+
+def default_options(to: str) -> WriteOptions:
+    """Returns how predictions are written where nothing else is said: polygons with few corners, masks exactly."""
+    return WriteOptions(simplify=0.0 if to in ("folder", "voc") else "auto")
