@@ -1,0 +1,121 @@
+"""Objects, statistics and suggestions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from tests.data.checks._sets import SIDE, blob, check, codes, finding, pairs, photo, save
+
+from segbench.config import DataConfig
+from segbench.config_loss import parse_loss
+from segbench.data.cache import resize_mask
+from segbench.data.checks.objects import SIZES, region_rows
+
+
+def dots(seed: int) -> np.ndarray:
+    """Returns one large region and five of 2 x 2 pixels."""
+    mask = np.zeros((200, 200), dtype=np.uint8)
+    mask[20:120, 20:120] = 1
+    for place in range(5):
+        mask[150 + place * 7, 10 + place * 31 : 12 + place * 31] = 2
+        mask[151 + place * 7, 10 + place * 31 : 12 + place * 31] = 2
+    mask[190, seed] = 2
+    return mask
+
+
+@pytest.mark.parametrize("size", [(17, 23), (40, 40), (64, 10), (300, 300)])
+def test_regions_agree_with_resizing_the_mask(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(3)
+    labels = (rng.random((60, 50)) > 0.8).astype(np.uint8) * rng.integers(1, 4, (60, 50), dtype=np.uint8)
+    rows = region_rows(labels, (1, 2, 3), [size])
+    for index, count, specks, areas, gone in rows:
+        regions, total = ndimage.label(labels == index, structure=np.ones((3, 3)))
+        own = np.bincount(regions.ravel())[1:]
+        left = set(np.unique(resize_mask(regions, size)).tolist())
+        assert (count, specks) == ((own >= 4).sum(), (own < 4).sum())
+        assert sum(times for _, times in areas) == count
+        assert gone == [sum(1 for place in range(total) if own[place] >= 4 and place + 1 not in left)]
+
+
+def test_objects_that_vanish(tmp_path: Path) -> None:
+    for place in range(8):
+        save(tmp_path / f"images/s{place}x.png", photo(place, 200))
+        save(tmp_path / f"masks/s{place}x.png", dots(place))
+    small = check(tmp_path, image_size=(64, 64))
+    found = finding(small, "vanishing_objects")
+    assert found.title.startswith("at 64 x 64 pixels")
+    assert "'class_2'" in found.title
+    assert len(found.files) == 8
+    assert found.advice.startswith("data.size: ")
+    side = int(found.advice.split()[1])
+    objects = small.statistics["classes"][2]["objects"]
+    assert objects["count"] == 40
+    assert objects["specks"] == 8
+    assert objects["area_px"] == pytest.approx(dict.fromkeys(objects["area_px"], 4))
+    assert objects["kept"][1 + SIZES.index(side)] >= 0.99
+    assert finding(small, "specks").count == 8
+    large = check(tmp_path, image_size=(side, side))
+    assert "vanishing_objects" not in codes(large)
+    assert {key: value for key, value, _ in small.suggestions}["data.size"] == side
+    again = check(tmp_path, image_size=(64, 64))  # remembered
+    assert again.statistics == small.statistics
+
+
+def test_statistics_are_those_of_the_files(tmp_path: Path) -> None:
+    pairs(tmp_path, 5)
+    checkup = check(tmp_path)
+    numbers = checkup.statistics
+    pixels = np.stack([photo(place) for place in range(5)]) / 255
+    assert numbers["mean"] == pytest.approx(pixels.mean(axis=(0, 1, 2)), abs=1e-3)
+    assert numbers["std"] == pytest.approx(pixels.std(axis=(0, 1, 2)), abs=1e-3)
+    share = np.stack([blob(place) > 0 for place in range(5)]).mean()
+    assert numbers["classes"][1]["share"] == pytest.approx(share)
+    assert numbers["foreground"]["mean"] == pytest.approx(share)
+    assert numbers["sizes"] == [{"height": SIDE, "width": SIDE, "count": 5}]
+    assert numbers["parts"] == {"-": {"images": 5, "shares": pytest.approx([1 - share, share])}}
+    assert sum(numbers["brightness"]["counts"]) == 5
+    assert json.loads(json.dumps(checkup.to_dict()))["samples"] == 5
+
+
+def test_images_that_stand_apart(tmp_path: Path) -> None:
+    pairs(tmp_path, 24)
+    save(tmp_path / "images/s00x.png", np.full((SIDE, SIDE, 3), 40))
+    save(tmp_path / "images/s01x.png", photo(1) // 30)
+    save(tmp_path / "images/s02x.png", photo(2, 8 * SIDE))
+    save(tmp_path / "masks/s02x.png", blob(2, 8 * SIDE))
+    checkup = check(tmp_path)
+    assert finding(checkup, "constant_images").files == ("images/s00x.png",)
+    assert finding(checkup, "unusual_images").files == ("images/s01x.png",)
+    assert "8 times" in finding(checkup, "very_different_sizes").title
+
+
+def test_suggestions_are_valid_settings(tmp_path: Path) -> None:
+    def mask(seed: int) -> np.ndarray:
+        values = blob(seed, value=1)
+        values[1, 1:5] = 2
+        values[2, 1:5] = 2
+        return values
+
+    for one in range(6):
+        for two in range(4):
+            save(tmp_path / f"images/scan{one}_{two}.png", photo(10 * one + two))
+            save(tmp_path / f"masks/scan{one}_{two}.png", mask(one))
+    checkup = check(tmp_path)
+    told = {key: (value, reason) for key, value, reason in checkup.suggestions}
+    assert set(told) == {"loss", "data.size", "data.options.group", "data.split.ratios", "data.augment"}
+    assert all(reason for _, reason in told.values())
+    parse_loss(told["loss"][0])
+    DataConfig(
+        path="x",
+        size=told["data.size"][0],
+        split={"ratios": told["data.split.ratios"][0]},
+        augment=told["data.augment"][0],
+    )
+    grouped = check(tmp_path, options={"group": told["data.options.group"][0]})
+    assert "data.options.group" not in [key for key, _, _ in grouped.suggestions]
+    binary = check(pairs(tmp_path / "b", mask=lambda seed: blob(seed) * (np.arange(SIDE) < 12)))
+    assert ("loss", {"bce": 1.0, "dice": 1.0}) in [(key, value) for key, value, _ in binary.suggestions]

@@ -1,0 +1,193 @@
+"""The doctor as a whole: what it reads, and that nothing stops it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.data.checks._sets import SIDE, blob, codes, finding, pairs, photo, save
+
+from segbench.data.checks import Finding, Severity, examine, run, sort_findings
+from segbench.errors import ConfigError, DatasetError
+
+Data = Callable[[str], Path]
+
+
+def test_a_folder_is_recognised(tmp_path: Path) -> None:
+    checkup = examine(pairs(tmp_path))
+    assert (checkup.format, checkup.options, checkup.samples) == ("folder", {}, 8)
+    assert checkup.why
+    assert checkup.parts == {"-": 8}
+    assert json.loads(json.dumps(checkup.to_dict()))["exit_code"] == 0
+
+
+def test_the_second_look_is_the_first(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    save(tmp_path / "masks/s00x.png", np.zeros((SIDE, SIDE)))
+    first, second = examine(tmp_path), examine(tmp_path)
+    assert (first.findings, first.statistics, first.suggestions) == (
+        second.findings,
+        second.statistics,
+        second.suggestions,
+    )
+
+
+def test_wrong_requests_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no such folder"):
+        examine(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match="no such folder"):
+        examine(tmp_path / "nowhere", "folder")
+    with pytest.raises(ConfigError, match="did you mean 'folder'"):
+        examine(tmp_path, "foldr")
+    with pytest.raises(ConfigError, match="tolerance"):
+        examine(tmp_path, "folder", options={"tolerence": 3})
+
+
+def test_two_ways_to_read(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    for place in range(8):
+        mask = blob(place, value=1)
+        mask[1:9, 1:9] = 2
+        save(tmp_path / "labels" / f"s{place:02d}x.png", mask)
+    checkup = examine(tmp_path)
+    assert checkup.options["masks"] == "labels"
+    assert "--option masks=labels or --option masks=masks" in finding(checkup, "several_ways").advice
+
+
+def test_several_sets_and_an_empty_folder(tmp_path: Path) -> None:
+    pairs(tmp_path / "a" / "one")
+    pairs(tmp_path / "a" / "two")
+    several = finding(examine(tmp_path / "a"), "several_data_sets")
+    assert "one" in several.detail
+    (tmp_path / "empty").mkdir()
+    empty = examine(tmp_path / "empty")
+    assert codes(empty) == ["cannot_be_read"]
+    assert empty.exit_code == 2
+
+
+def test_a_failing_check_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_something(reading: object) -> list[Finding]:
+        raise DatasetError("it went wrong")
+
+    monkeypatch.setattr(run, "_CHECKS", (check_something, *run._CHECKS))
+    save(pairs(tmp_path) / "images/lonely.png", photo(77))
+    checkup = examine(tmp_path)
+    assert finding(checkup, "check_failed").detail == "it went wrong"
+    assert "images_without_mask" in codes(checkup)
+
+
+def test_facts_that_cannot_be_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs(tmp_path / "set")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "file"))
+    checkup = examine(tmp_path / "set")
+    assert "SEGBENCH_CACHE" in finding(checkup, "not_remembered").title
+    assert checkup.samples == 8
+
+
+def test_findings_are_sorted_by_weight() -> None:
+    findings = [
+        Finding(code=code, severity=severity, title="", count=count)
+        for code, severity, count in (
+            ("a", Severity.INFO, 9),
+            ("b", Severity.ERROR, 1),
+            ("c", Severity.WARNING, 1),
+            ("d", Severity.WARNING, 5),
+        )
+    ]
+    assert [one.code for one in sort_findings(findings)] == ["b", "d", "c", "a"]
+
+
+@pytest.mark.data
+def test_pets(real_data: Data) -> None:
+    checkup = examine(real_data("oxford_pets_original"))
+    wrong = finding(checkup, "wrong_suffix")
+    assert wrong.files == ("images/Abyssinian_34.jpg", "images/Abyssinian_5.jpg")
+    assert "Abyssinian_34.jpg is a GIF" in wrong.detail
+    assert "Abyssinian_5.jpg is a PNG" in wrong.detail
+    assert finding(checkup, "alpha_channel").files == ("images/Abyssinian_5.jpg",)
+    assert finding(checkup, "empty_masks").detail == "Abyssinian_34"
+    assert finding(checkup, "in_no_part").detail == "Abyssinian_34"
+    assert "border: ignore" in finding(checkup, "trimap").advice
+
+
+@pytest.mark.data
+def test_copies_among_the_pets(real_data: Data) -> None:
+    """Four cats are two: the same photo under two numbers, cut out or saved anew."""
+    near = finding(examine(real_data("oxford_pets"), fast=False), "near_images")
+    assert {Path(name).stem for name in near.files} == {
+        "Abyssinian_11",
+        "Abyssinian_177",
+        "Abyssinian_122",
+        "Abyssinian_172",
+    }
+
+
+@pytest.mark.data
+def test_skin_lesions_raise_no_false_alarm(real_data: Data) -> None:
+    assert codes(examine(real_data("ph2"))) == []
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", [None, "folder"])
+def test_lossy_masks_of_kvasir(real_data: Data, name: str | None) -> None:
+    root = real_data("kvasir_jpegmask")
+    checkup = examine(root, name) if name is None else examine(root / "Kvasir-SEG", name)
+    lossy = finding(checkup, "lossy_mask_values")
+    assert len(lossy.files) == len(lossy.fixes) == 3
+    assert len(finding(checkup, "lossy_mask_files").files) == 3
+
+
+@pytest.mark.data
+def test_crops_and_weeds(real_data: Data) -> None:
+    checkup = examine(real_data("cwfid_original"))
+    inverted = finding(checkup, "inverted_masks")
+    assert inverted.title.startswith("masks/ is inverted")
+    assert len(inverted.files) == 3
+    overlap = finding(checkup, "overlapping_lists")
+    assert overlap.title.endswith("28")
+    assert overlap.files == ("train_test_split.yaml",)
+    assert "[0, 255, 0]  # 0.98 %" in finding(checkup, "color_masks").advice
+    chosen = examine(real_data("cwfid"), "folder", options={"masks": "masks"})
+    assert codes(chosen).count("inverted_masks") == 2  # by the other folder, and by the border
+
+
+@pytest.mark.data
+def test_droplets_in_two_parts(real_data: Data) -> None:
+    checkup = examine(real_data("via_droplets"), fast=True)
+    found = finding(checkup, "identical_images_across_parts")
+    assert found.files == ("train/video1image0.jpg", "val/video1image0.jpg")
+    assert finding(checkup, "no_class").count == 8
+
+
+@pytest.mark.data
+def test_regions_without_a_class(real_data: Data) -> None:
+    found = finding(examine(real_data("via_kudzu"), fast=True), "no_class")
+    assert found.files == ("val/via_region_data.json",)
+    assert found.count == 16
+    assert len(found.pictures) == 6
+
+
+@pytest.mark.data
+def test_coco_images_without_annotations(real_data: Data) -> None:
+    checkup = examine(real_data("coco_tiny"), fast=True)
+    assert finding(checkup, "no_annotation").count == 2
+    assert finding(checkup, "empty_masks").detail == "000000058636, 000000226111"
+
+
+@pytest.mark.data
+def test_labelme_that_names_itself(real_data: Data) -> None:
+    found = finding(examine(real_data("labelme") / "tutorial"), "wrong_path")
+    assert "apc2016_obj3.json" in found.detail
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_video_frames_are_near_only_within_a_part(real_data: Data) -> None:
+    checkup = examine(real_data("camvid"))
+    assert "near_images_across_parts" not in codes(checkup)
+    assert finding(checkup, "near_images").severity is Severity.INFO
+    assert finding(checkup, "groups_across_parts").count == 2
