@@ -116,7 +116,7 @@ def test_config_check_says_what_it_read(capsys: pytest.CaptureFixture[str], conf
         ("network=unet_neerest", "there is no network 'unet_neerest'; did you mean 'unet_nearest'"),
         ("loss=dise", "there is no loss 'dise'; did you mean 'dice'?"),
         ("network.witdhs=3", "'unet_nearest' has no option 'witdhs'; did you mean 'widths'?"),
-        ("data.format=camvit", "did you mean 'camvid'?"),
+        ("data.format=camvit", "did you mean 'camvid'"),
         ("epochs=0", "should be greater than or equal to 1, got 0"),
         ("epochs", "expected key=value, got 'epochs'"),
         ("data.path=nowhere", "data.path does not exist; looked at"),

@@ -22,73 +22,12 @@ from pydantic import (
 )
 from ruamel.yaml import YAML
 
-from segbench.config_base import SMALLEST_PX, Fraction, Positive, Section, SizePx
+from segbench.config_augment import AugmentConfig as AugmentConfig
+from segbench.config_base import SMALLEST_PX, Positive, Section, SizePx
 from segbench.config_loss import LossTerm, WeightSchedule, parse_loss
+from segbench.config_split import SplitConfig as SplitConfig
 from segbench.config_text import apply_overrides, explain, line_of, read_yaml
 from segbench.errors import ConfigError
-
-
-class SplitConfig(Section):
-    """How samples are divided into train, val and test.
-
-    Attributes:
-        method: `auto` takes the data set's official lists when it has them, else `ratios`; `official` insists on the
-            lists; `ratios` draws at random, groups kept together; `permutation` is the PH2 homework's
-            `numpy.random.seed(seed); choice(n, n, replace=False)` over the samples sorted by id.
-        ratios: shares of train, val, test.
-        counts: numbers of samples for train, val, test instead of `ratios`; needed by `permutation`.
-        val_frac: share of the official training list that becomes val where the lists name none.
-        seed: of the draw.
-        stratify: keep the share of foreground alike in the three parts (`ratios` only).
-    """
-
-    method: Literal["auto", "official", "ratios", "permutation"] = "auto"
-    ratios: tuple[Fraction, Fraction, Fraction] = (0.7, 0.15, 0.15)
-    counts: tuple[Positive, Positive, Positive] | None = None
-    val_frac: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.15
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
-    stratify: bool = True
-
-    @model_validator(mode="after")
-    def _consistent(self) -> SplitConfig:
-        if abs(sum(self.ratios) - 1.0) > 1e-6:
-            raise ValueError(f"ratios must sum to 1, got {self.ratios}, which sum to {sum(self.ratios):g}")
-        if min(self.ratios) <= 0.0:
-            raise ValueError(f"every part needs a share above 0, got {self.ratios}")
-        if self.method == "permutation" and self.counts is None:
-            raise ValueError("method permutation needs counts, for example counts: [100, 50, 50]")
-        return self
-
-
-class AugmentConfig(Section):
-    """Random changes of the training images; image and mask move together, colours change in the image only.
-
-    Attributes:
-        hflip, vflip: probability of a mirror image, left-right and top-bottom.
-        rotate_deg: rotated by an angle from [-rotate_deg, rotate_deg].
-        scale: enlarged by a factor from this range; above 1 zooms in.
-        translate_frac: shifted by up to this share of height and width.
-        crop: (H, W) of a random window of the resized image, in pixels; None keeps the whole image.
-        brightness, contrast, saturation: factor from [1 - value, 1 + value].
-        hue: turned by up to this share of the colour circle.
-    """
-
-    hflip: Fraction = 0.5
-    vflip: Fraction = 0.0
-    rotate_deg: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
-    scale: tuple[Annotated[float, Field(gt=0.05, le=20.0)], Annotated[float, Field(gt=0.05, le=20.0)]] = (1.0, 1.0)
-    translate_frac: Fraction = 0.0
-    crop: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
-    brightness: Fraction = 0.0
-    contrast: Fraction = 0.0
-    saturation: Fraction = 0.0
-    hue: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
-
-    @model_validator(mode="after")
-    def _ordered(self) -> AugmentConfig:
-        if self.scale[0] > self.scale[1]:
-            raise ValueError(f"scale is (smallest, largest), got {self.scale}")
-        return self
 
 
 class DataConfig(Section):

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import draw_pairs
 
 from segbench.config import SplitConfig
-from segbench.data.index import Manifest, read_dataset
-from segbench.data.split import split_manifest
+from segbench.data._presence import class_presence
+from segbench.data._split_units import natural_order, too_near
+from segbench.data.index import Manifest, load_sample, read_dataset
+from segbench.data.split import split_manifest, write_split
 from segbench.errors import DatasetError
 from segbench.types import SPLITS, ClassMap, Sample, Task
 
@@ -152,6 +157,25 @@ def test_too_few_groups_or_samples() -> None:
         split_manifest(manifest(2), SplitConfig())
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "erraraerrrarerrrarerrraraerererrrrrrreraearrrrrrrrrrrrrarrrr"),
+        ({"stratify": False, "seed": 3}, "raerrrrrererrrararrrrararrreeerrrrarrarrrrerrarareerrrrrrrrr"),
+        ({"counts": (30, 10, 8)}, "rrerrrrrrrrrrrararaeareeerrrrrrraaaearererrrarar"),
+    ],
+)
+def test_draws_of_earlier_versions_come_again(options: dict[str, object], expected: str) -> None:
+    """Second letters of train, val and test, as drawn before there were folds, blocks and files."""
+    data = manifest(
+        60,
+        group=lambda place: f"g{place // 3}" if place % 2 else None,
+        foreground_frac=lambda place: place * 7 % 60 / 60,
+    )
+    divided = split_manifest(data, SplitConfig(method="ratios", **options))
+    assert "".join(str(sample.split)[1] for sample in divided.samples) == expected
+
+
 def test_permutation_is_numpys_legacy_draw() -> None:
     """Numbers from `numpy.random.seed(42); numpy.random.choice(200, 200, replace=False)`."""
     before = repr(np.random.get_state())  # noqa: NPY002
@@ -228,6 +252,223 @@ def test_copies_in_official_parts_are_noted() -> None:
 def test_a_train_part_of_one_sample() -> None:
     with pytest.raises(DatasetError, match="the official train part has 1 sample"):
         split_manifest(manifest(3, split=["train", "test", "test"]), SplitConfig())
+
+
+def homes(divided: Manifest, attribute: str) -> dict[str, set[str | None]]:
+    """Returns value -> parts its samples are in."""
+    found: dict[str, set[str | None]] = {}
+    for sample in divided.samples:
+        if getattr(sample, attribute) is not None:
+            found.setdefault(getattr(sample, attribute), set()).add(sample.split)
+    return found
+
+
+@given(number=st.integers(12, 80), block=st.integers(2, 6), gap=st.integers(0, 5), seed=st.integers(0, 50))
+def test_blocks_of_neighbours_stay_together(number: int, block: int, gap: int, seed: int) -> None:
+    gap = min(gap, block - 1)
+    data = manifest(number)
+    config = SplitConfig(method="blocks", block=block, gap=gap, seed=seed)
+    try:
+        divided = split_manifest(data, config)
+    except DatasetError as error:
+        assert "too few for 3 parts" in str(error) or "would be empty" in str(error)  # noqa: PT017
+        return
+    places = {sample.id: place for place, sample in enumerate(data.samples)}
+    kept = sorted((places[sample.id], sample.split) for sample in divided.samples)
+    for start in range(0, number, block):
+        assert len({split for place, split in kept if start <= place < start + block}) <= 1
+    for (before, one), (after, other) in pairwise(kept):
+        assert one == other or after - before > gap
+    if not gap:
+        assert len(divided) == number
+
+
+def test_blocks_count_as_people_do() -> None:
+    samples = [
+        Sample(id=f"f{place}", image="", mask="", height=1, width=1, image_hash="", mask_hash="")
+        for place in (10, 9, 1)
+    ]
+    assert natural_order(samples) == ["f1", "f9", "f10"]
+
+
+def test_gaps_are_taken_from_train() -> None:
+    order = [f"s{place}" for place in range(10)]
+    parts = dict(zip(order, ["train"] * 4 + ["val"] * 3 + ["test"] * 3, strict=True))
+    assert too_near(order, parts, 2) == {"s2", "s3", "s7", "s8"}
+    assert too_near(order, parts, 0) == set()
+    del parts["s4"]  # nobody's already
+    assert too_near(order, parts, 2) == {"s3", "s7", "s8"}
+
+
+def test_a_group_is_stronger_than_a_block() -> None:
+    data = manifest(60, group=lambda place: f"g{place // 5}")
+    divided = split_manifest(data, SplitConfig(method="blocks", block=2))
+    assert all(len(parts) == 1 for parts in homes(divided, "group").values())
+    with pytest.raises(DatasetError, match="form 2 groups"):
+        split_manifest(manifest(60, group=lambda place: f"g{place // 30}"), SplitConfig(method="blocks", block=6))
+    forgotten = SplitConfig(method="blocks", block=6, group="")
+    divided = split_manifest(manifest(60, group=lambda place: f"g{place // 30}"), forgotten)
+    assert sizes(divided) == [42, 12, 6] or sizes(divided) == [42, 6, 12]
+    assert homes(divided, "group") == {}
+
+
+def test_groups_by_pattern() -> None:
+    divided = split_manifest(manifest(100), SplitConfig(group=r"^s(\d\d)"))
+    assert {sample.group for sample in divided.samples} == {f"{place:02d}" for place in range(10)}
+    assert all(len(parts) == 1 for parts in homes(divided, "group").values())
+    with pytest.raises(DatasetError, match="finds no group in 100 of 100 ids"):
+        split_manifest(manifest(100), SplitConfig(group="^(patient)"))
+
+
+def test_groups_by_table(tmp_path: Path) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("id,group\n" + "".join(f"s{place:03d},p{place % 10}\n" for place in range(39)) + "s039,\n")
+    divided = split_manifest(manifest(40), SplitConfig(group_file=str(table)))
+    assert {sample.group for sample in divided.samples} == {None, *(f"p{place}" for place in range(10))}
+    assert all(len(parts) == 1 for parts in homes(divided, "group").values())
+    with pytest.raises(DatasetError, match=r"names no group for 2 of 42 samples: s040, s041"):
+        split_manifest(manifest(42), SplitConfig(group_file=str(table)))
+    with pytest.raises(
+        DatasetError, match=r"1 of 40 ids are not in the data set: s039; ids look like s000, s001, s002"
+    ):
+        split_manifest(manifest(39), SplitConfig(group_file=str(table)))
+    with pytest.raises(DatasetError, match=r"expected a file for split.group_file, but there is none"):
+        split_manifest(manifest(40), SplitConfig(group_file=str(tmp_path / "no.csv")))
+
+
+def test_a_pattern_makes_official_parts_share_groups() -> None:
+    data = manifest(30, split=lambda place: SPLITS[place % 3])
+    divided = split_manifest(data, SplitConfig(group=r"^s(\d\d)"))
+    assert parts(divided) == parts(data)
+    assert divided.notes[-1].startswith(
+        "3 groups are in more than one part, so scores may flatter: 00 (train, val, test)"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".yaml", "lists.yml"])
+def test_parts_from_a_file(tmp_path: Path, suffix: str) -> None:
+    words = {"train": "training", "val": "val", "test": "Test"}
+    data = manifest(12, split=lambda place: [*SPLITS, None][place % 4])
+    rows = [(sample.id, words[sample.split] if sample.split else "") for sample in data.samples]
+    path = tmp_path / f"split{suffix}"
+    if suffix == ".csv":
+        path.write_text("id,split\n" + "".join(f"{name},{word}\n" for name, word in rows))
+    elif suffix == "lists.yml":
+        text = {word: [name for name, other in rows if other == word] for word in words.values()}
+        path.write_text("".join(f"{word}: [{', '.join(names)}]\n" for word, names in text.items()))
+    else:
+        path.write_text(json.dumps(dict(rows)))
+    divided = split_manifest(manifest(12), SplitConfig(method="file", file=str(path)))
+    assert parts(divided) == {name: part for name, part in parts(data).items() if part is not None}
+    assert divided.notes == ("3 samples belong to no part and are left out: s003, s007, s011",)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    data = manifest(40, group=lambda place: f"g{place // 4}" if place < 20 else None)
+    divided = split_manifest(data, SplitConfig(seed=5))
+    write_split(divided, tmp_path / "split.csv")
+    assert (tmp_path / "split.csv").read_text().splitlines()[0] == "id,group,split"
+    again = split_manifest(manifest(40), SplitConfig(method="file", file=str(tmp_path / "split.csv")))
+    assert again.samples == divided.samples
+    with pytest.raises(DatasetError, match=r"expected a name that ends in \.csv"):
+        write_split(divided, tmp_path / "split.txt")
+
+
+def test_a_file_beside_the_data_may_name_images(tmp_path: Path) -> None:
+    draw_pairs(tmp_path, 6)
+    lines = ["image,split", "img_000.png,train", "images/img_001.png,train", "img_002,val", "img_003,test"]
+    (tmp_path / "split.csv").write_text("\n".join(lines))
+    divided = split_manifest(read_dataset(tmp_path), SplitConfig(method="file", file="split.csv"))
+    assert parts(divided) == {"img_000": "train", "img_001": "train", "img_002": "val", "img_003": "test"}
+
+
+def test_a_file_without_val_and_with_leaks(tmp_path: Path) -> None:
+    path = tmp_path / "split.yaml"
+    path.write_text("train: [" + ", ".join(f"s{place:03d}" for place in range(10)) + "]\ntest: [s010, s011]\n")
+    data = manifest(
+        12, image_hash=lambda place: f"i{place % 11}", group=lambda place: "g" if place in (1, 10) else None
+    )
+    divided = split_manifest(data, SplitConfig(method="file", file=str(path), val_frac=0.2))
+    assert sizes(divided) == [8, 2, 2]
+    told = " ".join(divided.notes)
+    assert f"{path} has no val part: 2 of 10 training samples were taken for it" in told
+    assert "1 identical image files are in more than one part" in told
+    assert "1 groups are in more than one part, so scores may flatter: g (" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "id,split\ns000,train\ns000,test\n", r"1 ids are there more than once: s000 \(train, test\)"),
+        ("a.yaml", "train: [s000]\ntest: [s000]\n", r"1 ids are there more than once: s000 \(train, test\)"),
+        ("a.csv", "id,split\ns000,trian\n", r"s000: there is no split 'trian'; did you mean 'train'"),
+        ("a.csv", "id,part\ns000,train\n", "expected a column split, got the columns id, part"),
+        ("a.csv", "id,split\nx,train\n", "1 of 1 ids are not in the data set: x; ids look like s000"),
+        ("a.json", "[1, 2]", "expected a mapping, id: part or part: "),
+        ("a.json", '{"s000": 3}', "s000: expected a part or a list of ids, got 3"),
+        ("a.json", "{", "expected a CSV, JSON or YAML file of parts, but: "),
+        ("a.yaml", "a: [", "expected a CSV, JSON or YAML file of parts, but: "),
+        ("a.csv", "id,split\ns000,train\n", "a.csv has no test part"),
+    ],
+)
+def test_files_that_make_no_parts(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        split_manifest(manifest(6), SplitConfig(method="file", file=str(tmp_path / name)))
+
+
+def test_known_classes_are_balanced() -> None:
+    """Rare classes reach every part, which a draw by foreground alone misses."""
+    data = manifest(100)
+    presence = {sample.id: {0, 1 + place // 4} if place < 40 else {0} for place, sample in enumerate(data.samples)}
+    missing = {}
+    for stratify_by in ("classes", "foreground"):
+        seen = 0
+        for seed in range(5):
+            config = SplitConfig(method="ratios", ratios=(0.5, 0.25, 0.25), stratify_by=stratify_by, seed=seed)
+            divided = split_manifest(data, config, presence=presence)
+            assert sizes(divided) == [50, 25, 25]
+            seen += sum(len({c for s in divided.split(part) for c in presence[s.id]} - {0}) for part in SPLITS)
+        missing[stratify_by] = 5 * 30 - seen
+    assert missing["classes"] == 0
+    assert missing["foreground"] > 20
+
+
+def test_counts_with_classes_leave_the_others_out() -> None:
+    data = manifest(50)
+    presence = {sample.id: {place % 3} for place, sample in enumerate(data.samples)}
+    config = SplitConfig(method="ratios", counts=(12, 6, 6), stratify_by="classes")
+    divided = split_manifest(data, config, presence=presence)
+    assert sizes(divided) == [12, 6, 6]
+    for split in SPLITS:
+        found = [len([s for s in divided.split(split) if presence[s.id] == {label}]) for label in range(3)]
+        assert max(found) - min(found) <= 1
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_which_classes_are_there(tmp_path: Path, classes: int) -> None:
+    draw_pairs(tmp_path, 6, classes=classes)
+    data = read_dataset(tmp_path)
+    expected = {}
+    for sample in data.samples:
+        expected[sample.id] = {int(value) for value in np.unique(load_sample(data, sample)[1])}
+    assert class_presence(data) == expected
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "format_"), [("coco_tiny", "coco"), ("cwfid", None)])
+def test_real_classes_that_are_there(real_data, name: str, format_: str | None) -> None:  # type: ignore[no-untyped-def]
+    options = {} if format_ else {"classes": {"soil": [0, 0, 0], "crop": [0, 255, 0], "weed": [255, 0, 0]}}
+    extra = {} if format_ else {"masks": "annotations", "format": "folder"}
+    data = read_dataset(real_data(name), **({"format": format_} | extra | options))  # type: ignore[arg-type]
+    some = data.samples[::7]
+    found = class_presence(data)
+    for sample in some:
+        labels = load_sample(data, sample)[1]
+        planes = (
+            enumerate(labels) if labels.ndim == 3 else ((int(v), labels == v) for v in np.unique(labels) if v != 255)
+        )
+        assert found[sample.id] == {index for index, plane in planes if (plane == 1).any()}
 
 
 @pytest.mark.data

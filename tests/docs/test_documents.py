@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import segbench
 from segbench.config import load_config
 from segbench.config_study import expand, load_study
 from segbench.data.formats import FORMATS
+from segbench.data.index import read_dataset
 from segbench.losses import LOSSES
 from segbench.models import MODELS
 from segbench.train.check import check_config
@@ -27,12 +29,35 @@ def test_the_quickstart_of_the_readme_works(tmp_path: Path) -> None:
     script = re.search(r"```sh\n(.*?)```", README, re.DOTALL)
     assert script is not None
     commands = [line.partition("#")[0].strip() for line in script.group(1).splitlines()]
-    assert len(commands) == 6
+    assert len(commands) == 7
+    run_all(commands, tmp_path)
+    assert len(list((tmp_path / "predicted" / "overlays").glob("*.png"))) == 60
+    assert (tmp_path / "check.html").is_file()
+
+
+def run_all(commands: list[str], folder: Path) -> None:
     for command in commands:
         words = [sys.executable, "-m", *command.split()]
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    assert len(list((tmp_path / "predicted" / "overlays").glob("*.png"))) == 60
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        fine = (0, 1) if "data check" in command else (0,)  # 1: warnings
+        assert done.returncode in fine, f"{command}: {done.stdout}{done.stderr}"
+
+
+@pytest.mark.slow
+def test_the_way_from_an_annotation_tool_to_a_prediction(tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs" / "own_data.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    run_all([line.strip() for block in blocks for line in block.splitlines()], tmp_path)
+    assert len(list((tmp_path / "predicted" / "overlays").glob("*.png"))) == 1
+    project = json.loads((tmp_path / "to_correct" / "via_project.json").read_text())
+    assert len(project["_via_img_metadata"]) == 60
+    drawn = read_dataset(tmp_path / "outlined", "via")
+    assert drawn.class_map.names == ("background", "foreground")
+
+
+def test_the_guide_to_data_names_every_format() -> None:
+    text = (REPOSITORY / "docs" / "data.md").read_text()
+    assert [name for name in FORMATS.names() if f"`{name}`" not in text] == []
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -16,6 +16,12 @@ from rich.table import Table
 
 from segbench import __version__
 from segbench.cli._common import Device, Quiet, RunPath, console, make_watcher, print_table, require
+from segbench.cli.convert import Link, Overwrite, Rle, data_convert, predict_as
+from segbench.cli.data import DataFormat, ReaderOptions, data_app, print_manifest, read_any
+from segbench.cli.data_check import data_check, data_show
+from segbench.cli.data_get import data_get
+from segbench.cli.data_shard import data_shard
+from segbench.cli.data_split import data_split
 from segbench.cli.describe import describe
 from segbench.cli.metrics import metrics_app
 from segbench.cli.plot import plot_app
@@ -23,7 +29,6 @@ from segbench.cli.report import compare, report
 from segbench.cli.study import study_app
 from segbench.cli.tune import tune
 from segbench.config import ScoresConfig, load_config, parse_config
-from segbench.config_text import apply_overrides
 from segbench.errors import ConfigError, SegbenchError
 from segbench.types import SPLITS, RunResult
 
@@ -39,9 +44,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 config_app = typer.Typer(help="Make, check and show run configs.", no_args_is_help=True)
-data_app = typer.Typer(help="Look at data sets, and make the built-in ones.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
+data_app.command("check")(data_check)
+data_app.command("show")(data_show)
+data_app.command("convert")(data_convert)
+data_app.command("split")(data_split)
+data_app.command("get")(data_get)
+data_app.command("shard")(data_shard)
 app.add_typer(metrics_app, name="metrics")
 app.add_typer(plot_app, name="plot")
 app.add_typer(study_app, name="study")
@@ -55,10 +65,6 @@ _EXIT_PROBLEMS, _EXIT_USAGE, _EXIT_INTERRUPTED = 1, 2, 130
 ConfigFile = Annotated[Path, typer.Argument(help="Run config (YAML).", show_default=False)]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a key, e.g. --set optimizer.lr=1e-3. May be repeated.")
-]
-DataFormat = Annotated[str | None, typer.Option("--format", help="See `segbench list formats`.")]
-ReaderOptions = Annotated[
-    list[str] | None, typer.Option("--option", help="Reader option, e.g. --option border=ignore. May be repeated.")
 ]
 
 
@@ -164,12 +170,22 @@ def predict(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks, overlays and areas.csv.")],
     probs: Annotated[bool, typer.Option("--probs", help="Also write probabilities (.npz).")] = False,
     threshold: Annotated[float | None, typer.Option(help="Of the probability; default: the run's.")] = None,
+    tool: Annotated[
+        str | None,
+        typer.Option("--as", help="For an annotation tool: coco, cvat, folder, labelme, via, voc or yolo."),
+    ] = None,
+    link: Link = False,
+    rle: Rle = False,
+    overwrite: Overwrite = False,
+    simplify: Annotated[
+        str | None, typer.Option(help="With --as: none, auto or pixels; default: auto where there are polygons.")
+    ] = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Segment images of any size: masks, overlays and the area of each class.
+    """Segment images of any size: masks, overlays and the area of each class; or write them for an annotation tool.
 
-    Example: segbench predict runs/ph2 photos/ -o predicted
+    Example: segbench predict runs/ph2 photos/ -o predicted, segbench predict runs/ph2 photos/ --as via -o to_correct
     """
     if threshold is not None and not 0.0 < threshold < 1.0:
         raise ConfigError(f"expected a probability between 0 and 1, got {threshold}", key="--threshold")
@@ -180,6 +196,16 @@ def predict(
 
     predictor = Predictor.from_run(run, device=device, threshold=threshold)
     depth_range = Manifest.read(RunFolder(run).manifest_file).depth_range
+    if tool is not None:
+        if probs:
+            raise ConfigError("probabilities go with masks, not with --as", key="--probs")
+        predict_as(
+            predictor, paths, out, tool,
+            link=link, rle=rle, simplify=simplify, overwrite=overwrite, depth_range=depth_range, quiet=quiet,
+        )  # fmt: skip
+        return
+    if link or rle or overwrite or simplify is not None:
+        raise ConfigError("goes with --as only", key="--link, --rle, --overwrite, --simplify")
     watch = make_watcher(quiet)
     try:
         done = predict_files(predictor, paths, out, probs=probs, depth_range=depth_range, progress=watch.progress)
@@ -300,83 +326,13 @@ def config_new(
     """
     if out.exists():
         raise ConfigError(f"{out} exists already; choose another name with -o", key="--out")
-    from segbench.data.index import read_dataset
     from segbench.files import write_text
     from segbench.train.starter import starter_config
 
-    watch = make_watcher(quiet=False)
-    try:
-        manifest = read_dataset(data, data_format, progress=watch.progress, **_options(options))
-    finally:
-        watch.close()
+    manifest = read_any(data, data_format, options)
     write_text(out, starter_config(manifest, data, str(out)))
-    _print_manifest(manifest)
+    print_manifest(manifest)
     console.print(f"written: {out}; next: segbench train {out}")
-
-
-@data_app.command("index")
-def data_index(
-    data: Annotated[Path, typer.Argument(help="Folder of labelled images, or a manifest.")],
-    data_format: DataFormat = None,
-    options: ReaderOptions = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the manifest (JSON) here.")] = None,
-) -> None:
-    """Read and check a labelled folder; say what is in it.
-
-    Example: segbench data index oxford_pets --format oxford_pets --option border=ignore -o pets.json
-    """
-    from segbench.data.index import read_dataset
-
-    watch = make_watcher(quiet=False)
-    try:
-        manifest = read_dataset(data, data_format, progress=watch.progress, **_options(options))
-    finally:
-        watch.close()
-    _print_manifest(manifest)
-    if out is not None:
-        manifest.write(out)
-        console.print(f"written: {out}")
-
-
-@data_app.command("make")
-def data_make(
-    kind: Annotated[str, typer.Argument(help="lesions (binary) or streets (4 classes).")],
-    out: Annotated[Path, typer.Argument(help="Folder to fill.")],
-    count: Annotated[int, typer.Option(min=1, help="Number of images.")] = 150,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same images.")] = 0,
-) -> None:
-    """Make a built-in data set: labelled images drawn by the program.
-
-    Example: segbench data make lesions lesions --count 200
-    """
-    require("KIND", kind, ("lesions", "streets"))
-    from segbench.data.synthetic import write_lesions, write_streets
-
-    watch = make_watcher(quiet=False)
-    try:
-        write = write_lesions if kind == "lesions" else write_streets
-        write(out, count=count, seed=seed, progress=watch.progress)
-    finally:
-        watch.close()
-    console.print(f"{count} images with masks: {out}; next: segbench config new {out}")
-
-
-def _options(given: list[str] | None) -> dict[str, Any]:
-    """Returns reader options from `key=value` texts, whose values are YAML."""
-    for item in given or []:
-        if "=" not in item or "." in item.partition("=")[0]:
-            raise ConfigError(f"expected option=value, got {item!r}; for example border=ignore", key="--option")
-    return apply_overrides({}, given or [])
-
-
-def _print_manifest(manifest: Any) -> None:
-    classes = ", ".join(manifest.class_map.names)
-    parts = {split: len(manifest.split(split)) for split in SPLITS}
-    official = ", ".join(f"{count} {split}" for split, count in parts.items() if count)
-    console.print(f"{len(manifest.samples)} samples, {manifest.class_map.task}: {classes}")
-    console.print(f"official split: {official or 'none; one is drawn when a run starts'}")
-    for note in manifest.notes:
-        console.print(f"note: {note}")
 
 
 def _print_result(result: RunResult) -> None:

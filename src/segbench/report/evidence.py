@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segbench.data.cache import resize_image, resize_mask
-from segbench.data.index import Manifest, load_sample
+from segbench.data.index import Manifest, load_picture
 from segbench.runs import RunFolder
 from segbench.types import ClassMap, Sample
 
@@ -116,7 +116,7 @@ class Evidence:
 
     def load(self, image_id: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Returns image (H, W, 3) uint8 and labels uint8, `ignore_index` included, at the size that was compared."""
-        image, target = load_sample(self.manifest, self._sample_of[image_id])
+        image, target = load_picture(self.manifest, self._sample_of[image_id])
         if self.size is not None:
             image, target = resize_image(image, self.size), resize_mask(target, self.size)
         return image, target

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segbench.data.index import load_sample
+from segbench.data.index import load_picture
 from segbench.plots.panels import ERROR_COLORS, RIGHT_COLOR, errors, overlay
 from segbench.report.document import Legend, Tile
 from segbench.report.evidence import Entry, Evidence
@@ -60,7 +60,7 @@ class Pictures:
 
     def sample(self, sample: Sample) -> Tile:
         """Returns an image of any part under its true mask."""
-        image, truth = load_sample(self.evidence.manifest, sample)
+        image, truth = load_picture(self.evidence.manifest, sample)
         picture = overlay(image, truth, self.evidence.class_map)
         return self._photo(picture, sample.id, self.words("picture.truth_of", image=sample.id))
 

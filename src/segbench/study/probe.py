@@ -24,7 +24,7 @@ from segbench.train.environment import cpu_settings, deterministic, pick_precisi
 from segbench.train.fit import _resolve_loss
 from segbench.train.loop import Loaders, Training
 from segbench.train.watcher import Watcher
-from segbench.types import ClassMap, Sample, Task
+from segbench.types import Sample, Task
 
 _STEPS = 2  # timed, after as many to warm up
 # What decides nothing about the time of a step.
@@ -75,13 +75,14 @@ def measure(config: RunConfig, manifest: Manifest, threads: int) -> Speed:
     """
     device = pick_device(config.device)
     count = min(config.batch_size * _STEPS, len(manifest.split("train")))
-    cache, samples = _random_samples(manifest.class_map, config.data.size, max(count, 1))
+    cache, samples = _random_samples(manifest, config.data.size, max(count, 1))
     drawn = replace(manifest, samples=samples)
     with torch.random.fork_rng(), cpu_settings(threads, device), deterministic(config.deterministic):
         torch.manual_seed(0)
         fabric = Fabric(accelerator=device.type, devices=1, precision=pick_precision(config.precision, device))
         network = build_network(
             config.network.name,
+            in_channels=manifest.channels,
             out_channels=manifest.class_map.out_channels,
             weights=config.weights,
             load_weights=False,
@@ -117,9 +118,9 @@ def run_seconds(config: RunConfig, manifest: Manifest, speed: Speed) -> float:
     return config.epochs * epoch + (scored + len(manifest)) * speed.image_s
 
 
-def _random_samples(classes: ClassMap, size: tuple[int, int], count: int) -> tuple[SampleCache, tuple[Sample, ...]]:
+def _random_samples(manifest: Manifest, size: tuple[int, int], count: int) -> tuple[SampleCache, tuple[Sample, ...]]:
     """Returns noise with one block of every class in each mask, kept in memory."""
-    rng = np.random.default_rng(0)
+    classes, rng = manifest.class_map, np.random.default_rng(0)
     height, width = size
     multilabel = classes.task is Task.MULTILABEL
     planes = (classes.num_classes,) if multilabel else ()
@@ -144,7 +145,7 @@ def _random_samples(classes: ClassMap, size: tuple[int, int], count: int) -> tup
         )
         for index in range(count)
     )
-    images = rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    images = rng.integers(0, 256, (count, height, width, manifest.channels), dtype=np.uint8)
     rows = {sample.id: row for row, sample in enumerate(samples)}
     return SampleCache(images=images, masks=masks, rows=rows, class_map=classes), samples
 

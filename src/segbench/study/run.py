@@ -218,12 +218,16 @@ def read_data(config: RunConfig, watch: StudyWatcher) -> Manifest:
     Raises:
         DatasetError, ConfigError: see `read_dataset` and `split_manifest`.
     """
+    from segbench.data.checks.before_training import fast_warnings
     from segbench.data.index import read_dataset
     from segbench.data.split import split_manifest
 
     data = config.data
     manifest = read_dataset(data.path, data.format, progress=watch.progress, **data.options)
-    return split_manifest(manifest, data.split)
+    manifest = split_manifest(manifest, data.split)
+    for warning in fast_warnings(manifest):
+        watch.message(warning)
+    return manifest
 
 
 def default_workers(plan: Plan, machine: Machine) -> int:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from segbench.config import RunConfig
 from segbench.config_text import flatten, read_yaml
 from segbench.config_tune import Choice, Number, Range, TuneConfig, corners, search_space
+from segbench.data.checks.before_training import fast_warnings
 from segbench.data.index import Manifest, read_dataset
 from segbench.data.split import split_manifest
 from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten
@@ -115,6 +116,8 @@ def _prepare_data(config: TuneConfig, folder: SearchFolder, watch: Watcher) -> M
     manifest = split_manifest(manifest, data.split)
     for note in manifest.notes:
         watch.message(f"note: {note}")
+    for warning in fast_warnings(manifest):
+        watch.message(warning)
     manifest.write(folder.manifest_file)
     return manifest
 

@@ -15,15 +15,17 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from segbench.class_weights import balanced_class_weights, balanced_pos_weights
 from segbench.config import RunConfig, load_config, parse_config
 from segbench.config_loss import LossTerm, WeightSchedule
 from segbench.data.cache import SampleCache, build_cache, class_pixel_counts
+from segbench.data.checks.before_training import fast_warnings
 from segbench.data.index import Manifest, read_dataset
 from segbench.data.loader import BatchLoader
+from segbench.data.shard_loader import make_loader
 from segbench.data.split import split_manifest
 from segbench.errors import ConfigError, DatasetError, RunError, shorten
 from segbench.losses import LOSSES, build_loss
-from segbench.losses.weights import balanced_class_weights, balanced_pos_weights
 from segbench.models import build_network
 from segbench.models._blocks import SegmentationNetwork
 from segbench.models.weights import load_weights, read_metadata, save_weights
@@ -144,7 +146,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | 
     precision = pick_precision(config.precision, device)
     fresh = not folder.last_file.is_file()
     # Wrong options, and weights that are not there, are told before any data is read.
-    check_network(_build(config, 1, load_weights=fresh), config)
+    check_network(_build(config, 3, 1, load_weights=fresh), config)
     build_loss(config.loss)
     threads = config.threads or _recorded_threads(folder) or torch.get_num_threads()
     manifest = _prepare_data(config, folder, watch, prepared)
@@ -153,7 +155,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | 
     with cpu_settings(threads, device), deterministic(config.deterministic):
         fabric = Fabric(accelerator=device.type, devices=1, precision=precision)
         torch.manual_seed(config.seed)
-        network = _build(config, manifest.class_map.out_channels, load_weights=fresh)
+        network = _build(config, manifest.channels, manifest.class_map.out_channels, load_weights=fresh)
         if fresh and config.weights != "none":
             watch.message(network.weights_origin.sentence)
         _require_training_images(network, config, manifest)
@@ -167,6 +169,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | 
             facts = {
                 **_identity(config),
                 "class_map": manifest.class_map.to_dict(),
+                **({} if manifest.bands is None else {"bands": manifest.bands.to_dict()}),
                 "normalization": {"mean": training.normalization.mean, "std": training.normalization.std},
                 "manifest_hash": manifest.content_hash,
                 "loss": [term.model_dump() for term in terms],
@@ -178,15 +181,17 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | 
             state.load(training)
             folder.write_config(config)
             folder.write_history(training.history)
-        _train(training, state, watch, _picture_samples(manifest), cache)
+        pictured = _picture_samples(manifest)
+        _train(training, state, watch, pictured, cache.excerpt(pictured))
         load_weights(folder.best_file, training.scored_network)
         return score_and_write(training, folder, manifest, SPLITS if score_test else ("train", "val"))
 
 
-def _build(config: RunConfig, out_channels: int, *, load_weights: bool) -> SegmentationNetwork:
+def _build(config: RunConfig, in_channels: int, out_channels: int, *, load_weights: bool) -> SegmentationNetwork:
     """Returns the config's network; a run that goes on brings its own weights."""
     return build_network(
         config.network.name,
+        in_channels=in_channels,
         out_channels=out_channels,
         weights=config.weights,
         load_weights=load_weights,
@@ -217,6 +222,8 @@ def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher, prepared
         manifest = split_manifest(manifest, config.data.split)
         for note in manifest.notes:
             watch.message(f"note: {note}")
+        for warning in fast_warnings(manifest):
+            watch.message(warning)
     else:
         manifest = read_dataset(prepared, progress=watch.progress)
         if any(not manifest.split(name) for name in SPLITS):
@@ -315,11 +322,11 @@ def _tell_what_is_odd(config: RunConfig, watch: Watcher) -> None:
 
 def _build_loaders(config: RunConfig, manifest: Manifest, cache: SampleCache, device: torch.device) -> Loaders:
     def plain(samples: tuple[Sample, ...]) -> BatchLoader:
-        return BatchLoader(
+        return make_loader(
             cache, samples, batch_size=config.batch_size, device=device, channels_last=config.channels_last
         )
 
-    learn = BatchLoader(
+    learn = make_loader(
         cache,
         manifest.split("train"),
         batch_size=config.batch_size,

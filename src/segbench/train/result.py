@@ -140,7 +140,7 @@ def _result(
         "best_epoch": best_epoch,
         "epochs": len(history),
         "monitor": {"name": f"val_{config.monitor}", "value": history[best_epoch - 1][f"val_{config.monitor}"]},
-        **cost(training.network, (height, width)),
+        **cost(training.network, (height, width), manifest.channels),
         "seconds": {
             "epochs": math.fsum(row["seconds"] for row in history),
             "epoch_median": statistics.median(row["seconds"] for row in history),

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from segbench.config import parse_config
 from segbench.data._manifest import is_manifest
 from segbench.data.index import Manifest
-from segbench.types import Task
+from segbench.types import SPLITS, Task
 
 _LONG_SIDE_PX = 256
 _TEMPLATE = """\
@@ -23,12 +23,7 @@ _TEMPLATE = """\
 data:
 {data}
   size: [{height}, {width}]   # H, W in pixels for training and scoring; larger is slower and finer
-  augment:              # training images only; image and mask move together
-    hflip: 0.5          # set vflip: 0.5 too where up and down mean nothing (lesions, cells, aerial images)
-    rotate_deg: 10
-    scale: [0.9, 1.2]
-    brightness: 0.1
-    contrast: 0.1
+{split}  augment: light        # or none, flips, strong, dermoscopy, aerial, street: segbench data show --augment strong
 network: unet_nearest   # segbench list networks
 loss: {loss}   # segbench list losses
 optimizer:
@@ -59,6 +54,7 @@ def starter_config(manifest: Manifest, data: Path, file_name: str) -> str:
         classes=", ".join(manifest.class_map.names).replace("\n", " "),
         name=file_name.replace("\n", " "),
         data=_indent(section),
+        split=_split(manifest),
         height=_round_to_16(height * scale),
         width=_round_to_16(width * scale),
         loss="{" + ", ".join(f"{key}: {value}" for key, value in loss.items()) + "}",
@@ -66,6 +62,18 @@ def starter_config(manifest: Manifest, data: Path, file_name: str) -> str:
     )
     parse_config(YAML(typ="safe").load(text))  # what does not come back is not written
     return text
+
+
+def _split(manifest: Manifest) -> str:
+    """Returns the lines on the division, where the official parts alone would not do."""
+    there = [name for name in SPLITS if manifest.split(name)]
+    if not there or {"train", "test"} <= set(there):
+        return ""
+    missing = " and ".join(name for name in ("train", "test") if name not in there)
+    return (
+        f"  split:\n    method: ratios      # the data set has {' and '.join(there)} but no {missing} part, so it is "
+        "divided anew\n"
+    )
 
 
 def _round_to_16(pixels: float) -> int:

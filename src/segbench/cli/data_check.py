@@ -1,0 +1,190 @@
+"""`segbench data check | show`: what is wrong with a data set, and how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segbench.cli._common import Quiet, console, make_watcher, require
+from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any, read_options, unpacked
+from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.files import write_json
+from segbench.types import SPLITS, Sample
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from segbench.data.checks import Checkup, Finding
+    from segbench.data.index import Manifest
+
+_FILES_SHOWN = 4
+
+
+def data_check(
+    data: DataPath,
+    data_format: DataFormat = None,
+    options: ReaderOptions = None,
+    report: Annotated[Path | None, typer.Option("--report", "-o", help="Write a page with pictures (HTML).")] = None,
+    fix: Annotated[Path | None, typer.Option("--fix", help="Write a corrected copy into this new folder.")] = None,
+    plain: Annotated[Path | None, typer.Option("--json", help="Write everything that was found (JSON).")] = None,
+    size: Annotated[int, typer.Option(min=32, help="Training size in pixels that objects have to survive.")] = 256,
+    fast: Annotated[bool, typer.Option("--fast", help="Leave out what needs every pixel twice.")] = False,
+    language: Annotated[str, typer.Option("--lang", help="Of the page: en or ru.")] = "en",
+    quiet: Quiet = False,
+) -> None:
+    """Look for mistakes before anything is trained. Exit code 0: none, 1: warnings, 2: errors.
+
+    Example: segbench data check my_images --report check.html --fix my_images_fixed
+    """
+    require("--lang", language, ("en", "ru"))
+    from segbench.data._manifest import Manifest, is_manifest
+    from segbench.data.checks import examine
+
+    watch = make_watcher(quiet)
+    try:
+        folder, given = unpacked(data, watch.progress), read_options(options)
+        if is_manifest(folder):
+            manifest = Manifest.read(folder)
+            folder, data_format, given = manifest.root, manifest.format, {**manifest.options, **given}
+        checkup = examine(
+            folder,
+            data_format,
+            options=given,
+            fast=fast,
+            image_size=(size, size),
+            progress=watch.progress,
+        )
+    except (DatasetError, ConfigError) as error:
+        console.print(f"error: {error}")
+        raise typer.Exit(2) from error
+    finally:
+        watch.close()
+    _print_checkup(checkup, quiet)
+    if plain is not None:
+        write_json(plain, checkup.to_dict())
+        console.print(f"written: {plain}")
+    if report is not None:
+        from segbench.report.data_page import write_data_page
+
+        write_data_page(checkup, report, language=language)
+        console.print(f"written: {report}")
+    if fix is not None:
+        _fix(checkup, fix, quiet)
+    raise typer.Exit(checkup.exit_code)
+
+
+def data_show(
+    data: DataPath,
+    data_format: DataFormat = None,
+    options: ReaderOptions = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picture to write (PNG).")] = Path("sheet.png"),
+    samples: Annotated[int, typer.Option(min=1, max=400, help="How many images.")] = 24,
+    split: Annotated[str | None, typer.Option(help="Only train, val or test.")] = None,
+    class_name: Annotated[str | None, typer.Option("--class", help="Images with most of this class.")] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="One sheet for every class.")] = False,
+    augment: Annotated[str | None, typer.Option(help="Show what this preset does to the images.")] = None,
+    versions: Annotated[int, typer.Option(min=1, max=12, help="With --augment: versions of each image.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of images.")] = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Draw a contact sheet: images with their labels drawn over them.
+
+    Example: segbench data show my_images --per-class, segbench data show my_images --augment strong
+    """
+    if split is not None:
+        require("--split", split, SPLITS)
+    from segbench.data.gallery import choose_samples, samples_with
+
+    manifest = read_any(data, data_format, options, quiet=quiet)
+    if class_name is not None and class_name not in manifest.class_map.names:
+        require("--class", class_name, manifest.class_map.names)
+    from segbench.plots.contact_sheet import save_sheet
+
+    part: Any = split
+    if augment is not None:
+        from segbench.config_augment import parse_augment
+        from segbench.data.preview import augmented_versions
+        from segbench.plots.augment_preview import augment_preview
+
+        shown = augmented_versions(
+            manifest, parse_augment(augment), samples=min(samples, 12), versions=versions, seed=seed
+        )
+        sheet = augment_preview(shown.images, shown.masks, manifest.class_map, titles=shown.ids)
+        console.print(f"written: {save_sheet(sheet, out)}")
+        return
+    if not per_class and class_name is None:
+        chosen = choose_samples(manifest, samples, seed=seed, split=part)
+        console.print(f"written: {save_sheet(_sheet(manifest, chosen, ''), out)}")
+        return
+    for index, name in enumerate(manifest.class_map.names):
+        if name != class_name and not (per_class and index != manifest.class_map.background):
+            continue
+        chosen = samples_with(manifest, index, samples, split=part)
+        if not chosen:
+            console.print(f"no image has {name}")
+            continue
+        title = f"{name}: the {len(chosen)} images with most of it"
+        path = out.with_stem(f"{out.stem}_{_file_name(name)}") if per_class else out
+        console.print(f"written: {save_sheet(_sheet(manifest, chosen, title), path)}")
+
+
+def _sheet(manifest: Manifest, chosen: Sequence[Sample], title: str) -> Figure:
+    from segbench.data.gallery import load_small
+    from segbench.plots.contact_sheet import Labelled, contact_sheet
+
+    loaded = load_small(manifest, chosen)
+    titles = [_title(sample) for sample in chosen]
+    shown = [Labelled(text, image, mask) for text, (image, mask) in zip(titles, loaded, strict=True)]
+    return contact_sheet(shown, manifest.class_map, title=title)
+
+
+def _title(sample: Sample) -> str:
+    share = "" if sample.foreground_frac is None else f"  {sample.foreground_frac:.0%}"
+    return f"{sample.id}{share}"
+
+
+def _print_checkup(checkup: Checkup, quiet: bool) -> None:
+    why = f" ({checkup.why})" if checkup.why else ""
+    console.print(f"read as {checkup.format}{why}: {checkup.samples} labelled images")
+    for finding in checkup.findings:
+        _print_finding(finding, quiet)
+    for key, value, reason in checkup.suggestions:
+        if not quiet:
+            console.print(f"suggestion: {key}: {value}\n    {reason}")
+    number = {
+        kind: sum(finding.severity == kind for finding in checkup.findings) for kind in ("error", "warning", "info")
+    }
+    told = ", ".join(
+        f"{count} {kind}{'s' * (count != 1 and kind != 'info')}" for kind, count in number.items() if count
+    )
+    console.print(f"{told or 'nothing found'}, in {checkup.seconds:.1f} s")
+
+
+def _print_finding(finding: Finding, quiet: bool) -> None:
+    console.print(f"{finding.severity}: {finding.title}")
+    if quiet:
+        return
+    lines: list[Any] = [finding.detail, shorten(finding.files, _FILES_SHOWN) if finding.files else ""]
+    lines += [f"to do: {finding.advice}" if finding.advice else ""]
+    lines += [f"--fix does this for {len(finding.fixes)} files" if finding.fixes else ""]
+    for line in lines:
+        if line:
+            console.print(f"    {line}")
+
+
+def _fix(checkup: Checkup, target: Path, quiet: bool) -> None:
+    from segbench.data.fix import write_fixed
+
+    watch = make_watcher(quiet)
+    try:
+        done = write_fixed(checkup, target, progress=watch.progress)
+    finally:
+        watch.close()
+    console.print(f"written: {target}, a copy with {len(done.changes)} changes; each is listed in {done.listing}")
+
+
+def _file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)

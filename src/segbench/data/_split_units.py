@@ -1,0 +1,108 @@
+"""What must stay together when samples are divided: groups, copies of one image, and blocks of neighbours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from segbench.types import SPLITS, Sample, SplitName
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Samples that must stay together, and their mean share of foreground; -1 where nobody knows it."""
+
+    ids: tuple[str, ...]
+    frac: float
+
+
+def members(samples: Iterable[Sample], attribute: str) -> dict[str, list[str]]:
+    """Returns value -> ids of the samples that have it, for `group` or `image_hash`."""
+    found: dict[str, list[str]] = {}
+    for sample in samples:
+        name = getattr(sample, attribute)
+        if name is not None:
+            found.setdefault(name, []).append(sample.id)
+    return found
+
+
+def natural_order(samples: Iterable[Sample]) -> list[str]:
+    """Returns the ids as people count: frame_9 before frame_10.
+
+    Example:
+        >>> sorted(["f10", "f9"], key=_natural)
+        ['f9', 'f10']
+    """
+    return sorted((sample.id for sample in samples), key=_natural)
+
+
+def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    pieces = re.split(r"([0-9]+)", name)
+    return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces], name
+
+
+def join_units(samples: Sequence[Sample], block: int | None = None) -> list[Unit]:
+    """Joins samples that share a group or an image file, also through others (a = b by group, b = c by file).
+
+    Args:
+        samples: to be divided.
+        block: so many samples next to each other in natural order are joined too.
+    """
+    parent = {sample.id: sample.id for sample in samples}
+
+    def leader(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    together = [*members(samples, "group").values(), *members(samples, "image_hash").values()]
+    if block is not None:
+        order = natural_order(samples)
+        together += [order[start : start + block] for start in range(0, len(order), block)]
+    for ids in together:
+        for name in ids[1:]:
+            parent[leader(name)] = leader(ids[0])
+    joined: dict[str, list[Sample]] = {}
+    for sample in sorted(samples, key=lambda sample: sample.id):
+        joined.setdefault(leader(sample.id), []).append(sample)
+    units = []
+    for found in joined.values():
+        fracs = [sample.foreground_frac for sample in found if sample.foreground_frac is not None]
+        frac = float(np.mean(fracs)) if fracs else -1.0  # unknown shares form strata of their own
+        units.append(Unit(ids=tuple(sample.id for sample in found), frac=frac))
+    return units
+
+
+def across_parts(samples: Sequence[Sample], attribute: str) -> list[str]:
+    """Returns a text for each group or image file (`image_hash`) whose samples are in more than one part."""
+    parts = {sample.id: sample.split for sample in samples}
+    found = []
+    for name, ids in members(samples, attribute).items():
+        here = {parts[one] for one in ids}
+        shared = [split for split in SPLITS if split in here]
+        if len(shared) > 1:
+            what = " = ".join(ids[:4]) + (" = ..." if len(ids) > 4 else "") if attribute == "image_hash" else name
+            found.append(f"{what} ({', '.join(shared)})")
+    return found
+
+
+def too_near(order: Sequence[str], parts: dict[str, SplitName], gap: int) -> set[str]:
+    """Returns the ids to leave out so that samples of two parts have more than `gap` others between them, or no others.
+
+    Where train ends or begins they are taken from train, else from the later part.
+    """
+    places = [place for place, name in enumerate(order) if name in parts]
+    near: set[str] = set()
+    for before, after in pairwise(places):
+        if parts[order[before]] == parts[order[after]]:
+            continue
+        if parts[order[before]] == "train":
+            near |= set(order[max(0, after - gap) : before + 1])
+        else:
+            near |= set(order[after : before + gap + 1])
+    return near & parts.keys()
