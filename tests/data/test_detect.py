@@ -71,6 +71,49 @@ def test_values_with_gaps_become_classes_and_255_is_ignored(tmp_path: Path) -> N
     assert best.options == {"classes": {"background": 0, "class_1": 3, "class_2": 7}, "ignore": [255]}
 
 
+def test_1_and_255_in_different_masks_are_read_as_one_class_and_told(tmp_path: Path) -> None:
+    pairs(tmp_path, square(1), square(1), square(255))
+    best = detect(tmp_path).best
+    assert best is not None
+    assert best.options == {"classes": {"background": 0, "foreground": [1, 255]}}
+    assert "both are read as the same class" in best.guesses[0]
+    manifest = read_dataset(tmp_path, best.format, **best.options)
+    assert [sample.foreground_frac for sample in manifest.samples] == [144 / 1024] * 3
+
+
+def test_one_lossy_mask_makes_no_tolerance_that_swallows_a_class(tmp_path: Path) -> None:
+    clean = square(255)
+    clean[2:5, 2:5] = 128
+    lossy = np.clip(square(255).astype(int) + np.arange(32) % 9 * np.where(square(255) > 0, -1, 1), 0, 255)
+    pairs(tmp_path, clean, clean, lossy)
+    assert all("tolerance" not in candidate.options for candidate in detect(tmp_path).candidates)
+
+
+def test_a_trimap_whose_border_is_ignored(tmp_path: Path) -> None:
+    mask = square(1)
+    mask[mask == 0] = 2
+    mask[7, 8:20] = 3
+    pairs(tmp_path, mask, mask)
+    best = detect(tmp_path, {"ignore": [3]}).best
+    assert best is not None
+    assert best.options == {"ignore": [3], "classes": {"foreground": 1, "background": 2}}
+    assert read_dataset(tmp_path, best.format, **best.options).class_map.ignore_values == (3,)
+
+
+def test_masks_of_255_alone_end_in_a_sentence(tmp_path: Path) -> None:
+    pairs(tmp_path, np.full((32, 32), 255), np.full((32, 32), 255))
+    found = detect(tmp_path)
+    assert found.best is None
+    assert "every mask holds only the value 255" in found.question()
+
+
+def test_the_parts_of_a_broken_set_are_no_data_sets_of_their_own(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        pairs(tmp_path / part, square(255), square(255))
+    save(tmp_path / "val" / "images" / "0.jpg", np.zeros((32, 32, 3)))
+    assert detect(tmp_path).nested == ()
+
+
 def test_two_folders_of_masks_are_a_question(tmp_path: Path) -> None:
     pairs(tmp_path, square(255), square(255))
     pairs(tmp_path, square(255), square(255), folder="annotations")

@@ -100,7 +100,7 @@ def test_the_seed_decides_and_folds_agree() -> None:
     data = manifest([place / 40 for place in range(40)])
     assert assign_folds(data, 5, seed=1) == assign_folds(data, 5, seed=1)
     assert assign_folds(data, 5, seed=1) != assign_folds(data, 5, seed=2)
-    folds = assign_folds(data, 5, seed=42)
+    folds = assign_folds(data, 5, seed=42, presence=class_presence(data))
     divided = split_manifest(data, SplitConfig(method="kfold", fold=4))
     assert {sample.id for sample in divided.split("test")} == {name for name, fold in folds.items() if fold == 4}
     assert {sample.id for sample in divided.split("val")} == {name for name, fold in folds.items() if fold == 0}

@@ -156,7 +156,6 @@ def test_unclear_folders_are_named(tmp_path: Path) -> None:
     [
         ([0, 255], "binary", ((0,), (255,))),
         ([0, 1], "binary", ((0,), (1,))),
-        ([0, 1, 255], "binary", ((0,), (1,))),
         ([0, 1, 2], "multiclass", ((0,), (1,), (2,))),
         ([0, 1, 2, 255], "multiclass", ((0,), (1,), (2,))),
     ],
@@ -169,6 +168,22 @@ def test_class_map_from_the_masks(tmp_path: Path, values: list[int], task: str, 
     assert (class_map.task, class_map.values) == (task, mapped)
     assert class_map.ignore_values == ((255,) if 255 in values and values != [0, 255] else ())
     assert class_map.background == 0
+
+
+def test_1_and_255_in_different_masks_are_a_question(tmp_path: Path) -> None:
+    for place, value in enumerate([1, 1, 255]):
+        write(tmp_path / "images" / f"{place}.png", (1, 2, 3))
+        write(tmp_path / "masks" / f"{place}.png", binary(value))
+    with pytest.raises(DatasetError, match=r"written in two ways: 2 hold 1 and 1 hold 255 \(such as 2\.png\)"):
+        read_dataset(tmp_path)
+    both = read_dataset(tmp_path, classes={"background": 0, "foreground": [1, 255]})
+    assert [sample.foreground_frac for sample in both.samples] == [0.5] * 3
+    ignoring = read_dataset(tmp_path, ignore=[255])
+    assert ignoring.class_map.ignore_values == (255,)
+    mixed = np.array(binary(1))
+    mixed[0, 0] = 255
+    write(tmp_path / "masks" / "2.png", mixed)
+    assert read_dataset(tmp_path).class_map.ignore_values == (255,)
 
 
 @pytest.mark.parametrize(

@@ -235,6 +235,27 @@ def test_second_reading_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     assert read_dataset(tmp_path) == again
 
 
+def test_a_file_replaced_at_equal_size_and_time_is_read_again(tmp_path: Path) -> None:
+    dataset(tmp_path, 4)
+    path = tmp_path / "images" / "s0001.png"
+    before = read_dataset(tmp_path)
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    other = (tmp_path / "images" / "s0002.png").read_bytes()
+    path.write_bytes((other + bytes(len(data)))[: len(data)] if len(other) < len(data) else other)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert read_dataset(tmp_path).samples[1].image_hash != before.samples[1].image_hash
+
+
+def test_a_name_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
+    dataset(tmp_path, 4)
+    for folder in ("images", "masks"):
+        source = tmp_path / folder / "s0001.png"
+        source.rename(source.with_name(os.fsdecode(b"caf\xe9.png")))
+    with pytest.raises(DatasetError, match="name is not UTF-8; rename it"):
+        read_dataset(tmp_path)
+
+
 def test_a_thousand_remembered_images_are_quick(tmp_path: Path) -> None:
     dataset(tmp_path, 1000)
     first = read_dataset(tmp_path)

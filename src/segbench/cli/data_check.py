@@ -96,6 +96,7 @@ def data_show(
     """
     if split is not None:
         require("--split", split, SPLITS)
+    require("--out", out.suffix.lower() or ".png", (".png",))
     from segbench.data.gallery import choose_samples, samples_with
 
     manifest = read_any(data, data_format, options, quiet=quiet)
@@ -184,6 +185,8 @@ def _fix(checkup: Checkup, target: Path, quiet: bool) -> None:
     finally:
         watch.close()
     console.print(f"written: {target}, a copy with {len(done.changes)} changes; each is listed in {done.listing}")
+    if done.not_done:
+        console.print(f'{len(done.not_done)} could not be made; see "Not done" there')
 
 
 def _file_name(name: str) -> str:

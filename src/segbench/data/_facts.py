@@ -49,7 +49,7 @@ class ImageFact:
     """An image file.
 
     Attributes:
-        size, mtime_ns: bytes and modification time, by which a change is noticed.
+        size, mtime_ns: bytes, and time of the last change or replacement, by which a change is noticed.
         sha256: of the bytes.
         height, width: in pixels, after EXIF orientation.
         decoded: whether the pixels were read, or only the header; what follows is known of decoded files only.
@@ -286,7 +286,8 @@ class FactStore:
                 progress(what, done, total)
 
     def _key(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _in_threads(read: Callable[[Name], Found], names: list[Name]) -> Iterator[tuple[Name, Found | DatasetError]]:
@@ -318,7 +319,12 @@ def _unchanged(path: Path, row: Row) -> bool:
         status = path.stat()
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == row[:2]
+    return (status.st_size, _changed_ns(status)) == row[:2]
+
+
+def _changed_ns(status: os.stat_result) -> int:
+    """Returns the later of modification and replacement; a copy that keeps the first has another second."""
+    return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _stat(path: Path) -> tuple[int, int]:
@@ -328,7 +334,7 @@ def _stat(path: Path) -> tuple[int, int]:
         raise DatasetError(missing_text(path), path=path) from error
     except OSError as error:
         raise DatasetError(f"cannot read the file: {error.strerror or error}", path=path) from error
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, _changed_ns(status)
 
 
 def _image_fact(path: Path, depth_range: tuple[float, float] | None, decode: bool) -> ImageFact:

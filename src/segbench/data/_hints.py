@@ -27,6 +27,7 @@ def set_option(name: str, value: str = "") -> str:
 
 
 _IGNORE_255 = set_option("ignore", "[255]")
+_BOTH = set_option("classes", "{background: 0, foreground: [1, 255]}")
 _BINARY = set_option("classes", "{background: 0, foreground: 255}")
 
 
@@ -68,7 +69,7 @@ def _grey_hint(found: set[int], known: set[int]) -> str:
     foreign = found - known
     if found <= {0, 255}:
         return (
-            f"the values 0 and 255 fit a binary class map: {_BINARY}"
+            f"the values 0 and 255 fit a binary class map: {_BINARY}; or, where other masks hold 0 and 1, {_BOTH}"
             if known >= {0, 1} and len(known) == 2
             else f"255 often marks pixels to ignore: {_IGNORE_255}; or the mask is binary: {_BINARY}"
         )

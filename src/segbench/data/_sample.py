@@ -28,7 +28,10 @@ def relative_name(path: Path, root: Path) -> str:
     """Returns a path below `root` with forward slashes; DatasetError for one outside."""
     if not path.is_relative_to(root):
         raise DatasetError(f"expected files below {root}, got one outside", path=path)
-    return path.relative_to(root).as_posix()
+    name = path.relative_to(root).as_posix()
+    if not name.isprintable() and any("\udc80" <= letter <= "\udcff" for letter in name):
+        raise DatasetError("the file's name is not UTF-8; rename it", path=path.parent / ascii(path.name))
+    return name
 
 
 def size_text(height: int, width: int, mask_height: int, mask_width: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from segbench.data._facts import FactStore, MaskFact
 from segbench.data._hints import LOSSY_DISTANCE, lossy_tolerance
 from segbench.data.formats import FORMATS, Listing, check_format, recognise
+from segbench.data.formats._classes import mixed_binary
 from segbench.data.formats._layout import MASK_NAME, SPLIT_WORDS
 from segbench.data.formats._listing import image_files, subfolders
 from segbench.errors import ConfigError, DatasetError, shorten
@@ -19,6 +20,8 @@ _SAMPLE = 96  # masks that are looked at for a guess, spread over the data set
 _DEPTH = 4  # of folders that are searched for data sets
 _MOST_FOLDERS = 64  # beside each other that are looked into
 _MOST_CLASSES = 64
+_FEW_VALUES = 6
+_BORDER_SHARE = 0.1  # of the pixels, at most, where smoothing left values in the middle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +208,7 @@ def _guess(root: Path, given: Mapping[str, Any], reason: str) -> Candidate:
         try:
             class_map = listing.class_map(facts)
         except DatasetError:
-            extra, told = guess_classes(facts)
+            extra, told = guess_classes(facts, options.get("ignore", ()))
             if not extra or set(extra) & set(options):
                 raise
             options |= extra
@@ -225,13 +228,17 @@ def _guess(root: Path, given: Mapping[str, Any], reason: str) -> Candidate:
     )
 
 
-def guess_classes(facts: Mapping[Path, MaskFact]) -> tuple[dict[str, Any], list[str]]:
-    """Returns options of the folder reader that make a class map of these masks, and what was guessed; or nothing."""
+def guess_classes(facts: Mapping[Path, MaskFact], ignored: Sequence[Any] = ()) -> tuple[dict[str, Any], list[str]]:
+    """Returns options of the folder reader that make a class map of these masks, and what was guessed; or nothing.
+
+    Args:
+        facts: of the masks.
+        ignored: mask values that the user lets count nowhere.
+    """
     counts: dict[MaskValue, int] = {}
     for fact in facts.values():
         for value, pixels in fact.in_colors().items() if fact.is_rgb else fact.counts.items():
             counts[value] = counts.get(value, 0) + pixels
-    total = sum(counts.values())
     colors = any(isinstance(value, tuple) for value in counts)
     if colors:
         lifted = {value if isinstance(value, tuple) else (value,) * 3: pixels for value, pixels in counts.items()}
@@ -240,18 +247,24 @@ def guess_classes(facts: Mapping[Path, MaskFact]) -> tuple[dict[str, Any], list[
         order = sorted(lifted, key=lambda value: -lifted[value])
         return {"classes": _named(order)}, [f"{len(lifted)} colours, each taken as a class: rename them in `classes`"]
     values = sorted(value for value in counts if isinstance(value, int))
+    if values == [0, 1, 255] and mixed_binary(facts):
+        return {"classes": {"background": 0, "foreground": [1, 255]}}, [
+            "some masks write the foreground as 1, others as 255: both are read as the same class"
+        ]
     tolerance = lossy_tolerance(values, {0, 255})
-    if tolerance is None and 255 in counts and 0 in counts and len(values) > 8:
-        near = sum(counts[value] for value in values if min(value, 255 - value) <= LOSSY_DISTANCE)
-        tolerance = 127 if near >= 0.9 * total else None
+    if tolerance is None and all(_smoothed(fact) for fact in facts.values()):
+        tolerance = 127
     if tolerance is not None:
         return {"tolerance": max(tolerance, 1)}, [
             f"{len(values)} grey values near 0 and 255, as in masks saved as JPEG or smoothed: each is taken as the "
             "nearer of the two"
         ]
     if set(values) == {1, 2, 3}:
-        return {"classes": {"foreground": 1, "background": 2, "border": 3}}, ["1, 2, 3 is read as a trimap"]
-    ignore = [255] if 255 in values and max(value for value in values if value != 255) <= _MOST_CLASSES else []
+        border = {} if 3 in ignored else {"border": 3}
+        return {"classes": {"foreground": 1, "background": 2, **border}}, ["1, 2, 3 is read as a trimap"]
+    values = [value for value in values if value not in ignored]
+    rest = [value for value in values if value != 255]
+    ignore = [255] if 255 in values and rest and max(rest) <= _MOST_CLASSES else []
     kept = [value for value in values if value not in ignore]
     if not 2 <= len(kept) <= _MOST_CLASSES:
         return {}, []
@@ -259,6 +272,17 @@ def guess_classes(facts: Mapping[Path, MaskFact]) -> tuple[dict[str, Any], list[
     if ignore:
         options["ignore"] = ignore
     return options, [f"{len(kept)} values, each taken as a class: rename them in `classes`"]
+
+
+def _smoothed(fact: MaskFact) -> bool:
+    """Returns whether a mask is two-valued but for its borders, as after JPEG or resizing."""
+    counts = {value: pixels for value, pixels in fact.counts.items() if isinstance(value, int)}
+    if not counts or max(counts) > 255:
+        return False
+    if len(counts) <= _FEW_VALUES:
+        return set(counts) <= {0, 255}  # few values, and another among them: that is a class
+    far = [pixels for value, pixels in counts.items() if LOSSY_DISTANCE < value < 255 - LOSSY_DISTANCE]
+    return sum(far) <= _BORDER_SHARE * sum(counts.values())
 
 
 def _named(values: Sequence[MaskValue]) -> dict[str, Any]:
@@ -284,6 +308,8 @@ def _some_masks(root: Path, listing: Listing) -> dict[Path, MaskFact]:
 
 def _nested(root: Path, depth: int) -> Iterator[Path]:
     for folder in subfolders(root):
+        if folder.name.lower() in SPLIT_WORDS:
+            continue  # a part of a data set, not one of its own
         if recognise(folder) or _is_folder_set(folder):
             yield folder
         elif depth > 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segbench.data._facts import MaskFact
-from segbench.data._hints import describe_value, propose_classes
+from segbench.data._hints import describe_value, propose_classes, set_option
 from segbench.data.formats._advice import LARGEST_GUESS, no_guess
 from segbench.data.formats._class_lists import ClassList
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
@@ -100,6 +100,8 @@ class ClassOptions:
         found = self._snap({value for value in counts if isinstance(value, int)}) - set(ignore)
         if found == {0, 255} and self.task is not Task.MULTICLASS:
             return self._build(["background", "foreground"], [(0,), (255,)], ignore, facts)
+        if set(counts) == {0, 1, 255} and not ignore and (mixed := mixed_binary(facts)):
+            raise DatasetError(mixed, path=self.root)
         if 255 in found and _consecutive(found - {255}):
             found, ignore = found - {255}, (*ignore, 255)
         if found == {0, 255}:
@@ -153,6 +155,22 @@ class ClassOptions:
             if 0 in known or (0, 0, 0) in known:
                 return place
         return None
+
+
+def mixed_binary(facts: Mapping[Path, MaskFact]) -> str:
+    """Returns what to do where some masks write the foreground as 1 and others as 255; empty where 255 is no class."""
+    held = {path: {value for value in fact.counts if isinstance(value, int)} for path, fact in facts.items()}
+    ones = sorted(path for path, values in held.items() if 1 in values)
+    highs = sorted(path for path, values in held.items() if 255 in values)
+    if not ones or not highs or set(ones) & set(highs):
+        return ""
+    few = highs if len(highs) <= len(ones) else ones
+    return (
+        f"the masks are written in two ways: {len(ones)} hold 1 and {len(highs)} hold 255 (such as "
+        f"{shorten((path.name for path in few), 3)}), and none holds both; if both mean the same, set "
+        f"{set_option('classes', '{background: 0, foreground: [1, 255]}')}; if 255 counts nowhere, "
+        f"{set_option('ignore', '[255]')}"
+    )
 
 
 def parse_values(given: object, in_colors: bool, option: str) -> tuple[MaskValue, ...]:
