@@ -14,6 +14,10 @@ import pytest
 from PIL import Image
 
 from segbench.cli.main import main
+from segbench.config import load_config
+from segbench.data.index import read_dataset
+from segbench.data.split import split_manifest
+from segbench.types import SPLITS
 
 
 def run_cli(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -142,3 +146,33 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str], command: str) -
 def test_the_commands_import_no_torch() -> None:
     code = "import sys, segbench.cli.main; assert not {'torch', 'scipy', 'matplotlib'} & set(sys.modules), sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_set_without_a_test_part_gets_a_config_that_trains(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for part in ("train", "val"):
+        via_project(tmp_path / "set" / part)
+    config = tmp_path / "mine.yaml"
+    code, _, _ = run_cli(capsys, "config", "new", tmp_path / "set", "-o", config)
+    assert code == 0
+    assert "has train and val but no test part" in config.read_text()
+    loaded = load_config(config)
+    assert loaded.data.split.method == "ratios"
+    divided = split_manifest(read_dataset(loaded.data.path, loaded.data.format), loaded.data.split)
+    assert all(divided.split(name) for name in SPLITS)
+
+
+def test_colours_are_written_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name in ("images", "masks"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    for number in range(4):
+        mask = np.zeros((40, 40, 3), dtype=np.uint8)
+        mask[5:20, 5:20] = (0, 255, 0)
+        Image.fromarray(np.full((40, 40, 3), number, dtype=np.uint8)).save(tmp_path / "set/images" / f"{number}.png")
+        Image.fromarray(mask).save(tmp_path / "set/masks" / f"{number}.png")
+    config = tmp_path / "mine.yaml"
+    code, out, _ = run_cli(capsys, "config", "new", tmp_path / "set", "-o", config)
+    assert code == 0
+    assert "rename them in `classes`" in out
+    assert "background: [0, 0, 0]" in config.read_text()

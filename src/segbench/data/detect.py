@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -342,4 +344,10 @@ def _mask_folders(root: Path) -> list[str]:
 
 
 def _options_text(options: Mapping[str, Any]) -> str:
-    return "".join(f" --option {key}={value}" for key, value in options.items())
+    """Returns the options as the command line takes them, ready for a shell."""
+
+    def written(key: str, value: Any) -> str:
+        text = f"{key}={value if isinstance(value, str) else json.dumps(value)}"  # JSON is YAML
+        return text if re.fullmatch(r"[\w=./-]+", text) else f"'{text}'"
+
+    return "".join(f" --option {written(key, value)}" for key, value in options.items())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedSeq
 
 from segbench.config import parse_config
 from segbench.data._manifest import is_manifest
@@ -80,8 +81,15 @@ def _round_to_16(pixels: float) -> int:
     return max(32, round(pixels / 16) * 16)
 
 
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
+def _plain(value: Any) -> Any:
+    """Returns plain values whose innermost lists are written in one line."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if not isinstance(value, list | tuple):
+        return value
+    items = CommentedSeq(_plain(item) for item in value)
+    items.fa.set_flow_style()
+    return items
 
 
 def _indent(section: Mapping[str, Any]) -> str:
