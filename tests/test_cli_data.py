@@ -63,6 +63,19 @@ def test_detect_asks_where_two_folders_could_hold_the_masks(
     assert "--option masks=annotations" in out
 
 
+def test_detect_knows_manifests_and_shards(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    root = via_project(tmp_path / "set")
+    run_cli(capsys, "data", "index", root, "-o", tmp_path / "m.json")
+    code, out, _ = run_cli(capsys, "data", "detect", tmp_path / "m.json")
+    assert code == 0
+    assert "a manifest of 8 samples, read as via" in out
+    run_cli(capsys, "data", "shard", root, tmp_path / "shards", "--size", "32", "--format", "via")
+    for path in (tmp_path / "shards", tmp_path / "shards" / "shards.json"):
+        code, out, _ = run_cli(capsys, "data", "detect", path)
+        assert code == 0
+        assert "packed by `segbench data shard`" in out
+
+
 def test_check_tells_by_its_exit_code(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     fine = via_project(tmp_path / "fine")
     code, out, _ = run_cli(capsys, "data", "check", fine, "--json", tmp_path / "found.json")

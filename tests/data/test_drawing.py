@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -118,9 +120,42 @@ def test_too_few_points_are_refused() -> None:
         shape_mask(Shape(rings=((0, 0, 5, 5),)), SIZE)
 
 
-def test_a_line_has_its_width_and_a_point_is_a_disc() -> None:
-    assert shape_mask(Shape(line=(0, 5, 15, 5)), SIZE).sum() == 16
-    assert shape_mask(Shape(line=(8, 6), width_px=6), SIZE).sum() == pytest.approx(np.pi * 9, rel=0.35)
+def test_a_line_has_its_width() -> None:
+    for width, rows in ((2, (4, 6)), (4, (3, 7))):
+        mask = shape_mask(Shape(line=(3, 5, 12, 5), width_px=width), SIZE)
+        assert np.array_equal(mask[:, 6], filled(*rows, 6, 7)[:, 6]), width
+    thin = shape_mask(Shape(line=(2, 5.5, 9, 5.5)), SIZE)
+    assert thin.sum() == 8  # 7 pixels long, and the pixel of its last point
+    assert set(np.flatnonzero(thin.any(axis=1))) == {5}
+
+
+def test_a_point_is_its_pixel_or_a_disc() -> None:
+    single = shape_mask(Shape(line=(3.2, 3.2)), SIZE)
+    assert np.argwhere(single).tolist() == [[3, 3]]
+    assert shape_mask(Shape(line=(8, 6), width_px=6), SIZE).sum() == pytest.approx(np.pi * 9, rel=0.15)
+
+
+@given(
+    points=st.lists(st.tuples(st.floats(-9, 60), st.floats(-9, 60)), min_size=3, max_size=9),
+    size=st.sampled_from([(12, 16), (40, 50)]),
+)
+def test_a_polygon_is_the_same_wherever_its_box_lies(points: list[tuple[float, float]], size: tuple[int, int]) -> None:
+    ring = tuple(part for point in points for part in point)
+    whole = coco_mask.merge(coco_mask.frPyObjects([list(ring)], *size))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        expected = coco_mask.decode(whole).astype(bool)
+    assert np.array_equal(shape_mask(Shape(rings=(ring,)), size), expected)
+
+
+def test_many_shapes_on_a_large_image_need_little_memory(tmp_path: Path) -> None:
+    shapes = tuple((1, box(40 * (place % 50), 40 * (place // 50), 30, 30)) for place in range(500))
+    tracemalloc.start()
+    labels, _ = paint(Painting(height=2000, width=2000, shapes=shapes), tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert labels.sum() == 500 * 900
+    assert peak < 40e6
 
 
 @pytest.mark.parametrize(("overlap", "at_center"), [("smaller_on_top", 1), ("later_on_top", 2), ("class_order", 2)])

@@ -31,8 +31,18 @@ def data_detect(data: DataPath, options: ReaderOptions = None) -> None:
 
     Example: segbench data detect my_images
     """
+    from segbench.data._manifest import Manifest, is_manifest
     from segbench.data.detect import detect
+    from segbench.data.shards import is_shards
 
+    listing = data / "shards.json" if (data / "shards.json").is_file() else data
+    if is_shards(listing):
+        console.print(f"shards: a data set packed by `segbench data shard`\ndata:\n  path: {listing}")
+        return
+    if is_manifest(data):
+        manifest = Manifest.read(data)
+        console.print(f"a manifest of {len(manifest)} samples, read as {manifest.format}\ndata:\n  path: {data}")
+        return
     found = detect(unpacked(data), read_options(options))
     for candidate in found.candidates:
         _print_candidate(data, candidate)

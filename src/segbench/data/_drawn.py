@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from segbench.data._drawings import DrawingStore
 from segbench.data._facts import FactStore, ImageFact, MaskFact, Problem
+from segbench.data._hints import set_option
 from segbench.data._manifest import Manifest
 from segbench.data._sample import CHANGED, foreground_frac, relative_name, size_text
 from segbench.data.drawing import Drawing, Painting, paint
@@ -27,6 +28,7 @@ class Drawn:
     paintings: dict[str, Painting]
     images: dict[str, ImageFact]
     facts: dict[str, MaskFact] = field(default_factory=dict)
+    places: dict[str, tuple[Path, str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, listing: Listing, images: Mapping[Path, ImageFact], root: Path, problems: list[Problem]) -> Drawn:
@@ -45,12 +47,16 @@ class Drawn:
                 continue
             drawn.paintings[entry.id] = listing.painter(drawing, size)
             drawn.images[entry.id] = image
+            drawn.places[entry.id] = (drawing.source, drawing.key)
         return drawn
 
     def look(self, store: FactStore, problems: list[Problem], progress: Progress | None) -> None:
         """Draws every mask once and counts its pixels; what cannot be drawn is added to `problems`."""
         self.facts, more = store.drawings(self.paintings, progress=progress)
-        problems += [(self.root, f"{name}: {reason}") for name, reason in more]
+        advice = f"mend it, or leave such shapes out with {set_option('defects', 'skip')}"
+        for name, reason in more:
+            source, key = self.places[name]
+            problems.append((source, f"{key}: {reason}; {advice}"))
 
     def keep(self) -> str | None:
         """Stores what to draw, so that samples are drawn without their annotation files; returns why not, or None."""
@@ -84,7 +90,15 @@ class Drawn:
         )
 
     def notes(self) -> list[str]:
-        """Returns a note on pixels that shapes of different classes share."""
+        """Returns notes on pixels that shapes of different classes share, and on images that are turned for display."""
+        turned = sorted(name for name, image in self.images.items() if image.orientation != 1)
+        told = [
+            f"{len(turned)} images have an EXIF orientation; their shapes are taken as drawn on the upright picture, "
+            f"as browsers show it: look at {shorten(turned, 4)} with `segbench data show`"
+        ]
+        return told * bool(turned) + self._overlaps()
+
+    def _overlaps(self) -> list[str]:
         shared = {name: fact.shared for name, fact in self.facts.items() if fact.shared}
         if not shared:
             return []

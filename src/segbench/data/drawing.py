@@ -12,12 +12,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
 
 from segbench.errors import DatasetError
@@ -149,17 +149,18 @@ def paint(painting: Painting, root: Path) -> tuple[NDArray[np.uint8], int]:
     """
     size = (painting.height, painting.width)
     files = {name: _file_values(root / name, digest, size) for name, digest in painting.files}
-    covers = [(index, shape, shape_mask(shape, size, files)) for index, shape in painting.shapes]
+    covers = [(index, shape, _cover(shape, size, files)) for index, shape in painting.shapes]
     if painting.planes:
         return _planes(covers, painting), 0
     labels = np.full(size, painting.base, dtype=np.uint8)
     touched = np.zeros(size, dtype=bool)
     shared = np.zeros(size, dtype=bool)
     for index, shape, cover in _in_order(covers, painting.overlap):
+        place, mask = cover.place, cover.mask
         if not (shape.crowd and index == IGNORE_INDEX):
-            shared |= cover & touched & (labels != index)
-            touched |= cover
-        labels[cover] = index
+            shared[place] |= mask & touched[place] & (labels[place] != index)
+            touched[place] |= mask
+        labels[place][mask] = index
     return labels, int(shared.sum())
 
 
@@ -174,15 +175,43 @@ def shape_mask(
     Raises:
         DatasetError: run lengths that do not add up, or numbers that cannot be drawn.
     """
+    cover = _cover(shape, size, files or {})
+    whole = np.zeros(size, dtype=bool)
+    whole[cover.place] = cover.mask
+    return whole
+
+
+class _Covered(NamedTuple):
+    """The pixels a shape covers: rows and columns of a box, and which of its pixels. An image may have thousands."""
+
+    place: tuple[slice, slice]
+    mask: NDArray[np.bool_]
+
+
+def _cover(shape: Shape, size: tuple[int, int], files: Mapping[str, NDArray[Any]]) -> _Covered:
     if shape.counts:
         return _run_lengths(shape, size)
     if shape.file:
-        values = (files or {})[shape.file]
-        return _coded(values, shape)
+        return _trimmed(_coded(files[shape.file], shape))
     if shape.line:
         return _line(shape, size)
     cover = _polygons(shape.rings, size)
-    return cover & ~_polygons(shape.holes, size) if shape.holes else cover
+    if shape.holes:
+        hole = _polygons(shape.holes, size)
+        whole = np.zeros(size, dtype=bool)
+        whole[cover.place] = cover.mask
+        whole[hole.place] &= ~hole.mask
+        return _Covered(cover.place, whole[cover.place].copy())
+    return cover
+
+
+def _trimmed(mask: NDArray[np.bool_]) -> _Covered:
+    """Returns a mask of the whole image cut to the box of what it covers."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return _Covered((slice(0, 0), slice(0, 0)), np.zeros((0, 0), dtype=bool))
+    place = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    return _Covered(place, mask[place].copy())
 
 
 def rectangle_ring(left: float, top: float, width: float, height: float, angle_deg: float = 0.0) -> Ring:
@@ -219,13 +248,13 @@ def _shape(values: Mapping[str, Any]) -> Shape:
     return Shape(**plain)
 
 
-_Cover: TypeAlias = tuple[int, Shape, NDArray[np.bool_]]
+_Cover: TypeAlias = tuple[int, Shape, _Covered]
 
 
 def _in_order(covers: Sequence[_Cover], overlap: Overlap) -> list[_Cover]:
     """Returns what to paint first, what last; regions of crowds lie below everything."""
     if overlap == "smaller_on_top":
-        ordered = sorted(covers, key=lambda item: -int(item[2].sum()))
+        ordered = sorted(covers, key=lambda item: -int(item[2].mask.sum()))
     elif overlap == "class_order":
         ordered = sorted(covers, key=lambda item: item[0])
     else:
@@ -237,24 +266,33 @@ def _planes(covers: Sequence[_Cover], painting: Painting) -> NDArray[np.uint8]:
     planes = np.zeros((painting.planes, painting.height, painting.width), dtype=np.uint8)
     for index, _, cover in covers:
         if index != IGNORE_INDEX:
-            planes[index][cover] = 1
+            planes[index][cover.place][cover.mask] = 1
     for index, _, cover in covers:
         if index == IGNORE_INDEX:
-            planes[:, cover] = np.where(planes[:, cover] == 1, 1, IGNORE_INDEX)
+            region = planes[(slice(None), *cover.place)]
+            region[:, cover.mask] = np.where(region[:, cover.mask] == 1, 1, IGNORE_INDEX)
     return planes
 
 
-def _polygons(rings: Sequence[Ring], size: tuple[int, int]) -> NDArray[np.bool_]:
-    height, width = size
+def _polygons(rings: Sequence[Ring], size: tuple[int, int]) -> _Covered:
+    """Returns the union of polygons, drawn in the box that holds them: moving by whole pixels changes nothing."""
     for ring in rings:
         if len(ring) < 6 or len(ring) % 2:
             raise DatasetError(f"expected a polygon of at least 3 points x, y, got {len(ring)} numbers")
         if not far_inside(ring, size):
             raise DatasetError(f"a polygon's coordinates are no finite numbers or far outside of the image {size}")
-    if not rings:
-        return np.zeros(size, dtype=bool)
-    drawn = coco_mask.frPyObjects([list(ring) for ring in rings], height, width)
-    return _unroll(decompress(coco_mask.merge(drawn)["counts"]), size)
+    xs = [x for ring in rings for x in ring[0::2]]
+    ys = [y for ring in rings for y in ring[1::2]]
+    if not xs:
+        return _Covered((slice(0, 0), slice(0, 0)), np.zeros((0, 0), dtype=bool))
+    left, right = max(0, math.floor(min(xs)) - 1), min(size[1], math.ceil(max(xs)) + 2)
+    top, bottom = max(0, math.floor(min(ys)) - 1), min(size[0], math.ceil(max(ys)) + 2)
+    if left >= right or top >= bottom:
+        return _Covered((slice(0, 0), slice(0, 0)), np.zeros((0, 0), dtype=bool))
+    moved = [[part - (top if place % 2 else left) for place, part in enumerate(ring)] for ring in rings]
+    drawn = coco_mask.merge(coco_mask.frPyObjects(moved, bottom - top, right - left))
+    mask = _unroll(decompress(drawn["counts"]), (bottom - top, right - left))
+    return _Covered((slice(top, bottom), slice(left, right)), mask)
 
 
 def far_inside(ring: Sequence[float], size: tuple[int, int]) -> bool:
@@ -272,22 +310,29 @@ def far_inside(ring: Sequence[float], size: tuple[int, int]) -> bool:
     )
 
 
-def _line(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _line(shape: Shape, size: tuple[int, int]) -> _Covered:
+    """Returns a line of the stated width with round ends, drawn as polygons; its points' own pixels belong to it."""
     if not far_inside(shape.line, size):
         raise DatasetError(f"a line's coordinates are no finite numbers or far outside of the image {size}")
-    canvas = Image.new("1", (size[1], size[0]))
-    draw = ImageDraw.Draw(canvas)
     points = list(zip(shape.line[0::2], shape.line[1::2], strict=True))
-    radius = shape.width_px / 2
-    if len(points) > 1:
-        draw.line(points, fill=1, width=max(1, round(shape.width_px)), joint="curve")
-    for x, y in (points[0], points[-1]):
-        if radius > 0.5 or len(points) == 1:
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=1)
-    return np.asarray(canvas, dtype=bool)
+    radius = max(shape.width_px, 1.0) / 2
+    rings = [ellipse_ring(x, y, radius, radius) for x, y in points] if radius > 1 or len(points) == 1 else []
+    for (x, y), (next_x, next_y) in pairwise(points):
+        length = math.hypot(next_x - x, next_y - y)
+        if length:
+            across = (-(next_y - y) / length * radius, (next_x - x) / length * radius)
+            ends = ((x, y, 1), (next_x, next_y, 1), (next_x, next_y, -1), (x, y, -1))
+            rings.append(tuple(part for u, v, side in ends for part in (u + side * across[0], v + side * across[1])))
+    cover = _polygons(rings, size)
+    whole = np.zeros(size, dtype=bool)
+    whole[cover.place] = cover.mask
+    for x, y in points if radius <= 1 else []:
+        if 0 <= x < size[1] and 0 <= y < size[0]:
+            whole[int(y), int(x)] = True
+    return _trimmed(whole)
 
 
-def _run_lengths(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _run_lengths(shape: Shape, size: tuple[int, int]) -> _Covered:
     left, top, width, height = shape.box or (0, 0, size[1], size[0])
     compressed = isinstance(shape.counts, str)
     counts = decompress(shape.counts.encode()) if isinstance(shape.counts, str) else np.asarray(shape.counts)
@@ -297,14 +342,18 @@ def _run_lengths(shape: Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
             f"{height} x {width} = {height * width}"
         )
     inner = _unroll(counts, (height, width))
-    if (left, top, width, height) == (0, 0, size[1], size[0]):
-        return inner
-    cover = np.zeros(size, dtype=bool)
-    target = cover[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
-    if target.size:
-        y, x = max(-top, 0), max(-left, 0)
-        target[:] = inner[y : y + target.shape[0], x : x + target.shape[1]]
-    return cover
+    y, x = max(-top, 0), max(-left, 0)
+    inside = inner[y : max(size[0] - top, 0), x : max(size[1] - left, 0)]
+    if not inside.size:
+        return _Covered((slice(0, 0), slice(0, 0)), np.zeros((0, 0), dtype=bool))
+    first = (max(top, 0), max(left, 0))
+    covered = _trimmed(inside)
+    rows, columns = covered.place
+    place = (
+        slice(rows.start + first[0], rows.stop + first[0]),
+        slice(columns.start + first[1], columns.stop + first[1]),
+    )
+    return _Covered(place, covered.mask)
 
 
 def _unroll(counts: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool_]:

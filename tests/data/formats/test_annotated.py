@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,17 @@ def test_what_cannot_be_drawn_stops_the_reading_or_is_left_out() -> None:
     assert len(build(*images, defects="skip", unannotated="skip").entries) == 1
 
 
+def test_far_shapes_of_files_without_a_size_are_left_out_when_drawn() -> None:
+    item = image("a", shape("cat"), Shape(label="cat", rings=((0, 0, 9e5, 0, 9e5, 9e5),)))
+    bare = replace(item, drawing=replace(item.drawing, height=None, width=None))
+    assert painted(build(bare, defects="skip")).sum() == 16
+    with pytest.raises(DatasetError, match="far outside"):
+        painted(build(bare))
+    wild = Shape(label="cat", rings=((0, 0, float("inf"), 0, 3, 3),))
+    bare = replace(bare, drawing=replace(bare.drawing, shapes=(shape("cat"), wild)))
+    assert codes(build(bare, defects="skip")) == ["bad_numbers"]
+
+
 def test_groups_come_from_a_pattern() -> None:
     listing = build(image("p1_a", shape("x")), image("p2_a", shape("x")), group=r"^(p\d+)_")
     assert [entry.group for entry in listing.entries] == ["p1", "p2"]
@@ -143,6 +155,11 @@ def test_groups_come_from_a_pattern() -> None:
         ({"crowd": "what"}, "crowd: expected one of ignore"),
         ({"classes": ["dig"]}, "no region has the class 'dig'; did you mean 'dog'"),
         ({"classes": {"a": "dog", "b": "dog"}}, "'dog' belongs to 'a' and to 'b'"),
+        ({"ignore": ["dgo"]}, "ignore: no region has the class 'dgo'; did you mean 'dog'"),
+        ({"classes": []}, "expected two classes or more, got background"),
+        ({"classes": ["dog"], "background": False}, "expected two classes or more, got dog"),
+        ({"classes": ["dog", "cat"], "ignore": ["cat"]}, "'cat' is in `classes` and in `ignore`"),
+        ({"depth_range": [9, 3]}, "expected .low, high. with low < high"),
         ({"background": True}, "expected the name of the background class, or false"),
         ({"task": "binary"}, "a binary task has a background and one class"),
     ],

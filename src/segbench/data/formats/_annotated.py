@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import Any, Literal, TypedDict
 from segbench.data._hints import set_option
 from segbench.data.drawing import Drawing, Overlap, Painting, Shape, far_inside
 from segbench.data.formats._groups import check_pattern, find_groups
-from segbench.data.formats._listing import DEFECTS, Defect, Entry, Listing, choose
+from segbench.data.formats._listing import DEFECTS, Defect, Entry, Listing, check_depth, choose
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.types import IGNORE_INDEX, RGB, ClassMap, SplitName, Task
 
@@ -42,6 +43,7 @@ class AnnotationOptions(TypedDict, total=False):
         defects: what to do about shapes that cannot be drawn, and about regions without a class: `error`, or `skip`,
             which leaves out the ones and lets the others count nowhere.
         group: regular expression with one group, searched in each id; what it captures is the sample's group.
+        depth_range: grey values (low, high) of images with more than 8 bit that become 0 and 255.
     """
 
     classes: Sequence[str] | Mapping[str, Any] | None
@@ -54,6 +56,7 @@ class AnnotationOptions(TypedDict, total=False):
     unannotated: str
     defects: str
     group: str | None
+    depth_range: Sequence[float] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,19 +78,21 @@ class DrawRule:
         class_map: its values are class indices, and `ignore_index`.
         index: label -> class index, or `ignore_index`; labels that are left out are missing.
         crowd, overlap: see `AnnotationOptions`.
+        skip_far: leave out shapes far outside of the image; files without the image's size show them only here.
     """
 
     class_map: ClassMap
     index: Mapping[str, int]
     crowd: Literal["ignore", "exclude", "include"]
     overlap: Overlap
+    skip_far: bool = False
 
     def painting(self, drawing: Drawing, size: tuple[int, int]) -> Painting:
         """Returns what is to be drawn for an image of (H, W) pixels."""
         shapes: list[tuple[int, Shape]] = []
         for shape in drawing.shapes:
             index = self.index.get(shape.label)
-            if index is None or (shape.crowd and self.crowd == "exclude"):
+            if index is None or (shape.crowd and self.crowd == "exclude") or (self.skip_far and _is_far(shape, size)):
                 continue
             if shape.crowd and self.crowd == "include":
                 shape = replace(shape, crowd=False)
@@ -161,6 +166,7 @@ def build_listing(
         ),
         notes=tuple(told),
         defects=tuple(found),
+        depth_range=check_depth(options.get("depth_range")),
     )
 
 
@@ -205,16 +211,22 @@ def _wrong(shape: Shape, drawing: Drawing) -> tuple[str, str] | None:
             return "bad_numbers", f"a polygon of {len(ring)} numbers; expected pairs x, y"
         if len(ring) < 6:
             return "few_points", f"a polygon of {len(ring) // 2} points; expected at least 3"
+    if not all(math.isfinite(sum(ring)) for ring in (*shape.rings, *shape.holes, shape.line)):
+        return "bad_numbers", "coordinates that are no finite numbers"
     size = None if drawing.height is None or drawing.width is None else (drawing.height, drawing.width)
     if size is None:
         return None
-    if any(not far_inside(ring, size) for ring in (*shape.rings, *shape.holes, shape.line) if ring):
+    if _is_far(shape, size):
         return "bad_numbers", f"coordinates that are no finite numbers, or far outside of the image {size}"
     if shape.counts and not isinstance(shape.counts, str):
         area = shape.box[2] * shape.box[3] if shape.box else size[0] * size[1]
         if sum(shape.counts) != area:
             return "bad_rle", f"run lengths add up to {sum(shape.counts)} pixels, expected {area}"
     return None
+
+
+def _is_far(shape: Shape, size: tuple[int, int]) -> bool:
+    return any(not far_inside(ring, size) for ring in (*shape.rings, *shape.holes, shape.line) if ring)
 
 
 def _named(images: Sequence[Annotated], options: AnnotationOptions, found: list[Defect], root: Path) -> list[Annotated]:
@@ -297,6 +309,9 @@ def _rule(
     notes: list[str],
 ) -> DrawRule:
     ignored = list(options.get("ignore", [label for label in known if label in _IGNORED]))
+    for label in ignored:
+        if label not in known:
+            raise ConfigError(f"no region has the class {label!r}; {suggest(label, known)}", key="data.options.ignore")
     classes = _class_labels(known, options.get("classes"), ignored, root)
     left = [label for label in known if used.get(label) and not any(label in labels for labels in classes.values())]
     left = [label for label in left if label not in ignored]
@@ -312,6 +327,12 @@ def _rule(
     multilabel = task == Task.MULTILABEL
     if isinstance(background, str) and not multilabel and background not in classes:
         classes = {background: [], **classes}
+    if len(classes) < (1 if multilabel else 2):
+        raise ConfigError(
+            f"expected two classes or more, got {', '.join(classes) or 'none'}; name them, or let what no shape covers "
+            "be the background",
+            key="data.options.classes",
+        )
     if len(classes) > _MAX_CLASSES:
         frequent: list[str] = sorted(used, key=lambda label: -used[label])
         raise DatasetError(
@@ -343,7 +364,8 @@ def _rule(
     )
     index = {label: position for position, name in enumerate(names) for label in classes[name]}
     index.update(dict.fromkeys([*ignored, ""], IGNORE_INDEX))
-    return DrawRule(class_map=class_map, index=index, overlap=choices[0], crowd=choices[1])
+    skip = options.get("defects") == "skip"
+    return DrawRule(class_map=class_map, index=index, overlap=choices[0], crowd=choices[1], skip_far=skip)
 
 
 def _class_labels(
@@ -368,6 +390,10 @@ def _class_labels(
             if label not in known:
                 raise ConfigError(
                     f"no region has the class {label!r}; {suggest(label, known)}", key=f"data.options.classes.{name}"
+                )
+            if label in ignored:
+                raise ConfigError(
+                    f"{label!r} is in `classes` and in `ignore`; it can mean one thing", key="data.options.ignore"
                 )
             if label in owner:
                 raise ConfigError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -152,6 +152,15 @@ def choose(value: str, allowed: Iterable[str], option: str) -> str:
     if value not in known:
         raise ConfigError(f"expected one of {', '.join(known)}, got {value!r}", key=f"data.options.{option}")
     return value
+
+
+def check_depth(depth_range: Sequence[float] | None) -> tuple[float, float] | None:
+    """Returns the option `depth_range` as numbers; ConfigError where it is no range."""
+    if depth_range is None:
+        return None
+    if len(depth_range) != 2 or depth_range[0] >= depth_range[1]:
+        raise ConfigError(f"expected [low, high] with low < high, got {depth_range!r}", key="data.options.depth_range")
+    return float(depth_range[0]), float(depth_range[1])
 
 
 def missing_folder(root: Path, name: str, wanted: str) -> DatasetError:

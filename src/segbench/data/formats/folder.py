@@ -11,7 +11,7 @@ from segbench.data.formats._class_lists import find_class_list
 from segbench.data.formats._classes import ClassOptions
 from segbench.data.formats._groups import check_pattern, find_groups
 from segbench.data.formats._layout import SPLIT_WORDS, Part, find_parts
-from segbench.data.formats._listing import Entry, Listing, by_key, choose, image_files
+from segbench.data.formats._listing import Entry, Listing, by_key, check_depth, choose, image_files
 from segbench.data.formats._multilabel import list_planes
 from segbench.data.formats._pairing import file_key, find_renames, split_by_suffix
 from segbench.data.formats._pairs import check_unpaired
@@ -176,8 +176,4 @@ def _replace(entry: Entry, *, group: str | None = None, split: SplitName | None 
 def _check_numbers(tolerance: int, depth_range: Sequence[float] | None) -> tuple[float, float] | None:
     if not 0 <= tolerance <= 127:
         raise ConfigError(f"expected a whole number from 0 to 127, got {tolerance!r}", key="data.options.tolerance")
-    if depth_range is None:
-        return None
-    if len(depth_range) != 2 or depth_range[0] >= depth_range[1]:
-        raise ConfigError(f"expected [low, high] with low < high, got {depth_range!r}", key="data.options.depth_range")
-    return float(depth_range[0]), float(depth_range[1])
+    return check_depth(depth_range)
