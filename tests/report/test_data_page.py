@@ -1,0 +1,137 @@
+"""The page about a data set: complete, self-contained, and never broken by what it shows."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segbench.data.checks import Checkup, Finding, Picture, Severity, examine
+from segbench.report.data_page import MAX_BYTES, write_data_page
+
+VOID = {"wbr", "br", "hr", "img", "input", "link", "meta", "circle", "line", "path", "rect", "use", "polyline", "image"}
+
+
+class Nesting(HTMLParser):
+    """Notices tags that are closed in another order than they were opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:
+            return
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+@pytest.fixture
+def flawed(tmp_path: Path) -> Path:
+    """Returns a set with a cut image, a lossy mask, a copy, an empty mask and a name that is markup."""
+    root = tmp_path / "set"
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        name = "<b>x&y" if number == 9 else f"case{number}"
+        mask = np.zeros((48, 64), dtype=np.uint8)
+        mask[10:30, 10 : 20 + number] = 255
+        Image.fromarray(rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)).save(root / "images" / f"{name}.png")
+        Image.fromarray(mask * (number != 7)).save(root / "masks" / f"{name}.png")
+    (root / "images" / "case2.png").write_bytes((root / "images" / "case1.png").read_bytes())
+    (root / "images" / "case3.png").write_bytes((root / "images" / "case3.png").read_bytes()[:900])
+    return root
+
+
+def written(checkup: Checkup, tmp_path: Path, language: str = "en") -> str:
+    page = tmp_path / f"page_{language}.html"
+    write_data_page(checkup, page, language=language)
+    return page.read_text(encoding="utf-8")
+
+
+def pictures(page: str) -> list[Image.Image]:
+    found = re.findall(r"data:image/(?:png|jpeg|webp);base64,([A-Za-z0-9+/=]+)", page)
+    return [Image.open(io.BytesIO(base64.b64decode(text))) for text in found]
+
+
+def test_every_finding_is_there_worst_first_with_its_files(flawed: Path, tmp_path: Path) -> None:
+    checkup = examine(flawed)
+    page = written(checkup, tmp_path)
+    codes = {finding.code for finding in checkup.findings}
+    assert {"damaged_files", "identical_images", "empty_masks"} <= codes
+    places = [page.index(finding.title.replace("'", "&#39;").split("&#39;")[0]) for finding in checkup.findings]
+    assert places == sorted(places)
+    for finding in checkup.findings:
+        for name in finding.files:
+            assert name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in page
+    assert "1 error" in page
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_page_is_whole_and_asks_nothing_of_the_network(flawed: Path, tmp_path: Path, language: str) -> None:
+    page = written(examine(flawed), tmp_path, language)
+    assert not re.search(r"""(src|href|action)\s*=\s*["']?(https?:)?//""", page)
+    assert "@import" not in page
+    assert f'lang="{language}"' in page
+    nesting = Nesting()
+    nesting.feed(page)
+    assert (nesting.wrong, nesting.open) == ([], [])
+    assert "<b>x" not in page
+    assert len(page.encode()) < MAX_BYTES
+    assert min(min(picture.size) for picture in pictures(page)) > 20
+    assert ("предупреж" in page) == (language == "ru")
+
+
+def test_pictures_show_the_labels(flawed: Path, tmp_path: Path) -> None:
+    shown = [np.asarray(picture.convert("RGB")) for picture in pictures(written(examine(flawed), tmp_path))]
+    assert len(shown) >= 10
+    assert any(picture.std() > 20 for picture in shown)
+
+
+def test_files_that_are_gone_or_no_images_do_not_break_the_page(flawed: Path, tmp_path: Path) -> None:
+    (flawed / "notes.txt").write_text("no image")
+    checkup = examine(flawed)
+    bad = Finding(
+        code="made_up",
+        severity=Severity.ERROR,
+        title="pictures of nothing",
+        count=2,
+        files=("gone.png", "notes.txt"),
+        pictures=(
+            Picture(kind="image", files=("gone.png",)),
+            Picture(kind="values", files=("notes.txt",)),
+            Picture(kind="overlay", files=("gone.png", "notes.txt"), sample="nobody"),
+            Picture(kind="pair", files=("images/case1.png", "gone.png")),
+        ),
+    )
+    with_bad = Checkup(
+        **{**{name: getattr(checkup, name) for name in checkup.__dataclass_fields__}, "findings": (bad,)}
+    )
+    page = written(with_bad, tmp_path)
+    assert "pictures of nothing" in page
+    assert pictures(page)
+
+
+def test_a_healthy_set_says_so(binary_pairs: Path, tmp_path: Path) -> None:
+    checkup = examine(binary_pairs)
+    page = written(checkup, tmp_path)
+    assert checkup.exit_code == 0
+    assert "24 labelled images" in page
+
+
+def test_a_folder_of_nothing_still_makes_a_page(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    page = written(examine(tmp_path / "empty"), tmp_path)
+    assert "<h1" in page
