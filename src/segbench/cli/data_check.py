@@ -31,7 +31,7 @@ def data_check(
     fix: Annotated[Path | None, typer.Option("--fix", help="Write a corrected copy into this new folder.")] = None,
     plain: Annotated[Path | None, typer.Option("--json", help="Write everything that was found (JSON).")] = None,
     size: Annotated[int, typer.Option(min=32, help="Training size in pixels that objects have to survive.")] = 256,
-    fast: Annotated[bool, typer.Option("--fast", help="Leave out what needs every pixel twice.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Headers and masks only: no damaged pixels, copies or objects.")] = False,
     language: Annotated[str, typer.Option("--lang", help="Of the page: en or ru.")] = "en",
     quiet: Quiet = False,
 ) -> None:
@@ -170,7 +170,7 @@ def _print_finding(finding: Finding, quiet: bool) -> None:
         return
     lines: list[Any] = [finding.detail, shorten(finding.files, _FILES_SHOWN) if finding.files else ""]
     lines += [f"to do: {finding.advice}" if finding.advice else ""]
-    lines += [f"--fix does this for {len(finding.fixes)} files" if finding.fixes else ""]
+    lines += [f"--fix mends {len(finding.fixes)} file{'s' * (len(finding.fixes) != 1)}" if finding.fixes else ""]
     for line in lines:
         if line:
             console.print(f"    {line}")

@@ -281,7 +281,7 @@ def _smoothed(fact: MaskFact) -> bool:
     counts = {value: pixels for value, pixels in fact.counts.items() if isinstance(value, int)}
     if not counts or max(counts) > 255:
         return False
-    if len(counts) <= _FEW_VALUES:
+    if len(counts) <= _FEW_VALUES and fact.kind not in ("JPEG", "MPO"):
         return set(counts) <= {0, 255}  # few values, and another among them: that is a class
     far = [pixels for value, pixels in counts.items() if LOSSY_DISTANCE < value < 255 - LOSSY_DISTANCE]
     return sum(far) <= _BORDER_SHARE * sum(counts.values())

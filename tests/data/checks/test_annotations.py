@@ -112,6 +112,10 @@ def test_annotations_of_another_size(tmp_path: Path) -> None:
     checkup = check(tmp_path)
     assert finding(checkup, "cannot_be_drawn").count == 1
     assert checkup.samples == 5
+    save(tmp_path / "images/000.jpg", photo(0, SIDE // 4), quality=95)
+    smaller = check(tmp_path)
+    assert finding(smaller, "cannot_be_drawn").count == 1
+    assert "outside_image" not in codes(smaller)  # it follows from the size
 
 
 @pytest.mark.parametrize(

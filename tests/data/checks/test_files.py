@@ -84,10 +84,59 @@ def test_exif_on_one_side_and_sizes(tmp_path: Path) -> None:
     assert finding(checkup, "exif_orientation").files == ("images/s00x.jpg",)
     assert [fix.action for fix in finding(checkup, "exif_orientation").fixes] == ["save_upright"]
     assert finding(checkup, "exif_orientation_unclear").files == ("images/s02x.jpg",)
-    size = finding(checkup, "size_mismatch")
-    assert size.files == ("masks/s01x.png", "masks/s03x.png", "masks/s04x.png")
-    assert "the sides are swapped" in size.detail
-    assert [(fix.action, fix.file) for fix in size.fixes] == [("resize_mask", "masks/s03x.png")]
+    swapped = finding(checkup, "sides_swapped")
+    assert swapped.files == ("masks/s01x.png",)
+    assert "the sides are swapped" in swapped.detail
+    assert "remove the EXIF orientation" in swapped.advice
+    scaled = finding(checkup, "size_mismatch")
+    assert [(fix.action, fix.file) for fix in scaled.fixes] == [("resize_mask", "masks/s03x.png")]
+    assert finding(checkup, "other_shape").files == ("masks/s04x.png",)
+    assert not swapped.fixes
+    assert not finding(checkup, "other_shape").fixes
+
+
+def test_a_mask_that_lacks_a_row_is_not_resized(tmp_path: Path) -> None:
+    save(pairs(tmp_path) / "masks/s00x.png", blob(0)[1:, 1:])
+    cut = finding(check(tmp_path), "mask_cut_off")
+    assert cut.files == ("masks/s00x.png",)
+    assert not cut.fixes
+
+
+def test_exif_of_the_mask_alone(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(blob(0)).save(tmp_path / "masks/s00x.png", exif=exif)
+    found = finding(check(tmp_path), "exif_orientation_unclear")
+    assert found.files == ("masks/s00x.png",)
+    assert found.severity == "warning"
+    assert "the image has none" in found.title
+    Image.fromarray(photo(0)).save(tmp_path / "images/s00x.png", exif=exif)
+    assert "exif_orientation_unclear" not in codes(check(tmp_path))
+
+
+def test_an_annotation_file_that_is_cut_off(tmp_path: Path) -> None:
+    for place in range(3):
+        save(tmp_path / f"s{place}.png", photo(place))
+    (tmp_path / "annotations.json").write_text('{"images": [{"id": 1, "file_na')
+    (tmp_path / "sound.json").write_text("{}")
+    (tmp_path / "s0.xml").write_text("<annotation><object>")
+    found = finding(check(tmp_path), "broken_annotations")
+    assert found.files == ("annotations.json", "s0.xml")
+    assert found.severity == "error"
+
+
+def test_a_quick_look_is_the_same_before_and_after_a_full_one(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    (tmp_path / "images/s00x.png").unlink()
+    (tmp_path / "images/s01x.png").unlink()
+    turned(tmp_path / "images/s00x.jpg", photo(0), 3)
+    Image.fromarray(photo(1)).save(tmp_path / "images/s01x.jpg", format="GIF")
+    save(tmp_path / "images/s03x.png", photo(2)[:, ::-1])
+    first = check(tmp_path, fast=True)
+    assert {"exif_orientation_unclear", "wrong_suffix", "fast_look"} <= {*codes(first)}
+    assert "near_images" in codes(check(tmp_path))
+    assert codes(check(tmp_path, fast=True)) == codes(first)
 
 
 def test_grey_among_colour_and_cmyk(tmp_path: Path) -> None:

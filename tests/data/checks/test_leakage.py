@@ -15,6 +15,7 @@ from segbench.config import SplitConfig
 from segbench.data._facts import FactStore
 from segbench.data.checks import Severity, examine, fast_findings
 from segbench.data.checks._copies import NEAR_RMS, near_pairs
+from segbench.data.checks.before_training import fast_warnings
 from segbench.data.checks.parts import suggest_group
 from segbench.data.index import read_dataset
 from segbench.data.split import split_manifest
@@ -83,11 +84,20 @@ def test_copies_across_and_within_parts(tmp_path: Path) -> None:
     assert finding(checkup, "same_image_other_mask").count == 2
 
 
+def test_inverted_masks_are_told_before_training(tmp_path: Path) -> None:
+    root = split_pairs(tmp_path, mask=lambda seed: 255 - blob(seed))
+    check(root)  # remembers what the files hold
+    manifest = split_manifest(read_dataset(root), SplitConfig())
+    assert any("the masks look inverted" in line for line in fast_warnings(manifest))
+
+
 def test_groups_in_several_parts(tmp_path: Path) -> None:
     for folder in ("train", "test"):
         pairs(tmp_path, 4, blob, folder, name=f"patient{{}}_{folder}")
     plain = check(tmp_path)
-    assert "patient0, patient1" in finding(plain, "groups_suggested").detail
+    leak = finding(plain, "groups_suggested")
+    assert "patient0, patient1" in leak.detail
+    assert (leak.severity, leak.count) == (Severity.WARNING, 4)
     told = check(tmp_path, options={"group": r"(patient\d+)"})
     found = finding(told, "groups_across_parts")
     assert (found.count, len(found.files)) == (4, 8)

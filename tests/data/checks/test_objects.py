@@ -93,6 +93,15 @@ def test_images_that_stand_apart(tmp_path: Path) -> None:
     assert "8 times" in finding(checkup, "very_different_sizes").title
 
 
+def test_no_size_is_suggested_that_only_enlarges(tmp_path: Path) -> None:
+    for place in range(6):
+        save(tmp_path / f"images/s{place}x.png", photo(place, 128)[:96])
+        save(tmp_path / f"masks/s{place}x.png", blob(place, 128)[:96])
+    told = {key: (value, reason) for key, value, reason in check(tmp_path).suggestions}
+    assert told["data.size"][0] == [96, 128]
+    assert "96 x 128" in told["data.size"][1]
+
+
 def test_suggestions_are_valid_settings(tmp_path: Path) -> None:
     def mask(seed: int) -> np.ndarray:
         values = blob(seed, value=1)

@@ -29,6 +29,16 @@ def test_files_without_partner(tmp_path: Path) -> None:
     assert [(picture.kind, picture.files) for picture in orphan.pictures] == [("values", ("masks/orphan.png",))]
 
 
+def test_files_left_out_on_purpose_are_no_warning(tmp_path: Path) -> None:
+    save(pairs(tmp_path) / "images/lonely.png", photo(90))
+    save(tmp_path / "masks/orphan.png", blob(91))
+    checkup = check(tmp_path, options={"unpaired": "skip"})
+    for code in ("images_without_mask", "masks_without_image"):
+        assert finding(checkup, code).severity is Severity.INFO
+        assert "unpaired" not in finding(checkup, code).advice
+    assert checkup.exit_code == 0
+
+
 def test_two_files_of_one_name_stop_the_reader_but_not_the_doctor(tmp_path: Path) -> None:
     save(pairs(tmp_path) / "images/s00x.jpg", photo(3))
     checkup = check(tmp_path)

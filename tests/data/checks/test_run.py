@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +79,69 @@ def test_a_failing_check_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     checkup = examine(tmp_path)
     assert finding(checkup, "check_failed").detail == "it went wrong"
     assert "images_without_mask" in codes(checkup)
+
+
+def test_any_failure_of_a_check_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_something(reading: object) -> list[Finding]:
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(run, "_CHECKS", (check_something, *run._CHECKS))
+    assert finding(examine(pairs(tmp_path)), "check_failed").detail == "RecursionError: too deep"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_strange_lists_of_parts_stop_nothing(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    os.mkfifo(tmp_path / "train.txt")
+    (tmp_path / "splits.yaml").write_text("[" * 5000)
+    (tmp_path / "test.txt").mkdir()
+    assert codes(examine(tmp_path)) == []
+
+
+def test_a_set_that_cannot_be_divided(tmp_path: Path) -> None:
+    one = examine(pairs(tmp_path / "one", 1))
+    found = finding(one, "cannot_be_split")
+    assert found.severity is Severity.WARNING
+    assert "at least 3 samples" in found.detail
+    assert one.parts == {"-": 1}
+    for folder in ("train", "val"):
+        pairs(tmp_path / "noTest", 4, folder=folder, name=f"{folder}{{:02d}}")
+    assert "no test part" in finding(examine(tmp_path / "noTest"), "cannot_be_split").detail
+    assert "cannot_be_split" not in codes(examine(pairs(tmp_path / "sound")))
+
+
+def test_what_is_not_recognised_is_looked_at_as_a_folder(tmp_path: Path) -> None:
+    pairs(tmp_path, mask=lambda seed: 0 * blob(seed))
+    save(tmp_path / "images/s01x.png", photo(0))
+    (tmp_path / "images/s02x.png").write_bytes(b"")
+    found = codes(examine(tmp_path))
+    assert {"no_class_map", "identical_images", "empty_files"} <= {*found}
+    assert "cannot_be_read" not in found
+
+
+def test_damaged_files_of_a_set_that_cannot_be_read(tmp_path: Path) -> None:
+    save(pairs(tmp_path) / "images/s00x.jpg", photo(3))
+    whole = (tmp_path / "images/s01x.png").read_bytes()
+    (tmp_path / "images/s01x.png").write_bytes(whole[: len(whole) // 2])
+    checkup = examine(tmp_path)
+    assert finding(checkup, "damaged_files").files == ("images/s01x.png",)
+    assert finding(checkup, "duplicate_names").count == 1
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names are Unicode there")
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    for folder in ("images", "masks"):
+        (tmp_path / folder / "s00x.png").rename(tmp_path / folder / os.fsdecode(b"\xff.png"))
+    checkup = examine(tmp_path)
+    assert finding(checkup, "names_not_utf8").files == ("images/\\xff.png", "masks/\\xff.png")
+    assert checkup.exit_code == 2
+
+
+def test_a_photo_among_the_masks_is_named(tmp_path: Path) -> None:
+    save(pairs(tmp_path) / "masks/s00x.png", photo(3)[:, :, 0])
+    found = finding(examine(tmp_path), "no_class_map")
+    assert "look at masks/s00x.png first" in found.advice
 
 
 def test_facts_that_cannot_be_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.checks._sets import SIDE, blob, check, codes, finding, pairs, save, split_pairs
+from tests.data.checks._sets import SIDE, blob, check, codes, finding, pairs, photo, save, split_pairs
 
 from segbench.data.checks import Severity
 
@@ -22,7 +22,7 @@ def test_lossy_masks_by_jpeg(tmp_path: Path) -> None:
     pairs(tmp_path)
     for place in range(8):
         (tmp_path / f"masks/s{place:02d}x.png").unlink()
-        save(tmp_path / f"masks/s{place:02d}x.jpg", blob(place), quality=80)
+        save(tmp_path / f"masks/s{place:02d}x.jpg", blob(place), quality=60)
     told = check(tmp_path, options={"tolerance": 127})
     lossy = finding(told, "lossy_mask_values")
     assert len(lossy.files) == 8
@@ -199,3 +199,95 @@ def test_multilabel(tmp_path: Path) -> None:
     assert checkup.statistics["classes"][1]["images"] == 6
     save(tmp_path / "masks/b/s0x.png", np.full((SIDE, SIDE), 7))
     assert finding(check(tmp_path, options={"task": "multilabel"}), "unknown_values").files == ("masks/b/s0x.png",)
+
+
+def test_a_class_is_not_smoothed_away(tmp_path: Path) -> None:
+    """One mask of twelve is a JPEG; the others hold a rare class between the two that `tolerance` knows."""
+
+    def mask(seed: int) -> np.ndarray:
+        values = blob(seed)
+        values[1:5, 1:7] = 128
+        return values
+
+    pairs(tmp_path, 12, mask=mask)
+    (tmp_path / "masks/s00x.png").unlink()
+    save(tmp_path / "masks/s00x.jpg", mask(0), quality=90)
+    options = {"tolerance": 127, "classes": {"background": 0, "x": 255}}
+    checkup = check(tmp_path, options=options)
+    unknown = finding(checkup, "unknown_values")
+    assert unknown.severity is Severity.ERROR
+    assert len(unknown.files) == 11
+    lossy = finding(checkup, "lossy_mask_values")
+    assert lossy.files == ("masks/s00x.jpg",)
+    assert "first name 128" in lossy.advice
+    assert not [fix for one in checkup.findings for fix in one.fixes if fix.action == "snap_values"]
+
+
+def test_a_photo_among_the_masks(tmp_path: Path) -> None:
+    save(pairs(tmp_path) / "masks/s00x.png", photo(3)[:, :, 0])
+    options = {"tolerance": 127, "classes": {"background": 0, "x": 255}}
+    found = finding(check(tmp_path, options=options), "unknown_values")
+    assert found.files == ("masks/s00x.png",)
+    assert "no masks but pictures: masks/s00x.png" in found.detail
+    assert "wrong file" in found.advice
+    assert not found.fixes
+
+
+def test_some_masks_are_one_too_high(tmp_path: Path) -> None:
+    pairs(tmp_path, mask=three)
+    for place in (2, 5):
+        save(tmp_path / f"masks/s{place:02d}x.png", three(place) + 1)
+    found = finding(check(tmp_path, options={"classes": ["background", "a", "b"]}), "unknown_values")
+    assert found.files == ("masks/s02x.png", "masks/s05x.png")
+    assert "these masks alone" in found.advice
+    assert "lower it by 1" in found.advice
+
+
+def test_smoothed_masks_of_several_classes(tmp_path: Path) -> None:
+    def smooth(seed: int) -> np.ndarray:
+        picture = Image.fromarray((three(seed) * 90).astype(np.uint8)).resize((37, 37), Image.Resampling.BICUBIC)
+        return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+    options = {"classes": {"background": 0, "a": 90, "b": 180}}
+    found = finding(check(pairs(tmp_path, mask=smooth), options=options), "unknown_values")
+    assert "nearest neighbour" in found.advice
+
+
+def test_two_inverted_masks_among_many(tmp_path: Path) -> None:
+    pairs(tmp_path, 12)
+    for place in (3, 4):
+        save(tmp_path / f"masks/s{place:02d}x.png", 255 - blob(place))
+    checkup = check(tmp_path)
+    found = finding(checkup, "some_inverted_masks")
+    assert found.files == ("masks/s03x.png", "masks/s04x.png")
+    assert "inverted_masks" not in codes(checkup)
+
+
+def test_a_class_of_one_image_cannot_be_divided(tmp_path: Path) -> None:
+    root = split_pairs(tmp_path, mask=lambda seed: blob(seed, value=1))
+    save(root / "test/masks/test00.png", three(7))
+    found = finding(check(root, options={"classes": ["background", "a", "b"]}), "class_missing_in_train")
+    assert found.severity is Severity.WARNING
+    assert "no division helps b" in found.advice
+
+
+def test_repeated_shapes_are_no_copies(tmp_path: Path) -> None:
+    checkup = check(pairs(tmp_path, 24, mask=lambda seed: blob(seed % 3)))
+    assert finding(checkup, "identical_masks").severity is Severity.INFO
+    save(pairs(tmp_path / "few") / "masks/s01x.png", blob(0))
+    assert finding(check(tmp_path / "few"), "identical_masks").severity is Severity.WARNING
+
+
+def test_mixtures_of_two_colours_are_strays(tmp_path: Path) -> None:
+    def mask(seed: int) -> np.ndarray:
+        values = colored(seed)
+        for place, red in enumerate((20, 40, 64, 100)):
+            values[place, :5] = [red, 0, 0]  # each 0.2 % of the pixels, between black and red
+        return values
+
+    classes = {"background": [0, 0, 0], "a": [128, 0, 0], "b": [0, 128, 0]}
+    checkup = check(pairs(tmp_path, mask=mask), options={"classes": classes})
+    stray = finding(checkup, "stray_colors")
+    assert "(64, 0, 0) on 40 pixels (0.22 %)" in stray.detail
+    assert [64, 0, 0] not in stray.fixes[0].arguments["values"]
+    assert "[64, 0, 0]" not in finding(checkup, "color_masks").advice

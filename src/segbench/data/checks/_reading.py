@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.data._facts import FactStore, ImageFact, MaskFact, Problem
-from segbench.data._sample import relative_name
 from segbench.data.checks._finding import Finding, Picture, Severity
 from segbench.data.drawing import Painting
 from segbench.data.formats import FORMATS, Listing
+from segbench.data.formats._listing import IMAGE_SUFFIXES
+from segbench.data.images import file_look
 from segbench.data.masks import class_counts, has_colors
-from segbench.types import ClassMap, MaskValue, SplitName, Task
+from segbench.types import ClassMap, MaskValue, Progress, SplitName, Task
 
 PICTURES = 6  # that show one finding
 
@@ -65,6 +66,7 @@ class Reading:
         files: everything below the root.
         store: remembers what checks find.
         image_size: (H, W) of training; None where nobody has said.
+        given: the reader's options that the user set, rather than a guess.
     """
 
     root: Path
@@ -81,10 +83,12 @@ class Reading:
     files: Sequence[Path] = ()
     store: FactStore
     image_size: tuple[int, int] | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     def name(self, path: Path) -> str:
         """Returns a path relative to the root, as findings name files."""
-        return relative_name(path, self.root) if path.is_relative_to(self.root) else str(path)
+        name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
 
     def names(self, paths: Iterable[Path]) -> tuple[str, ...]:
         """Returns the paths relative to the root, sorted, each once."""
@@ -208,6 +212,37 @@ def all_files(root: Path) -> list[Path]:
         below[:] = sorted(name for name in below if name not in (".git", ".hg", ".svn"))
         found += [Path(folder) / name for name in sorted(names)]
     return found
+
+
+def damaged(files: Sequence[Path], store: FactStore, fast: bool, progress: Progress | None) -> list[Problem]:
+    """Returns the pictures below a folder that cannot be opened, where no reader says which are images and masks."""
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
+    _, problems = store.images(pictures, depth_range=(0, 1), decode=not fast, progress=progress)
+    return [(path, reason) for path, reason in problems if path.is_file() or path.is_symlink()]
+
+
+def headers(images: dict[Path, ImageFact], store: FactStore, progress: Progress | None) -> dict[Path, ImageFact]:
+    """Returns what the headers alone tell, whether or not pixels were read before: every quick look is equal."""
+
+    def look(path: Path) -> list[Any]:
+        found = file_look(path)
+        return [found.kind, found.mode, found.orientation]
+
+    looks, _ = store.other("headers", images, look, progress=progress)
+    return {
+        path: replace(
+            fact,
+            kind=looks[path][0],
+            mode=looks[path][1],
+            orientation=looks[path][2],
+            notes=(),
+            thumb="",
+            mean=(),
+            std=(),
+        )
+        for path, fact in images.items()
+        if path in looks
+    }
 
 
 def number(count: int, word: str, words: str = "") -> str:

@@ -102,13 +102,14 @@ def _shapes(reading: Reading) -> Iterator[Finding]:
     """Looks at every polygon; what of it is outside or crosses itself is drawn all the same."""
     assert reading.listing is not None, "the caller has looked"
     drawings = {entry.id: entry.mask for entry in reading.listing.entries if isinstance(entry.mask, Drawing)}
+    fitting = reading.drawn.keys()  # what cannot be drawn is told elsewhere, such as shapes made for another size
     crossing: dict[str, int] = {}
     outside: dict[str, int] = {}
     tiny: dict[str, int] = {}
     cases = {case.id: case for case in reading.cases}
     for name, drawing in drawings.items():
         image = reading.images.get(cases[name].image) if name in cases else None
-        size = (image.height, image.width) if image is not None else None
+        size = (image.height, image.width) if image is not None and name in fitting else None
         for ring in (ring for shape in drawing.shapes for ring in shape.rings if len(ring) >= 6):
             crosses = crosses_itself(ring)
             crossing[name] = crossing.get(name, 0) + crosses

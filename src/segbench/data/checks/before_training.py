@@ -16,6 +16,9 @@ _TOLD = (
     "missing_classes",
     "full_masks",
     "same_image_other_mask",
+    "inverted_masks",
+    "some_inverted_masks",
+    "unknown_values",
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from segbench.types import SPLITS, Task
 
 _RARE_SHARE = 1e-3  # of the pixels
 _RARE_IMAGES, _ENOUGH_IMAGES = 3, 10  # fewer than 3, of 10 and more
+_REPEATED, _FEW_COPIES = 0.2, 8  # of the masks, from which on equal ones are no slips
 _SLIPS = 0.05  # of the masks
 
 
@@ -89,23 +90,38 @@ def _missing_in_part(reading: Reading) -> Iterator[Finding]:
     if len(present) < 2:
         return
     anywhere = np.any(list(present.values()), axis=0)
+    images = (reading.counts[reading.decoded][:, :-1] > 0).sum(axis=0)
     for part, there in present.items():
         gone = [class_map.names[place] for place in class_map.scored_classes if anywhere[place] and not there[place]]
         if not gone:
             continue
         train = part == "train"
+        enough = [name for name in gone if images[class_map.names.index(name)] >= len(present)]
         cases = _with_class(reading, [class_map.names.index(name) for name in gone])
         yield about(
             reading,
             f"class_missing_in_{part}",
-            Severity.ERROR if train else Severity.WARNING,
+            Severity.ERROR if train and enough else Severity.WARNING,
             f"the {part} part has no {shorten(gone, 8)}, which other parts have",
             (reading.label_file(case) for case in cases),
             count=len(gone),
             detail="It cannot be learned from this part." if train else "Its score in this part is undefined.",
-            advice="divide anew, stratified: data.split.method: ratios",
+            advice=_division_advice(enough, [name for name in gone if name not in enough], len(present)),
             pictures=reading.overlays(cases),
         )
+
+
+def _division_advice(enough: Sequence[str], few: Sequence[str], parts: int) -> str:
+    """Returns what helps classes that are missing in a part, by whether they are in enough images to be divided."""
+    advice = []
+    if enough:
+        advice.append("divide anew, stratified: data.split.method: ratios")
+    if few:
+        advice.append(
+            f"no division helps {shorten(few, 8)}, in fewer images than the {parts} parts: label more of them, merge "
+            "them with a class they resemble, or leave them out of `classes`"
+        )
+    return "; ".join(advice)
 
 
 def _constant(reading: Reading) -> Iterator[Finding]:
@@ -162,14 +178,17 @@ def _identical(reading: Reading) -> Iterator[Finding]:
     if not several:
         return
     cases = [case for group in several for case in group]
+    usual = len(cases) > max(_FEW_COPIES, _REPEATED * sum(map(len, groups.values())))
     yield about(
         reading,
         "identical_masks",
-        Severity.WARNING,
+        Severity.INFO if usual else Severity.WARNING,
         f"{number(len(cases), 'mask')} are byte for byte equal to another, although the images differ",
         (case.mask_files[0] for case in cases),
         detail=shorten((" = ".join(case.id for case in group[:4]) for group in several), 6),
-        advice="a mask was copied, saved under a wrong name, or stayed when the image was exchanged: check them",
+        advice="shapes seem to repeat in this data set; if they should not, check these masks"
+        if usual
+        else "a mask was copied, saved under a wrong name, or stayed when the image was exchanged: check them",
         pictures=tuple(
             Picture(
                 kind="pair",

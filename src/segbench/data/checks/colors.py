@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from segbench.data._hints import describe_value
@@ -13,6 +14,9 @@ from segbench.errors import shorten
 from segbench.types import RGB
 
 _STRAY = 1e-3  # of the pixels: a rarer colour is rather a smoothed edge than a class
+_MIXED = 1e-2  # of the pixels: a rarer colour between two others is so too
+_STEPS = 4  # colours between two others, from which on they come from smoothing
+_ROUNDING = 4.0  # of a mixture's channels
 _LISTED = 24
 _USUAL = 20  # last class number of Pascal VOC
 
@@ -31,7 +35,7 @@ def check_colors(reading: Reading) -> list[Finding]:
                 Severity.ERROR,
                 f"{number(len(paths), 'mask')} of more than {MAX_COLORS} colours: photographs, or saved with losses",
                 paths,
-                detail=f"The most frequent: {_shares(found, 8)}.",
+                detail=f"The most frequent: {_shares(found, 8, sum(found.values()))}.",
                 advice="check which folder holds the masks; save them as PNG without smoothing",
                 pictures=reading.portraits(paths, "values"),
             )
@@ -51,8 +55,7 @@ def _colors(reading: Reading) -> dict[RGB, int]:
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def _shares(found: dict[RGB, int], limit: int) -> str:
-    total = sum(found.values())
+def _shares(found: dict[RGB, int], limit: int, total: int) -> str:
     return shorten(
         (f"{describe_value(color)} on {pixels} pixels ({percent(pixels / total)})" for color, pixels in found.items()),
         limit,
@@ -70,7 +73,8 @@ def proposal_yaml(found: dict[RGB, int]) -> str:
 
 
 def _proposal(reading: Reading, found: dict[RGB, int], paths: Sequence[Path]) -> Iterator[Finding]:
-    frequent = {color: pixels for color, pixels in found.items() if pixels >= _STRAY * sum(found.values())}
+    rare = _rare(found)
+    frequent = {color: pixels for color, pixels in found.items() if color not in rare}
     class_map = reading.class_map
     known = class_map is not None and has_colors(class_map)
     yield about(
@@ -79,9 +83,32 @@ def _proposal(reading: Reading, found: dict[RGB, int], paths: Sequence[Path]) ->
         Severity.INFO if known else Severity.WARNING,
         f"the masks are colour images of {number(len(found), 'colour')}",
         paths,
-        detail=f"{_shares(found, _LISTED)}.",
+        detail=f"{_shares(found, _LISTED, sum(found.values()))}.",
         advice=f"each colour stands for a class; name them in the config:\n{proposal_yaml(frequent)}",
         pictures=reading.portraits(paths, "values"),
+    )
+
+
+def _rare(found: Mapping[RGB, int]) -> set[RGB]:
+    """Returns colours that are rather smoothed edges than classes: very rare ones, and rare mixtures of two others."""
+    total = sum(found.values())
+    rare = {color for color, pixels in found.items() if pixels < _STRAY * total}
+    common = [color for color, pixels in found.items() if pixels >= _MIXED * total]
+    few = [color for color, pixels in found.items() if pixels < _MIXED * total]
+    for two in combinations(common, 2):
+        between = [color for color in few if _is_mixture(color, *two)]
+        if len(between) >= _STEPS:  # fewer may be classes that somebody gave such a colour
+            rare.update(between)
+    return rare
+
+
+def _is_mixture(color: RGB, one: RGB, other: RGB) -> bool:
+    """Returns whether a colour lies on the line between two others, but for rounding."""
+    steps = [end - start for start, end in zip(one, other, strict=True)]
+    length = sum(step * step for step in steps)
+    along = sum((here - start) * step for here, start, step in zip(color, one, steps, strict=True)) / length
+    return 0 < along < 1 and all(
+        abs(start + along * step - here) <= _ROUNDING for here, start, step in zip(color, one, steps, strict=True)
     )
 
 
@@ -89,7 +116,7 @@ def _strays(reading: Reading, found: dict[RGB, int]) -> Iterator[Finding]:
     total = sum(found.values())
     class_map = reading.class_map
     known = known_values(class_map) if class_map is not None and has_colors(class_map) else {}
-    rare = {color for color, pixels in found.items() if pixels < _STRAY * total and color not in known}
+    rare = _rare(found) - known.keys()
     if not rare or len(found) - len(rare) < 2:
         return
     paths = [
@@ -102,9 +129,9 @@ def _strays(reading: Reading, found: dict[RGB, int]) -> Iterator[Finding]:
         reading,
         "stray_colors",
         Severity.WARNING,
-        f"{number(len(rare), 'colour')} on less than {percent(_STRAY)} of the pixels each: smoothed edges, or slips",
+        f"{number(len(rare), 'colour')} on less than {percent(_MIXED)} of the pixels each: smoothed edges, or slips",
         paths,
-        detail=f"{_shares({color: found[color] for color in found if color in rare}, 8)}.",
+        detail=f"{_shares({color: found[color] for color in found if color in rare}, 8, total)}.",
         advice="save the masks without smoothing, or name the colours in `classes` if they were meant",
         pictures=reading.portraits(paths, "values"),
         fixes=tuple(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from segbench.data._facts import ImageFact, MaskFact
@@ -26,15 +27,39 @@ _SUFFIXES = {
 _ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 _SWAPPING = 5  # EXIF orientations from here on swap height and width
 
+_CUT = 0.1  # of a side: what lacks less was rather cut off than scaled
+
+# Code -> what is wrong with how many masks, what to do.
+_SIZE_ADVICE = {
+    "sides_swapped": (
+        "with height and width of the image exchanged",
+        "turn the masks by 90 degrees, or, where the masks were drawn on the pixels as they are stored, remove the "
+        "EXIF orientation from the images; resizing would squash them",
+    ),
+    "mask_cut_off": (
+        "a few rows or columns larger or smaller than the image",
+        "find out at which side they were cut off or added, and cut the image likewise; resizing would shift the "
+        "labels",
+    ),
+    "size_mismatch": (
+        "of another size than the image, scaled alike",
+        "save the masks at the size of their images (nearest neighbour), or check the pairing",
+    ),
+    "other_shape": (
+        "of another shape than the image",
+        "check that image and mask belong together, and that neither was cropped; resizing would not make them fit",
+    ),
+}
+
 # Part of the reason -> code, what is wrong with how many files, what to do.
 _REASONS = (
     ("more than 8 bit", "deep_images", "with more than 8 bit a value", f"set {set_option('depth_range')}"),
     ("frames or pages", "several_frames", "with several frames or pages", "save each frame as a file of its own"),
     ("too large to open", "too_large", "too large to be opened", "cut them into tiles, or shrink them first"),
-    ("not an image", "not_an_image", "that hold no image", "remove them, or save them as images again"),
+    ("not an image", "not_an_image", "holding no image", "remove them, or save them as images again"),
     ("the file is empty", "empty_files", "of 0 bytes", "copy them again"),
-    ("there is no such file", "missing_files", "that are not there", "copy them again"),
-    ("which is not there", "missing_files", "that are not there", "copy them again"),
+    ("there is no such file", "missing_files", "missing", "copy them again"),
+    ("which is not there", "missing_files", "missing", "copy them again"),
     ("", "damaged_files", "damaged or cut off", "copy them again from where they came from"),
 )
 
@@ -43,6 +68,8 @@ def check_files(reading: Reading) -> list[Finding]:
     """Returns what is wrong with the files as such."""
     return [
         *_unreadable(reading),
+        *_broken_annotations(reading),
+        *_names(reading),
         *_wrong_suffix(reading),
         *_transparent(reading),
         *_turned(reading),
@@ -69,6 +96,58 @@ def _unreadable(reading: Reading) -> Iterator[Finding]:
             fixes=()
             if code == "deep_images"
             else tuple(Fix(action="leave_out", file=name, reason=what) for name in reading.names(paths)),
+        )
+
+
+def _broken_annotations(reading: Reading) -> Iterator[Finding]:
+    """Looks for JSON and XML files that cannot be parsed, where the data set could not be read."""
+    if reading.listing is not None:
+        return
+    broken: dict[Path, str] = {}
+    for path in reading.files:
+        trouble = _parse_trouble(path) if path.suffix.lower() in (".json", ".xml") else ""
+        if trouble:
+            broken[path] = trouble
+    if broken:
+        yield about(
+            reading,
+            "broken_annotations",
+            Severity.ERROR,
+            f"{number(len(broken), 'annotation file')} cannot be parsed: cut off, or edited by hand",
+            broken,
+            detail=shorten((f"{reading.name(path)}: {why}" for path, why in broken.items()), 6),
+            advice="copy or export them again; as they are, no reader recognises the data set by them",
+        )
+
+
+def _parse_trouble(path: Path) -> str:
+    """Returns why a file is no JSON or XML, or nothing."""
+    from xml.etree import ElementTree
+
+    try:
+        if not path.is_file():
+            return ""
+        if path.suffix.lower() == ".xml":
+            ElementTree.parse(path)  # expat refuses entities that grow without bound
+        else:
+            json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError, ElementTree.ParseError) as error:
+        return str(error)
+    return ""
+
+
+def _names(reading: Reading) -> Iterator[Finding]:
+    """Finds names whose bytes are no UTF-8: tables and JSON cannot hold them."""
+    wrong = [path for path in reading.files if any("\udc80" <= letter <= "\udcff" for letter in str(path))]
+    if wrong:
+        yield about(
+            reading,
+            "names_not_utf8",
+            Severity.ERROR,
+            f"{number(len(wrong), 'file name is', 'file names are')} not UTF-8",
+            wrong,
+            detail="Shown are the bytes; such names come from old archives.",
+            advice="rename the files",
         )
 
 
@@ -131,48 +210,57 @@ def _transparent(reading: Reading) -> Iterator[Finding]:
 
 def _turned(reading: Reading) -> Iterator[Finding]:
     """Looks for EXIF orientation on one of image and mask; which of them was labelled upright shows in the sizes."""
-    agreeing: list[Path] = []
-    unclear: list[Path] = []
+    agreeing: dict[Path, Case] = {}
+    unclear: dict[Path, Case] = {}
     for case in reading.cases:
         image = reading.images.get(case.image)
-        if image is None or image.orientation == 1 or case.source is not None:
+        if image is None or case.source is not None:
             continue
-        for _, mask in reading.facts(case):
-            if mask.orientation == image.orientation:
+        for path, mask in ((path, reading.masks[path]) for path in case.mask_files if path in reading.masks):
+            if mask.orientation == image.orientation or (mask.height, mask.width) != (image.height, image.width):
                 continue
-            same = (mask.height, mask.width) == (image.height, image.width)
-            told = image.orientation >= _SWAPPING and image.height != image.width
-            if same:
-                (agreeing if told else unclear).append(case.image)
+            one_lies = (image.orientation >= _SWAPPING) != (mask.orientation >= _SWAPPING)
+            told = one_lies and image.height != image.width
+            (agreeing if told else unclear)[path if image.orientation == 1 else case.image] = case
     if agreeing:
+        of_images = all(path in reading.images for path in agreeing)
+        what, partner = ("image", "masks are") if of_images else ("file", "partners are")
         yield about(
             reading,
             "exif_orientation",
             Severity.INFO,
-            f"{number(len(agreeing), 'image')} turned by EXIF orientation; the masks are upright and fit",
+            f"{number(len(agreeing), what)} turned by EXIF orientation; the {partner} upright and fit",
             agreeing,
             detail="They are read upright. A program that ignores EXIF would see image and mask at right angles.",
-            advice="save the images upright",
+            advice=f"save the {what}s upright",
             pictures=reading.portraits(agreeing),
             fixes=tuple(
-                Fix(action="save_upright", file=name, reason="EXIF orientation") for name in reading.names(agreeing)
+                Fix(action="save_upright", file=name, reason="EXIF orientation")
+                for name in reading.names(path for path in agreeing if path in reading.images)
             ),
         )
-    if unclear:
-        yield about(
-            reading,
-            "exif_orientation_unclear",
-            Severity.WARNING,
-            f"{number(len(unclear), 'image')} mirrored or turned by EXIF orientation, the mask has none",
-            unclear,
-            detail="Both sizes fit, so whether the mask was drawn on the turned image cannot be told from the size.",
-            advice="look at the overlays; if image and mask disagree, remove the EXIF orientation from the images",
-            pictures=reading.overlays(case for case in reading.cases if case.image in set(unclear)),
-        )
+    for of_masks in (False, True):
+        turned = {path: case for path, case in unclear.items() if (path in reading.masks) == of_masks}
+        if turned:
+            yield _unclear(reading, turned, *(("mask", "image") if of_masks else ("image", "mask")))
+
+
+def _unclear(reading: Reading, turned: Mapping[Path, Case], one: str, other: str) -> Finding:
+    return about(
+        reading,
+        "exif_orientation_unclear",
+        Severity.WARNING,
+        f"{number(len(turned), one)} mirrored or turned by EXIF orientation, the {other} has none or another",
+        turned,
+        detail=f"Both sizes fit, so whether the mask was drawn on the turned image cannot be told from the size. The "
+        f"orientation of the {one} is applied when it is read.",
+        advice=f"look at the overlays; if image and mask disagree, remove the EXIF orientation from the {one}s",
+        pictures=reading.overlays(turned.values()),
+    )
 
 
 def _sizes(reading: Reading) -> Iterator[Finding]:
-    wrong: dict[Path, tuple[Case, str, bool]] = {}
+    wrong: dict[str, dict[Path, tuple[Case, str]]] = {kind: {} for kind in _SIZE_ADVICE}
     for case in reading.cases:
         image = reading.images.get(case.image)
         for path in case.mask_files if image is not None else ():
@@ -180,32 +268,39 @@ def _sizes(reading: Reading) -> Iterator[Finding]:
             if mask is None or image is None or (mask.height, mask.width) == (image.height, image.width):
                 continue
             text = size_text(image.height, image.width, mask.height, mask.width)
-            wrong[path] = (case, text, _same_shape(image, mask))
-    if not wrong:
-        return
-    first = next(iter(wrong))
-    yield about(
-        reading,
-        "size_mismatch",
-        Severity.ERROR,
-        f"{number(len(wrong), 'mask')} of another size than the image",
-        wrong,
-        detail=f"{reading.name(first)}: {wrong[first][1]}"
-        + (f"; {sum(scaled for _, _, scaled in wrong.values())} differ in scale only" if len(wrong) > 1 else ""),
-        advice="save the masks at the size of their images (nearest neighbour), or check the pairing",
-        pictures=reading.overlays(case for case, _, _ in wrong.values()),
-        fixes=tuple(
-            Fix(action="resize_mask", file=reading.name(path), reason=text)
-            for path, (_, text, scaled) in wrong.items()
-            if scaled
-        ),
-    )
+            wrong[_size_kind(image, mask)][path] = (case, text)
+    for code, found in wrong.items():
+        if not found:
+            continue
+        what, advice = _SIZE_ADVICE[code]
+        first = next(iter(found))
+        yield about(
+            reading,
+            code,
+            Severity.ERROR,
+            f"{number(len(found), 'mask')} {what}",
+            found,
+            detail=f"{reading.name(first)}: {found[first][1]}",
+            advice=advice,
+            pictures=reading.overlays(case for case, _ in found.values()),
+            fixes=tuple(
+                Fix(action="resize_mask", file=reading.name(path), reason=text) for path, (_, text) in found.items()
+            )
+            if code == "size_mismatch"
+            else (),
+        )
 
 
-def _same_shape(image: ImageFact, mask: MaskFact) -> bool:
-    """Returns whether scaling alone explains the mask's size: one factor for both sides, but for rounding."""
+def _size_kind(image: ImageFact, mask: MaskFact) -> str:
+    """Returns which of `_SIZE_ADVICE` explains a mask's size: turning, cutting off a little, scaling, or nothing."""
+    if (mask.height, mask.width) == (image.width, image.height):
+        return "sides_swapped"
+    rows, columns = abs(image.height - mask.height), abs(image.width - mask.width)
+    if rows < _CUT * image.height and columns < _CUT * image.width:
+        return "mask_cut_off"
     factor = mask.height / image.height
-    return abs(image.width * factor - mask.width) <= max(1.0, factor) and image.height != mask.height
+    same = image.height != mask.height and abs(image.width * factor - mask.width) <= max(1.0, factor)
+    return "size_mismatch" if same else "other_shape"
 
 
 def _modes(reading: Reading) -> Iterator[Finding]:

@@ -102,7 +102,8 @@ def _near(reading: Reading, cases: dict[Path, Case], pairs: list[tuple[Path, Pat
             (path for group in groups for path in group),
             count=len(chosen),
             detail=f"{number(len(groups), 'group')} of up to {len(groups[0])} images: {_told(groups, cases)}. "
-            "Compared as 16 x 16 grey values, also mirrored and turned; neighbouring frames of a video look so too.",
+            "Compared as 16 x 16 grey values, also mirrored and turned; neighbouring frames of a video look so too. "
+            "Crops and strong changes of brightness are not found.",
             advice="keep such images in one part"
             + (f": name what belongs together with {set_option('group')}" if reading.has_option("group") else ""),
             pictures=_pictures(reading, [(one, other) for one, other, _ in chosen]),

@@ -116,7 +116,9 @@ def _partners(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
     bare = [path for path in bare if not _belongs(path, labelled)]
     orphans = [path for path in unused if path.parent in mask_folders and path not in set(bare)]
     drawn = not reading.used_masks
-    skips = f", or leave them out with {set_option('unpaired', 'skip')}" if reading.has_option("unpaired") else ""
+    agreed = reading.given.get("unpaired") == "skip"
+    optional = reading.has_option("unpaired")
+    skips = f", or leave them out with {set_option('unpaired', 'skip')}" if optional and not agreed else ""
     findings = []
     if bare:
         what = "that no annotation names" if drawn else "without a mask"
@@ -124,7 +126,9 @@ def _partners(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
             about(
                 reading,
                 "images_without_annotation" if drawn else "images_without_mask",
-                Severity.WARNING if skips or drawn else Severity.INFO,  # else it reads what published lists name
+                Severity.WARNING
+                if skips or (drawn and not agreed)
+                else Severity.INFO,  # else it reads what published lists name
                 f"{number(len(bare), 'image')} {what}",
                 bare,
                 detail=f"{len(reading.cases)} images are labelled; these are left out.",
@@ -140,7 +144,7 @@ def _partners(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
             about(
                 reading,
                 "masks_without_image",
-                Severity.WARNING,
+                Severity.INFO if agreed else Severity.WARNING,
                 f"{number(len(orphans), 'mask')} without an image",
                 orphans,
                 detail="Their images are missing, or are named otherwise.",

@@ -19,6 +19,7 @@ _WORDS = (
     (("patient", "subject", "subj", "sub", "case", "scan", "volume", "vol"), "a patient or scan"),
     (("video", "vid", "sequence", "seq", "clip", "scene"), "a video or scene"),
 )
+_SURE = tuple(rf"(?i)({word}" for words, _ in _WORDS for word in words)  # how patterns with such a word begin
 _BEFORE_LAST = r"([^/]*\d[^/]*)[_-][a-zA-Z]*\d+$"
 _LIST_NAME = re.compile(r"split|^(train|val|valid|test|trainval)", re.IGNORECASE)
 _LIST_SUFFIXES = frozenset({".yaml", ".yml", ".json", ".txt"})
@@ -57,13 +58,15 @@ def _suggested_groups(reading: Reading) -> Iterator[Finding]:
             parts.setdefault(match[1], set()).add(case.split)
     across = sorted(group for group, splits in parts.items() if len(splits) > 1)
     sizes = shorten((f"{group} ({count})" for group, count in groups.most_common()), 6)
-    told = f" {number(len(across), 'group')} would lie in more than one part: {shorten(across, 6)}." if across else ""
+    leak = bool(across) and pattern.startswith(_SURE)
+    told = f" {number(len(across), 'group')} lie in more than one part: {shorten(across, 6)}." if across else ""
     yield Finding(
         code="groups_suggested",
-        severity=Severity.INFO,
-        title=f"the names suggest that several images belong together: {number(len(groups), 'group')} of "
+        severity=Severity.WARNING if leak else Severity.INFO,
+        title=(f"by their names {number(len(across), 'group')} lie in more than one part: " if leak else "")
+        + f"the names suggest that several images belong together: {number(len(groups), 'group')} of "
         f"{len(reading.cases)} images",
-        count=len(groups),
+        count=len(across) if leak else len(groups),
         detail=f"Grouped by {what}: {sizes}.{told}",
         advice=f"if images of one group are alike, keep them in one part: data.options.group: '{pattern}'"
         if reading.has_option("group")
@@ -137,7 +140,7 @@ def _overlaps(lists: Mapping[str, set[str]]) -> Iterator[tuple[str, str, list[st
 def _lists_in(path: Path) -> dict[str, set[str]]:
     """Returns part -> names that a file lists; nothing where it is no such file."""
     try:
-        if path.stat().st_size > _LARGEST_LIST:
+        if not path.is_file() or path.stat().st_size > _LARGEST_LIST:
             return {}
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
@@ -159,7 +162,7 @@ def _parsed(path: Path, text: str) -> Any:
 
     try:
         return YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError):
+    except (YAMLError, ValueError, RecursionError):
         return None
 
 

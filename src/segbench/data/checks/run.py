@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segbench.config import SplitConfig
 from segbench.data._drawn import Drawn
 from segbench.data._facts import FactStore, MaskFact, Problem
@@ -16,7 +18,7 @@ from segbench.data._manifest import Manifest
 from segbench.data._sample import foreground_frac, relative_name
 from segbench.data._scenes import read_scenes
 from segbench.data.checks._finding import Checkup, Finding, Severity, sort_findings
-from segbench.data.checks._reading import Case, Check, Reading, Remembered, all_files
+from segbench.data.checks._reading import Case, Check, Reading, Remembered, all_files, damaged, headers
 from segbench.data.checks.annotations import check_annotations, check_shapes
 from segbench.data.checks.classes import check_classes
 from segbench.data.checks.colors import check_colors
@@ -97,8 +99,8 @@ def examine(
     _list(read)
     store = FactStore(root)
     reading = _look(read, store, fast, image_size, progress)
-    if split is not None:
-        reading = _divided(read, reading, split)
+    reading.given = dict(options or {})
+    reading = _divided(read, reading, split)
     findings = [
         *read.findings,
         *ask(reading, [check for check in _CHECKS if not fast or check is not check_shapes]),
@@ -155,7 +157,7 @@ def ask(reading: Reading, checks: Sequence[Check]) -> list[Finding]:
     for check in checks:
         try:
             findings += check(reading)
-        except (SegbenchError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever a strange file does to one check, the others go on
             findings.append(_failed(check.__name__, error))
     return findings
 
@@ -166,7 +168,7 @@ def _failed(what: str, error: Exception) -> Finding:
         severity=Severity.WARNING,
         title=f"a check could not be made ({what.removeprefix('check_')})",
         count=1,
-        detail=str(error),
+        detail=str(error) if isinstance(error, SegbenchError) else f"{type(error).__name__}: {error}",
     )
 
 
@@ -188,7 +190,8 @@ def _chosen(root: Path, found: Detection | None, name: str | None, options: dict
     if best is None:
         best = next(iter(found.candidates), Candidate(format="", options=options))
         read = _Read(root, best.format, dict(best.options), best.reason)
-        read.findings.append(_unreadable(found.question(), found.nested))
+        if found.nested or best.format != "folder":  # an ordinary folder is listed all the same, and its masks judged
+            read.findings.append(_unreadable(found.question(), found.nested))
         return read
     read = _Read(root, best.format, dict(best.options), best.reason)
     if len(usable) > 1:
@@ -273,7 +276,9 @@ def _look(
     """Returns what the files of a listing hold."""
     listing, files = read.listing, all_files(read.root)
     if listing is None or not listing.entries:
-        return Reading(root=read.root, format=read.format, files=files, store=store, image_size=image_size)
+        reading = Reading(root=read.root, format=read.format, files=files, store=store, image_size=image_size)
+        reading.problems = damaged(files, store, fast, progress)
+        return reading
     if isinstance(listing, RasterListing):
         read.findings += _look_at_scenes(listing, read.root, fast, progress)
         return Reading(root=read.root, format=read.format, files=files, store=store, image_size=image_size)
@@ -283,6 +288,9 @@ def _look(
         decode=not fast,
         progress=progress,
     )
+    if fast:
+        images = headers(images, store, progress)
+        read.findings.append(_left_out())
     masks, more = store.masks([path for entry in listing.entries for path in entry.masks], progress=progress)
     unfit: list[Problem] = []
     drawn = Drawn.of(listing, images, read.root, unfit)
@@ -305,6 +313,18 @@ def _look(
     )
     reading.class_map = _class_map(read, reading, masks)
     return reading
+
+
+def _left_out() -> Finding:
+    return Finding(
+        code="fast_look",
+        severity=Severity.INFO,
+        title="a quick look: images were not decoded",
+        count=1,
+        detail="Not looked for: damaged pixels behind a sound header, transparency, near copies, the sizes of objects, "
+        "polygons that cross themselves.",
+        advice="leave out --fast to look for them too",
+    )
 
 
 def _look_at_scenes(listing: RasterListing, root: Path, fast: bool, progress: Progress | None) -> list[Finding]:
@@ -393,34 +413,55 @@ def _case_of(sample: Sample, manifest: Manifest) -> Case:
     )
 
 
-def _divided(read: _Read, reading: Reading, split: SplitConfig) -> Reading:
-    """Returns the reading with the parts that `split` would draw; where it cannot, that becomes a finding."""
-    if reading.class_map is None:
-        return reading
-    samples = [
-        _sample(reading, row)
+def _classes_of(reading: Reading) -> dict[str, set[int]]:
+    """Returns sample id -> classes in its mask, as far as it was read."""
+    return {
+        case.id: set(np.flatnonzero(reading.counts[row][:-1] > 0).tolist())
         for row, case in enumerate(reading.cases)
-        if reading.decoded[row] and case.image in reading.images
-    ]
-    manifest = Manifest(
-        root=reading.root, format=read.format, options=read.options, class_map=reading.class_map, samples=tuple(samples)
-    )
+        if reading.decoded[row]
+    }
+
+
+def _divided(read: _Read, reading: Reading, split: SplitConfig | None) -> Reading:
+    """Returns the reading with the parts that `split` would draw; where it cannot, that becomes a finding.
+
+    Args:
+        split: None tries what a config without `data.split` would do, and leaves the parts as they are.
+    """
+    if reading.class_map is None or not reading.decoded.any():
+        return reading
     try:
-        parts = {sample.id: sample.split for sample in split_manifest(manifest, split).samples}
+        samples = [
+            _sample(reading, row)
+            for row, case in enumerate(reading.cases)
+            if reading.decoded[row] and case.image in reading.images
+        ]
+        manifest = Manifest(
+            root=reading.root,
+            format=read.format,
+            options=read.options,
+            class_map=reading.class_map,
+            samples=tuple(samples),
+        )
+        divided = split_manifest(manifest, split or SplitConfig(), presence=_classes_of(reading))
+        parts = {sample.id: sample.split for sample in divided.samples}
     except (DatasetError, ConfigError) as error:
         read.findings.append(
             Finding(
                 code="cannot_be_split",
-                severity=Severity.ERROR,
-                title="the data set cannot be divided as asked",
+                severity=Severity.WARNING if split is None else Severity.ERROR,
+                title="the data set cannot be divided "
+                + ("into train, val and test without being told how" if split is None else "as asked"),
                 count=1,
-                detail=str(error),
-                advice="change data.split",
+                detail=error.reason,
+                advice="a training would refuse it: set data.split in the config, or add images"
+                if split is None
+                else "change data.split",
             )
         )
         return reading
-    cases = tuple(replace(case, split=parts.get(case.id)) for case in reading.cases)
-    reading.cases = cases
+    if split is not None:
+        reading.cases = tuple(replace(case, split=parts.get(case.id)) for case in reading.cases)
     return reading
 
 

@@ -93,6 +93,14 @@ def _size(reading: Reading, stats: Mapping[str, Any], objects: Objects | None) -
     side = objects.smallest_side()
     if not lost:
         told = "" if side is None or side >= min(height, width) else f"; {side} would do so too, with coarser borders"
+        usual = [_multiple(stats[side]["median"]) for side in ("height", "width") if side in stats] or [height, width]
+        if usual[0] < height or usual[1] < width:
+            reason = (
+                f"the median image is {stats['height']['median']:.0f} x {stats['width']['median']:.0f}; "
+                f"{height} x {width} would only enlarge it"
+            )
+            yield "data.size", [min(usual[0], height), min(usual[1], width)], reason
+            return
         yield "data.size", [height, width], f"keeps 99 % of the objects of every class{told}"
         return
     worst = max(lost, key=lambda index: lost[index])
@@ -110,6 +118,11 @@ def _size(reading: Reading, stats: Mapping[str, Any], objects: Objects | None) -
             f"training on windows of {_LARGEST_SIDE} x {_LARGEST_SIDE} needs 1/{(side / _LARGEST_SIDE) ** 2:.2g} of "
             "the memory of whole images",
         )
+
+
+def _multiple(side: float) -> int:
+    """Returns the multiple of 32 nearest to a side, as networks ask for."""
+    return max(32, round(side / 32) * 32)
 
 
 def _ignored(reading: Reading) -> Iterator[Suggestion]:

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from segbench.data._facts import MaskFact
-from segbench.data._hints import describe_value, hint_for, lossy_tolerance, propose_classes, set_option
+from segbench.data._hints import (
+    LOSSY_DISTANCE,
+    describe_value,
+    hint_for,
+    lossy_tolerance,
+    propose_classes,
+    set_option,
+)
 from segbench.data.checks._finding import Finding, Fix, Severity
 from segbench.data.checks._reading import Case, Reading, about, known_values, number, percent
 from segbench.data.masks import has_colors
 from segbench.errors import shorten
-from segbench.types import MaskValue, Task
+from segbench.types import ClassMap, MaskValue, Task
 
 _LOSSY_KINDS = ("JPEG", "MPO")
 _MOSTLY = 0.6  # of the masks, from which on a peculiarity is one of the data set
+_SOME = 0.2  # of the masks, up to which a peculiarity is a slip
 _TRIMAP = {1, 2, 3}
+_FEW_VALUES = 6  # in a mask, up to which each was meant
+_FAR, _FAR_JPEG = 0.1, 0.5  # of a mask's pixels, that lossy saving may bring between the values
 _LABELS = 64  # values up to here are class numbers rather than grey levels
 
 
@@ -69,6 +79,7 @@ def _foreign_values(reading: Reading) -> Iterator[Finding]:
     if class_map is None:
         return
     unknown, moved = _Foreign(), _Foreign()
+    labels = _labels(reading, class_map)
     found: dict[MaskValue, int] = {}
     for path, index, fact in _mask_files(reading):
         known = known_values(class_map, index)
@@ -80,12 +91,32 @@ def _foreign_values(reading: Reading) -> Iterator[Finding]:
         foreign = {value: pixels for value, pixels in counts.items() if value not in known}
         if foreign or fact.distinct > len(fact.counts):
             near = all(_near(value, known, reading.tolerance) for value in foreign)
-            (moved if near and foreign and fact.distinct == len(fact.counts) else unknown).add(path, foreign)
+            lossy = near and foreign and fact.distinct == len(fact.counts) and _is_lossy(fact, known, labels)
+            (moved if lossy else unknown).add(path, foreign)
     known = known_values(class_map, 0 if class_map.task is Task.MULTILABEL else None)
     if moved.files:
-        yield _lossy(reading, moved, known)
+        yield _lossy(reading, moved, known, labels)
     if unknown.files:
-        yield _unknown(reading, unknown, found, known)
+        yield _unknown(reading, unknown, found, known, labels)
+
+
+def _labels(reading: Reading, class_map: ClassMap) -> set[MaskValue]:
+    """Returns foreign values that somebody drew: far from known ones, in lossless masks of few values."""
+    drawn: set[MaskValue] = set()
+    for _, index, fact in _mask_files(reading):
+        known = known_values(class_map, index)
+        if fact.kind not in _LOSSY_KINDS and fact.distinct <= _FEW_VALUES:
+            drawn |= {value for value in fact.counts if value not in known and not _near(value, known, LOSSY_DISTANCE)}
+    return drawn
+
+
+def _is_lossy(fact: MaskFact, known: Mapping[MaskValue, int], labels: set[MaskValue]) -> bool:
+    """Returns whether a mask holds known values but for what lossy saving and smoothing do to borders."""
+    jpeg = fact.kind in _LOSSY_KINDS
+    if not jpeg and labels & fact.counts.keys() and fact.distinct <= _FEW_VALUES:
+        return False
+    far = sum(pixels for value, pixels in fact.counts.items() if not _near(value, known, LOSSY_DISTANCE))
+    return far <= (_FAR_JPEG if jpeg else _FAR) * fact.height * fact.width
 
 
 def _lifted(value: MaskValue) -> MaskValue:
@@ -96,7 +127,7 @@ def _near(value: MaskValue, known: Mapping[MaskValue, int], tolerance: int) -> b
     return isinstance(value, int) and any(isinstance(other, int) and abs(value - other) <= tolerance for other in known)
 
 
-def _lossy(reading: Reading, moved: _Foreign, known: Mapping[MaskValue, int]) -> Finding:
+def _lossy(reading: Reading, moved: _Foreign, known: Mapping[MaskValue, int], labels: set[MaskValue]) -> Finding:
     anchors = sorted(value for value in known if isinstance(value, int))
     total = sum(reading.masks[path].height * reading.masks[path].width for path in moved.files)
     kinds = {reading.masks[path].kind for path in moved.files}
@@ -110,7 +141,10 @@ def _lossy(reading: Reading, moved: _Foreign, known: Mapping[MaskValue, int]) ->
         moved.files,
         detail=f"{percent(moved.pixels / total)} of the pixels of these masks, {len(moved.counts)} values: "
         f"{moved.text()}. Likely cause: {cause}. Each is taken as the nearest of {shorten(anchors)}.",
-        advice=f"keep {set_option('tolerance', str(reading.tolerance))}, or save the masks as PNG without smoothing",
+        advice=f"first name {shorten(map(describe_value, sorted(labels, key=str)), 6)}, which other masks hold, in "
+        "`classes`; then save these masks as PNG from the program they were made with"
+        if labels
+        else f"keep {set_option('tolerance', str(reading.tolerance))}, or save the masks as PNG without smoothing",
         pictures=reading.portraits(moved.files, "values"),
         fixes=tuple(
             Fix(
@@ -120,12 +154,17 @@ def _lossy(reading: Reading, moved: _Foreign, known: Mapping[MaskValue, int]) ->
                 reason=f"{number(sum(values.values()), 'pixel')} beside {shorten(anchors)}",
             )
             for path, values in moved.files.items()
+            if not labels
         ),
     )
 
 
 def _unknown(
-    reading: Reading, unknown: _Foreign, found: Mapping[MaskValue, int], known: Mapping[MaskValue, int]
+    reading: Reading,
+    unknown: _Foreign,
+    found: Mapping[MaskValue, int],
+    known: Mapping[MaskValue, int],
+    labels: set[MaskValue],
 ) -> Finding:
     class_map = reading.class_map
     assert class_map is not None, "the caller has looked"
@@ -133,7 +172,7 @@ def _unknown(
     tolerance = lossy_tolerance(
         [value for value in unknown.counts if isinstance(value, int)], anchors if len(anchors) > 1 else (0, 255)
     )
-    lossy = tolerance is not None and len(unknown.counts) > 1 and not has_colors(class_map)
+    lossy = tolerance is not None and len(unknown.counts) > 1 and not has_colors(class_map) and not labels
     return about(
         reading,
         "unknown_values",
@@ -141,8 +180,8 @@ def _unknown(
         f"{number(len(unknown.files), 'mask holds', 'masks hold')} values outside the class map",
         unknown.files,
         detail=f"{number(unknown.pixels, 'pixel')}: {unknown.text()}. The class map knows "
-        f"{shorten(describe_value(value) for value in known)}.",
-        advice=hint_for(found, known, class_map.task),
+        f"{shorten(describe_value(value) for value in known)}.{_alien(reading, unknown)}",
+        advice=_unknown_advice(reading, unknown, found, known),
         pictures=reading.portraits(unknown.files, "values"),
         fixes=tuple(
             Fix(action="snap_values", file=name, arguments={"values": anchors}, reason="values as after lossy saving")
@@ -151,6 +190,45 @@ def _unknown(
         if lossy
         else (),
     )
+
+
+def _alien(reading: Reading, unknown: _Foreign) -> str:
+    """Returns which files are no masks at all: nearly all of their pixels mean nothing, in many values."""
+    others = [
+        path
+        for path, values in unknown.files.items()
+        if (fact := reading.masks[path]).distinct > _LABELS
+        and 2 * (sum(values.values()) or fact.height * fact.width) > fact.height * fact.width
+    ]
+    return f" Probably no masks but pictures: {shorten(reading.names(others), 4)}." if others else ""
+
+
+def _unknown_advice(
+    reading: Reading, unknown: _Foreign, found: Mapping[MaskValue, int], known: Mapping[MaskValue, int]
+) -> str:
+    class_map = reading.class_map
+    assert class_map is not None, "the caller has looked"
+    one_too_high = {value + 1 for value in known if isinstance(value, int)}
+    files = [{*reading.masks[path].counts} for path in unknown.files]
+    some = len(files) < len(reading.used_masks)
+    if some and {*known} >= {0, 1} and all(0 not in values and values <= one_too_high for values in files):
+        return (
+            f"in {'this mask' if len(files) == 1 else 'these masks alone'} every value is one too high (0 is missing, "
+            f"{max(max(values, default=0) for values in map(_numbers, files))} comes in): lower it by 1"
+        )
+    if _alien(reading, unknown):
+        return "check whether a wrong file lies among the masks; save masks as PNG without smoothing"
+    distinct = max(reading.masks[path].distinct for path in unknown.files)
+    if distinct > _LABELS and len(known) > 2 and not has_colors(class_map):
+        return (
+            "so many values in one mask come from smoothing: draw or resize the masks again with nearest neighbour; "
+            "what lies between two classes may mean a third, so that nothing can be mended here"
+        )
+    return hint_for(found, known, class_map.task)
+
+
+def _numbers(values: Iterable[MaskValue]) -> list[int]:
+    return [value for value in values if isinstance(value, int)]
 
 
 def _lossy_files(reading: Reading) -> Iterator[Finding]:
@@ -177,6 +255,8 @@ def _inverted(reading: Reading) -> Iterator[Finding]:
     present = set(class_map.values[1])
     seen = 0
     wrong: list[Case] = []
+    around: list[Case] = []  # nothing but foreground along the border, which none of the others has
+    free = 0
     for case in reading.cases:
         for _, fact in reading.facts(case):
             border = sum(fact.border.values())
@@ -185,11 +265,26 @@ def _inverted(reading: Reading) -> Iterator[Finding]:
                 continue
             seen += 1
             edge = sum(pixels for value, pixels in fact.border.items() if value in present)
+            free += 20 * edge < border
             if 2 * edge > border and 2 * inside > fact.height * fact.width:
                 wrong.append(case)
+                around += [case] if edge == border and inside < fact.height * fact.width else []
+    names = class_map.names
+    if around and len(around) <= _SOME * seen and free >= (1 - _SOME) * (seen - len(around)):
+        yield about(
+            reading,
+            "some_inverted_masks",
+            Severity.WARNING,
+            f"{number(len(around), 'mask looks', 'masks look')} inverted, the other {seen - len(around)} do not: "
+            f"{names[1]!r} is most of the border and of the area",
+            (reading.label_file(case) for case in around),
+            count=len(around),
+            detail=shorten((case.id for case in around), 12),
+            advice="look at the overlays; where an object does not fill the image, swap the two values of these masks",
+            pictures=reading.overlays(around),
+        )
     if not seen or len(wrong) < max(2, _MOSTLY * seen):
         return
-    names = class_map.names
     values = [shorten(describe_value(value) for value in values) for values in class_map.values]
     yield about(
         reading,
@@ -296,6 +391,11 @@ def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
             values[value] = values.get(value, 0) + pixels
     paths = [path for case in reading.cases for path in case.mask_files]
     order = sorted(values, key=lambda value: -values[value])
+    odd = [path for path, fact in reading.masks.items() if fact.distinct > _FEW_VALUES * _FEW_VALUES]
+    if odd and len(odd) <= _SOME * len(reading.masks):
+        names = shorten(reading.names(odd), 4)
+        reason = f"{reason}. Most of these values are in {number(len(odd), 'mask')} alone: {names}"
+        proposal = f"look at {names} first: a picture among the masks, or saved with losses; then say what is left"
     return about(
         reading,
         "no_class_map",
