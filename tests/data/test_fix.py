@@ -426,3 +426,19 @@ def test_real_jpeg_masks(real_data, tmp_path: Path) -> None:  # type: ignore[no-
     again = examine(report.target)
     assert not {"lossy_mask_files", "lossy_mask_values", "unknown_values"} & set(codes(again)), report.not_done
     assert again.samples == 3
+
+
+def test_the_authors_own_list_of_changes_is_kept(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for number in range(4):
+        mask = np.zeros((40, 40), dtype=np.uint8)
+        mask[5:20, 5:20] = 255
+        Image.fromarray(np.full((40, 40, 3), number, dtype=np.uint8)).save(root / "images" / f"{number}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{number}.png")
+    (root / "CHANGES.md").write_text("version 2: better masks")
+    done = write_fixed(examine(root), tmp_path / "copy")
+    assert (tmp_path / "copy" / "CHANGES.md").read_text() == "version 2: better masks"
+    assert done.listing.name == "CHANGES_2.md"
+    assert "copy of a data set" in done.listing.read_text()

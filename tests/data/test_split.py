@@ -300,6 +300,12 @@ def test_gaps_are_taken_from_train() -> None:
     assert too_near(order, parts, 2) == {"s3", "s7", "s8"}
 
 
+def test_blocks_do_not_chain_groups_together() -> None:
+    videos = manifest(140, group=lambda place: f"v{place // 7}")
+    divided = split_manifest(videos, SplitConfig(method="blocks", block=10))
+    assert [len(divided.split(part)) for part in SPLITS] == [98, 21, 21]
+
+
 def test_a_group_is_stronger_than_a_block() -> None:
     data = manifest(60, group=lambda place: f"g{place // 5}")
     divided = split_manifest(data, SplitConfig(method="blocks", block=2))

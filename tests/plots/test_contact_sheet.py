@@ -63,6 +63,13 @@ def test_a_sheet_is_written_as_png(tmp_path: Path) -> None:
         assert min(image.size) > 100
 
 
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    classes = ClassMap(names=("ground", "a$_{b}$", "$\\bad"), values=((0,), (1,), (2,)))
+    figure = contact_sheet([labelled("$\\frac$", 2)], classes, title="$\\oops$")
+    assert legend(figure) == ["$\\bad"]
+    assert save_sheet(figure, tmp_path / "x.png").is_file()
+
+
 def test_nothing_to_show_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one image"):
         contact_sheet([], CLASSES)

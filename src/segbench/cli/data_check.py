@@ -31,7 +31,9 @@ def data_check(
     fix: Annotated[Path | None, typer.Option("--fix", help="Write a corrected copy into this new folder.")] = None,
     plain: Annotated[Path | None, typer.Option("--json", help="Write everything that was found (JSON).")] = None,
     size: Annotated[int, typer.Option(min=32, help="Training size in pixels that objects have to survive.")] = 256,
-    fast: Annotated[bool, typer.Option("--fast", help="Headers and masks only: no damaged pixels, copies or objects.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Headers and masks only: no damaged pixels, copies or objects.")
+    ] = False,
     language: Annotated[str, typer.Option("--lang", help="Of the page: en or ru.")] = "en",
     quiet: Quiet = False,
 ) -> None:

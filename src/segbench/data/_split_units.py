@@ -62,7 +62,7 @@ def join_units(samples: Sequence[Sample], block: int | None = None) -> list[Unit
 
     together = [*members(samples, "group").values(), *members(samples, "image_hash").values()]
     if block is not None:
-        order = natural_order(samples)
+        order = natural_order(sample for sample in samples if sample.group is None)
         together += [order[start : start + block] for start in range(0, len(order), block)]
     for ids in together:
         for name in ids[1:]:

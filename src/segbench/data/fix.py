@@ -89,8 +89,9 @@ def write_fixed(checkup: Checkup, target: str | Path, *, progress: Progress | No
     temporary.mkdir()
     try:
         changes = _write(plan, temporary, progress)
-        write_csv(temporary / TABLE, [item.name for item in fields(Change)], [astuple(change) for change in changes])
-        write_text(temporary / LISTING, _listing(changes, plan.not_done))
+        table, listing = _free(temporary / TABLE), _free(temporary / LISTING)
+        write_csv(table, [item.name for item in fields(Change)], [astuple(change) for change in changes])
+        write_text(listing, _listing(changes, plan.not_done, table.name))
         if target.is_dir():
             target.rmdir()
         temporary.rename(target)
@@ -98,7 +99,9 @@ def write_fixed(checkup: Checkup, target: str | Path, *, progress: Progress | No
         raise DatasetError(f"the corrected copy could not be written: {error}", path=target) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return FixReport(target=target, changes=tuple(changes), not_done=tuple(plan.not_done), listing=target / LISTING)
+    return FixReport(
+        target=target, changes=tuple(changes), not_done=tuple(plan.not_done), listing=target / listing.name
+    )
 
 
 def _check_target(root: Path, target: Path) -> None:
@@ -171,15 +174,24 @@ def _changed(plan: Plan, path: Path, name: str, place: Path, what: str, why: str
     return Change(file=plan.name(path), result=name, what=what, why=why, before=_sha256(path), after=_sha256(place))
 
 
+def _free(path: Path) -> Path:
+    """Returns the path, with a number where the data set has such a file itself, as a copy of a copy has."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_stem(f"{path.stem}_{number}")
+    return free
+
+
 def _sha256(path: Path) -> str:
     """Returns the hash of a file, or nothing for one that is not there."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def _listing(changes: Sequence[Change], not_done: Sequence[NotDone]) -> str:
+def _listing(changes: Sequence[Change], not_done: Sequence[NotDone], table: str) -> str:
     kinds = Counter(change.what for change in changes)
     lines = ["# Changes", "", "This folder is a copy of a data set in which mistakes were corrected."]
-    lines += ["All other files are as they were. Hashes (SHA-256) are in full in changes.csv.", ""]
+    lines += [f"All other files are as they were. Hashes (SHA-256) are in full in {table}.", ""]
     lines += [f"- {count} files: {what}" for what, count in kinds.most_common()] or ["Nothing was changed."]
     if changes:
         lines += ["", "| file | in the copy | what | why | before | after |", "| --- | --- | --- | --- | --- | --- |"]

@@ -60,10 +60,10 @@ def contact_sheet(samples: Sequence[Labelled], class_map: ClassMap, *, title: st
             continue
         shown = np.repeat(sample.image[:, :, :1], 3, axis=2) if sample.image.shape[2] < 3 else sample.image[:, :, :3]
         axes.imshow(overlay(shown, sample.mask, class_map), interpolation="antialiased")
-        axes.set_title(_short(sample.title), fontsize=7, pad=2)
+        axes.set_title(_short(sample.title), fontsize=7, pad=2, parse_math=False)
     _legend(figure, samples, class_map)
     if title:
-        figure.suptitle(title, fontsize=10)
+        figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
 
 
@@ -92,9 +92,11 @@ def _legend(figure: Figure, samples: Sequence[Labelled], class_map: ClassMap) ->
     if more > 0:
         handles.append(Patch(color="none", label=f"and {more} more"))
     if handles:
-        figure.legend(
+        legend = figure.legend(
             handles=handles, loc="outside lower center", ncols=min(len(handles), 6), fontsize=8, frameon=False
         )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
 
 
 def _short(text: str) -> str:
