@@ -5,14 +5,20 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from ruamel.yaml import YAML
 
+from segbench.data._hints import set_option
 from segbench.data.checks import Checkup, Finding, Picture, Severity, examine
+from segbench.report import data_page
+from segbench.report._data_settings import config_text
 from segbench.report.data_page import MAX_BYTES, write_data_page
 
 VOID = {"wbr", "br", "hr", "img", "input", "link", "meta", "circle", "line", "path", "rect", "use", "polyline", "image"}
@@ -135,3 +141,17 @@ def test_a_folder_of_nothing_still_makes_a_page(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     page = written(examine(tmp_path / "empty"), tmp_path)
     assert "<h1" in page
+
+
+def test_advice_becomes_a_command_unless_it_is_about_another_folder() -> None:
+    advice = set_option("tolerance", "8")
+    finding = Finding(code="x", severity=Severity.INFO, title="t", count=1, advice=advice)
+    assert data_page._given_options(finding, "folder") == [("tolerance", "8")]
+    assert data_page._given_options(replace(finding, advice=f"when reading masks/, {advice}"), "folder") == []
+
+
+@pytest.mark.data
+def test_the_config_names_guessed_classes(real_data: Callable[[str], Path]) -> None:
+    checkup = examine(real_data("cwfid"), "folder", options={"masks": "annotations"}, fast=True)
+    plain = YAML(typ="safe").load(config_text(checkup))
+    assert plain["data"]["options"]["classes"]["class_1"] == [255, 0, 0]

@@ -37,7 +37,8 @@ def check_command(checkup: Checkup, *, option: tuple[str, str] | None = None, fi
 def config_text(checkup: Checkup) -> str:
     """Returns YAML: where the data set is, how it is read, and every suggestion with its reason as a comment."""
     data = {"path": str(checkup.root), "format": checkup.format}
-    tree: dict[str, Any] = {"data": {**data, **({"options": dict(checkup.options)} if checkup.options else {})}}
+    options = {**checkup.options, **_guessed(checkup)}
+    tree: dict[str, Any] = {"data": {**data, **({"options": options} if options else {})}}
     reasons: dict[tuple[str, ...], str] = {}
     for key, value, reason in checkup.suggestions:
         *way, last = key.split(".")
@@ -47,6 +48,15 @@ def config_text(checkup: Checkup) -> str:
         place[last] = value
         reasons[(*way, last)] = reason
     return "\n".join(_lines(tree, reasons, ()))
+
+
+def _guessed(checkup: Checkup) -> dict[str, Any]:
+    """Returns the option `classes` where the masks alone do not say it and the check went on with a guess."""
+    class_map = checkup.class_map
+    if class_map is None or not any(finding.code == "no_class_map" for finding in checkup.findings):
+        return {}
+    values = zip(class_map.names, class_map.values, strict=True)
+    return {"classes": {name: one[0] if len(one) == 1 else one for name, one in values}}
 
 
 def _lines(tree: Mapping[str, Any], reasons: Mapping[tuple[str, ...], str], way: tuple[str, ...]) -> Iterator[str]:

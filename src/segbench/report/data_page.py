@@ -28,6 +28,7 @@ _SAMPLES = 24
 _FILES_LISTED = 400
 _NAMES_LISTED = 30
 _GIVEN_OPTION = re.compile(r"the option (\w+): (.+?) \(--option ")  # as segbench.data._hints.set_option writes it
+_OTHER_READING = "when reading "  # the advice is about files that this reading leaves aside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +163,8 @@ def _card(place: int, finding: Finding, checkup: Checkup, say: DataWords, pictur
 
 def _given_options(finding: Finding, format: str) -> list[tuple[str, str]]:  # noqa: A002  # the config's word
     """Returns the options (name, value as YAML) that the advice gives and the reader has."""
+    if finding.advice.startswith(_OTHER_READING):
+        return []
     known = FORMATS.options(format) if format else []
     return [(name, value) for name, value in _GIVEN_OPTION.findall(finding.advice) if name in known]
 

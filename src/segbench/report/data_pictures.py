@@ -14,13 +14,13 @@ from segbench.data.checks import Checkup, Picture
 from segbench.errors import ConfigError, DatasetError, SegbenchError
 from segbench.plots.panels import ERROR_COLORS
 from segbench.report.data_views import View, Views
-from segbench.report.document import Legend, Tile
+from segbench.report.document import Block, Legend, Tile, text
 from segbench.report.words import Words
 from segbench.types import RGB
 
 LARGEST_PX = 240  # longest side of a picture
 MARK_COLOR: RGB = (255, 0, 200)  # pixels whose value means nothing
-_MOST_NAMES = 24
+_MOST_NAMES = 48
 _LONGEST_REASON = 160
 
 
@@ -55,21 +55,24 @@ class DataPictures:
         chosen = sorted(np.random.default_rng(0).permutation(len(ids))[:count].tolist())
         return tuple(self._sample(ids[place], side) for place in chosen)
 
-    def legend(self) -> tuple[Legend, ...]:
+    def legend(self) -> tuple[Block, ...]:
         """Returns what the colours of the pictures made so far mean; () where there is nothing to say."""
         class_map, views = self.views.class_map, [view for view, _ in self._made.values()]
         seen: set[int] = set().union(*(view.classes for view in views))
         items: list[tuple[str, RGB]] = []
+        more = 0
         if class_map is not None:
             named = [index for index in range(class_map.num_classes) if index in seen]
             items += [(class_map.names[index], class_map.colors[index]) for index in named[:_MOST_NAMES]]
+            more = max(0, len(named) - _MOST_NAMES)
             if class_map.ignore_index in seen:
                 items.append((self.say("picture.error.ignored"), ERROR_COLORS["ignored"]))
         if any(view.marks is not None and view.marks.any() for view in views):
             items.append((self.say("color.marked"), MARK_COLOR))
         if not items:
             return ()
-        return (Legend(items=tuple((name, "#{:02x}{:02x}{:02x}".format(*color)) for name, color in items)),)
+        legend = Legend(items=tuple((name, "#{:02x}{:02x}{:02x}".format(*color)) for name, color in items))
+        return (legend, *text(self.say("and_more", n=more) if more else "", tone="note"))
 
     def _sample(self, name: str, side: int) -> Tile:
         return self._tile(("overlay", name), name, side, lambda: self.views.overlay(name))

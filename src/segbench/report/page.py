@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
-
 from segbench import __version__
 from segbench.files import write_text
+from segbench.report._html import render
 from segbench.report._sections_data import data_section, missing_section, protocol_section, repeat_section
 from segbench.report._sections_questions import questions_section
 from segbench.report._sections_scores import (
@@ -156,16 +153,4 @@ def _document(
 
 def render_html(document: Document) -> str:
     """Returns the page; every text in it is escaped."""
-    environment = Environment(
-        loader=PackageLoader("segbench.report"),
-        autoescape=select_autoescape(default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters["breakable"] = _breakable
-    return environment.get_template("page.html").render(document=document)
-
-
-def _breakable(plain: str) -> Markup:
-    """Returns escaped text whose long names may break after an underscore."""
-    return Markup(re.sub(r"_(?=\w)", "_<wbr>", str(escape(plain))))  # escaped one line above
+    return render("page.html", document=document)
