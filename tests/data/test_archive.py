@@ -370,3 +370,15 @@ def rar5(files: Mapping[str, bytes]) -> bytes:
         about += vint(0) + vint(1) + vint(len(raw)) + raw
         result += block(vint(2) + vint(2) + vint(len(data)) + about) + data
     return result + block(vint(5) + vint(0) + vint(0))
+
+
+def test_an_archive_of_a_longer_name_is_left_alone(tmp_path: Path) -> None:
+    make_zip(tmp_path / "foo.zip", {"a.txt": b"1"})
+    base = archive.cache_folder() / "archives"
+    base.mkdir(parents=True, exist_ok=True)
+    other, ours = base / ".foo-2-0123456789abcdef.77.tmp", base / ".foo-0123456789abcdef.77.tmp"
+    for folder in (other, ours):
+        (folder / "inside").mkdir(parents=True)
+    archive.open_archive(tmp_path / "foo.zip")
+    assert (other / "inside").is_dir()
+    assert not ours.exists()

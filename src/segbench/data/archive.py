@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tarfile
 import unicodedata
@@ -174,8 +175,10 @@ def _remove_stale(target: Path, path: Path) -> None:
         if folder != target and note.read_text(encoding="utf-8") == str(path):
             shutil.rmtree(folder, ignore_errors=True)
             note.unlink()
-    for left in target.parent.glob(f".{_plain_name(path)}-*.tmp"):
-        shutil.rmtree(left, ignore_errors=True)
+    ours = re.compile(rf"\.{re.escape(_plain_name(path))}-[0-9a-f]{{16}}\.\d+\.tmp")  # not those of `name-2.zip`
+    for left in target.parent.iterdir():
+        if ours.fullmatch(left.name):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager

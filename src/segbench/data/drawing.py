@@ -188,6 +188,9 @@ class _Covered(NamedTuple):
     mask: NDArray[np.bool_]
 
 
+_NOTHING = _Covered((slice(0, 0), slice(0, 0)), np.zeros((0, 0), dtype=bool))
+
+
 def _cover(shape: Shape, size: tuple[int, int], files: Mapping[str, NDArray[Any]]) -> _Covered:
     if shape.counts:
         return _run_lengths(shape, size)
@@ -209,7 +212,7 @@ def _trimmed(mask: NDArray[np.bool_]) -> _Covered:
     """Returns a mask of the whole image cut to the box of what it covers."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
-        return _Covered((slice(0, 0), slice(0, 0)), np.zeros((0, 0), dtype=bool))
+        return _NOTHING
     place = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
     return _Covered(place, mask[place].copy())
 
@@ -275,24 +278,33 @@ def _planes(covers: Sequence[_Cover], painting: Painting) -> NDArray[np.uint8]:
 
 
 def _polygons(rings: Sequence[Ring], size: tuple[int, int]) -> _Covered:
-    """Returns the union of polygons, drawn in the box that holds them: moving by whole pixels changes nothing."""
     for ring in rings:
         if len(ring) < 6 or len(ring) % 2:
             raise DatasetError(f"expected a polygon of at least 3 points x, y, got {len(ring)} numbers")
         if not far_inside(ring, size):
             raise DatasetError(f"a polygon's coordinates are no finite numbers or far outside of the image {size}")
-    xs = [x for ring in rings for x in ring[0::2]]
-    ys = [y for ring in rings for y in ring[1::2]]
-    if not xs:
-        return _Covered((slice(0, 0), slice(0, 0)), np.zeros((0, 0), dtype=bool))
-    left, right = max(0, math.floor(min(xs)) - 1), min(size[1], math.ceil(max(xs)) + 2)
-    top, bottom = max(0, math.floor(min(ys)) - 1), min(size[0], math.ceil(max(ys)) + 2)
-    if left >= right or top >= bottom:
-        return _Covered((slice(0, 0), slice(0, 0)), np.zeros((0, 0), dtype=bool))
-    moved = [[part - (top if place % 2 else left) for place, part in enumerate(ring)] for ring in rings]
-    drawn = coco_mask.merge(coco_mask.frPyObjects(moved, bottom - top, right - left))
-    mask = _unroll(decompress(drawn["counts"]), (bottom - top, right - left))
-    return _Covered((slice(top, bottom), slice(left, right)), mask)
+    if not rings:
+        return _NOTHING
+    drawn = coco_mask.merge(coco_mask.frPyObjects([list(ring) for ring in rings], *size))
+    return _unrolled_part(decompress(drawn["counts"]), size)
+
+
+def _unrolled_part(counts: NDArray[np.int64], size: tuple[int, int]) -> _Covered:
+    """Returns what run lengths of a (H, W) image cover, without ever making more than its columns."""
+    height = size[0]
+    ends = np.cumsum(counts)
+    covered = np.flatnonzero(counts[1::2]) * 2 + 1  # places of the runs that cover something
+    if not len(covered):
+        return _NOTHING
+    left = int(ends[covered[0]] - counts[covered[0]]) // height
+    right = (int(ends[covered[-1]]) - 1) // height + 1
+    inside = counts[: covered[-1] + 1].copy()
+    inside[: covered[0]] = 0
+    inside[covered[0] - 1] = int(ends[covered[0]] - counts[covered[0]]) - left * height
+    last = right * height - int(ends[covered[-1]])
+    part = _trimmed(_unroll(np.append(inside, last), (height, right - left)))
+    rows, columns = part.place
+    return _Covered((rows, slice(columns.start + left, columns.stop + left)), part.mask)
 
 
 def far_inside(ring: Sequence[float], size: tuple[int, int]) -> bool:
@@ -341,11 +353,13 @@ def _run_lengths(shape: Shape, size: tuple[int, int]) -> _Covered:
             f"the {'compressed ' * compressed}run lengths add up to {int(counts.sum())} pixels, expected "
             f"{height} x {width} = {height * width}"
         )
+    if (left, top, width, height) == (0, 0, size[1], size[0]):
+        return _unrolled_part(np.asarray(counts, dtype=np.int64), size)
     inner = _unroll(counts, (height, width))
     y, x = max(-top, 0), max(-left, 0)
     inside = inner[y : max(size[0] - top, 0), x : max(size[1] - left, 0)]
     if not inside.size:
-        return _Covered((slice(0, 0), slice(0, 0)), np.zeros((0, 0), dtype=bool))
+        return _NOTHING
     first = (max(top, 0), max(left, 0))
     covered = _trimmed(inside)
     rows, columns = covered.place

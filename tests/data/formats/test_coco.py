@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 
 from segbench.data.drawing import Drawing, shape_mask
 from segbench.data.formats import Entry, Listing
+from segbench.data.formats._values import is_crowd
 from segbench.data.formats.coco import category_mask, coco, looks_like
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import Task
@@ -414,3 +415,14 @@ def test_a_pattern_that_leaves_the_folder(tmp_path: Path, pattern: str) -> None:
     write(tmp_path.parent / "outside.json", content())
     with pytest.raises(DatasetError, match="no file matches"):
         coco(tmp_path, annotations="../outside.json")
+
+
+@pytest.mark.parametrize(
+    ("value", "crowd"), [(0, False), (1, True), (True, True), ("0", None), ("false", None), (2, None)]
+)
+def test_a_crowd_is_said_by_0_or_1(value: object, crowd: bool | None) -> None:
+    if crowd is None:
+        with pytest.raises(DatasetError, match=r"annotations\[3\]\.iscrowd: expected 0 or 1"):
+            is_crowd({"iscrowd": value}, Path("x.json"), "annotations[3]")
+        return
+    assert is_crowd({"iscrowd": value}, Path("x.json"), "annotations[3]") is crowd

@@ -153,3 +153,8 @@ def test_made_up_voc(real_data: RealData) -> None:
     manifest = read_dataset(real_data("format_fixtures") / "voc_dataset" / "voc_dataset1", "voc")
     assert parts(manifest) == {"2007_000001": "train"}
     assert set(np.unique(labels(manifest, "2007_000001"))) == {2}  # (0, 128, 0): bicycle
+
+
+def test_lists_of_other_spellings_keep_the_published_parts(tmp_path: Path) -> None:
+    lists = {"Train": "/JPEGImages/a.jpg /SegmentationClass/a.png\n", "valid": "b.JPG\n", "Testing": "c.png\n"}
+    assert parts(read_dataset(make(tmp_path, lists), "voc")) == {"a": "train", "b": "val", "c": "test"}

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from segbench.data.drawing import Drawing, shape_mask
-from segbench.data.formats import Listing
+from segbench.data.formats import Listing, _yolo_files
 from segbench.data.formats.coco import coco
 from segbench.data.formats.yolo import looks_like, yolo
 from segbench.errors import ConfigError, DatasetError
@@ -253,3 +253,12 @@ def test_no_label_files_and_no_yaml(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["coco_tiny", "via_kudzu", "annotation_exports", "camvid", "ph2", "cwfid_original"])
 def test_other_sets_are_not_taken_for_it(real_data: RealData, name: str) -> None:
     assert looks_like(real_data(name)) is None
+
+
+def test_classes_are_numbered_by_their_line(tmp_path: Path) -> None:
+    listed = tmp_path / "classes.txt"
+    listed.write_text("cat\n#dog\nbird\n\n")
+    assert _yolo_files._numbered(listed) == {0: "cat", 1: "#dog", 2: "bird"}
+    listed.write_text("cat\n\nbird\n")
+    with pytest.raises(DatasetError, match="line 2 is blank, and every line is a class"):
+        _yolo_files._numbered(listed)

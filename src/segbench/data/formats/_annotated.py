@@ -212,7 +212,7 @@ def _wrong(shape: Shape, drawing: Drawing) -> tuple[str, str] | None:
         if len(ring) < 6:
             return "few_points", f"a polygon of {len(ring) // 2} points; expected at least 3"
     if not all(math.isfinite(sum(ring)) for ring in (*shape.rings, *shape.holes, shape.line)):
-        return "bad_numbers", "coordinates that are no finite numbers"
+        return "bad_numbers", "coordinates that are no finite numbers, or far outside of the image"
     size = None if drawing.height is None or drawing.width is None else (drawing.height, drawing.width)
     if size is None:
         return None
@@ -327,7 +327,7 @@ def _rule(
     multilabel = task == Task.MULTILABEL
     if isinstance(background, str) and not multilabel and background not in classes:
         classes = {background: [], **classes}
-    if len(classes) < (1 if multilabel else 2):
+    if options.get("classes") is not None and len(classes) < (1 if multilabel else 2):
         raise ConfigError(
             f"expected two classes or more, got {', '.join(classes) or 'none'}; name them, or let what no shape covers "
             "be the background",

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from segbench.data._hints import set_option
 from segbench.data.drawing import Shape, decompress, rectangle_ring
 from segbench.data.formats._annotated import wrong_key
-from segbench.data.formats._values import as_kind, need, ring_of, side_of
+from segbench.data.formats._values import as_kind, is_crowd, need, ring_of, side_of
 from segbench.errors import DatasetError
 
 Trouble: TypeAlias = tuple[Literal["bad_rle", "wrong_size", "unused_shape"], str]
@@ -28,7 +28,7 @@ def read_shape(
     Raises:
         DatasetError: a value of another type than the format says.
     """
-    crowd = bool(plain.get("iscrowd", 0))
+    crowd = is_crowd(plain, path, where)
     segmentation = plain.get("segmentation")
     if isinstance(segmentation, dict):
         return _run_lengths(segmentation, label, size, crowd, path, f"{where}.segmentation")

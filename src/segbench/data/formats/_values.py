@@ -42,6 +42,14 @@ def as_kind(value: Any, kind: type[Kind], source: Path, where: str) -> Kind:
     return value
 
 
+def is_crowd(plain: Mapping[str, Any], source: Path, where: str) -> bool:
+    """Returns COCO's iscrowd; DatasetError for anything but 0, 1, false and true (a text "0" would be true)."""
+    value = plain.get("iscrowd", 0)
+    if value not in (0, 1) or isinstance(value, float):
+        raise wrong_key(source, f"{where}.iscrowd", "0 or 1", value)
+    return bool(value)
+
+
 def number_of(value: Any, source: Path, where: str) -> float:
     """Returns a number, infinite where it is too large for a float; DatasetError where it is none."""
     if not isinstance(value, int | float) or isinstance(value, bool):

@@ -53,6 +53,21 @@ def names_file(root: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
+def _numbered(listed: Path) -> dict[int, str]:
+    """Returns the names of classes.txt by their line, from 0; blank lines at its end are none.
+
+    Raises:
+        DatasetError: a blank line between names, which would be a class without a name.
+    """
+    try:
+        names = [line.strip() for line in listed.read_text(encoding="utf-8-sig").rstrip().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot read the list: {error}", path=listed) from error
+    if "" in names:
+        raise DatasetError(f"line {names.index('') + 1} is blank, and every line is a class; name it", path=listed)
+    return dict(enumerate(names))
+
+
 def read_set(root: Path, annotations: str | None) -> YoloSet:
     """Returns classes and images of a YOLO data set.
 
@@ -65,7 +80,7 @@ def read_set(root: Path, annotations: str | None) -> YoloSet:
     found = yaml_files(root) if annotations is None else matching(root, annotations, wanted)
     listed = names_file(root)
     if annotations is None and not found and listed is not None:
-        names = {number: name for number, (_, name) in enumerate(read_lines(listed))}
+        names = _numbered(listed)
         return YoloSet(names=_distinct(names, listed), images=_images_below(root))
     source = choose_file(found, None, root, wanted)
     plain = _load_yaml(source)

@@ -27,7 +27,7 @@ from segbench.data.formats._coco_files import (
 )
 from segbench.data.formats._listing import Defect, Listing
 from segbench.data.formats._sources import ImageIndex, no_image, none_found, short_ids
-from segbench.data.formats._values import as_kind, need, no_annotation
+from segbench.data.formats._values import as_kind, is_crowd, need, no_annotation
 from segbench.data.images import read_bytes, read_mask_values
 from segbench.errors import DatasetError, shorten
 from segbench.types import RGB
@@ -180,7 +180,7 @@ class _Reader:
             elif number not in pixels:
                 self._tell("unused_shape", file, spot, f"the segment {number} is not in {name}; left out")
             else:
-                crowd = bool(segment.get("iscrowd", 0))
+                crowd = is_crowd(segment, file.path, spot)
                 label = file.names[category]
                 shapes.append(Shape(label=label, file=name, coding="packed_rgb", value=number, crowd=crowd))
         lost = {number: count for number, count in pixels.items() if number not in listed}

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from segbench.data.formats._layout import SPLIT_WORDS
 from segbench.data.formats._listing import (
+    IMAGE_SUFFIXES,
     Defect,
     Entry,
     Listing,
@@ -112,9 +114,12 @@ def _parts(folder: Path, defects: list[Defect]) -> dict[str, SplitName | None]:
     """Returns name -> part of every listed image, in the lists' order; None for lists that are no part."""
     lists = sorted(folder.glob("*.txt")) if folder.is_dir() else []
     parts: dict[str, SplitName | None] = {}
-    official = [folder / f"{split}.txt" for split in SPLITS if folder / f"{split}.txt" in lists]
+    official = sorted(
+        (path for path in lists if path.stem.lower() in SPLIT_WORDS),
+        key=lambda path: SPLITS.index(SPLIT_WORDS[path.stem.lower()]),
+    )
     for path in (*official, *(path for path in lists if path not in official)):
-        split = next((split for split in SPLITS if path.stem == split), None)
+        split = SPLIT_WORDS.get(path.stem.lower())
         for _, line in read_lines(path):
             name = _listed_name(line)
             before = parts.setdefault(name, split)
@@ -127,4 +132,6 @@ def _parts(folder: Path, defects: list[Defect]) -> dict[str, SplitName | None]:
 def _listed_name(line: str) -> str:
     """Returns the name in a line: CVAT writes names with blanks in quotes, others a path with its suffix."""
     name = line[1:].partition('"')[0] if line.startswith('"') else line.split()[0]
-    return name.removeprefix(f"{_IMAGES}/").removesuffix(".jpg")
+    name = name.removeprefix("/").removeprefix(f"{_IMAGES}/")
+    stem, dot, suffix = name.rpartition(".")
+    return stem if f"{dot}{suffix}".lower() in IMAGE_SUFFIXES else name
