@@ -59,7 +59,7 @@ def test_detect_asks_where_two_folders_could_hold_the_masks(
         (root / "annotations" / path.name).write_bytes(path.read_bytes())
     code, out, _ = run_cli(capsys, "data", "detect", root)
     assert code == 1
-    assert "2 ways to read this folder, choose one" in out
+    assert "2 ways to read this folder, choose: " in out
     assert "--option masks=annotations" in out
 
 

@@ -120,9 +120,23 @@ def test_two_folders_of_masks_are_a_question(tmp_path: Path) -> None:
     found = detect(tmp_path)
     assert found.best is None
     assert [candidate.options for candidate in found.candidates] == [{"masks": "annotations"}, {"masks": "masks"}]
-    with pytest.raises(DatasetError, match="2 ways to read this folder, choose one"):
+    with pytest.raises(DatasetError, match="2 ways to read this folder, choose: "):
         resolve(tmp_path, None, {})
     assert resolve(tmp_path, None, {"masks": "masks"}).options == {"masks": "masks"}
+
+
+def test_another_format_that_cannot_be_read_is_a_question_too(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", np.zeros((20, 30, 3)))
+    shape = {"name": "rect", "x": 1, "y": 1, "width": 5, "height": 5}
+    regions = [{"shape_attributes": shape, "region_attributes": {"kind": "leaf"}}]
+    via = {"a.png": {"filename": "a.png", "size": 1, "regions": regions, "file_attributes": {}}}
+    (tmp_path / "via_region_data.json").write_text(json.dumps(via))
+    assert detect(tmp_path).best is not None
+    (tmp_path / "annotations.xml").write_text("<annotations><version>1.1</version><image")
+    found = detect(tmp_path)
+    assert found.best is None
+    assert "one way to read this folder, choose it or mend the other: --format via" in found.question()
+    assert "it also looks like cvat" in found.question()
 
 
 def test_what_has_no_partner_is_told(tmp_path: Path) -> None:

@@ -65,15 +65,19 @@ class Detection:
     @property
     def best(self) -> Candidate | None:
         """The one way to read it, or None where there is a choice, or nothing that can be read."""
-        usable = [candidate for candidate in self.candidates if not candidate.trouble]
-        return usable[0] if len(usable) == 1 else None
+        if len(self.candidates) != 1 or self.candidates[0].trouble:
+            return None  # what is recognised but cannot be read may be what is meant
+        return self.candidates[0]
 
     def question(self) -> str:
         """Returns what has to be decided, in one sentence."""
         usable = [candidate for candidate in self.candidates if not candidate.trouble]
         if usable:
             ways = "; ".join(f"--format {one.format}{_options_text(one.options)} ({one.reason})" for one in usable)
-            return f"{len(usable)} ways to read this folder, choose one: {ways}"
+            others = [one for one in self.candidates if one.trouble]
+            also = "".join(f"; it also looks like {one.format} ({one.reason}), but {one.trouble}" for one in others)
+            number = "one way" if len(usable) == 1 else f"{len(usable)} ways"
+            return f"{number} to read this folder, choose{' it or mend the other' * bool(also)}: {ways}{also}"
         if self.nested:
             names = (path.relative_to(self.root).as_posix() for path in self.nested)
             return f"this folder holds {len(self.nested)} data sets, choose one: {shorten(names, 12)}"
