@@ -426,3 +426,11 @@ def test_a_crowd_is_said_by_0_or_1(value: object, crowd: bool | None) -> None:
             is_crowd({"iscrowd": value}, Path("x.json"), "annotations[3]")
         return
     assert is_crowd({"iscrowd": value}, Path("x.json"), "annotations[3]") is crowd
+
+
+def test_an_image_of_another_part_is_not_taken_for_the_lost_one(tmp_path: Path) -> None:
+    image(tmp_path / "images" / "val" / "0001.png")
+    plain = content(images=[{"id": 1, "file_name": "0001.png", "height": 6, "width": 8}])
+    write(tmp_path / "annotations" / "instances_train2017.json", plain)
+    with pytest.raises(DatasetError, match="0001.png"):
+        coco(tmp_path)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from segbench.data._hints import set_option
-from segbench.data.formats._layout import MASK_NAME
+from segbench.data.formats._layout import MASK_NAME, SPLIT_WORDS
 from segbench.data.formats._listing import IMAGE_SUFFIXES, Defect, image_files, missing_folder
 from segbench.errors import ConfigError, DatasetError, shorten
 
@@ -49,6 +49,8 @@ class ImageIndex:
     def find(self, name: str) -> Path | None:
         """Returns the file that agrees with the most of the last components of `name`, or None.
 
+        A file in another official part than the name says is not meant: the same name in train and val is two images.
+
         Raises:
             DatasetError: several files agree equally well.
         """
@@ -68,7 +70,9 @@ class ImageIndex:
                 f"{set_option('images', found[0].parent.relative_to(self.root).as_posix())}",
                 path=self.root,
             )
-        return found[0] if found else None
+        if not found or _contradict(found[0].relative_to(self.root).parts[:-1], parts[:-1]):
+            return None
+        return found[0]
 
     def unused(self, used: Iterable[Path]) -> list[str]:
         """Returns the names of the images, masks apart, that are not among the `used` ones."""
@@ -81,6 +85,14 @@ class ImageIndex:
 
     def _is_mask(self, path: Path) -> bool:
         return any(MASK_NAME.search(part) for part in path.relative_to(self.root).parts[:-1])
+
+
+def _contradict(folders: Sequence[str], named: Sequence[str]) -> bool:
+    """Returns whether two paths lie in different official parts; years do not matter (`train2017` is train)."""
+    there, said = (
+        {SPLIT_WORDS.get(part.lower().rstrip("0123456789")) for part in parts} - {None} for parts in (folders, named)
+    )
+    return bool(there) and bool(said) and not there & said
 
 
 def short_ids(paths: Sequence[Path], root: Path) -> dict[Path, str]:
