@@ -432,5 +432,5 @@ def test_an_image_of_another_part_is_not_taken_for_the_lost_one(tmp_path: Path) 
     image(tmp_path / "images" / "val" / "0001.png")
     plain = content(images=[{"id": 1, "file_name": "0001.png", "height": 6, "width": 8}])
     write(tmp_path / "annotations" / "instances_train2017.json", plain)
-    with pytest.raises(DatasetError, match="0001.png"):
+    with pytest.raises(DatasetError, match=r"0001\.png"):
         coco(tmp_path)
