@@ -112,3 +112,14 @@ def test_what_the_document_shows_is_right() -> None:
     assert len(set(parsed)) == 4
     for name in (*PRESETS, *CHANGES, *AugmentConfig.model_fields):
         assert name in text or name.removesuffix("_p") in text, f"{name} has no word in docs/augmentation.md"
+
+
+def test_classes_to_paste_need_a_probability() -> None:
+    with pytest.raises(ConfigError, match="copy_paste_classes without copy_paste_p changes nothing"):
+        parse_augment({"copy_paste_classes": ["pet"]})
+    off = parse_config({"data": {"path": "x", "augment": {"copy_paste_classes": ["pet"], "copy_paste_p": 0.0}}})
+    assert parse_config(off.to_dict()) == off
+
+
+def test_no_preset_is_no_change() -> None:
+    assert parse_augment({"preset": None}) == parse_augment(None) == parse_augment("none")

@@ -209,7 +209,8 @@ class AugmentConfig(Section):
         if isinstance(value, Mapping):
             if "preset" not in value:
                 return value
-            return {**_preset(value["preset"]), **{key: item for key, item in value.items() if key != "preset"}}
+            preset = "none" if value["preset"] is None else value["preset"]
+            return {**_preset(preset), **{key: item for key, item in value.items() if key != "preset"}}
         if value is None or isinstance(value, str):
             return _preset(value or "none")
         return _from_list(value) if isinstance(value, list | tuple) else value
@@ -226,6 +227,10 @@ class AugmentConfig(Section):
                 f"elastic_frac {self.elastic_frac:g} with elastic_cells {self.elastic_cells} would fold the image over;"
                 f" lower elastic_frac to {_STEEPEST / self.elastic_cells:g} or the number of cells"
             )
+        if self.copy_paste_classes and "copy_paste_p" not in self.model_fields_set:
+            raise ValueError(
+                "copy_paste_classes without copy_paste_p changes nothing; set copy_paste_p, for example 0.3"
+            )
         return self
 
     @model_serializer(mode="wrap")
@@ -239,7 +244,9 @@ class AugmentConfig(Section):
         return {
             key: value
             for key, value in plain.items()
-            if key in _FIRST_KEYS or getattr(self, key) != fields[key].default
+            if key in _FIRST_KEYS
+            or getattr(self, key) != fields[key].default
+            or (key == "copy_paste_p" and self.copy_paste_classes)
         }
 
 

@@ -180,7 +180,7 @@ def test_encrypted_zip(tmp_path: Path) -> None:
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         data[data.index(signature) + offset] |= 1
     path.write_bytes(data)
-    refuse(path, "is encrypted; unpack it yourself")
+    refuse(path, "is encrypted; if you trust it, unpack it yourself")
 
 
 def test_names_that_differ_in_case_only(tmp_path: Path) -> None:
@@ -382,3 +382,19 @@ def test_an_archive_of_a_longer_name_is_left_alone(tmp_path: Path) -> None:
     archive.open_archive(tmp_path / "foo.zip")
     assert (other / "inside").is_dir()
     assert not ours.exists()
+
+
+def test_files_that_vanish_while_unpacking_are_missed(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", {f"{number}.txt": b"x" for number in range(6)})
+
+    def remove(_: str, __: int, ___: int) -> None:
+        for left in tmp_path.glob(".out.*.tmp/[0-2].txt"):
+            left.unlink()
+
+    with pytest.raises(DatasetError, match="6 files were unpacked and 3 are there"):
+        unpack(path, tmp_path / "out", progress=remove)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_colon_in_a_name_says_what_to_do(tmp_path: Path) -> None:
+    refuse(make_zip(tmp_path / "a.zip", {"a/12:30.png": b"x"}), "a colon; if you trust it, unpack it yourself and give")

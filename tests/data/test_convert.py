@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from PIL import Image
 from segbench.data import convert as module
 from segbench.data.convert import convert
 from segbench.data.index import Manifest, load_sample, read_dataset
-from segbench.data.writers import WRITERS, WriteOptions
+from segbench.data.shard_writer import write_shards
+from segbench.data.writers import WRITERS, WriteOptions, _common
 from segbench.errors import DatasetError
 from segbench.types import SPLITS, Task
 
@@ -161,3 +163,51 @@ def test_real_data_comes_back(real_data: Callable[[str], Path], tmp_path: Path, 
     few = replace(manifest, samples=manifest.samples[:: len(manifest) // 3])
     for to in WRITERS.names():
         assert convert(few, to, tmp_path / to, options=WriteOptions(images="copy")).identical, to
+
+
+@pytest.mark.parametrize(
+    ("to", "name"),
+    [
+        *((to, "a\\b") for to in ("coco", "cvat", "via")),
+        ("cvat", "a\1b"),
+        ("voc", "#a"),
+        ("voc", '"a"'),
+        ("voc", "a\nb"),
+    ],
+)
+def test_names_that_a_format_cannot_hold_are_refused_before_writing(tmp_path: Path, to: str, name: str) -> None:
+    data = make(tmp_path / "in", values=2)
+    for folder in ("images", "masks"):
+        (data / folder / "i3.png").rename(data / folder / f"{name}.png")
+    manifest = read_dataset(data, "folder")
+    with pytest.raises(DatasetError, match=f"{to} cannot hold 1 of the images' names: {re.escape(repr(name))}"):
+        convert(manifest, to, tmp_path / "new" / "out")
+    assert not (tmp_path / "new").exists()
+    assert convert(manifest, "folder", tmp_path / "out").identical
+
+
+@pytest.mark.parametrize("to", WRITERS.names())
+def test_shards_are_written_as_the_pixels_they_hold(tmp_path: Path, to: str) -> None:
+    manifest = read_dataset(make(tmp_path / "in", values=3, parts=True), "folder", classes=["sky", "tree", "dog"])
+    shards = write_shards(manifest, tmp_path / "shards", size=(18, 20)).manifest
+    report = convert(shards, to, tmp_path / "out")
+    assert report.identical
+    assert "images were written as PNG, with the pixels that the shards hold" in report.written.notes
+    file = tmp_path / "out" / report.written.images[shards.samples[0].id]
+    assert np.array_equal(np.asarray(Image.open(file)), load_sample(shards, shards.samples[0])[0])
+    alone = convert(shards, to, tmp_path / "alone", options=WriteOptions(images="none"))
+    assert not alone.verified
+
+
+def test_speckle_is_written_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_common, "_MANY", 100)
+    manifest = read_dataset(make(tmp_path / "few", values=2), "folder")
+    assert not convert(manifest, "coco", tmp_path / "few_coco").written.notes
+    rng = np.random.default_rng(0)
+    for name, array in (("images", rng.integers(0, 256, (40, 50, 3))), ("masks", rng.random((40, 50)) < 0.3)):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        Image.fromarray(array.astype(np.uint8)).save(tmp_path / "in" / name / "a.png")
+    report = convert(read_dataset(tmp_path / "in", "folder"), "coco", tmp_path / "out")
+    assert report.identical
+    assert report.written.regions > 100
+    assert report.written.notes[0].startswith("1 images have more than 100 regions; a format of masks")

@@ -285,6 +285,19 @@ def test_a_folder_with_something_else_is_refused(manifest: Manifest, tmp_path: P
         write_shards(manifest, tmp_path)
 
 
+def test_shards_of_another_data_set_are_replaced_only_when_asked(manifest: Manifest, tmp_path: Path) -> None:
+    first = write_shards(manifest, tmp_path / "s", size=SIZE)
+    other = replace(manifest, root=tmp_path / "other", samples=manifest.samples[:4])
+    changed = replace(other, samples=tuple(replace(sample, image_hash="0" * 64) for sample in other.samples))
+    with pytest.raises(DatasetError, match=rf"shards of another data set \({manifest.root}\).*--overwrite"):
+        write_shards(changed, tmp_path / "s", size=SIZE)
+    assert read_shards(tmp_path / "s").shards == first.shards
+    shutil.copytree(manifest.root, tmp_path / "other")
+    again = write_shards(other, tmp_path / "s", size=(8, 8), overwrite=True)
+    assert [s.id for s in read_shards(tmp_path / "s").manifest.samples] == [s.id for s in other.samples]
+    assert {item.name for item in (tmp_path / "s").glob("*.tar")} == {shard.file for shard in again.shards}
+
+
 def test_wrong_use(manifest: Manifest, shards: ShardSet, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="goes with no size"):
         write_shards(manifest, tmp_path, size=None)
@@ -416,6 +429,20 @@ def test_the_command(three_class_pairs: Path, tmp_path: Path) -> None:
     assert read_shards(tmp_path / "o").encoding == "original"
     assert run(three_class_pairs, tmp_path / "p", "--png", "--size", "16", "-q").exit_code == 0
     assert (read_shards(tmp_path / "p").encoding, read_shards(tmp_path / "p").size) == ("png", (16, 16))
+    assert "read as folder" in result.output
+
+
+def test_the_command_recognises_the_format_and_asks_before_replacing(three_class_pairs: Path, tmp_path: Path) -> None:
+    from segbench.data.convert import convert
+
+    convert(read_dataset(three_class_pairs), "coco", tmp_path / "coco")
+    result = run(tmp_path / "coco", tmp_path / "s", "--size", "16", "-q")
+    assert "read as coco" in result.output
+    assert len(read_shards(tmp_path / "s").manifest) == 24
+    refused = run(three_class_pairs, tmp_path / "s", "--size", "16", "-q")
+    assert isinstance(refused.exception, DatasetError)
+    assert run(three_class_pairs, tmp_path / "s", "--size", "16", "-q", "--overwrite").exit_code == 0
+    assert read_shards(tmp_path / "s").manifest.class_map == read_dataset(three_class_pairs).class_map
 
 
 @pytest.mark.parametrize(

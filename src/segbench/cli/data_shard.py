@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from segbench.cli._common import Quiet, console, make_watcher
-from segbench.config_text import apply_overrides
+from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any
 from segbench.errors import ConfigError
 
 
 def data_shard(
-    data: Annotated[Path, typer.Argument(help="Folder of labelled images, or a manifest.")],
+    data: DataPath,
     out: Annotated[Path, typer.Argument(help="Folder for the shards, new or with shards written before.")],
     size: Annotated[str, typer.Option(help="Pixels, HEIGHTxWIDTH or one number for a square.")] = "256",
     original: Annotated[
@@ -22,10 +21,9 @@ def data_shard(
     ] = False,
     png: Annotated[bool, typer.Option("--png", help="A third of the space, several times slower to read.")] = False,
     samples_per_shard: Annotated[int, typer.Option(min=1, help="At most.")] = 256,
-    data_format: Annotated[str | None, typer.Option("--format", help="See `segbench list formats`.")] = None,
-    options: Annotated[
-        list[str] | None, typer.Option("--option", help="Reader option, e.g. --option border=ignore. May be repeated.")
-    ] = None,
+    data_format: DataFormat = None,
+    options: ReaderOptions = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace shards of another data set.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Pack a data set into shards, for data too large or too far away to be cached; a killed packing goes on.
@@ -37,18 +35,18 @@ def data_shard(
     if original and png:
         raise ConfigError("--original keeps the files as they are; leave out one of the two", key="--png")
     pixels = None if original else _size(size)
-    from segbench.data.index import read_dataset
     from segbench.data.shard_writer import write_shards
 
+    manifest = read_any(data, data_format, options, quiet=quiet)
     watch = make_watcher(quiet)
     try:
-        manifest = read_dataset(data, data_format, progress=watch.progress, **_reader_options(options))
         shards = write_shards(
             manifest,
             out,
             size=pixels,
             encoding="original" if original else "png" if png else "raw",
             samples_per_shard=samples_per_shard,
+            overwrite=overwrite,
             progress=watch.progress,
         )
     finally:
@@ -71,10 +69,3 @@ def _size(text: str) -> tuple[int, int]:
             f"expected one number or HEIGHTxWIDTH, for example 256 or 360x480, got {text!r}", key="--size"
         )
     return int(sides[0]), int(sides[-1])
-
-
-def _reader_options(given: list[str] | None) -> Mapping[str, Any]:
-    for item in given or []:
-        if "=" not in item:
-            raise ConfigError(f"expected option=value, got {item!r}; for example border=ignore", key="--option")
-    return apply_overrides({}, given or [])

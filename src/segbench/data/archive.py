@@ -221,7 +221,7 @@ def _read_to_end(archive: tarfile.TarFile, path: Path, allowed: int) -> None:
 
 def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry:
     kind = info.external_attr >> 28  # the file type, where the archive was made on Unix
-    refused = "is encrypted; unpack it yourself and give the folder" if info.flag_bits & 1 else ""
+    refused = "is encrypted" if info.flag_bits & 1 else ""
     if kind not in (0, 0o4, 0o10):
         refused = "is a link or a device"
     # zipfile itself cuts names at NUL, so that the name the archive holds has to be looked at.
@@ -274,7 +274,7 @@ def _rar(path: Path) -> Iterator[list[_Entry]]:
 
 
 def _rar_entry(archive: Any, info: Any) -> _Entry:
-    refused = "is encrypted; unpack it yourself and give the folder" if info.needs_password() else ""
+    refused = "is encrypted" if info.needs_password() else ""
     if not (info.is_file() or info.is_dir()):
         refused = "is a link or a device"
     return _Entry(info.filename, info.file_size, refused, info.is_dir(), lambda: archive.open(info))
@@ -305,7 +305,8 @@ def _check(entries: list[_Entry], path: Path, limits: Limits) -> None:
             problems.append(f"{entry.name!r} {why}")
     if problems:
         raise DatasetError(
-            f"{len(problems)} of the archive's {len(entries)} entries cannot be unpacked: {shorten(problems, 5)}",
+            f"{len(problems)} of the archive's {len(entries)} entries cannot be unpacked: {shorten(problems, 5)}; if "
+            "you trust it, unpack it yourself and give the folder",
             path=path,
         )
     if all(entry.is_folder or _is_litter(entry.path) for entry in entries):
@@ -349,7 +350,7 @@ def _write(entries: list[_Entry], path: Path, folder: Path, allowed: int, progre
     expected = sum(entry.size for entry in entries)
     if expected > allowed:
         raise _too_large(path, expected, allowed)
-    written = 0
+    written = files = 0
     for entry in entries:
         if _is_litter(entry.path):
             continue
@@ -364,8 +365,15 @@ def _write(entries: list[_Entry], path: Path, folder: Path, allowed: int, progre
                 if written > allowed:
                     raise _too_large(path, written, allowed)
                 stream.write(chunk)
+        files += 1
         if progress is not None:
             progress("unpacking MB", min(written, expected) >> 20, expected >> 20)
+    there = sum(len(names) for _, _, names in os.walk(folder))
+    if there != files:
+        raise DatasetError(
+            f"{files} files were unpacked and {there} are there: another program removed some meanwhile; try again",
+            path=path,
+        )
 
 
 def _too_large(path: Path, unpacked: int, allowed: int) -> DatasetError:

@@ -11,9 +11,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.data._manifest import SHARDS
 from segbench.data.formats._listing import IMAGE_SUFFIXES
 from segbench.data.index import Manifest, load_sample, read_dataset
-from segbench.data.writers import MIN_IOU, Labelled, WriteOptions, Written, check_writer, write_dataset
+from segbench.data.writers import MIN_IOU, Labelled, WriteOptions, Written, check_names, check_writer, write_dataset
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.types import IGNORE_INDEX, ClassMap, Progress, Sample, Task
 
@@ -86,8 +87,8 @@ def convert(
         progress: called after every sample.
     Raises:
         ConfigError: an unknown format, or one that cannot hold these classes or options.
-        DatasetError: the folder is not empty or holds the data set itself, or a format without losses gave other
-            pixels back.
+        DatasetError: the folder is not empty or holds the data set itself, an image has a name that the format cannot
+            hold, or a format without losses gave other pixels back.
     """
     options = options or WriteOptions()
     target = Path(target).expanduser().absolute()
@@ -100,10 +101,14 @@ def convert(
             path=manifest.root,
         )
     chosen, notes = _chosen(manifest, split)
-    deep = manifest.depth_range is not None and to != "folder"
-    if deep:
+    check_names(to, ((sample.id, sample.split) for sample in chosen), target)
+    packed = manifest.format == SHARDS
+    deep = manifest.depth_range is not None and (packed or to != "folder")
+    if packed:
+        notes.append("images were written as PNG, with the pixels that the shards hold")
+    elif deep:
         notes.append(f"{to} has no depth_range: images were written as PNG of 8 bit, as they are shown to a network")
-    samples = _labelled(manifest, chosen, deep, progress)
+    samples = _labelled(manifest, chosen, deep or packed, progress)
     extra = {"depth_range": list(manifest.depth_range)} if manifest.depth_range is not None and not deep else {}
     written = write_dataset(to, target, samples, manifest.class_map, options, overwrite=overwrite, extra=extra)
     if options.images == "none":
@@ -133,11 +138,11 @@ def _chosen(manifest: Manifest, split: str) -> tuple[list[Sample], list[str]]:
     return placed, [text]
 
 
-def _labelled(manifest: Manifest, samples: list[Sample], deep: bool, progress: Progress | None) -> Iterator[Labelled]:
+def _labelled(manifest: Manifest, samples: list[Sample], drawn: bool, progress: Progress | None) -> Iterator[Labelled]:
     for done, sample in enumerate(samples, 1):
         image, labels = load_sample(manifest, sample)
         path = manifest.image_path(sample)
-        own = sample.window is None and manifest.bands is None and not deep
+        own = sample.window is None and manifest.bands is None and not drawn
         as_file = own and path.suffix.lower() in IMAGE_SUFFIXES
         yield Labelled(id=sample.id, image=path, labels=labels, split=sample.split, pixels=None if as_file else image)
         if progress is not None:

@@ -48,6 +48,7 @@ def write_shards(
     encoding: Encoding = "raw",
     samples_per_shard: int = 256,
     workers: int | None = None,
+    overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ShardSet:
     """Writes a manifest's samples as shards; a killed writing goes on, and a changed sample costs one new shard.
@@ -63,10 +64,11 @@ def write_shards(
             None.
         samples_per_shard: at most.
         workers: decoding threads; None means one a CPU, at most 8.
+        overwrite: replace shards of another data set; without it they are refused.
         progress: called after every sample.
     Raises:
         DatasetError: samples that cannot be decoded (all are tried, up to 10 named), too little free space, or a
-            folder that cannot be written or holds something else.
+            folder that cannot be written or holds something else, shards of another data set among it.
         ValueError: a size, a number or an encoding that does not go with the size.
     """
     if samples_per_shard < 1 or (size is not None and min(size) < 1) or (workers is not None and workers < 1):
@@ -82,6 +84,8 @@ def write_shards(
         writer.folder.mkdir(parents=True, exist_ok=True)
         writer.refuse_foreign()
         with locked(writer.folder / ".lock"):
+            if not overwrite:
+                writer.refuse_other_data()
             writer.write(workers or min(os.cpu_count() or 1, 8), progress)
     except OSError as error:
         raise DatasetError(
@@ -138,6 +142,26 @@ class _Writer:
                 f"expected an empty folder or one with shards, this one holds {shorten(there)}; choose another",
                 path=self.folder,
             )
+
+    def refuse_other_data(self) -> None:
+        """Raises where the folder holds shards, and all of them are of another data set."""
+        before = self._recorded()
+        if not before or any(plan.key in before for plan in self.plans):
+            return
+        if (self.folder / MANIFEST).is_file():
+            root = Manifest.read(self.folder / MANIFEST).root
+            if root == self.manifest.root:
+                return  # the same data in another size, or all of it changed
+        else:
+            root = None
+            ids = {sample.id for sample in self.manifest.samples}
+            if any(not ids.isdisjoint(shard.ids) for shard in before.values()):
+                return
+        raise DatasetError(
+            f"this folder holds shards of another data set ({root or 'unfinished'}); choose another folder, or say "
+            "--overwrite to replace them",
+            path=self.folder,
+        )
 
     def write(self, workers: int, progress: Progress | None) -> None:
         before = self._recorded()

@@ -121,7 +121,9 @@ def test_what_cannot_be_drawn_stops_the_reading_or_is_left_out() -> None:
         Shape(label="cat", counts=(3, 4)),
     ]
     images = (image("a", shape("cat"), *bad), image("b"))
-    with pytest.raises(DatasetError, match=r"4 shapes cannot be drawn.*defects: skip(.|\n)*labels.json, a, shape 2"):
+    with pytest.raises(
+        DatasetError, match=r"4 annotations cannot be used.*defects: skip(.|\n)*labels.json, a, shape 2"
+    ):
         build(*images)
     listing = build(*images, defects="skip")
     assert codes(listing) == ["few_points", "bad_numbers", "bad_numbers", "bad_rle", "no_annotation"]

@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 
 from segbench.data.drawing import Drawing, shape_mask
 from segbench.data.formats import Entry, Listing
+from segbench.data.formats._sources import short_ids
 from segbench.data.formats._values import is_crowd
 from segbench.data.formats.coco import category_mask, coco, looks_like
 from segbench.errors import ConfigError, DatasetError
@@ -434,3 +435,44 @@ def test_an_image_of_another_part_is_not_taken_for_the_lost_one(tmp_path: Path) 
     write(tmp_path / "annotations" / "instances_train2017.json", plain)
     with pytest.raises(DatasetError, match=r"0001\.png"):
         coco(tmp_path)
+
+
+def test_an_image_of_another_folder_is_told_and_one_of_another_part_refused(tmp_path: Path) -> None:
+    image(tmp_path / "frames" / "cam1" / "a.png")
+    write(tmp_path / "instances.json", content(images=[{"id": 1, "file_name": "cam2/a.png", "height": 6, "width": 8}]))
+    (defect,) = coco(tmp_path).defects
+    assert (defect.code, defect.fatal) == ("wrong_path", False)
+    assert "in the folder cam2, taken is frames/cam1/a.png" in defect.text
+    write(tmp_path / "instances.json", content(images=[{"id": 1, "file_name": "cam1/a.png", "height": 6, "width": 8}]))
+    assert not coco(tmp_path).defects
+    pictures = [
+        {"id": number, "file_name": name, "height": 6, "width": 8} for number, name in ((1, "b.png"), (2, "c.png"))
+    ]
+    image(tmp_path / "other" / "train" / "b.png")
+    image(tmp_path / "other" / "val" / "c.png")
+    (tmp_path / "instances.json").unlink()
+    write(tmp_path / "other" / "instances_train.json", content(images=pictures))
+    with pytest.raises(DatasetError, match=r"c\.png\): the only image of this name is val/c\.png, in another part"):
+        coco(tmp_path / "other")
+    assert [entry.id for entry in coco(tmp_path / "other", defects="skip").entries] == ["b"]
+
+
+@pytest.mark.parametrize(("named", "there"), [("A.JPG", "a.jpg"), ("u\u0308.png", "\u00fc.png")])
+def test_capitals_and_accents_written_another_way_are_found_and_told(tmp_path: Path, named: str, there: str) -> None:
+    image(tmp_path / "images" / there)
+    write(tmp_path / "instances.json", content(images=[{"id": 1, "file_name": named, "height": 6, "width": 8}]))
+    listing = coco(tmp_path)
+    assert listing.entries[0].image.name == there
+    assert any("capitals or accents are written another way" in note for note in listing.notes)
+
+
+def test_ids_that_differ_in_kind_alone_are_refused(tmp_path: Path) -> None:
+    root = small(tmp_path, annotations=[annotation(), annotation(2, image_id="1")])
+    with pytest.raises(DatasetError, match=r"image_id '1' is not in the list of images, which has 1; write both as"):
+        coco(root)
+    assert len(coco(root, defects="skip").entries) == 1
+
+
+def test_ids_stay_unique_where_names_hold_suffixes(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("x.png", "x.jpg", "x.png.jpg", "y.png")]
+    assert list(short_ids(paths, tmp_path).values()) == ["x.png", "x.jpg", "x.png.jpg", "y"]

@@ -203,3 +203,10 @@ def test_a_published_fixture_with_a_png_of_another_size(real_data: RealData) -> 
 @pytest.mark.parametrize("name", ["coco_tiny", "via_kudzu", "yolo_seg", "camvid", "ph2"])
 def test_other_sets_are_not_taken_for_it(real_data: RealData, name: str) -> None:
     assert looks_like(real_data(name)) is None
+
+
+@pytest.mark.parametrize("name", ["/a.png", "../../a.png"])
+def test_masks_outside_of_their_folder_are_refused(tmp_path: Path, name: str) -> None:
+    annotation = {"image_id": 1, "file_name": name, "segments_info": SEGMENTS}
+    with pytest.raises(DatasetError, match=r"annotations\[0\]\.file_name: expected a name in panoptic_val2017/, got"):
+        coco_panoptic(small(tmp_path, annotations=[annotation]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from tests.data.formats._draw import draw, labels, parts, put
 
 from segbench.data.drawing import Drawing, Shape
 from segbench.data.formats import recognise
+from segbench.data.formats._cvat_tracks import shapes_by_frame
 from segbench.data.formats.cvat import cvat
 from segbench.data.index import read_dataset
 from segbench.errors import ConfigError, DatasetError
@@ -260,3 +262,10 @@ def test_derived_export_and_label_studio_agree(real_data: RealData) -> None:
     for sample in ours.samples:
         first, second = labels(ours, sample.id), labels(theirs, sample.id)
         assert (first != second).mean() < 2e-4  # CVAT's file has two decimals
+
+
+def test_boxes_turn_the_short_way_between_frames() -> None:
+    box = '<box frame="{}" xtl="2" ytl="1" xbr="6" ybr="3" rotation="{}"/>'
+    track = ElementTree.fromstring(f'<track label="car">{box.format(0, 350)}{box.format(4, 10)}</track>')
+    (shape,) = shapes_by_frame([track], [2], Path("a.xml"), 1.0)[2]
+    assert np.allclose(sorted(zip(*[iter(shape.rings[0])] * 2, strict=True)), [(2, 1), (2, 3), (6, 1), (6, 3)])

@@ -131,3 +131,9 @@ def test_lost_and_unlisted_images(tmp_path: Path) -> None:
     listing = kaggle_rle(make(tmp_path, "ImageId,EncodedPixels\na,1 1\ngone,1 1\n"))
     assert [(defect.code, defect.where) for defect in listing.defects] == [("no_image", "gone")]
     assert "1 images are not in train.csv and were left out: train_images/b.jpg" in listing.notes
+
+
+def test_the_order_of_pixels_is_told_unless_it_was_given(tmp_path: Path) -> None:
+    root = make(tmp_path, "ImageId,EncodedPixels\na,1 1\n")
+    assert any("column by column" in note and "row_major=true" in note for note in kaggle_rle(root).notes)
+    assert not any("column by column" in note for note in kaggle_rle(root, row_major=True).notes)

@@ -271,7 +271,7 @@ def test_a_shape_that_is_not_as_the_format_says(tmp_path: Path, entry: Any, text
 )
 def test_a_polygon_that_cannot_be_drawn(tmp_path: Path, points: Any, code: str) -> None:
     root = small(tmp_path, shape(), shape(points))
-    with pytest.raises(DatasetError, match="1 shapes cannot be drawn"):
+    with pytest.raises(DatasetError, match="1 annotations cannot be used"):
         labelme(root)
     listing = labelme(root, defects="skip")
     assert codes(listing) == {code: 1}
@@ -367,3 +367,10 @@ def test_other_sets_are_not_taken_for_it(real_data: RealData, name: str) -> None
 @pytest.mark.parametrize("name", ["voc_dataset/voc_dataset1", "cvat_dataset/for_video", "ade20k2020_dataset"])
 def test_other_xml_and_json_is_not_taken_for_it(real_data: RealData, name: str) -> None:
     assert looks_like(real_data("format_fixtures") / name) is None
+
+
+def test_the_named_image_beside_is_taken_before_others_of_its_stem(tmp_path: Path) -> None:
+    image(small(tmp_path) / "a.jpg")
+    listing = labelme(tmp_path)
+    assert listing.entries[0].image.name == "a.png"
+    assert "wrong_path" not in {defect.code for defect in listing.defects}

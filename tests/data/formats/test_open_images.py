@@ -78,3 +78,15 @@ def test_made_up_open_images(real_data: RealData) -> None:
     assert manifest.class_map.names == ("background", "Generic label #0")
     assert sorted(labels(manifest, "b").ravel()) == [0] * 12 + [1] * 4
     assert recognise(root / "v5") == {}  # boxes only
+
+
+def test_files_of_the_tables_part_are_taken(tmp_path: Path) -> None:
+    root = make(tmp_path)
+    draw(root / "images" / "validation" / "a.jpg", 90, (1, 4))
+    draw(root / "masks" / "validation" / "a_m1_1.png", [[255, 0, 0, 0]])
+    (entry,) = open_images(root).entries
+    assert (entry.split, entry.image) == ("train", root / "images" / "train" / "a.jpg")
+    assert labels(read_dataset(root, "open_images"), "a").tolist() == [[0, 2, 1, 0]]
+    draw(root / "images" / "train" / "more" / "a.jpg", 90, (1, 4))
+    with pytest.raises(DatasetError, match=r"'a' could be 2 files \(train/a\.jpg, train/more/a\.jpg\)"):
+        open_images(root)

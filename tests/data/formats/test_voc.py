@@ -158,3 +158,13 @@ def test_made_up_voc(real_data: RealData) -> None:
 def test_lists_of_other_spellings_keep_the_published_parts(tmp_path: Path) -> None:
     lists = {"Train": "/JPEGImages/a.jpg /SegmentationClass/a.png\n", "valid": "b.JPG\n", "Testing": "c.png\n"}
     assert parts(read_dataset(make(tmp_path, lists), "voc")) == {"a": "train", "b": "val", "c": "test"}
+
+
+def test_lists_with_blanks_hashes_and_names_that_are_no_part(tmp_path: Path) -> None:
+    root = make(tmp_path, {"train": "my a\n#b\n# a comment\n", "val": "b\n", "mine": "a\n"}, masks="ab")
+    for name in ("my a", "#b"):
+        draw(root / "JPEGImages" / f"{name}.jpg", 50, (2, 4))
+        draw_palette(root / "SegmentationClass" / f"{name}.png", MASK, PALETTE)
+    manifest = read_dataset(root, "voc")
+    assert parts(manifest) == {"my a": "train", "#b": "train", "b": "val", "a": None}
+    assert any("1 lists are called like no part, and give none: mine.txt" in note for note in manifest.notes)

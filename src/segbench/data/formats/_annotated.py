@@ -278,7 +278,7 @@ def _fatal_text(fatal: Sequence[Defect], root: Path) -> str:
     lines = [f"  {_place(defect, root)}: {defect.text}" for defect in fatal[:10]]
     more = f"\n  and {len(fatal) - 10} more" if len(fatal) > 10 else ""
     return (
-        f"{len(fatal)} shapes cannot be drawn; mend them, or leave them out with {set_option('defects', 'skip')}:\n"
+        f"{len(fatal)} annotations cannot be used; mend them, or leave them out with {set_option('defects', 'skip')}:\n"
         + "\n".join(lines)
         + more
     )

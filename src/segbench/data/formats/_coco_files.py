@@ -10,6 +10,7 @@ from typing import Any
 
 from segbench.data._hints import set_option
 from segbench.data.formats._annotated import load_json, wrong_key
+from segbench.data.formats._listing import Defect
 from segbench.data.formats._sources import ImageIndex, head, matching
 from segbench.data.formats._values import as_kind, need, side_of, some_files, split_of, tail
 from segbench.errors import DatasetError, shorten
@@ -170,14 +171,30 @@ def annotations_of(file: CocoFile) -> Iterator[tuple[str, Mapping[str, Any], int
         yield where, plain, _id(plain, "image_id", file.path, where)
 
 
+def unknown_image(file: CocoFile, where: str, owner: int | str) -> Defect:
+    """Returns the defect of an annotation whose image is not listed; fatal where only the kind of its id differs."""
+    text, other = (
+        f"image_id {owner!r} is not in the list of images",
+        next((number for number in file.pictures if str(number) == str(owner)), None),
+    )
+    if other is not None:
+        text += f", which has {other!r}; write both as numbers, or both as text"
+    return Defect(code="no_image", path=file.path, where=where, text=f"{text}; left out", fatal=other is not None)
+
+
 def category_of(plain: Mapping[str, Any], path: Path, where: str) -> int | str:
     """Returns the category's id that an annotation, or a segment, names."""
     return _id(plain, "category_id", path, where)
 
 
-def locate(file: CocoFile, picture: Picture, index: ImageIndex, known: frozenset[Path]) -> Path | None:
+def locate(
+    file: CocoFile, picture: Picture, index: ImageIndex, known: frozenset[Path], defects: list[Defect]
+) -> Path | None:
     """Returns the image file: beside the JSON, where COCO has it, or anywhere below the root under this name; or None.
 
+    Args:
+        known: the index's files.
+        defects: what is wrong is appended to them.
     Raises:
         DatasetError: several files could be meant.
     """
@@ -187,8 +204,7 @@ def locate(file: CocoFile, picture: Picture, index: ImageIndex, known: frozenset
     beside = next((folder / name for folder in folders if folder / name in known), None)
     if beside is not None:
         return beside
-    found = index.find(f"{file.tag}/{name}")
-    return found if found is not None and found.name == name.name else None
+    return index.place(picture.name, file.path, picture.key, defects, folder=file.tag, suffix=True)
 
 
 def _other_way(others: Sequence[str], found: Mapping[str, Sequence[Path]]) -> str:

@@ -60,10 +60,13 @@ def _between(first: Element, second: Element, share: float) -> dict[str, str]:
         return {}
     try:
         if first.tag in NUMBERS:
-            names = (*NUMBERS[first.tag], "rotation")
-            return {
-                name: repr(_mixed(float(first.get(name, "0")), float(second.get(name, "0")), share)) for name in names
+            numbers = {
+                name: repr(_mixed(float(first.get(name, "0")), float(second.get(name, "0")), share))
+                for name in NUMBERS[first.tag]
             }
+            start, end = float(first.get("rotation", "0")), float(second.get("rotation", "0"))
+            shorter = start + (end - start + 180) % 360 - 180  # from 350 to 10 degrees it is 20, not -340
+            return {**numbers, "rotation": repr(_mixed(start, shorter, share))}
         before, after = parse_points(first.get("points", "")), parse_points(second.get("points", ""))
     except ValueError:
         return {}  # reading the element itself says what is wrong

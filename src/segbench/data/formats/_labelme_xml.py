@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 from segbench.data.drawing import Drawing, Shape
 from segbench.data.formats._annotated import Annotated
 from segbench.data.formats._listing import Defect
-from segbench.data.formats._sources import ImageIndex, head, no_image, none_found, short_ids
+from segbench.data.formats._sources import ImageIndex, head, none_found, short_ids
 from segbench.data.formats._values import split_folder
 from segbench.data.formats._xml import load_xml
 from segbench.data.images import image_facts, read_bytes
@@ -42,15 +42,15 @@ def read_xml_files(paths: list[Path], index: ImageIndex, defects: list[Defect], 
         folder, name = _text(tree, "folder"), _text(tree, "filename")
         if not name:
             raise DatasetError("expected the element <filename> with the image's name", path=path)
-        image = index.find(f"{folder}/{name}" if folder else f"{path.parent.name}/{name}")
-        if image is None or image.name != name:
-            defects.append(no_image(path, name))
+        above = "" if path.parent == index.root else path.parent.name
+        image = index.place(f"{folder}/{name}" if folder else name, path, name, defects, folder=above, suffix=True)
+        if image is None:
             continue
         if image in found:
             raise DatasetError(f"the image {name} is annotated in {found[image].source.name} too", path=path)
         found[image] = _drawing(tree, path, image, index.root, defects, told)
     if not found:
-        raise none_found(index.root, [defect.where for defect in defects], paths[0])
+        raise none_found(index.root, [defect.where for defect in defects], paths[0], defects)
     notes += [f"{count} objects are marked as deleted and were left out" for count in (told["deleted"],) if count]
     ids = short_ids(list(found), index.root)
     return [

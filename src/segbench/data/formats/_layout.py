@@ -25,7 +25,7 @@ SPLIT_WORDS: dict[str, SplitName] = {
 }
 
 MASK_NAME = re.compile(r"mask|label|annot|ground.?truth|segm|trimap|lesion|(^|[_-])gt([_-]|$)", re.IGNORECASE)
-_IMAGE_NAME = re.compile(r"^(images?|imgs?|colou?r|jpegimages|photos?|rgb|inputs?)$", re.IGNORECASE)
+IMAGE_NAME = re.compile(r"^(images?|imgs?|colou?r|jpegimages|photos?|rgb|inputs?)$", re.IGNORECASE)
 _DEPTH = 3
 
 
@@ -116,7 +116,7 @@ def _find_pair(folder: Path, images: str | None, masks: str | None) -> tuple[Pat
         return folder / images, _only(folder, found, "masks")
     if masks is not None:
         found = [item for item in others if not MASK_NAME.search(item.name)]
-        found = [item for item in found if _IMAGE_NAME.match(item.name)] or found
+        found = [item for item in found if IMAGE_NAME.match(item.name)] or found
         return _only(folder, found, "images"), folder / masks
     pair = _guess_pair(folder)
     assert pair is not None, "the caller has looked"
@@ -128,7 +128,7 @@ def _guess_pair(folder: Path) -> tuple[Path, Path] | None:
     holding = [item for item in subfolders(folder) if image_files(item)]
     masks = [item for item in holding if MASK_NAME.search(item.name)]
     images = [item for item in holding if item not in masks and item.name.lower() not in SPLIT_WORDS]
-    images = [item for item in images if _IMAGE_NAME.match(item.name)] or images
+    images = [item for item in images if IMAGE_NAME.match(item.name)] or images
     if not masks or not images:
         return None
     return _unwrapped(_only(folder, images, "images")), _unwrapped(_only(folder, masks, "masks"))

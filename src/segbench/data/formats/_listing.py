@@ -76,7 +76,7 @@ DEFECTS = {
     "unknown_class": "regions of a class that the list of classes does not have",
     "no_annotation": "images without annotations",
     "no_image": "annotations of images that are not there",
-    "wrong_path": "annotation files that name another image than the one beside them",
+    "wrong_path": "annotations that name another image, or another folder, than the one taken",
     "unused_shape": "shapes of a kind that covers no pixels",
     "overlapping_lists": "names in more than one published list",
     "wrong_size": "annotations made for another image size",
@@ -171,11 +171,11 @@ def missing_folder(root: Path, name: str, wanted: str) -> DatasetError:
     )
 
 
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Returns (line number from 1, text) of each line that is neither blank nor a comment."""
+def read_lines(path: Path, *, comments: bool = True) -> list[tuple[int, str]]:
+    """Returns (line number from 1, text) of each line that is not blank, and no comment where there are `comments`."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"cannot read the list: {error}", path=path) from error
     lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
-    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+    return [(number, line) for number, line in lines if line and not (comments and line.startswith("#"))]

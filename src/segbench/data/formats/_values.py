@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,6 +110,11 @@ def split_of(name: str) -> SplitName | None:
     words = re.findall(r"[a-z]+", name.lower())
     splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
     return splits.pop() if len(splits) == 1 else None
+
+
+def part_of(folders: Sequence[str]) -> SplitName | None:
+    """Returns the official part that the innermost folder with such a name says."""
+    return next((part for folder in reversed(folders) if (part := split_of(folder)) is not None), None)
 
 
 def split_folder(path: Path, root: Path) -> SplitName | None:

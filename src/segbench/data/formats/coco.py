@@ -25,10 +25,11 @@ from segbench.data.formats._coco_files import (
     labels_of,
     load_coco,
     locate,
+    unknown_image,
 )
 from segbench.data.formats._coco_shapes import read_shape
 from segbench.data.formats._listing import Defect, Listing, choose
-from segbench.data.formats._sources import ImageIndex, no_image, none_found, short_ids, unlisted_note
+from segbench.data.formats._sources import ImageIndex, none_found, short_ids, unlisted_note
 from segbench.data.formats._values import outside
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 
@@ -133,9 +134,8 @@ def _places(files: Sequence[CocoFile], index: ImageIndex) -> tuple[dict[Path, di
     defects: list[Defect] = []
     for file in files:
         for picture in file.pictures.values():
-            path = locate(file, picture, index, known)
+            path = locate(file, picture, index, known, defects)
             if path is None:
-                defects.append(no_image(file.path, picture.key))
                 continue
             if path in owner:
                 first, other = owner[path]
@@ -149,7 +149,7 @@ def _places(files: Sequence[CocoFile], index: ImageIndex) -> tuple[dict[Path, di
             places[file.path][path] = picture
     if not owner:
         names = [picture.name for file in files for picture in file.pictures.values()]
-        raise none_found(index.root, names, files[0].path)
+        raise none_found(index.root, names, files[0].path, defects)
     return places, defects
 
 
@@ -162,8 +162,7 @@ def _drawings(
         picture = file.pictures.get(owner)
         place = f"{where} (id {plain.get('id')})"
         if picture is None:
-            text = f"image_id {owner!r} is not in the list of images; left out"
-            defects.append(Defect(code="no_image", path=file.path, where=place, text=text))
+            defects.append(unknown_image(file, place, owner))
             continue
         category = category_of(plain, file.path, where)
         if category not in file.names:

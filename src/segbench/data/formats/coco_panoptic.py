@@ -24,9 +24,10 @@ from segbench.data.formats._coco_files import (
     labels_of,
     load_coco,
     locate,
+    unknown_image,
 )
 from segbench.data.formats._listing import Defect, Listing
-from segbench.data.formats._sources import ImageIndex, no_image, none_found, short_ids
+from segbench.data.formats._sources import ImageIndex, none_found, short_ids
 from segbench.data.formats._values import as_kind, is_crowd, need, no_annotation
 from segbench.data.images import read_bytes, read_mask_values
 from segbench.errors import DatasetError, shorten
@@ -71,10 +72,8 @@ def coco_panoptic(
                 )
             found[path] = (drawing, file)
     if not found:
-        bad = next((defect for defect in reader.defects if defect.fatal), None)
-        if bad is not None:
-            raise DatasetError(f"no image can be used; the first: {bad.where}: {bad.text}", path=bad.path)
-        raise none_found(root, [picture.name for file in files for picture in file.pictures.values()], paths[0])
+        names = [picture.name for file in files for picture in file.pictures.values()]
+        raise none_found(root, names, paths[0], reader.defects)
     ids = short_ids(list(found), root)
     listed = [
         Annotated(id=ids[path], image=path, drawing=drawing, split=file.split)
@@ -115,20 +114,19 @@ class _Reader:
         for where, plain, owner in annotations_of(file):
             picture = file.pictures.get(owner)
             if picture is None:
-                self._tell("no_image", file, where, f"image_id {owner!r} is not in the list of images; left out")
+                self.defects.append(unknown_image(file, where, owner))
                 continue
             if owner in annotated:
                 raise DatasetError(f"{where}.image_id: {picture.key} is annotated twice", path=file.path)
             annotated.add(owner)
-            path = locate(file, picture, self.index, known)
+            path = locate(file, picture, self.index, known, self.defects)
             if path is None:
-                self.defects.append(no_image(file.path, picture.key))
                 continue
             drawing = self._drawing(file, picture, plain, masks, where)
             if drawing is not None:
                 result[path] = drawing
         missing = [picture for number, picture in file.pictures.items() if number not in annotated]
-        places = (locate(file, picture, self.index, known) for picture in missing)
+        places = (locate(file, picture, self.index, known, []) for picture in missing)
         self.defects += no_annotation([path for path in places if path is not None])
         return result
 
@@ -136,7 +134,10 @@ class _Reader:
         self, file: CocoFile, picture: Picture, plain: Mapping[str, Any], masks: Path, where: str
     ) -> Drawing | None:
         """Returns what a PNG holds; None, and a defect, where it is missing or of another size than the image."""
-        png = masks / need(plain, "file_name", str, file.path, where)
+        name = need(plain, "file_name", str, file.path, where)
+        png = masks / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise DatasetError(f"{where}.file_name: expected a name in {masks.name}/, got {name!r}", path=file.path)
         if not png.is_file():
             text = f"the mask {png.relative_to(self.root)} is not there"
             self._tell("no_annotation", file, picture.key, text, fatal=True)

@@ -96,9 +96,8 @@ def _images(tree: Element, source: Path, index: ImageIndex, width_px: float, def
         if not name:
             raise DatasetError(f"<image> {number}: expected the attribute name", path=source)
         subset = element.get("subset") or of_task
-        path = index.find(f"{subset}/{name}")
+        path = index.place(name, source, name, defects, folder=subset)
         if path is None:
-            defects.append(no_image(source, name))
             continue
         key = f"{subset}/{name}" if subset else name
         if path in seen:
@@ -116,7 +115,7 @@ def _images(tree: Element, source: Path, index: ImageIndex, width_px: float, def
         )
         entries.append((path, drawing, SPLIT_WORDS.get(subset.lower())))
     if not entries:
-        raise none_found(index.root, [element.get("name", "") for element in elements], source)
+        raise none_found(index.root, [element.get("name", "") for element in elements], source, defects)
     ids = short_ids([path for path, _, _ in entries], index.root)
     return [Annotated(id=ids[path], image=path, drawing=drawing, split=split) for path, drawing, split in entries]
 

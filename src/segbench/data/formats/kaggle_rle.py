@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
+from segbench.data._hints import set_option
 from segbench.data.drawing import Drawing, Shape
 from segbench.data.formats._annotated import Annotated, AnnotationOptions, build_listing
 from segbench.data.formats._listing import Defect, Listing
@@ -15,7 +16,6 @@ from segbench.data.formats._sources import (
     ImageIndex,
     choose_file,
     head,
-    no_image,
     none_found,
     short_ids,
     unlisted_note,
@@ -79,22 +79,27 @@ def kaggle_rle(
     defects: list[Defect] = []
     found: dict[Path, Drawing] = {}
     for name, its_rows in by_image.items():
-        path = index.find(name)
+        path = index.place(name, source, name, defects)
         if path is None:
-            defects.append(no_image(source, name))
-        elif path in found:
+            continue
+        if path in found:
             raise DatasetError(f"{name!r} and {found[path].key!r} are the same image {path.name}", path=source)
-        else:
-            found[path] = _drawing(its_rows, path, source, name, row_major, defects)
+        found[path] = _drawing(its_rows, path, source, name, row_major, defects)
     if not found:
-        raise none_found(root, list(by_image), source)
+        raise none_found(root, list(by_image), source, defects)
     ids = short_ids(list(found), root)
+    notes = unlisted_note(index.unused(found), source.name)
+    if not row_major and any(row.runs for row in rows):
+        notes.append(
+            "the run lengths are read column by column, as most competitions write them; where the masks look "
+            f"scrambled, read them row by row with {set_option('row_major', 'true')}"
+        )
     return build_listing(
         root,
         [Annotated(id=ids[path], image=path, drawing=drawing) for path, drawing in found.items()],
         shared,
         labels=list(dict.fromkeys(sorted((row.label for row in rows if row.label), key=_by_number))),
-        notes=unlisted_note(index.unused(found), source.name),
+        notes=notes,
         defects=defects,
     )
 

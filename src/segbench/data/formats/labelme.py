@@ -126,7 +126,6 @@ def _from_json(
         image = _image(plain, path, index, known, defects)
         if image is None:
             missing.append(str(plain.get("imagePath")))
-            defects.append(no_image(path, missing[-1]))
             continue
         if image in owner:
             raise DatasetError(
@@ -137,7 +136,7 @@ def _from_json(
         drawings[image] = drawing
         defects += outside(drawing)
     if not drawings:
-        raise none_found(root, missing, sources[0])
+        raise none_found(root, missing, sources[0], defects)
     inside = [path for path in drawings if path.suffix.lower() == ".json"]
     if inside:
         names = shorten((path.relative_to(root).as_posix() for path in inside), 4)
@@ -159,7 +158,8 @@ def _image(
     if not isinstance(name, str):
         raise wrong_key(path, "imagePath", "a path", name)
     named = Path(name.replace("\\", "/"))
-    image = _beside(path)
+    own = path.parent / named.name
+    image = own if named.stem == path.stem and own in known else _beside(path)
     if image is not None:
         if named.name not in (image.name, ""):
             text = f"imagePath is {name!r}; taken is {image.name} beside it"
@@ -168,10 +168,15 @@ def _image(
     there = (path.parent / named).resolve()
     if there in known:
         return there
-    found = index.find(named.as_posix()) if named.name else None
-    if found is not None and found.name == named.name:
-        return found
-    return path if plain.get("imageData") else None
+    problems: list[Defect] = []
+    above = "" if path.parent == index.root else path.parent.name
+    found = None
+    if named.name:
+        found = index.place(named.as_posix(), path, name, problems, folder=above, suffix=True)
+    if found is None and plain.get("imageData"):
+        return path
+    defects += problems or ([] if found is not None else [no_image(path, str(plain.get("imagePath")))])
+    return found
 
 
 def _drawing(plain: Mapping[str, Any], path: Path, width_px: float, defects: list[Defect]) -> Drawing:

@@ -17,7 +17,6 @@ from segbench.data.formats._sources import (
     ImageIndex,
     choose_file,
     head,
-    no_image,
     none_found,
     short_ids,
     unlisted_note,
@@ -27,6 +26,7 @@ from segbench.errors import DatasetError, shorten
 _KIND = "Label Studio's export (JSON or JSON-MIN)"
 _SNIFFED = 50  # JSON files looked into; a folder with more has one file an image
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")
+_UPLOADS = re.compile(r"(^|/)upload(/\d+)?$")
 _FULL = re.compile(r'"(annotations|completions)"\s*:')
 _REGION = re.compile(r'"original_width"\s*:|"(polygon|rectangle|ellipse|brush|keypoint)labels"')
 
@@ -74,9 +74,8 @@ def labelstudio(
         if regions is None:
             continue
         names.append(name)
-        path = _find(index, name)
+        path = _find(index, name, source, defects)
         if path is None:
-            defects.append(no_image(source, name))
             continue
         if path in found:
             raise DatasetError(
@@ -85,7 +84,7 @@ def labelstudio(
             )
         found[path] = _drawing(regions, source, f"task {task.get('id', number)}", defects)
     if not found:
-        raise none_found(root, names, source) if names else DatasetError("no task is annotated", path=source)
+        raise none_found(root, names, source, defects) if names else DatasetError("no task is annotated", path=source)
     notes = [f"{count} tasks {text}" for text, count in told.items()]
     notes += unlisted_note(index.unused(found), source.name)
     ids = short_ids(list(found), root)
@@ -146,14 +145,14 @@ def _base_name(address: str) -> tuple[str, str]:
     return name, PurePosixPath(name.replace("\\", "/")).suffix.lower()
 
 
-def _find(index: ImageIndex, address: str) -> Path | None:
+def _find(index: ImageIndex, address: str, source: Path, defects: list[Defect]) -> Path | None:
+    """Returns a task's image; the folders of uploads are Label Studio's own."""
     name, _ = _base_name(address)
-    path = index.find(name)
-    if path is not None:
-        return path
     folder, _, last = name.replace("\\", "/").rpartition("/")
     bare = _UPLOAD.sub("", last)
-    return index.find(f"{folder}/{bare}" if folder else bare) if bare != last else None
+    if bare != last and index.find(name) is None:
+        name = f"{folder}/{bare}" if folder else bare
+    return index.place(name, source, address, defects, anywhere=_UPLOADS.search(folder) is not None)
 
 
 def _chosen(

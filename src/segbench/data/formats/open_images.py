@@ -11,6 +11,7 @@ from segbench.data.formats._layout import SPLIT_WORDS
 from segbench.data.formats._listing import Defect, Listing, image_files
 from segbench.data.formats._sources import head, no_image, none_found, short_ids, unlisted_note
 from segbench.data.formats._tables import read_rows, read_table
+from segbench.data.formats._values import part_of
 from segbench.data.images import ImageFacts, image_facts
 from segbench.errors import DatasetError, shorten
 from segbench.types import SplitName
@@ -40,20 +41,19 @@ def open_images(root: Path, **shared: Unpack[AnnotationOptions]) -> Listing:
         there = shorten(sorted(path.name for path in root.iterdir() if not path.name.startswith(".")))
         raise DatasetError(f"expected tables *{_TABLE} in annotations/, there are {there or 'no files'}", path=root)
     names = _names(root)
-    images = {path.stem: path for path in image_files(root / "images")} if (root / "images").is_dir() else {}
-    masks = {path.name: path for path in image_files(root / "masks")} if (root / "masks").is_dir() else {}
+    images, masks = _Files(root / "images"), _Files(root / "masks")
     defects: list[Defect] = []
     found: dict[Path, tuple[Path, SplitName | None, list[tuple[str, Path | None, str]]]] = {}
     lost: dict[str, Path] = {}
     for table in tables:
         split = SPLIT_WORDS.get(table.name.removesuffix(_TABLE).rpartition("-")[2])
         for file, image, label in _rows(table):
-            path = images.get(image)
+            path = images.find(image, split)
             if path is None:
                 lost.setdefault(image, table)
                 continue
             _, _, objects = found.setdefault(path, (table, split, []))
-            objects.append((names.get(label, label), masks.get(Path(file).name), file))
+            objects.append((names.get(label, label), masks.find(Path(file).stem, split), file))
     defects += [no_image(table, image) for image, table in lost.items()]
     if not found:
         raise none_found(root, list(lost), tables[0]) if lost else DatasetError("the tables have no rows", path=root)
@@ -62,7 +62,7 @@ def open_images(root: Path, **shared: Unpack[AnnotationOptions]) -> Listing:
         Annotated(id=ids[path], image=path, drawing=_drawing(path, table, objects, root, defects), split=split)
         for path, (table, split, objects) in found.items()
     ]
-    bare = sorted(path.relative_to(root).as_posix() for path in images.values() if path not in found)
+    bare = sorted(path.relative_to(root).as_posix() for path in images.files if path not in found)
     notes = unlisted_note(bare, f"the tables *{_TABLE}")
     return build_listing(root, entries, shared, notes=notes, defects=defects)
 
@@ -75,6 +75,32 @@ def looks_like(root: Path) -> str | None:
         if tables and (root / "masks").is_dir()
         else None
     )
+
+
+class _Files:
+    """The image files in a folder and below, by the names without suffix that tables give them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = image_files(folder) if folder.is_dir() else []
+        self._by_stem: dict[str, list[Path]] = {}
+        for path in self.files:
+            self._by_stem.setdefault(path.stem, []).append(path)
+
+    def find(self, stem: str, split: SplitName | None) -> Path | None:
+        """Returns the file in the part's folders, else in those of no part; or None.
+
+        Raises:
+            DatasetError: several files could be meant.
+        """
+        found = self._by_stem.get(stem, [])
+        if split is not None:
+            parts = {path: part_of(path.relative_to(self.folder).parts[:-1]) for path in found}
+            found = [path for path in found if parts[path] == split] or [path for path in found if parts[path] is None]
+        if len(found) > 1:
+            places = shorten((path.relative_to(self.folder).as_posix() for path in found), 4)
+            raise DatasetError(f"{stem!r} could be {len(found)} files ({places}); keep one of them", path=self.folder)
+        return found[0] if found else None
 
 
 def _tables(root: Path) -> list[Path]:

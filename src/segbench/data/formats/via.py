@@ -11,7 +11,7 @@ from segbench.data._hints import set_option
 from segbench.data.drawing import Drawing
 from segbench.data.formats._annotated import Annotated, AnnotationOptions, build_listing
 from segbench.data.formats._listing import Defect, Listing
-from segbench.data.formats._sources import ImageIndex, no_image, none_found, short_ids
+from segbench.data.formats._sources import ImageIndex, none_found, short_ids
 from segbench.data.formats._values import no_annotation
 from segbench.data.formats._via_files import Record, Region, ViaFile, choose_via, load_via, via_files
 from segbench.data.formats._via_shapes import read_shape
@@ -54,7 +54,7 @@ def via(
         _place(file, index, found, defects)
     if not found:
         names = [record.name for file in files for record in file.records]
-        raise none_found(root, names, files[0].path)
+        raise none_found(root, names, files[0].path, defects)
     defects += _in_two_lists(found, root)
     defects += no_annotation(root / name for name in index.unused(found))
     ids = short_ids(list(found), root)
@@ -144,12 +144,11 @@ def _place(file: ViaFile, index: ImageIndex, found: dict[Path, tuple[Record, Via
     """Adds image file -> record to `found`, for each image of a file that is there."""
     known = frozenset(index.files)
     for record in file.records:
-        name = PurePosixPath(record.name.replace("\\", "/"))
-        path: Path | None = file.path.parent / name
+        path: Path | None = file.path.parent / PurePosixPath(record.name.replace("\\", "/"))
         if path not in known:
-            path = index.find(f"{file.split or file.path.parent.name}/{name}")
-        if path is None or path.name != name.name:
-            defects.append(no_image(file.path, record.key))
+            folder = file.split or ("" if file.path.parent == index.root else file.path.parent.name)
+            path = index.place(record.name, file.path, record.key, defects, folder=folder, suffix=True)
+        if path is None:
             continue
         if path in found:
             other, first = found[path]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from segbench.data.formats._layout import SPLIT_WORDS
@@ -52,7 +52,7 @@ def voc(root: Path, *, masks: str = _MASKS, include_unlisted: bool = False, grou
     images = by_key(_keyed(home / _IMAGES), root, "image")
     notes: list[str] = []
     defects: list[Defect] = []
-    parts = _parts(home / _LISTS, defects)
+    parts = _parts(home / _LISTS, labels.keys() | images.keys(), defects, notes)
     chosen = [name for name in parts if name in labels] if parts else sorted(labels)
     unlisted = sorted(labels.keys() - parts.keys()) if parts else []
     if unlisted and include_unlisted:
@@ -110,7 +110,9 @@ def _keyed(folder: Path) -> Iterable[tuple[str, Path]]:
     return ((path.relative_to(folder).with_suffix("").as_posix(), path) for path in image_files(folder))
 
 
-def _parts(folder: Path, defects: list[Defect]) -> dict[str, SplitName | None]:
+def _parts(
+    folder: Path, known: Collection[str], defects: list[Defect], notes: list[str]
+) -> dict[str, SplitName | None]:
     """Returns name -> part of every listed image, in the lists' order; None for lists that are no part."""
     lists = sorted(folder.glob("*.txt")) if folder.is_dir() else []
     parts: dict[str, SplitName | None] = {}
@@ -118,10 +120,16 @@ def _parts(folder: Path, defects: list[Defect]) -> dict[str, SplitName | None]:
         (path for path in lists if path.stem.lower() in SPLIT_WORDS),
         key=lambda path: SPLITS.index(SPLIT_WORDS[path.stem.lower()]),
     )
-    for path in (*official, *(path for path in lists if path not in official)):
+    others = [path for path in lists if path not in official]
+    unknown = [path.name for path in others if path.stem.lower() not in ("trainval", "all")]
+    if unknown:
+        notes.append(f"{len(unknown)} lists are called like no part, and give none: {shorten(unknown)}")
+    for path in (*official, *others):
         split = SPLIT_WORDS.get(path.stem.lower())
-        for _, line in read_lines(path):
-            name = _listed_name(line)
+        for _, line in read_lines(path, comments=False):
+            name = _listed_name(line, known)
+            if name.startswith("#") and name not in known:
+                continue
             before = parts.setdefault(name, split)
             if split is not None and before != split:
                 text = f"in {before}.txt and {path.name}; taken as {before}"
@@ -129,9 +137,14 @@ def _parts(folder: Path, defects: list[Defect]) -> dict[str, SplitName | None]:
     return parts
 
 
-def _listed_name(line: str) -> str:
+def _listed_name(line: str, known: Collection[str]) -> str:
     """Returns the name in a line: CVAT writes names with blanks in quotes, others a path with its suffix."""
-    name = line[1:].partition('"')[0] if line.startswith('"') else line.split()[0]
+    if line.startswith('"'):
+        return _bare(line[1:].partition('"')[0])
+    return next((name for name in (line, _bare(line)) if name in known), _bare(line.split()[0]))
+
+
+def _bare(name: str) -> str:
     name = name.removeprefix("/").removeprefix(f"{_IMAGES}/")
     stem, dot, suffix = name.rpartition(".")
     return stem if f"{dot}{suffix}".lower() in IMAGE_SUFFIXES else name

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ from segbench.data.writers._common import (
     WriteOptions,
     Written,
     dataset_yaml,
+    file_name,
 )
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.files import write_text
 from segbench.registry import Registry
-from segbench.types import ClassMap, Task
+from segbench.types import ClassMap, SplitName, Task
 
 WRITERS = Registry(
     "--to",
@@ -41,6 +42,14 @@ WRITERS = Registry(
     },
 )
 MARKER = "segbench.yaml"  # in each written folder: how to read it; by it we know what we may overwrite
+
+# Of a file's name: what the format, as it is written, cannot say.
+_UNWRITABLE: Mapping[str, Callable[[str], bool]] = {
+    "coco": lambda name: "\\" in name,
+    "cvat": lambda name: "\\" in name or any(sign < " " and sign not in "\t\n\r" for sign in name),
+    "via": lambda name: "\\" in name,
+    "voc": lambda name: name.startswith("#") or len(name.splitlines()) > 1 or (name[0] == name[-1] == '"'),
+}
 
 _OF_MASKS = ("folder", "voc")
 _WITH_RUN_LENGTHS = ("coco", "cvat")
@@ -65,6 +74,19 @@ def check_writer(to: str, class_map: ClassMap, options: WriteOptions) -> None:
         )
 
 
+def check_names(to: str, samples: Iterable[tuple[str, SplitName | None]], target: Path) -> None:
+    """Raises DatasetError where samples, as (id, part), have names that a format cannot hold."""
+    unwritable = _UNWRITABLE.get(to)
+    if unwritable is None:
+        return
+    odd = [repr(name) for name in (file_name(*sample) for sample in samples) if unwritable(name)]
+    if odd:
+        raise DatasetError(
+            f"{to} cannot hold {len(odd)} of the images' names: {shorten(odd)}; rename them, or choose another format",
+            path=target,
+        )
+
+
 def write_dataset(
     to: str,
     target: str | Path,
@@ -85,7 +107,7 @@ def write_dataset(
         extra: options of the reader that the images need.
     Raises:
         ConfigError: an unknown format, or one that cannot hold these classes or options.
-        DatasetError: the folder is not empty, two samples have one name, or there is none.
+        DatasetError: the folder is not empty, a name that the format cannot hold, two samples of one name, or none.
     """
     options = options or WriteOptions()
     check_writer(to, class_map, options)
@@ -96,7 +118,7 @@ def write_dataset(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        written: Written = WRITERS.get(to)(temporary, _distinct(samples, target), class_map, options)
+        written: Written = WRITERS.get(to)(temporary, _checked(to, samples, target), class_map, options)
         if not written.images:
             raise DatasetError("there is no sample to write", path=target)
         written = replace(written, options={**written.options, **(extra or {})})
@@ -126,10 +148,11 @@ def _move(temporary: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _distinct(samples: Iterable[Labelled], target: Path) -> Iterator[Labelled]:
-    """Yields the samples; DatasetError where two would be written under one name."""
+def _checked(to: str, samples: Iterable[Labelled], target: Path) -> Iterator[Labelled]:
+    """Yields the samples; DatasetError where two have one name, or one has a name that the format cannot hold."""
     seen: dict[str, str] = {}
     for sample in samples:
+        check_names(to, [(sample.id, sample.split)], target)
         other = seen.setdefault(sample.name.lower(), sample.id)
         if other != sample.id:
             raise DatasetError(
@@ -147,6 +170,7 @@ __all__ = [
     "Simplify",
     "WriteOptions",
     "Written",
+    "check_names",
     "check_writer",
     "dataset_yaml",
     "write_dataset",

@@ -25,6 +25,7 @@ from segbench.types import IGNORE_INDEX, RGB, SPLITS, ClassMap, SplitName, Task
 
 IGNORE_LABEL = "__ignore__"  # of regions that count nowhere, in formats that have no other word for them
 MIN_IOU = 0.99  # of what simplified polygons give back
+_MANY = 5000  # regions in an image: nobody drew them, and annotation tools become slow
 
 Simplify: TypeAlias = float | Literal["auto"]
 
@@ -50,8 +51,7 @@ class Labelled:
     @property
     def name(self) -> str:
         """The id as the name of a file, without the part's name before it."""
-        first, _, rest = self.id.partition("/")
-        return (rest if rest and first == self.split else self.id).replace("/", "__")
+        return file_name(self.id, self.split)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -163,6 +163,7 @@ class Tracer:
         self.used: set[str] = set()
         self.count = 0
         self._lost = 0
+        self._crowded = 0
         multilabel = class_map.task is Task.MULTILABEL
         self._background = None if multilabel else class_map.background
 
@@ -172,6 +173,7 @@ class Tracer:
         found = self._simplified(masks, labels) if self.simplify == "auto" else self._rings(masks, self.simplify)
         self.used |= {region.label for _, region in found}
         self.count += len(found)
+        self._crowded += len(found) > _MANY
         return [region for _, region in found]
 
     @property
@@ -276,8 +278,16 @@ class Tracer:
     def _notes(self) -> Iterator[str]:
         if IGNORE_LABEL in self.used:
             yield f"pixels that count nowhere are regions of a class {IGNORE_LABEL}; other programs take it for a class"
+        if self._crowded:
+            yield f"{self._crowded} images have more than {_MANY} regions; a format of masks holds such speckle better"
         if self._lost:
             yield f"{self._lost} pixels that count nowhere for some classes only are written as without these classes"
+
+
+def file_name(sample_id: str, split: SplitName | None) -> str:
+    """Returns a sample's id as the name of a file, without the part's name before it."""
+    first, _, rest = sample_id.partition("/")
+    return (rest if rest and first == split else sample_id).replace("/", "__")
 
 
 def task_option(class_map: ClassMap) -> dict[str, str]:

@@ -22,6 +22,7 @@ from segbench.types import ClassMap, SplitName
 
 PROJECT = "via_project.json"
 _ATTRIBUTE = "class"
+_UNKNOWN = -1  # bytes, as the annotator writes them for images it fetches
 
 
 def via(target: Path, samples: Iterable[Labelled], class_map: ClassMap, options: WriteOptions) -> Written:
@@ -32,7 +33,7 @@ def via(target: Path, samples: Iterable[Labelled], class_map: ClassMap, options:
             entries, keys = spools.of(sample.split)
             file = images.place(sample, part_folder(sample.split))
             path = target / part_folder(sample.split) / file
-            size = path.stat().st_size if path.is_file() else sample.image.stat().st_size
+            size = next((there.stat().st_size for there in (path, sample.image) if there.is_file()), _UNKNOWN)
             entry = {
                 "filename": file,
                 "size": size,
