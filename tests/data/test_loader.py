@@ -152,8 +152,11 @@ def test_mixed_pixels_come_with_their_labels_from_one_image() -> None:
     classes = ClassMap(names=tuple(map(str, range(108))), values=tuple((value,) for value in range(108)))
     cache = replace(cache, images=images, masks=masks, class_map=classes)
     names = tuple(str(value) for value in range(100, 108))
-    for options, shares in (({"cutmix_p": 1.0}, (0.05, 0.95)), ({"copy_paste_p": 1.0}, (0.5, 0.5))):
-        config = AugmentConfig(hflip=0.5, copy_paste_classes=names, **options)
+    for options, shares in (
+        ({"cutmix_p": 1.0}, (0.05, 0.95)),
+        ({"copy_paste_p": 1.0, "copy_paste_classes": names}, (0.5, 0.5)),
+    ):
+        config = AugmentConfig(hflip=0.5, **options)
         batch = next(BatchLoader(cache, samples_of(8), batch_size=8, augment=config).epoch(0))
         colors = (batch.images[:, 0] * 255).round().long()
         assert torch.equal(batch.targets % 100 * 20 + batch.targets // 100 * 10, colors)
