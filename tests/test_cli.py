@@ -30,6 +30,11 @@ LIGHT = [
     ["compare", "--help"],
     ["report", "--help"],
     ["tune", "--help"],
+    ["list", "formats"],
+    ["data", "check", "--help"],
+    ["data", "convert", "--help"],
+    ["data", "get"],
+    ["data", "split", "--help"],
 ]
 
 

@@ -12,7 +12,7 @@ from segbench.data._fix_names import Names
 from segbench.data._fix_pixels import image_suffix, is_mask_fix, mask_suffix
 from segbench.data.checks._finding import Checkup, Fix
 from segbench.data.checks._reading import Case
-from segbench.data.checks.run import _TOLERANT, _case
+from segbench.data.checks.run import TOLERANT, case_of_entry
 from segbench.data.formats import FORMATS
 from segbench.errors import ConfigError, DatasetError, shorten
 
@@ -121,7 +121,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _read_cases(checkup: Checkup, plan: Plan) -> None:
     known = FORMATS.options(checkup.format)
-    tolerant = {key: value for key, value in _TOLERANT.items() if key in known}
+    tolerant = {key: value for key, value in TOLERANT.items() if key in known}
     try:
         listing = FORMATS.get(checkup.format)(plan.root, **{**tolerant, **checkup.options})
     except (DatasetError, ConfigError) as error:
@@ -129,7 +129,7 @@ def _read_cases(checkup: Checkup, plan: Plan) -> None:
             ".", "pairing", f"the reader {checkup.format!r} does not find which masks belong to which images: {error}"
         )
         return
-    plan.cases = tuple(_case(entry) for entry in listing.entries)
+    plan.cases = tuple(case_of_entry(entry) for entry in listing.entries)
     for case in plan.cases:
         for path in _parts(case):
             plan.users[path].append(case)

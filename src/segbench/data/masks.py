@@ -16,7 +16,7 @@ from segbench.types import ClassMap, MaskValue, Task
 
 MAX_COLORS = 256  # a mask file with more colours than this is a photograph, or was saved with losses
 
-_FOREIGN = -1
+FOREIGN = -1
 
 
 def has_colors(class_map: ClassMap) -> bool:
@@ -96,15 +96,15 @@ def _encode(
     values: NDArray[Any], class_map: ClassMap, table: Mapping[MaskValue, int], path: str | Path, tolerance: int
 ) -> NDArray[np.uint8]:
     if has_colors(class_map):
-        encoded = _encode_colors(values, table)
+        encoded = encode_colors(values, table)
     elif values.ndim == 3:
         raise DatasetError(_colors_refused(values), path=path)
     else:
         if values.dtype not in (np.uint8, np.uint16):
             raise ValueError(f"expected mask values as uint8 or uint16, got {values.dtype}")
-        encoded = _lookup(tuple(table.items()), tolerance, 256 if values.dtype == np.uint8 else 65536)[values]
-    if encoded.size and int(encoded.min()) == _FOREIGN:
-        raise DatasetError(_foreign_values(values, encoded == _FOREIGN, class_map, table), path=path)
+        encoded = value_lookup(tuple(table.items()), tolerance, 256 if values.dtype == np.uint8 else 65536)[values]
+    if encoded.size and int(encoded.min()) == FOREIGN:
+        raise DatasetError(_foreign_values(values, encoded == FOREIGN, class_map, table), path=path)
     return encoded.astype(np.uint8)
 
 
@@ -128,20 +128,22 @@ def _snapped(value: int, table: Mapping[MaskValue, int], tolerance: int) -> int 
 
 
 @lru_cache(maxsize=32)
-def _lookup(items: tuple[tuple[MaskValue, int], ...], tolerance: int, size: int) -> NDArray[np.int16]:
+def value_lookup(items: tuple[tuple[MaskValue, int], ...], tolerance: int, size: int) -> NDArray[np.int16]:
+    """Returns (size,) int16: grey value -> class index, `FOREIGN` for a value that is unknown; read-only."""
     table = dict(items)
-    lookup = np.full(size, _FOREIGN, dtype=np.int16)
+    lookup = np.full(size, FOREIGN, dtype=np.int16)
     for known in sorted((value for value in table if isinstance(value, int)), reverse=True):
         for value in range(max(0, known - tolerance), min(size, known + tolerance + 1)):
             snapped = _snapped(value, table, tolerance)
-            lookup[value] = _FOREIGN if snapped is None else snapped
+            lookup[value] = FOREIGN if snapped is None else snapped
     lookup.flags.writeable = False
     return lookup
 
 
-def _encode_colors(values: NDArray[Any], table: Mapping[MaskValue, int]) -> NDArray[np.int16]:
+def encode_colors(values: NDArray[Any], table: Mapping[MaskValue, int]) -> NDArray[np.int16]:
+    """Returns (H, W) int16: the class index of each pixel's colour, `FOREIGN` where it is unknown."""
     if values.ndim == 2:  # a colour mask that happens to hold only greys, for example one without any plant
-        lookup = np.full(65536, _FOREIGN, dtype=np.int16)
+        lookup = np.full(65536, FOREIGN, dtype=np.int16)
         for value, position in table.items():
             if isinstance(value, tuple) and len(set(value)) == 1:
                 lookup[value[0]] = position
@@ -149,7 +151,7 @@ def _encode_colors(values: NDArray[Any], table: Mapping[MaskValue, int]) -> NDAr
         return found
     packed, inverse = np.unique(_pack(values), return_inverse=True)
     known = {_pack_one(value): position for value, position in table.items() if isinstance(value, tuple)}
-    positions = np.array([known.get(int(color), _FOREIGN) for color in packed], dtype=np.int16)
+    positions = np.array([known.get(int(color), FOREIGN) for color in packed], dtype=np.int16)
     placed: NDArray[np.int16] = positions[inverse.reshape(values.shape[:2])]
     return placed
 

@@ -15,11 +15,11 @@ from PIL import Image
 from segbench.data.cache import resize_mask
 from segbench.data.checks import Checkup
 from segbench.data.checks._reading import known_values, percent
-from segbench.data.checks.run import _TOLERANT
+from segbench.data.checks.run import TOLERANT
 from segbench.data.drawing import Drawing, paint
 from segbench.data.formats import FORMATS, Entry, Listing
 from segbench.data.images import read_image, read_mask_values
-from segbench.data.masks import _FOREIGN, _encode_colors, _lookup, count_values, has_colors
+from segbench.data.masks import FOREIGN, count_values, encode_colors, has_colors, value_lookup
 from segbench.errors import SegbenchError, shorten
 from segbench.plots.panels import colorize, overlay
 from segbench.types import ClassMap, Task
@@ -161,7 +161,7 @@ class Views:
         if not name:
             return None
         known = FORMATS.options(name)
-        tolerant = {key: value for key, value in _TOLERANT.items() if key in known}
+        tolerant = {key: value for key, value in TOLERANT.items() if key in known}
         try:
             listing: Listing = FORMATS.get(name)(self.root, **{**tolerant, **options})
         except SegbenchError:
@@ -213,12 +213,12 @@ def _labels(
     """Returns class indices, of a multilabel file 0 and 1, and which pixels hold no value of the class map."""
     table = known_values(class_map, place)
     if has_colors(class_map):
-        found = _encode_colors(values, table)
+        found = encode_colors(values, table)
     elif values.ndim == 3:
-        found = np.full(values.shape[:2], _FOREIGN, dtype=np.int16)
+        found = np.full(values.shape[:2], FOREIGN, dtype=np.int16)
     else:
-        found = _lookup(tuple(table.items()), tolerance, 65536)[values]
-    marks = found == _FOREIGN
+        found = value_lookup(tuple(table.items()), tolerance, 65536)[values]
+    marks = found == FOREIGN
     return np.where(marks, class_map.ignore_index, found).astype(np.uint8), marks
 
 

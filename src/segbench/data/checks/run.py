@@ -52,7 +52,8 @@ _CHECKS: tuple[Check, ...] = (
     image_findings,
 )
 _FAST_CHECKS: tuple[Check, ...] = (check_leakage, check_classes, check_values, image_findings)
-_TOLERANT = {"unpaired": "skip", "defects": "skip", "include_unlisted": True}
+# Options by which a reader leaves out what it cannot use, so that the rest is looked at.
+TOLERANT = {"unpaired": "skip", "defects": "skip", "include_unlisted": True}
 
 
 @dataclass
@@ -247,7 +248,7 @@ def _list(read: _Read) -> None:
     if not read.format or any(finding.code in ("several_data_sets", "cannot_be_read") for finding in read.findings):
         return
     known = FORMATS.options(read.format)
-    tolerant = {key: value for key, value in _TOLERANT.items() if key in known and key not in read.options}
+    tolerant = {key: value for key, value in TOLERANT.items() if key in known and key not in read.options}
     try:
         read.listing = FORMATS.get(read.format)(read.root, **{**read.options, **tolerant})
     except (DatasetError, ConfigError) as error:
@@ -299,7 +300,7 @@ def _look(
     reading = Reading(
         root=read.root,
         format=read.format,
-        cases=tuple(sorted((_case(entry) for entry in listing.entries), key=lambda case: case.id)),
+        cases=tuple(sorted((case_of_entry(entry) for entry in listing.entries), key=lambda case: case.id)),
         images=images,
         masks=masks,
         drawn=facts,
@@ -384,7 +385,8 @@ def _class_map(read: _Read, reading: Reading, masks: Mapping[Path, MaskFact]) ->
         return None  # the finding above says what the values are
 
 
-def _case(entry: Entry) -> Case:
+def case_of_entry(entry: Entry) -> Case:
+    """Returns an entry of a listing as the checks see it."""
     drawn = isinstance(entry.mask, Drawing)
     masks = () if isinstance(entry.mask, Drawing) else (entry.mask,) if isinstance(entry.mask, Path) else entry.mask
     return (

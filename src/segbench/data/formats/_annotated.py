@@ -327,7 +327,18 @@ def _rule(
     multilabel = task == Task.MULTILABEL
     if isinstance(background, str) and not multilabel and background not in classes:
         classes = {background: [], **classes}
-    if options.get("classes") is not None and len(classes) < (1 if multilabel else 2):
+    _check_number(classes, used, options.get("classes") is not None, multilabel, root)
+    class_map = _class_map(classes, background, task, colors)
+    index = {label: position for position, name in enumerate(class_map.names) for label in classes[name]}
+    index.update(dict.fromkeys([*ignored, ""], IGNORE_INDEX))
+    skip = options.get("defects") == "skip"
+    return DrawRule(class_map=class_map, index=index, overlap=choices[0], crowd=choices[1], skip_far=skip)
+
+
+def _check_number(
+    classes: Mapping[str, Sequence[str]], used: Mapping[str, int], chosen: bool, multilabel: bool, root: Path
+) -> None:
+    if chosen and len(classes) < (1 if multilabel else 2):
         raise ConfigError(
             f"expected two classes or more, got {', '.join(classes) or 'none'}; name them, or let what no shape covers "
             "be the background",
@@ -340,6 +351,13 @@ def _rule(
             f"most frequent are {shorten(frequent, 12)}",
             path=root,
         )
+
+
+def _class_map(
+    classes: Mapping[str, Sequence[str]], background: str | bool, task: str | None, colors: Mapping[str, RGB]
+) -> ClassMap:
+    """Returns the classes of class name -> labels, the mask values being their places."""
+    multilabel = task == Task.MULTILABEL
     names = list(classes)
     place = names.index(background) if isinstance(background, str) and background in names else None
     if task == Task.BINARY and (len(names) != 2 or place is None):
@@ -354,7 +372,7 @@ def _rule(
         names, place = names[::-1], 0
     shown = [colors.get(labels[0]) if (labels := classes[name]) else (0, 0, 0) for name in names]
     distinct = len({color for color in shown if color}) == len(names)
-    class_map = ClassMap(
+    return ClassMap(
         names=tuple(names),
         values=tuple((1,) if multilabel else (index,) for index in range(len(names))),
         task=kind,
@@ -362,10 +380,6 @@ def _rule(
         background=None if multilabel else place,
         ignore_values=(IGNORE_INDEX,),
     )
-    index = {label: position for position, name in enumerate(names) for label in classes[name]}
-    index.update(dict.fromkeys([*ignored, ""], IGNORE_INDEX))
-    skip = options.get("defects") == "skip"
-    return DrawRule(class_map=class_map, index=index, overlap=choices[0], crowd=choices[1], skip_far=skip)
 
 
 def _class_labels(
