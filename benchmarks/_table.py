@@ -8,7 +8,7 @@ from pathlib import Path
 
 import segbench
 from _machine import machine_line
-from segbench.config import RunConfig
+from segbench.config.run import RunConfig
 from segbench.metrics import SCORES
 from segbench.types import RunResult
 

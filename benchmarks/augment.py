@@ -25,8 +25,8 @@ import torchvision
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from segbench.config import AugmentConfig
-from segbench.data.transforms import apply_augmentation, draw_augmentation
+from segbench.config.run import AugmentConfig
+from segbench.data.augment.transforms import apply_augmentation, draw_augmentation
 
 HEIGHT, WIDTH, CROP = 360, 480, (256, 256)
 AFFINE = AugmentConfig(

@@ -29,8 +29,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from _machine import machine_line
-from segbench.config_augment import PRESETS, AugmentConfig
-from segbench.data.transforms import apply_augmentation, draw_augmentation
+from segbench.config.augment import PRESETS, AugmentConfig
+from segbench.data.augment.transforms import apply_augmentation, draw_augmentation
 
 SIDE = 256
 SIZES = ((360, 480), (SIDE, SIDE))

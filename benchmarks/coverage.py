@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import digamma, polygamma
 
-from segbench.report._variance import FloatArray, Parts
+from segbench.statistics.variance import FloatArray, Parts
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "report"))

@@ -65,11 +65,11 @@ def step(name: str, folder: Path) -> None:
     """Does one step in this process and prints seconds, peak memory and what was found."""
     start = time.perf_counter()
     if name == "index":
-        from segbench.data.index import read_dataset
+        from segbench.data.manifest.read import read_dataset
 
         found: object = len(read_dataset(folder))
     else:
-        from segbench.data.checks import examine
+        from segbench.doctor import examine
 
         checkup = examine(folder, "folder")
         found = f"{checkup.samples}, {len(checkup.findings)} findings"

@@ -22,9 +22,9 @@ from PIL import Image
 
 import segbench
 from _machine import machine_line
-from segbench.config import load_config
-from segbench.data.index import Manifest
-from segbench.runs import RunFolder
+from segbench.config.run import load_config
+from segbench.data.manifest.read import Manifest
+from segbench.folders.run import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = 128

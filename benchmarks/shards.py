@@ -23,13 +23,13 @@ from typing import Any
 import torch
 
 from _machine import machine_line
-from segbench.config import AugmentConfig
-from segbench.data.cache import build_cache
-from segbench.data.index import read_dataset
-from segbench.data.shard_loader import make_loader
-from segbench.data.shard_writer import write_shards
-from segbench.data.shards import ShardCache, read_shards
-from segbench.data.synthetic import write_lesions
+from segbench.config.run import AugmentConfig
+from segbench.data.manifest.read import read_dataset
+from segbench.data.samples.cache import build_cache
+from segbench.data.samples.shard_loader import make_loader
+from segbench.data.samples.shard_writer import write_shards
+from segbench.data.samples.shards import ShardCache, read_shards
+from segbench.data.synthetic.write import write_lesions
 from segbench.types import SplitName
 
 SIZE = (256, 256)

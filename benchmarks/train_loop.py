@@ -28,14 +28,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from _machine import machine_line
-from segbench.config import RunConfig, parse_config
-from segbench.data.cache import build_cache
-from segbench.data.index import read_dataset
-from segbench.data.split import split_manifest
-from segbench.data.synthetic import write_lesions
+from segbench.config.run import RunConfig, parse_config
+from segbench.data.manifest.read import read_dataset
+from segbench.data.samples.cache import build_cache
+from segbench.data.split.divide import split_manifest
+from segbench.data.synthetic.write import write_lesions
 from segbench.models import build_network
+from segbench.train.callback import Watcher
 from segbench.train.fit import fit
-from segbench.train.watcher import Watcher
 
 LOOPS = ("homework", "minimal", "segbench")
 TRAIN, VAL = 100, 50

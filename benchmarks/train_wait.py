@@ -17,13 +17,13 @@ from pathlib import Path
 import torch
 
 from _machine import machine_line
-from segbench.config import SplitConfig
-from segbench.config_augment import parse_augment
-from segbench.data.cache import build_cache
-from segbench.data.index import read_dataset
-from segbench.data.loader import BatchLoader
-from segbench.data.split import split_manifest
-from segbench.data.synthetic import write_lesions
+from segbench.config.augment import parse_augment
+from segbench.config.run import SplitConfig
+from segbench.data.manifest.read import read_dataset
+from segbench.data.samples.cache import build_cache
+from segbench.data.samples.loader import BatchLoader
+from segbench.data.split.divide import split_manifest
+from segbench.data.synthetic.write import write_lesions
 from segbench.models import build_network
 
 PRESETS = ("none", "light", "strong")

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from _table import train_all, write_table
-from segbench.config import load_config
+from segbench.config.run import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 ARMS = {

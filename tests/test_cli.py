@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from segbench import cli
-from segbench.config import load_config
+from segbench.config.run import load_config
 
 PLOTS = ("upsampling", "unpooling", "transposed", "overlap", "classes", "rows", "curves", "architecture")
 

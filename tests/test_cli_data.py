@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from segbench.cli.main import main
-from segbench.config import load_config
-from segbench.data.index import read_dataset
-from segbench.data.split import split_manifest
+from segbench.config.run import load_config
+from segbench.data.manifest.read import read_dataset
+from segbench.data.split.divide import split_manifest
 from segbench.types import SPLITS
 
 

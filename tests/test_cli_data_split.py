@@ -11,9 +11,9 @@ from tests.conftest import draw_pairs
 from typer.testing import CliRunner
 
 from segbench.cli.data_split import data_split
-from segbench.config import SplitConfig
-from segbench.data.index import Manifest, read_dataset
-from segbench.data.split import split_manifest
+from segbench.config.run import SplitConfig
+from segbench.data.manifest.read import Manifest, read_dataset
+from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError
 
 app = typer.Typer()

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from segbench.cli.describe import describe
 from segbench.cli.plot import plot_app
-from segbench.config import load_config
+from segbench.config.run import load_config
 from segbench.errors import ConfigError, RunError
 from segbench.train.fit import fit
 

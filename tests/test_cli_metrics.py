@@ -18,11 +18,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from segbench.cli.metrics import metrics_app
-from segbench.config import parse_config
+from segbench.config.run import parse_config
 from segbench.errors import ConfigError, RunError
+from segbench.folders.run import RunFolder
 from segbench.metrics import Calibration, Scores, SurfaceCollector, score_masks, score_surfaces
 from segbench.models.weights import save_weights
-from segbench.runs import RunFolder
 from segbench.types import ClassMap, Task
 
 MAPS = {

@@ -14,9 +14,9 @@ import pytest
 
 from segbench import cli
 from segbench.cli.study import load_with_overrides
-from segbench.config_study import expand
+from segbench.config.study import expand
 from segbench.errors import ConfigError
-from segbench.studies import StudyFolder
+from segbench.folders.study import StudyFolder
 
 STUDY = """\
 study: tiny

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from segbench.config import RunConfig, load_config, parse_config
-from segbench.config_loss import LossTerm, WeightSchedule, parse_loss
-from segbench.config_text import apply_overrides
+from segbench.config.loss import LossTerm, WeightSchedule, parse_loss
+from segbench.config.run import RunConfig, load_config, parse_config
+from segbench.config.text import apply_overrides
 from segbench.errors import ConfigError
 
 MINIMAL = {"data": {"path": "images"}}

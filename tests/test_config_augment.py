@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from segbench.config import parse_config
-from segbench.config_augment import CHANGES, PRESETS, AugmentConfig, parse_augment
+from segbench.config.augment import CHANGES, PRESETS, AugmentConfig, parse_augment
+from segbench.config.run import parse_config
 from segbench.errors import ConfigError
 
 FIRST_KEYS = [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from segbench.config import RunConfig, SplitConfig, parse_config
+from segbench.config.run import RunConfig, SplitConfig, parse_config
 from segbench.errors import ConfigError
 
 

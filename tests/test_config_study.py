@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from segbench.config_study import expand, load_study, parse_study
+from segbench.config.study import expand, load_study, parse_study
 from segbench.errors import ConfigError
 
 BASE: dict[str, Any] = {"data": {"path": "images", "size": 64}, "epochs": 5}

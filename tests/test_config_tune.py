@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from segbench.config_tune import Choice, Number, Range, corners, load_tune, parse_tune, search_space
+from segbench.config.tune import Choice, Number, Range, corners, load_tune, parse_tune, search_space
 from segbench.errors import ConfigError
 from segbench.train.check import check_config
 

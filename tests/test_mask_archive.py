@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segbench.errors import RunError
-from segbench.mask_archive import MaskArchive, save_masks, write_masks
+from segbench.folders.mask_archive import MaskArchive, save_masks, write_masks
 
 
 def test_write_then_read_gives_the_same(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from segbench.config import parse_config
+from segbench.config.run import parse_config
 from segbench.errors import RunError
 from segbench.files import replacing, write_json
-from segbench.runs import RunFolder, different_settings
+from segbench.folders.run import RunFolder, different_settings
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_test_scorings_are_counted(tmp_path: Path) -> None:
 def test_two_processes_cannot_train_into_one_folder(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     code = (
-        "import sys, pathlib; from segbench.runs import RunFolder\n"
+        "import sys, pathlib; from segbench.folders.run import RunFolder\n"
         "with RunFolder(pathlib.Path(sys.argv[1])).locked(): pass\n"
     )
     command = [sys.executable, "-c", code, str(folder.path)]

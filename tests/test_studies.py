@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import segbench
-from segbench.config_study import expand, parse_study
+from segbench.config.study import expand, parse_study
 from segbench.errors import ConfigError, RunError
-from segbench.runs import RunFolder
-from segbench.studies import Failure, StudyFolder
-from segbench.train.watcher import Watcher
+from segbench.folders.run import RunFolder
+from segbench.folders.study import Failure, StudyFolder
+from segbench.train.callback import Watcher
 
 
 def study(pairs: Path, folder: Path, **changes: Any) -> Any:

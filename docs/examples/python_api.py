@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import segbench
-from segbench.data.synthetic import lesion, write_lesions
+from segbench.data.synthetic.write import lesion, write_lesions
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "example")
 write_lesions(folder / "lesions", count=40)

@@ -13,8 +13,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segbench.config import RunConfig, load_config
-    from segbench.data.index import Manifest, read_dataset
+    from segbench.config.run import RunConfig, load_config
+    from segbench.data.manifest.read import Manifest, read_dataset
     from segbench.errors import ConfigError, DatasetError, PredictionError, RunError, SegbenchError, WeightsError
     from segbench.losses import build_loss
     from segbench.metrics.scores import Scores, score_masks
@@ -28,11 +28,11 @@ _HOMES = {
     "ClassMap": "segbench.types",
     "ConfigError": "segbench.errors",
     "DatasetError": "segbench.errors",
-    "Manifest": "segbench.data.index",
+    "Manifest": "segbench.data.manifest.read",
     "Prediction": "segbench.predict.predictor",
     "PredictionError": "segbench.errors",
     "Predictor": "segbench.predict.predictor",
-    "RunConfig": "segbench.config",
+    "RunConfig": "segbench.config.run",
     "RunError": "segbench.errors",
     "RunResult": "segbench.types",
     "Scores": "segbench.metrics.scores",
@@ -42,8 +42,8 @@ _HOMES = {
     "build_network": "segbench.models",
     "evaluate": "segbench.train.evaluate",
     "fit": "segbench.train.fit",
-    "load_config": "segbench.config",
-    "read_dataset": "segbench.data.index",
+    "load_config": "segbench.config.run",
+    "read_dataset": "segbench.data.manifest.read",
     "score_masks": "segbench.metrics.scores",
 }
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench.config_study import StudyConfig, parse_study
-from segbench.data.index import Manifest
-from segbench.data.synthetic import write_lesions
+from segbench.compare.evidence import Evidence
+from segbench.compare.gather import judge_evidence, study_baseline, study_evidence
+from segbench.config.study import StudyConfig, parse_study
+from segbench.data.manifest.read import Manifest
+from segbench.data.synthetic.write import write_lesions
 from segbench.errors import RunError
+from segbench.folders.study import StudyFolder
 from segbench.predict.files import predict_files
 from segbench.predict.predictor import Predictor
-from segbench.report.compare import judge_evidence, study_baseline, study_evidence
-from segbench.report.evidence import Evidence
 from segbench.report.page import write_report
-from segbench.report.verdict import Verdict
-from segbench.studies import StudyFolder
+from segbench.statistics.verdict import Verdict
 from segbench.study.live import StudyWatcher, failure_lines
 from segbench.study.run import run_study
 

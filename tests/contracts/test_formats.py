@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from segbench.data.formats import FORMATS, Listing, check_format, recognise
-from segbench.data.formats._annotated import AnnotationOptions
-from segbench.data.index import read_dataset
+from segbench.data.formats.shared.annotated import AnnotationOptions
+from segbench.data.manifest.read import read_dataset
 from segbench.errors import ConfigError, DatasetError
 
 NAMES = FORMATS.names()

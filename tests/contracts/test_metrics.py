@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import segbench.metrics
-from segbench.config import RunConfig
+from segbench.config.run import RunConfig
 from segbench.metrics import (
     CALIBRATION_SCORES,
     COUNT_SCORES,

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from segbench.data import archive
-from segbench.data.archive import Limits, is_archive, open_archive, unpack
+from segbench.data.public import archive
+from segbench.data.public.archive import Limits, is_archive, open_archive, unpack
 from segbench.errors import DatasetError
 
 FILES = {"set/images/a.png": b"A" * 3000, "set/images/b.png": b"B" * 10, "set/masks/a.png": b"m"}

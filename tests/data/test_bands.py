@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segbench.data.bands import Bands, default_display, shown
-from segbench.data.index import Manifest
-from segbench.data.raster import boxes
+from segbench.data.files.bands import Bands, default_display, shown
+from segbench.data.files.raster import boxes
+from segbench.data.manifest.read import Manifest
 from segbench.types import ClassMap, Sample, Task
 
 CLASSES = ClassMap(names=("background", "x"), values=((0,), (255,)), task=Task.BINARY)

@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from segbench.data import cache as cache_module
-from segbench.data import index
-from segbench.data._lock import locked
-from segbench.data._manifest import Manifest
-from segbench.data.cache import SampleCache, build_cache, class_pixel_counts, resize_image, resize_mask
+from segbench.data.manifest import read as index
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.samples import cache as cache_module
+from segbench.data.samples.cache import SampleCache, build_cache, class_pixel_counts, resize_image, resize_mask
 from segbench.errors import DatasetError
+from segbench.files import locked
 from segbench.types import ClassMap, Sample, Task
 
 CLASSES = ClassMap(names=("a", "b", "c"), values=((0,), (1,), (2,)), ignore_values=(255,))
@@ -170,8 +170,8 @@ def test_a_build_that_was_stopped_goes_on(
 KILLED = """
 import os, sys
 from pathlib import Path
-from segbench.data import cache
-from segbench.data._manifest import Manifest
+from segbench.data.samples import cache
+from segbench.data.manifest.manifest import Manifest
 cache._RECORD_EVERY_S = 0.0
 def die(what, done, total):
     if done == 3:
@@ -215,8 +215,9 @@ def test_damaged_arrays_are_made_again(manifest: Manifest, tmp_path: Path, damag
 COUNTED = """
 import sys
 from pathlib import Path
-from segbench.data import cache, index
-from segbench.data._manifest import Manifest
+from segbench.data.samples import cache
+from segbench.data.manifest import read as index
+from segbench.data.manifest.manifest import Manifest
 load, names = index.load_sample, []
 def counting(manifest, sample):
     names.append(sample.id)
@@ -253,7 +254,7 @@ def test_the_lock_excludes_others_and_ends_with_its_holder(tmp_path: Path) -> No
     other.join(10)
     assert order[0] == "waits"
     assert [name for name in order if name != "waits"] == ["first", "second"]
-    script = "import sys, os\nfrom pathlib import Path\nfrom segbench.data._lock import locked\n"
+    script = "import sys, os\nfrom pathlib import Path\nfrom segbench.files import locked\n"
     script += "with locked(Path(sys.argv[1])): os._exit(9)"
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "lock")], check=False, timeout=60)
     with locked(tmp_path / "lock", lambda: pytest.fail("a dead process's lock still holds")):

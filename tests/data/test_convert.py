@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data import convert as module
-from segbench.data.convert import convert
-from segbench.data.index import Manifest, load_sample, read_dataset
-from segbench.data.shard_writer import write_shards
-from segbench.data.writers import WRITERS, WriteOptions, _common
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.samples.shard_writer import write_shards
+from segbench.data.writers import WRITERS, WriteOptions
+from segbench.data.writers import common as _common
+from segbench.data.writers import convert as module
+from segbench.data.writers.convert import convert
 from segbench.errors import DatasetError
 from segbench.types import SPLITS, Task
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.detect import detect, resolve
-from segbench.data.index import read_dataset
+from segbench.data.formats.detect import detect, resolve
+from segbench.data.manifest.read import read_dataset
 from segbench.errors import DatasetError
 
 

@@ -20,10 +20,10 @@ import typer
 from typer.testing import CliRunner
 
 from segbench.cli.data_get import data_get
-from segbench.data import download
-from segbench.data.download import fetch, get_public
 from segbench.data.formats import FORMATS
-from segbench.data.public import PUBLIC_SETS, PublicSet, RemoteFile
+from segbench.data.public import download
+from segbench.data.public.download import fetch, get_public
+from segbench.data.public.sets import PUBLIC_SETS, PublicSet, RemoteFile
 from segbench.errors import ConfigError, DatasetError
 
 CONTENT = os.urandom(1_500_000)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from segbench.data.drawing import Painting, Shape, ellipse_ring, paint, rectangle_ring, shape_mask
+from segbench.data.shapes.drawing import Painting, Shape, ellipse_ring, paint, rectangle_ring, shape_mask
 from segbench.errors import DatasetError
 
 SIZE = (12, 16)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data._drawings import DrawingStore
-from segbench.data.index import Manifest, load_sample, read_dataset
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.shapes.store import DrawingStore
 from segbench.errors import DatasetError
 
 

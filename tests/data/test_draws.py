@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from segbench.config_augment import AugmentConfig
-from segbench.data.transforms import draw_augmentation
+from segbench.config.augment import AugmentConfig
+from segbench.data.augment.transforms import draw_augmentation
 
 EVERYTHING = AugmentConfig(
     hflip=0.5, vflip=0.5, rotate_deg=30, scale=(0.7, 1.5), translate_frac=0.1, crop=(24, 20), brightness=0.2,

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 from tests.data.checks._sets import SIDE, blob, check, codes, pairs, photo, save
 
-from segbench.data._fix_pixels import map_colors, map_values, save_mask, snap_values
-from segbench.data.checks import Checkup, examine
-from segbench.data.checks._finding import Finding, Fix, Severity
-from segbench.data.fix import FixReport, write_fixed
-from segbench.data.images import file_look, read_image, read_mask_values
-from segbench.data.index import read_dataset
+from segbench.data.files.images import file_look, read_image, read_mask_values
+from segbench.data.manifest.read import read_dataset
+from segbench.doctor import Checkup, examine
+from segbench.doctor.finding import Finding, Fix, Severity
+from segbench.doctor.fix.corrected_copy import FixReport, write_fixed
+from segbench.doctor.fix.pixels import map_colors, map_values, save_mask, snap_values
 from segbench.errors import DatasetError
 
 

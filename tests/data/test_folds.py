@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.config import SplitConfig
-from segbench.data._manifest import Manifest
-from segbench.data._presence import class_presence
-from segbench.data._split_units import Unit
-from segbench.data.folds import assign_folds, deal, strata
-from segbench.data.index import read_dataset
-from segbench.data.split import split_manifest
+from segbench.config.run import SplitConfig
+from segbench.data.facts.presence import class_presence
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
+from segbench.data.split.divide import split_manifest
+from segbench.data.split.folds import assign_folds, deal, strata
+from segbench.data.split.units import Unit
 from segbench.errors import DatasetError
 from segbench.types import ClassMap, Sample, Task
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from segbench.data.formats import FORMATS, Listing
-from segbench.data.index import Manifest, load_sample, read_dataset
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import Task
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 from tests.data._rasters import save
 
-from segbench.data.images import image_facts, read_image, read_mask_values
+from segbench.data.files.images import image_facts, read_image, read_mask_values
 from segbench.errors import DatasetError
 
 
@@ -25,7 +25,7 @@ def test_reading_files_does_not_import_torch() -> None:
     import subprocess
 
     code = (
-        "import sys, segbench.data, segbench.data.index, segbench.data.split, segbench.data.formats.folder\n"
+        "import sys, segbench.data.manifest.read, segbench.data.split.divide, segbench.data.formats.folder\n"
         "print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data import _facts, index
-from segbench.data._places import cache_folder
+from segbench.data.facts import store as _facts
 from segbench.data.formats import FORMATS, Listing
-from segbench.data.index import Manifest, load_sample, read_dataset
+from segbench.data.manifest import read as index
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
 from segbench.errors import ConfigError, DatasetError
+from segbench.files import cache_folder
 from segbench.types import ClassMap, Task
 
 CLASSES = ClassMap(names=("background", "x"), values=((0,), (255,)), task=Task.BINARY)

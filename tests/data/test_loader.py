@@ -13,10 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segbench.config_augment import PRESETS, AugmentConfig
-from segbench.data.cache import SampleCache
-from segbench.data.loader import Batch, BatchLoader
-from segbench.data.mixing import draw_mix
+from segbench.config.augment import PRESETS, AugmentConfig
+from segbench.data.augment.mixing import draw_mix
+from segbench.data.samples.cache import SampleCache
+from segbench.data.samples.loader import Batch, BatchLoader
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import ClassMap, Sample, Task
 

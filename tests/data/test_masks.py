@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segbench.data.masks import class_counts, count_values, encode_mask, encode_plane, has_colors
+from segbench.data.files.masks import class_counts, count_values, encode_mask, encode_plane, has_colors
 from segbench.errors import DatasetError
 from segbench.types import ClassMap, Task
 

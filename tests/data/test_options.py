@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from segbench.config import parse_config
+from segbench.config.run import parse_config
 from segbench.data.formats import FORMATS, Listing, check_format
-from segbench.data.index import read_dataset
+from segbench.data.manifest.read import read_dataset
 from segbench.errors import ConfigError
 from segbench.train.check import check_config
 

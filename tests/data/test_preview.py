@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from segbench.config import SplitConfig
-from segbench.config_augment import AugmentConfig, parse_augment
-from segbench.data.cache import build_cache
-from segbench.data.index import read_dataset
-from segbench.data.loader import BatchLoader
-from segbench.data.preview import augmented_versions
-from segbench.data.split import split_manifest
+from segbench.config.augment import AugmentConfig, parse_augment
+from segbench.config.run import SplitConfig
+from segbench.data.augment.preview import augmented_versions
+from segbench.data.manifest.read import read_dataset
+from segbench.data.samples.cache import build_cache
+from segbench.data.samples.loader import BatchLoader
+from segbench.data.split.divide import split_manifest
 
 MIXED = AugmentConfig(vflip=0.5, rotate_deg=20, cutmix_p=0.5, brightness=0.2)
 

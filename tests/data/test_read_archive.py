@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from segbench.data.index import load_sample, read_dataset
+from segbench.data.manifest.read import load_sample, read_dataset
 from segbench.errors import DatasetError
 
 

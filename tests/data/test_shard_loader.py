@@ -15,14 +15,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segbench.config import AugmentConfig
-from segbench.data import shard_loader
-from segbench.data.cache import build_cache
-from segbench.data.index import Manifest, read_dataset
-from segbench.data.loader import Batch, BatchLoader
-from segbench.data.shard_loader import ShardLoader, make_loader
-from segbench.data.shard_writer import write_shards
-from segbench.data.shards import ShardCache, ShardReader, read_shards
+from segbench.config.run import AugmentConfig
+from segbench.data.manifest.read import Manifest, read_dataset
+from segbench.data.samples import shard_loader
+from segbench.data.samples.cache import build_cache
+from segbench.data.samples.loader import Batch, BatchLoader
+from segbench.data.samples.shard_loader import ShardLoader, make_loader
+from segbench.data.samples.shard_writer import write_shards
+from segbench.data.samples.shards import ShardCache, ShardReader, read_shards
 from segbench.errors import DatasetError
 from segbench.types import SplitName
 

@@ -18,11 +18,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from segbench.cli.data_shard import data_shard
-from segbench.data import shard_writer
-from segbench.data.cache import build_cache, class_pixel_counts
-from segbench.data.index import Manifest, load_sample, read_dataset
-from segbench.data.shard_writer import write_shards
-from segbench.data.shards import (
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.samples import shard_writer
+from segbench.data.samples.cache import build_cache, class_pixel_counts
+from segbench.data.samples.shard_writer import write_shards
+from segbench.data.samples.shards import (
     ShardCache,
     ShardReader,
     ShardSet,
@@ -263,7 +263,7 @@ def test_samples_that_cannot_be_decoded_are_all_named(tmp_path: Path, three_clas
 
 
 def test_more_channels_than_png_holds(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segbench.data import index
+    from segbench.data.manifest import read as index
 
     load = index.load_sample
 
@@ -433,7 +433,7 @@ def test_the_command(three_class_pairs: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_recognises_the_format_and_asks_before_replacing(three_class_pairs: Path, tmp_path: Path) -> None:
-    from segbench.data.convert import convert
+    from segbench.data.writers.convert import convert
 
     convert(read_dataset(three_class_pairs), "coco", tmp_path / "coco")
     result = run(tmp_path / "coco", tmp_path / "s", "--size", "16", "-q")

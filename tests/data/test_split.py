@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import draw_pairs
 
-from segbench.config import SplitConfig
-from segbench.data._presence import class_presence
-from segbench.data._split_units import natural_order, too_near
-from segbench.data.index import Manifest, load_sample, read_dataset
-from segbench.data.split import split_manifest, write_split
+from segbench.config.run import SplitConfig
+from segbench.data.facts.presence import class_presence
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.split.divide import split_manifest, write_split
+from segbench.data.split.units import natural_order, too_near
 from segbench.errors import DatasetError
 from segbench.types import SPLITS, ClassMap, Sample, Task
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data import synthetic
-from segbench.data.index import load_sample, read_dataset
-from segbench.data.synthetic import LESION_CLASSES, STREET_CLASSES, lesion, street, write_lesions, write_streets
+from segbench.data.manifest.read import load_sample, read_dataset
+from segbench.data.synthetic import write as synthetic
+from segbench.data.synthetic.write import LESION_CLASSES, STREET_CLASSES, lesion, street, write_lesions, write_streets
 from segbench.errors import DatasetError
 
 SMALL = (48, 64)

@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from segbench.data.drawing import Ring, Shape, shape_mask
-from segbench.data.trace import mask_iou, mask_polygons, polygons_for, ring_area, ring_box, ring_pixels
+from segbench.data.shapes.drawing import Ring, Shape, shape_mask
+from segbench.data.shapes.trace import mask_iou, mask_polygons, polygons_for, ring_area, ring_box, ring_pixels
 
 MASKS = array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(lambda shape: arrays(bool, shape))
 DENSE = array_shapes(min_dims=2, max_dims=2, max_side=16).flatmap(

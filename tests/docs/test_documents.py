@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import segbench
-from segbench.config import load_config
-from segbench.config_study import expand, load_study
+from segbench.config.run import load_config
+from segbench.config.study import expand, load_study
 from segbench.data.formats import FORMATS
-from segbench.data.index import read_dataset
+from segbench.data.manifest.read import read_dataset
 from segbench.losses import LOSSES
 from segbench.models import MODELS
 from segbench.train.check import check_config

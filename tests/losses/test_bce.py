@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segbench.class_weights import balanced_class_weights, balanced_pos_weights
 from segbench.errors import ConfigError
 from segbench.losses import build_loss
 from segbench.losses.bce import bce
+from segbench.losses.class_weights import balanced_class_weights, balanced_pos_weights
 
 
 def example(channels: int = 1) -> tuple[Tensor, Tensor]:

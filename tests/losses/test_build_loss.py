@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from segbench.config_loss import LossTerm
+from segbench.config.loss import LossTerm
 from segbench.errors import ConfigError
 from segbench.losses import LOSSES, build_loss
 from segbench.losses.bce import bce

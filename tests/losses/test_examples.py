@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segbench.config_loss import parse_loss
+from segbench.config.loss import parse_loss
 from segbench.losses import LOSSES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "losses.md"

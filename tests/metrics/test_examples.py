@@ -13,7 +13,7 @@ MODULES = [
     "segbench.losses.cross_entropy",
     "segbench.losses.dice",
     "segbench.losses.focal",
-    "segbench.class_weights",
+    "segbench.losses.class_weights",
     "segbench.metrics.calibration",
     "segbench.metrics.confusion",
     "segbench.metrics.confusion_matrix",

@@ -12,15 +12,15 @@ from PIL import Image
 from torch import Tensor, nn
 
 import segbench
-from segbench.data.cache import resize_image
-from segbench.data.index import load_sample
+from segbench.data.manifest.read import load_sample
+from segbench.data.samples.cache import resize_image
 from segbench.errors import PredictionError, RunError
 from segbench.metrics.counts import count_masks
 from segbench.models.weights import load_weights, save_weights
 from segbench.predict.decide import decide, normalize, probabilities
 from segbench.predict.files import predict_files
 from segbench.predict.predictor import Predictor
-from segbench.train.watcher import Watcher
+from segbench.train.callback import Watcher
 from segbench.types import ClassMap, Normalization, Task
 
 BINARY = ClassMap(names=("background", "spot"), values=((0,), (255,)), task=Task.BINARY)

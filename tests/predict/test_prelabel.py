@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from torch import Tensor, nn
 
-from segbench.data.index import load_sample, read_dataset
+from segbench.data.manifest.read import load_sample, read_dataset
 from segbench.data.writers import WRITERS, WriteOptions
 from segbench.errors import DatasetError, PredictionError
 from segbench.predict.predictor import Predictor

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segbench.data.index import Manifest, load_sample, read_dataset
+from segbench.compare.evidence import Entry, Evidence
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
 from segbench.files import write_json
-from segbench.mask_archive import MaskArchive, save_masks
+from segbench.folders.mask_archive import MaskArchive, save_masks
+from segbench.folders.run import RunFolder
 from segbench.metrics.scores import score_masks
-from segbench.report.evidence import Entry, Evidence
-from segbench.runs import RunFolder
 
 SIZE = (48, 64)
 Mask = npt.NDArray[np.uint8]

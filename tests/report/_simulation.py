@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from segbench.report._p_values import two_sided_p
-from segbench.report._variance import Parts, contrast_variance, decompose, units_of
-from segbench.report.stats import holm
+from segbench.statistics.differences import holm
+from segbench.statistics.p_values import two_sided_p
+from segbench.statistics.variance import Parts, contrast_variance, decompose, units_of
 
 FloatArray = npt.NDArray[np.float64]
 CHUNK_VALUES = 4_000_000

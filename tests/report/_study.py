@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from segbench.config_study import PlannedRun, expand, parse_study
-from segbench.data.index import Manifest, load_sample, read_dataset
-from segbench.data.synthetic import write_lesions, write_streets
+from segbench.config.study import PlannedRun, expand, parse_study
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.synthetic.write import write_lesions, write_streets
 from segbench.files import write_json
-from segbench.mask_archive import save_masks
+from segbench.folders.mask_archive import save_masks
+from segbench.folders.run import RunFolder
+from segbench.folders.study import Failure, StudyFolder
 from segbench.metrics.definitions import footnote, size_text
 from segbench.metrics.scores import score_masks
-from segbench.runs import RunFolder
-from segbench.studies import Failure, StudyFolder
 
 SIZE = (64, 80)
 Mask = npt.NDArray[np.uint8]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import segbench
-from segbench.config import parse_config
-from segbench.train.watcher import Watcher
+from segbench.config.run import parse_config
+from segbench.train.callback import Watcher
 
 
 def train_quickly(pairs: Path, run: Path, **changes: Any) -> Path:

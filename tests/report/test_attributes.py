@@ -13,11 +13,11 @@ import pytest
 from PIL import Image, ImageDraw
 from tests.report._evidence import make_evidence
 
-from segbench.data.cache import resize_image, resize_mask
-from segbench.data.index import load_sample, read_dataset
+from segbench.data.manifest.read import load_sample, read_dataset
+from segbench.data.samples.cache import resize_image, resize_mask
 from segbench.errors import ConfigError
-from segbench.report._attributes_math import dominant_colors, to_lab
-from segbench.report.attributes import ATTRIBUTES, measure_attributes, measure_image
+from segbench.explain.attributes import ATTRIBUTES, measure_attributes, measure_image
+from segbench.explain.attributes_math import dominant_colors, to_lab
 from segbench.types import ClassMap, Task
 
 BINARY = ClassMap(names=("background", "spot"), values=((0,), (1,)), task=Task.BINARY)

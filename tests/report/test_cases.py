@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from tests.report._evidence import Distort, Mask, make_evidence, shifted, write_pairs
 
+from segbench.compare.evidence import Evidence
 from segbench.errors import RunError
+from segbench.explain.cases import case_picture, find_disagreements, find_label_candidates, pick_cases
 from segbench.plots.panels import ERROR_COLORS, errors
-from segbench.report.cases import case_picture, find_disagreements, find_label_candidates, pick_cases
-from segbench.report.evidence import Evidence
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ class TestDisagreements:
         assert found.cases[0].disagreement == pytest.approx((first != second).mean())
 
     def test_multilabel_is_compared_by_pairs(self, tmp_path: Path, multilabel_pairs: Path) -> None:
-        from segbench.data.index import read_dataset
+        from segbench.data.manifest.read import read_dataset
 
         manifest = read_dataset(multilabel_pairs, task="multilabel")
         evidence = make_evidence(tmp_path, data=manifest, seeds=(0,))

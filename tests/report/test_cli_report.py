@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from segbench.cli.main import main
-from segbench.data.index import Manifest, load_sample
+from segbench.data.manifest.read import Manifest, load_sample
 
 from ._study import write_study
 

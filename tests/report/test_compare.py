@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.index import Manifest, load_sample
+from segbench.compare.gather import load_evidence
+from segbench.compare.image_scores import COMPARABLE, check_score
+from segbench.data.manifest.read import Manifest, load_sample
 from segbench.errors import ConfigError, DatasetError, RunError
 from segbench.files import write_csv
-from segbench.mask_archive import MaskArchive
-from segbench.report.compare import load_evidence
-from segbench.report.image_scores import COMPARABLE, check_score
-from segbench.runs import RunFolder
+from segbench.folders.mask_archive import MaskArchive
+from segbench.folders.run import RunFolder
 
 Train = Callable[..., Path]
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.index import Manifest, load_sample
+from segbench.compare.gather import judge_evidence, load_evidence, only_study, study_baseline
+from segbench.data.manifest.read import Manifest, load_sample
 from segbench.errors import ConfigError, RunError
 from segbench.files import write_json
-from segbench.report.compare import judge_evidence, load_evidence, only_study, study_baseline
-from segbench.runs import RunFolder
-from segbench.studies import StudyFolder
+from segbench.folders.run import RunFolder
+from segbench.folders.study import StudyFolder
 
 from ._study import write_study
 

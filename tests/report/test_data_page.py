@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from segbench.data._hints import set_option
-from segbench.data.checks import Checkup, Finding, Picture, Severity, examine
-from segbench.report import data_page
-from segbench.report._data_settings import config_text
-from segbench.report.data_page import MAX_BYTES, write_data_page
+from segbench.data.files.hints import set_option
+from segbench.doctor import Checkup, Finding, Picture, Severity, examine
+from segbench.report.doctor_page import page as data_page
+from segbench.report.doctor_page.page import MAX_BYTES, write_data_page
+from segbench.report.doctor_page.settings import config_text
 
 VOID = {"wbr", "br", "hr", "img", "input", "link", "meta", "circle", "line", "path", "rect", "use", "polyline", "image"}
 

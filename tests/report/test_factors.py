@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from segbench.report.factors import factor_view
-from segbench.report.stats import contrast
+from segbench.statistics.differences import contrast
+from segbench.statistics.factors import factor_view
 
 NETWORKS, LOSSES = ("unet", "segnet", "fcn"), ("dice", "bce")
 

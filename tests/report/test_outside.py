@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from segbench.data.index import Manifest, load_sample, read_dataset
+from segbench.compare.outside import OutsideMasks, read_outside
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
 from segbench.errors import DatasetError
 from segbench.predict.files import write_mask
 from segbench.predict.mask_folder import MARKER, mark_indices
-from segbench.report.outside import OutsideMasks, read_outside
 
 Mask = npt.NDArray[np.uint8]
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)

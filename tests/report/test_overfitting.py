@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.report._evidence import write_run
 
+from segbench.compare.evidence import Entry
 from segbench.errors import RunError
-from segbench.report._turning import find_turn, level_at, smooth, window_of
-from segbench.report.evidence import Entry
-from segbench.report.overfitting import MIN_EPOCHS, VERDICTS, Overfitting, diagnose_overfitting, summarize_overfitting
+from segbench.explain.overfitting import MIN_EPOCHS, VERDICTS, Overfitting, diagnose_overfitting, summarize_overfitting
+from segbench.explain.turning import find_turn, level_at, smooth, window_of
 
 Rows = list[dict[str, float]]
 

@@ -13,14 +13,14 @@ import pytest
 from tests.report._browser import look
 from tests.report._study import NETWORKS, distort, write_study
 
-from segbench.data.index import load_sample
+from segbench.compare.evidence import Entry
+from segbench.compare.gather import load_evidence, study_evidence
+from segbench.data.manifest.read import load_sample
 from segbench.errors import DatasetError
-from segbench.mask_archive import MaskArchive, save_masks
+from segbench.folders.mask_archive import MaskArchive, save_masks
+from segbench.folders.study import StudyFolder
 from segbench.report import page
-from segbench.report.compare import load_evidence, study_evidence
-from segbench.report.evidence import Entry
 from segbench.report.page import ReportFiles, write_report
-from segbench.studies import StudyFolder
 
 NASTY = "<script>alert(1)</script>"
 LOSSES = {"bce": {"bce": 1}, NASTY: {"dice": 0.5, "bce": 0.5}}

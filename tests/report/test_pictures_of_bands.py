@@ -11,10 +11,10 @@ from PIL import Image
 from tests.data._rasters import scenes
 from tests.report._evidence import make_evidence
 
-from segbench.data.index import load_sample, read_dataset
+from segbench.data.manifest.read import load_sample, read_dataset
+from segbench.locale.words import Words
 from segbench.report.document import Tile
 from segbench.report.pictures import BUDGETS, Pictures
-from segbench.report.words import Words
 
 
 def pixels(tile: Tile) -> np.ndarray:

@@ -11,11 +11,11 @@ import pytest
 from scipy import stats
 from tests.report._evidence import make_evidence
 
+from segbench.compare.evidence import Entry, Evidence
 from segbench.errors import ConfigError
-from segbench.report._correlation import difference_of_means, mean_with_interval, rank_correlation
-from segbench.report.attributes import ATTRIBUTES, AttributeTable, measure_attributes
-from segbench.report.evidence import Entry, Evidence
-from segbench.report.slices import FINDINGS, SliceReport, check_finding, check_findings, explain_scores
+from segbench.explain.attributes import ATTRIBUTES, AttributeTable, measure_attributes
+from segbench.explain.slices import FINDINGS, SliceReport, check_finding, check_findings, explain_scores
+from segbench.statistics.correlation import difference_of_means, mean_with_interval, rank_correlation
 
 
 @pytest.fixture(scope="module")

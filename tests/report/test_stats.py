@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from segbench.report._variance import decompose, units_of
-from segbench.report.stats import (
+from segbench.statistics.differences import (
     PairDifference,
     VarianceParts,
     compare_pairs,
@@ -26,6 +25,7 @@ from segbench.report.stats import (
     seeds_needed,
     variance_parts,
 )
+from segbench.statistics.variance import decompose, units_of
 
 Scores = list[np.ndarray]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segbench.report.evidence import Costs
-from segbench.report.factors import factor_view
+from segbench.compare.evidence import Costs
+from segbench.locale.words import Words
 from segbench.report.figures import CostPoint, unbeaten
 from segbench.report.markdown import plain
 from segbench.report.summary import (
@@ -19,8 +19,8 @@ from segbench.report.summary import (
     pair_sentences,
     verdict_paragraphs,
 )
-from segbench.report.verdict import judge
-from segbench.report.words import Words
+from segbench.statistics.factors import factor_view
+from segbench.statistics.verdict import judge
 
 ENGLISH, RUSSIAN = Words("en"), Words("ru")
 

@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segbench.explain.attributes import ATTRIBUTES
+from segbench.explain.error_types import ERROR_TYPES
+from segbench.explain.overfitting import VERDICTS
+from segbench.explain.slices import FINDINGS
+from segbench.locale import texts, texts_ru
+from segbench.locale.sentences_ru import SENTENCES
+from segbench.locale.translate import definition_sentence, translate
+from segbench.locale.words import LANGUAGES, Words, plural
 from segbench.metrics import score_masks
 from segbench.metrics.definitions import size_text
 from segbench.metrics.surface import SurfaceCollector
 from segbench.metrics.surface_scores import score_surfaces
 from segbench.plots.panels import ERROR_COLORS
-from segbench.report import texts, texts_ru
-from segbench.report.attributes import ATTRIBUTES
-from segbench.report.error_types import ERROR_TYPES
-from segbench.report.factors import factor_view
-from segbench.report.overfitting import VERDICTS
-from segbench.report.sentences_ru import SENTENCES
-from segbench.report.slices import FINDINGS
-from segbench.report.translate import definition_sentence, translate
-from segbench.report.verdict import judge
-from segbench.report.words import LANGUAGES, Words, plural
+from segbench.statistics.factors import factor_view
+from segbench.statistics.verdict import judge
 from segbench.types import ClassMap, Task
 
 REPORT = Path(texts.__file__).parent
@@ -52,7 +52,7 @@ def test_both_languages_have_the_same_keys_and_placeholders() -> None:
 
 def test_every_text_that_the_report_asks_for_is_there_and_no_other() -> None:
     code = "\n".join(
-        path.read_text(encoding="utf-8") for path in REPORT.glob("*.py") if not path.name.startswith("texts")
+        path.read_text(encoding="utf-8") for path in REPORT.rglob("*.py") if not path.name.startswith("texts")
     )
     asked = set(re.findall(r"""words\(\s*"([^"]+)\"""", code)) | set(re.findall(r'"((?:verdict|axis)\.\w+)"', code))
     assert asked <= set(texts.TEXTS)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from segbench.report.ranks import rank_distribution
-from segbench.report.stats import compare_pairs
-from segbench.report.verdict import judge
+from segbench.statistics.differences import compare_pairs
+from segbench.statistics.ranks import rank_distribution
+from segbench.statistics.verdict import judge
 
 Scores = list[np.ndarray]
 

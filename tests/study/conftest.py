@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from segbench.config_study import StudyConfig, parse_study
-from segbench.runs import RunFolder
-from segbench.studies import StudyFolder
+from segbench.config.study import StudyConfig, parse_study
+from segbench.folders.run import RunFolder
+from segbench.folders.study import StudyFolder
 
 
 @pytest.fixture(scope="session")

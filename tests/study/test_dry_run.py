@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from segbench.config_study import StudyConfig
+from segbench.config.study import StudyConfig
 from segbench.errors import ConfigError
-from segbench.report.stats import VarianceParts, minimum_detectable_difference
-from segbench.studies import StudyFolder
+from segbench.folders.study import StudyFolder
+from segbench.statistics.differences import VarianceParts, minimum_detectable_difference
 from segbench.study.dry_run import dry_run
 from segbench.study.run import Machine, run_study
 

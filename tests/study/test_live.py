@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from segbench.config_study import StudyConfig, expand
-from segbench.studies import Failure, RunStatus
+from segbench.config.study import StudyConfig, expand
+from segbench.folders.study import Failure, RunStatus
 from segbench.study.live import (
     ConsoleStudyWatcher,
     damage_lines,

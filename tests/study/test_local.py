@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from segbench.config_study import StudyConfig, expand
-from segbench.runs import RunFolder
-from segbench.studies import StudyFolder
+from segbench.config.study import StudyConfig, expand
+from segbench.folders.run import RunFolder
+from segbench.folders.study import StudyFolder
 from segbench.study.local import LocalEngine, _describe_ending
 from segbench.study.worker import Task
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from segbench.config import RunConfig, parse_config
-from segbench.config_study import StudyConfig, expand
-from segbench.data.index import Manifest, read_dataset
-from segbench.data.split import split_manifest
+from segbench.config.run import RunConfig, parse_config
+from segbench.config.study import StudyConfig, expand
+from segbench.data.manifest.read import Manifest, read_dataset
+from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError
 from segbench.study.probe import Speed, cost_key, measure, run_seconds, steps_an_epoch
 from segbench.train.fit import fit

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 
 from segbench import __version__
-from segbench.config_study import StudyConfig, expand
+from segbench.config.study import StudyConfig, expand
 from segbench.errors import ConfigError, RunError
-from segbench.runs import RunFolder
-from segbench.studies import StudyFolder
-from segbench.study import ray_engine
-from segbench.study._ray_worker import check_node
+from segbench.folders.run import RunFolder
+from segbench.folders.study import StudyFolder
+from segbench.study import ray as ray_engine
 from segbench.study.local import LocalEngine
-from segbench.study.ray_engine import RayEngine
+from segbench.study.ray import RayEngine
+from segbench.study.ray_worker import check_node
 from segbench.study.run import Machine, make_engine
 from segbench.study.worker import Task
 

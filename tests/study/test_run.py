@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from segbench.config_study import StudyConfig, expand
+from segbench.config.study import StudyConfig, expand
 from segbench.errors import ConfigError, DatasetError, RunError
 from segbench.files import write_json
-from segbench.runs import RunFolder
-from segbench.studies import Failure, StudyFolder
+from segbench.folders.run import RunFolder
+from segbench.folders.study import Failure, StudyFolder
 from segbench.study.live import StudyWatcher
 from segbench.study.run import Machine, check_runs, default_workers, make_engine, run_study
 
@@ -334,7 +334,7 @@ def test_finished_runs_are_not_checked_against_names(copied: StudyConfig) -> Non
 
 SCRIPT = """\
 import sys
-from segbench.config_study import load_study
+from segbench.config.study import load_study
 from segbench.study.run import run_study
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from segbench.config import load_config
-from segbench.config_study import expand, parse_study
-from segbench.config_tune import TuneConfig, parse_tune
+from segbench.config.run import load_config
+from segbench.config.study import expand, parse_study
+from segbench.config.tune import TuneConfig, parse_tune
 from segbench.errors import ConfigError, DatasetError, RunError
-from segbench.study._tune_files import to_yaml
-from segbench.study.tune import SearchFolder, SearchResult, run_search
-from segbench.train.watcher import Watcher
+from segbench.train.callback import Watcher
+from segbench.tune.files import to_yaml
+from segbench.tune.run import SearchFolder, SearchResult, run_search
 from segbench.types import SPLITS
 
 MakeSearch = Callable[..., TuneConfig]
@@ -372,8 +372,8 @@ def test_killed_it_goes_on_with_the_same_trial_and_finds_the_same(make_search: M
 def test_a_trial_that_ends_its_process_every_time_is_given_up(make_search: MakeSearch, tmp_path: Path) -> None:
     config = make_search(tmp_path / "dying", trials=2, base={"epochs": 1})
     code = (
-        "import os, sys; from segbench.config_tune import parse_tune; from segbench.study.tune import run_search\n"
-        "from segbench.train.watcher import Watcher; from ruamel.yaml import YAML; from pathlib import Path\n"
+        "import os, sys; from segbench.config.tune import parse_tune; from segbench.tune.run import run_search\n"
+        "from segbench.train.callback import Watcher; from ruamel.yaml import YAML; from pathlib import Path\n"
         "class Die(Watcher):\n"
         "    def step(self, *_):\n"
         "        os._exit(9)\n"

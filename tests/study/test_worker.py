@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from segbench.config_study import StudyConfig, expand
-from segbench.studies import Failure, StudyFolder
+from segbench.config.study import StudyConfig, expand
+from segbench.folders.study import Failure, StudyFolder
 from segbench.study.worker import MAX_ATTEMPTS, Task, after_attempt, train_run
 
 

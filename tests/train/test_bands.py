@@ -11,14 +11,14 @@ import rasterio
 from tests.data._rasters import GRID, save, scene, scenes
 
 import segbench
-from segbench.config import parse_config
-from segbench.data.index import Manifest
-from segbench.data.raster import raster_look
+from segbench.config.run import parse_config
+from segbench.data.files.raster import raster_look
+from segbench.data.manifest.read import Manifest
 from segbench.errors import PredictionError
 from segbench.predict.files import predict_files
 from segbench.predict.predictor import Predictor
+from segbench.train.callback import Watcher
 from segbench.train.evaluate import evaluate
-from segbench.train.watcher import Watcher
 
 
 @pytest.fixture(scope="module")

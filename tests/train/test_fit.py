@@ -20,20 +20,20 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import segbench
-from segbench.config import OptimizerConfig, RunConfig, ScheduleConfig, SplitConfig, parse_config
-from segbench.data.cache import resize_mask
-from segbench.data.index import Manifest, load_sample, read_dataset
-from segbench.data.split import split_manifest
+from segbench.config.run import OptimizerConfig, RunConfig, ScheduleConfig, SplitConfig, parse_config
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.samples.cache import resize_mask
+from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError, DatasetError, RunError
-from segbench.mask_archive import MaskArchive
+from segbench.folders.mask_archive import MaskArchive
+from segbench.folders.run import RunFolder
 from segbench.metrics import SCORES
 from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.scores import score_counts
 from segbench.metrics.surface_scores import read_surfaces
 from segbench.models.weights import read_metadata, save_weights
-from segbench.runs import RunFolder
+from segbench.train.callback import Watcher
 from segbench.train.optim import Schedule, build_optimizer
-from segbench.train.watcher import Watcher
 from segbench.types import SPLITS, Task
 
 DEFINED = ("scores", "surfaces", "calibration")

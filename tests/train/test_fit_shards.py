@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from segbench.config import SplitConfig
-from segbench.data.index import read_dataset
-from segbench.data.shard_writer import write_shards
-from segbench.data.split import split_manifest
+from segbench.config.run import SplitConfig
+from segbench.data.manifest.read import read_dataset
+from segbench.data.samples.shard_writer import write_shards
+from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError, DatasetError
 from segbench.train.evaluate import evaluate
 from segbench.train.fit import fit
@@ -58,7 +58,7 @@ def test_parts_are_those_of_the_shards(packed: Path, tmp_path: Path) -> None:
 
 def test_validation_scores_are_those_of_the_folder(binary_pairs: Path, packed: Path, tmp_path: Path) -> None:
     """One step of learning is none: with a rate of nearly 0 both runs score the same network on the same pixels."""
-    from segbench.data.index import Manifest
+    from segbench.data.manifest.read import Manifest
 
     still = {"optimizer": {"lr": 1e-12}, "epochs": 1}
     official = {"split": {"method": "official"}}

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 import segbench
-from segbench.config import parse_config
-from segbench.train.watcher import Watcher
+from segbench.config.run import parse_config
+from segbench.train.callback import Watcher
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 import segbench
-from segbench.config import parse_config
-from segbench.train.watcher import Watcher
+from segbench.config.run import parse_config
+from segbench.train.callback import Watcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 

@@ -12,16 +12,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import segbench
-from segbench.config import RunConfig, parse_config
-from segbench.data.synthetic import write_lesions
+from segbench.config.run import RunConfig, parse_config
+from segbench.data.synthetic.write import write_lesions
 from segbench.errors import ConfigError, DatasetError, WeightsError
+from segbench.folders.run import RunFolder
 from segbench.losses import build_loss
 from segbench.models import build_network
 from segbench.models.weights import save_weights
-from segbench.runs import RunFolder
+from segbench.train.callback import Watcher
 from segbench.train.freeze import begin_epoch, freeze_for_good
 from segbench.train.optim import build_optimizer
-from segbench.train.watcher import Watcher
 
 UNET = {"name": "unet", "widths": [4, 8], "downsampling": "strided", "upsampling": "transposed"}
 

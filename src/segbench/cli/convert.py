@@ -12,8 +12,8 @@ from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any
 from segbench.errors import ConfigError, shorten
 
 if TYPE_CHECKING:
-    from segbench.data.convert import ConvertReport
     from segbench.data.writers import Simplify, WriteOptions, Written
+    from segbench.data.writers.convert import ConvertReport
     from segbench.predict.predictor import Predictor
 
 To = Annotated[str, typer.Option("--to", help="coco, cvat, folder, labelme, via, voc or yolo.")]
@@ -50,7 +50,7 @@ def data_convert(
     """
     require("--split", split, ("keep", "drop"))
     wanted = write_options(link=link, no_images=no_images, rle=rle, simplify=simplify)
-    from segbench.data.convert import convert
+    from segbench.data.writers.convert import convert
 
     manifest = read_any(data, data_format, options, quiet=quiet)
     watch = make_watcher(quiet)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segbench.cli._common import console, make_watcher, require
-from segbench.config_text import apply_overrides
+from segbench.config.text import apply_overrides
 from segbench.errors import ConfigError
 from segbench.types import SPLITS, Progress
 
 if TYPE_CHECKING:
-    from segbench.data.detect import Candidate
-    from segbench.data.index import Manifest
+    from segbench.data.formats.detect import Candidate
+    from segbench.data.manifest.read import Manifest
 
 data_app = typer.Typer(help="Recognise, check, show, convert, fetch and make data sets.", no_args_is_help=True)
 
@@ -31,9 +31,9 @@ def data_detect(data: DataPath, options: ReaderOptions = None) -> None:
 
     Example: segbench data detect my_images
     """
-    from segbench.data._manifest import Manifest, is_manifest
-    from segbench.data.detect import detect
-    from segbench.data.shards import is_shards
+    from segbench.data.formats.detect import detect
+    from segbench.data.manifest.manifest import Manifest, is_manifest
+    from segbench.data.samples.shards import is_shards
 
     listing = data / "shards.json" if (data / "shards.json").is_file() else data
     if is_shards(listing):
@@ -81,7 +81,7 @@ def data_make(
     Example: segbench data make lesions lesions --count 200
     """
     require("KIND", kind, ("lesions", "streets"))
-    from segbench.data.synthetic import write_lesions, write_streets
+    from segbench.data.synthetic.write import write_lesions, write_streets
 
     watch = make_watcher(quiet=False)
     try:
@@ -94,9 +94,9 @@ def data_make(
 
 def read_any(data: Path, data_format: str | None, options: list[str] | None, *, quiet: bool = False) -> Manifest:
     """Returns a data set's manifest; without a format it is recognised, which is said."""
-    from segbench.data._manifest import is_manifest
-    from segbench.data.detect import resolve
-    from segbench.data.index import read_dataset
+    from segbench.data.formats.detect import resolve
+    from segbench.data.manifest.manifest import is_manifest
+    from segbench.data.manifest.read import read_dataset
 
     given = read_options(options)
     watch = make_watcher(quiet)
@@ -115,7 +115,7 @@ def read_any(data: Path, data_format: str | None, options: list[str] | None, *, 
 
 def unpacked(data: Path, progress: Progress | None = None) -> Path:
     """Returns the folder an archive was unpacked into (once); any other path as it is."""
-    from segbench.data.archive import is_archive, open_archive
+    from segbench.data.public.archive import is_archive, open_archive
 
     return open_archive(data, progress=progress) if is_archive(data) else data
 

@@ -17,8 +17,8 @@ from segbench.types import SPLITS, Sample
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from segbench.data.checks import Checkup, Finding
-    from segbench.data.index import Manifest
+    from segbench.data.manifest.read import Manifest
+    from segbench.doctor import Checkup, Finding
 
 _FILES_SHOWN = 4
 
@@ -42,8 +42,8 @@ def data_check(
     Example: segbench data check my_images --report check.html --fix my_images_fixed
     """
     require("--lang", language, ("en", "ru"))
-    from segbench.data._manifest import Manifest, is_manifest
-    from segbench.data.checks import examine
+    from segbench.data.manifest.manifest import Manifest, is_manifest
+    from segbench.doctor import examine
 
     watch = make_watcher(quiet)
     try:
@@ -69,7 +69,7 @@ def data_check(
         write_json(plain, checkup.to_dict())
         console.print(f"written: {plain}")
     if report is not None:
-        from segbench.report.data_page import write_data_page
+        from segbench.report.doctor_page.page import write_data_page
 
         write_data_page(checkup, report, language=language)
         console.print(f"written: {report}")
@@ -99,7 +99,7 @@ def data_show(
     if split is not None:
         require("--split", split, SPLITS)
     require("--out", out.suffix.lower() or ".png", (".png",))
-    from segbench.data.gallery import choose_samples, samples_with
+    from segbench.data.samples.gallery import choose_samples, samples_with
 
     manifest = read_any(data, data_format, options, quiet=quiet)
     if class_name is not None and class_name not in manifest.class_map.names:
@@ -108,8 +108,8 @@ def data_show(
 
     part: Any = split
     if augment is not None:
-        from segbench.config_augment import parse_augment
-        from segbench.data.preview import augmented_versions
+        from segbench.config.augment import parse_augment
+        from segbench.data.augment.preview import augmented_versions
         from segbench.plots.augment_preview import augment_preview
 
         shown = augmented_versions(
@@ -135,7 +135,7 @@ def data_show(
 
 
 def _sheet(manifest: Manifest, chosen: Sequence[Sample], title: str) -> Figure:
-    from segbench.data.gallery import load_small
+    from segbench.data.samples.gallery import load_small
     from segbench.plots.contact_sheet import Labelled, contact_sheet
 
     loaded = load_small(manifest, chosen)
@@ -179,7 +179,7 @@ def _print_finding(finding: Finding, quiet: bool) -> None:
 
 
 def _fix(checkup: Checkup, target: Path, quiet: bool) -> None:
-    from segbench.data.fix import write_fixed
+    from segbench.doctor.fix.corrected_copy import write_fixed
 
     watch = make_watcher(quiet)
     try:

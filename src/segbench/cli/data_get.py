@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from segbench.cli._common import Quiet, console, make_watcher, print_table
-from segbench.data.public import PUBLIC_SETS, PublicSet
+from segbench.data.public.sets import PUBLIC_SETS, PublicSet
 from segbench.errors import ConfigError, suggest
 
 
@@ -35,7 +35,7 @@ def data_get(
         console.print(f"then: segbench data index {public.reading('FOLDER')}")
         return
     _require_licence(accept_licence)
-    from segbench.data.download import get_public
+    from segbench.data.public.download import get_public
 
     watch = make_watcher(quiet)
     try:

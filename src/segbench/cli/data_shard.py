@@ -35,7 +35,7 @@ def data_shard(
     if original and png:
         raise ConfigError("--original keeps the files as they are; leave out one of the two", key="--png")
     pixels = None if original else _size(size)
-    from segbench.data.shard_writer import write_shards
+    from segbench.data.samples.shard_writer import write_shards
 
     manifest = read_any(data, data_format, options, quiet=quiet)
     watch = make_watcher(quiet)

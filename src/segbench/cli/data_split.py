@@ -11,13 +11,13 @@ from pydantic import ValidationError
 
 from segbench.cli._common import Quiet, console, print_table
 from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any
-from segbench.config_split import SplitConfig
-from segbench.config_text import explain
+from segbench.config.split import SplitConfig
+from segbench.config.text import explain
 from segbench.errors import ConfigError
 from segbench.types import SPLITS
 
 if TYPE_CHECKING:
-    from segbench.data.index import Manifest
+    from segbench.data.manifest.read import Manifest
 
 _Numbers = Annotated[str | None, typer.Option(help="Of train, val, test: 0.7,0.15,0.15 or 100,50,50.")]
 
@@ -65,7 +65,7 @@ def data_split(
         stratify_by=stratify_by,
         val_frac=val_frac,
     )
-    from segbench.data.split import split_manifest, write_split
+    from segbench.data.split.divide import split_manifest, write_split
 
     divided = split_manifest(read_any(data, data_format, options, quiet=quiet), config)
     if not quiet:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segbench.cli._common import Quiet, console, make_watcher
-from segbench.config_text import apply_overrides
+from segbench.config.text import apply_overrides
 from segbench.errors import ConfigError
 from segbench.files import write_json, write_text
 from segbench.models import MODELS, RESERVED, build_network
@@ -104,8 +104,8 @@ def _read(path: Path, size: tuple[int, int] | None, network: SegmentationNetwork
     """Returns an image file as the network wants it: (1, C, H, W), grey for one channel, normalised."""
     import torch
 
-    from segbench.data.cache import resize_image
-    from segbench.data.images import read_image
+    from segbench.data.files.images import read_image
+    from segbench.data.samples.cache import resize_image
     from segbench.predict.decide import normalize
 
     if network.in_channels not in (1, 3):

@@ -28,7 +28,7 @@ from segbench.cli.plot import plot_app
 from segbench.cli.report import compare, report
 from segbench.cli.study import study_app
 from segbench.cli.tune import tune
-from segbench.config import ScoresConfig, load_config, parse_config
+from segbench.config.run import ScoresConfig, load_config, parse_config
 from segbench.errors import ConfigError, SegbenchError
 from segbench.types import SPLITS, RunResult
 
@@ -189,10 +189,10 @@ def predict(
     """
     if threshold is not None and not 0.0 < threshold < 1.0:
         raise ConfigError(f"expected a probability between 0 and 1, got {threshold}", key="--threshold")
-    from segbench.data.index import Manifest
+    from segbench.data.manifest.read import Manifest
+    from segbench.folders.run import RunFolder
     from segbench.predict.files import predict_files
     from segbench.predict.predictor import Predictor
-    from segbench.runs import RunFolder
 
     predictor = Predictor.from_run(run, device=device, threshold=threshold)
     depth_range = Manifest.read(RunFolder(run).manifest_file).depth_range
@@ -327,7 +327,7 @@ def config_new(
     if out.exists():
         raise ConfigError(f"{out} exists already; choose another name with -o", key="--out")
     from segbench.files import write_text
-    from segbench.train.starter import starter_config
+    from segbench.train.config_template import starter_config
 
     manifest = read_any(data, data_format, options)
     write_text(out, starter_config(manifest, data, str(out)))
@@ -355,7 +355,7 @@ def _scores_config(run: Path, tolerance_px: float | None, boundary_width_frac: f
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         return None
-    from segbench.runs import RunFolder
+    from segbench.folders.run import RunFolder
 
     plain = RunFolder(run).read_config().to_dict()
     return parse_config({**plain, "scores": {**plain["scores"], **changes}}).scores

@@ -10,7 +10,7 @@ import typer
 
 from segbench.cli._common import RunPath, console, print_table, require
 from segbench.errors import ConfigError
-from segbench.runs import RunFolder
+from segbench.folders.run import RunFolder
 from segbench.types import SPLITS
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _part(split: str, resolution: str) -> str:
 
 def _read_scores(run: Path, split: str, resolution: str) -> Scores:
     """Returns the scores of the counts in a run folder, with the threshold and the size they were made at."""
-    from segbench.report.image_scores import read_scores
+    from segbench.compare.image_scores import read_scores
 
     require("--split", split, SPLITS)
     require("--resolution", resolution, ("training", "original"))
@@ -138,7 +138,7 @@ def _read_scores(run: Path, split: str, resolution: str) -> Scores:
 
 def _scored(run: Path, split: str, resolution: str) -> str:
     """Returns what was scored, for titles: `test_original, epoch 36`; without the epoch where no file tells it."""
-    from segbench.report.image_scores import scored_epoch
+    from segbench.compare.image_scores import scored_epoch
 
     part = _part(split, resolution)
     epoch = scored_epoch(RunFolder(run), part)

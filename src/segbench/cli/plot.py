@@ -48,7 +48,7 @@ def plot_upsampling(
 
     Example: segbench plot upsampling photo.jpg -o upsampling.png
     """
-    from segbench.data.images import read_image
+    from segbench.data.files.images import read_image
     from segbench.plots.upsampling import upsampling
 
     _save(_drawn(lambda: upsampling(read_image(image), factor=factor)), out)
@@ -64,7 +64,7 @@ def plot_unpooling(
 
     Example: segbench plot unpooling photo.jpg -o unpooling.png
     """
-    from segbench.data.images import read_image
+    from segbench.data.files.images import read_image
     from segbench.plots.upsampling import unpooling
 
     _save(_drawn(lambda: unpooling(read_image(image), levels=levels)), out)
@@ -139,7 +139,7 @@ def plot_classes(
     from segbench.plots.samples import classes
 
     if image is not None:
-        from segbench.data.images import read_image
+        from segbench.data.files.images import read_image
         from segbench.predict.predictor import Predictor
 
         name, found = image.name, Predictor.from_run(run, device=device)(read_image(image))
@@ -184,8 +184,8 @@ def plot_curves(
 
     Example: segbench plot curves runs/ph2 -o curves.png
     """
+    from segbench.folders.run import RunFolder
     from segbench.plots.curves import learning_curves
-    from segbench.runs import RunFolder
 
     folder = RunFolder(run)
     config, history = folder.read_config(), folder.read_history()
@@ -244,7 +244,7 @@ def _save(figure: Figure, out: Path) -> None:
 
 
 def _read_object(path: Path) -> NDArray[np.bool_]:
-    from segbench.data.images import read_mask_values
+    from segbench.data.files.images import read_mask_values
 
     values = read_mask_values(path)
     where: NDArray[np.bool_] = values.reshape(*values.shape[:2], -1).max(axis=2) > 0
@@ -270,9 +270,9 @@ def _predict(
 ) -> list[tuple[str, NDArray[np.uint8], Prediction]]:
     """Returns id, true mask and prediction of samples of a run's split: those named, or `count` spread over it."""
     require("--split", split, SPLITS)
-    from segbench.data.index import Manifest, load_sample
+    from segbench.data.manifest.read import Manifest, load_sample
+    from segbench.folders.run import RunFolder
     from segbench.predict.predictor import Predictor
-    from segbench.runs import RunFolder
 
     predictor = Predictor.from_run(run, device=device)
     manifest = Manifest.read(RunFolder(run).manifest_file)

@@ -13,9 +13,9 @@ from segbench.cli._common import Quiet, console, make_watcher, print_table, requ
 from segbench.errors import ConfigError
 
 if TYPE_CHECKING:
-    from segbench.report.evidence import Evidence
-    from segbench.report.verdict import Verdict
-    from segbench.studies import StudyFolder
+    from segbench.compare.evidence import Evidence
+    from segbench.folders.study import StudyFolder
+    from segbench.statistics.verdict import Verdict
 
 _LANGUAGES = ("en", "ru")
 _RESOLUTIONS = ("auto", "training", "original")
@@ -110,7 +110,7 @@ def report(
 def _judged(
     paths: Sequence[Path], score: str | None, resolution: str, masks: str, baseline: str | None, quiet: bool
 ) -> tuple[Evidence, Verdict]:
-    from segbench.report.compare import judge_evidence, study_baseline
+    from segbench.compare.gather import judge_evidence, study_baseline
 
     watch = make_watcher(quiet)
     try:
@@ -128,7 +128,7 @@ def _evidence(
     """Returns the evidence, and the study where there is exactly one among the paths."""
     require("--resolution", resolution, _RESOLUTIONS)
     require("--masks", masks, _MASKS)
-    from segbench.report.compare import load_evidence, only_study
+    from segbench.compare.gather import load_evidence, only_study
 
     evidence = load_evidence(
         paths,
@@ -142,7 +142,7 @@ def _evidence(
 
 def print_verdict(evidence: Evidence, verdict: Verdict) -> None:
     """Prints what was found in plain words, then the table, the definition and the notes."""
-    from segbench.report.compare import judge_factors
+    from segbench.compare.gather import judge_factors
 
     factors = judge_factors(evidence)
     for sentence in [*verdict.sentences(), *(factors.sentences() if factors is not None else [])]:

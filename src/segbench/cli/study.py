@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 
 from segbench.cli._common import Quiet, console, print_table
-from segbench.config_study import StudyConfig, expand, load_study, parse_study
-from segbench.config_text import apply_overrides
+from segbench.config.study import StudyConfig, expand, load_study, parse_study
+from segbench.config.text import apply_overrides
 from segbench.errors import ConfigError
-from segbench.studies import StudyFolder
+from segbench.folders.study import StudyFolder
 
 if TYPE_CHECKING:
-    from segbench.studies import RunStatus
+    from segbench.folders.study import RunStatus
     from segbench.study.dry_run import DryRun
 
 study_app = typer.Typer(help="Run studies: many trainings over the same data, compared fairly.", no_args_is_help=True)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segbench.cli._common import Quiet, console, print_table
-from segbench.config_tune import TuneConfig, load_tune
+from segbench.config.tune import TuneConfig, load_tune
 
 if TYPE_CHECKING:
-    from segbench.study.tune import SearchResult
-    from segbench.train.watcher import Watcher
+    from segbench.train.callback import Watcher
+    from segbench.tune.run import SearchResult
 
 _SHOWN = 10  # trials in the printed table
 
@@ -34,15 +34,15 @@ def tune(
     changes = list(overrides or [])
     changes += [] if trials is None else [f"trials={trials}"]
     loaded = load_tune(config, overrides=changes, data=data)
-    from segbench.study.tune import run_search
+    from segbench.tune.run import run_search
 
     _print_result(loaded, run_search(loaded, watch=_watcher(quiet)))
 
 
 def _watcher(quiet: bool) -> Watcher:
     """Returns what shows a line a trial, and on a terminal the training within."""
+    from segbench.train.callback import Watcher
     from segbench.train.console import ConsoleWatcher
-    from segbench.train.watcher import Watcher
 
     if quiet:
         return Watcher()

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.config_loss import parse_loss
+from segbench.config.loss import parse_loss
 from segbench.errors import ConfigError
 from segbench.registry import Registry
 from segbench.types import IGNORE_INDEX
@@ -60,7 +60,7 @@ def build_loss(spec: object, *, ignore_index: int = IGNORE_INDEX) -> WeightedSum
     final ones until it is called.
 
     Args:
-        spec: every form of `segbench.config_loss.parse_loss`: `"dice"`, `{"dice": 0.3, "bce": 0.7}`,
+        spec: every form of `segbench.config.loss.parse_loss`: `"dice"`, `{"dice": 0.3, "bce": 0.7}`,
             `{"focal": {"gamma": 2, "weight": 0.5}, "dice": 0.5}`,
             `{"dice": 1, "boundary": {"weight": {"start": 0, "end": 0.5, "epochs": 20}}}`.
         ignore_index: the label of pixels that do not count.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segbench.config_loss import LossTerm, WeightSchedule
+from segbench.config.loss import LossTerm, WeightSchedule
 from segbench.types import Task
 
 

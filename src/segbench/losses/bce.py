@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segbench.class_weights import balanced_pos_weights
 from segbench.losses._targets import Batch, check_weights, per_class, prepare
+from segbench.losses.class_weights import balanced_pos_weights
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset({Task.BINARY, Task.MULTILABEL})

@@ -29,7 +29,7 @@ _MARGIN_PX = 4
 
 
 class Diagnosis(Protocol):
-    """What `segbench.report.overfitting.Overfitting` says that is drawn."""
+    """What `segbench.explain.overfitting.Overfitting` says that is drawn."""
 
     @property
     def verdict(self) -> str: ...  # noqa: D102

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segbench.data import raster
-from segbench.data.bands import Bands
+from segbench.data.files import raster
+from segbench.data.files.bands import Bands
+from segbench.data.files.images import read_image
 from segbench.data.formats import IMAGE_SUFFIXES
-from segbench.data.images import read_image
 from segbench.errors import DatasetError, PredictionError
 from segbench.files import replacing, write_csv
 from segbench.predict.mask_folder import mark_indices

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segbench.data.bands import Bands, shown
-from segbench.data.cache import resize_image
+from segbench.data.files.bands import Bands, shown
+from segbench.data.samples.cache import resize_image
 from segbench.errors import PredictionError
+from segbench.folders.run import RunFolder
 from segbench.models import build_network
 from segbench.models.weights import load_weights
 from segbench.plots.panels import overlay, png_bytes
 from segbench.predict.decide import normalization_of, normalize, probabilities
 from segbench.predict.device import pick_device
-from segbench.runs import RunFolder
 from segbench.types import ClassMap, Task
 
 

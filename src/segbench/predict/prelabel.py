@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from segbench.data.files.images import read_image
 from segbench.data.formats import IMAGE_SUFFIXES
-from segbench.data.images import read_image
 from segbench.data.writers import Labelled, WriteOptions, Written, check_writer, write_dataset
 from segbench.errors import DatasetError, PredictionError
 from segbench.predict.files import find_images, output_names

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from segbench.config_study import Plan, StudyConfig
-from segbench.report.attributes import AttributeTable, measure_attributes
-from segbench.report.cases import (
+from segbench.compare.evidence import Entry, Evidence
+from segbench.compare.gather import judge_evidence, judge_factors, study_baseline
+from segbench.config.study import Plan, StudyConfig
+from segbench.explain.attributes import AttributeTable, measure_attributes
+from segbench.explain.cases import (
     Cases,
     Disagreements,
     LabelCandidates,
@@ -16,14 +18,12 @@ from segbench.report.cases import (
     find_label_candidates,
     pick_cases,
 )
-from segbench.report.compare import judge_evidence, judge_factors, study_baseline
-from segbench.report.error_types import ErrorTable, error_table
-from segbench.report.evidence import Entry, Evidence
-from segbench.report.factors import FactorView
-from segbench.report.overfitting import OverfittingSummary, summarize_overfitting
-from segbench.report.slices import FindingTest, SliceReport, check_findings, explain_scores
-from segbench.report.verdict import Verdict
-from segbench.studies import RunStatus, StudyFolder
+from segbench.explain.error_types import ErrorTable, error_table
+from segbench.explain.overfitting import OverfittingSummary, summarize_overfitting
+from segbench.explain.slices import FindingTest, SliceReport, check_findings, explain_scores
+from segbench.folders.study import RunStatus, StudyFolder
+from segbench.statistics.factors import FactorView
+from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from segbench.report._svg import BLUE, GREEN, GREY, INK, LINE, NARROW_INCH, ORANGE, PAPER, WIDE_INCH
+from segbench.report.svg import BLUE, GREEN, GREY, INK, LINE, NARROW_INCH, ORANGE, PAPER, WIDE_INCH
 
 _MOST_EPOCHS = 120  # points of a curve; more cannot be seen, and make the page heavy
 

@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import TypeAlias
 
 from segbench import __version__
+from segbench.compare.evidence import Evidence
 from segbench.files import write_text
-from segbench.report._html import render
-from segbench.report._sections_data import data_section, missing_section, protocol_section, repeat_section
-from segbench.report._sections_questions import questions_section
-from segbench.report._sections_scores import (
+from segbench.folders.study import StudyFolder
+from segbench.locale.translate import translate
+from segbench.locale.words import Language, Words
+from segbench.report.analysis import Analysis, analyze
+from segbench.report.document import Document, Section, Text, bullets, text
+from segbench.report.html import render
+from segbench.report.markdown import write_markdown
+from segbench.report.pictures import BUDGETS, Pictures
+from segbench.report.sections.data import data_section, missing_section, protocol_section, repeat_section
+from segbench.report.sections.questions import questions_section
+from segbench.report.sections.scores import (
     costs_section,
     factors_section,
     interval_drawing,
@@ -20,18 +28,10 @@ from segbench.report._sections_scores import (
     ranks_section,
     results_section,
 )
-from segbench.report._sections_why import attributes_section, cases_section, errors_section, learning_section
-from segbench.report._svg import Sketch
-from segbench.report.analysis import Analysis, analyze
-from segbench.report.document import Document, Section, Text, bullets, text
-from segbench.report.evidence import Evidence
-from segbench.report.markdown import write_markdown
-from segbench.report.pictures import BUDGETS, Pictures
+from segbench.report.sections.why import attributes_section, cases_section, errors_section, learning_section
 from segbench.report.summary import headline, verdict_paragraphs
+from segbench.report.svg import Sketch
 from segbench.report.tables import write_results
-from segbench.report.translate import translate
-from segbench.report.words import Language, Words
-from segbench.studies import StudyFolder
 from segbench.types import Progress
 
 MAX_BYTES = 10 * 2**20

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segbench.data.index import load_picture
+from segbench.compare.evidence import Entry, Evidence
+from segbench.data.manifest.read import load_picture
+from segbench.locale.words import Words
 from segbench.plots.panels import ERROR_COLORS, RIGHT_COLOR, errors, overlay
 from segbench.report.document import Legend, Tile
-from segbench.report.evidence import Entry, Evidence
-from segbench.report.words import Words
 from segbench.types import Sample, Task
 
 UInt8Array = npt.NDArray[np.uint8]

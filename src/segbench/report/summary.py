@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+from segbench.explain.overfitting import VERDICTS, OverfittingSummary
+from segbench.explain.slices import FindingTest, SliceReport
+from segbench.locale.words import Words
 from segbench.report.analysis import Analysis
-from segbench.report.factors import FactorEffect, Interaction
-from segbench.report.overfitting import VERDICTS, OverfittingSummary
-from segbench.report.slices import FindingTest, SliceReport
-from segbench.report.stats import PairDifference
-from segbench.report.verdict import Needed
-from segbench.report.words import Words
+from segbench.statistics.differences import PairDifference
+from segbench.statistics.factors import FactorEffect, Interaction
+from segbench.statistics.verdict import Needed
 
 _MOST_FINDINGS = 3  # told in full; attributes often go together
 

@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 from segbench.files import write_csv
-from segbench.report._sections_scores import other_scores
 from segbench.report.analysis import Analysis
+from segbench.report.sections.scores import other_scores
 
 _COSTS = ("training_s", "images_per_s", "parameters", "flops", "peak_memory_mb")
 

@@ -9,16 +9,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from segbench.config import RunConfig
-from segbench.config_study import Plan, PlannedRun, StudyConfig, expand
+from segbench.config.run import RunConfig
+from segbench.config.study import Plan, PlannedRun, StudyConfig, expand
 from segbench.errors import SegbenchError
-from segbench.studies import RunStatus, StudyFolder
+from segbench.folders.study import RunStatus, StudyFolder
 from segbench.study.live import StudyWatcher, format_seconds
 from segbench.study.run import Engine, check_data, check_runs, default_workers, make_engine, read_data
 
 if TYPE_CHECKING:
-    from segbench.data.index import Manifest
-    from segbench.report.stats import VarianceParts
+    from segbench.data.manifest.read import Manifest
+    from segbench.statistics.differences import VarianceParts
     from segbench.study.probe import Speed
 
 _ASSUMED_SDS = (0.05, 0.10, 0.15)
@@ -281,7 +281,7 @@ def _detectable(
     study: StudyConfig, plan: Plan, statuses: Sequence[RunStatus], units: int, notes: list[str]
 ) -> tuple[Detectable, ...]:
     """Returns the smallest detectable differences, from finished runs where two entries have some."""
-    from segbench.report.stats import VarianceParts, minimum_detectable_difference
+    from segbench.statistics.differences import VarianceParts, minimum_detectable_difference
 
     entries = len(plan.entries)
     if entries < 2:
@@ -321,8 +321,8 @@ def _detectable(
 
 def _measured_parts(study: StudyConfig) -> list[VarianceParts]:
     """Returns how the differences of all pairs of entries with finished runs vary."""
-    from segbench.report.compare import study_evidence
-    from segbench.report.stats import compare_pairs
+    from segbench.compare.gather import study_evidence
+    from segbench.statistics.differences import compare_pairs
 
     evidence = study_evidence(StudyFolder(study.study_folder), score=study.score, resolution="training")
     pairs = compare_pairs([entry.values for entry in evidence.entries], groups=evidence.groups)

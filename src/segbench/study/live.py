@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segbench.errors import shorten
-from segbench.studies import RunStatus, State
+from segbench.folders.study import RunStatus, State
 
 _MOST_ROWS = 30
 _SECONDS_BETWEEN_SUMMARIES = 30.0

@@ -13,17 +13,17 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from segbench.config import RunConfig
-from segbench.data.cache import SampleCache
-from segbench.data.index import Manifest
-from segbench.data.loader import BatchLoader
+from segbench.config.run import RunConfig
+from segbench.data.manifest.read import Manifest
+from segbench.data.samples.cache import SampleCache
+from segbench.data.samples.loader import BatchLoader
 from segbench.losses import build_loss
 from segbench.models import build_network
 from segbench.predict.device import pick_device
+from segbench.train.callback import Watcher
 from segbench.train.environment import cpu_settings, deterministic, pick_precision
 from segbench.train.fit import _resolve_loss
 from segbench.train.loop import Loaders, Training
-from segbench.train.watcher import Watcher
 from segbench.types import Sample, Task
 
 _STEPS = 2  # timed, after as many to warm up

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from segbench.config import RunConfig
-from segbench.config_study import Plan, PlannedRun, StudyConfig, expand
+from segbench.config.run import RunConfig
+from segbench.config.study import Plan, PlannedRun, StudyConfig, expand
 from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten, suggest
-from segbench.runs import RunFolder
-from segbench.studies import StudyFolder
+from segbench.folders.run import RunFolder
+from segbench.folders.study import StudyFolder
 from segbench.study.live import StudyWatcher
 from segbench.study.worker import Task
 
 if TYPE_CHECKING:
-    from segbench.data.index import Manifest
+    from segbench.data.manifest.read import Manifest
     from segbench.types import ClassMap
 
 ENGINES = ("local", "ray")
@@ -79,7 +79,7 @@ def make_engine(name: str, address: str | None = None) -> Engine:
         ConfigError: an unknown name, or an address for this machine alone.
     """
     if name == "ray":
-        from segbench.study.ray_engine import RayEngine
+        from segbench.study.ray import RayEngine
 
         engine: Engine = RayEngine(address)
         return engine
@@ -158,7 +158,7 @@ def check_runs(folder: StudyFolder, plan: Plan, score: str) -> None:
         SegbenchError: a single problem, of its own class.
         RunError: a finished run whose result cannot be read.
     """
-    from segbench.report.image_scores import check_score, needs_outlines
+    from segbench.compare.image_scores import check_score, needs_outlines
     from segbench.train.check import check_config
 
     check_score(score)
@@ -181,7 +181,7 @@ def check_data(runs: Sequence[PlannedRun], score: str, classes: ClassMap) -> Non
     Raises:
         ConfigError: the score names a class that there is not; or problems, each with the runs that have it.
     """
-    from segbench.report.image_scores import check_score
+    from segbench.compare.image_scores import check_score
     from segbench.train.fit import check_task
 
     check_score(score, classes)
@@ -218,9 +218,9 @@ def read_data(config: RunConfig, watch: StudyWatcher) -> Manifest:
     Raises:
         DatasetError, ConfigError: see `read_dataset` and `split_manifest`.
     """
-    from segbench.data.checks.before_training import fast_warnings
-    from segbench.data.index import read_dataset
-    from segbench.data.split import split_manifest
+    from segbench.data.manifest.read import read_dataset
+    from segbench.data.split.divide import split_manifest
+    from segbench.doctor.before_training import fast_warnings
 
     data = config.data
     manifest = read_dataset(data.path, data.format, progress=watch.progress, **data.options)
@@ -300,7 +300,7 @@ class _Session:
 
     def _prepare(self, threads: int, todo: Sequence[PlannedRun]) -> Manifest:
         """Returns the manifest in the study folder, after the folder was claimed for this study and this data."""
-        from segbench.data.index import Manifest
+        from segbench.data.manifest.read import Manifest
 
         manifest = read_data(self.plan.runs[0].config, self.watch)
         for note in (*manifest.notes, *self.plan.notes):
@@ -326,7 +326,7 @@ class _Session:
 
     def _decode(self, manifest: Manifest, todo: Sequence[PlannedRun]) -> None:
         """Fills the caches of decoded samples, which the workers would otherwise wait for each other to fill."""
-        from segbench.data.cache import build_cache
+        from segbench.data.samples.cache import build_cache
 
         for size, cache in dict.fromkeys((run.config.data.size, run.config.data.cache_dir) for run in todo):
             build_cache(manifest, size, folder=Path(cache) if cache else None, progress=self.watch.progress)

@@ -18,9 +18,9 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-from segbench.config import parse_config
+from segbench.config.run import parse_config
 from segbench.errors import SegbenchError
-from segbench.studies import Failure, StudyFolder
+from segbench.folders.study import Failure, StudyFolder
 
 MAX_ATTEMPTS = 3
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segbench.config import RunConfig
-from segbench.data._manifest import is_manifest
+from segbench.config.run import RunConfig
 from segbench.data.formats import check_format
+from segbench.data.manifest.manifest import is_manifest
 from segbench.errors import ConfigError, DatasetError, WeightsError
 from segbench.losses import LOSSES
 from segbench.models import MODELS, RESERVED, check_weights, is_weights_file

@@ -18,9 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from segbench.config import RunConfig
-from segbench.runs import RunFolder
-from segbench.train.watcher import Watcher
+from segbench.config.run import RunConfig
+from segbench.folders.run import RunFolder
+from segbench.train.callback import Watcher
 from segbench.types import RunResult
 
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from segbench.config import RunConfig
+from segbench.config.run import RunConfig
 from segbench.errors import ConfigError
 
 _REPORTED_PACKAGES = ("segbench", "torch", "torchvision", "lightning-fabric", "numpy", "pillow")

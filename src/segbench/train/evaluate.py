@@ -7,24 +7,24 @@ from typing import Literal
 
 import numpy as np
 
-from segbench.config import ScoresConfig
-from segbench.data.cache import build_cache
-from segbench.data.index import Manifest, load_sample, read_dataset
-from segbench.data.loader import BatchLoader
+from segbench.config.run import ScoresConfig
+from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.samples.cache import build_cache
+from segbench.data.samples.loader import BatchLoader
 from segbench.errors import RunError
 from segbench.files import write_json
-from segbench.mask_archive import MaskWriter, write_masks
+from segbench.folders.mask_archive import MaskWriter, write_masks
+from segbench.folders.run import RunFolder
 from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.definitions import OWN_SIZE, size_text
 from segbench.metrics.scores import Scores
 from segbench.models.weights import read_metadata
 from segbench.predict.predictor import Predictor
-from segbench.runs import RunFolder
+from segbench.train.callback import Watcher
 from segbench.train.console import default_watcher
-from segbench.train.judge import Judge, Judgement, collect_surfaces, judge_masks
+from segbench.train.evaluator import Judge, Judgement, collect_surfaces, judge_masks
 from segbench.train.result import now
 from segbench.train.score import score_split
-from segbench.train.watcher import Watcher
 from segbench.types import SPLITS, SplitName
 
 Resolution = Literal["training", "original"]

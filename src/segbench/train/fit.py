@@ -15,22 +15,23 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from segbench.class_weights import balanced_class_weights, balanced_pos_weights
-from segbench.config import RunConfig, load_config, parse_config
-from segbench.config_loss import LossTerm, WeightSchedule
-from segbench.data.cache import SampleCache, build_cache, class_pixel_counts
-from segbench.data.checks.before_training import fast_warnings
-from segbench.data.index import Manifest, read_dataset
-from segbench.data.loader import BatchLoader
-from segbench.data.shard_loader import make_loader
-from segbench.data.split import split_manifest
+from segbench.config.loss import LossTerm, WeightSchedule
+from segbench.config.run import RunConfig, load_config, parse_config
+from segbench.data.manifest.read import Manifest, read_dataset
+from segbench.data.samples.cache import SampleCache, build_cache, class_pixel_counts
+from segbench.data.samples.loader import BatchLoader
+from segbench.data.samples.shard_loader import make_loader
+from segbench.data.split.divide import split_manifest
+from segbench.doctor.before_training import fast_warnings
 from segbench.errors import ConfigError, DatasetError, RunError, shorten
+from segbench.folders.run import RunFolder, different_settings
 from segbench.losses import LOSSES, build_loss
+from segbench.losses.class_weights import balanced_class_weights, balanced_pos_weights
 from segbench.models import build_network
 from segbench.models._blocks import SegmentationNetwork
 from segbench.models.weights import load_weights, read_metadata, save_weights
 from segbench.predict.device import pick_device
-from segbench.runs import RunFolder, different_settings
+from segbench.train.callback import Watcher
 from segbench.train.check import check_config
 from segbench.train.checkpoint import load_checkpoint, save_checkpoint
 from segbench.train.console import default_watcher
@@ -39,7 +40,6 @@ from segbench.train.freeze import check_network
 from segbench.train.loop import Loaders, Training
 from segbench.train.result import score_and_write
 from segbench.train.visuals import EpochVisuals
-from segbench.train.watcher import Watcher
 from segbench.types import SPLITS, RunResult, Sample, Task
 
 

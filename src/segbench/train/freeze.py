@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segbench.config import RunConfig
+from segbench.config.run import RunConfig
 from segbench.errors import ConfigError
 from segbench.models._blocks import SegmentationNetwork
 

@@ -20,18 +20,18 @@ from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from segbench.config import RunConfig
-from segbench.data.loader import Batch, BatchLoader
+from segbench.config.run import RunConfig
+from segbench.data.samples.loader import Batch, BatchLoader
 from segbench.errors import RunError, shorten
 from segbench.losses._weighted_sum import WeightedSum
 from segbench.metrics.scores import score_counts
 from segbench.models._blocks import SegmentationNetwork
 from segbench.predict.decide import normalization_of, normalize
+from segbench.train.callback import Watcher
 from segbench.train.environment import peak_memory_mb
 from segbench.train.freeze import begin_epoch, freeze_for_good
 from segbench.train.optim import Schedule, build_optimizer, moving_average
 from segbench.train.score import CountsCollector, SplitPass, score_split
-from segbench.train.watcher import Watcher
 from segbench.types import ClassMap
 
 # On a GPU, reading a loss waits for the device; so it is read every so many steps, and the batch found afterwards.

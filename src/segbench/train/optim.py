@@ -13,7 +13,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from segbench.config import OptimizerConfig, ScheduleConfig
+from segbench.config.run import OptimizerConfig, ScheduleConfig
 
 Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 

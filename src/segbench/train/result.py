@@ -13,16 +13,16 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from segbench.data.index import Manifest
+from segbench.data.manifest.read import Manifest
 from segbench.files import replacing, write_json
-from segbench.mask_archive import MaskWriter, write_masks
+from segbench.folders.mask_archive import MaskWriter, write_masks
+from segbench.folders.run import RunFolder
 from segbench.metrics.definitions import footnote, size_text
 from segbench.metrics.scores import Scores
 from segbench.metrics.threshold import ThresholdChoice
 from segbench.plots.curves import learning_curves
-from segbench.runs import RunFolder
 from segbench.train.environment import peak_memory_mb
-from segbench.train.judge import Judge, Judgement, ThresholdCollector
+from segbench.train.evaluator import Judge, Judgement, ThresholdCollector
 from segbench.train.loop import Training, explain_memory
 from segbench.train.score import SplitPass
 from segbench.types import SPLITS, RunResult, SplitName

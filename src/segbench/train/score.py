@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from segbench.data.loader import BatchLoader
+from segbench.data.samples.loader import BatchLoader
 from segbench.metrics.confusion import confusion_from_logits
 from segbench.metrics.counts import Counts
 from segbench.predict.decide import decide, normalize

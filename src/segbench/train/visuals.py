@@ -8,10 +8,10 @@ from types import TracebackType
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from segbench.data.cache import SampleCache
+from segbench.data.samples.cache import SampleCache
 from segbench.files import replacing
+from segbench.folders.run import RunFolder
 from segbench.plots.panels import prediction_sheet
-from segbench.runs import RunFolder
 from segbench.train.loop import Training
 from segbench.train.score import SplitPass
 from segbench.types import Sample

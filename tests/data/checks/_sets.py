@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from segbench.data.checks import Checkup, Finding, examine
+from segbench.doctor import Checkup, Finding, examine
 
 SIDE = 48
 

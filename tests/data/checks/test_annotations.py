@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.data.checks._sets import SIDE, codes, finding, photo, save
 
-from segbench.data.checks import Checkup, Severity, examine
-from segbench.data.checks.annotations import crosses_itself, ring_area
-from segbench.data.formats._listing import DEFECTS
+from segbench.data.formats.shared.listing import DEFECTS
+from segbench.doctor import Checkup, Severity, examine
+from segbench.doctor.checks.annotations import crosses_itself, ring_area
 
 SQUARE = [10, 10, 34, 10, 34, 34, 10, 34]
 SMALL = [36, 4, 44, 4, 44, 12, 36, 12]

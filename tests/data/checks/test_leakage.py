@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 from tests.data.checks._sets import SIDE, blob, check, codes, finding, pairs, photo, save, split_pairs
 
-from segbench.config import SplitConfig
-from segbench.data._facts import FactStore
-from segbench.data.checks import Severity, examine, fast_findings
-from segbench.data.checks._copies import NEAR_RMS, near_pairs
-from segbench.data.checks.before_training import fast_warnings
-from segbench.data.checks.parts import suggest_group
-from segbench.data.index import read_dataset
-from segbench.data.split import split_manifest
+from segbench.config.run import SplitConfig
+from segbench.data.facts.store import FactStore
+from segbench.data.manifest.read import read_dataset
+from segbench.data.split.divide import split_manifest
+from segbench.doctor import Severity, examine, fast_findings
+from segbench.doctor.before_training import fast_warnings
+from segbench.doctor.checks.parts import suggest_group
+from segbench.doctor.copies import NEAR_RMS, near_pairs
 
 
 def encoded(pixels: np.ndarray, quality: int) -> np.ndarray:

@@ -10,10 +10,10 @@ import pytest
 from scipy import ndimage
 from tests.data.checks._sets import SIDE, blob, check, codes, finding, pairs, photo, save
 
-from segbench.config import DataConfig
-from segbench.config_loss import parse_loss
-from segbench.data.cache import resize_mask
-from segbench.data.checks.objects import SIZES, region_rows
+from segbench.config.loss import parse_loss
+from segbench.config.run import DataConfig
+from segbench.data.samples.cache import resize_mask
+from segbench.doctor.checks.objects import SIZES, region_rows
 
 
 def dots(seed: int) -> np.ndarray:

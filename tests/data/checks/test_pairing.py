@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tests.data.checks._sets import blob, check, codes, finding, pairs, photo, save
 
-from segbench.data.checks import Severity
+from segbench.doctor import Severity
 
 
 def test_a_sound_set_has_no_findings(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.data.checks._sets import SIDE, blob, codes, finding, pairs, photo, save
 
-from segbench.data.checks import Finding, Severity, examine, run, sort_findings
+from segbench.doctor import Finding, Severity, examine, run, sort_findings
 from segbench.errors import ConfigError, DatasetError
 
 Data = Callable[[str], Path]

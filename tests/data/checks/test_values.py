@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tests.data.checks._sets import SIDE, blob, check, codes, finding, pairs, photo, save, split_pairs
 
-from segbench.data.checks import Severity
+from segbench.doctor import Severity
 
 
 def three(seed: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from segbench.data.index import Manifest, load_sample
+from segbench.data.manifest.read import Manifest, load_sample
 
 
 def draw(path: Path, values: ArrayLike = 90, size: tuple[int, int] = (6, 8)) -> Path:

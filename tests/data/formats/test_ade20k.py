@@ -11,8 +11,8 @@ import pytest
 from tests.data.formats._draw import draw, labels, parts, put
 
 from segbench.data.formats import recognise
-from segbench.data.formats.ade20k import ade20k
-from segbench.data.index import read_dataset
+from segbench.data.formats.ade20k.reader import ade20k
+from segbench.data.manifest.read import read_dataset
 from segbench.errors import ConfigError, DatasetError
 
 RealData = Callable[[str], Path]

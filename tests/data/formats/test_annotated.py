@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segbench.data.drawing import Drawing, Shape, paint, rectangle_ring
-from segbench.data.formats._annotated import Annotated, build_listing
-from segbench.data.formats._listing import Listing
+from segbench.data.formats.shared.annotated import Annotated, build_listing
+from segbench.data.formats.shared.listing import Listing
+from segbench.data.shapes.drawing import Drawing, Shape, paint, rectangle_ring
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import IGNORE_INDEX, Task
 

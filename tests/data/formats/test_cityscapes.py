@@ -9,8 +9,8 @@ import pytest
 from tests.data.formats._draw import draw, labels, parts
 
 from segbench.data.formats import recognise
-from segbench.data.formats.cityscapes import cityscapes
-from segbench.data.index import read_dataset
+from segbench.data.formats.cityscapes.reader import cityscapes
+from segbench.data.manifest.read import read_dataset
 from segbench.errors import ConfigError, DatasetError
 
 RealData = Callable[[str], Path]

@@ -14,11 +14,11 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from segbench.data.drawing import Drawing, shape_mask
 from segbench.data.formats import Entry, Listing
-from segbench.data.formats._sources import short_ids
-from segbench.data.formats._values import is_crowd
-from segbench.data.formats.coco import category_mask, coco, looks_like
+from segbench.data.formats.coco.reader import category_mask, coco, looks_like
+from segbench.data.formats.shared.image_names import short_ids
+from segbench.data.formats.shared.values import is_crowd
+from segbench.data.shapes.drawing import Drawing, shape_mask
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import Task
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.drawing import Drawing, paint
 from segbench.data.formats import Listing
-from segbench.data.formats.coco_panoptic import coco_panoptic, looks_like
+from segbench.data.formats.coco.panoptic import coco_panoptic, looks_like
+from segbench.data.shapes.drawing import Drawing, paint
 from segbench.errors import DatasetError
 
 RealData = Callable[[str], Path]

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from tests.data.formats._draw import draw, labels, parts, put
 
-from segbench.data.drawing import Drawing, Shape
 from segbench.data.formats import recognise
-from segbench.data.formats._cvat_tracks import shapes_by_frame
-from segbench.data.formats.cvat import cvat
-from segbench.data.index import read_dataset
+from segbench.data.formats.cvat.reader import cvat
+from segbench.data.formats.cvat.tracks import shapes_by_frame
+from segbench.data.manifest.read import read_dataset
+from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import ConfigError, DatasetError
 
 RealData = Callable[[str], Path]

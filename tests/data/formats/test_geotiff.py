@@ -15,11 +15,11 @@ from PIL import Image
 from rasterio.transform import Affine
 from tests.data._rasters import GRID, save, scene, scenes
 
-from segbench.config import SplitConfig
-from segbench.data.cache import build_cache
-from segbench.data.index import load_picture, load_sample, read_dataset
-from segbench.data.shard_writer import write_shards
-from segbench.data.split import split_manifest
+from segbench.config.run import SplitConfig
+from segbench.data.manifest.read import load_picture, load_sample, read_dataset
+from segbench.data.samples.cache import build_cache
+from segbench.data.samples.shard_writer import write_shards
+from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import SPLITS, Task
 
@@ -326,7 +326,7 @@ def test_the_cache_holds_all_channels_and_depends_on_how_they_are_read(tmp_path:
 
 
 def test_a_second_reading_opens_no_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segbench.data import raster
+    from segbench.data.files import raster
 
     root = scenes(tmp_path / "d", 2)
     first = read_dataset(root, "geotiff", window=32, depth_range=[0, 4095])
@@ -342,7 +342,7 @@ def test_a_second_reading_opens_no_pixels(tmp_path: Path, monkeypatch: pytest.Mo
 _READ = """
 import json, re, sys
 from pathlib import Path
-from segbench.data.index import load_sample, read_dataset
+from segbench.data.manifest.read import load_sample, read_dataset
 manifest = read_dataset(sys.argv[1], "geotiff", window=1000, classes=["no", "yes"])
 load_sample(manifest, manifest.samples[210])
 most = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]

@@ -10,7 +10,7 @@ from tests.data.formats._draw import draw, labels, parts, put
 
 from segbench.data.formats import recognise
 from segbench.data.formats.isic import isic
-from segbench.data.index import read_dataset
+from segbench.data.manifest.read import read_dataset
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import Task
 

@@ -10,7 +10,7 @@ from tests.data.formats._draw import draw, labels, put
 
 from segbench.data.formats import recognise
 from segbench.data.formats.kaggle_rle import kaggle_rle
-from segbench.data.index import read_dataset
+from segbench.data.manifest.read import read_dataset
 from segbench.errors import DatasetError
 from segbench.types import Task
 

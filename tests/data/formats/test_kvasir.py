@@ -11,7 +11,7 @@ from tests.data.formats._draw import draw, labels, parts, put
 
 from segbench.data.formats import recognise
 from segbench.data.formats.kvasir import kvasir
-from segbench.data.index import read_dataset
+from segbench.data.manifest.read import read_dataset
 from segbench.errors import ConfigError, DatasetError
 
 RealData = Callable[[str], Path]

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.drawing import Drawing, paint, shape_mask
+from segbench.data.files.images import read_image
 from segbench.data.formats import Listing
-from segbench.data.formats.labelme import labelme, looks_like
-from segbench.data.images import read_image
+from segbench.data.formats.labelme.reader import labelme, looks_like
+from segbench.data.shapes.drawing import Drawing, paint, shape_mask
 from segbench.errors import ConfigError, DatasetError
 
 RealData = Callable[[str], Path]

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from tests.data.formats._draw import draw, labels, put
 
-from segbench.data.drawing import Drawing
 from segbench.data.formats import recognise
-from segbench.data.formats._labelstudio_shapes import decode_brush
-from segbench.data.formats.labelstudio import labelstudio
-from segbench.data.index import read_dataset
+from segbench.data.formats.labelstudio.reader import labelstudio
+from segbench.data.formats.labelstudio.shapes import decode_brush
+from segbench.data.manifest.read import read_dataset
+from segbench.data.shapes.drawing import Drawing
 from segbench.errors import DatasetError
 
 RealData = Callable[[str], Path]

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.drawing import Drawing, shape_mask
 from segbench.data.formats import Listing
-from segbench.data.formats.via import looks_like, via
+from segbench.data.formats.via.reader import looks_like, via
+from segbench.data.shapes.drawing import Drawing, shape_mask
 from segbench.errors import ConfigError, DatasetError
 
 RealData = Callable[[str], Path]

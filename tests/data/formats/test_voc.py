@@ -10,9 +10,9 @@ import pytest
 from tests.data.formats._draw import draw, draw_palette, labels, parts, put
 
 from segbench.data.formats import recognise
-from segbench.data.formats._voc_classes import voc_color
-from segbench.data.formats.voc import voc
-from segbench.data.index import read_dataset
+from segbench.data.formats.voc.classes import voc_color
+from segbench.data.formats.voc.reader import voc
+from segbench.data.manifest.read import read_dataset
 from segbench.errors import DatasetError
 from segbench.types import Task
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.drawing import Drawing, shape_mask
-from segbench.data.formats import Listing, _yolo_files
-from segbench.data.formats.coco import coco
-from segbench.data.formats.yolo import looks_like, yolo
+from segbench.data.formats import Listing
+from segbench.data.formats.coco.reader import coco
+from segbench.data.formats.yolo import files as _yolo_files
+from segbench.data.formats.yolo.reader import looks_like, yolo
+from segbench.data.shapes.drawing import Drawing, shape_mask
 from segbench.errors import ConfigError, DatasetError
 
 RealData = Callable[[str], Path]

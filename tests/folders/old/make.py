@@ -45,6 +45,7 @@ def main(root: Path) -> None:
     root.mkdir(parents=True)
     os.chdir(root)
     from segbench.config_study import parse_study
+
     from segbench.data.synthetic import write_lesions
     from segbench.study.run import run_study
 

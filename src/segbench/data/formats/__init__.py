@@ -1,4 +1,4 @@
-"""Data set formats: each reader lists the images and masks of a folder; `segbench.data.index` does the rest.
+"""Data set formats: each reader lists the images and masks of a folder; `segbench.data.manifest.read` does the rest.
 
 A reader is a function `read(root: Path, *, option..., ) -> Listing` in a file of its own, named like its key. Its
 keyword-only parameters are the options a config may set, and their annotations are checked; a path it is given exists
@@ -14,33 +14,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segbench.data.formats._listing import IMAGE_SUFFIXES, Entry, Listing
+from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Entry, Listing
 from segbench.errors import ConfigError, suggest
 from segbench.registry import Registry
 
 FORMATS = Registry(
     "data.format",
     {
-        "ade20k": "segbench.data.formats.ade20k:ade20k",
+        "ade20k": "segbench.data.formats.ade20k.reader:ade20k",
         "camvid": "segbench.data.formats.camvid:camvid",
-        "cityscapes": "segbench.data.formats.cityscapes:cityscapes",
-        "coco": "segbench.data.formats.coco:coco",
-        "coco_panoptic": "segbench.data.formats.coco_panoptic:coco_panoptic",
-        "cvat": "segbench.data.formats.cvat:cvat",
+        "cityscapes": "segbench.data.formats.cityscapes.reader:cityscapes",
+        "coco": "segbench.data.formats.coco.reader:coco",
+        "coco_panoptic": "segbench.data.formats.coco.panoptic:coco_panoptic",
+        "cvat": "segbench.data.formats.cvat.reader:cvat",
         "folder": "segbench.data.formats.folder:folder",
         "geotiff": "segbench.data.formats.geotiff:geotiff",
         "isic": "segbench.data.formats.isic:isic",
         "kaggle_rle": "segbench.data.formats.kaggle_rle:kaggle_rle",
         "kvasir": "segbench.data.formats.kvasir:kvasir",
-        "labelme": "segbench.data.formats.labelme:labelme",
-        "labelstudio": "segbench.data.formats.labelstudio:labelstudio",
+        "labelme": "segbench.data.formats.labelme.reader:labelme",
+        "labelstudio": "segbench.data.formats.labelstudio.reader:labelstudio",
         "mapillary": "segbench.data.formats.mapillary:mapillary",
         "open_images": "segbench.data.formats.open_images:open_images",
         "oxford_pets": "segbench.data.formats.oxford_pets:oxford_pets",
         "ph2": "segbench.data.formats.ph2:ph2",
-        "via": "segbench.data.formats.via:via",
-        "voc": "segbench.data.formats.voc:voc",
-        "yolo": "segbench.data.formats.yolo:yolo",
+        "via": "segbench.data.formats.via.reader:via",
+        "voc": "segbench.data.formats.voc.reader:voc",
+        "yolo": "segbench.data.formats.yolo.reader:yolo",
     },
     options_key="data.options",
 )
@@ -48,7 +48,7 @@ FORMATS = Registry(
 
 def check_format(name: str, options: Mapping[str, Any]) -> None:
     """Raises ConfigError for an unknown format, an option it does not have, or a value of a wrong type."""
-    from segbench.data.formats._options import check_types  # pydantic, which listing the names does not need
+    from segbench.data.formats.shared.options import check_types  # pydantic, which listing the names does not need
 
     if name not in FORMATS.names():
         usual = name.lower().replace("-", "_").replace(" ", "_")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from segbench.data.formats._listing import Entry, Listing, image_files, missing_folder, read_lines, subfolders
+from segbench.data.formats.shared.listing import Entry, Listing, image_files, missing_folder, read_lines, subfolders
 from segbench.errors import DatasetError, shorten
 from segbench.types import RGB, SPLITS, ClassMap, Task
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segbench.data.formats._class_lists import find_class_list
-from segbench.data.formats._classes import ClassOptions
-from segbench.data.formats._groups import check_pattern, find_groups
-from segbench.data.formats._layout import SPLIT_WORDS, Part, find_parts
-from segbench.data.formats._listing import Entry, Listing, by_key, check_depth, choose, image_files
-from segbench.data.formats._multilabel import list_planes
-from segbench.data.formats._pairing import file_key, find_renames, split_by_suffix
-from segbench.data.formats._pairs import check_unpaired
+from segbench.data.formats.shared.class_lists import find_class_list
+from segbench.data.formats.shared.classes import ClassOptions
+from segbench.data.formats.shared.groups import check_pattern, find_groups
+from segbench.data.formats.shared.layout import SPLIT_WORDS, Part, find_parts
+from segbench.data.formats.shared.listing import Entry, Listing, by_key, check_depth, choose, image_files
+from segbench.data.formats.shared.multilabel import list_planes
+from segbench.data.formats.shared.pairing import file_key, find_renames, split_by_suffix
+from segbench.data.formats.shared.pairs import check_unpaired
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import SplitName, Task
 

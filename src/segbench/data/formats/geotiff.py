@@ -8,12 +8,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
-from segbench.data._hints import set_option
-from segbench.data.bands import MAX_BANDS, Bands, Display, Range, default_display
-from segbench.data.formats._listing import Entry, Listing, choose
-from segbench.data.formats._rasters import RasterListing
+from segbench.data.files.bands import MAX_BANDS, Bands, Display, Range, default_display
+from segbench.data.files.hints import set_option
+from segbench.data.files.raster import Box, RasterLook, boxes, grid_difference, percentile_ranges, raster_look
 from segbench.data.formats.folder import folder
-from segbench.data.raster import Box, RasterLook, boxes, grid_difference, percentile_ranges, raster_look
+from segbench.data.formats.shared.listing import Entry, Listing, choose
+from segbench.data.formats.shared.rasters import RasterListing
 from segbench.errors import ConfigError, DatasetError, shorten
 
 _LISTED = 10

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from segbench.data.formats._listing import Entry, Listing, by_key, choose, image_files, missing_folder, subfolders
-from segbench.data.formats._pairs import paired
+from segbench.data.formats.shared.listing import Entry, Listing, by_key, choose, image_files, missing_folder, subfolders
+from segbench.data.formats.shared.pairs import paired
 from segbench.errors import DatasetError
 from segbench.types import ClassMap, SplitName, Task
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-from segbench.data._hints import set_option
-from segbench.data.drawing import Drawing, Shape
-from segbench.data.formats._annotated import Annotated, AnnotationOptions, build_listing
-from segbench.data.formats._listing import Defect, Listing
-from segbench.data.formats._runs import counts_of, lengths_of_pairs, mask_of_rows
-from segbench.data.formats._sources import (
+from segbench.data.files.hints import set_option
+from segbench.data.files.images import image_facts
+from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing
+from segbench.data.formats.shared.image_names import (
     ImageIndex,
     choose_file,
     head,
@@ -20,8 +18,10 @@ from segbench.data.formats._sources import (
     short_ids,
     unlisted_note,
 )
-from segbench.data.formats._tables import Table, find_column, read_table
-from segbench.data.images import image_facts
+from segbench.data.formats.shared.listing import Defect, Listing
+from segbench.data.formats.shared.run_lengths import counts_of, lengths_of_pairs, mask_of_rows
+from segbench.data.formats.shared.tables import Table, find_column, read_table
+from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError
 
 _KIND = "a table with images and run lengths (ImageId, EncodedPixels)"

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segbench.data._facts import MaskFact
-from segbench.data.formats._annotated import load_json, wrong_key
-from segbench.data.formats._layout import SPLIT_WORDS
-from segbench.data.formats._listing import Entry, Listing, by_key, choose, image_files, missing_folder, subfolders
-from segbench.data.formats._pairs import paired, text_of
+from segbench.data.facts.store import MaskFact
+from segbench.data.formats.shared.annotated import load_json, wrong_key
+from segbench.data.formats.shared.layout import SPLIT_WORDS
+from segbench.data.formats.shared.listing import Entry, Listing, by_key, choose, image_files, missing_folder, subfolders
+from segbench.data.formats.shared.pairs import paired, text_of
 from segbench.errors import DatasetError
 from segbench.types import RGB, ClassMap, Task
 

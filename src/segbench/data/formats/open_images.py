@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Unpack
 
-from segbench.data.drawing import Drawing, Shape
-from segbench.data.formats._annotated import Annotated, AnnotationOptions, build_listing
-from segbench.data.formats._layout import SPLIT_WORDS
-from segbench.data.formats._listing import Defect, Listing, image_files
-from segbench.data.formats._sources import head, no_image, none_found, short_ids, unlisted_note
-from segbench.data.formats._tables import read_rows, read_table
-from segbench.data.formats._values import part_of
-from segbench.data.images import ImageFacts, image_facts
+from segbench.data.files.images import ImageFacts, image_facts
+from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing
+from segbench.data.formats.shared.image_names import head, no_image, none_found, short_ids, unlisted_note
+from segbench.data.formats.shared.layout import SPLIT_WORDS
+from segbench.data.formats.shared.listing import Defect, Listing, image_files
+from segbench.data.formats.shared.tables import read_rows, read_table
+from segbench.data.formats.shared.values import part_of
+from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError, shorten
 from segbench.types import SplitName
 

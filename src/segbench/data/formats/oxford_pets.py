@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segbench.data.formats._listing import Entry, Listing, by_key, choose, image_files, missing_folder, read_lines
+from segbench.data.formats.shared.listing import Entry, Listing, by_key, choose, image_files, missing_folder, read_lines
 from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, SplitName, Task
 

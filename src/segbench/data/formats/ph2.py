@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from segbench.data.formats._listing import Entry, Listing, image_files, missing_folder, subfolders
+from segbench.data.formats.shared.listing import Entry, Listing, image_files, missing_folder, subfolders
 from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, Task
 

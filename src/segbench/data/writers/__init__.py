@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from segbench.data.writers._common import (
+from segbench.data.writers.common import (
     IGNORE_LABEL,
     MIN_IOU,
     Labelled,

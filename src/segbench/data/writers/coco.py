@@ -9,8 +9,8 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from segbench.data.trace import ring_area, ring_box
-from segbench.data.writers._common import (
+from segbench.data.shapes.trace import ring_area, ring_box
+from segbench.data.writers.common import (
     ImagePlacer,
     Labelled,
     Region,

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from segbench.data.formats._runs import counts_of
-from segbench.data.trace import ring_box, ring_pixels
-from segbench.data.writers._common import (
+from segbench.data.formats.shared.run_lengths import counts_of
+from segbench.data.shapes.trace import ring_box, ring_pixels
+from segbench.data.writers.common import (
     ImagePlacer,
     Labelled,
     Region,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segbench.data.writers._common import (
+from segbench.data.writers.common import (
     ImagePlacer,
     Labelled,
     WriteOptions,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from segbench.data.writers._common import (
+from segbench.data.writers.common import (
     IGNORE_LABEL,
     ImagePlacer,
     Labelled,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from segbench.data.formats._voc_classes import BORDER, voc_color
-from segbench.data.writers._common import ImagePlacer, Labelled, WriteOptions, Written, split_order, write_mask
+from segbench.data.formats.voc.classes import BORDER, voc_color
+from segbench.data.writers.common import ImagePlacer, Labelled, WriteOptions, Written, split_order, write_mask
 from segbench.errors import ConfigError, shorten
 from segbench.types import RGB, ClassMap, SplitName
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from segbench.data.writers._common import (
+from segbench.data.writers.common import (
     ImagePlacer,
     Labelled,
     Tracer,

@@ -1,0 +1,199 @@
+"""What runs must share to be compared, what may differ and is told, and names that tell entries apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from segbench.compare.entries import result_value
+from segbench.compare.image_scores import ImageScores, check_score
+from segbench.compare.outside import OutsideMasks
+from segbench.config.study_plan import PlannedRun, unequal_budgets
+from segbench.data.manifest.read import Manifest
+from segbench.errors import ConfigError, DatasetError, RunError, shorten
+from segbench.folders.run import RunFolder
+from segbench.folders.study import StudyFolder
+from segbench.metrics.definitions import Definition
+
+Resolution: TypeAlias = Literal["auto", "training", "original"]
+
+# What two scores must share to be compared. Not the threshold: it belongs to the approach, and is told when it differs.
+_SAME = ("formula", "level", "summary", "classes", "absent", "resolution", "ignore_index", "unit", "better")
+# What a time depends on besides the approach: key of a run's environment -> what it is called.
+# Speeds of one network that differ by more than this factor between runs were measured on a busy machine.
+_STEADY = 1.5
+_MACHINE = {"processor": "the processor", "gpu": "the graphics card", "device": "the device", "threads": "threads"}
+
+
+def decide_score(score: str | None, studies: Sequence[StudyFolder]) -> str:
+    """Returns the score that was asked for; else the one of the studies; else IoU of each image.
+
+    Raises:
+        ConfigError: there is no such score, or two studies have different ones and none was asked for.
+    """
+    if score is not None:
+        check_score(score)
+        return score
+    wanted = {study.read_config().score: study.path for study in studies}
+    if len(wanted) > 1:
+        told = shorten(f"{name} ({path})" for name, path in wanted.items())
+        raise ConfigError(f"the studies are decided by different scores: {told}; name one with --score", key="score")
+    return next(iter(wanted), "iou_per_image")
+
+
+def same_test_part(runs: Sequence[RunFolder], notes: list[str]) -> Manifest:
+    """Returns the manifest of the first run, after making sure that all were scored on the same test images.
+
+    Raises:
+        RunError: one was not: how its test part differs.
+    """
+    first = Manifest.read(runs[0].manifest_file)
+    seen = {first.content_hash}
+    for run in runs[1:]:
+        if result_value(run, "manifest_hash") in seen:
+            continue
+        other = Manifest.read(run.manifest_file)
+        why = _other_test_part(first, other)
+        if why:
+            raise RunError(
+                f"was not scored on the same test images as {runs[0].path}: {why}. Such numbers cannot be compared; "
+                "train it on the same split",
+                run=run.path,
+            )
+        seen.add(other.content_hash)
+        notes.append(f"{run.path} was trained on another training or validation part; the test images are the same")
+    return first
+
+
+def _other_test_part(first: Manifest, other: Manifest) -> str:
+    """Returns how two test parts differ; empty: they do not."""
+    ours, theirs = (
+        {sample.id: (sample.image_hash, sample.mask_hash) for sample in manifest.split("test")}
+        for manifest in (first, other)
+    )
+    if set(ours) != set(theirs):
+        only = sorted(set(ours) ^ set(theirs))
+        return f"{len(ours)} there, {len(theirs)} here, {len(only)} in one of them only ({shorten(only, 4)})"
+    changed = sorted(name for name in ours if ours[name] != theirs[name])
+    if changed:
+        return f"{len(changed)} images or masks have another content ({shorten(changed, 4)})"
+    if (first.class_map.names, first.class_map.values) != (other.class_map.names, other.class_map.values):
+        return f"the classes are {shorten(first.class_map.names)} there and {shorten(other.class_map.names)} here"
+    if first.class_map.ignore_values != other.class_map.ignore_values:
+        return "another label is ignored"
+    return ""
+
+
+def decide_size(
+    resolution: Resolution, sizes: Sequence[tuple[int, int]], outside: Sequence[OutsideMasks]
+) -> tuple[int, int] | None:
+    """Returns the size (H, W) everything is compared at; None: every image's own.
+
+    Raises:
+        ConfigError: runs were scored at different sizes, and the training size is asked for.
+        DatasetError: masks have the other kind of size.
+    """
+    own = [masks.folder for masks in outside if masks.size == "own"]
+    trained = [masks.folder for masks in outside if masks.size == "training"]
+    if resolution == "auto":
+        resolution = "original" if len(sizes) > 1 or own else "training"
+    if resolution == "original":
+        if trained:
+            message = "its masks have the training size, the others are compared at each image's own size"
+            raise DatasetError(f"{message}; write them at the images' own size", path=trained[0])
+        return None
+    if len(sizes) > 1:
+        shown = shorten(f"{height}x{width}" for height, width in sizes)
+        message = f"runs were scored at different sizes ({shown}), and such numbers cannot be compared"
+        raise ConfigError(f"{message}; take --resolution original", key="--resolution")
+    if own:
+        message = "its masks have the images' own sizes; take --resolution original"
+        raise DatasetError(message, path=own[0])
+    return sizes[0]
+
+
+def same_definition(scored: Sequence[tuple[str, ImageScores]], notes: list[str]) -> Definition:
+    """Returns the one definition; what belongs to the approach (its threshold) may differ and is told.
+
+    Raises:
+        RunError: a score means something else in one place: what, and where.
+    """
+    where, first = scored[0]
+    for place, item in scored[1:]:
+        for key in _SAME:
+            ours, theirs = getattr(first.definition, key), getattr(item.definition, key)
+            if ours != theirs:
+                raise RunError(
+                    f"{first.definition.name} means something else here: {key} is {theirs!r}, in {where} {ours!r}; "
+                    "such numbers cannot be compared. Score both with the same version and settings "
+                    "(`segbench evaluate`)",
+                    run=place,
+                )
+    decisions = sorted({item.definition.decision for _, item in scored})
+    if len(decisions) > 1:
+        notes.append(f"pixels were decided differently: {'; '.join(decisions)}")
+    return first.definition
+
+
+def tell_unequal_terms(runs: Sequence[RunFolder], notes: list[str]) -> None:
+    """Notes budgets that differ between runs, and machines, on which times cannot be compared."""
+    planned = [
+        PlannedRun(id=str(run.path), entry=str(run.path), factors={}, seed=config.seed, config=config)
+        for run in runs
+        for config in [run.read_config()]
+    ]
+    for told in unequal_budgets(planned):
+        key = told.partition(" differs between runs: ")[0]
+        # A study told its own part of it.
+        notes[:] = [note for note in notes if not note.startswith(f"{key} differs between runs: ")]
+        notes.append(told)
+    machines = [run.read_facts().get("environment", {}) for run in runs]
+    for key, name in _MACHINE.items():
+        found = sorted({str(machine[key]) for machine in machines if machine.get(key) is not None})
+        if len(found) > 1:
+            notes.append(f"{name} differs between runs: {shorten(found)}; times cannot be compared")
+
+
+def tell_busy_machine(runs: Sequence[RunFolder], notes: list[str]) -> bool:
+    """Notes that equal networks were timed very differently, and returns whether times can be compared.
+
+    One network at one size predicts at one speed, whatever it was trained with. Where it does not, other work was done
+    on the machine, and a time says more about that than about an approach.
+    """
+    speeds: dict[tuple[object, ...], list[float]] = {}
+    for run in runs:
+        result, config = run.read_result().result, run.read_config()
+        speed = result.get("images_per_s", {}).get("prediction")
+        if speed:
+            alike = (config.network.model_dump_json(), config.data.size, result.get("parameters"))
+            speeds.setdefault(alike, []).append(float(speed))
+    factor = max((max(each) / min(each) for each in speeds.values()), default=1.0)
+    if factor <= _STEADY:
+        return True
+    notes.append(
+        f"one network predicted up to {factor:.1f} times as fast in one run as in another: other work was done on the "
+        "machine, so no approach is called the quickest"
+    )
+    return False
+
+
+def unique_names(names: Sequence[str], places: Sequence[Path]) -> list[str]:
+    """Returns the names, equal ones with as much of their place behind them as tells them apart.
+
+    Args:
+        names: of the entries.
+        places: one an entry: its study folder, the folder of its first run, or that of its masks.
+    Raises:
+        ConfigError: the places are the same, too.
+    """
+    parts = [place.resolve().parts for place in places]
+    for tail in range(1, max(map(len, parts)) + 1):
+        told = [
+            f"{name} ({Path(*part[-tail:])})" if names.count(name) > 1 else name
+            for name, part in zip(names, parts, strict=True)
+        ]
+        if len(set(told)) == len(told):
+            return told
+    twice = next(name for name in names if names.count(name) > 1)
+    raise ConfigError(f"two entries of {places[names.index(twice)]} are called {twice!r}; rename one", key="vary")

@@ -1,0 +1,131 @@
+"""What a comparison rests on: entries x seeds x the same test images, with one definition of the score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from segbench.data.manifest.read import Manifest, load_picture
+from segbench.data.samples.cache import resize_image, resize_mask
+from segbench.folders.run import RunFolder
+from segbench.types import ClassMap, Sample
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Masks(Protocol):
+    """Predicted masks of the test images, read one at a time; `segbench.folders.mask_archive.MaskArchive` is one."""
+
+    def __contains__(self, image_id: str) -> bool: ...
+    def read(self, image_id: str) -> npt.NDArray[np.uint8]: ...  # noqa: D102
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What an entry costs; NaN where it is not known. Means over its runs.
+
+    Attributes:
+        training_s: seconds of all epochs.
+        images_per_s: predicted.
+        parameters: of the network.
+        flops: of one image: two per multiply-add.
+        peak_memory_mb: of a training.
+    """
+
+    training_s: float = math.nan
+    images_per_s: float = math.nan
+    parameters: float = math.nan
+    flops: float = math.nan
+    peak_memory_mb: float = math.nan
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry:
+    """One approach in a comparison.
+
+    Attributes:
+        name: for people, unique.
+        factors: factor -> value name; empty outside studies.
+        runs: its run folders, one a seed; empty for masks that another tool made.
+        seeds: of the runs; empty likewise.
+        values: (S, N) float64 score of every image with every seed; S is 1 for another tool's masks.
+        masks: predicted masks, one source a seed; empty where none were kept.
+        costs: see `Costs`.
+        source: where it comes from, for people.
+    """
+
+    name: str
+    factors: Mapping[str, str]
+    runs: tuple[RunFolder, ...]
+    seeds: tuple[int, ...]
+    values: FloatArray = field(repr=False)
+    masks: tuple[Masks, ...] = field(repr=False, default=())
+    costs: Costs = Costs()
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """Entries that may be compared: one test part, one definition, one size.
+
+    Attributes:
+        entries: K of them, in the order they were named.
+        ids: the N image ids behind the columns of every entry's values.
+        groups: the group (patient, scene) of every image; None where the data has no groups.
+        score: name of the per-image score.
+        definition: of the score, as `Definition.to_dict` gives it.
+        manifest: the data, split.
+        size: (H, W) at which predictions were compared; None: every image's own size.
+        left_out: images that count nowhere here: no run has a score there, or, of a score that is undefined where
+            nothing is predicted (precision), one has none.
+        times_comparable: equal networks were timed alike, so that times tell approaches apart.
+        notes: what a reader must know: seeds missing, budgets that differ, masks that were converted.
+    """
+
+    entries: tuple[Entry, ...]
+    ids: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    score: str
+    definition: Mapping[str, Any]
+    manifest: Manifest = field(repr=False)
+    size: tuple[int, int] | None
+    left_out: tuple[str, ...] = ()
+    times_comparable: bool = True
+    notes: tuple[str, ...] = ()
+
+    @property
+    def class_map(self) -> ClassMap:
+        """The classes."""
+        return self.manifest.class_map
+
+    @property
+    def higher_is_better(self) -> bool:
+        """False for distances and errors."""
+        return bool(self.definition["better"] == "higher")
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The N test samples, in the order of `ids`."""
+        return tuple(self._sample_of[image_id] for image_id in self.ids)
+
+    def load(self, image_id: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Returns image (H, W, 3) uint8 and labels uint8, `ignore_index` included, at the size that was compared."""
+        image, target = load_picture(self.manifest, self._sample_of[image_id])
+        if self.size is not None:
+            image, target = resize_image(image, self.size), resize_mask(target, self.size)
+        return image, target
+
+    @cached_property
+    def _sample_of(self) -> dict[str, Sample]:
+        return {sample.id: sample for sample in self.manifest.samples}
+
+    def seed_means(self, entry: Entry) -> FloatArray:
+        """Returns (N,): an entry's score of every image, mean over its seeds."""
+        means: FloatArray = entry.values.mean(axis=0)
+        return means

@@ -1,0 +1,371 @@
+"""Runs, studies and other tools' masks -> evidence, or a refusal that says why the numbers cannot be compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from segbench.compare.common_images import common_images, groups_of
+from segbench.compare.comparable import (
+    Resolution,
+    decide_score,
+    decide_size,
+    same_definition,
+    same_test_part,
+    tell_busy_machine,
+    tell_unequal_terms,
+    unique_names,
+)
+from segbench.compare.entries import Gathered, Source, gather, is_study, result_value
+from segbench.compare.evidence import Costs, Entry, Evidence, Masks
+from segbench.compare.image_scores import (
+    FloatArray,
+    ImageScores,
+    best_epoch,
+    needs_outlines,
+    pick,
+    read_image_scores,
+    scored_epoch,
+)
+from segbench.compare.mask_values import MaskMeaning
+from segbench.compare.outside import OutsideMasks, read_outside
+from segbench.data.manifest.read import Manifest, load_sample
+from segbench.data.samples.cache import resize_mask
+from segbench.errors import ConfigError, RunError, shorten, suggest
+from segbench.folders.mask_archive import MaskArchive
+from segbench.folders.run import RunFolder
+from segbench.folders.study import StudyFolder
+from segbench.metrics.counts import Counts, count_masks
+from segbench.metrics.definitions import OWN_SIZE, size_text
+from segbench.metrics.scores import score_counts
+from segbench.metrics.surface import SurfaceCollector, SurfaceSettings
+from segbench.metrics.surface_scores import score_surfaces
+from segbench.statistics.factors import FactorView, factor_view
+from segbench.statistics.verdict import MORE_IS_BETTER, Verdict, judge
+from segbench.types import Progress, Sample
+
+
+def study_evidence(
+    folder: StudyFolder, *, score: str | None = None, resolution: Resolution = "auto", progress: Progress | None = None
+) -> Evidence:
+    """Returns what a study's finished runs show; runs that are missing are named in the notes.
+
+    Args:
+        folder: of the study.
+        score: the per-image score that decides; None takes the study's.
+        resolution: see `load_evidence`.
+        progress: called while runs are scored at another size.
+    Raises:
+        RunError: no entry, or only one, has a finished run.
+    """
+    return load_evidence([folder.path], score=score, resolution=resolution, progress=progress)
+
+
+def load_evidence(
+    paths: Sequence[str | Path],
+    *,
+    score: str | None = None,
+    resolution: Resolution = "auto",
+    masks: MaskMeaning = "auto",
+    progress: Progress | None = None,
+) -> Evidence:
+    """Returns the evidence of run folders, study folders and folders of masks, all on one test part.
+
+    Runs of one config that differ in the seed alone become one entry.
+
+    Args:
+        paths: one a run, study or folder of masks; the first run or study says which data it is about.
+        score: the per-image score that decides, see `segbench.compare.image_scores.check_score`; None takes the
+            study's, and `iou_per_image` without a study.
+        resolution: `training`: at the size the runs scored at; `original`: at each image's own size (runs that were not
+            yet scored so are evaluated now); `auto`: the first, unless sizes differ or masks come at their own size.
+        masks: what folders of masks hold, see `segbench.compare.outside.read_outside`.
+        progress: called while runs are scored.
+    Raises:
+        ConfigError: an unknown score, two studies with different ones, or fewer than two entries.
+        RunError: no run among the paths, an unfinished or damaged one, one run twice, another test part, another
+            definition.
+        DatasetError: masks that are missing, of the wrong size or unreadable, or that may mean two things.
+    """
+    found = gather(paths)
+    notes = found.notes
+    score = decide_score(score, found.studies)
+    _require_enough(found)
+    manifest = same_test_part(found.runs, notes)
+    outside, size = _outside_and_size(found, manifest, resolution, masks)
+    tell_unequal_terms(found.runs, notes)
+    steady = tell_busy_machine(found.runs, notes)
+    if size is None:
+        _evaluate_missing(found.runs, notes, progress)
+    scored = _score_entries(found, outside, manifest, score, size, progress)
+    names = _names(found, outside)
+    of_run = [name for name, each in zip(names, scored, strict=True) for _ in each]
+    every = [pair for each in scored for pair in each]
+    common = common_images(every, manifest.split("test"), same_definition(every, notes), notes, of_run)
+    return Evidence(
+        entries=_entries(found, outside, names, common.values, _part(size)),
+        ids=common.ids,
+        groups=groups_of(common.ids, manifest.split("test")),
+        score=common.definition.name,
+        definition=common.definition.to_dict(),
+        manifest=manifest,
+        size=size,
+        left_out=common.left_out,
+        times_comparable=steady,
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def only_study(paths: Sequence[str | Path]) -> StudyFolder | None:
+    """Returns the study among the paths where there is exactly one, which then says score and baseline."""
+    studies = [StudyFolder(path) for path in map(Path, paths) if is_study(path)]
+    return studies[0] if len(studies) == 1 else None
+
+
+def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdict:
+    """Returns the verdict over the entries of the evidence.
+
+    Args:
+        evidence: what they reached.
+        baseline: name of the entry that the others are measured against.
+    Raises:
+        ConfigError: there is no such entry.
+    """
+    names = [entry.name for entry in evidence.entries]
+    if baseline is not None and baseline not in names:
+        raise ConfigError(f"there is no entry {baseline!r}; {suggest(baseline, names)}", key="baseline")
+    costs = MORE_IS_BETTER if evidence.times_comparable else ("parameters",)
+    return judge(
+        names,
+        [entry.values for entry in evidence.entries],
+        groups=evidence.groups,
+        costs={cost: [getattr(entry.costs, cost) for entry in evidence.entries] for cost in costs},
+        higher_is_better=evidence.higher_is_better,
+        baseline=baseline,
+        fixed=[not entry.runs for entry in evidence.entries],
+    )
+
+
+def judge_factors(evidence: Evidence) -> FactorView | None:
+    """Returns what each factor of a study does; None where an entry has no factors."""
+    if not all(entry.factors for entry in evidence.entries):
+        return None
+    return factor_view(
+        [entry.values for entry in evidence.entries],
+        [entry.factors for entry in evidence.entries],
+        groups=evidence.groups,
+        higher_is_better=evidence.higher_is_better,
+    )
+
+
+def study_baseline(folder: StudyFolder, evidence: Evidence) -> str | None:
+    """Returns the name of the entry that a study calls its baseline; None where it names none, or has no run of it.
+
+    A baseline without a finished run is told in the notes of the evidence.
+    """
+    wanted = folder.read_config().baseline
+    if wanted is None:
+        return None
+    plan = folder.read_plan()
+    planned = plan.entries.get(plan.entry_of(wanted) or "", ())
+    runs = {folder.run(run.id).path.resolve() for run in planned}
+    return next((each.name for each in evidence.entries if any(run.path.resolve() in runs for run in each.runs)), None)
+
+
+def _require_enough(found: Gathered) -> None:
+    if not found.runs:
+        message = "expected a run or a study among them, which says what the test images are; got only folders of masks"
+        raise RunError(message, run=found.folders[0] if found.folders else "")
+    names = [*(source.name for source in found.sources), *(folder.resolve().name for folder in found.folders)]
+    if len(names) < 2:
+        raise ConfigError(f"a comparison needs two entries or more, got {shorten(names)}", key="PATH")
+
+
+def _outside_and_size(
+    found: Gathered, manifest: Manifest, resolution: Resolution, masks: MaskMeaning
+) -> tuple[list[OutsideMasks], tuple[int, int] | None]:
+    """Returns the folders of masks, and the size (H, W) everything is compared at; None: each image's own."""
+    sizes = sorted({run.read_config().data.size for run in found.runs})
+    one_size = sizes[0] if len(sizes) == 1 else None
+    outside = [read_outside(folder, manifest, manifest.split("test"), one_size, masks) for folder in found.folders]
+    return outside, decide_size(resolution, sizes, outside)
+
+
+def _score_entries(
+    found: Gathered,
+    outside: Sequence[OutsideMasks],
+    manifest: Manifest,
+    score: str,
+    size: tuple[int, int] | None,
+    progress: Progress | None,
+) -> list[list[tuple[str, ImageScores]]]:
+    """Returns where it comes from, and the score of every image, of every run of every entry."""
+    part, settings = _part(size), _surface_settings(found.runs)
+    scored = [[(str(run.path), read_image_scores(run, part, score)) for run in each.runs] for each in found.sources]
+    for masks in outside:
+        item = score_outside(masks, manifest, manifest.split("test"), score, size, settings, progress)
+        scored.append([(str(masks.folder), item)])
+        found.notes.extend(masks.notes)
+    return scored
+
+
+def _entries(
+    found: Gathered,
+    outside: Sequence[OutsideMasks],
+    names: Sequence[str],
+    values: Sequence[FloatArray],
+    part: str,
+) -> tuple[Entry, ...]:
+    """Returns the entries; `values` are of their runs, one after the other."""
+    rows, name_of = iter(values), iter(names)
+    entries = [
+        _entry(next(name_of), source, np.stack([next(rows) for _ in source.runs]), part, found.notes)
+        for source in found.sources
+    ]
+    return *entries, *(_outside_entry(next(name_of), masks, next(rows)[None]) for masks in outside)
+
+
+def _part(size: tuple[int, int] | None) -> str:
+    return "test" if size is not None else "test_original"
+
+
+def _names(found: Gathered, outside: Sequence[OutsideMasks]) -> list[str]:
+    names = [*(source.name for source in found.sources), *(each.folder.resolve().name for each in outside)]
+    return unique_names(names, [*(source.place for source in found.sources), *(each.folder for each in outside)])
+
+
+def _evaluate_missing(runs: Sequence[RunFolder], notes: list[str], progress: Progress | None) -> None:
+    """Scores the test part at each image's own size where that has not been done; counted in every run's test_log."""
+    wanting = [run for run in runs if not _scored_at_own_size(run)]
+    if not wanting:
+        return
+    from segbench.train.callback import Watcher
+    from segbench.train.evaluate import evaluate  # needs torch
+
+    for done, run in enumerate(wanting):
+        if progress is not None:
+            progress("scoring runs at the images' own size", done, len(wanting))
+        evaluate(run.path, "test", resolution="original", watch=Watcher())
+    notes.append(f"{len(wanting)} runs were scored again, at each image's own size")
+
+
+def _scored_at_own_size(run: RunFolder) -> bool:
+    """Tells whether the best weights were scored at that size: not those of an epoch that was the best once."""
+    tables = (run.table_file("counts", "test_original"), run.predicted_file("test_original"))
+    if not all(file.is_file() for file in tables):
+        return False
+    return scored_epoch(run, "test_original") == best_epoch(run)
+
+
+def _entry(name: str, source: Source, values: FloatArray, part: str, notes: list[str]) -> Entry:
+    results = [run.read_result().result for run in source.runs]
+    files = [run.predicted_file(part) for run in source.runs]
+    lacking = [str(run.path) for run, file in zip(source.runs, files, strict=True) if not file.is_file()]
+    masks: tuple[Masks, ...] = () if lacking else tuple(MaskArchive(file) for file in files)
+    if lacking:
+        told = f"there is no {files[0].name} in {shorten(lacking, 4)}, so no masks of {name} are looked at"
+        notes.append(f"{told}; `segbench evaluate` writes it again")
+    more = f" and {len(source.runs) - 1} more" if len(source.runs) > 1 else ""
+    return Entry(
+        name=name,
+        factors=source.factors,
+        runs=source.runs,
+        seeds=tuple(int(result_value(run, "seed")) for run in source.runs),
+        values=values,
+        masks=masks,
+        costs=_costs(results),
+        source=f"{source.runs[0].path}{more}",
+    )
+
+
+def _costs(results: Sequence[Mapping[str, Any]]) -> Costs:
+    """Returns means over the runs; NaN where a run, of another version say, does not tell."""
+
+    def mean(*keys: str) -> float:
+        return fmean(_number_at(result, keys) for result in results)
+
+    return Costs(
+        training_s=mean("seconds", "epochs"),
+        images_per_s=mean("images_per_s", "prediction"),
+        parameters=mean("parameters"),
+        flops=mean("flops"),
+        peak_memory_mb=mean("peak_memory_mb"),
+    )
+
+
+def _number_at(result: Mapping[str, Any], keys: Sequence[str]) -> float:
+    value: Any = result
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def score_outside(
+    masks: Masks,
+    manifest: Manifest,
+    samples: Sequence[Sample],
+    score: str,
+    size: tuple[int, int] | None,
+    settings: SurfaceSettings,
+    progress: Progress | None = None,
+) -> ImageScores:
+    """Returns one score of every test image for masks that lie outside run folders, by the same rules as a run's.
+
+    Args:
+        masks: one a sample.
+        manifest: of the data.
+        samples: the test part.
+        score: see `check_score`.
+        size: (H, W) of the masks, which the truth is resized to; None: each image's own size.
+        settings: of outlines, for their scores.
+        progress: called an image.
+    """
+    class_map = manifest.class_map
+    surfaces = SurfaceCollector(class_map, settings) if needs_outlines(score) else None
+    tables, ignored = [], []
+    for done, sample in enumerate(samples, start=1):
+        _, target = load_sample(manifest, sample)
+        target = target if size is None else resize_mask(target, size)
+        mask = masks.read(sample.id)
+        table, skipped = count_masks(
+            mask, target, class_map.num_classes, ignore_index=class_map.ignore_index, task=class_map.task
+        )
+        tables.append(table)
+        ignored.append(skipped)
+        if surfaces is not None:
+            surfaces.add(sample.id, mask, target)
+        if progress is not None:
+            progress("scoring masks", done, len(samples))
+    counts = Counts(
+        ids=tuple(sample.id for sample in samples),
+        confusion=np.stack(tables),
+        ignored=np.array(ignored, dtype=np.int64),
+        task=class_map.task,
+    )
+    resolution = OWN_SIZE if size is None else size_text(size)
+    outlines = None
+    if surfaces is not None:
+        outlines = score_surfaces(surfaces.values(), class_map, settings=settings, resolution=resolution)
+    return pick(score, score_counts(counts, class_map, resolution=resolution), outlines)
+
+
+def _surface_settings(runs: Sequence[RunFolder]) -> SurfaceSettings:
+    wanted = runs[0].read_config().scores
+    return SurfaceSettings(boundary_width_frac=wanted.boundary_width_frac, tolerance_px=wanted.tolerance_px)
+
+
+def _outside_entry(name: str, masks: OutsideMasks, values: FloatArray) -> Entry:
+    return Entry(
+        name=name,
+        factors={},
+        runs=(),
+        seeds=(),
+        values=values,
+        masks=(masks,),
+        source=f"{len(masks.files)} masks in {masks.folder}",
+    )

@@ -1,0 +1,222 @@
+"""One score of every image, with its definition: from a run's files, or from masks. What a comparison is made of."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from segbench.errors import ConfigError, RunError, suggest
+from segbench.folders.run import RunFolder
+from segbench.metrics.counts import Counts
+from segbench.metrics.definitions import OWN_SIZE, Definition, read_stated, sidecar, size_text
+from segbench.metrics.scores import Scores, score_counts
+from segbench.metrics.surface_scores import SURFACE_KEYS, SurfaceScores, read_surfaces
+from segbench.types import ClassMap
+
+FloatArray = npt.NDArray[np.float64]
+
+COUNT_KEYS = {
+    "iou_per_image": "iou",
+    "dice_per_image": "dice",
+    "precision_per_image": "precision",
+    "recall_per_image": "recall",
+    "thresholded_iou": "thresholded_iou",
+    "area_error_per_image": "area_error",
+}
+ACCURACY = "pixel_accuracy_per_image"
+COMPARABLE = (*COUNT_KEYS, ACCURACY, *SURFACE_KEYS)
+"""Scores that are a mean over images, so that images can be resampled, and of which more (or less) is better."""
+
+_ONE_CLASS = re.compile(r"(?P<score>\w+)\[(?P<label>.+)\]")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageScores:
+    """One score of N images.
+
+    Attributes:
+        ids: of the images.
+        values: (N,) float64; NaN where an image has no value.
+        definition: of the score.
+    """
+
+    ids: tuple[str, ...]
+    values: FloatArray = field(repr=False)
+    definition: Definition
+
+
+def check_score(name: str, class_map: ClassMap | None = None) -> tuple[str, int | None]:
+    """Returns score and class index of `iou_per_image`, or of `iou_per_image[car]`; None: the mean over the classes.
+
+    Raises:
+        ConfigError: no such score or class, or a score that is no mean over images.
+    """
+    match = _ONE_CLASS.fullmatch(name)
+    score, label = (match["score"], match["label"]) if match else (name, None)
+    if score not in COMPARABLE:
+        from segbench.metrics import SCORES
+
+        known = score in SCORES
+        why = "is no mean over images, which are what a comparison resamples" if known else "is no score"
+        raise ConfigError(f"{score} {why}; {suggest(score, COMPARABLE)}", key="score")
+    if label is None or class_map is None:
+        return score, None
+    if label not in class_map.names or score == ACCURACY:
+        raise ConfigError(f"there is no {name!r}; classes: {', '.join(class_map.names)}", key="score")
+    return score, class_map.names.index(label)
+
+
+def needs_outlines(name: str) -> bool:
+    """Tells whether a score is measured between outlines, and not counted."""
+    return check_score(name)[0] in SURFACE_KEYS
+
+
+def pick(name: str, scores: Scores, surfaces: SurfaceScores | None) -> ImageScores:
+    """Returns one score of every image.
+
+    Args:
+        name: see `check_score`.
+        scores: from counts.
+        surfaces: from outlines; only needed for their scores.
+    """
+    score, label = check_score(name, scores.class_map)
+    if score in SURFACE_KEYS:
+        if surfaces is None:
+            raise ValueError(f"{name} is measured between outlines, and none were given")
+        key = SURFACE_KEYS[score]
+        values = surfaces.image_means(key) if label is None else surfaces.values.values[key][:, label]
+        ids, definition = surfaces.values.ids, surfaces.definition_of[score]
+    else:
+        ids, definition = scores.ids, scores.definition_of[score]
+        if score == ACCURACY:
+            values = scores.accuracy
+        else:
+            key = COUNT_KEYS[score]
+            values = scores.image_means(key) if label is None else scores.per_image[key][:, label]
+    if label is not None:
+        valued = int((~np.isnan(values)).sum())
+        definition = replace(definition, name=name, classes=(scores.class_map.names[label],), n_valued=valued)
+    return ImageScores(ids=ids, values=np.asarray(values, dtype=np.float64), definition=definition)
+
+
+def read_scores(folder: RunFolder, part: str) -> Scores:
+    """Returns the scores from counts of one part of a run, with the threshold and the size they were made at.
+
+    Args:
+        folder: of the run.
+        part: `test`; `test_original` after an evaluation at the images' own sizes; `train` and `val` likewise.
+    Raises:
+        RunError: the counts are missing or damaged, or are of an epoch that is no longer the best.
+    """
+    file = folder.table_file("counts", part)
+    class_map = folder.class_map()
+    if not file.is_file():
+        split = part.removesuffix("_original")
+        raise RunError(
+            f"there are no counts of the {split} part ({file.name}); run `{evaluate_command(folder, part)}`, or train "
+            "the run to its end",
+            run=folder.path,
+        )
+    require_best_epoch(folder, part)
+    counts = Counts.read_csv(file, class_map)
+    if not len(counts):
+        raise RunError(f"{file.name} holds no image: there is nothing to score", run=folder.path)
+    threshold, resolution = _stated(folder, part)
+    return score_counts(counts, class_map, threshold=threshold, resolution=resolution)
+
+
+def evaluate_command(folder: RunFolder, part: str) -> str:
+    """Returns the command that scores a part (again)."""
+    split = part.removesuffix("_original")
+    return f"segbench evaluate {folder.path} --split {split}" + " --resolution original" * (split != part)
+
+
+def scored_epoch(folder: RunFolder, part: str) -> int | None:
+    """Returns the epoch whose weights the scores of a part are of, from 1; None where no file tells it.
+
+    Raises:
+        RunError: the file that tells it is damaged.
+    """
+    if folder.is_finished and not part.endswith("_original"):
+        # The end of a training scores every part again, and the best weights stay as they are from then on.
+        return int(folder.read_result().result["best_epoch"])
+    file = folder.path / f"evaluation_{part}.json"
+    if not file.is_file():
+        return None
+    try:
+        return int(json.loads(file.read_text(encoding="utf-8"))["epoch"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{file.name}, which says which epoch was scored, cannot be read ({error!r}); run "
+            f"`{evaluate_command(folder, part)}` again",
+            run=folder.path,
+        ) from error
+
+
+def best_epoch(folder: RunFolder) -> int | None:
+    """Returns the best epoch so far, from 1; None before the first one."""
+    if folder.is_finished:
+        return int(folder.read_result().result["best_epoch"])
+    if not folder.best_file.is_file():
+        return None
+    from segbench.models.weights import read_metadata  # needs torch, so only where no plain file tells the epoch
+
+    return int(read_metadata(folder.best_file)["epoch"])
+
+
+def require_best_epoch(folder: RunFolder, part: str) -> None:
+    """Makes sure that the scores of a part are those of the best weights.
+
+    Raises:
+        RunError: they are of an epoch that is no longer the best.
+    """
+    scored = scored_epoch(folder, part)
+    best = None if scored is None else best_epoch(folder)
+    if best is not None and scored != best:
+        raise RunError(
+            f"the {part.removesuffix('_original')} part was evaluated at epoch {scored}, the best is {best}; run "
+            f"`{evaluate_command(folder, part)}` again",
+            run=folder.path,
+        )
+
+
+def read_image_scores(folder: RunFolder, part: str, name: str) -> ImageScores:
+    """Returns one score of every image of a run's part.
+
+    Raises:
+        RunError: what it is computed from is missing or damaged.
+        ConfigError: see `check_score`.
+    """
+    scores = read_scores(folder, part)
+    surfaces = None
+    if needs_outlines(name):
+        file: Path = folder.table_file("surfaces", part)
+        if not file.is_file():
+            message = f"there is no {file.name}: outlines were not measured (scores.surface: false in its config)"
+            raise RunError(f"{message}; choose a score from counts, such as iou_per_image", run=folder.path)
+        surfaces = read_surfaces(file, scores.class_map)
+    return pick(name, scores, surfaces)
+
+
+def _stated(folder: RunFolder, part: str) -> tuple[float | None, str]:
+    """Returns threshold and size that stand beside the scores; runs of an earlier version have them in their config."""
+    table = folder.table_file("scores", part)
+    stated = read_stated(table)
+    if stated is not None:
+        return stated
+    if sidecar(table).is_file():
+        raise RunError(
+            f"{sidecar(table).name}, which says what the scores mean, cannot be read; run "
+            f"`{evaluate_command(folder, part)}` again",
+            run=folder.path,
+        )
+    config = folder.read_config()
+    threshold = config.threshold if isinstance(config.threshold, float) else None
+    if threshold is None and folder.is_finished:
+        threshold = folder.threshold()
+    return threshold, OWN_SIZE if part.endswith("_original") else size_text(config.data.size)

@@ -1,0 +1,1 @@
+"""What a person writes: the configs of runs, studies and searches, checked before anything is read or trained."""

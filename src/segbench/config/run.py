@@ -1,0 +1,357 @@
+"""A run config: one flat YAML file, checked before anything trains, saved resolved with every run.
+
+Unknown keys are refused with a suggestion, every value has a range, every default stands here and nowhere else. Which
+networks and losses exist is checked by `segbench.train.check`, which knows the tables; this module knows none of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+from ruamel.yaml import YAML
+
+from segbench.config.augment import AugmentConfig as AugmentConfig
+from segbench.config.base import SMALLEST_PX, Positive, Section, SizePx
+from segbench.config.loss import LossTerm, WeightSchedule, parse_loss
+from segbench.config.split import SplitConfig as SplitConfig
+from segbench.config.text import apply_overrides, explain, line_of, read_yaml
+from segbench.errors import ConfigError
+
+
+class DataConfig(Section):
+    """Which labelled images, at which size, divided how.
+
+    Attributes:
+        path: the data set's folder, or a manifest written before; relative to the current folder.
+        format: reader name (`segbench list formats`); None means the ordinary folder of images and masks.
+        options: keyword options of the reader, for example `{border: ignore}`.
+        size: (H, W) in pixels that every image is resized to for training and scoring; one number means a square.
+        split, augment: see `SplitConfig` and `AugmentConfig`.
+        cache_dir: where decoded samples are kept; None means `$SEGBENCH_CACHE` or the user's cache folder.
+    """
+
+    path: str
+    format: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    size: tuple[SizePx, SizePx] = (256, 256)
+    split: SplitConfig = SplitConfig()
+    augment: AugmentConfig = AugmentConfig()
+    cache_dir: str | None = None
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _square(cls, value: Any) -> Any:
+        return (value, value) if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> DataConfig:
+        crop = self.augment.crop
+        if crop is not None and (crop[0] > self.size[0] or crop[1] > self.size[1]):
+            raise ValueError(f"augment.crop {crop} is larger than size {self.size}; lower crop or raise size")
+        if crop is not None and min(crop) < SMALLEST_PX:
+            raise ValueError(f"augment.crop must be at least {SMALLEST_PX} x {SMALLEST_PX} pixels, got {crop}")
+        return self
+
+
+class NetworkConfig(Section):
+    """A registered network and its options. YAML may write just the name, or the name with options beside it."""
+
+    name: str = "unet_nearest"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, Mapping):
+            return value
+        options = value.get("options", {})
+        if not isinstance(options, Mapping):
+            raise ValueError(f"options should be a mapping of option to value, got {options!r}")
+        beside = {key: item for key, item in value.items() if key not in ("name", "options")}
+        named = {"name": value["name"]} if "name" in value else {}
+        return {**named, "options": {**options, **beside}}
+
+
+class OptimizerConfig(Section):
+    """How weights are updated. YAML may write just the name.
+
+    Attributes:
+        name: adamw, adam or sgd.
+        lr: the learning rate (one-cycle: its maximum).
+        encoder_lr: that of the encoder's parameters; None means `lr`. Usual for a pretrained encoder: a tenth.
+        weight_decay: of every parameter.
+        momentum: sgd only.
+    """
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: Annotated[float, Field(gt=0.0, le=100.0)] = 1e-3
+    encoder_lr: Annotated[float, Field(gt=0.0, le=100.0)] | None = None
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+
+
+class ScheduleConfig(Section):
+    """How the learning rate moves. YAML may write just the name.
+
+    Attributes:
+        name: `constant`; `plateau` multiplies by `factor` after `patience` epochs without a lower validation loss and
+            then waits `cooldown` epochs; `cosine` falls to 0 over the run; `one_cycle` rises for `warmup_frac` of the
+            run and then falls (Smith 2018).
+        factor, patience, cooldown: plateau only.
+        warmup_frac: share of the run that the rate rises from near 0, for cosine and one_cycle.
+    """
+
+    name: Literal["constant", "plateau", "cosine", "one_cycle"] = "one_cycle"
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    patience: Positive = 10
+    cooldown: Annotated[int, Field(ge=0)] = 5
+    warmup_frac: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+
+
+class FreezeConfig(Section):
+    """What does not learn. YAML may write `encoder`, `none`, or `{until_epoch: 5}`.
+
+    Frozen means: no gradients, and evaluation mode, so that the running statistics of its normalisations do not move
+    and its dropout is off.
+
+    Attributes:
+        part: `encoder` or `none`.
+        until_epoch: the encoder is frozen for this many epochs and learns from then on; None: for the whole run.
+    """
+
+    part: Literal["none", "encoder"] = "none"
+    until_epoch: Positive | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, value: Any) -> Any:
+        if value is None or isinstance(value, str):
+            return {"part": value or "none"}
+        if isinstance(value, Mapping) and value.get("until_epoch") is not None and "part" not in value:
+            return {"part": "encoder", **value}
+        return value
+
+    @model_validator(mode="after")
+    def _something(self) -> FreezeConfig:
+        if self.part == "none" and self.until_epoch is not None:
+            raise ValueError(
+                f"part none freezes nothing, so until_epoch {self.until_epoch} has no meaning; leave one out"
+            )
+        return self
+
+    def frozen_in(self, epoch: int) -> bool:
+        """Tells whether the encoder is frozen in an epoch, counted from 0."""
+        return self.part == "encoder" and (self.until_epoch is None or epoch < self.until_epoch)
+
+
+class ScoresConfig(Section):
+    """What is measured at the end of a run, besides scores from pixel counts and calibration.
+
+    Attributes:
+        surface: measure outlines: boundary IoU, HD95, ASSD, NSD; some milliseconds an image and class.
+        boundary_width_frac: width of the band of boundary IoU, as a share of the image diagonal.
+        tolerance_px: outlines up to so far apart agree in NSD, in pixels of the size that is scored.
+    """
+
+    surface: bool = True
+    boundary_width_frac: Annotated[float, Field(gt=0.0, le=1.0)] = 0.02
+    tolerance_px: Annotated[float, Field(ge=0.0)] = 2.0
+
+
+Monitor = Literal["iou_per_image", "dice_per_image", "iou_pooled", "dice_pooled", "pixel_accuracy", "loss"]
+
+
+class RunConfig(Section):
+    """Everything that decides what a run does.
+
+    Attributes:
+        data, network, loss, optimizer, schedule, freeze: see their sections; `loss` takes every form of `parse_loss`.
+        weights: what the network starts from: `none` (random), the name of published weights (`imagenet`, `coco_voc`,
+            what the network has), or the path of a file of the same network or of its encoder.
+        name: of the run; None makes one from network, loss and seed.
+        output: run folder; None means `runs/<name>`.
+        epochs, batch_size: passes over the training part; samples a step. The last, smaller batch is kept; a single
+            sample that would be left over joins the batch before.
+        seed: decides initial weights, order of samples, augmentation and dropout.
+        deterministic: refuse operations that give other results each time. Matters on a GPU, where several common
+            layers (reflect padding, unpooling) have no such form; on the CPU every run repeats exactly anyway.
+        device: `auto` takes CUDA, then MPS, then the CPU.
+        precision: `auto` is bfloat16 mixed precision on a GPU that has it, else 32 bit.
+        threads: CPU threads of this run; None means what the machine offers.
+        grad_clip: largest allowed gradient norm; None means no limit.
+        ema_decay: keep an exponential moving average of the weights, and use it for validation and prediction.
+        early_stopping: stop after this many epochs without a better `monitor`; None never stops.
+        monitor: the validation score that chooses the best checkpoint.
+        threshold: of the foreground probability (binary, multilabel). `validation` chooses it at the end, on the
+            validation part alone, as the one with the best `monitor` (`iou_per_image` where that is the loss); until
+            then 0.5 is used.
+        scores: what is measured at the end, see `ScoresConfig`.
+        train_score_every: score the un-augmented training part every N epochs besides the end; 0: only at the end.
+        channels_last: keep tensors in NHWC order, which is faster on CPUs and newer GPUs.
+        compile: run the network through `torch.compile` (needs a C++ compiler; minutes of start-up).
+    """
+
+    data: DataConfig
+    network: NetworkConfig = NetworkConfig()
+    loss: tuple[LossTerm, ...] = (LossTerm(name="dice", weight=0.5), LossTerm(name="bce", weight=0.5))
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    weights: Annotated[str, Field(min_length=1)] = "none"
+    freeze: FreezeConfig = FreezeConfig()
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=120)] | None = None
+    output: str | None = None
+    epochs: Positive = 40
+    batch_size: Positive = 8
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    deterministic: bool = False
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "32", "16-mixed", "bf16-mixed"] = "auto"
+    threads: Positive | None = None
+    grad_clip: Annotated[float, Field(gt=0.0)] | None = None
+    ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    early_stopping: Positive | None = None
+    monitor: Monitor = "iou_per_image"
+    threshold: float | Literal["validation"] = 0.5
+    scores: ScoresConfig = ScoresConfig()
+    train_score_every: Annotated[int, Field(ge=0)] = 0
+    channels_last: bool = True
+    compile: bool = False
+
+    @field_validator("weights", mode="before")
+    @classmethod
+    def _no_weights(cls, value: Any) -> Any:
+        return "none" if value is None else value
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _probability(cls, value: Any) -> Any:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value != "validation" and not (number and 0.0 < value < 1.0):
+            raise ValueError(f"should be above 0 and below 1, or `validation`, got {value!r}")
+        return value
+
+    @field_validator("optimizer", "schedule", mode="before")
+    @classmethod
+    def _just_the_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _just_the_path(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _precision_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _loss_terms(cls, value: Any) -> Any:
+        try:
+            return parse_loss(value)
+        except ConfigError as error:
+            place = error.key.removeprefix("loss").removeprefix(".")
+            raise ValueError(f"{place}: {error.reason}" if place else error.reason) from error
+
+    @field_serializer("loss")
+    def _loss_mapping(self, terms: tuple[LossTerm, ...]) -> dict[str, Any]:
+        return {
+            term.name: {
+                "weight": term.weight.model_dump() if isinstance(term.weight, WeightSchedule) else term.weight,
+                **term.options,
+            }
+            for term in terms
+        }
+
+    @property
+    def training_threshold(self) -> float:
+        """The threshold while training: the given one, 0.5 where validation will choose."""
+        return 0.5 if self.threshold == "validation" else self.threshold
+
+    @property
+    def run_name(self) -> str:
+        """`name`, or network, loss and seed joined."""
+        losses = "+".join(term.name for term in self.loss)
+        return self.name or f"{self.network.name.replace('/', '-')}_{losses}_seed{self.seed}"
+
+    @property
+    def run_folder(self) -> Path:
+        """`output`, or `runs/<run_name>`."""
+        return Path(self.output) if self.output else Path("runs") / self.run_name
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the resolved config as plain values; `parse_config` reads them back."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        return plain
+
+    def to_yaml(self) -> str:
+        """Returns the resolved config as YAML, every default spelled out."""
+        stream = io.StringIO()
+        yaml = YAML()
+        yaml.default_flow_style = None
+        yaml.dump(self.to_dict(), stream)
+        return stream.getvalue()
+
+    def fingerprint(self) -> str:
+        """Returns 16 hex digits over all that decides the weights and scores of a run (no names, no places)."""
+        plain = self.to_dict()
+        for place in ("name", "output"):
+            plain.pop(place)
+        plain["data"].pop("cache_dir")
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def parse_config(
+    values: Mapping[str, Any], *, file: str = "", lines: Mapping[tuple[str, ...], int] | None = None
+) -> RunConfig:
+    """Returns the checked config.
+
+    Args:
+        values: nested mapping as YAML gives it.
+        file, lines: where the values came from, for the messages: dotted key as a tuple -> line, from 1.
+    Raises:
+        ConfigError: the first wrong key, with what was expected, what came and close names.
+    """
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        details = error.errors()
+        first = min(details, key=lambda item: item["type"] != "extra_forbidden")  # a typo explains a "missing" key
+        key, message = explain(first, RunConfig)
+        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+        line = line_of(key, lines or {})
+        raise ConfigError(message + more, key=".".join(key), file=file, line=line) from error
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Returns the config in a YAML file, with `key.sub=value` overrides applied on top.
+
+    Raises:
+        ConfigError: the file cannot be read, is no YAML mapping, or holds a wrong key or value (names file and line).
+    """
+    path = Path(path)
+    values, lines = read_yaml(path)
+    plain = apply_overrides(values, overrides)
+    try:
+        return parse_config(plain, file=str(path), lines=lines)
+    except ConfigError as error:
+        overridden = [item.partition("=")[0].strip() for item in overrides]
+        related = (f"{key}.".startswith(f"{error.key}.") or f"{error.key}.".startswith(f"{key}.") for key in overridden)
+        if error.key and any(related):
+            raise ConfigError(error.reason, key=f"--set {error.key}") from error
+        raise

@@ -1,0 +1,145 @@
+"""The runs of a study, and what is wrong or uneven between them.
+
+Knows nothing of torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from segbench.config.run import RunConfig
+from segbench.errors import ConfigError, shorten, suggest
+
+# What every run of a study shares, or its numbers could not stand in one table.
+_DATA_KEYS = ("path", "format", "options", "split")
+# What makes a comparison unequal when it differs; allowed when a factor says so, and told.
+BUDGET_KEYS = ("epochs", "batch_size", "early_stopping", "data.size", "data.augment", "monitor", "threshold", "scores")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """One training of a study.
+
+    Attributes:
+        id: made of the value names and the seed; the same whenever the study is expanded.
+        entry: name of the approach for people: its value names; runs that differ in the seed alone share it.
+        factors: factor -> value name, without the seed.
+        seed: of the run.
+        config: complete; its output lies in the study folder.
+    """
+
+    id: str
+    entry: str
+    factors: Mapping[str, str]
+    seed: int
+    config: RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All trainings of a study, in the order they are listed.
+
+    Attributes:
+        runs: sorted as the factors are written, seeds innermost.
+        factors: factor -> value names, without the seed.
+        excluded: combinations left out.
+        notes: what differs between runs besides what is asked: another budget, say.
+    """
+
+    runs: tuple[PlannedRun, ...]
+    factors: Mapping[str, tuple[str, ...]]
+    excluded: int = 0
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def entries(self) -> dict[str, tuple[PlannedRun, ...]]:
+        """Entry name -> its runs, one a seed."""
+        groups: dict[str, list[PlannedRun]] = {}
+        for run in self.runs:
+            groups.setdefault(run.entry, []).append(run)
+        return {name: tuple(runs) for name, runs in groups.items()}
+
+    def entry_of(self, choice: Mapping[str, str]) -> str | None:
+        """Returns the first entry whose factors have the chosen values; None where none has."""
+        wanted = choice.items()
+        return next((run.entry for run in self.runs if wanted <= run.factors.items()), None)
+
+
+def check_different(runs: Sequence[PlannedRun], *, entries_too: bool) -> None:
+    """Raises where two runs have one id (they would share a folder) or are one training, or two entries one name."""
+    entries: dict[str, PlannedRun] = {}
+    for run in runs if entries_too else ():
+        first = entries.setdefault(run.entry, run)
+        if first.factors != run.factors:
+            left, right = (", ".join(f"{key}: {name}" for key, name in each.factors.items()) for each in (first, run))
+            message = f"two entries are called {run.entry!r} ({left}; {right}); give one value another name"
+            raise ConfigError(message, key="vary")
+    ids: dict[str, PlannedRun] = {}
+    prints: dict[str, PlannedRun] = {}
+    for run in runs:
+        for known, key, what in ((ids, run.id.lower(), "id"), (prints, run.config.fingerprint(), "config")):
+            other = known.setdefault(key, run)
+            if other is not run:
+                message = (
+                    f"two runs have one {what}: {other.entry!r} and {run.entry!r}, seed {run.seed}, both {run.id!r}"
+                )
+                raise ConfigError(f"{message}; give one value another name or remove it", key="vary")
+
+
+def check_same_data(runs: Sequence[PlannedRun]) -> None:
+    """Raises where two runs name other data, or divide it otherwise."""
+    first = runs[0]
+    there = first.config.to_dict()["data"]
+    for run in runs[1:]:
+        here = run.config.to_dict()["data"]
+        different = [key for key in _DATA_KEYS if here[key] != there[key]]
+        if different:
+            key = different[0]
+            raise ConfigError(
+                f"{first.id} has {there[key]!r}, {run.id} has {here[key]!r}: they would be scored on different images, "
+                "and such scores cannot be compared; make two studies",
+                key=f"data.{key}",
+            )
+
+
+def lonely(runs: Sequence[PlannedRun]) -> tuple[str, ...]:
+    """Returns a sentence where a study has one entry."""
+    if len({run.entry for run in runs}) > 1:
+        return ()
+    return (f"there is one entry, {runs[0].entry!r}: its runs can be trained, but there is nothing to compare with",)
+
+
+def unequal_budgets(runs: Sequence[PlannedRun]) -> tuple[str, ...]:
+    """Returns a sentence for every setting in which runs differ so that the comparison is not at equal terms."""
+    notes = []
+    for key in BUDGET_KEYS:
+        found = {str(_look_up(run.config.to_dict(), key)) for run in runs}
+        if len(found) > 1:
+            notes.append(f"{key} differs between runs: {shorten(sorted(found))}; the comparison is not at equal terms")
+    return tuple(notes)
+
+
+def _look_up(values: Mapping[str, Any], key: str) -> Any:
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def check_baseline(baseline: Mapping[str, str], plan: Plan, *, one: bool) -> None:
+    """Raises where no entry fits a baseline, or with `one` several do."""
+    for factor, name in baseline.items():
+        if factor not in plan.factors:
+            raise ConfigError(f"there is no factor {factor!r}; {suggest(factor, plan.factors)}", key="baseline")
+        if name not in plan.factors[factor]:
+            message = f"{factor} has no value {name!r}; {suggest(name, plan.factors[factor])}"
+            raise ConfigError(message, key=f"baseline.{factor}")
+    fitting = [name for name, runs in plan.entries.items() if baseline.items() <= runs[0].factors.items()]
+    if not fitting:
+        raise ConfigError("names a combination that `exclude` leaves out", key="baseline")
+    if one and len(fitting) > 1:
+        open_factors = [factor for factor in plan.factors if factor not in baseline]
+        message = f"fits {len(fitting)} entries ({shorten(fitting, 3)}); name a value of {shorten(open_factors)}, too"
+        raise ConfigError(message, key="baseline")

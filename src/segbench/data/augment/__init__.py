@@ -1,0 +1,1 @@
+"""Random changes of training images, and of their labels with them."""

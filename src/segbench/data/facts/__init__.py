@@ -1,0 +1,1 @@
+"""What the files of a data set hold, found once and remembered."""

@@ -1,0 +1,458 @@
+"""What each file of a data set holds, found once and remembered as long as size and modification time stay the same.
+
+The facts depend on the file alone, not on class map or options, so every reading of the same folder shares them. They
+are written while files are read, so that a killed reading goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segbench.data.facts.table import Memory, Name, Row, batches
+from segbench.data.files.images import (
+    file_look,
+    image_facts,
+    missing_text,
+    read_bytes,
+    read_image,
+    read_mask_values,
+    read_palette,
+)
+from segbench.data.files.masks import count_values
+from segbench.data.shapes.drawing import Painting, paint
+from segbench.errors import DatasetError
+from segbench.files import cache_folder
+from segbench.types import RGB, MaskValue, Progress
+
+THUMB_SIDE = 16
+
+_NOTHING: Mapping[MaskValue, int] = {}
+_SPREAD_SIDE = 128
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFact:
+    """An image file.
+
+    Attributes:
+        size, mtime_ns: bytes, and time of the last change or replacement, by which a change is noticed.
+        sha256: of the bytes.
+        height, width: in pixels, after EXIF orientation.
+        decoded: whether the pixels were read, or only the header; what follows is known of decoded files only.
+        deep: holds grey values of more than 8 bit.
+        notes: what a careful reader would want to know.
+        kind, mode: Pillow's names for the file format and the pixels (`JPEG`, `RGBA`).
+        orientation: EXIF orientation, 1-8.
+        thumb: 16 x 16 grey values as hexadecimal text, for finding copies.
+        mean, std: of each channel, 0-255, over a sample of the pixels.
+    """
+
+    size: int
+    mtime_ns: int
+    sha256: str
+    height: int
+    width: int
+    decoded: bool
+    deep: bool = False
+    notes: tuple[str, ...] = ()
+    kind: str = ""
+    mode: str = ""
+    orientation: int = 1
+    thumb: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskFact:
+    """A mask: as `ImageFact`, and what it holds.
+
+    Attributes:
+        counts: pixels a value.
+        distinct: number of values, which may be more than `counts` tells.
+        palette: colours of a palette file's used indices.
+        border: pixels a value along the image's border.
+        shared: pixels that shapes of different classes share, of a mask drawn from shapes.
+    """
+
+    size: int
+    mtime_ns: int
+    sha256: str
+    height: int
+    width: int
+    counts: Mapping[MaskValue, int]
+    distinct: int
+    palette: Mapping[int, RGB] = field(default_factory=dict)
+    kind: str = ""
+    mode: str = ""
+    orientation: int = 1
+    border: Mapping[MaskValue, int] = field(default_factory=dict)
+    shared: int = 0
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the file holds colours (a palette file holds indices)."""
+        return any(isinstance(value, tuple) for value in self.counts)
+
+    def in_colors(self) -> Mapping[MaskValue, int]:
+        """Returns pixels a colour; the indices of a palette file are looked up."""
+        if not self.palette:
+            return self.counts
+        result: dict[MaskValue, int] = {}
+        for value, pixels in self.counts.items():
+            color = self.palette[value] if isinstance(value, int) else value
+            result[color] = result.get(color, 0) + pixels
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Other:
+    size: int
+    mtime_ns: int
+    value: Any
+
+
+Fact = TypeVar("Fact", ImageFact, MaskFact, _Other)
+Found = TypeVar("Found")
+Problem = tuple[Path, str]
+
+
+class FactStore:
+    """The facts of the files below one root, and a database in the cache folder that remembers them.
+
+    Args:
+        root: of the data set.
+        lean: leave out of memory what only a look for copies and statistics needs (`thumb`, `mean`, `std`, `border`);
+            it is remembered all the same.
+    """
+
+    def __init__(self, root: Path, *, lean: bool = False) -> None:
+        self.root, self.lean = root, lean
+        digest = hashlib.sha256(str(root).encode()).hexdigest()[:24]
+        self.path = cache_folder() / "facts" / f"{digest}.sqlite"
+        self._memory = Memory(self.path)
+
+    def images(
+        self,
+        paths: Iterable[Path],
+        *,
+        depth_range: tuple[float, float] | None,
+        decode: bool,
+        progress: Progress | None = None,
+    ) -> tuple[dict[Path, ImageFact], list[Problem]]:
+        """Returns the facts of the readable images and the reason for each of the others.
+
+        Args:
+            decode: decode every image once, which finds damaged files; else only the header is read.
+        """
+
+        def known(fact: ImageFact) -> bool:
+            return (fact.decoded or not decode) and (not fact.deep or depth_range is not None)
+
+        def read(path: Path) -> ImageFact:
+            return _image_fact(path, depth_range, decode)
+
+        return self._gather("images", list(paths), _image_from, asdict, known, read, progress)
+
+    def masks(
+        self, paths: Iterable[Path], *, progress: Progress | None = None
+    ) -> tuple[dict[Path, MaskFact], list[Problem]]:
+        """Returns the facts of the readable masks, each decoded once, and the reason for each of the others."""
+        return self._gather("masks", list(paths), _mask_from, _plain_mask, lambda fact: True, _mask_fact, progress)
+
+    def drawn(self, hashes: Mapping[str, str]) -> dict[str, MaskFact]:
+        """Returns the remembered facts of drawn masks by name, for name -> hash of what is drawn."""
+        facts: dict[str, MaskFact] = {}
+        for names in batches(list(hashes)):
+            rows = self._memory.get("drawings", [hashes[name] for name in names])
+            facts |= {name: _mask_from(json.loads(rows[hashes[name]][2])) for name in names if hashes[name] in rows}
+        return facts
+
+    def drawings(
+        self, paintings: Mapping[str, Painting], *, progress: Progress | None = None
+    ) -> tuple[dict[str, MaskFact], list[tuple[str, str]]]:
+        """Returns the facts of drawn masks by name, and (name, reason) of those that cannot be drawn.
+
+        They are remembered by the hash of what is drawn, so a changed annotation is drawn anew.
+        """
+        if not paintings:
+            return {}, []
+        hashes = {name: painting.sha256 for name, painting in paintings.items()}
+        facts = self.drawn(hashes)
+        fresh = [name for name in paintings if name not in facts]
+        problems: list[tuple[str, str]] = []
+        read = partial(_drawn_fact, paintings, hashes, self.root)
+        for name, outcome in self._read(fresh, read, "drawing masks", len(facts), progress):
+            if isinstance(outcome, DatasetError):
+                problems.append((name, str(outcome)))
+                continue
+            facts[name] = outcome
+            self._memory.put("drawings", hashes[name], 0, 0, json.dumps(_plain_mask(outcome)))
+        return facts, problems
+
+    def other(
+        self, kind: str, paths: Iterable[Path], read: Callable[[Path], Any], *, progress: Progress | None = None
+    ) -> tuple[dict[Path, Any], list[Problem]]:
+        """Returns what `read` finds in each file, as plain JSON values, remembered under `kind` like other facts."""
+
+        def wrapped(path: Path) -> _Other:
+            size, mtime_ns = _stat(path)
+            return _Other(size, mtime_ns, read(path))
+
+        found, problems = self._gather(
+            kind, list(paths), lambda plain: _Other(**plain), asdict, lambda fact: True, wrapped, progress
+        )
+        return {path: fact.value for path, fact in found.items()}, problems
+
+    def sha256(self, path: Path) -> str:
+        """Returns a file's hash, from memory when its size and modification time are the remembered ones."""
+        key = self._key(path)
+        for kind in ("images", "masks"):
+            row = self._memory.get(kind, [key]).get(key)
+            if row is not None and _unchanged(path, row):
+                return str(json.loads(row[2])["sha256"])
+        return hashlib.sha256(read_bytes(path)).hexdigest()
+
+    def save(self) -> str | None:
+        """Keeps what was found; returns why that was not possible, or None. Reading works without, only slower."""
+        return self._memory.close()
+
+    def _gather(
+        self,
+        kind: str,
+        paths: list[Path],
+        parse: Callable[[dict[str, Any]], Fact],
+        plain: Callable[[Fact], dict[str, Any]],
+        known: Callable[[Fact], bool],
+        read: Callable[[Path], Fact],
+        progress: Progress | None,
+    ) -> tuple[dict[Path, Fact], list[Problem]]:
+        facts: dict[Path, Fact] = {}
+        fresh: list[Path] = []
+        for some in batches(list(dict.fromkeys(paths))):
+            rows = self._memory.get(kind, [self._key(path) for path in some])
+            for path in some:
+                row = rows.get(self._key(path))
+                fact = parse(json.loads(row[2])) if row is not None and _unchanged(path, row) else None
+                if fact is not None and known(fact):
+                    facts[path] = self._kept(fact)
+                else:
+                    fresh.append(path)
+        problems: list[Problem] = []
+        for path, outcome in self._read(fresh, read, f"reading {kind}", len(facts), progress):
+            if isinstance(outcome, DatasetError):
+                problems.append((path, outcome.reason))
+                continue
+            facts[path] = self._kept(outcome)
+            body = json.dumps(plain(outcome), separators=(",", ":"))
+            self._memory.put(kind, self._key(path), outcome.size, outcome.mtime_ns, body)
+        return facts, problems
+
+    def _kept(self, fact: Fact) -> Fact:
+        if not self.lean:
+            return fact
+        if isinstance(fact, ImageFact):
+            return replace(fact, thumb="", mean=(), std=())
+        return replace(fact, border=_NOTHING) if isinstance(fact, MaskFact) else fact
+
+    def _read(
+        self,
+        names: list[Name],
+        read: Callable[[Name], Found],
+        what: str,
+        before: int,
+        progress: Progress | None,
+    ) -> Iterator[tuple[Name, Found | DatasetError]]:
+        total = before + len(names)
+        if progress is not None:
+            progress(what, before, total)
+        for done, (name, outcome) in enumerate(_in_threads(read, names), before + 1):
+            yield name, outcome
+            if progress is not None:
+                progress(what, done, total)
+
+    def _key(self, path: Path) -> str:
+        name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _in_threads(read: Callable[[Name], Found], names: list[Name]) -> Iterator[tuple[Name, Found | DatasetError]]:
+    def attempt(name: Name) -> Found | DatasetError:
+        try:
+            return read(name)
+        except DatasetError as error:
+            return error
+
+    if len(names) < 4:
+        yield from ((name, attempt(name)) for name in names)
+        return
+    workers = min(8, os.cpu_count() or 1)
+    waiting = iter(names)
+    running: deque[tuple[Name, Future[Found | DatasetError]]] = deque()  # a few ahead, so memory stays bounded
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="read")
+    try:
+        running.extend((name, pool.submit(attempt, name)) for name in islice(waiting, 4 * workers))
+        while running:
+            name, future = running.popleft()
+            yield name, future.result()
+            running.extend((name, pool.submit(attempt, name)) for name in islice(waiting, 1))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _unchanged(path: Path, row: Row) -> bool:
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (status.st_size, _changed_ns(status)) == row[:2]
+
+
+def _changed_ns(status: os.stat_result) -> int:
+    """Returns the later of modification and replacement; a copy that keeps the first has another second."""
+    return max(status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise DatasetError(missing_text(path), path=path) from error
+    except OSError as error:
+        raise DatasetError(f"cannot read the file: {error.strerror or error}", path=path) from error
+    return status.st_size, _changed_ns(status)
+
+
+def _image_fact(path: Path, depth_range: tuple[float, float] | None, decode: bool) -> ImageFact:
+    size, mtime_ns = _stat(path)
+    if not decode:
+        header = image_facts(path)
+        return ImageFact(
+            size=size,
+            mtime_ns=mtime_ns,
+            sha256=header.sha256,
+            height=header.height,
+            width=header.width,
+            decoded=False,
+        )
+    data = read_bytes(path)
+    notes: list[str] = []
+    pixels = read_image(path, depth_range=depth_range, notes=notes, data=data)
+    look = file_look(path, data=data)
+    mean, std = _spread(pixels)
+    return ImageFact(
+        size=size,
+        mtime_ns=mtime_ns,
+        sha256=hashlib.sha256(data).hexdigest(),
+        height=pixels.shape[0],
+        width=pixels.shape[1],
+        decoded=True,
+        deep=depth_range is not None and look.deep,
+        notes=tuple(notes),
+        kind=look.kind,
+        mode=look.mode,
+        orientation=look.orientation,
+        thumb=_thumb(pixels),
+        mean=mean,
+        std=std,
+    )
+
+
+def _thumb(pixels: NDArray[np.uint8]) -> str:
+    """Returns the picture as 16 x 16 grey values, each the mean of what it stands for."""
+    grey = Image.fromarray(pixels).convert("L")
+    return grey.resize((THUMB_SIDE, THUMB_SIDE), Image.Resampling.BOX).tobytes().hex()
+
+
+def _spread(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and standard deviation a channel, of at most about 128 x 128 pixels spread over the image."""
+    rows, columns = (max(1, side // _SPREAD_SIDE) for side in pixels.shape[:2])
+    some = pixels[::rows, ::columns].reshape(-1, pixels.shape[2]).astype(np.float64)
+    return tuple(some.mean(axis=0).round(3).tolist()), tuple(some.std(axis=0).round(3).tolist())
+
+
+def _mask_fact(path: Path) -> MaskFact:
+    size, mtime_ns = _stat(path)
+    data = read_bytes(path)
+    values = read_mask_values(path, data=data)
+    counts, distinct = count_values(values)
+    palette = read_palette(path, data=data) if values.ndim == 2 else []
+    look = file_look(path, data=data)
+    return MaskFact(
+        size=size,
+        mtime_ns=mtime_ns,
+        sha256=hashlib.sha256(data).hexdigest(),
+        height=values.shape[0],
+        width=values.shape[1],
+        counts=counts,
+        distinct=distinct,
+        palette={value: palette[value] for value in counts if isinstance(value, int) and value < len(palette)},
+        kind=look.kind,
+        mode=look.mode,
+        orientation=look.orientation,
+        border=_border_counts(values),
+    )
+
+
+def _drawn_fact(paintings: Mapping[str, Painting], hashes: Mapping[str, str], root: Path, name: str) -> MaskFact:
+    painting = paintings[name]
+    labels, shared = paint(painting, root)
+    planes = labels.ndim == 3
+    counts: dict[MaskValue, int]
+    if planes:
+        counts = {index: int((plane == 1).sum()) for index, plane in enumerate(labels)}
+        distinct = len(counts)
+    else:
+        counts, distinct = count_values(labels)
+    return MaskFact(
+        size=0,
+        mtime_ns=0,
+        sha256=hashes[name],
+        height=painting.height,
+        width=painting.width,
+        counts=counts,
+        distinct=distinct,
+        kind="drawn",
+        border={} if planes else _border_counts(labels),
+        shared=shared,
+    )
+
+
+def _border_counts(values: NDArray[Any]) -> dict[MaskValue, int]:
+    edges = [values[:1], values[-1:], *(side.swapaxes(0, 1) for side in (values[1:-1, :1], values[1:-1, -1:]))]
+    return count_values(np.concatenate(edges, axis=1))[0]
+
+
+def _image_from(plain: dict[str, Any]) -> ImageFact:
+    return ImageFact(**{**plain, **{key: tuple(plain[key]) for key in ("notes", "mean", "std")}})
+
+
+def _pairs(values: Mapping[MaskValue, Any]) -> list[list[Any]]:
+    return [[value, pixels] for value, pixels in values.items()]
+
+
+def _plain_mask(fact: MaskFact) -> dict[str, Any]:
+    plain = {item.name: getattr(fact, item.name) for item in fields(fact)}
+    return {**plain, **{key: _pairs(plain[key]) for key in ("counts", "palette", "border")}}
+
+
+def _mask_from(plain: dict[str, Any]) -> MaskFact:
+    def values(key: str) -> dict[MaskValue, int]:
+        return {tuple(value) if isinstance(value, list) else value: pixels for value, pixels in plain[key]}
+
+    palette = {value: (color[0], color[1], color[2]) for value, color in plain["palette"]}
+    return MaskFact(**{**plain, "counts": values("counts"), "border": values("border"), "palette": palette})

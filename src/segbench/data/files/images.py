@@ -1,0 +1,320 @@
+"""Pixels out of image and mask files: PNG, JPEG, BMP, TIFF, WebP and GIF, recognised by content, never by name.
+
+EXIF orientation is applied, to images and masks alike. A file that cannot be read whole is refused with a reason;
+nothing is guessed, half-decoded or silently rescaled.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import (
+    BmpImagePlugin,  # noqa: F401  # Image.open(formats=...) knows only the formats imported before
+    ExifTags,
+    GifImagePlugin,  # noqa: F401
+    Image,
+    JpegImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    UnidentifiedImageError,
+    WebPImagePlugin,  # noqa: F401
+)
+
+from segbench.data.files.hints import set_option
+from segbench.errors import DatasetError
+
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF")  # JPEG opens MPO too: JPEG with previews behind
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how TIFF and BigTIFF begin
+_DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+_DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+_open_lock = threading.Lock()  # warnings.catch_warnings changes global state; headers are read one at a time
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """What can be told without decoding: height and width in pixels after EXIF orientation, SHA-256 of the bytes."""
+
+    height: int
+    width: int
+    sha256: str
+
+
+def image_facts(path: str | Path) -> ImageFacts:
+    """Returns size and hash of an image or mask file; reads the header only.
+
+    Raises:
+        DatasetError: missing, no image, more than one frame, or too large to open.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    with _opened(data, path) as image:
+        width, height = image.size
+        if _orientation(image, data) >= 5:
+            width, height = height, width
+    return ImageFacts(height=height, width=width, sha256=hashlib.sha256(data).hexdigest())
+
+
+def read_image(
+    path: str | Path,
+    *,
+    depth_range: tuple[float, float] | None = None,
+    notes: list[str] | None = None,
+    data: bytes | None = None,
+) -> NDArray[np.uint8]:
+    """Returns an image as (H, W, 3) uint8 RGB.
+
+    Args:
+        depth_range: grey values (low, high) that become 0 and 255 in an image of more than 8 bit, linearly, clipped;
+            8-bit images are not changed by it.
+        notes: what a careful reader would want to know is appended here (transparency laid over black).
+        data: the file's bytes, when they have been read already.
+    Raises:
+        DatasetError: missing, no image, damaged, several frames, too large, or more than 8 bit without `depth_range`.
+    """
+    path = Path(path)
+    data = read_bytes(path) if data is None else data
+    with _opened(data, path) as image:
+        image.load()
+        orientation = _orientation(image, data)
+        if image.mode in _DEEP_MODES:
+            grey = _scale_depth(np.asarray(image), depth_range, path)
+            pixels: NDArray[np.uint8] = np.repeat(grey[:, :, None], 3, axis=2)
+        elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or (image.mode == "P" and "transparency" in image.info):
+            pixels = _over_black(image, path, notes)
+        else:
+            pixels = np.asarray(image.convert("RGB"))
+    return np.ascontiguousarray(_oriented(pixels, orientation))
+
+
+def read_mask_values(
+    path: str | Path, *, colors: bool = False, data: bytes | None = None
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Returns what a mask file holds, unchanged: labels are not scaled, smoothed or looked up.
+
+    Args:
+        colors: give the colours of a palette file instead of its indices.
+        data: the file's bytes, when they have been read already.
+    Returns:
+        (H, W) uint8 or uint16 for grey files and palette indices, also for colour files whose three channels are equal
+        everywhere; 1-bit files give 0 and 255. (H, W, 3) uint8 for colour files.
+    Raises:
+        DatasetError: missing, no image, damaged, several frames, too large, or values that are no whole numbers in
+            0-65535.
+    """
+    path = Path(path)
+    data = read_bytes(path) if data is None else data
+    with _opened(data, path) as image:
+        divisor = _small_grey_divisor(image)
+        image.load()
+        orientation = _orientation(image, data)
+        values = _mask_array(image, colors, path)
+        if divisor != 1:
+            values = values // np.uint8(divisor)
+    if values.ndim == 3 and not colors and _channels_equal(values):
+        values = values[:, :, 0]
+    return np.ascontiguousarray(_oriented(values, orientation))
+
+
+def read_palette(path: str | Path, *, data: bytes | None = None) -> list[tuple[int, int, int]]:
+    """Returns the colours of a palette file by index, or an empty list for any other file."""
+    path = Path(path)
+    data = read_bytes(path) if data is None else data
+    with _opened(data, path) as image:
+        image.load()
+        flat = (image.getpalette("RGB") or []) if image.mode == "P" else []
+    return [(flat[start], flat[start + 1], flat[start + 2]) for start in range(0, len(flat) - 2, 3)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileLook:
+    """How a file holds its pixels: Pillow's format and mode, EXIF orientation (1-8), more than 8 bit a value."""
+
+    kind: str
+    mode: str
+    orientation: int
+    deep: bool
+
+
+def file_look(path: str | Path, *, data: bytes | None = None) -> FileLook:
+    """Returns how an image or mask file holds its pixels; reads the header only."""
+    path = Path(path)
+    data = read_bytes(path) if data is None else data
+    with _opened(data, path) as image:
+        return FileLook(
+            kind=image.format or "",
+            mode=image.mode,
+            orientation=_orientation(image, data),
+            deep=image.mode in _DEEP_MODES,
+        )
+
+
+def read_bytes(path: Path) -> bytes:
+    """Returns the file's bytes; DatasetError where it is missing, empty, a folder or not readable."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DatasetError(missing_text(path), path=path) from error
+    except OSError as error:
+        raise DatasetError(f"cannot read the file: {error.strerror or error}", path=path) from error
+    if not data:
+        raise DatasetError("the file is empty (0 bytes); copy it again", path=path)
+    return data
+
+
+def missing_text(path: Path) -> str:
+    """Returns how a file that cannot be found is missing: as itself, or as what a link points to."""
+    if not path.is_symlink():
+        return "there is no such file"
+    return f"a link to {path.readlink()}, which is not there; mend or delete the link"
+
+
+@contextmanager
+def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
+    """Yields the opened image; whatever goes wrong with the file inside the block becomes a DatasetError."""
+    if path.suffix.lower() == ".json":
+        data = _embedded(data, path)
+    try:
+        with _open_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+        with image:
+            frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))  # MPO: a JPEG with previews
+            if frames != 1:
+                raise DatasetError(
+                    f"expected one picture, got a {image.format} file with {frames} frames or pages; "
+                    "save each as a file of its own",
+                    path=path,
+                )
+            yield image
+    except DatasetError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise DatasetError(
+            f"the image is too large to open safely: {error}; read it by windows with data.format: geotiff (--format "
+            f"geotiff) and {set_option('window', '512')}, or shrink it first",
+            path=path,
+        ) from error
+    except UnidentifiedImageError as error:
+        if data[:4] in _TIFF:
+            raise DatasetError(
+                "a TIFF file whose bands or depth the ordinary reader does not know; read it with data.format: geotiff "
+                "(--format geotiff)",
+                path=path,
+            ) from error
+        raise DatasetError(
+            f"not an image segbench can read (PNG, JPEG, BMP, TIFF, WebP or GIF); the file begins with {data[:8]!r}",
+            path=path,
+        ) from error
+    except _DECODE_ERRORS as error:
+        raise DatasetError(
+            f"the image is damaged or cut off and cannot be decoded ({error}; {len(data)} bytes); copy it again",
+            path=path,
+        ) from error
+
+
+def _embedded(data: bytes, path: Path) -> bytes:
+    """Returns the image file that a LabelMe file holds as base64 text."""
+    try:
+        text = json.loads(data)["imageData"]
+        return base64.b64decode(text, validate=False)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            "expected an image, or a LabelMe file with its image inside (imageData); this JSON holds none", path=path
+        ) from error
+
+
+def _orientation(image: Image.Image, data: bytes) -> int:
+    """Returns the EXIF orientation 1-8 that is still to be applied."""
+    if image.format == "TIFF":  # Pillow applies it on its own, in `size` and on loading
+        return 1
+    if image.format == "PNG" and not any(mark in data for mark in (b"eXIf", b"Raw profile type", b"adobe.xmp")):
+        return 1  # asking Pillow would decode the whole file
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DECODE_ERRORS:
+        return 1  # damaged metadata says nothing about the pixels
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    if orientation in (5, 6, 7, 8):
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
+
+
+def _scale_depth(grey: NDArray[Any], depth_range: tuple[float, float] | None, path: Path) -> NDArray[np.uint8]:
+    if not np.isfinite(grey).all():
+        raise DatasetError("the image holds values that are not finite numbers (NaN or infinity)", path=path)
+    low, high = float(grey.min()), float(grey.max())
+    if depth_range is None:
+        raise DatasetError(
+            f"the image has more than 8 bit ({grey.dtype}, values {low:g} to {high:g}); say which values mean black "
+            f"and white, the same for all images, with {set_option('depth_range', f'[{low:g}, {high:g}]')}",
+            path=path,
+        )
+    black, white = depth_range
+    scaled = (grey.astype(np.float64) - black) / (white - black) * 255.0
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _over_black(image: Image.Image, path: Path, notes: list[str] | None) -> NDArray[np.uint8]:
+    rgba = np.asarray(image.convert("RGBA"))
+    rgb, alpha = rgba[:, :, :3], rgba[:, :, 3:]
+    if alpha.min() == 255:
+        return rgb
+    if notes is not None:
+        share = float((alpha < 255).mean())
+        notes.append(f"{path.name}: {share:.1%} of the pixels are transparent and were laid over black")
+    return np.asarray((rgb.astype(np.uint16) * alpha + 127) // 255, dtype=np.uint8)
+
+
+def _mask_array(image: Image.Image, colors: bool, path: Path) -> NDArray[Any]:
+    if image.mode == "1":
+        return np.asarray(image.convert("L"))
+    if image.mode == "L" or (image.mode == "P" and not colors):
+        return np.asarray(image)
+    if image.mode in _DEEP_MODES:
+        grey = np.asarray(image)
+        if not np.isfinite(grey).all() or (grey != np.rint(grey)).any() or grey.min() < 0 or grey.max() > 65535:
+            raise DatasetError(
+                f"expected a mask of whole numbers from 0 to 65535, got {grey.dtype} values {grey.min():g} to "
+                f"{grey.max():g}; save the labels as 8-bit grey or palette PNG",
+                path=path,
+            )
+        return grey.astype(np.uint16)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        return _over_black(image, path, None)
+    return np.asarray(image.convert("RGB"))
+
+
+def _small_grey_divisor(image: Image.Image) -> int:
+    """Returns by what Pillow multiplies the grey values of a 2-bit or 4-bit PNG on loading; labels are undone."""
+    if image.format != "PNG" or image.mode != "L":
+        return 1
+    tiles = getattr(image, "tile", [])
+    return {"L;2": 85, "L;4": 17}.get(str(tiles[0][3]), 1) if tiles else 1
+
+
+def _channels_equal(values: NDArray[Any]) -> bool:
+    red, green, blue = values[:, :, 0], values[:, :, 1], values[:, :, 2]
+    return bool((red == green).all() and (green == blue).all())

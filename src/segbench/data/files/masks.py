@@ -1,0 +1,229 @@
+"""Mask files' values -> class indices. A value the class map does not know is an error, never a class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.data.files.hints import describe_value, hint_for, set_option
+from segbench.errors import DatasetError, shorten
+from segbench.types import ClassMap, MaskValue, Task
+
+MAX_COLORS = 256  # a mask file with more colours than this is a photograph, or was saved with losses
+
+FOREIGN = -1
+
+
+def has_colors(class_map: ClassMap) -> bool:
+    """Returns whether the class map is written in RGB colours; ValueError where grey values and colours are mixed."""
+    kinds = {isinstance(value, tuple) for values in (*class_map.values, class_map.ignore_values) for value in values}
+    if len(kinds) == 2:
+        raise ValueError(f"a class map holds grey values or RGB colours, not both, got {class_map.values}")
+    return kinds == {True}
+
+
+def encode_mask(
+    values: NDArray[Any], class_map: ClassMap, *, path: str | Path = "", tolerance: int = 0
+) -> NDArray[np.uint8]:
+    """Returns the class index of each pixel, (H, W) uint8, with `class_map.ignore_index` where it counts nowhere.
+
+    Args:
+        values: (H, W) uint8 or uint16 or (H, W, 3) uint8, as `read_mask_values` gives them.
+        path: of the file, for messages.
+        tolerance: grey values at most this far from a known value become the nearest known one (masks saved as JPEG).
+    Raises:
+        DatasetError: a value outside the class map: which, how many pixels, where, and what to do about it.
+    """
+    if class_map.task is Task.MULTILABEL:
+        raise ValueError("a multilabel data set has one mask file a class; use encode_plane for each")
+    return _encode(values, class_map, _table(class_map, None), path, tolerance)
+
+
+def encode_plane(
+    values: NDArray[Any], class_map: ClassMap, index: int, *, path: str | Path = "", tolerance: int = 0
+) -> NDArray[np.uint8]:
+    """Returns (H, W) uint8 with 1 where class `index` of a multilabel data set is present, 0 where not, or ignored.
+
+    Absent is written as 0 in that class's mask file, or as 255 where 0 is the value that means "present".
+    """
+    return _encode(values, class_map, _table(class_map, index), path, tolerance)
+
+
+def count_values(values: NDArray[Any]) -> tuple[dict[MaskValue, int], int]:
+    """Returns pixels a value, at most `MAX_COLORS` colours (the most frequent), and how many distinct values exist."""
+    if values.ndim == 2:
+        counts = np.bincount(values.ravel())
+        found = np.flatnonzero(counts)
+        return {int(value): int(counts[value]) for value in found}, len(found)
+    packed, counts = np.unique(_pack(values), return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:MAX_COLORS]
+    return {_unpack(int(packed[place])): int(counts[place]) for place in order}, len(packed)
+
+
+def class_counts(
+    counts: Mapping[MaskValue, int], class_map: ClassMap, *, tolerance: int = 0, index: int | None = None
+) -> tuple[dict[int, int], int] | None:
+    """Returns pixels a class index (ignored ones under `ignore_index`) and how many pixels `tolerance` moved.
+
+    Args:
+        counts: pixels a file value, as `count_values` gives them.
+        index: class of the mask file, multilabel only; the class indices are then 0 (absent) and 1 (present).
+    Returns:
+        None when a value is outside the class map.
+    """
+    table = _table(class_map, index)
+    lifted = has_colors(class_map)
+    result: dict[int, int] = {}
+    moved = 0
+    for value, pixels in counts.items():
+        key = _lift(value) if lifted and isinstance(value, int) else value
+        found = table.get(key)
+        if found is None and isinstance(key, int):
+            found = _snapped(key, table, tolerance)
+            moved += pixels
+        if found is None:
+            return None
+        result[found] = result.get(found, 0) + pixels
+    return result, moved
+
+
+def _encode(
+    values: NDArray[Any], class_map: ClassMap, table: Mapping[MaskValue, int], path: str | Path, tolerance: int
+) -> NDArray[np.uint8]:
+    if has_colors(class_map):
+        encoded = encode_colors(values, table)
+    elif values.ndim == 3:
+        raise DatasetError(_colors_refused(values), path=path)
+    else:
+        if values.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"expected mask values as uint8 or uint16, got {values.dtype}")
+        encoded = value_lookup(tuple(table.items()), tolerance, 256 if values.dtype == np.uint8 else 65536)[values]
+    if encoded.size and int(encoded.min()) == FOREIGN:
+        raise DatasetError(_foreign_values(values, encoded == FOREIGN, class_map, table), path=path)
+    return encoded.astype(np.uint8)
+
+
+def _table(class_map: ClassMap, index: int | None) -> dict[MaskValue, int]:
+    table: dict[MaskValue, int] = {}
+    if index is None:
+        for position, values in enumerate(class_map.values):
+            table.update(dict.fromkeys(values, position))
+    else:
+        present = class_map.values[index]
+        table[255 if 0 in present else 0] = 0
+        table.update(dict.fromkeys(present, 1))
+    table.update(dict.fromkeys(class_map.ignore_values, class_map.ignore_index))
+    return table
+
+
+def _snapped(value: int, table: Mapping[MaskValue, int], tolerance: int) -> int | None:
+    near = [(abs(value - known), known) for known in table if isinstance(known, int)]
+    distance, nearest = min(near)
+    return table[nearest] if distance <= tolerance else None
+
+
+@lru_cache(maxsize=32)
+def value_lookup(items: tuple[tuple[MaskValue, int], ...], tolerance: int, size: int) -> NDArray[np.int16]:
+    """Returns (size,) int16: grey value -> class index, `FOREIGN` for a value that is unknown; read-only."""
+    table = dict(items)
+    lookup = np.full(size, FOREIGN, dtype=np.int16)
+    for known in sorted((value for value in table if isinstance(value, int)), reverse=True):
+        for value in range(max(0, known - tolerance), min(size, known + tolerance + 1)):
+            snapped = _snapped(value, table, tolerance)
+            lookup[value] = FOREIGN if snapped is None else snapped
+    lookup.flags.writeable = False
+    return lookup
+
+
+def encode_colors(values: NDArray[Any], table: Mapping[MaskValue, int]) -> NDArray[np.int16]:
+    """Returns (H, W) int16: the class index of each pixel's colour, `FOREIGN` where it is unknown."""
+    if values.ndim == 2:  # a colour mask that happens to hold only greys, for example one without any plant
+        lookup = np.full(65536, FOREIGN, dtype=np.int16)
+        for value, position in table.items():
+            if isinstance(value, tuple) and len(set(value)) == 1:
+                lookup[value[0]] = position
+        found: NDArray[np.int16] = lookup[values]
+        return found
+    packed, inverse = np.unique(_pack(values), return_inverse=True)
+    known = {_pack_one(value): position for value, position in table.items() if isinstance(value, tuple)}
+    positions = np.array([known.get(int(color), FOREIGN) for color in packed], dtype=np.int16)
+    placed: NDArray[np.int16] = positions[inverse.reshape(values.shape[:2])]
+    return placed
+
+
+def _pack(values: NDArray[Any]) -> NDArray[Any]:
+    wide = values.astype(np.int32)
+    return np.asarray(wide[:, :, 0] << 16 | wide[:, :, 1] << 8 | wide[:, :, 2])
+
+
+def _pack_one(color: tuple[int, int, int]) -> int:
+    return color[0] << 16 | color[1] << 8 | color[2]
+
+
+def _unpack(packed: int) -> tuple[int, int, int]:
+    return (packed >> 16, packed >> 8 & 0xFF, packed & 0xFF)
+
+
+def _lift(value: int) -> tuple[int, int, int]:
+    return (value, value, value)
+
+
+def _colors_refused(values: NDArray[Any]) -> str:
+    counts, distinct = count_values(values)
+    if distinct > MAX_COLORS:
+        return (
+            f"RGB mask where an index mask is expected, with {distinct} different colours: this is a photograph, or a "
+            "mask saved with losses (JPEG); save the labels as PNG"
+        )
+    shown = shorten(
+        f"{describe_value(value)} on {pixels} pixel{'s' * (pixels != 1)}" for value, pixels in counts.items()
+    )
+    example = ", ".join(f"class_{place}: {list(_as_rgb(value))}" for place, value in enumerate(list(counts)[:6]))
+    return (
+        f"RGB mask where an index mask is expected; colours: {shown}; name the colours with "
+        f"{set_option('classes', f'{{{example}}}')}"
+    )
+
+
+def _as_rgb(value: MaskValue) -> tuple[int, int, int]:
+    return value if isinstance(value, tuple) else _lift(value)
+
+
+def _foreign_values(
+    values: NDArray[Any], foreign: NDArray[np.bool_], class_map: ClassMap, table: Mapping[MaskValue, int]
+) -> str:
+    counts, _ = count_values(values)
+    inside = count_values(values[foreign][:, None])[0] if values.ndim == 2 else _color_counts(values[foreign])
+    parts = []
+    for value, pixels in sorted(inside.items(), key=lambda item: -item[1])[:8]:
+        match = (values == value) if values.ndim == 2 else (values == np.array(value)).all(axis=2)
+        row, column = (int(place) for place in np.argwhere(match)[0])
+        parts.append(
+            f"{describe_value(value)} ({pixels} pixel{'s' * (pixels != 1)}, first at row {row}, column {column})"
+        )
+    more = f" and {len(inside) - 8} more" if len(inside) > 8 else ""
+    return (
+        f"the mask holds values outside the class map: {', '.join(parts)}{more}; the class map knows "
+        f"{_known(class_map, table)}; {hint_for(counts, table, class_map.task)}"
+    )
+
+
+def _color_counts(pixels: NDArray[Any]) -> dict[MaskValue, int]:
+    return count_values(pixels[:, None, :])[0]
+
+
+def _known(class_map: ClassMap, table: Mapping[MaskValue, int]) -> str:
+    def name(position: int) -> str:
+        if position == class_map.ignore_index:
+            return "ignored"
+        if class_map.task is Task.MULTILABEL:
+            return ("absent", "present")[position]
+        return class_map.names[position]
+
+    parts: Iterable[str] = (f"{describe_value(value)} = {name(position)}" for value, position in table.items())
+    return shorten(parts, 16)

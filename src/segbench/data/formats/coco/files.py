@@ -1,0 +1,251 @@
+"""The files of a data set in COCO's form: which JSON holds what, which part it is, and where its images are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from segbench.data.files.hints import set_option
+from segbench.data.formats.shared.annotated import load_json, wrong_key
+from segbench.data.formats.shared.image_names import ImageIndex, head, matching
+from segbench.data.formats.shared.listing import Defect
+from segbench.data.formats.shared.values import as_kind, need, side_of, some_files, split_of, tail
+from segbench.errors import DatasetError, shorten
+from segbench.types import SplitName
+
+DRAWABLE = ("instances", "stuff")
+_PREFIX = re.compile(r"^(instances|stuff|panoptic|captions|person_keypoints|image_info)(?:_|(?=\.json$))")
+_LISTS = re.compile(r'"(images|annotations|categories)"\s*:\s*\[')
+_KINDS = (("panoptic", '"segments_info"'), ("captions", '"caption"'), ("instances", '"segmentation"'))
+_SURE = ("instances", "panoptic")  # such a name is enough; what is wrong inside is told on reading
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An image as a COCO file lists it; `where` is its place in the file."""
+
+    id: int | str
+    name: str
+    height: int | None
+    width: int | None
+    where: str
+
+    @property
+    def key(self) -> str:
+        """What a person would look it up by."""
+        return f"image {self.id} ({self.name})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoFile:
+    """A JSON file in COCO's form, its lists checked but not its annotations.
+
+    Attributes:
+        path: of the file.
+        tag: what its name, or its folder's, says apart from the kind: train2017.
+        pictures: image id -> image.
+        names: category id -> name, in the order of the ids.
+        categories: category id -> all that the file says.
+        annotations: as they stand in the file.
+    """
+
+    path: Path
+    tag: str
+    pictures: Mapping[int | str, Picture]
+    names: Mapping[int | str, str]
+    categories: Mapping[int | str, Mapping[str, Any]]
+    annotations: Sequence[Any]
+
+    @property
+    def split(self) -> SplitName | None:
+        """The official part its name says."""
+        return split_of(self.tag)
+
+
+def coco_kinds(root: Path) -> dict[str, list[Path]]:
+    """Returns kind -> JSON files: instances, stuff, panoptic, captions, person_keypoints, image_info."""
+    kinds: dict[str, list[Path]] = {}
+    for path in some_files(root, "*.json"):
+        kind = _kind(path)
+        if kind is not None:
+            kinds.setdefault(kind, []).append(path)
+    return kinds
+
+
+def choose_files(
+    root: Path, annotations: str | None, kinds: Sequence[str], wanted: str
+) -> tuple[list[Path], list[str]]:
+    """Returns the JSON files to read, and notes on those left out.
+
+    Args:
+        annotations: name or pattern given by the user.
+        kinds: that can be read; captions and the like say nothing about pixels.
+        wanted: what is looked for, for messages.
+    Raises:
+        DatasetError: none, or several kinds that would be mixed.
+    """
+    if annotations is not None:
+        return matching(root, annotations, wanted), []
+    found = coco_kinds(root)
+    usable = {kind: paths for kind, paths in found.items() if kind in kinds}
+    others = sorted(path.name for kind, paths in found.items() if kind not in kinds for path in paths)
+    if len(usable) > 1:
+        some = shorten((path.relative_to(root).as_posix() for paths in usable.values() for path in paths), 6)
+        first = next(iter(usable.values()))[0].relative_to(root)
+        pattern = (first.parent / f"{next(iter(usable))}_*.json").as_posix()
+        raise DatasetError(
+            f"there are annotations of several kinds, {' and '.join(sorted(usable))} ({some}), which are not mixed; "
+            f"choose with {set_option('annotations', pattern)}",
+            path=root,
+        )
+    if not usable:
+        raise DatasetError(
+            f"expected {wanted}, but there is none in this folder or directly below{_other_way(others, found)}",
+            path=root,
+        )
+    notes = [f"{len(others)} files of other kinds were not read: {shorten(others)}"] if others else []
+    return next(iter(usable.values())), notes
+
+
+def load_coco(path: Path, root: Path | None = None) -> CocoFile:
+    """Returns a JSON file in COCO's form.
+
+    Args:
+        root: of the data set, whose own name says nothing about the part.
+    Raises:
+        DatasetError: damaged, a key that is missing or of another type, an id or category name that occurs twice.
+    """
+    plain = as_kind(load_json(path), dict, path, "the file")
+    pictures: dict[int | str, Picture] = {}
+    for where, item in _items(plain, "images", path):
+        number = _id(item, "id", path, where)
+        name = need(item, "file_name", str, path, where)
+        if number in pictures:
+            raise DatasetError(f"{where}.id: {number!r} is the id of {pictures[number].where} too", path=path)
+        height, width = side_of(item, "height", path, where), side_of(item, "width", path, where)
+        pictures[number] = Picture(id=number, name=name, height=height, width=width, where=where)
+    categories: dict[int | str, Mapping[str, Any]] = {}
+    owner: dict[str, str] = {}
+    for where, item in _items(plain, "categories", path):
+        number = _id(item, "id", path, where)
+        name = need(item, "name", str, path, where)
+        if number in categories:
+            raise DatasetError(f"{where}.id: the category {number!r} occurs twice", path=path)
+        if name in owner and not _is_dummy(number, item):
+            raise DatasetError(
+                f"{where}.name: {name!r} is the name of {owner[name]} too; rename one, or merge their annotations",
+                path=path,
+            )
+        owner[name] = where
+        categories[number] = item
+    stem = _PREFIX.sub("", path.name).removesuffix(".json")
+    return CocoFile(
+        path=path,
+        tag=stem if split_of(stem) is not None or path.parent == root else path.parent.name,
+        pictures=pictures,
+        names={number: str(categories[number]["name"]) for number in sorted(categories, key=_order)},
+        categories=categories,
+        annotations=need(plain, "annotations", list, path, ""),
+    )
+
+
+def labels_of(files: Sequence[CocoFile], used: frozenset[str]) -> list[str]:
+    """Returns category names in the order of their ids, without the unused one that exports put first."""
+    names = [
+        name
+        for file in files
+        for number, name in file.names.items()
+        if not (_is_dummy(number, file.categories[number]) and name not in used)
+    ]
+    return list(dict.fromkeys(names))
+
+
+def annotations_of(file: CocoFile) -> Iterator[tuple[str, Mapping[str, Any], int | str]]:
+    """Yields where an annotation is in the file, the annotation, and the id of its image."""
+    for place, item in enumerate(file.annotations):
+        where = f"annotations[{place}]"
+        plain = as_kind(item, dict, file.path, where)
+        yield where, plain, _id(plain, "image_id", file.path, where)
+
+
+def unknown_image(file: CocoFile, where: str, owner: int | str) -> Defect:
+    """Returns the defect of an annotation whose image is not listed; fatal where only the kind of its id differs."""
+    text, other = (
+        f"image_id {owner!r} is not in the list of images",
+        next((number for number in file.pictures if str(number) == str(owner)), None),
+    )
+    if other is not None:
+        text += f", which has {other!r}; write both as numbers, or both as text"
+    return Defect(code="no_image", path=file.path, where=where, text=f"{text}; left out", fatal=other is not None)
+
+
+def category_of(plain: Mapping[str, Any], path: Path, where: str) -> int | str:
+    """Returns the category's id that an annotation, or a segment, names."""
+    return _id(plain, "category_id", path, where)
+
+
+def locate(
+    file: CocoFile, picture: Picture, index: ImageIndex, known: frozenset[Path], defects: list[Defect]
+) -> Path | None:
+    """Returns the image file: beside the JSON, where COCO has it, or anywhere below the root under this name; or None.
+
+    Args:
+        known: the index's files.
+        defects: what is wrong is appended to them.
+    Raises:
+        DatasetError: several files could be meant.
+    """
+    name = PurePosixPath(picture.name.replace("\\", "/"))
+    root = index.root
+    folders = (file.path.parent, root / "images" / file.tag, root / file.tag, root / "images", root)
+    beside = next((folder / name for folder in folders if folder / name in known), None)
+    if beside is not None:
+        return beside
+    return index.place(picture.name, file.path, picture.key, defects, folder=file.tag, suffix=True)
+
+
+def _other_way(others: Sequence[str], found: Mapping[str, Sequence[Path]]) -> str:
+    """Returns how the files of other kinds could be read, for the error that there are no better ones."""
+    for kind, name in (("panoptic", "coco_panoptic"), ("instances", "coco"), ("stuff", "coco")):
+        if kind in found:
+            return f"; {shorten(others)} can be read with data.format: {name} (--format {name})"
+    return f"; to read {shorten(others)} anyway set {set_option('annotations', others[0])}" if others else ""
+
+
+def _kind(path: Path) -> str | None:
+    named = _PREFIX.match(path.name)
+    if named is not None and named[1] in _SURE:
+        return named[1]
+    beginning = head(path)
+    text = beginning + tail(path)
+    lists = {match[1] for match in _LISTS.finditer(text)}
+    if not re.match(r"\s*\{", beginning) or not lists & {"images", "annotations"} or '"file_name"' not in text:
+        return None
+    if named is not None:
+        return named[1]
+    sign = next((kind for kind, sign in _KINDS if sign in text), None)
+    return sign or ("instances" if lists == {"images", "annotations", "categories"} else None)  # nothing annotated
+
+
+def _items(plain: Mapping[str, Any], key: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for place, item in enumerate(need(plain, key, list, path, "")):
+        where = f"{key}[{place}]"
+        yield where, as_kind(item, dict, path, where)
+
+
+def _id(plain: Mapping[str, Any], key: str, path: Path, where: str) -> int | str:
+    value = plain.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise wrong_key(path, f"{where}.{key}", "a number or name", value)
+    return value
+
+
+def _is_dummy(number: int | str, category: Mapping[str, Any]) -> bool:
+    return number == 0 and (category.get("supercategory") == "none" or category["name"] == "_background_")
+
+
+def _order(number: int | str) -> tuple[bool, int, str]:
+    return isinstance(number, str), number if isinstance(number, int) else 0, str(number)

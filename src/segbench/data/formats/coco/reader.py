@@ -1,0 +1,221 @@
+"""COCO's JSON: instances and stuff as polygons and run lengths, in COCO's own folders or in Roboflow's."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.data.files.hints import set_option
+from segbench.data.formats.coco.files import (
+    DRAWABLE,
+    CocoFile,
+    Picture,
+    annotations_of,
+    category_of,
+    choose_files,
+    coco_kinds,
+    labels_of,
+    load_coco,
+    locate,
+    unknown_image,
+)
+from segbench.data.formats.coco.shapes import read_shape
+from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing
+from segbench.data.formats.shared.image_names import ImageIndex, none_found, short_ids, unlisted_note
+from segbench.data.formats.shared.listing import Defect, Listing, choose
+from segbench.data.formats.shared.values import outside
+from segbench.data.shapes.drawing import Drawing, Shape, shape_mask
+from segbench.errors import ConfigError, DatasetError, shorten, suggest
+
+_WANTED = "COCO's annotations of instances or stuff (annotations/instances_train.json, train/_annotations.coco.json)"
+
+
+def coco(
+    root: Path,
+    *,
+    annotations: str | None = None,
+    images: str | None = None,
+    boxes: str = "skip",
+    **shared: Unpack[AnnotationOptions],
+) -> Listing:
+    """Lists a data set in COCO's form: one or several JSON files, in `annotations/` or beside their images.
+
+    The file's name, or its folder's, says which official part it is: instances_train2017.json, valid/. Images without
+    annotations are background; images that no file names are left out.
+
+    Args:
+        annotations: name or pattern of the JSON files, as annotations/instances_*.json; None takes those of one kind.
+        images: name of the images' folder; None looks in all of them.
+        boxes: what annotations with nothing but a box become: `skip`, or `fill` to draw the box.
+        shared: see `AnnotationOptions`.
+    Raises:
+        DatasetError: no file or several kinds, damaged JSON, a key missing or of another type, an image listed twice,
+            no image there.
+        ConfigError: an option's value.
+    """
+    choose(boxes, ("skip", "fill"), "boxes")
+    paths, notes = choose_files(root, annotations, DRAWABLE, _WANTED)
+    files = [load_coco(path, root) for path in paths]
+    index = ImageIndex(root, images)
+    places, defects = _places(files, index)
+    drawings: dict[Path, Drawing] = {}
+    told: Counter[str] = Counter()
+    for file in files:
+        drawings |= _drawings(file, places[file.path], boxes == "fill", defects, told)
+    if told["boxes"] and not told["shapes"]:
+        raise DatasetError(
+            f"all {told['boxes']} annotations are boxes without a segmentation, as for detection; draw the boxes with "
+            f"{set_option('boxes', 'fill')} if that is meant",
+            path=root,
+        )
+    splits = {path: file.split for file in files for path in places[file.path]}
+    used = frozenset(shape.label for drawing in drawings.values() for shape in drawing.shapes)
+    notes += unlisted_note(index.unused(drawings), shorten(path.name for path in paths))
+    ids = short_ids(list(drawings), root)
+    found = [
+        Annotated(id=ids[path], image=path, drawing=drawing, split=splits[path]) for path, drawing in drawings.items()
+    ]
+    return build_listing(root, found, shared, labels=labels_of(files, used), notes=notes, defects=defects)
+
+
+def looks_like(root: Path) -> str | None:
+    """Returns by what a folder is recognised as COCO's: a JSON file with its lists; None where there is none."""
+    kinds = coco_kinds(root)
+    found = [(kind, path) for kind in DRAWABLE for path in kinds.get(kind, ())]
+    return f"COCO {found[0][0]} ({found[0][1].relative_to(root).as_posix()})" if found else None
+
+
+def category_mask(
+    annotations: Path, image: int | str, category: int | str, *, crowd: str = "exclude"
+) -> NDArray[np.bool_]:
+    """Returns (H, W) bool: where one category is in one image, the union of its objects.
+
+    Args:
+        annotations: JSON file of instances or stuff; no image file is needed.
+        image: its id, or its file name with or without suffix.
+        category: its id or name.
+        crowd: whether groups outlined as one object belong to it: `exclude` or `include`.
+    Raises:
+        DatasetError: there is no such image or category (names close ones), or a shape cannot be drawn.
+        ConfigError: another `crowd`.
+    """
+    if crowd not in ("exclude", "include"):
+        raise ConfigError(f"expected exclude or include, got {crowd!r}", key="crowd")
+    file = load_coco(annotations)
+    picture = _picture(file, image)
+    number = _category(file, category)
+    if picture.height is None or picture.width is None:
+        raise DatasetError(f"{picture.where}: expected height and width, which are missing", path=annotations)
+    size = (picture.height, picture.width)
+    mask = np.zeros(size, dtype=bool)
+    for where, plain, owner in annotations_of(file):
+        if owner != picture.id or category_of(plain, file.path, where) != number:
+            continue
+        shape = read_shape(plain, file.names[number], size, False, file.path, where)
+        if isinstance(shape, Shape):
+            if not shape.crowd or crowd == "include":
+                mask |= _drawn(shape, size, annotations, where)
+        elif shape[0] != "unused_shape":
+            raise DatasetError(f"{where}: {shape[1]}", path=annotations)
+    return mask
+
+
+def _places(files: Sequence[CocoFile], index: ImageIndex) -> tuple[dict[Path, dict[Path, Picture]], list[Defect]]:
+    """Returns for each JSON file: image file -> what it says about it, and a defect for each image not there."""
+    known = frozenset(index.files)
+    owner: dict[Path, tuple[CocoFile, Picture]] = {}
+    places: dict[Path, dict[Path, Picture]] = {file.path: {} for file in files}
+    defects: list[Defect] = []
+    for file in files:
+        for picture in file.pictures.values():
+            path = locate(file, picture, index, known, defects)
+            if path is None:
+                continue
+            if path in owner:
+                first, other = owner[path]
+                raise DatasetError(
+                    f"{picture.where}: {picture.name!r} is the image {path.relative_to(index.root)}, which is in "
+                    f"{first.path.name}, {other.where} too; list an image once, or choose one file with "
+                    f"{set_option('annotations', file.path.relative_to(index.root).as_posix())}",
+                    path=file.path,
+                )
+            owner[path] = (file, picture)
+            places[file.path][path] = picture
+    if not owner:
+        names = [picture.name for file in files for picture in file.pictures.values()]
+        raise none_found(index.root, names, files[0].path, defects)
+    return places, defects
+
+
+def _drawings(
+    file: CocoFile, places: dict[Path, Picture], fill_boxes: bool, defects: list[Defect], told: Counter[str]
+) -> dict[Path, Drawing]:
+    """Returns the drawing of each image that is there; counts shapes and boxes in `told`."""
+    shapes: dict[int | str, list[Shape]] = {number: [] for number in file.pictures}
+    for where, plain, owner in annotations_of(file):
+        picture = file.pictures.get(owner)
+        place = f"{where} (id {plain.get('id')})"
+        if picture is None:
+            defects.append(unknown_image(file, place, owner))
+            continue
+        category = category_of(plain, file.path, where)
+        if category not in file.names:
+            text = f"category_id {category!r} is not in the list of categories: {shorten(file.names)}"
+            defects.append(Defect(code="unknown_class", path=file.path, where=place, text=text, fatal=True))
+            continue
+        size = (picture.height, picture.width)
+        shape = read_shape(plain, file.names[category], size, fill_boxes, file.path, where)
+        if isinstance(shape, Shape):
+            told["shapes"] += 1
+            shapes[owner].append(shape)
+            continue
+        code, text = shape
+        told["boxes"] += code == "unused_shape" and bool(plain.get("bbox"))
+        defects.append(Defect(code=code, path=file.path, where=place, text=text, fatal=code != "unused_shape"))
+    drawings = {path: _drawing(file, picture, shapes[picture.id]) for path, picture in places.items()}
+    for drawing in drawings.values():
+        defects += outside(drawing)
+    return drawings
+
+
+def _drawing(file: CocoFile, picture: Picture, shapes: Sequence[Shape]) -> Drawing:
+    return Drawing(source=file.path, key=picture.key, shapes=tuple(shapes), height=picture.height, width=picture.width)
+
+
+def _drawn(shape: Shape, size: tuple[int, int], path: Path, where: str) -> NDArray[np.bool_]:
+    try:
+        return shape_mask(shape, size)
+    except DatasetError as error:
+        raise DatasetError(f"{where}: {error.reason}", path=path) from error
+
+
+def _picture(file: CocoFile, image: int | str) -> Picture:
+    if image in file.pictures:
+        return file.pictures[image]
+    named = [
+        item for item in file.pictures.values() if image in (item.name, Path(item.name).name, Path(item.name).stem)
+    ]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise DatasetError(f"{image!r} could be {shorten(item.key for item in named)}; give the id", path=file.path)
+    known = (item.name if isinstance(image, str) else str(item.id) for item in file.pictures.values())
+    close = difflib.get_close_matches(str(image), list(known), n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else "give its id, or its file name"
+    raise DatasetError(f"there is no image {image!r} among the {len(file.pictures)}; {hint}", path=file.path)
+
+
+def _category(file: CocoFile, category: int | str) -> int | str:
+    if category in file.names:
+        return category
+    found = [number for number, name in file.names.items() if name == category]
+    if found:
+        return found[0]
+    known = file.names.values() if isinstance(category, str) else map(str, file.names)
+    raise DatasetError(f"there is no category {category!r}; {suggest(str(category), known)}", path=file.path)

@@ -1,0 +1,83 @@
+"""An annotation of a COCO file -> a shape: polygons, run lengths, or a box."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from segbench.data.files.hints import set_option
+from segbench.data.formats.shared.annotated import wrong_key
+from segbench.data.formats.shared.values import as_kind, is_crowd, need, ring_of, side_of
+from segbench.data.shapes.drawing import Shape, decompress, rectangle_ring
+from segbench.errors import DatasetError
+
+Trouble: TypeAlias = tuple[Literal["bad_rle", "wrong_size", "unused_shape"], str]
+Size: TypeAlias = tuple[int | None, int | None]
+
+
+def read_shape(
+    plain: Mapping[str, Any], label: str, size: Size, fill_boxes: bool, path: Path, where: str
+) -> Shape | Trouble:
+    """Returns what an annotation draws, or which defect it has.
+
+    Args:
+        size: (H, W) of the image as the file says.
+        fill_boxes: draw the box where there is nothing else.
+        where: the annotation's place in the file.
+    Raises:
+        DatasetError: a value of another type than the format says.
+    """
+    crowd = is_crowd(plain, path, where)
+    segmentation = plain.get("segmentation")
+    if isinstance(segmentation, dict):
+        return _run_lengths(segmentation, label, size, crowd, path, f"{where}.segmentation")
+    if segmentation:
+        rings = as_kind(segmentation, list, path, f"{where}.segmentation")
+        if all(isinstance(item, int | float) for item in rings):  # one polygon, not in a list
+            return Shape(label=label, rings=(ring_of(rings, path, f"{where}.segmentation"),), crowd=crowd)
+        found = (ring_of(ring, path, f"{where}.segmentation[{place}]") for place, ring in enumerate(rings))
+        return Shape(label=label, rings=tuple(found), crowd=crowd)
+    if not plain.get("bbox"):
+        return "unused_shape", "neither a segmentation nor a box; left out"
+    if not fill_boxes:
+        return "unused_shape", f"only a box; left out (it would be drawn with {set_option('boxes', 'fill')})"
+    box = ring_of(plain["bbox"], path, f"{where}.bbox")
+    if len(box) != 4:
+        raise wrong_key(path, f"{where}.bbox", "[left, top, width, height]", plain["bbox"])
+    return Shape(label=label, rings=(rectangle_ring(*box),), crowd=crowd)
+
+
+def _run_lengths(
+    plain: Mapping[str, Any], label: str, size: Size, crowd: bool, path: Path, where: str
+) -> Shape | Trouble:
+    sides = need(plain, "size", list, path, where)
+    if len(sides) != 2:
+        raise wrong_key(path, f"{where}.size", "[height, width]", sides)
+    height, width = (side_of({"size": side}, "size", path, where) for side in sides)
+    if height is None or width is None:
+        raise wrong_key(path, f"{where}.size", "[height, width]", sides)
+    if "counts" not in plain:
+        raise DatasetError(f"{where}: expected run lengths, but there is no key counts", path=path)
+    if None not in size and (height, width) != size:
+        return "wrong_size", f"run lengths for {height} x {width} pixels, the image has {size[0]} x {size[1]}"
+    counts = _counts(plain["counts"])
+    if isinstance(counts, str):
+        return "bad_rle", counts
+    if min(counts, default=0) < 0:
+        return "bad_rle", f"a run length is negative ({min(counts)})"
+    if sum(counts) != height * width:
+        return "bad_rle", f"run lengths add up to {sum(counts)} pixels, expected {height} x {width} = {height * width}"
+    return Shape(label=label, counts=counts, box=None if None not in size else (0, 0, width, height), crowd=crowd)
+
+
+def _counts(counts: Any) -> tuple[int, ...] | str:
+    """Returns run lengths out of a list or of COCO's compressed text, or why there are none."""
+    if isinstance(counts, str):
+        try:
+            return tuple(decompress(counts.encode()).tolist())
+        except DatasetError as error:
+            return error.reason
+    if isinstance(counts, list) and all(type(length) is int for length in counts):
+        return tuple(counts)
+    return "expected run lengths as a list of whole numbers or as compressed text"

@@ -1,0 +1,105 @@
+"""An element of CVAT's XML -> shapes in pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from segbench.data.formats.shared.run_lengths import counts_of, mask_of_rows
+from segbench.data.shapes.drawing import Ring, Shape, ellipse_ring, rectangle_ring
+from segbench.errors import DatasetError
+
+NUMBERS: dict[str, tuple[str, ...]] = {
+    "box": ("xtl", "ytl", "xbr", "ybr"),
+    "ellipse": ("cx", "cy", "rx", "ry"),
+    "mask": ("left", "top", "width", "height"),
+}
+
+
+def read_shape(
+    tag: str, attributes: Mapping[str, str], label: str, source: Path, where: str, width_px: float
+) -> list[Shape]:
+    """Returns the shapes of one element: one, or a point each of <points>.
+
+    A kind that covers no area (skeleton, cuboid) gives an empty shape, to be told about.
+
+    Raises:
+        DatasetError: an attribute is missing or holds no numbers; `where` says of which element.
+    """
+    reader = _Reader(attributes, source, where)
+    z = int(reader.number("z_order", 0.0))
+    if tag in ("polygon", "polyline", "points"):
+        points = reader.points()
+        if tag == "polygon":
+            return [Shape(label=label, rings=(points,), z=z)]
+        lines = [points] if tag == "polyline" else [points[at : at + 2] for at in range(0, len(points), 2)]
+        return [Shape(label=label, line=line, width_px=width_px, z=z) for line in lines]
+    if tag not in NUMBERS:
+        return [Shape(label=label, z=z)]
+    first, second, third, fourth = (reader.number(name) for name in NUMBERS[tag])
+    angle = reader.number("rotation", 0.0)
+    if tag == "box":
+        return [Shape(label=label, rings=(_turned_box(first, second, third, fourth, angle),), z=z)]
+    if tag == "ellipse":
+        return [Shape(label=label, rings=(ellipse_ring(first, second, third, fourth, angle),), z=z)]
+    box = (int(first), int(second), int(third), int(fourth))
+    return [Shape(label=label, counts=reader.row_runs((box[3], box[2])), box=box, z=z)]
+
+
+def parse_points(text: str) -> Ring:
+    """Returns `x,y;x,y` as x, y, x, y; ValueError where it is no list of pairs."""
+    pairs = [pair.split(",") for pair in text.split(";") if pair.strip()]
+    if any(len(pair) != 2 for pair in pairs) or not pairs:
+        raise ValueError(text)
+    return tuple(float(part) for pair in pairs for part in pair)
+
+
+class _Reader:
+    """Numbers out of the attributes of one element."""
+
+    def __init__(self, attributes: Mapping[str, str], source: Path, where: str) -> None:
+        self.attributes, self.source, self.where = attributes, source, where
+
+    def number(self, name: str, default: float | None = None) -> float:
+        text = self.attributes.get(name)
+        if text is None and default is not None:
+            return default
+        try:
+            value = float("" if text is None else text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self._wrong(name, "a number", text)
+        return value
+
+    def points(self) -> Ring:
+        text = self.attributes.get("points")
+        try:
+            return parse_points(text or "")
+        except ValueError:
+            raise self._wrong("points", "pairs x,y;x,y", text) from None
+
+    def row_runs(self, size: tuple[int, int]) -> tuple[int, ...]:
+        text = self.attributes.get("rle")
+        try:
+            lengths = [int(part) for part in (text or "").split(",")]
+        except ValueError:
+            raise self._wrong("rle", "whole numbers with commas", text) from None
+        try:
+            return counts_of(mask_of_rows(lengths, size))
+        except ValueError as error:
+            raise DatasetError(f"{self.where}: {error}", path=self.source) from error
+
+    def _wrong(self, name: str, expected: str, got: str | None) -> DatasetError:
+        shown = "nothing" if got is None else repr(got[:60])
+        return DatasetError(f"{self.where}: expected the attribute {name}, {expected}, got {shown}", path=self.source)
+
+
+def _turned_box(left: float, top: float, right: float, bottom: float, angle_deg: float) -> Ring:
+    """CVAT turns a box clockwise about its middle."""
+    width, height = right - left, bottom - top
+    cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
+    x = (left + right) / 2 - cos * width / 2 + sin * height / 2
+    y = (top + bottom) / 2 - sin * width / 2 - cos * height / 2
+    return rectangle_ring(x, y, width, height, angle_deg)

@@ -1,0 +1,1 @@
+"""What several readers need: pairing, class lists, listings, options, values of strangers' files."""

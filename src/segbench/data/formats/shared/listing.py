@@ -1,0 +1,181 @@
+"""What a reader hands over, and the small steps that readers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from segbench.data.shapes.drawing import Drawing, Painting
+from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.types import ClassMap, SplitName
+
+if TYPE_CHECKING:
+    from segbench.data.facts.store import MaskFact
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """An image and its mask.
+
+    Attributes:
+        id: unique in the listing; stays the same when files are added.
+        image: below the root.
+        mask: below the root; multilabel: a path a class in class order, None where a class has no file and is absent;
+            or the shapes that the mask is drawn from.
+        window: (top, left, height, width) of the part of both files that is meant, in pixels; None means all.
+        group: see `segbench.types.Sample`.
+        split: the part an official list puts it in; None where no list names it.
+    """
+
+    id: str
+    image: Path
+    mask: Path | tuple[Path | None, ...] | Drawing
+    group: str | None = None
+    split: SplitName | None = None
+    window: tuple[int, int, int, int] | None = None
+
+    @property
+    def masks(self) -> tuple[Path, ...]:
+        """The mask files that exist: one, or multilabel at most one a class; none where the mask is drawn."""
+        if isinstance(self.mask, Path):
+            return (self.mask,)
+        if isinstance(self.mask, Drawing):
+            return ()
+        return tuple(path for path in self.mask if path is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defect:
+    """Something wrong in an annotation, found while listing.
+
+    Attributes:
+        code: short and stable, as in `DEFECTS`.
+        path: of the file it is in.
+        where: key, line or image name inside the file.
+        text: what is wrong, and what was done about it.
+        fatal: nothing sensible can be drawn; reading refuses, or leaves it out where the user says so.
+    """
+
+    code: str
+    path: Path
+    where: str
+    text: str
+    fatal: bool = False
+
+
+DEFECTS = {
+    "few_points": "polygons with fewer than three points",
+    "bad_numbers": "coordinates that are no finite numbers, or far outside of the image",
+    "bad_rle": "run lengths that do not add up to the image",
+    "outside": "shapes that lie outside of the image, in part or whole",
+    "no_class": "images with regions without a class",
+    "unknown_class": "regions of a class that the list of classes does not have",
+    "no_annotation": "images without annotations",
+    "no_image": "annotations of images that are not there",
+    "wrong_path": "annotations that name another image, or another folder, than the one taken",
+    "unused_shape": "shapes of a kind that covers no pixels",
+    "overlapping_lists": "names in more than one published list",
+    "wrong_size": "annotations made for another image size",
+}
+
+ClassMapRule: TypeAlias = Callable[[Mapping[Path, "MaskFact"]], ClassMap]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The labelled images a reader found.
+
+    Attributes:
+        class_map: or a rule that derives it from what the mask files hold, once they have been read.
+        entries: in any order.
+        painter: (drawing, (H, W)) -> what to draw, for entries whose mask is a drawing.
+        notes: what a person should know: files left out, groups that cross official parts, ...
+        defects: what is wrong in the annotations, one by one.
+        depth_range: see `segbench.data.files.images.read_image`.
+        tolerance: see `segbench.data.files.masks.encode_mask`.
+    """
+
+    class_map: ClassMap | ClassMapRule
+    entries: tuple[Entry, ...]
+    painter: Callable[[Drawing, tuple[int, int]], Painting] | None = None
+    notes: tuple[str, ...] = ()
+    defects: tuple[Defect, ...] = ()
+    depth_range: tuple[float, float] | None = None
+    tolerance: int = 0
+
+
+def image_files(folder: Path, *, recursive: bool = True) -> list[Path]:
+    """Returns the image files in a folder, sorted, without hidden ones; with links to nowhere, to be complained of."""
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(
+        path
+        for path in found
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and (path.is_file() or (path.is_symlink() and not path.exists()))
+    )
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Returns the visible folders in a folder, sorted."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def by_key(files: Iterable[tuple[str, Path]], root: Path, kind: str) -> dict[str, Path]:
+    """Returns key -> file; DatasetError where two files have the same key (a.jpg and a.png).
+
+    Args:
+        kind: what the files are, for the message: "image" or "mask".
+    """
+    result: dict[str, Path] = {}
+    doubles: list[str] = []
+    for key, path in files:
+        if key in result:
+            doubles.append(f"{key!r} ({result[key].relative_to(root)}, {path.relative_to(root)})")
+        result[key] = path
+    if doubles:
+        raise DatasetError(
+            f"expected one {kind} a name, got {len(doubles)} duplicate ids: {shorten(doubles, 5)}; remove or rename "
+            "one of each",
+            path=root,
+        )
+    return result
+
+
+def choose(value: str, allowed: Iterable[str], option: str) -> str:
+    """Returns `value`; ConfigError naming the option when it is none of the allowed ones."""
+    known = list(allowed)
+    if value not in known:
+        raise ConfigError(f"expected one of {', '.join(known)}, got {value!r}", key=f"data.options.{option}")
+    return value
+
+
+def check_depth(depth_range: Sequence[float] | None) -> tuple[float, float] | None:
+    """Returns the option `depth_range` as numbers; ConfigError where it is no range."""
+    if depth_range is None:
+        return None
+    if len(depth_range) != 2 or depth_range[0] >= depth_range[1]:
+        raise ConfigError(f"expected [low, high] with low < high, got {depth_range!r}", key="data.options.depth_range")
+    return float(depth_range[0]), float(depth_range[1])
+
+
+def missing_folder(root: Path, name: str, wanted: str) -> DatasetError:
+    """Returns the error for a format's folder or file that is not there, with what is there instead."""
+    there = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    return DatasetError(
+        f"expected {wanted}, but there is no {name!r} in this folder; {suggest(name, there)}", path=root
+    )
+
+
+def read_lines(path: Path, *, comments: bool = True) -> list[tuple[int, str]]:
+    """Returns (line number from 1, text) of each line that is not blank, and no comment where there are `comments`."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot read the list: {error}", path=path) from error
+    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
+    return [(number, line) for number, line in lines if line and not (comments and line.startswith("#"))]

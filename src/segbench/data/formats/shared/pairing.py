@@ -1,0 +1,116 @@
+"""Which mask belongs to which image: by name, minus a suffix or prefix that most of the files carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from segbench.data.files.hints import set_option
+from segbench.errors import DatasetError, shorten
+
+_MASK_WORDS = (
+    "segmentation",
+    "annotation",
+    "annotations",
+    "groundtruth",
+    "lesion",
+    "labels",
+    "label",
+    "masks",
+    "mask",
+    "trimap",
+    "seg",
+    "gt",
+)
+_IMAGE_WORDS = ("image", "img", "color", "colour", "photo", "rgb")
+_SEPARATORS = ("_", "-", ".", " ")
+
+Rename = Callable[[str], str]
+
+
+def file_key(path: Path, folder: Path) -> str:
+    """Returns the path below `folder` without its last suffix, with forward slashes."""
+    return path.relative_to(folder).with_suffix("").as_posix()
+
+
+def find_renames(images: Sequence[str], masks: Sequence[str], mask_suffix: str | None) -> tuple[Rename, Rename]:
+    """Returns (image key -> id, mask key -> id): the pair of shortenings under which most names agree.
+
+    Args:
+        images, masks: keys as `file_key` gives them.
+        mask_suffix: given by the user; else common ones (`_mask`, `_segmentation`, ...) are tried.
+    """
+    if not mask_suffix and set(images) == set(masks):
+        return _same, _same
+    image_cut = _common_affix(images, _IMAGE_WORDS)
+    mask_cut = _suffix_cut(mask_suffix) if mask_suffix else _common_affix(masks, _MASK_WORDS)
+    attempts: list[tuple[Rename, Rename]] = [(_same, mask_cut), (image_cut, mask_cut)]
+    if not mask_suffix:
+        attempts = [(_same, _same), *attempts, (image_cut, _same)]
+
+    def agreement(cuts: tuple[Rename, Rename]) -> int:
+        return len({cuts[0](key) for key in images} & {cuts[1](key) for key in masks})
+
+    return max(attempts, key=agreement)  # the first of equals, so names are cut only where that pairs more
+
+
+def split_by_suffix(files: Iterable[Path], mask_suffix: str | None, root: Path) -> tuple[list[Path], list[Path], str]:
+    """Returns (images, masks, suffix) of one folder that holds both.
+
+    Raises:
+        DatasetError: no file has the suffix, or none of the known ones.
+    """
+    everything = list(files)
+    known = [mask_suffix] if mask_suffix else [f"{sep}{word}" for word in _MASK_WORDS for sep in _SEPARATORS]
+
+    def carrying(suffix: str) -> list[Path]:
+        return [path for path in everything if path.stem.lower().endswith(suffix.lower()) and path.stem != suffix]
+
+    suffix = max(known, key=lambda item: len(carrying(item)))
+    masks = carrying(suffix)
+    if not masks:
+        asked = f"ends in {mask_suffix!r}" if mask_suffix else "ends in _mask, _segmentation, _label or the like"
+        raise DatasetError(
+            f"expected images and masks in one folder, but of {len(everything)} image files no name {asked} (such as "
+            f"{shorten((path.name for path in everything), 3)}); set {set_option('mask_suffix')}, or put the masks "
+            "in a folder 'masks'",
+            path=root,
+        )
+    chosen = set(masks)
+    return [path for path in everything if path not in chosen], masks, suffix
+
+
+def unpaired_text(images: Sequence[str], masks: Sequence[str], bare: Sequence[str], orphans: Sequence[str]) -> str:
+    """Returns one sentence about images without a mask (`bare`) and masks without an image (`orphans`)."""
+    parts = []
+    if bare:
+        parts.append(f"{len(bare)} of {len(images)} images have no mask: {shorten(bare, 6)}")
+    if orphans:
+        parts.append(f"{len(orphans)} of {len(masks)} masks have no image: {shorten(orphans, 6)}")
+    return "; ".join(parts)
+
+
+def _same(key: str) -> str:
+    return key
+
+
+def _suffix_cut(suffix: str) -> Rename:
+    return lambda key: key[: -len(suffix)] if key.lower().endswith(suffix.lower()) and key != suffix else key
+
+
+def _prefix_cut(prefix: str) -> Rename:
+    def cut(key: str) -> str:
+        path = PurePosixPath(key)
+        if not path.name.lower().startswith(prefix) or path.name.lower() == prefix:
+            return key
+        return (path.parent / path.name[len(prefix) :]).as_posix()
+
+    return cut
+
+
+def _common_affix(keys: Sequence[str], words: Sequence[str]) -> Rename:
+    """Returns what takes off the suffix or prefix that more than half of the keys carry, or changes nothing."""
+    cuts = [_suffix_cut(f"{sep}{word}") for word in words for sep in _SEPARATORS]
+    cuts += [_prefix_cut(f"{word}{sep}") for word in words for sep in _SEPARATORS]
+    best = max(cuts, key=lambda cut: sum(cut(key) != key for key in keys))
+    return best if sum(best(key) != key for key in keys) * 2 > len(keys) else _same

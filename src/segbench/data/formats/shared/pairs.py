@@ -1,0 +1,89 @@
+"""Pairs by name, what is told about files without partner, and other small steps of readers of mask files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segbench.data.files.hints import set_option
+from segbench.data.formats.shared.groups import check_pattern, find_groups
+from segbench.data.formats.shared.listing import DEFECTS, Defect, Entry
+from segbench.data.formats.shared.pairing import unpaired_text
+from segbench.errors import DatasetError, shorten
+
+
+def paired(
+    images: Mapping[str, Path], masks: Mapping[str, Path], root: Path, unpaired: str, notes: list[str]
+) -> list[str]:
+    """Returns the names that have an image and a mask, sorted; the others are an error, or with `skip` a note.
+
+    Raises:
+        DatasetError: files without partner, or none that has one.
+    """
+    check_unpaired(images, masks, root, unpaired, notes)
+    return sorted(images.keys() & masks.keys())
+
+
+def check_unpaired(
+    images: Mapping[str, Any],
+    masks: Mapping[str, Any],
+    root: Path,
+    unpaired: str,
+    notes: list[str],
+    *,
+    by_suffix: bool = False,
+) -> None:
+    """Adds a note on the names that have no partner, when `unpaired` is `skip`.
+
+    Args:
+        by_suffix: the reader has the option `mask_suffix`, which may help.
+    Raises:
+        DatasetError: files without partner unless they are skipped, or none that has one.
+    """
+    bare, orphans = sorted(set(images) - set(masks)), sorted(set(masks) - set(images))
+    if len(bare) == len(images):
+        options = f"set {set_option('mask_suffix')}, or check the options images and masks"
+        raise DatasetError(
+            f"no image has a mask of its name: {len(images)} images named like {shorten(bare, 3)}, {len(masks)} masks "
+            f"named like {shorten(orphans, 3)}; {options if by_suffix else 'check the folders'}",
+            path=root,
+        )
+    text = unpaired_text(list(images), list(masks), bare, orphans)
+    if text and unpaired == "error":
+        suffix = f"set {set_option('mask_suffix')}, " if by_suffix else ""
+        raise DatasetError(
+            f"{text}; mend the names, {suffix}or leave these files out with {set_option('unpaired', 'skip')}", path=root
+        )
+    if text:
+        notes.append(f"{text}; left out")
+
+
+def with_groups(entries: Sequence[Entry], group: str | None, root: Path) -> tuple[Entry, ...]:
+    """Returns the entries with the group that the user's pattern finds in their ids; unchanged without a pattern."""
+    pattern: re.Pattern[str] | None = check_pattern(group)
+    if pattern is None:
+        return tuple(entries)
+    groups = find_groups([entry.id for entry in entries], pattern, root)
+    return tuple(
+        Entry(id=entry.id, image=entry.image, mask=entry.mask, group=groups[entry.id], split=entry.split)
+        for entry in entries
+    )
+
+
+def defect_notes(defects: Sequence[Defect]) -> list[str]:
+    """Returns a note for each kind of defect: how many, and the first ones."""
+    kinds: dict[str, list[Defect]] = {}
+    for defect in defects:
+        kinds.setdefault(defect.code, []).append(defect)
+    return [
+        f"{len(found)} {DEFECTS[code]}: {shorten((f'{one.where} ({one.text})' for one in found), 3)}"
+        for code, found in kinds.items()
+    ]
+
+
+def text_of(plain: Mapping[str, Any], key: str) -> str:
+    """Returns a text of a mapping; empty where it is missing or something else."""
+    value = plain.get(key)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,150 @@
+"""Pascal VOC's layout: the challenge itself (Everingham et al. 2010), and what CVAT, Datumaro and LabelMe export."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from segbench.data.formats.shared.layout import SPLIT_WORDS
+from segbench.data.formats.shared.listing import (
+    IMAGE_SUFFIXES,
+    Defect,
+    Entry,
+    Listing,
+    by_key,
+    image_files,
+    missing_folder,
+    read_lines,
+    subfolders,
+)
+from segbench.data.formats.shared.pairs import defect_notes, with_groups
+from segbench.data.formats.voc.classes import read_classes
+from segbench.errors import DatasetError, shorten
+from segbench.types import SPLITS, SplitName
+
+_IMAGES, _MASKS, _LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
+_NAMES = ("class_names.txt", "labelmap.txt")
+
+
+def voc(root: Path, *, masks: str = _MASKS, include_unlisted: bool = False, group: str | None = None) -> Listing:
+    """Lists Pascal VOC's layout: `JPEGImages/`, `SegmentationClass/`, `ImageSets/Segmentation/train.txt` and so on.
+
+    Masks hold class numbers (palette or grey) or VOC's colours; 255, the colour of borders, counts nowhere. The classes
+    are those of `labelmap.txt` or `class_names.txt` where there is one, else the 21 of the challenge.
+
+    Args:
+        root: the folder that holds `JPEGImages`, or the one above (`VOCdevkit`, `VOC2012`).
+        masks: name of the masks' folder (`SegmentationClassAug`).
+        include_unlisted: also take the masks that are in no list; they belong to no official part.
+        group: regular expression with one group, searched in each id; what it captures is the sample's group.
+    Returns:
+        Entries with the official part; an image that two lists name stays in the first of train, val and test. Where
+        there are no lists, all masks, in no part.
+    Raises:
+        DatasetError: a folder is missing, no listed image has a mask, masks without image, damaged lists of classes.
+    """
+    home = _home(root)
+    for name in (_IMAGES, masks):
+        if not (home / name).is_dir():
+            raise missing_folder(home, name, f"Pascal VOC's folders {_IMAGES}/ and {masks}/")
+    labels = by_key(_keyed(home / masks), root, "mask")
+    images = by_key(_keyed(home / _IMAGES), root, "image")
+    notes: list[str] = []
+    defects: list[Defect] = []
+    parts = _parts(home / _LISTS, labels.keys() | images.keys(), defects, notes)
+    chosen = [name for name in parts if name in labels] if parts else sorted(labels)
+    unlisted = sorted(labels.keys() - parts.keys()) if parts else []
+    if unlisted and include_unlisted:
+        chosen += unlisted
+    elif unlisted:
+        notes.append(f"{len(unlisted)} masks are in no list and were left out: {shorten(unlisted, 4)}")
+    bare = sorted(parts.keys() - labels.keys())
+    if bare:
+        notes.append(f"{len(bare)} listed images have no mask in {masks} and were left out: {shorten(bare, 4)}")
+    lost = [name for name in chosen if name not in images]
+    if lost:
+        raise DatasetError(f"{len(lost)} masks have no image in {_IMAGES}: {shorten(lost, 6)}", path=home)
+    if not chosen:
+        raise DatasetError(f"no image has a mask in {masks}; the lists name {shorten(parts, 4)}", path=home)
+    entries = [Entry(id=name, image=images[name], mask=labels[name], split=parts.get(name)) for name in chosen]
+    return Listing(
+        class_map=read_classes([path for path in (home / name for name in _NAMES) if path.is_file()], root),
+        entries=with_groups(entries, group, root),
+        notes=(*notes, *defect_notes(defects)),
+        defects=tuple(defects),
+    )
+
+
+def looks_like(root: Path) -> str | None:
+    """Returns by what a folder is recognised as VOC's layout: its folders, and lists or names of classes; or None."""
+    homes = _find_homes(root)
+    if not homes:
+        return None
+    home = homes[0]
+    sign = next((name for name in (_LISTS, *_NAMES) if (home / name).exists()), None)
+    inner = "" if home == root else f"{home.relative_to(root).as_posix()}/"
+    return None if sign is None else f"Pascal VOC ({inner}{_IMAGES}/, {inner}{_MASKS}/, {inner}{sign})"
+
+
+def _home(root: Path) -> Path:
+    homes = _find_homes(root)
+    if not homes:
+        raise missing_folder(root, _IMAGES, f"Pascal VOC's folders {_IMAGES}/ and {_MASKS}/")
+    if len(homes) > 1:
+        names = ", ".join(folder.name for folder in homes)
+        raise DatasetError(f"{names} are years of their own; name one of these folders", path=root)
+    return homes[0]
+
+
+def _find_homes(root: Path) -> list[Path]:
+    """Returns the folders of JPEGImages: this one, or the years below it."""
+    if (root / _IMAGES).is_dir():
+        return [root]
+    devkit = root / "VOCdevkit" if (root / "VOCdevkit").is_dir() else root
+    years = [folder for folder in subfolders(devkit) if re.fullmatch(r"VOC\d{4}", folder.name)]
+    return [folder for folder in years if (folder / _MASKS).is_dir()]
+
+
+def _keyed(folder: Path) -> Iterable[tuple[str, Path]]:
+    return ((path.relative_to(folder).with_suffix("").as_posix(), path) for path in image_files(folder))
+
+
+def _parts(
+    folder: Path, known: Collection[str], defects: list[Defect], notes: list[str]
+) -> dict[str, SplitName | None]:
+    """Returns name -> part of every listed image, in the lists' order; None for lists that are no part."""
+    lists = sorted(folder.glob("*.txt")) if folder.is_dir() else []
+    parts: dict[str, SplitName | None] = {}
+    official = sorted(
+        (path for path in lists if path.stem.lower() in SPLIT_WORDS),
+        key=lambda path: SPLITS.index(SPLIT_WORDS[path.stem.lower()]),
+    )
+    others = [path for path in lists if path not in official]
+    unknown = [path.name for path in others if path.stem.lower() not in ("trainval", "all")]
+    if unknown:
+        notes.append(f"{len(unknown)} lists are called like no part, and give none: {shorten(unknown)}")
+    for path in (*official, *others):
+        split = SPLIT_WORDS.get(path.stem.lower())
+        for _, line in read_lines(path, comments=False):
+            name = _listed_name(line, known)
+            if name.startswith("#") and name not in known:
+                continue
+            before = parts.setdefault(name, split)
+            if split is not None and before != split:
+                text = f"in {before}.txt and {path.name}; taken as {before}"
+                defects.append(Defect(code="overlapping_lists", path=path, where=name, text=text))
+    return parts
+
+
+def _listed_name(line: str, known: Collection[str]) -> str:
+    """Returns the name in a line: CVAT writes names with blanks in quotes, others a path with its suffix."""
+    if line.startswith('"'):
+        return _bare(line[1:].partition('"')[0])
+    return next((name for name in (line, _bare(line)) if name in known), _bare(line.split()[0]))
+
+
+def _bare(name: str) -> str:
+    name = name.removeprefix("/").removeprefix(f"{_IMAGES}/")
+    stem, dot, suffix = name.rpartition(".")
+    return stem if f"{dot}{suffix}".lower() in IMAGE_SUFFIXES else name

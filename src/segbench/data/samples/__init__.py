@@ -1,0 +1,1 @@
+"""Samples on their way to a network: decoded once, packed, loaded in batches."""

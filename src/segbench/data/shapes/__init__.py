@@ -1,0 +1,1 @@
+"""Shapes of annotation files: drawn as masks, traced from masks, kept by what they look like."""

@@ -1,0 +1,1 @@
+"""Where the pixels and labels of samples come from, one file a kind."""

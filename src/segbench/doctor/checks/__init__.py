@@ -1,0 +1,1 @@
+"""What the doctor looks for, one file a kind of mistake."""

@@ -1,0 +1,172 @@
+"""Masks in colours: which there are, and the `classes` that would read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from segbench.data.files.hints import describe_value
+from segbench.data.files.masks import MAX_COLORS, has_colors
+from segbench.doctor.finding import Finding, Fix, Severity
+from segbench.doctor.reading import Reading, about, known_values, number, percent
+from segbench.errors import shorten
+from segbench.types import RGB
+
+_STRAY = 1e-3  # of the pixels: a rarer colour is rather a smoothed edge than a class
+_MIXED = 1e-2  # of the pixels: a rarer colour between two others is so too
+_STEPS = 4  # colours between two others, from which on they come from smoothing
+_ROUNDING = 4.0  # of a mixture's channels
+_LISTED = 24
+_USUAL = 20  # last class number of Pascal VOC
+
+
+def check_colors(reading: Reading) -> list[Finding]:
+    """Returns what is to be said about masks that hold colours."""
+    paths = [path for path in sorted(reading.used_masks) if path in reading.masks and reading.masks[path].is_rgb]
+    if not paths:
+        return []
+    found = _colors(reading)
+    if len(found) > MAX_COLORS:
+        return [
+            about(
+                reading,
+                "too_many_colors",
+                Severity.ERROR,
+                f"{number(len(paths), 'mask')} of more than {MAX_COLORS} colours: photographs, or saved with losses",
+                paths,
+                detail=f"The most frequent: {_shares(found, 8, sum(found.values()))}.",
+                advice="check which folder holds the masks; save them as PNG without smoothing",
+                pictures=reading.portraits(paths, "values"),
+            )
+        ]
+    return [*_proposal(reading, found, paths), *_strays(reading, found), *_palette(reading, found, paths)]
+
+
+def _colors(reading: Reading) -> dict[RGB, int]:
+    """Returns pixels a colour, the most frequent first; greys of colourless files count as colours."""
+    found: dict[RGB, int] = {}
+    for path in reading.used_masks:
+        if path not in reading.masks:
+            continue
+        for value, pixels in reading.masks[path].in_colors().items():
+            color = (value, value, value) if isinstance(value, int) else value
+            found[color] = found.get(color, 0) + pixels
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _shares(found: dict[RGB, int], limit: int, total: int) -> str:
+    return shorten(
+        (f"{describe_value(color)} on {pixels} pixels ({percent(pixels / total)})" for color, pixels in found.items()),
+        limit,
+    )
+
+
+def proposal_yaml(found: dict[RGB, int]) -> str:
+    """Returns the option `classes` as lines of YAML, a colour a line, with its share as a comment."""
+    total = sum(found.values())
+    lines = [
+        f"    {'background' if color == (0, 0, 0) else f'class_{place}'}: {list(color)}  # {percent(pixels / total)}"
+        for place, (color, pixels) in enumerate(found.items())
+    ]
+    return "\n".join(["options:", "  classes:", *lines[:_LISTED]])
+
+
+def _proposal(reading: Reading, found: dict[RGB, int], paths: Sequence[Path]) -> Iterator[Finding]:
+    rare = _rare(found)
+    frequent = {color: pixels for color, pixels in found.items() if color not in rare}
+    class_map = reading.class_map
+    known = class_map is not None and has_colors(class_map)
+    yield about(
+        reading,
+        "color_masks",
+        Severity.INFO if known else Severity.WARNING,
+        f"the masks are colour images of {number(len(found), 'colour')}",
+        paths,
+        detail=f"{_shares(found, _LISTED, sum(found.values()))}.",
+        advice=f"each colour stands for a class; name them in the config:\n{proposal_yaml(frequent)}",
+        pictures=reading.portraits(paths, "values"),
+    )
+
+
+def _rare(found: Mapping[RGB, int]) -> set[RGB]:
+    """Returns colours that are rather smoothed edges than classes: very rare ones, and rare mixtures of two others."""
+    total = sum(found.values())
+    rare = {color for color, pixels in found.items() if pixels < _STRAY * total}
+    common = [color for color, pixels in found.items() if pixels >= _MIXED * total]
+    few = [color for color, pixels in found.items() if pixels < _MIXED * total]
+    for two in combinations(common, 2):
+        between = [color for color in few if _is_mixture(color, *two)]
+        if len(between) >= _STEPS:  # fewer may be classes that somebody gave such a colour
+            rare.update(between)
+    return rare
+
+
+def _is_mixture(color: RGB, one: RGB, other: RGB) -> bool:
+    """Returns whether a colour lies on the line between two others, but for rounding."""
+    steps = [end - start for start, end in zip(one, other, strict=True)]
+    length = sum(step * step for step in steps)
+    along = sum((here - start) * step for here, start, step in zip(color, one, steps, strict=True)) / length
+    return 0 < along < 1 and all(
+        abs(start + along * step - here) <= _ROUNDING for here, start, step in zip(color, one, steps, strict=True)
+    )
+
+
+def _strays(reading: Reading, found: dict[RGB, int]) -> Iterator[Finding]:
+    total = sum(found.values())
+    class_map = reading.class_map
+    known = known_values(class_map) if class_map is not None and has_colors(class_map) else {}
+    rare = _rare(found) - known.keys()
+    if not rare or len(found) - len(rare) < 2:
+        return
+    paths = [
+        path
+        for path in reading.used_masks
+        if path in reading.masks and any(value in rare for value in reading.masks[path].in_colors())
+    ]
+    targets = [list(color) for color in found if color not in rare]
+    yield about(
+        reading,
+        "stray_colors",
+        Severity.WARNING,
+        f"{number(len(rare), 'colour')} on less than {percent(_MIXED)} of the pixels each: smoothed edges, or slips",
+        paths,
+        detail=f"{_shares({color: found[color] for color in found if color in rare}, 8, total)}.",
+        advice="save the masks without smoothing, or name the colours in `classes` if they were meant",
+        pictures=reading.portraits(paths, "values"),
+        fixes=tuple(
+            Fix(action="snap_values", file=name, arguments={"values": targets}, reason="rare colours")
+            for name in reading.names(paths)
+        ),
+    )
+
+
+def _palette(reading: Reading, found: dict[RGB, int], paths: Sequence[Path]) -> Iterator[Finding]:
+    """Finds masks that were a palette image once: their colours are those of the first numbers of the usual one."""
+    numbers = {_usual_color(index): index for index in range(256)}
+    indices = sorted(numbers[color] for color in found if color in numbers)
+    if len(indices) < len(found) or len(found) < 3 or max(set(indices) - {255}) > _USUAL:
+        return
+    mapping = [[list(_usual_color(index)), index] for index in indices]
+    yield about(
+        reading,
+        "palette_as_colors",
+        Severity.INFO,
+        f"the colours are those of Pascal VOC's palette, classes {shorten(indices, 22)}: a palette image saved as RGB",
+        paths,
+        detail="The class number can be had back from the colour without loss.",
+        advice="save the masks as index PNG again; --fix does so",
+        fixes=tuple(
+            Fix(action="map_colors", file=name, arguments={"mapping": mapping}, reason="palette saved as RGB")
+            for name in reading.names(paths)
+        ),
+    )
+
+
+def _usual_color(index: int) -> RGB:
+    """Returns Pascal VOC's colour of a class number: its bits, spread over the high bits of the three channels."""
+    channels = [0, 0, 0]
+    for shift in range(8):
+        for place in range(3):
+            channels[place] |= (index >> (3 * shift + place) & 1) << (7 - shift)
+    return (channels[0], channels[1], channels[2])

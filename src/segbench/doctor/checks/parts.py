@@ -1,0 +1,178 @@
+"""What belongs together by its name, and published lists that name something twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from segbench.data.formats.shared.layout import SPLIT_WORDS
+from segbench.doctor.finding import Finding, Severity
+from segbench.doctor.reading import Reading, about, number
+from segbench.errors import shorten
+
+# What the first part of an id may be; in the last one a number is asked for, because classes are called so too.
+_WORDS = (
+    (("patient", "subject", "subj", "sub", "case", "scan", "volume", "vol"), "a patient or scan"),
+    (("video", "vid", "sequence", "seq", "clip", "scene"), "a video or scene"),
+)
+_SURE = tuple(rf"(?i)({word}" for words, _ in _WORDS for word in words)  # how patterns with such a word begin
+_BEFORE_LAST = r"([^/]*\d[^/]*)[_-][a-zA-Z]*\d+$"
+_LIST_NAME = re.compile(r"split|^(train|val|valid|test|trainval)", re.IGNORECASE)
+_LIST_SUFFIXES = frozenset({".yaml", ".yml", ".json", ".txt"})
+_PER_GROUP = 1.5  # samples, from which on it is worth a word
+_LARGEST_LIST = 32 << 20  # bytes
+_JOINED = frozenset({"trainval", "all"})  # lists that repeat others on purpose
+
+
+def check_parts(reading: Reading) -> list[Finding]:
+    """Returns groups that names suggest, parts of odd sizes, and lists that overlap."""
+    return [*_suggested_groups(reading), *_small_parts(reading), *_overlapping_lists(reading)]
+
+
+def suggest_group(ids: list[str]) -> tuple[str, str, Counter[str]] | None:
+    """Returns (pattern, what it finds, samples a group) for ids that look as if several belong together, or None."""
+    patterns = [(rf"(?i)({word}[_-]?\d+)", what) for words, what in _WORDS for word in words]
+    for pattern, what in (*patterns, (_BEFORE_LAST, "what stands before the last number")):
+        found = [match[1] if (match := re.search(pattern, name)) else None for name in ids]
+        groups = Counter(name for name in found if name is not None)
+        if None not in found and len(groups) >= 2 and len(ids) >= _PER_GROUP * len(groups):
+            return pattern, what, groups
+    return None
+
+
+def _suggested_groups(reading: Reading) -> Iterator[Finding]:
+    if any(case.group is not None for case in reading.cases) or len(reading.cases) < 4:
+        return
+    found = suggest_group([case.id for case in reading.cases])
+    if found is None:
+        return
+    pattern, what, groups = found
+    parts: dict[str, set[str]] = {}
+    for case in reading.cases:
+        match = re.search(pattern, case.id)
+        if match is not None and case.split is not None:
+            parts.setdefault(match[1], set()).add(case.split)
+    across = sorted(group for group, splits in parts.items() if len(splits) > 1)
+    sizes = shorten((f"{group} ({count})" for group, count in groups.most_common()), 6)
+    leak = bool(across) and pattern.startswith(_SURE)
+    told = f" {number(len(across), 'group')} lie in more than one part: {shorten(across, 6)}." if across else ""
+    yield Finding(
+        code="groups_suggested",
+        severity=Severity.WARNING if leak else Severity.INFO,
+        title=(f"by their names {number(len(across), 'group')} lie in more than one part: " if leak else "")
+        + f"the names suggest that several images belong together: {number(len(groups), 'group')} of "
+        f"{len(reading.cases)} images",
+        count=len(across) if leak else len(groups),
+        detail=f"Grouped by {what}: {sizes}.{told}",
+        advice=f"if images of one group are alike, keep them in one part: data.options.group: '{pattern}'"
+        if reading.has_option("group")
+        else "if images of one group are alike, keep them in one part when you divide the data set",
+    )
+
+
+def _small_parts(reading: Reading) -> Iterator[Finding]:
+    counts = Counter(case.split for case in reading.cases if case.split is not None)
+    small = [f"{part} {count}" for part, count in counts.items() if count < 10]
+    if counts and small and len(reading.cases) >= 30:
+        yield Finding(
+            code="small_parts",
+            severity=Severity.WARNING,
+            title=f"{number(len(small), 'part')} with fewer than 10 images: {', '.join(small)}",
+            count=len(small),
+            detail="A score over so few images says little; one image moves it by more than networks differ.",
+            advice="give the part more images: data.split.method: ratios",
+        )
+    nowhere = [case for case in reading.cases if case.split is None]
+    if counts and nowhere:
+        yield about(
+            reading,
+            "in_no_part",
+            Severity.INFO,
+            f"{number(len(nowhere), 'image')} of {len(reading.cases)} in no published list",
+            (case.image for case in nowhere),
+            detail=shorten((case.id for case in nowhere), 12),
+            advice="they are left out where the published lists are used",
+        )
+
+
+def _overlapping_lists(reading: Reading) -> Iterator[Finding]:
+    """Reads files that look like lists of parts, each alone and those of one folder together."""
+    beside: dict[Path, dict[str, set[str]]] = {}
+    overlaps: list[tuple[list[Path], str, str, list[str]]] = []
+    for path in reading.files:
+        if path.suffix.lower() not in _LIST_SUFFIXES or not _LIST_NAME.search(path.stem):
+            continue
+        lists = _lists_in(path)
+        overlaps += [([path], *found) for found in _overlaps(lists)]
+        if path.suffix.lower() == ".txt" and set(lists) == {path.stem}:
+            beside.setdefault(path.parent, {})[path.stem] = lists[path.stem]
+    for folder, lists in beside.items():
+        for one, other, names in _overlaps(lists):
+            overlaps.append(([folder / f"{one}.txt", folder / f"{other}.txt"], one, other, names))
+    for paths, one, other, names in overlaps:
+        yield about(
+            reading,
+            "overlapping_lists",
+            Severity.ERROR,
+            f"{number(len(names), 'name')} both in {one!r} and in {other!r} of the published lists: "
+            f"{shorten(names, 6)}",
+            paths,
+            count=len(names),
+            detail=f"Found in {' and '.join(reading.names(paths))}. What was trained on is scored again.",
+            advice=f"leave them out of {one!r} when training, or say so beside the scores",
+        )
+
+
+def _overlaps(lists: Mapping[str, set[str]]) -> Iterator[tuple[str, str, list[str]]]:
+    names = [name for name in sorted(lists) if name.lower() not in _JOINED]
+    names.sort(key=lambda name: name.lower() not in ("train", "training"))
+    for place, one in enumerate(names):
+        for other in names[place + 1 :]:
+            both = lists[one] & lists[other]
+            if both and SPLIT_WORDS.get(one.lower(), one) != SPLIT_WORDS.get(other.lower(), other):
+                yield one, other, sorted(both)
+
+
+def _lists_in(path: Path) -> dict[str, set[str]]:
+    """Returns part -> names that a file lists; nothing where it is no such file."""
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_LIST:
+            return {}
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    if path.suffix.lower() == ".txt":
+        lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        return {path.stem: {line[0] for line in lines}} if path.stem.lower() in {*SPLIT_WORDS, *_JOINED} else {}
+    return _named_lists(_parsed(path, text))
+
+
+def _parsed(path: Path, text: str) -> Any:
+    if path.suffix.lower() == ".json":
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return None  # damaged JSON is the reader's matter, if it is read at all
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError):
+        return None
+
+
+def _named_lists(plain: Any) -> dict[str, set[str]]:
+    if not isinstance(plain, dict):
+        return {}
+    return {
+        str(key): {str(item) for item in value}
+        for key, value in plain.items()
+        if str(key).lower() in SPLIT_WORDS
+        and isinstance(value, list)
+        and all(isinstance(item, str | int) for item in value)
+    }

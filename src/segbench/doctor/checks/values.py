@@ -1,0 +1,409 @@
+"""What the masks hold: values that mean nothing, traces of lossy saving, traces of wrong conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segbench.data.facts.store import MaskFact
+from segbench.data.files.hints import (
+    LOSSY_DISTANCE,
+    describe_value,
+    hint_for,
+    lossy_tolerance,
+    propose_classes,
+    set_option,
+)
+from segbench.data.files.masks import has_colors
+from segbench.doctor.finding import Finding, Fix, Severity
+from segbench.doctor.reading import Case, Reading, about, known_values, number, percent
+from segbench.errors import shorten
+from segbench.types import ClassMap, MaskValue, Task
+
+_LOSSY_KINDS = ("JPEG", "MPO")
+_MOSTLY = 0.6  # of the masks, from which on a peculiarity is one of the data set
+_SOME = 0.2  # of the masks, up to which a peculiarity is a slip
+_TRIMAP = {1, 2, 3}
+_FEW_VALUES = 6  # in a mask, up to which each was meant
+_FAR, _FAR_JPEG = 0.1, 0.5  # of a mask's pixels, that lossy saving may bring between the values
+_LABELS = 64  # values up to here are class numbers rather than grey levels
+
+
+@dataclass
+class _Foreign:
+    """Values outside the class map: where, and how many pixels."""
+
+    pixels: int = 0
+    counts: dict[MaskValue, int] = field(default_factory=dict)
+    files: dict[Path, dict[MaskValue, int]] = field(default_factory=dict)
+
+    def add(self, path: Path, values: Mapping[MaskValue, int]) -> None:
+        self.files[path] = dict(values)
+        self.pixels += sum(values.values())
+        for value, pixels in values.items():
+            self.counts[value] = self.counts.get(value, 0) + pixels
+
+    def text(self, limit: int = 8) -> str:
+        order = sorted(self.counts, key=lambda value: -self.counts[value])
+        return shorten((f"{describe_value(value)} on {number(self.counts[value], 'pixel')}" for value in order), limit)
+
+
+def check_values(reading: Reading) -> list[Finding]:
+    """Returns what is strange about the values that the mask files hold."""
+    return [
+        *_foreign_values(reading),
+        *_lossy_files(reading),
+        *_inverted(reading),
+        *_maybe_ignored(reading),
+        *_gaps(reading),
+        *_trimap(reading),
+        *_much_ignored(reading),
+    ]
+
+
+def _mask_files(reading: Reading) -> Iterator[tuple[Path, int | None, MaskFact]]:
+    """Yields (file, class index of a multilabel file or None, facts) of each readable mask file, once."""
+    seen: set[Path] = set()
+    multilabel = reading.class_map is not None and reading.class_map.task is Task.MULTILABEL
+    for case in reading.cases:
+        for place, path in enumerate(case.masks):
+            if path is not None and path not in seen and path in reading.masks:
+                seen.add(path)
+                yield path, place if multilabel else None, reading.masks[path]
+
+
+def _foreign_values(reading: Reading) -> Iterator[Finding]:
+    """Finds values the class map does not know; those that `tolerance` moves are traces of lossy saving."""
+    class_map = reading.class_map
+    if class_map is None:
+        return
+    unknown, moved = _Foreign(), _Foreign()
+    labels = _labels(reading, class_map)
+    found: dict[MaskValue, int] = {}
+    for path, index, fact in _mask_files(reading):
+        known = known_values(class_map, index)
+        counts = fact.in_colors() if has_colors(class_map) else fact.counts
+        if has_colors(class_map):
+            counts = {_lifted(value): pixels for value, pixels in counts.items()}
+        for value, pixels in counts.items():
+            found[value] = found.get(value, 0) + pixels
+        foreign = {value: pixels for value, pixels in counts.items() if value not in known}
+        if foreign or fact.distinct > len(fact.counts):
+            near = all(_near(value, known, reading.tolerance) for value in foreign)
+            lossy = near and foreign and fact.distinct == len(fact.counts) and _is_lossy(fact, known, labels)
+            (moved if lossy else unknown).add(path, foreign)
+    known = known_values(class_map, 0 if class_map.task is Task.MULTILABEL else None)
+    if moved.files:
+        yield _lossy(reading, moved, known, labels)
+    if unknown.files:
+        yield _unknown(reading, unknown, found, known, labels)
+
+
+def _labels(reading: Reading, class_map: ClassMap) -> set[MaskValue]:
+    """Returns foreign values that somebody drew: far from known ones, in lossless masks of few values."""
+    drawn: set[MaskValue] = set()
+    for _, index, fact in _mask_files(reading):
+        known = known_values(class_map, index)
+        if fact.kind not in _LOSSY_KINDS and fact.distinct <= _FEW_VALUES:
+            drawn |= {value for value in fact.counts if value not in known and not _near(value, known, LOSSY_DISTANCE)}
+    return drawn
+
+
+def _is_lossy(fact: MaskFact, known: Mapping[MaskValue, int], labels: set[MaskValue]) -> bool:
+    """Returns whether a mask holds known values but for what lossy saving and smoothing do to borders."""
+    jpeg = fact.kind in _LOSSY_KINDS
+    if not jpeg and labels & fact.counts.keys() and fact.distinct <= _FEW_VALUES:
+        return False
+    far = sum(pixels for value, pixels in fact.counts.items() if not _near(value, known, LOSSY_DISTANCE))
+    return far <= (_FAR_JPEG if jpeg else _FAR) * fact.height * fact.width
+
+
+def _lifted(value: MaskValue) -> MaskValue:
+    return (value, value, value) if isinstance(value, int) else value
+
+
+def _near(value: MaskValue, known: Mapping[MaskValue, int], tolerance: int) -> bool:
+    return isinstance(value, int) and any(isinstance(other, int) and abs(value - other) <= tolerance for other in known)
+
+
+def _lossy(reading: Reading, moved: _Foreign, known: Mapping[MaskValue, int], labels: set[MaskValue]) -> Finding:
+    anchors = sorted(value for value in known if isinstance(value, int))
+    total = sum(reading.masks[path].height * reading.masks[path].width for path in moved.files)
+    kinds = {reading.masks[path].kind for path in moved.files}
+    cause = "the masks were saved as JPEG" if kinds <= set(_LOSSY_KINDS) else "the masks were smoothed or resized"
+    return about(
+        reading,
+        "lossy_mask_values",
+        Severity.WARNING,
+        f"{number(moved.pixels, 'pixel')} in {number(len(moved.files), 'mask')} near a class's value, not "
+        "the value itself",
+        moved.files,
+        detail=f"{percent(moved.pixels / total)} of the pixels of these masks, {len(moved.counts)} values: "
+        f"{moved.text()}. Likely cause: {cause}. Each is taken as the nearest of {shorten(anchors)}.",
+        advice=f"first name {shorten(map(describe_value, sorted(labels, key=str)), 6)}, which other masks hold, in "
+        "`classes`; then save these masks as PNG from the program they were made with"
+        if labels
+        else f"keep {set_option('tolerance', str(reading.tolerance))}, or save the masks as PNG without smoothing",
+        pictures=reading.portraits(moved.files, "values"),
+        fixes=tuple(
+            Fix(
+                action="snap_values",
+                file=reading.name(path),
+                arguments={"values": anchors},
+                reason=f"{number(sum(values.values()), 'pixel')} beside {shorten(anchors)}",
+            )
+            for path, values in moved.files.items()
+            if not labels
+        ),
+    )
+
+
+def _unknown(
+    reading: Reading,
+    unknown: _Foreign,
+    found: Mapping[MaskValue, int],
+    known: Mapping[MaskValue, int],
+    labels: set[MaskValue],
+) -> Finding:
+    class_map = reading.class_map
+    assert class_map is not None, "the caller has looked"
+    anchors = sorted(value for value in known if isinstance(value, int))
+    tolerance = lossy_tolerance(
+        [value for value in unknown.counts if isinstance(value, int)], anchors if len(anchors) > 1 else (0, 255)
+    )
+    lossy = tolerance is not None and len(unknown.counts) > 1 and not has_colors(class_map) and not labels
+    return about(
+        reading,
+        "unknown_values",
+        Severity.ERROR,
+        f"{number(len(unknown.files), 'mask holds', 'masks hold')} values outside the class map",
+        unknown.files,
+        detail=f"{number(unknown.pixels, 'pixel')}: {unknown.text()}. The class map knows "
+        f"{shorten(describe_value(value) for value in known)}.{_alien(reading, unknown)}",
+        advice=_unknown_advice(reading, unknown, found, known),
+        pictures=reading.portraits(unknown.files, "values"),
+        fixes=tuple(
+            Fix(action="snap_values", file=name, arguments={"values": anchors}, reason="values as after lossy saving")
+            for name in reading.names(unknown.files)
+        )
+        if lossy
+        else (),
+    )
+
+
+def _alien(reading: Reading, unknown: _Foreign) -> str:
+    """Returns which files are no masks at all: nearly all of their pixels mean nothing, in many values."""
+    others = [
+        path
+        for path, values in unknown.files.items()
+        if (fact := reading.masks[path]).distinct > _LABELS
+        and 2 * (sum(values.values()) or fact.height * fact.width) > fact.height * fact.width
+    ]
+    return f" Probably no masks but pictures: {shorten(reading.names(others), 4)}." if others else ""
+
+
+def _unknown_advice(
+    reading: Reading, unknown: _Foreign, found: Mapping[MaskValue, int], known: Mapping[MaskValue, int]
+) -> str:
+    class_map = reading.class_map
+    assert class_map is not None, "the caller has looked"
+    one_too_high = {value + 1 for value in known if isinstance(value, int)}
+    files = [{*reading.masks[path].counts} for path in unknown.files]
+    some = len(files) < len(reading.used_masks)
+    if some and {*known} >= {0, 1} and all(0 not in values and values <= one_too_high for values in files):
+        return (
+            f"in {'this mask' if len(files) == 1 else 'these masks alone'} every value is one too high (0 is missing, "
+            f"{max(max(values, default=0) for values in map(_numbers, files))} comes in): lower it by 1"
+        )
+    if _alien(reading, unknown):
+        return "check whether a wrong file lies among the masks; save masks as PNG without smoothing"
+    distinct = max(reading.masks[path].distinct for path in unknown.files)
+    if distinct > _LABELS and len(known) > 2 and not has_colors(class_map):
+        return (
+            "so many values in one mask come from smoothing: draw or resize the masks again with nearest neighbour; "
+            "what lies between two classes may mean a third, so that nothing can be mended here"
+        )
+    return hint_for(found, known, class_map.task)
+
+
+def _numbers(values: Iterable[MaskValue]) -> list[int]:
+    return [value for value in values if isinstance(value, int)]
+
+
+def _lossy_files(reading: Reading) -> Iterator[Finding]:
+    paths = [path for path, _, fact in _mask_files(reading) if fact.kind in _LOSSY_KINDS]
+    if not paths:
+        return
+    yield about(
+        reading,
+        "lossy_mask_files",
+        Severity.WARNING,
+        f"{number(len(paths), 'mask')} stored as JPEG, which changes values",
+        paths,
+        detail="JPEG blurs borders and invents values between classes; what the labels were cannot be known exactly.",
+        advice="save masks as PNG from the program they were made with",
+        pictures=reading.portraits(paths, "values"),
+    )
+
+
+def _inverted(reading: Reading) -> Iterator[Finding]:
+    """Finds binary masks whose foreground is what surrounds: most of the border and of the pixels of most images."""
+    class_map = reading.class_map
+    if class_map is None or class_map.task is not Task.BINARY:
+        return
+    present = set(class_map.values[1])
+    seen = 0
+    wrong: list[Case] = []
+    around: list[Case] = []  # nothing but foreground along the border, which none of the others has
+    free = 0
+    for case in reading.cases:
+        for _, fact in reading.facts(case):
+            border = sum(fact.border.values())
+            inside = sum(pixels for value, pixels in fact.counts.items() if value in present)
+            if not border or not inside:
+                continue
+            seen += 1
+            edge = sum(pixels for value, pixels in fact.border.items() if value in present)
+            free += 20 * edge < border
+            if 2 * edge > border and 2 * inside > fact.height * fact.width:
+                wrong.append(case)
+                around += [case] if edge == border and inside < fact.height * fact.width else []
+    names = class_map.names
+    if around and len(around) <= _SOME * seen and free >= (1 - _SOME) * (seen - len(around)):
+        yield about(
+            reading,
+            "some_inverted_masks",
+            Severity.WARNING,
+            f"{number(len(around), 'mask looks', 'masks look')} inverted, the other {seen - len(around)} do not: "
+            f"{names[1]!r} is most of the border and of the area",
+            (reading.label_file(case) for case in around),
+            count=len(around),
+            detail=shorten((case.id for case in around), 12),
+            advice="look at the overlays; where an object does not fill the image, swap the two values of these masks",
+            pictures=reading.overlays(around),
+        )
+    if not seen or len(wrong) < max(2, _MOSTLY * seen):
+        return
+    values = [shorten(describe_value(value) for value in values) for values in class_map.values]
+    yield about(
+        reading,
+        "inverted_masks",
+        Severity.WARNING,
+        f"the masks look inverted: {names[1]!r} is most of the border and of the area in {len(wrong)} of "
+        f"{number(seen, 'mask')}",
+        (reading.label_file(case) for case in wrong),
+        count=len(wrong),
+        detail=f"Value {values[1]} means {names[1]!r}, value {values[0]} {names[0]!r}. What is looked for usually lies "
+        "inside of the image.",
+        advice="look at the overlays; if so, swap the values: "
+        + set_option("classes", f"{{{names[0]}: {values[1]}, {names[1]}: {values[0]}}}"),
+        pictures=reading.overlays(wrong),
+    )
+
+
+def _maybe_ignored(reading: Reading) -> Iterator[Finding]:
+    class_map = reading.class_map
+    if class_map is None or class_map.task is not Task.MULTICLASS or has_colors(class_map):
+        return
+    others = [value for values in class_map.values for value in values if isinstance(value, int) and value != 255]
+    if (255,) not in class_map.values or len(others) < 2 or max(others) > _LABELS or any(reading.drawn):
+        return
+    place = class_map.values.index((255,))
+    paths = [path for path, _, fact in _mask_files(reading) if fact.counts.get(255)]
+    yield about(
+        reading,
+        "ignore_as_class",
+        Severity.WARNING,
+        f"value 255 is taken as the class {class_map.names[place]!r}; beside class numbers it usually means ignore",
+        paths,
+        detail=f"The other classes are {min(others)} to {max(others)}.",
+        advice=f"leave it out of `classes` and set {set_option('ignore', '[255]')}",
+        pictures=reading.portraits(paths, "values"),
+    )
+
+
+def _gaps(reading: Reading) -> Iterator[Finding]:
+    class_map = reading.class_map
+    if class_map is None or class_map.task is not Task.MULTICLASS or has_colors(class_map) or reading.paintings:
+        return
+    values = sorted({value for known in class_map.values for value in known if isinstance(value, int)})
+    missing = sorted(set(range(values[-1] + 1)) - set(values)) if values else []
+    missing = [value for value in missing if value not in class_map.ignore_values]
+    if not missing or values[-1] > _LABELS or missing == [0]:
+        return
+    yield Finding(
+        code="gaps_in_values",
+        severity=Severity.INFO,
+        title=f"the classes' numbers have {number(len(missing), 'gap')}: {shorten(missing)} mean nothing",
+        count=len(missing),
+        detail=f"Known are {shorten(values, 16)}; in memory the classes are numbered without gaps.",
+        advice="check that no class was forgotten in `classes`",
+    )
+
+
+def is_trimap(reading: Reading) -> bool:
+    """Returns whether the mask files hold 1, 2 and 3 and nothing else."""
+    return {value for _, _, fact in _mask_files(reading) for value in fact.counts} == _TRIMAP
+
+
+def _trimap(reading: Reading) -> Iterator[Finding]:
+    if not is_trimap(reading):
+        return
+    class_map = reading.class_map
+    ignored = class_map is not None and 3 in class_map.ignore_values
+    option = set_option("border", "ignore") if reading.has_option("border") else set_option("ignore", "[3]")
+    told = "Value 3 is ignored." if ignored else "Value 3 is read as a class of its own."
+    yield about(
+        reading,
+        "trimap",
+        Severity.INFO,
+        "the masks are trimaps: 1 object, 2 background, 3 a border that was not decided",
+        (path for path, _, _ in _mask_files(reading)),
+        detail=told,
+        advice="" if ignored else f"to leave the undecided border out of loss and scores, set {option}",
+    )
+
+
+def _much_ignored(reading: Reading) -> Iterator[Finding]:
+    class_map = reading.class_map
+    if class_map is None or class_map.task is Task.MULTILABEL or not len(reading.cases):
+        return
+    known = reading.counts[reading.decoded]
+    share = known[:, -1].sum() / max(1, known.sum())
+    if share < 0.3:
+        return
+    yield Finding(
+        code="much_ignored",
+        severity=Severity.WARNING,
+        title=f"{percent(float(share))} of all pixels count nowhere",
+        count=int((known[:, -1] > 0).sum()),
+        detail="Nothing is learned from ignored pixels, and no score looks at them.",
+        advice="check the option ignore, and which class was meant by these values",
+    )
+
+
+def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
+    """Returns the finding that the masks' values make no class map."""
+    values: dict[MaskValue, int] = {}
+    for fact in reading.masks.values():
+        for value, pixels in fact.counts.items():
+            values[value] = values.get(value, 0) + pixels
+    paths = [path for case in reading.cases for path in case.mask_files]
+    order = sorted(values, key=lambda value: -values[value])
+    odd = [path for path, fact in reading.masks.items() if fact.distinct > _FEW_VALUES * _FEW_VALUES]
+    if odd and len(odd) <= _SOME * len(reading.masks):
+        names = shorten(reading.names(odd), 4)
+        reason = f"{reason}. Most of these values are in {number(len(odd), 'mask')} alone: {names}"
+        proposal = f"look at {names} first: a picture among the masks, or saved with losses; then say what is left"
+    return about(
+        reading,
+        "no_class_map",
+        Severity.ERROR,
+        f"what the masks' {number(len(values), 'value')} mean has to be said",
+        paths,
+        count=len(values),
+        detail=reason,
+        advice=proposal or propose_classes(order[:12]),
+        pictures=reading.portraits(paths, "values"),
+    )

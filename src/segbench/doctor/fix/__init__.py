@@ -1,0 +1,1 @@
+"""A corrected copy of a data set, every change listed."""

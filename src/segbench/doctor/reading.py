@@ -1,0 +1,275 @@
+"""What the checks look at: a data set read as far as it can be read, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.data.facts.store import FactStore, ImageFact, MaskFact, Problem
+from segbench.data.files.images import file_look
+from segbench.data.files.masks import class_counts, has_colors
+from segbench.data.formats import FORMATS, Listing
+from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
+from segbench.data.shapes.drawing import Painting
+from segbench.doctor.finding import Finding, Picture, Severity
+from segbench.types import ClassMap, MaskValue, Progress, SplitName, Task
+
+PICTURES = 6  # that show one finding
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """An image and where its labels are.
+
+    Attributes:
+        id, group, split: see `segbench.types.Sample`.
+        image: file.
+        masks: mask files: one; multilabel one a class, None where a class has none; none where the mask is drawn.
+        source: annotation file that the mask is drawn from, or None.
+    """
+
+    id: str
+    image: Path
+    masks: tuple[Path | None, ...] = ()
+    source: Path | None = None
+    group: str | None = None
+    split: SplitName | None = None
+
+    @property
+    def mask_files(self) -> tuple[Path, ...]:
+        """The mask files that exist."""
+        return tuple(path for path in self.masks if path is not None)
+
+
+@dataclass(kw_only=True)
+class Reading:
+    """A data set as the checks see it.
+
+    Attributes:
+        root: of the data set.
+        format: name of the reader; empty where none fits.
+        cases: sorted by id.
+        images, masks: facts of the readable files.
+        drawn: facts of drawn masks, by id.
+        problems: files that cannot be used, and why.
+        class_map: None where the masks' values make none.
+        tolerance: see `segbench.data.files.masks.encode_mask`.
+        listing: as the reader gave it; None where it gave none, or where a manifest is looked at.
+        paintings: what is drawn, by id.
+        files: everything below the root.
+        store: remembers what checks find.
+        image_size: (H, W) of training; None where nobody has said.
+        given: the reader's options that the user set, rather than a guess.
+    """
+
+    root: Path
+    format: str = ""
+    cases: tuple[Case, ...] = ()
+    images: Mapping[Path, ImageFact] = field(default_factory=dict)
+    masks: Mapping[Path, MaskFact] = field(default_factory=dict)
+    drawn: Mapping[str, MaskFact] = field(default_factory=dict)
+    problems: Sequence[Problem] = ()
+    class_map: ClassMap | None = None
+    tolerance: int = 0
+    listing: Listing | None = None
+    paintings: Mapping[str, Painting] = field(default_factory=dict)
+    files: Sequence[Path] = ()
+    store: FactStore
+    image_size: tuple[int, int] | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def name(self, path: Path) -> str:
+        """Returns a path relative to the root, as findings name files."""
+        name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+    def names(self, paths: Iterable[Path]) -> tuple[str, ...]:
+        """Returns the paths relative to the root, sorted, each once."""
+        return tuple(sorted({self.name(path) for path in paths}))
+
+    def label_file(self, case: Case) -> Path:
+        """Returns the file that is to be mended when a case's labels are wrong."""
+        return case.source or next(iter(case.mask_files), case.image)
+
+    def facts(self, case: Case) -> Iterator[tuple[int | None, MaskFact]]:
+        """Yields (class index or None, facts) of a case's readable masks; an index where each class has its own."""
+        if case.source is not None:
+            if case.id in self.drawn:
+                yield None, self.drawn[case.id]
+            return
+        multilabel = self.class_map is not None and self.class_map.task is Task.MULTILABEL
+        for place, path in enumerate(case.masks):
+            if path is not None and path in self.masks:
+                yield place if multilabel else None, self.masks[path]
+
+    def has_option(self, name: str) -> bool:
+        """Returns whether the reader has an option of this name."""
+        return bool(self.format) and name in FORMATS.options(self.format)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether some case is in train, val or test."""
+        return any(case.split is not None for case in self.cases)
+
+    @cached_property
+    def used_images(self) -> frozenset[Path]:
+        """The image files of all cases."""
+        return frozenset(case.image for case in self.cases)
+
+    @cached_property
+    def used_masks(self) -> frozenset[Path]:
+        """The mask files of all cases."""
+        return frozenset(path for case in self.cases for path in case.mask_files)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """(N, C + 1) pixels of each class in each case, ignored ones last; -1 where a mask cannot be decoded."""
+        classes = self.class_map.num_classes if self.class_map is not None else 0
+        table = np.full((len(self.cases), classes + 1), -1, dtype=np.int64)
+        if self.class_map is None:
+            return table
+        for row, case in enumerate(self.cases):
+            counted = self._counted(case, self.class_map)
+            if counted is not None:
+                table[row] = [counted.get(index, 0) for index in (*range(classes), self.class_map.ignore_index)]
+        return table
+
+    def _counted(self, case: Case, class_map: ClassMap) -> dict[int, int] | None:
+        found = list(self.facts(case))
+        if len(found) < (1 if case.source is not None else len(case.mask_files)):
+            return None
+        multilabel = class_map.task is Task.MULTILABEL
+        total: dict[int, int] = {}
+        for index, fact in found:
+            if case.source is not None:  # holds class indices, or multilabel a number a plane
+                return {int(value): pixels for value, pixels in fact.counts.items() if isinstance(value, int)}
+            counts = fact.in_colors() if has_colors(class_map) else fact.counts
+            counted = class_counts(counts, class_map, tolerance=self.tolerance, index=index)
+            if counted is None or fact.distinct > len(fact.counts):
+                return None
+            if not multilabel:
+                return counted[0]
+            assert index is not None, "a multilabel mask file belongs to a class"
+            total[index] = counted[0].get(1, 0)
+            ignored = counted[0].get(class_map.ignore_index, 0)
+            total[class_map.ignore_index] = total.get(class_map.ignore_index, 0) + ignored
+        return total
+
+    @cached_property
+    def decoded(self) -> NDArray[np.bool_]:
+        """(N,) which cases have known pixels a class."""
+        known: NDArray[np.bool_] = self.counts[:, -1] >= 0
+        return known
+
+    def overlays(self, cases: Iterable[Case], caption: str = "") -> tuple[Picture, ...]:
+        """Returns pictures of a few cases with their masks drawn over them."""
+        return tuple(
+            Picture(
+                kind="overlay",
+                files=(self.name(case.image), *(self.name(path) for path in case.mask_files)),
+                sample=case.id,
+                caption=caption or case.id,
+            )
+            for case in list(cases)[:PICTURES]
+        )
+
+    def portraits(self, paths: Iterable[Path], kind: str = "image") -> tuple[Picture, ...]:
+        """Returns pictures of a few files alone: of images, or with kind `values` of masks."""
+        shown = list(paths)[:PICTURES]
+        names = [self.name(path) for path in shown]
+        return tuple(
+            Picture(kind="values" if kind == "values" else "image", files=(name,), caption=name) for name in names
+        )
+
+
+class Remembered(FactStore):
+    """Facts that were found before; files nobody has looked at yet, or that have changed, are left out."""
+
+    def _read(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        return iter(())
+
+
+def known_values(class_map: ClassMap, index: int | None = None) -> dict[MaskValue, int]:
+    """Returns value -> class index of what a mask file may hold; `index` is the class of a multilabel file."""
+    ignored = dict.fromkeys(class_map.ignore_values, class_map.ignore_index)
+    if index is None:
+        return {value: place for place, values in enumerate(class_map.values) for value in values} | ignored
+    present = class_map.values[index]
+    return {255 if 0 in present else 0: 0, **dict.fromkeys(present, 1), **ignored}
+
+
+def all_files(root: Path) -> list[Path]:
+    """Returns every file below a folder, sorted, hidden ones too; those of version control are left out."""
+    found: list[Path] = []
+    for folder, below, names in os.walk(root):
+        below[:] = sorted(name for name in below if name not in (".git", ".hg", ".svn"))
+        found += [Path(folder) / name for name in sorted(names)]
+    return found
+
+
+def damaged(files: Sequence[Path], store: FactStore, fast: bool, progress: Progress | None) -> list[Problem]:
+    """Returns the pictures below a folder that cannot be opened, where no reader says which are images and masks."""
+    pictures = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")]
+    _, problems = store.images(pictures, depth_range=(0, 1), decode=not fast, progress=progress)
+    return [(path, reason) for path, reason in problems if path.is_file() or path.is_symlink()]
+
+
+def headers(images: dict[Path, ImageFact], store: FactStore, progress: Progress | None) -> dict[Path, ImageFact]:
+    """Returns what the headers alone tell, whether or not pixels were read before: every quick look is equal."""
+
+    def look(path: Path) -> list[Any]:
+        found = file_look(path)
+        return [found.kind, found.mode, found.orientation]
+
+    looks, _ = store.other("headers", images, look, progress=progress)
+    return {
+        path: replace(
+            fact,
+            kind=looks[path][0],
+            mode=looks[path][1],
+            orientation=looks[path][2],
+            notes=(),
+            thumb="",
+            mean=(),
+            std=(),
+        )
+        for path, fact in images.items()
+        if path in looks
+    }
+
+
+def number(count: int, word: str, words: str = "") -> str:
+    """Returns `1 image`, `2 images`."""
+    return f"{count} {word if count == 1 else words or word + 's'}"
+
+
+def percent(share: float) -> str:
+    """Returns a share as `12 %`, `0.034 %`."""
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.3g} %"
+
+
+def about(
+    reading: Reading,
+    code: str,
+    severity: Severity,
+    title: str,
+    paths: Iterable[Path],
+    *,
+    count: int | None = None,
+    **more: Any,
+) -> Finding:
+    """Returns a finding about files below the reading's root; `count` is their number where it is not given."""
+    files = reading.names(paths)
+    return Finding(
+        code=code, severity=severity, title=title, count=len(files) if count is None else count, files=files, **more
+    )
+
+
+Check = Callable[[Reading], "list[Finding]"]

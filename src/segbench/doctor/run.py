@@ -1,0 +1,489 @@
+"""Reading a data set as far as it goes, and asking every check about it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segbench.config.run import SplitConfig
+from segbench.data.facts.store import FactStore, MaskFact, Problem
+from segbench.data.formats import FORMATS, Entry, Listing, check_format
+from segbench.data.formats.detect import Candidate, Detection, detect, guess_classes
+from segbench.data.formats.shared.listing import DEFECTS
+from segbench.data.formats.shared.rasters import RasterListing
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.sample import foreground_frac, relative_name
+from segbench.data.shapes.drawing import Drawing
+from segbench.data.sources.raster import read_scenes
+from segbench.data.sources.shapes import Drawn
+from segbench.data.split.divide import split_manifest
+from segbench.doctor.checks.annotations import check_annotations, check_shapes
+from segbench.doctor.checks.classes import check_classes
+from segbench.doctor.checks.colors import check_colors
+from segbench.doctor.checks.files import check_files
+from segbench.doctor.checks.leakage import check_leakage
+from segbench.doctor.checks.objects import measure_objects, object_findings
+from segbench.doctor.checks.pairing import check_pairing
+from segbench.doctor.checks.parts import check_parts
+from segbench.doctor.checks.values import check_values, no_class_map
+from segbench.doctor.finding import Checkup, Finding, Severity, sort_findings
+from segbench.doctor.reading import Case, Check, Reading, Remembered, all_files, damaged, headers
+from segbench.doctor.statistics import image_findings, statistics
+from segbench.doctor.suggest import suggestions
+from segbench.errors import ConfigError, DatasetError, SegbenchError, shorten
+from segbench.types import ClassMap, Progress, Sample
+
+_CHECKS: tuple[Check, ...] = (
+    check_pairing,
+    check_files,
+    check_values,
+    check_colors,
+    check_classes,
+    check_annotations,
+    check_shapes,
+    check_leakage,
+    check_parts,
+    image_findings,
+)
+_FAST_CHECKS: tuple[Check, ...] = (check_leakage, check_classes, check_values, image_findings)
+# Options by which a reader leaves out what it cannot use, so that the rest is looked at.
+TOLERANT = {"unpaired": "skip", "defects": "skip", "include_unlisted": True}
+
+
+@dataclass
+class _Read:
+    """How far the reading went."""
+
+    root: Path
+    format: str
+    options: dict[str, Any]
+    why: str
+    findings: list[Finding] = field(default_factory=list)
+    listing: Listing | None = None
+
+
+def examine(
+    path: str | Path,
+    format: str | None = None,  # noqa: A002  # the config's word
+    *,
+    options: Mapping[str, Any] | None = None,
+    fast: bool = False,
+    image_size: tuple[int, int] | None = (256, 256),
+    split: SplitConfig | None = None,
+    progress: Progress | None = None,
+) -> Checkup:
+    """Returns everything that is wrong with a data set's folder, and its numbers; a broken set is no reason to stop.
+
+    What is found of each file is remembered, so that a second look is quick.
+
+    Args:
+        path: the folder.
+        format, options: reader and its options; None recognises them.
+        fast: read headers and masks, but neither decode images nor look at objects and shapes.
+        image_size: (H, W) of training, at which objects have to survive.
+        split: how the data set would be divided; None looks at its published parts.
+        progress: called while files are read.
+    Raises:
+        DatasetError: there is no such folder.
+        ConfigError: an unknown format or option.
+    """
+    started = time.perf_counter()
+    found = detect(path, options or {}) if format is None else None
+    root = found.root if found is not None else _folder(path)
+    read = _chosen(root, found, format, dict(options or {}))
+    _list(read)
+    store = FactStore(root)
+    reading = _look(read, store, fast, image_size, progress)
+    reading.given = dict(options or {})
+    reading = _divided(read, reading, split)
+    findings = [
+        *read.findings,
+        *ask(reading, [check for check in _CHECKS if not fast or check is not check_shapes]),
+    ]
+    objects = None if fast else measure_objects(reading, progress)
+    findings += object_findings(reading, objects) if objects is not None else []
+    stats = statistics(reading, objects)
+    unsaved = store.save()
+    if unsaved is not None:
+        findings.append(Finding(code="not_remembered", severity=Severity.INFO, title=unsaved, count=1))
+    return Checkup(
+        root=root,
+        format=read.format,
+        options=read.options,
+        why=read.why,
+        class_map=reading.class_map,
+        samples=int(reading.decoded.sum()),
+        parts={str(part or "-"): count for part, count in Counter(case.split for case in reading.cases).items()},
+        findings=sort_findings(findings),
+        statistics=stats,
+        suggestions=tuple(suggestions(reading, stats, objects)),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def fast_findings(manifest: Manifest) -> tuple[Finding, ...]:
+    """Returns what a divided data set shows without opening a file: copies and groups across parts, missing classes.
+
+    It looks at what was remembered when the data set was read; files that nobody has read since they changed are left
+    out.
+    """
+    store = Remembered(manifest.root)
+    root = manifest.root
+    cases = tuple(_case_of(sample, manifest) for sample in manifest.samples)
+    images, _ = store.images([case.image for case in cases], depth_range=manifest.depth_range, decode=False)
+    masks, _ = store.masks([path for case in cases for path in case.mask_files])
+    reading = Reading(
+        root=root,
+        format=manifest.format,
+        cases=cases,
+        images=images,
+        masks=masks,
+        class_map=manifest.class_map,
+        tolerance=manifest.tolerance,
+        store=store,
+    )
+    reading.drawn = store.drawn({sample.id: sample.mask_hash for sample in manifest.samples if sample.mask_key})
+    return sort_findings(ask(reading, _FAST_CHECKS))
+
+
+def ask(reading: Reading, checks: Sequence[Check]) -> list[Finding]:
+    """Returns what the checks find; one that fails says so, and the others go on."""
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            findings += check(reading)
+        except Exception as error:  # noqa: BLE001  # whatever a strange file does to one check, the others go on
+            findings.append(_failed(check.__name__, error))
+    return findings
+
+
+def _failed(what: str, error: Exception) -> Finding:
+    return Finding(
+        code="check_failed",
+        severity=Severity.WARNING,
+        title=f"a check could not be made ({what.removeprefix('check_')})",
+        count=1,
+        detail=str(error) if isinstance(error, SegbenchError) else f"{type(error).__name__}: {error}",
+    )
+
+
+def _folder(path: str | Path) -> Path:
+    root = Path(path).expanduser().absolute()
+    if not root.is_dir():
+        raise DatasetError("expected a data set's folder, but there is no such folder; check the path", path=root)
+    return root.resolve()
+
+
+def _chosen(root: Path, found: Detection | None, name: str | None, options: dict[str, Any]) -> _Read:
+    """Returns how to read the folder; where there are several ways, the one with most classes, which is said."""
+    if found is None:
+        assert name is not None, "one of both is known"
+        check_format(name, options)
+        return _Read(root, name, options, "as told")
+    usable = [candidate for candidate in found.candidates if not candidate.trouble]
+    best = found.best or max(usable, key=lambda one: (len(one.classes), one.samples), default=None)
+    if best is None:
+        best = next(iter(found.candidates), Candidate(format="", options=options))
+        read = _Read(root, best.format, dict(best.options), best.reason)
+        if found.nested or best.format != "folder":  # an ordinary folder is listed all the same, and its masks judged
+            read.findings.append(_unreadable(found.question(), found.nested))
+        return read
+    read = _Read(root, best.format, dict(best.options), best.reason)
+    if len(usable) > 1:
+        read.findings.append(
+            Finding(
+                code="several_ways",
+                severity=Severity.WARNING,
+                title=f"this folder can be read in {len(usable)} ways; looked at is the one with most classes",
+                count=len(usable),
+                detail="; ".join(f"{one.format}: {one.reason} ({len(one.classes)} classes)" for one in usable),
+                advice=f"choose with {' or '.join(_given(one, usable) for one in usable)}",
+            )
+        )
+    if best.guesses:
+        read.findings.append(
+            Finding(
+                code="guessed",
+                severity=Severity.INFO,
+                title="how to read this folder was guessed",
+                count=len(best.guesses),
+                detail="; ".join(best.guesses),
+                advice="check it, and write it into the config: data.options: "
+                + ", ".join(f"{key}: {value}" for key, value in best.options.items()),
+            )
+        )
+    return read
+
+
+def _given(candidate: Candidate, others: Sequence[Candidate]) -> str:
+    """Returns what has to be written on the command line to read a folder this way, and not as the others say."""
+    parts = [f"--format {candidate.format}"] if len({other.format for other in others}) > 1 else []
+    parts += [
+        f"--option {key}={value}"
+        for key, value in candidate.options.items()
+        if isinstance(value, str | int | float) and any(other.options.get(key) != value for other in others)
+    ]
+    return " ".join(parts)
+
+
+def _unreadable(reason: str, nested: Sequence[Path] = ()) -> Finding:
+    return Finding(
+        code="several_data_sets" if nested else "cannot_be_read",
+        severity=Severity.ERROR,
+        title="this folder holds several data sets" if nested else "the folder cannot be read as a data set",
+        count=max(1, len(nested)),
+        detail=reason,
+        advice="check one of them" if nested else "what could be found without reading it is listed below",
+    )
+
+
+def _list(read: _Read) -> None:
+    """Asks the reader, with what is wrong left out where it knows how; what it refuses becomes a finding."""
+    if not read.format or any(finding.code in ("several_data_sets", "cannot_be_read") for finding in read.findings):
+        return
+    known = FORMATS.options(read.format)
+    tolerant = {key: value for key, value in TOLERANT.items() if key in known and key not in read.options}
+    try:
+        read.listing = FORMATS.get(read.format)(read.root, **{**read.options, **tolerant})
+    except (DatasetError, ConfigError) as error:
+        read.findings.append(_unreadable(str(error)))
+        return
+    assert read.listing is not None, "a reader returns a listing"
+    if not read.listing.entries:
+        read.findings.append(_unreadable(f"the reader {read.format!r} found no image with a mask"))
+    told = {DEFECTS.get(defect.code, defect.code) for defect in read.listing.defects}  # findings of their own
+    notes = [note for note in read.listing.notes if not any(what in note for what in told)]
+    if notes:
+        read.findings.append(
+            Finding(
+                code="reader_notes",
+                severity=Severity.INFO,
+                title=f"what the reader {read.format!r} says",
+                count=len(notes),
+                detail="; ".join(notes),
+            )
+        )
+
+
+def _look(
+    read: _Read, store: FactStore, fast: bool, image_size: tuple[int, int] | None, progress: Progress | None
+) -> Reading:
+    """Returns what the files of a listing hold."""
+    listing, files = read.listing, all_files(read.root)
+    if listing is None or not listing.entries:
+        reading = Reading(root=read.root, format=read.format, files=files, store=store, image_size=image_size)
+        reading.problems = damaged(files, store, fast, progress)
+        return reading
+    if isinstance(listing, RasterListing):
+        read.findings += _look_at_scenes(listing, read.root, fast, progress)
+        return Reading(root=read.root, format=read.format, files=files, store=store, image_size=image_size)
+    images, problems = store.images(
+        [entry.image for entry in listing.entries],
+        depth_range=listing.depth_range,
+        decode=not fast,
+        progress=progress,
+    )
+    if fast:
+        images = headers(images, store, progress)
+        read.findings.append(_left_out())
+    masks, more = store.masks([path for entry in listing.entries for path in entry.masks], progress=progress)
+    unfit: list[Problem] = []
+    drawn = Drawn.of(listing, images, read.root, unfit)
+    facts, undrawn = store.drawings(drawn.paintings, progress=progress)
+    read.findings += _undrawn([*(reason for _, reason in unfit), *(f"{name}: {why}" for name, why in undrawn)])
+    reading = Reading(
+        root=read.root,
+        format=read.format,
+        cases=tuple(sorted((case_of_entry(entry) for entry in listing.entries), key=lambda case: case.id)),
+        images=images,
+        masks=masks,
+        drawn=facts,
+        problems=[*problems, *more],
+        tolerance=listing.tolerance,
+        listing=listing,
+        paintings=drawn.paintings,
+        files=files,
+        store=store,
+        image_size=image_size,
+    )
+    reading.class_map = _class_map(read, reading, masks)
+    return reading
+
+
+def _left_out() -> Finding:
+    return Finding(
+        code="fast_look",
+        severity=Severity.INFO,
+        title="a quick look: images were not decoded",
+        count=1,
+        detail="Not looked for: damaged pixels behind a sound header, transparency, near copies, the sizes of objects, "
+        "polygons that cross themselves.",
+        advice="leave out --fast to look for them too",
+    )
+
+
+def _look_at_scenes(listing: RasterListing, root: Path, fast: bool, progress: Progress | None) -> list[Finding]:
+    """Returns what is wrong in files that are read by windows; the other checks are made for whole images."""
+    try:
+        _, samples, notes = read_scenes(listing, root, verify=not fast, progress=progress)
+    except DatasetError as error:
+        return [_unreadable(error.reason)]
+    return [
+        Finding(
+            code="read_by_windows",
+            severity=Severity.INFO,
+            title=f"{len(samples)} samples of files read by windows: all can be read, lie on one grid with their masks "
+            "and hold known classes; copies, objects and statistics were not looked at",
+            count=len(samples),
+            detail="; ".join(notes),
+        )
+    ]
+
+
+def _undrawn(reasons: Sequence[str]) -> list[Finding]:
+    if not reasons:
+        return []
+    return [
+        Finding(
+            code="cannot_be_drawn",
+            severity=Severity.ERROR,
+            title=f"the annotations of {len(reasons)} image{'s' * (len(reasons) != 1)} cannot be drawn",
+            count=len(reasons),
+            detail=shorten(reasons, 6),
+            advice="mend the annotations, or export them again",
+        )
+    ]
+
+
+def _class_map(read: _Read, reading: Reading, masks: Mapping[Path, MaskFact]) -> ClassMap | None:
+    """Returns the class map; where the masks' values make none, a finding and the one that fits them best."""
+    listing = read.listing
+    assert listing is not None, "the caller has looked"
+    if isinstance(listing.class_map, ClassMap):
+        return listing.class_map
+    try:
+        return listing.class_map(masks)
+    except (DatasetError, ConfigError) as error:
+        extra, told = guess_classes(masks) if read.format == "folder" else ({}, [])
+        extra = {} if set(extra) & set(read.options) else extra
+        proposal = f"{'; '.join(told)}: data.options: {extra}" if extra else ""
+        read.findings.append(no_class_map(reading, error.reason, proposal))
+    if not extra:
+        return None
+    try:
+        guessed: Listing = FORMATS.get(read.format)(read.root, **{**read.options, **extra, "unpaired": "skip"})
+        assert not isinstance(guessed.class_map, ClassMap), "the folder reader derives it"
+        reading.tolerance = guessed.tolerance
+        return guessed.class_map(masks)
+    except (DatasetError, ConfigError):
+        return None  # the finding above says what the values are
+
+
+def case_of_entry(entry: Entry) -> Case:
+    """Returns an entry of a listing as the checks see it."""
+    drawn = isinstance(entry.mask, Drawing)
+    masks = () if isinstance(entry.mask, Drawing) else (entry.mask,) if isinstance(entry.mask, Path) else entry.mask
+    return (
+        Case(
+            id=entry.id,
+            image=entry.image,
+            masks=masks,
+            source=entry.mask.source if isinstance(entry.mask, Drawing) else None,
+            group=entry.group,
+            split=entry.split,
+        )
+        if drawn or masks
+        else Case(id=entry.id, image=entry.image, group=entry.group, split=entry.split)
+    )
+
+
+def _case_of(sample: Sample, manifest: Manifest) -> Case:
+    names = (sample.mask,) if isinstance(sample.mask, str) else sample.mask
+    return Case(
+        id=sample.id,
+        image=manifest.image_path(sample),
+        masks=() if sample.mask_key else tuple(manifest.root / name if name else None for name in names),
+        source=manifest.root / str(sample.mask) if sample.mask_key else None,
+        group=sample.group,
+        split=sample.split,
+    )
+
+
+def _classes_of(reading: Reading) -> dict[str, set[int]]:
+    """Returns sample id -> classes in its mask, as far as it was read."""
+    return {
+        case.id: set(np.flatnonzero(reading.counts[row][:-1] > 0).tolist())
+        for row, case in enumerate(reading.cases)
+        if reading.decoded[row]
+    }
+
+
+def _divided(read: _Read, reading: Reading, split: SplitConfig | None) -> Reading:
+    """Returns the reading with the parts that `split` would draw; where it cannot, that becomes a finding.
+
+    Args:
+        split: None tries what a config without `data.split` would do, and leaves the parts as they are.
+    """
+    if reading.class_map is None or not reading.decoded.any():
+        return reading
+    try:
+        samples = [
+            _sample(reading, row)
+            for row, case in enumerate(reading.cases)
+            if reading.decoded[row] and case.image in reading.images
+        ]
+        manifest = Manifest(
+            root=reading.root,
+            format=read.format,
+            options=read.options,
+            class_map=reading.class_map,
+            samples=tuple(samples),
+        )
+        divided = split_manifest(manifest, split or SplitConfig(), presence=_classes_of(reading))
+        parts = {sample.id: sample.split for sample in divided.samples}
+    except (DatasetError, ConfigError) as error:
+        read.findings.append(
+            Finding(
+                code="cannot_be_split",
+                severity=Severity.WARNING if split is None else Severity.ERROR,
+                title="the data set cannot be divided "
+                + ("into train, val and test without being told how" if split is None else "as asked"),
+                count=1,
+                detail=error.reason,
+                advice="a training would refuse it: set data.split in the config, or add images"
+                if split is None
+                else "change data.split",
+            )
+        )
+        return reading
+    if split is not None:
+        reading.cases = tuple(replace(case, split=parts.get(case.id)) for case in reading.cases)
+    return reading
+
+
+def _sample(reading: Reading, row: int) -> Sample:
+    case, class_map = reading.cases[row], reading.class_map
+    assert class_map is not None, "the caller has looked"
+    image = reading.images[case.image]
+    counts = reading.counts[row]
+    counted = {place: int(pixels) for place, pixels in enumerate(counts[:-1])} | {
+        class_map.ignore_index: int(counts[-1])
+    }
+    return Sample(
+        id=case.id,
+        image=relative_name(case.image, reading.root),
+        mask=reading.name(reading.label_file(case)),
+        height=image.height,
+        width=image.width,
+        image_hash=image.sha256,
+        mask_hash=next((fact.sha256 for _, fact in reading.facts(case)), ""),
+        group=case.group,
+        split=case.split,
+        foreground_frac=foreground_frac(counted, class_map),
+    )

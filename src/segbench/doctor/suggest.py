@@ -1,0 +1,174 @@
+"""Settings that a data set's numbers speak for: (config key, value, reason)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from segbench.doctor.checks.objects import SIZES, Objects
+from segbench.doctor.checks.parts import suggest_group
+from segbench.doctor.checks.values import is_trimap
+from segbench.doctor.reading import Reading, percent
+from segbench.errors import shorten
+from segbench.types import Task
+
+Suggestion = tuple[str, Any, str]
+
+_RARE_FOREGROUND = 0.1
+_UNEVEN = 10.0  # most frequent to rarest class
+_FEW_IMAGES = 200
+_TOO_FEW = 10  # to be divided at all
+_LARGEST_SIDE = 512  # that is suggested whole; larger ones by crops
+_PRESETS = {
+    "ph2": ("dermoscopy", "skin lesions have no upright"),
+    "isic": ("dermoscopy", "skin lesions have no upright"),
+    "camvid": ("street", "street scenes are upright and seen at many distances"),
+    "cityscapes": ("street", "street scenes are upright and seen at many distances"),
+    "mapillary": ("street", "street scenes are upright and seen at many distances"),
+    "geotiff": ("aerial", "aerial images have no upright"),
+}
+
+
+def suggestions(reading: Reading, stats: Mapping[str, Any], objects: Objects | None) -> list[Suggestion]:
+    """Returns what the numbers speak for, each with its reason."""
+    if reading.class_map is None or not stats.get("classes"):
+        return []
+    return [
+        *_loss(reading, stats),
+        *_size(reading, stats, objects),
+        *_ignored(reading),
+        *_split(reading),
+        *_augment(reading),
+    ]
+
+
+def _loss(reading: Reading, stats: Mapping[str, Any]) -> Iterator[Suggestion]:
+    from segbench.losses.class_weights import balanced_class_weights, balanced_pos_weights
+
+    class_map = reading.class_map
+    assert class_map is not None, "the caller has looked"
+    shares = [entry["share"] for entry in stats["classes"]]
+    pixels = [entry["pixels"] for entry in stats["classes"]]
+    if class_map.task is Task.MULTICLASS:
+        present = [share for share in shares if share]
+        ratio = max(present) / min(present) if present else 1.0
+        if ratio >= _UNEVEN:
+            rarest = class_map.names[shares.index(min(present))]
+            weights = shorten(
+                (
+                    f"{name} {weight:.3g}"
+                    for name, weight in zip(class_map.names, balanced_class_weights(pixels), strict=True)
+                ),
+                12,
+            )
+            yield (
+                "loss",
+                {"cross_entropy": {"class_weights": "inverse_frequency"}, "dice": 1.0},
+                f"the most frequent class has {ratio:.3g} times the pixels of {rarest!r} ({percent(min(present))}); "
+                f"weights by inverse frequency would be {weights}. The dice term counts each class alike",
+            )
+        return
+    foreground = shares[1] if class_map.task is Task.BINARY else min((share for share in shares if share), default=1.0)
+    if foreground < _RARE_FOREGROUND:
+        total = sum(pixels) if class_map.task is Task.BINARY else 0
+        place = 1 if class_map.task is Task.BINARY else shares.index(foreground)
+        rest = total - pixels[place] if total else round(pixels[place] * (1 / foreground - 1))
+        weight = balanced_pos_weights([pixels[place]], [rest])[0]
+        yield (
+            "loss",
+            {"bce": 1.0, "dice": 1.0},
+            f"{class_map.names[place]!r} covers {percent(foreground)} of the pixels, so that cross-entropy alone may "
+            f"learn to say background everywhere; the dice term looks at the overlap. The other way: bce with "
+            f"pos_weight {weight:.3g}",
+        )
+
+
+def _size(reading: Reading, stats: Mapping[str, Any], objects: Objects | None) -> Iterator[Suggestion]:
+    if objects is None or not objects.classes:
+        return
+    height, width = objects.sizes[0]
+    class_map = reading.class_map
+    assert class_map is not None, "objects have classes"
+    lost = {index: 1 - objects.kept(index, 0) for index in objects.classes if not objects.keeps(index, 0)}
+    side = objects.smallest_side()
+    if not lost:
+        told = "" if side is None or side >= min(height, width) else f"; {side} would do so too, with coarser borders"
+        usual = [_multiple(stats[side]["median"]) for side in ("height", "width") if side in stats] or [height, width]
+        if usual[0] < height or usual[1] < width:
+            reason = (
+                f"the median image is {stats['height']['median']:.0f} x {stats['width']['median']:.0f}; "
+                f"{height} x {width} would only enlarge it"
+            )
+            yield "data.size", [min(usual[0], height), min(usual[1], width)], reason
+            return
+        yield "data.size", [height, width], f"keeps 99 % of the objects of every class{told}"
+        return
+    worst = max(lost, key=lambda index: lost[index])
+    side = side or SIZES[-1]
+    median = max(stats["height"]["median"], stats["width"]["median"])
+    reason = (
+        f"at {height} x {width} {percent(lost[worst])} of the {class_map.names[worst]!r} objects keep no pixel; {side} "
+        f"keeps 99 % of every class (the median long side is {median:.0f})"
+    )
+    yield "data.size", side, reason
+    if side > _LARGEST_SIDE:
+        yield (
+            "data.augment.crop",
+            [_LARGEST_SIDE, _LARGEST_SIDE],
+            f"training on windows of {_LARGEST_SIDE} x {_LARGEST_SIDE} needs 1/{(side / _LARGEST_SIDE) ** 2:.2g} of "
+            "the memory of whole images",
+        )
+
+
+def _multiple(side: float) -> int:
+    """Returns the multiple of 32 nearest to a side, as networks ask for."""
+    return max(32, round(side / 32) * 32)
+
+
+def _ignored(reading: Reading) -> Iterator[Suggestion]:
+    class_map = reading.class_map
+    assert class_map is not None, "the caller has looked"
+    if 3 in class_map.ignore_values or not is_trimap(reading):
+        return
+    reason = "3 is the border that whoever drew the trimaps left undecided; as a class it only blurs the score"
+    if reading.has_option("border"):
+        yield "data.options.border", "ignore", reason
+    elif reading.has_option("ignore"):
+        yield "data.options.ignore", [3], reason
+
+
+def _split(reading: Reading) -> Iterator[Suggestion]:
+    if reading.has_parts:
+        return
+    if all(case.group is None for case in reading.cases):
+        found = suggest_group([case.id for case in reading.cases])
+        if found is not None and reading.has_option("group"):
+            pattern, what, groups = found
+            yield (
+                "data.options.group",
+                pattern,
+                f"the names seem to say {what}: {len(groups)} groups of {len(reading.cases)} images; images of one "
+                "group in two parts make scores too good",
+            )
+    number = len(reading.cases)
+    if _TOO_FEW <= number < _FEW_IMAGES / 2:
+        yield (
+            "data.split.ratios",
+            [0.6, 0.2, 0.2],
+            f"of {number} images, 15 % are {round(0.15 * number)}: too few for a score to mean much",
+        )
+
+
+def _augment(reading: Reading) -> Iterator[Suggestion]:
+    number = sum(case.split in ("train", None) for case in reading.cases)
+    if reading.format in _PRESETS:
+        preset, reason = _PRESETS[reading.format]
+        yield "data.augment", preset, reason
+    elif number < _FEW_IMAGES:
+        yield (
+            "data.augment",
+            "strong",
+            f"{number} images to learn from are few; varied copies keep it from memorising them",
+        )
+    else:
+        yield "data.augment", "light", f"{number} images to learn from; small changes suffice as a start"

@@ -1,0 +1,1 @@
+"""Why scores are what they are: kinds of errors, hard images, overfitting, cases to look at."""

@@ -1,0 +1,1 @@
+"""What lies on disk once something ran: the folders of runs and studies, and archives of masks. No torch."""

@@ -1,0 +1,348 @@
+"""Sections about scores: the table with intervals, pairs, ranks, factors, costs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from functools import partial
+from statistics import fmean
+
+from segbench.locale.translate import definition_sentence, translate
+from segbench.locale.words import NO_VALUE, Words
+from segbench.report.analysis import Analysis
+from segbench.report.document import (
+    Block,
+    Bullets,
+    Cell,
+    Drawing,
+    Facts,
+    Folded,
+    Heading,
+    Section,
+    Table,
+    bullets,
+    text,
+)
+from segbench.report.figures import CostPoint, IntervalRow, cost_plot, interval_plot
+from segbench.report.pictures import Pictures
+from segbench.report.summary import factor_sentences, name_of, pair_sentences
+from segbench.report.svg import Sketch
+from segbench.statistics.differences import PairDifference
+from segbench.statistics.verdict import Standing
+
+_COSTS = ("training_s", "images_per_s", "parameters")
+_SMALL = 6  # entries of a matrix that still has room for numbers
+
+
+def interval_drawing(analysis: Analysis, words: Words, sketch: Sketch) -> Drawing:
+    """Returns the plot of every entry's mean with its interval and its single seeds."""
+    verdict = analysis.verdict
+    rows = [
+        IntervalRow(
+            name=f"{number}. {standing.name}",
+            value=standing.mean.value,
+            low=standing.mean.low,
+            high=standing.mean.high,
+            points=standing.seed_means if standing.seeds > 1 else (),
+            text=words.interval(standing.mean),
+            strong=standing.index in verdict.together,
+        )
+        for number, standing in enumerate(verdict.entries, start=1)
+    ]
+    best = verdict.standing(verdict.best).mean.value
+    return sketch.draw(
+        partial(interval_plot, rows, score_axis(analysis, words), mark=best),
+        words("plot.intervals"),
+        words("plot.intervals.caption", level=f"{verdict.level:.0%}"),
+    )
+
+
+def score_axis(analysis: Analysis, words: Words) -> str:
+    """Returns the name of the score for an axis."""
+    way = "axis.higher" if analysis.evidence.higher_is_better else "axis.lower"
+    return words(way, score=analysis.evidence.score)
+
+
+def results_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
+    """Returns the table of results with the definition of the score that decides, and the other scores."""
+    evidence = analysis.evidence
+    blocks: list[Block] = [
+        _results(analysis, words),
+        *text(words("results.note", level=f"{analysis.verdict.level:.0%}")),
+    ]
+    definition = definition_sentence(evidence.definition, words)
+    blocks += [Heading(text=words("results.definition")), *text(f"{evidence.score}: {definition}")]
+    blocks += _other_scores(analysis, words)
+    method = [translate(each, words) for each in analysis.verdict.method]
+    blocks.append(Folded(title=words("results.method"), blocks=bullets(method)))
+    return Section(key="results", title=words("section.results"), blocks=tuple(blocks))
+
+
+def _results(analysis: Analysis, words: Words) -> Table:
+    verdict, factors = analysis.verdict, _factor_names(analysis)
+    costs = [cost for cost in _COSTS if any(_known(analysis, cost))]
+    head = ["#", *(factors or [words("head.approach")])]
+    head += [words(f"head.{key}") for key in ("mean", "interval", "seed_sd", "seeds", "p_best")]
+    head += [words(f"head.{cost}") for cost in costs]
+    rows = []
+    for number, standing in enumerate(verdict.entries, start=1):
+        entry = analysis.evidence.entries[standing.index]
+        first = verdict.ranks.probabilities[standing.index, 0]
+        rows.append(
+            (
+                Cell(text=str(number), sort=number),
+                *(Cell(text=each) for each in ([entry.factors[f] for f in factors] or [entry.name])),
+                Cell(text=words.score(standing.mean.value), sort=standing.mean.value, strong=True),
+                Cell(
+                    text=f"[{words.score(standing.mean.low)}, {words.score(standing.mean.high)}]",
+                    sort=standing.mean.low,
+                ),
+                _seed_sd(standing, words),
+                Cell(text=str(standing.seeds) if entry.runs else NO_VALUE, sort=standing.seeds),
+                Cell(text=words.percent(first), sort=first),
+                *(_cost_cell(analysis, standing.index, cost, words) for cost in costs),
+            )
+        )
+    marked = frozenset(place for place, standing in enumerate(verdict.entries) if standing.index in verdict.together)
+    return Table(
+        head=tuple(head),
+        rows=tuple(rows),
+        words=1 + max(1, len(factors)),
+        caption=words("results.caption", score=analysis.evidence.score),
+        sortable=True,
+        marked=marked,
+    )
+
+
+def _seed_sd(standing: Standing, words: Words) -> Cell:
+    value = standing.seed_spread
+    return Cell(text=words.score(value), sort=value)
+
+
+def _factor_names(analysis: Analysis) -> list[str]:
+    """Returns the factors' names where every entry has the same ones."""
+    names = [list(entry.factors) for entry in analysis.evidence.entries]
+    return names[0] if all(each == names[0] for each in names) else []
+
+
+def _known(analysis: Analysis, cost: str) -> list[bool]:
+    return [not math.isnan(getattr(entry.costs, cost)) for entry in analysis.evidence.entries]
+
+
+def _cost_cell(analysis: Analysis, place: int, cost: str, words: Words) -> Cell:
+    value = getattr(analysis.evidence.entries[place].costs, cost)
+    show = {"training_s": words.duration, "images_per_s": words.rate, "parameters": words.large}[cost]
+    return Cell(text=show(value), sort=value)
+
+
+def other_scores(analysis: Analysis) -> dict[str, list[float]]:
+    """Returns score -> the plain mean over its runs of every entry, as they scored at the end of training.
+
+    NaN for entries without runs, and where a run has no such score.
+    """
+    results = [[run.read_result().scores.get("test", {}) for run in e.runs] for e in analysis.evidence.entries]
+    names = list(dict.fromkeys(name for runs in results for run in runs for name in run))
+    return {
+        name: [fmean(run.get(name, math.nan) for run in runs) if runs else math.nan for runs in results]
+        for name in names
+    }
+
+
+def _other_scores(analysis: Analysis, words: Words) -> list[Block]:
+    scores = other_scores(analysis)
+    if not scores:
+        return []
+    rows = [
+        (
+            Cell(text=str(number), sort=number),
+            Cell(text=name_of(analysis, place)),
+            *(Cell(text=words.score(values[place]), sort=values[place]) for values in scores.values()),
+        )
+        for number, place in enumerate(analysis.order, start=1)
+    ]
+    table = Table(head=("#", words("head.approach"), *scores), rows=tuple(rows), words=2, sortable=True)
+    size = words("results.other_size") if analysis.evidence.size is None else ""
+    first = next(entry.runs[0] for entry in analysis.evidence.entries if entry.runs)
+    defined = first.read_result().result["definition_of"]
+    facts = Facts(rows=tuple((name, definition_sentence(defined[name], words)) for name in scores if name in defined))
+    return [
+        Heading(text=words("results.other")),
+        *text(words("results.other_note"), size),
+        table,
+        Folded(title=words("results.definitions"), blocks=(facts,)),
+    ]
+
+
+def pairs_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
+    """Returns which approaches differ: a matrix, and every pair in a list."""
+    blocks: list[Block] = [*bullets(pair_sentences(analysis, words))]
+    if len(analysis.order) <= _SMALL or any(pair.significant for pair in analysis.verdict.pairs):
+        blocks.append(_matrix(analysis, words))  # a large one that says "=" everywhere says nothing more
+    table = _pair_table(analysis, analysis.verdict.pairs, words)
+    blocks.append(Folded(title=words("pairs.all", total=words.count("pair", len(table.rows))), blocks=(table,)))
+    return Section(key="pairs", title=words("section.pairs"), blocks=tuple(blocks))
+
+
+def _matrix(analysis: Analysis, words: Words) -> Table:
+    verdict, order = analysis.verdict, analysis.order
+    small = len(order) <= _SMALL
+    rows = []
+    for row in order:
+        pairs = [None if row == column else verdict.pair(row, column) for column in order]
+        line = (Cell(text="") if pair is None else _pair_cell(pair, row, small, words) for pair in pairs)
+        rows.append((Cell(text=str(analysis.number[row])), Cell(text=name_of(analysis, row)), *line))
+    head = ("#", words("head.approach"), *(str(analysis.number[place]) for place in order))
+    caption = words("pairs.matrix_small" if small else "pairs.matrix")
+    return Table(head=head, rows=tuple(rows), words=2, caption=caption, dense=True)
+
+
+def _pair_cell(pair: PairDifference, row: int, small: bool, words: Words) -> Cell:
+    value = pair.difference.value
+    sign = "=" if not pair.significant else "+" if pair.better == row else "\u2212"
+    heat = math.nan if not pair.significant else 0.45 if pair.better == row else -0.45
+    hint = words("pairs.hint", value=words.interval(pair.difference, signed=True), p=words.p_is(pair.p_holm))
+    return Cell(text=words.signed(value) if small else sign, heat=heat, hint=hint, strong=pair.significant)
+
+
+def _pair_table(analysis: Analysis, pairs: Sequence[PairDifference], words: Words) -> Table:
+    keys = (
+        "pair_first",
+        "pair_second",
+        "difference",
+        "interval",
+        "p_holm",
+        "wilcoxon",
+        "permutation",
+        "d_z",
+        "better_on",
+    )
+    rows = []
+    for pair in sorted(pairs, key=lambda pair: pair.p_holm):
+        difference = pair.difference
+        rows.append(
+            (
+                Cell(text=name_of(analysis, pair.first)),
+                Cell(text=name_of(analysis, pair.second)),
+                Cell(text=words.signed(difference.value), sort=difference.value, strong=pair.significant),
+                Cell(text=f"[{words.signed(difference.low)}, {words.signed(difference.high)}]", sort=difference.low),
+                Cell(text=words.p(pair.p_holm), sort=pair.p_holm),
+                Cell(text=words.p(pair.wilcoxon_p), sort=pair.wilcoxon_p),
+                Cell(text=words.p(pair.permutation_p), sort=pair.permutation_p),
+                Cell(text=words.rate(pair.effect_size), sort=pair.effect_size),
+                Cell(text=words.percent(pair.first_better_frac), sort=pair.first_better_frac),
+            )
+        )
+    head = tuple(words(f"head.{key}") for key in keys)
+    return Table(head=head, rows=tuple(rows), words=2, sortable=True, caption=words("pairs.secondary"))
+
+
+def ranks_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
+    """Returns how surely every approach has every rank."""
+    verdict = analysis.verdict
+    probabilities = verdict.ranks.probabilities
+    rows = []
+    for place in analysis.order:
+        line = [Cell(text=str(analysis.number[place])), Cell(text=name_of(analysis, place))]
+        line.append(Cell(text=f"{verdict.ranks.expected[place]:.1f}"))
+        for share in probabilities[place]:
+            shown = f"{100 * share:.0f}" if share >= 0.005 else ""
+            line.append(Cell(text=shown, heat=float(share)))
+        rows.append(tuple(line))
+    ranks = (str(rank) for rank in range(1, len(verdict.names) + 1))
+    table = Table(
+        head=("#", words("head.approach"), words("head.mean_rank"), *ranks),
+        rows=tuple(rows),
+        words=2,
+        dense=True,
+        caption=words("ranks.caption"),
+    )
+    blocks = (table, *text(translate(verdict.ranks.method, words), tone="note"))
+    return Section(key="ranks", title=words("section.ranks"), blocks=blocks)
+
+
+def factors_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section | None:
+    """Returns what each factor does, with a table of every two factors; None outside studies."""
+    view = analysis.factors
+    if view is None:
+        return None
+    blocks: list[Block] = [*bullets(factor_sentences(analysis, words))]
+    left_out = [name_of(analysis, place) for place in view.left_out]
+    if view.reason:
+        blocks += text(translate(view.reason, words), words.join(left_out), tone="note")
+    blocks += text(words("factor.note"), tone="note")
+    for effect in view.effects:
+        rows = [
+            IntervalRow(name=level.level, value=level.mean.value, low=level.mean.low, high=level.mean.high,
+                        text=words.interval(level.mean))
+            for level in effect.levels
+        ]  # fmt: skip
+        plot = partial(interval_plot, rows, score_axis(analysis, words))
+        blocks.append(sketch.draw(plot, words("plot.factor", factor=effect.factor)))
+    varied = [effect.factor for effect in view.effects]
+    if len(varied) >= 2:
+        blocks += [_heat_map(analysis, first, second, words) for first, second in itertools.combinations(varied, 2)]
+    method = [translate(each, words) for each in view.method]
+    blocks.append(Folded(title=words("results.method"), blocks=bullets(method)))
+    return Section(key="factors", title=words("section.factors"), blocks=tuple(blocks))
+
+
+def _heat_map(analysis: Analysis, first: str, second: str, words: Words) -> Table:
+    """Returns the mean of every pair of levels over everything else that varies."""
+    entries = analysis.evidence.entries
+    assert analysis.factors is not None
+    rows_of = list(dict.fromkeys(entries[place].factors[first] for place in analysis.order))
+    columns = list(dict.fromkeys(entries[place].factors[second] for place in analysis.order))
+    means: dict[tuple[str, str], float] = {}
+    for row, column in itertools.product(rows_of, columns):
+        here = [
+            analysis.verdict.standing(place).mean.value
+            for place, entry in enumerate(entries)
+            if (entry.factors[first], entry.factors[second]) == (row, column)
+        ]
+        means[row, column] = fmean(here) if here else math.nan
+    known = [value for value in means.values() if not math.isnan(value)]
+    low, high = min(known), max(known)
+    sign = 1.0 if analysis.evidence.higher_is_better else -1.0
+
+    def cell(value: float) -> Cell:
+        share = (value - low) / (high - low) if high > low else 0.5
+        share = share if sign > 0 else 1.0 - share
+        return Cell(text=words.score(value), heat=math.nan if math.isnan(value) else 0.05 + 0.75 * share)
+
+    lines = [(Cell(text=row, strong=True), *(cell(means[row, column]) for column in columns)) for row in rows_of]
+    return Table(
+        head=(f"{first} \\ {second}", *columns),
+        rows=tuple(lines),
+        caption=words("factors.heat", first=first, second=second, score=analysis.evidence.score),
+    )
+
+
+def costs_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section | None:
+    """Returns cost against score; None where no cost is known."""
+    panels: dict[str, list[CostPoint]] = {}
+    wanted = {"": analysis.evidence.higher_is_better}
+    for cost in _COSTS:
+        if sum(_known(analysis, cost)) < 2:
+            continue
+        name = words(f"axis.{cost}")
+        wanted[name] = cost == "images_per_s"
+        panels[name] = [
+            CostPoint(
+                name=str(analysis.number[standing.index]),
+                cost=getattr(analysis.evidence.entries[standing.index].costs, cost)
+                / (1e6 if cost == "parameters" else 1.0),
+                value=standing.mean.value,
+                low=standing.mean.low,
+                high=standing.mean.high,
+                strong=standing.index in analysis.verdict.together,
+            )
+            for standing in analysis.verdict.entries
+        ]
+    if not panels:
+        return None
+    axis = score_axis(analysis, words)
+    drawing = sketch.draw(partial(cost_plot, panels, wanted, axis), words("plot.costs"), words("plot.costs.caption"))
+    names = [f"{number}. {name_of(analysis, place)}" for number, place in enumerate(analysis.order, start=1)]
+    listed = Folded(title=words("costs.names"), blocks=(Bullets(items=tuple(names)),))
+    return Section(key="costs", title=words("section.costs"), blocks=(drawing, listed))

@@ -1,0 +1,1 @@
+"""Differences between approaches with intervals that hold images and seeds. NumPy and SciPy only."""

@@ -1,0 +1,52 @@
+"""p values, and Holm's adjustment of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats  # type: ignore[import-untyped]
+from scipy.special import stdtr  # type: ignore[import-untyped]
+
+from segbench.statistics.variance import FloatArray
+
+EXACT_UNITS = 12  # sign patterns of so many units are all counted: 4,096
+PERMUTATION_DRAWS = 10_000
+
+
+def two_sided_p(value: FloatArray, variance: FloatArray, df: FloatArray) -> FloatArray:
+    """Returns the p values of estimates being 0; without any variance: 1 for 0, and 0 for anything else."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where(variance > 0, np.abs(value) / np.sqrt(variance), np.where(value == 0, 0.0, np.inf))
+    return np.asarray(2 * stdtr(df, -t), np.float64)
+
+
+def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
+    """Returns Holm's adjusted p values in the order given, over the last axis: (..., M)."""
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p, axis=-1)
+    steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
+    adjusted = np.empty_like(p)
+    np.put_along_axis(adjusted, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1), -1)
+    return adjusted
+
+
+def signed_rank_p(differences: FloatArray) -> float:
+    """Returns the p value of Wilcoxon's signed-rank test; 1 where no difference is left."""
+    return float(stats.wilcoxon(differences).pvalue) if np.any(differences != 0) else 1.0
+
+
+def sign_flip(totals: FloatArray, seed: int) -> tuple[FloatArray, int]:
+    """Returns two-sided p values (M,) of M sums over units (M, G) if each sign were a coin, and the draws; 0: exact."""
+    units = totals.shape[1]
+    observed = np.abs(totals.sum(axis=1))
+    reached = observed * (1 - 1e-12)  # a pattern that gives the same sum counts, whatever the rounding
+    if units <= EXACT_UNITS:
+        signs = 1.0 - 2.0 * (np.arange(2**units)[:, None] >> np.arange(units) & 1)
+        return np.mean(np.abs(signs @ totals.T) >= reached, axis=0), 0
+    random = np.random.default_rng(seed)
+    as_large = np.zeros(len(totals))
+    for _ in range(10):
+        signs = 1.0 - 2.0 * random.integers(0, 2, (PERMUTATION_DRAWS // 10, units))
+        as_large += (np.abs(signs @ totals.T) >= reached).sum(axis=0)
+    return (1 + as_large) / (1 + PERMUTATION_DRAWS), PERMUTATION_DRAWS

@@ -1,0 +1,34 @@
+"""What a training tells whoever looks on. The base class says nothing; `console.py` shows it to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from segbench.config.run import RunConfig
+from segbench.folders.run import RunFolder
+from segbench.types import RunResult
+
+
+class Watcher:
+    """Receives the events of a run, in order; every method may be left out by a subclass."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Long preparation or scoring goes on: `done` of `total` are through."""
+
+    def message(self, text: str) -> None:
+        """Something a person should know, one sentence."""
+
+    def started(self, config: RunConfig, folder: RunFolder, first_epoch: int) -> None:
+        """Training begins, or goes on, with epoch `first_epoch` (from 1)."""
+
+    def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
+        """Step `step` of `steps` of an epoch is through; all from 1."""
+
+    def epoch(self, row: Mapping[str, float], is_best: bool) -> None:
+        """An epoch is through and saved; `row` is its line of `metrics.csv`."""
+
+    def finished(self, result: RunResult) -> None:
+        """The run is through."""
+
+    def close(self) -> None:
+        """The run ended, however it did; the screen is to be given back."""

@@ -1,0 +1,1 @@
+"""A search for good settings, on the validation part alone."""
