@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segbench import report
 from segbench.explain.attributes import ATTRIBUTES
 from segbench.explain.error_types import ERROR_TYPES
 from segbench.explain.overfitting import VERDICTS
@@ -26,7 +27,7 @@ from segbench.statistics.factors import factor_view
 from segbench.statistics.verdict import judge
 from segbench.types import ClassMap, Task
 
-REPORT = Path(texts.__file__).parent
+REPORT = Path(report.__file__).parent
 RUSSIAN = Words("ru")
 
 
