@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segbench import report
+import segbench
 from segbench.explain.attributes import ATTRIBUTES
 from segbench.explain.error_types import ERROR_TYPES
 from segbench.explain.overfitting import VERDICTS
@@ -27,7 +27,7 @@ from segbench.statistics.factors import factor_view
 from segbench.statistics.verdict import judge
 from segbench.types import ClassMap, Task
 
-REPORT = Path(report.__file__).parent
+SOURCE = Path(segbench.__file__).parent
 RUSSIAN = Words("ru")
 
 
@@ -53,7 +53,7 @@ def test_both_languages_have_the_same_keys_and_placeholders() -> None:
 
 def test_every_text_that_the_report_asks_for_is_there_and_no_other() -> None:
     code = "\n".join(
-        path.read_text(encoding="utf-8") for path in REPORT.rglob("*.py") if not path.name.startswith("texts")
+        path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py") if not path.name.startswith("texts")
     )
     asked = set(re.findall(r"""words\(\s*"([^"]+)\"""", code)) | set(re.findall(r'"((?:verdict|axis)\.\w+)"', code))
     assert asked <= set(texts.TEXTS)
