@@ -150,7 +150,7 @@ def test_from_a_folder_to_predictions(
         capsys, "train", "mine.yaml", "--set", "epochs=1", "--set", "data.size=32", "--set", "network.widths=[4,4,4,4]"
     )
     assert code == 0, err
-    assert "iou_per_image" in out
+    assert "IoU per image" in out
     run = tmp_path / "runs" / "streets"
     assert json.loads((run / "result.json").read_text())["test_scored"] == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from segbench.config.run import parse_config
 from segbench.errors import ConfigError, RunError
 from segbench.folders.run import RunFolder
 from segbench.metrics import Calibration, Scores, SurfaceCollector, score_masks, score_surfaces
+from segbench.metrics.families import label_of
 from segbench.models.weights import save_weights
 from segbench.types import ClassMap, Task
 
@@ -79,15 +81,16 @@ def test_show_prints_values_definitions_classes_and_confusion(task: Task, runs: 
     text = call("show", runs[task])
     scores = make_run(runs[task].parent / f"again {task}", task)
     lines = text.splitlines()
-    shown = {line.split()[0]: line.split()[1] for line in lines if line and line[0] != " " and len(line.split()) > 1}
+    cells = [re.split(r"\s{2,}", line) for line in lines if line and line[0] != " "]
+    shown = {row[0]: row[1] for row in cells if len(row) > 1}
     for name, value in scores.summary().items():
-        assert shown[name] == f"{value:.4f}", name
-        assert f"  {name}: {scores.definition_of[name].short}" in lines
-    assert shown["expected_calibration_error"] == "0.1500"
-    assert "hd95_per_image_px" in shown
+        assert shown[label_of(name)] == f"{value:.4f}", name
+        assert f"  {label_of(name)}: {scores.definition_of[name].short}" in lines
+    assert shown["expected calibration error"] == "0.1500"
+    assert "HD95 per image, px" in shown
     line = next(line for line in lines if line.startswith("all: "))
     assert line.endswith("; scored at 16x20 pixels; pixels labelled 255 in the target are left out; n = 4 images")
-    assert "(pixel_accuracy, pixel_accuracy_per_image, expected_calibration_error: every counted pixel)" in line
+    assert "(pixel accuracy, pixel accuracy per image, expected calibration error: every counted pixel)" in line
     assert ("class lesion (" in line) == (task is Task.BINARY)
     assert ("above 0.3" in text) == (task is not Task.MULTICLASS)  # what is stated beside the scores, not the config
     header = "true negative" if task is Task.MULTILABEL else f"predicted {MAPS[task].names[1]}"
@@ -100,7 +103,7 @@ def test_show_without_definitions_beside_takes_the_config(tmp_path: Path) -> Non
     make_run(tmp_path / "old", Task.BINARY, stated=False)
     text = call("show", tmp_path / "old")
     assert "foreground where the probability is above 0.4; scored at 32x40 pixels (H x W), the training size" in text
-    assert "hd95" not in text
+    assert "HD95" not in text
 
 
 def test_show_of_another_resolution(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 import segbench.metrics
-from segbench.config.run import RunConfig
+from segbench.compare.image_scores import check_score, pick
+from segbench.config.run import parse_config
+from segbench.errors import ConfigError
 from segbench.metrics import (
     CALIBRATION_SCORES,
     COUNT_SCORES,
@@ -25,12 +27,14 @@ from segbench.metrics import (
     score_masks,
     score_surfaces,
 )
+from segbench.metrics.families import COMPARED, MONITORED, label_of, overlap
 from segbench.metrics.scores import as_class_map
 from segbench.types import Task
 
 SHAPES = {Task.BINARY: (2, 2), Task.MULTICLASS: (3, 3), Task.MULTILABEL: (3, 2, 2)}
 CLASSES = {Task.BINARY: 2, Task.MULTICLASS: 3, Task.MULTILABEL: 3}
-OVERLAPS = [name for name in COUNT_SCORES if not name.startswith("area_")]
+OVERLAPS = [score.name for score in overlap.SCORES]
+RISING = [score.name for score in COUNT_SCORES.values() if score.measure.better == "higher"]
 every_task = pytest.mark.parametrize("task", list(Task))
 
 
@@ -65,19 +69,22 @@ def score_everything(
 ) -> tuple[dict[str, float], dict[str, Definition]]:
     """Returns values and definitions of every score there is; the logits behind the masks are 12 and -12."""
     classes = as_class_map(CLASSES[task], task)
-    overlap = score_masks(predictions, targets, classes, threshold=0.5, resolution="24x24 pixels")
+    counted = score_masks(predictions, targets, classes, threshold=0.5, resolution="24x24 pixels")
     collector, calibration = SurfaceCollector(classes), CalibrationCollector(task)
-    for name, prediction, target in zip(overlap.ids, predictions, targets, strict=True):
+    for name, prediction, target in zip(counted.ids, predictions, targets, strict=True):
         collector.add(name, prediction, target)
         planes = np.arange(3)[:, None, None] == prediction if task is Task.MULTICLASS else prediction == 1
         logits = torch.from_numpy(np.where(planes, 12.0, -12.0))
         calibration.add(logits[None, None] if task is Task.BINARY else logits[None], torch.from_numpy(target)[None])
     surfaces = score_surfaces(collector.values(), classes, threshold=0.5, resolution="24x24 pixels")
     judged = calibration.calibration()
-    error = judged.definition(resolution="24x24 pixels")
     return (
-        {**overlap.summary(), **surfaces.summary(), **judged.summary()},
-        {**overlap.definition_of, **surfaces.definition_of, error.name: error},
+        {**counted.summary(), **surfaces.summary(), **judged.summary()},
+        {
+            **counted.definition_of,
+            **surfaces.definition_of,
+            **judged.definition_of(resolution="24x24 pixels"),
+        },
     )
 
 
@@ -143,9 +150,50 @@ def test_no_score_looks_at_ignored_pixels(task: Task) -> None:
     assert not any(np.array_equal(*pair) for pair in zip(*predictions, strict=True))
 
 
-def test_every_monitor_is_a_score() -> None:
-    monitors = set(RunConfig.model_fields["monitor"].annotation.__args__)  # type: ignore[union-attr]
-    assert monitors - {"loss"} <= set(COUNT_SCORES)
+def test_every_score_that_can_be_monitored_is_a_choice_of_the_config() -> None:
+    """What is logged every epoch is had from counts; another name is refused with the choices."""
+    assert set(MONITORED) == {score.name for score in SCORES.values() if score.monitored} <= set(COUNT_SCORES)
+    for name in (*MONITORED, "loss"):
+        assert parse_config({"data": "x", "monitor": name}).monitor == name
+    for name in set(SCORES) - set(MONITORED):
+        with pytest.raises(ConfigError, match=f"monitor: should be '{MONITORED[0]}', .* or 'loss', got '{name}'"):
+            parse_config({"data": "x", "monitor": name})
+
+
+@every_task
+def test_every_score_that_can_decide_a_comparison_has_a_value_an_image(task: Task) -> None:
+    """A mean over images is the mean of the values that are compared; another score is refused as no mean."""
+    targets = make_masks(task)
+    classes = as_class_map(CLASSES[task], task)
+    scores = score_masks(targets[::-1], targets, classes)
+    collector = SurfaceCollector(classes)
+    for name, prediction, target in zip(scores.ids, targets[::-1], targets, strict=True):
+        collector.add(name, prediction, target)
+    surfaces = score_surfaces(collector.values(), classes)
+    summary = {**scores.summary(), **surfaces.summary()}
+    for name in COMPARED:
+        picked = pick(name, scores, surfaces)
+        assert picked.definition.name == name
+        assert picked.definition.better in ("higher", "lower")
+        assert np.nanmean(picked.values) == pytest.approx(summary[name], rel=1e-12)
+        if SCORES[name].measure.by_class:
+            label = classes.names[scores.scored[0]]
+            assert pick(f"{name}[{label}]", scores, surfaces).values.shape == (len(targets),)
+    for name in set(SCORES) - set(COMPARED):
+        with pytest.raises(ConfigError, match=f"{name} is no mean over images"):
+            check_score(name)
+
+
+def test_every_score_has_words_for_people() -> None:
+    labels = [score.label for score in SCORES.values()]
+    assert len(set(labels)) == len(labels)
+    for name, score in SCORES.items():
+        assert score.name == name
+        assert "_" not in score.label
+        assert label_of(name) == score.label
+        assert label_of(f"{name}[car]") == f"{score.label} [car]"
+        assert score.about
+        assert (score.measure.better != "higher") == ("better" in score.about)
 
 
 @every_task
@@ -155,8 +203,8 @@ def test_scores_lie_in_their_range(task: Task) -> None:
         definition = scores.definition_of[name]
         assert definition.lowest <= value <= definition.highest, name
     for name, values in (*scores.per_image.items(), *scores.pooled.items()):
-        low, high = {"area_error": (0, np.inf), "area_bias": (-1, np.inf)}.get(name, (0, 1))
-        assert ((values >= low) & (values <= high) | np.isnan(values)).all()
+        (measure,) = {score.measure for score in COUNT_SCORES.values() if score.measure.key == name}
+        assert ((values >= measure.lowest) & (values <= measure.highest) | np.isnan(values)).all()
         assert values.dtype == np.float64
 
 
@@ -180,7 +228,7 @@ def test_overlap_of_perfect_is_1_and_of_all_wrong_is_0(task: Task) -> None:
 
 @every_task
 def test_more_right_pixels_score_higher(task: Task) -> None:
-    """From all wrong to all right, no overlap ever falls, and every one rises in the end."""
+    """From all wrong to all right, no score that is better higher ever falls, and every one rises in the end."""
     random = np.random.default_rng(0)
     shape = (3, 12, 12) if task is Task.MULTILABEL else (12, 12)
     target = random.integers(0, 3 if task is Task.MULTICLASS else 2, shape)
@@ -190,7 +238,7 @@ def test_more_right_pixels_score_higher(task: Task) -> None:
         score_masks([np.where(order < share, target, wrong)], [target], CLASSES[task]).summary()
         for share in (0.0, 0.3, 0.6, 0.9, 1.0)
     ]
-    for name in OVERLAPS:
+    for name in RISING:
         values = [step[name] for step in steps]
         assert values == sorted(values), name
         assert values[-1] > values[0]
@@ -221,13 +269,16 @@ def test_dice_and_iou_say_the_same(task: Task) -> None:
 @every_task
 def test_one_image_has_one_level(task: Task) -> None:
     summary = score(take(make_counts(task), [3])).summary()
-    for name in ("iou", "dice", "precision", "recall"):
-        assert summary[f"{name}_pooled"] == pytest.approx(summary[f"{name}_per_image"])
+    for name, key in [(score.name, score.measure.key) for score in COUNT_SCORES.values() if score.level == "pooled"]:
+        (per_image,) = [
+            score.name for score in COUNT_SCORES.values() if score.measure.key == key and score.summary == "mean"
+        ]
+        assert summary[name] == pytest.approx(summary[per_image])
 
 
 def test_the_package_imports_neither_numpy_nor_torch() -> None:
     code = (
-        "import sys, segbench.metrics as m; assert len(m.SCORES) == 22; "
+        "import sys, segbench.metrics as m; assert m.SCORES; "
         "assert 'numpy' not in sys.modules and 'torch' not in sys.modules; "
         "m.score_masks([[[0]]], [[[0]]], 2); assert 'numpy' in sys.modules and 'torch' not in sys.modules"
     )

@@ -121,7 +121,7 @@ def test_half_precision_and_huge_logits() -> None:
 
 def test_definition_and_round_trip(tmp_path: Path) -> None:
     ours = collect(Task.BINARY, *example(Task.BINARY))
-    definition = ours.definition(resolution="11x7 pixels")
+    definition = ours.definition_of(resolution="11x7 pixels")["expected_calibration_error"]
     assert definition.better == "lower"
     assert "over 15 equally wide bins" in definition.sentence
     assert "of all images together" in definition.sentence
@@ -150,8 +150,8 @@ def test_definition_and_round_trip(tmp_path: Path) -> None:
     ],
 )
 def test_the_definition_says_whose_confidence(task: Task, confidence: str, decision: str) -> None:
-    sentence = collect(task, *example(task)).definition(resolution="11x7 pixels").sentence
-    assert f"confidence is the probability {confidence}; {decision}" in sentence
+    (definition,) = collect(task, *example(task)).definition_of(resolution="11x7 pixels").values()
+    assert f"confidence is the probability {confidence}; {decision}" in definition.sentence
 
 
 def test_wrong_calls_and_files_are_explained(tmp_path: Path) -> None:

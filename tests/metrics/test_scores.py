@@ -18,6 +18,7 @@ from torchmetrics.segmentation import MeanIoU
 
 from segbench.metrics import Calibration, Counts, confusion_rows, normalize_confusion, score_counts, score_masks
 from segbench.metrics.definitions import footnote, read_stated
+from segbench.metrics.families import with_labels
 from segbench.types import ClassMap, Task
 
 SKLEARN = {"iou": jaccard_score, "dice": f1_score, "precision": precision_score, "recall": recall_score}
@@ -345,7 +346,7 @@ def test_the_footnote_says_what_most_have_and_who_differs() -> None:
     overlaps = [scores.definition_of[name] for name in ("iou_per_image", "dice_per_image")]
     assert footnote(overlaps) == f"per image; class lesion; {common}; {tail}"
     assert footnote([]) == ""
-    error = calibration(Task.BINARY).definition()
+    (error,) = calibration(Task.BINARY).definition_of().values()
     assert f"{overlaps[0].decision} (expected_calibration_error: {error.decision}); scored at 20x30 pixels (" in (
         footnote([*overlaps, error])
     )
@@ -354,7 +355,12 @@ def test_the_footnote_says_what_most_have_and_who_differs() -> None:
         "IoU = TP / (TP + FP + FN), each image, then mean over the images with a value; a class absent from truth and "
         "prediction is left out"
     )
-    assert scores.footnote in scores._repr_html_()
+    people = with_labels(scores.footnote)
+    assert (
+        "(pixel accuracy: pooled; thresholded IoU: per image); class lesion (pixel accuracy, pixel accuracy per"
+        in people
+    )
+    assert people in scores._repr_html_()
 
 
 def calibration(task: Task) -> Calibration:

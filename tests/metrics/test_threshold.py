@@ -106,7 +106,7 @@ def test_ties_go_to_the_one_nearest_one_half_then_the_lower() -> None:
 
 def test_the_choice_states_its_gain_and_n() -> None:
     choice = sweep(Task.BINARY, *example(Task.BINARY, -1.5)).best("iou_pooled", MAPS[Task.BINARY])
-    assert f"threshold {choice.threshold:g} chosen for iou_pooled on 6 images" in choice.sentence
+    assert f"threshold {choice.threshold:g} chosen for IoU pooled on 6 images" in choice.sentence
     assert f"{choice.gain:+.4f}" in choice.sentence
     assert choice.to_dict()["gain"] == choice.gain
     assert set(choice.to_dict()) == {"threshold", "value", "default_value", "score", "n_images", "gain"}

@@ -30,6 +30,7 @@ from segbench.cli.study import study_app
 from segbench.cli.tune import tune
 from segbench.config.run import ScoresConfig, load_config, parse_config
 from segbench.errors import ConfigError, SegbenchError
+from segbench.metrics.families import SCORES, label_of, with_labels
 from segbench.types import SPLITS, RunResult
 
 if TYPE_CHECKING:
@@ -254,7 +255,6 @@ def list_names(
     """
     from segbench.data.formats import FORMATS
     from segbench.losses import LOSSES
-    from segbench.metrics import SCORES
     from segbench.models import MODELS, RESERVED
 
     registries = {"networks": MODELS, "losses": LOSSES, "formats": FORMATS}
@@ -273,8 +273,10 @@ def list_names(
         table.add_column("name", no_wrap=True)
         table.add_column("what it is")
         if name == "scores":
-            for score, text in SCORES.items():
-                table.add_row(score, text)
+            table.add_column("use", no_wrap=True)
+            for score in SCORES.values():
+                use = ["monitor"] * score.monitored + ["compare"] * score.compared
+                table.add_row(score.name, score.about, ", ".join(use))
         else:
             table.add_column("options")
             registry = registries[name]
@@ -341,10 +343,10 @@ def _print_result(result: RunResult) -> None:
     for split in SPLITS:
         table.add_column(f"{split} (n={result.result['n'][split]})", justify="right")
     for name in result.scores["test"]:
-        table.add_row(name, *(f"{result.scores[split][name]:.4f}" for split in SPLITS))
+        table.add_row(label_of(name), *(f"{result.scores[split][name]:.4f}" for split in SPLITS))
     Console(highlight=False).print(table)
     if "footnote" in result.result:  # runs of earlier versions have none
-        console.print(f"test: {result.result['footnote']}")
+        console.print(f"test: {with_labels(result.result['footnote'])}")
     console.print(f"what each score means: segbench metrics show {result.run}")
     console.print(f"everything else: {result.run}/result.json")
 
@@ -366,12 +368,12 @@ def _print_scores(title: str, scores: Scores, values: Mapping[str, float | None]
     table.add_column("score")
     table.add_column("value", justify="right")
     for name, value in values.items():
-        table.add_row(name, "–" if value is None else f"{value:.4f}")
+        table.add_row(label_of(name), "–" if value is None else f"{value:.4f}")
     Console(highlight=False).print(table)
-    console.print(scores.footnote)
+    console.print(with_labels(scores.footnote))
     console.print("\nper class")
     rows = scores.per_class_table()
-    print_table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
+    print_table([label_of(key) for key in rows[0]], [[_cell(value) for value in row.values()] for row in rows])
 
 
 def _cell(value: object) -> str:

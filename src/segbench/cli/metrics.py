@@ -11,6 +11,8 @@ import typer
 from segbench.cli._common import RunPath, console, print_table, require
 from segbench.errors import ConfigError
 from segbench.folders.run import RunFolder
+from segbench.metrics.families import label_of, with_labels
+from segbench.metrics.measure import DIRECTION
 from segbench.types import SPLITS
 
 if TYPE_CHECKING:
@@ -43,16 +45,15 @@ def show(run: RunPath, split: SplitOption = "test", resolution: ResolutionOption
         values.update(more_values)
         definitions.update(more_definitions)
     console.print(f"{run} on {_scored(run, split, resolution)}: {len(scores.ids)} images")
-    arrow = {"higher": "", "lower": "lower is better", "zero": "nearer 0 is better"}
-    rows = [[name, _cell(value), arrow[definitions[name].better]] for name, value in values.items()]
+    rows = [[label_of(name), _cell(value), DIRECTION[definitions[name].better]] for name, value in values.items()]
     print_table(["score", "value", ""], rows)
-    console.print(f"\nall: {footnote(definitions.values())}")
+    console.print(f"\nall: {with_labels(footnote(definitions.values()))}")
     console.print("\nwhat they mean")
     for name, definition in definitions.items():
-        console.print(f"  {name}: {definition.short}")
+        console.print(f"  {label_of(name)}: {definition.short}")
     console.print("\nper class")
     table = scores.per_class_table()
-    print_table(list(table[0]), [[_cell(value) for value in row.values()] for row in table])
+    print_table([label_of(key) for key in table[0]], [[_cell(value) for value in row.values()] for row in table])
     if len(scores.class_map.names) > _TABLE_UP_TO:
         console.print(
             f"\nconfusion matrix of {len(scores.class_map.names)} classes: segbench metrics confusion {run} -o c.png"
@@ -156,8 +157,7 @@ def _other_scores(run: Path, part: str, scores: Scores) -> Iterable[tuple[dict[s
         yield measured.summary(), dict(measured.definition_of)
     if calibration.is_file():
         judged = Calibration.read_csv(calibration, n_images=scores.n_images, task=scores.class_map.task)
-        definition = judged.definition(resolution=scores.resolution, ignore_index=scores.ignore_index)
-        yield judged.summary(), {definition.name: definition}
+        yield judged.summary(), judged.definition_of(resolution=scores.resolution, ignore_index=scores.ignore_index)
 
 
 def _cell(value: object) -> str:

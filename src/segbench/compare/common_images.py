@@ -11,19 +11,8 @@ import numpy.typing as npt
 from segbench.compare.image_scores import FloatArray, ImageScores, check_score
 from segbench.errors import RunError, shorten
 from segbench.metrics.definitions import Definition
+from segbench.metrics.families import SCORES
 from segbench.types import Sample
-
-# What an image counts as where a run rightly finds none of the classes, and another run finds some. Precision is not
-# among them: of nothing predicted, no share is right or wrong.
-_PERFECT = {
-    "iou_per_image": 1.0,
-    "dice_per_image": 1.0,
-    "thresholded_iou": 1.0,
-    "boundary_iou_per_image": 1.0,
-    "nsd_per_image": 1.0,
-    "hd95_per_image_px": 0.0,
-    "assd_per_image_px": 0.0,
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +61,7 @@ def common_images(
             raise RunError(message, run=place)
     table = np.stack([_in_order(item, expected) for _, item in scored])  # (runs, images)
     lacking = np.isnan(table)
-    perfect = _PERFECT.get(check_score(definition.name)[0])
+    perfect = SCORES[check_score(definition.name)[0]].measure.perfect
     dropped: npt.NDArray[np.bool_] = np.all(lacking, axis=0) if perfect is not None else np.any(lacking, axis=0)
     where = "any run" if perfect is not None else "at least one run"
     if dropped.all():

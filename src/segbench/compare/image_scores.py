@@ -14,23 +14,12 @@ from segbench.errors import ConfigError, RunError, suggest
 from segbench.folders.run import RunFolder
 from segbench.metrics.counts import Counts
 from segbench.metrics.definitions import OWN_SIZE, Definition, read_stated, sidecar, size_text
+from segbench.metrics.families import COMPARED, SCORES, SURFACE_SCORES
 from segbench.metrics.scores import Scores, score_counts
-from segbench.metrics.surface_scores import SURFACE_KEYS, SurfaceScores, read_surfaces
+from segbench.metrics.surface_scores import SurfaceScores, read_surfaces
 from segbench.types import ClassMap
 
 FloatArray = npt.NDArray[np.float64]
-
-COUNT_KEYS = {
-    "iou_per_image": "iou",
-    "dice_per_image": "dice",
-    "precision_per_image": "precision",
-    "recall_per_image": "recall",
-    "thresholded_iou": "thresholded_iou",
-    "area_error_per_image": "area_error",
-}
-ACCURACY = "pixel_accuracy_per_image"
-COMPARABLE = (*COUNT_KEYS, ACCURACY, *SURFACE_KEYS)
-"""Scores that are a mean over images, so that images can be resampled, and of which more (or less) is better."""
 
 _ONE_CLASS = re.compile(r"(?P<score>\w+)\[(?P<label>.+)\]")
 
@@ -58,22 +47,20 @@ def check_score(name: str, class_map: ClassMap | None = None) -> tuple[str, int 
     """
     match = _ONE_CLASS.fullmatch(name)
     score, label = (match["score"], match["label"]) if match else (name, None)
-    if score not in COMPARABLE:
-        from segbench.metrics import SCORES
-
+    if score not in COMPARED:
         known = score in SCORES
         why = "is no mean over images, which are what a comparison resamples" if known else "is no score"
-        raise ConfigError(f"{score} {why}; {suggest(score, COMPARABLE)}", key="score")
+        raise ConfigError(f"{score} {why}; {suggest(score, COMPARED)}", key="score")
     if label is None or class_map is None:
         return score, None
-    if label not in class_map.names or score == ACCURACY:
+    if label not in class_map.names or not SCORES[score].measure.by_class:
         raise ConfigError(f"there is no {name!r}; classes: {', '.join(class_map.names)}", key="score")
     return score, class_map.names.index(label)
 
 
 def needs_outlines(name: str) -> bool:
     """Tells whether a score is measured between outlines, and not counted."""
-    return check_score(name)[0] in SURFACE_KEYS
+    return check_score(name)[0] in SURFACE_SCORES
 
 
 def pick(name: str, scores: Scores, surfaces: SurfaceScores | None) -> ImageScores:
@@ -85,23 +72,16 @@ def pick(name: str, scores: Scores, surfaces: SurfaceScores | None) -> ImageScor
         surfaces: from outlines; only needed for their scores.
     """
     score, label = check_score(name, scores.class_map)
-    if score in SURFACE_KEYS:
-        if surfaces is None:
-            raise ValueError(f"{name} is measured between outlines, and none were given")
-        key = SURFACE_KEYS[score]
-        values = surfaces.image_means(key) if label is None else surfaces.values.values[key][:, label]
-        ids, definition = surfaces.values.ids, surfaces.definition_of[score]
-    else:
-        ids, definition = scores.ids, scores.definition_of[score]
-        if score == ACCURACY:
-            values = scores.accuracy
-        else:
-            key = COUNT_KEYS[score]
-            values = scores.image_means(key) if label is None else scores.per_image[key][:, label]
+    source = surfaces if score in SURFACE_SCORES else scores
+    if source is None:
+        raise ValueError(f"{name} is measured between outlines, and none were given")
+    key = SCORES[score].measure.key
+    values = source.image_means(key) if label is None else source.per_image[key][:, label]
+    definition = source.definition_of[score]
     if label is not None:
         valued = int((~np.isnan(values)).sum())
         definition = replace(definition, name=name, classes=(scores.class_map.names[label],), n_valued=valued)
-    return ImageScores(ids=ids, values=np.asarray(values, dtype=np.float64), definition=definition)
+    return ImageScores(ids=source.ids, values=np.asarray(values, dtype=np.float64), definition=definition)
 
 
 def read_scores(folder: RunFolder, part: str) -> Scores:

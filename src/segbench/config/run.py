@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     Field,
@@ -28,6 +28,7 @@ from segbench.config.loss import LossTerm, WeightSchedule, parse_loss
 from segbench.config.split import SplitConfig as SplitConfig
 from segbench.config.text import apply_overrides, explain, line_of, read_yaml
 from segbench.errors import ConfigError
+from segbench.metrics.families import MONITORED
 
 
 class DataConfig(Section):
@@ -172,7 +173,10 @@ class ScoresConfig(Section):
     tolerance_px: Annotated[float, Field(ge=0.0)] = 2.0
 
 
-Monitor = Literal["iou_per_image", "dice_per_image", "iou_pooled", "dice_pooled", "pixel_accuracy", "loss"]
+if TYPE_CHECKING:
+    Monitor: TypeAlias = str
+else:
+    Monitor = Literal[*MONITORED, "loss"]
 
 
 class RunConfig(Section):

@@ -10,6 +10,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from segbench.metrics.families import CALIBRATION_SCORES, COUNT_SCORES, SCORES, SURFACE_SCORES
+from segbench.metrics.measure import Measure, Score
+
 if TYPE_CHECKING:
     from segbench.metrics.calibration import Calibration
     from segbench.metrics.confidence import CalibrationCollector
@@ -35,6 +38,8 @@ __all__ = [
     "Counts",
     "Definition",
     "ImageValues",
+    "Measure",
+    "Score",
     "Scores",
     "SurfaceCollector",
     "SurfaceScores",
@@ -52,44 +57,6 @@ __all__ = [
     "score_masks",
     "score_surfaces",
 ]
-
-COUNT_SCORES: dict[str, str] = {
-    "iou_pooled": "intersection over union, counts summed over all images, then the mean over classes",
-    "iou_per_image": "intersection over union of every image, mean over its classes, then over images",
-    "dice_pooled": "Dice (F1), counts summed over all images, then the mean over classes",
-    "dice_per_image": "Dice (F1) of every image, mean over its classes, then over images",
-    "precision_pooled": "share of the predicted pixels that are right, counts summed over all images",
-    "precision_per_image": "share of the predicted pixels that are right in every image, then the mean over images",
-    "recall_pooled": "share of the true pixels that were found, counts summed over all images",
-    "recall_per_image": "share of the true pixels that were found in every image, then the mean over images",
-    "pixel_accuracy": "share of all counted pixels that are right, all images together, all classes",
-    "pixel_accuracy_per_image": "share of the counted pixels that are right in every image, then the mean over images",
-    "thresholded_iou": "competition score of every image, ceil(clamp(20 * (IoU - 0.5), 0, 10)) / 10, then the mean",
-    "iou_per_image_median": "intersection over union of every image, then the median over images",
-    "dice_per_image_median": "Dice (F1) of every image, then the median over images",
-    "iou_per_image_worst5": "intersection over union of every image, then the mean over the worst 5 % of the images",
-    "dice_per_image_worst5": "Dice (F1) of every image, then the mean over the worst 5 % of the images",
-    "area_error_per_image": "|predicted - true| / true pixels of every image, then the mean; lower is better",
-    "area_bias_per_image": "(predicted - true) / true pixels of every image, then the mean; nearer 0 is better",
-}
-"""Computed from `Counts` alone, by `score_counts`."""
-
-SURFACE_SCORES: dict[str, str] = {
-    "boundary_iou_per_image": "IoU of the bands along both contours in every image, then the mean (from masks)",
-    "hd95_per_image_px": "95th percentile of the distance between contours, px, then the mean; lower is better "
-    "(from masks)",
-    "assd_per_image_px": "mean distance between the contours, px, then the mean; lower is better (from masks)",
-    "nsd_per_image": "share of both contours within a tolerance of the other one, then the mean (from masks)",
-}
-"""Computed from masks, by `SurfaceCollector` and `score_surfaces`."""
-
-CALIBRATION_SCORES: dict[str, str] = {
-    "expected_calibration_error": "how far confidence and share of right pixels are apart, all images together; "
-    "lower is better (from probabilities)",
-}
-"""Computed from probabilities, by `CalibrationCollector`."""
-
-SCORES: dict[str, str] = {**COUNT_SCORES, **SURFACE_SCORES, **CALIBRATION_SCORES}
 
 _HOMES = {
     "Calibration": "calibration",

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segbench.files import replacing
+from segbench.metrics.measure import Summary
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -44,6 +45,13 @@ def mean_of_worst(values: FloatArray, one_in: int = 20) -> float:
         return float("nan")
     worst = -(-defined.size // one_in)
     return float(np.partition(defined, worst - 1)[:worst].mean())
+
+
+def summarise(summary: Summary, values: FloatArray) -> float:
+    """Returns the one number of (N,) values of images; NaN where none has a value."""
+    if summary == "median":
+        return nan_median(values)
+    return mean_of_worst(values) if summary == "worst5" else float(nan_mean(values, axis=0))
 
 
 def stream_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from segbench.errors import RunError
 from segbench.files import write_csv
 from segbench.metrics._arrays import FloatArray, divide
-from segbench.metrics.definitions import Definition, write_definitions
+from segbench.metrics.definitions import Definition, Setting, define, write_definitions
+from segbench.metrics.families import CALIBRATION_SCORES
 from segbench.types import IGNORE_INDEX, Task
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -90,38 +91,27 @@ class Calibration:
             >>> round(Calibration(**dict(zip(names, half)), n_images=1, task=Task.BINARY).expected_error, 3)
             0.15
         """
-        return float(divide(np.abs(self.correct - self.confidence_sum).sum(), self.pixels.sum()))
+        return self.summary()["expected_calibration_error"]
 
     def summary(self) -> dict[str, float]:
         """Returns name -> value."""
-        return {"expected_calibration_error": self.expected_error}
+        return {name: float(divide(*score.measure.value(self))) for name, score in CALIBRATION_SCORES.items()}
 
-    def definition(self, *, resolution: str = "", ignore_index: int = IGNORE_INDEX) -> Definition:
-        """Returns what `expected_calibration_error` means."""
+    def definition_of(self, *, resolution: str = "", ignore_index: int = IGNORE_INDEX) -> dict[str, Definition]:
+        """Returns name -> what the number means, for every name in `summary()`."""
         if self.task is Task.MULTILABEL:
             confidence = "the probability of the likelier of present and absent, for every class of every pixel"
             decision = "every class of every pixel is taken as present or absent, whichever is likelier"
         else:
             confidence = "the probability of each pixel's most probable class"
             decision = "every pixel takes its most probable class"
-        return Definition(
-            name="expected_calibration_error",
-            formula=(
-                f"Expected calibration error = mean |share right - mean confidence| over {len(self.pixels)} equally "
-                f"wide bins of confidence, weighted by their pixels,"
-            ),
-            level="pooled",
-            summary=f"confidence is {confidence}",
-            classes=(),
-            absent="",
-            # The label a network is surest of: at another threshold the confidence could not be the larger share.
-            decision=decision if self.task is Task.MULTICLASS else f"{decision}, whatever the threshold",
-            threshold=None,
-            resolution=resolution,
-            ignore_index=ignore_index,
-            better="lower",
-            n=self.n_images,
+        # The label a network is surest of: at another threshold the confidence could not be the larger share.
+        decision += "" if self.task is Task.MULTICLASS else ", whatever the threshold"
+        setting = Setting(
+            decision=decision, threshold=None, resolution=resolution, ignore_index=ignore_index, n=self.n_images
         )
+        values, over = {"bins": str(len(self.pixels))}, f"confidence is {confidence}"
+        return {name: define(score, setting, over=over, values=values) for name, score in CALIBRATION_SCORES.items()}
 
     def write_csv(self, path: str | Path, *, resolution: str = "", ignore_index: int = IGNORE_INDEX) -> None:
         """Writes one row a bin, and `<stem>.definitions.json`; `read_csv` gives back the same bins."""
@@ -135,10 +125,9 @@ class Calibration:
             strict=True,
         )
         write_csv(path, _HEADER, [list(row) for row in rows])
-        definition = self.definition(resolution=resolution, ignore_index=ignore_index)
         write_definitions(
             path,
-            {definition.name: definition},
+            self.definition_of(resolution=resolution, ignore_index=ignore_index),
             self.summary(),
             "one row a bin of confidence: its ends, counted pixels, their confidences added up, how many are right",
         )

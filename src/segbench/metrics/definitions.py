@@ -9,16 +9,14 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from segbench.errors import shorten
 from segbench.files import write_json
+from segbench.metrics.measure import SUMMARY_TEXT, Better, Level, Score
 from segbench.types import ClassMap, Task
-
-Level: TypeAlias = Literal["pooled", "per image"]
-Better: TypeAlias = Literal["higher", "lower", "zero"]
 
 NOT_STATED = "not stated"
 OWN_SIZE = "each image's own size"
@@ -46,6 +44,7 @@ class Definition:
         lowest, highest: ends of the range.
         n: images scored.
         n_valued: images among them that have a value; None for a pooled score.
+        values: what the placeholders of the templates stand for that `formula`, `summary` and `absent` were made of.
     """
 
     name: str
@@ -65,6 +64,7 @@ class Definition:
     highest: float = 1.0
     n: int
     n_valued: int | None = None
+    values: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def sentence(self) -> str:
@@ -132,6 +132,82 @@ class Definition:
 
     def _images(self) -> str:
         return f"n = {self.n} images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all scores of one table share; attributes as in `Definition` and `segbench.metrics.scores.Scores`."""
+
+    classes: tuple[str, ...] = ()
+    decision: str
+    threshold: float | None
+    resolution: str
+    ignore_index: int
+    n: int
+
+    @classmethod
+    def of(
+        cls,
+        class_map: ClassMap,
+        scored: Iterable[int],
+        *,
+        threshold: float | None,
+        resolution: str,
+        ignore_index: int,
+        n: int,
+    ) -> Setting:
+        """Returns what scores of the `scored` classes share, decided at a threshold, where the task has one."""
+        return cls(
+            classes=tuple(class_map.names[index] for index in scored),
+            decision=state_decision(class_map.task, threshold),
+            threshold=threshold if class_map.task is not Task.MULTICLASS else None,
+            resolution=resolution,
+            ignore_index=ignore_index,
+            n=n,
+        )
+
+
+def define(
+    score: Score,
+    setting: Setting,
+    *,
+    over: str = "",
+    absent: str | None = None,
+    values: Mapping[str, str],
+    n_valued: int | None = None,
+    classes_valued: int | None = None,
+) -> Definition:
+    """Returns what a score means where it was measured.
+
+    Args:
+        score: from the table.
+        setting: what it shares with the others.
+        over: what it goes over, of a score that knows no classes.
+        absent: rule for classes without pixels, where it is not the measure's own.
+        values: what the placeholders of the measure's templates stand for.
+        n_valued, classes_valued: see `Definition`.
+    """
+    measure = score.measure
+    return Definition(
+        name=score.name,
+        formula=measure.formula.format(**values),
+        level=score.level,
+        summary=", ".join(part for part in (over, SUMMARY_TEXT[score.summary]) if part),
+        classes=setting.classes if measure.by_class else (),
+        classes_valued=classes_valued,
+        absent=measure.absent.format(**values) if absent is None else absent,
+        decision=setting.decision,
+        threshold=setting.threshold,
+        resolution=setting.resolution,
+        ignore_index=setting.ignore_index,
+        unit=measure.unit,
+        better=measure.better,
+        lowest=measure.lowest,
+        highest=measure.highest,
+        n=setting.n,
+        n_valued=n_valued,
+        values=values,
+    )
 
 
 def size_text(size: tuple[int, int]) -> str:
@@ -259,8 +335,3 @@ def read_stated(path: str | Path) -> tuple[float | None, str] | None:
         return first["threshold"], first["resolution"] or ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration):
         return None
-
-
-def class_names(classes: ClassMap, scored: Iterable[int]) -> tuple[str, ...]:
-    """Returns the names of the classes that means go over."""
-    return tuple(classes.names[index] for index in scored)

@@ -16,26 +16,23 @@ import numpy as np
 import numpy.typing as npt
 
 from segbench.errors import shorten
-from segbench.metrics._arrays import (
-    FloatArray,
-    divide,
-    float_cells,
-    mean_of_worst,
-    nan_mean,
-    nan_median,
-    stream_csv,
-)
-from segbench.metrics._definitions import Setting, define_scores, html_table
+from segbench.metrics._arrays import FloatArray, divide, float_cells, nan_mean, stream_csv, summarise
+from segbench.metrics._html import html_table
 from segbench.metrics.confusion_matrix import write_confusion_csv
 from segbench.metrics.counts import Counts, IntArray, count_masks
-from segbench.metrics.definitions import Definition, footnote, write_definitions
+from segbench.metrics.definitions import Definition, Setting, define, footnote, write_definitions
+from segbench.metrics.families import COUNT_MEASURES, COUNT_SCORES
+from segbench.metrics.measure import ABSENT, Cells, Measure, Score
 from segbench.types import ClassMap, Task
 
 Masks: TypeAlias = Sequence[npt.NDArray[Any]] | Mapping[str, npt.NDArray[Any]]
 Empty: TypeAlias = Literal["nan", "one"]
 
-RATIOS = ("iou", "dice", "precision", "recall")
-AREAS = ("area_error", "area_bias")
+_BY_CLASS = tuple(measure for measure in COUNT_MEASURES if measure.by_class)
+_POOLED = tuple(
+    score.measure for score in COUNT_SCORES.values() if score.measure.by_class and score.summary == "pooled"
+)
+_WHOLE = tuple(measure for measure in COUNT_MEASURES if not measure.by_class)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,9 +49,9 @@ class Scores:
         resolution: size at which prediction and truth were compared, in words; empty: not stated.
         ignore_index: label of pixels in the targets that counted nowhere.
         per_image: iou, dice, precision, recall, thresholded_iou -> (N, C) float64 in [0, 1]; area_error, area_bias ->
-            (N, C) float64, relative to the true area; NaN where undefined.
+            (N, C) float64, relative to the true area; NaN where undefined. Every `Measure` by class has its key here.
         pooled: iou, dice, precision, recall -> (C,) float64 of all images' pixels together.
-        accuracy: (N,) float64, share of each image's counted pixels that are right; NaN where none counts.
+        whole: measures that know no classes, pixel_accuracy -> (N,) float64; NaN where no pixel counts.
         absent: (C,) int64, images in which the class is absent from truth and prediction.
         n_images: N.
     """
@@ -69,25 +66,38 @@ class Scores:
     ignore_index: int
     per_image: Mapping[str, FloatArray] = field(repr=False)
     pooled: Mapping[str, FloatArray]
-    accuracy: FloatArray = field(repr=False)
+    whole: Mapping[str, FloatArray] = field(repr=False)
     absent: IntArray
     n_images: int
 
     @cached_property
     def definition_of(self) -> Mapping[str, Definition]:
         """Name -> what the number means, for every name in `summary()`."""
-        valued = {name: _count_valued(self.image_means(name)) for name in self.per_image}
-        setting = Setting(
-            classes=self.class_map,
-            scored=self.scored,
-            empty=self.empty,
+        setting = Setting.of(
+            self.class_map,
+            self.scored,
             threshold=self.threshold,
             resolution=self.resolution,
             ignore_index=self.ignore_index,
             n=self.n_images,
         )
-        classes_valued = {name: _count_valued(self.pooled[name][list(self.scored)]) for name in self.pooled}
-        return define_scores(setting, {**valued, "pixel_accuracy": _count_valued(self.accuracy)}, classes_valued)
+        return {name: self._define(score, setting) for name, score in COUNT_SCORES.items()}
+
+    def _define(self, score: Score, setting: Setting) -> Definition:
+        measure, classes = score.measure, self.class_map
+        every = "all classes" if classes.background is None else "all classes with the background"
+        pooled = score.summary == "pooled"
+        valued = self.pooled[measure.key][list(self.scored)] if pooled and measure.by_class else None
+        planes = classes.task is Task.MULTILABEL
+        return define(
+            score,
+            setting,
+            over="" if measure.by_class else every,
+            absent=_absent_rule(measure, self.empty),
+            values={"pixels": "labels (every class of every pixel)" if planes else "pixels"},
+            n_valued=None if pooled else _count_valued(self.image_means(measure.key)),
+            classes_valued=None if valued is None else _count_valued(valued),
+        )
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -104,24 +114,31 @@ class Scores:
         """Pixels of all images together: (C, C) int64, [true, predicted]; multilabel (C, 2, 2)."""
         return self.counts.pooled()
 
+    @property
+    def accuracy(self) -> FloatArray:
+        """(N,) float64, share of each image's counted pixels that are right; NaN where none counts."""
+        return self.whole["pixel_accuracy"]
+
     def image_means(self, name: str) -> FloatArray:
-        """Returns (N,): the mean of `per_image[name]` over the scored classes that have a value; NaN where none has."""
+        """Returns (N,): the mean of `per_image[name]` over the scored classes that have a value; NaN where none has.
+
+        What knows no classes, such as `pixel_accuracy`, is returned as it is.
+        """
+        if name in self.whole:
+            return self.whole[name]
         return nan_mean(self.per_image[name][:, list(self.scored)], axis=1)
 
     def summary(self) -> dict[str, float]:
         """Returns name -> value, NaN where nothing could be scored; `definition_of` explains every name."""
-        values: dict[str, float] = {}
-        means = {name: self.image_means(name) for name in self.per_image}
-        for name in RATIOS:
-            values[f"{name}_pooled"] = float(nan_mean(self.pooled[name][list(self.scored)], axis=0))
-            values[f"{name}_per_image"] = float(nan_mean(means[name], axis=0))
-        values["pixel_accuracy"] = float(divide(*(part.sum() for part in _right_and_all(self.counts))))
-        values["pixel_accuracy_per_image"] = float(nan_mean(self.accuracy, axis=0))
-        values["thresholded_iou"] = float(nan_mean(means["thresholded_iou"], axis=0))
-        values.update({f"{name}_per_image_median": nan_median(means[name]) for name in ("iou", "dice")})
-        values.update({f"{name}_per_image_worst5": mean_of_worst(means[name]) for name in ("iou", "dice")})
-        values.update({f"{name}_per_image": float(nan_mean(means[name], axis=0)) for name in AREAS})
-        return values
+        return {name: self._value(score) for name, score in COUNT_SCORES.items()}
+
+    def _value(self, score: Score) -> float:
+        measure = score.measure
+        if score.summary != "pooled":
+            return summarise(score.summary, self.image_means(measure.key))
+        if measure.by_class:
+            return float(nan_mean(self.pooled[measure.key][list(self.scored)], axis=0))
+        return float(divide(*measure.value(_cells(self.counts).pooled())))
 
     def per_class_table(self) -> list[dict[str, Any]]:
         """Returns one row a class: class, scored, pixels (true), absent (images), and every ratio at both levels."""
@@ -134,9 +151,12 @@ class Scores:
                 "pixels": int(pixels[index]),
                 "absent": int(self.absent[index]),
             }
-            for ratio in RATIOS:
-                row[f"{ratio}_pooled"] = float(self.pooled[ratio][index])
-                row[f"{ratio}_per_image"] = float(nan_mean(self.per_image[ratio][:, index], axis=0))
+            for score in COUNT_SCORES.values():
+                key = score.measure.key
+                if key in self.pooled and score.summary == "pooled":
+                    row[score.name] = float(self.pooled[key][index])
+                elif key in self.pooled and score.summary == "mean":
+                    row[score.name] = float(nan_mean(self.per_image[key][:, index], axis=0))
             rows.append(row)
         return rows
 
@@ -146,10 +166,9 @@ class Scores:
         What the numbers mean goes into `<stem>.definitions.json` beside it, with the summary.
         """
         names = self.class_map.names
-        columns: dict[str, FloatArray] = {"pixel_accuracy": self.accuracy}
-        columns.update({name: self.image_means(name) for name in self.per_image})
-        for name in (*RATIOS, *AREAS):
-            columns.update({f"{name}[{label}]": self.per_image[name][:, c] for c, label in enumerate(names)})
+        columns = {name: self.image_means(name) for name in (*self.whole, *self.per_image)}
+        for key in (measure.key for measure in _BY_CLASS if measure.class_columns):
+            columns.update({f"{key}[{label}]": self.per_image[key][:, c] for c, label in enumerate(names)})
         table = np.stack(list(columns.values()), axis=1)
         lines = zip(self.ids, self.counts.ignored.tolist(), float_cells(table), strict=True)
         stream_csv(path, ["id", "ignored", *columns], ([name, ignored, *cells] for name, ignored, cells in lines))
@@ -197,7 +216,8 @@ def score_counts(
     _check_fit(counts, classes)
     if empty not in ("nan", "one"):
         raise ValueError(f'empty must be "nan" or "one", got {empty!r}')
-    tp, fp, fn = counts.tp, counts.fp, counts.fn
+    cells = _cells(counts)
+    pooled = cells.pooled()
     return Scores(
         class_map=classes,
         ids=counts.ids,
@@ -207,10 +227,10 @@ def score_counts(
         threshold=threshold,
         resolution=resolution,
         ignore_index=classes.ignore_index,
-        per_image=_per_image(tp, fp, fn, empty),
-        pooled={name: _ratio(name, tp.sum(axis=0), fp.sum(axis=0), fn.sum(axis=0), empty) for name in RATIOS},
-        accuracy=divide(*_right_and_all(counts)),
-        absent=np.asarray((tp + fp + fn == 0).sum(axis=0), dtype=np.int64),
+        per_image={measure.key: _measure(measure, cells, empty) for measure in _BY_CLASS},
+        pooled={measure.key: _measure(measure, pooled, empty) for measure in _POOLED},
+        whole={measure.key: divide(*measure.value(cells)) for measure in _WHOLE},
+        absent=np.asarray(_absent(cells).sum(axis=0), dtype=np.int64),
         n_images=len(counts),
     )
 
@@ -337,34 +357,30 @@ def scored_classes(classes: ClassMap, include_background: bool | None) -> tuple[
     return scored
 
 
-def _per_image(tp: Any, fp: Any, fn: Any, empty: Empty) -> dict[str, FloatArray]:
-    """Returns every ratio and area -> (N, C), from counts of the same shape."""
-    values = {name: _ratio(name, tp, fp, fn, empty) for name in (*RATIOS, "thresholded_iou")}
-    return {**values, "area_error": divide(np.abs(fp - fn), tp + fn), "area_bias": divide(fp - fn, tp + fn)}
+def _cells(counts: Counts) -> Cells:
+    return Cells(counts.tp, counts.fp, counts.fn, counts.tn, planes=counts.task is Task.MULTILABEL)
 
 
-def _ratio(name: str, tp: Any, fp: Any, fn: Any, empty: Empty) -> FloatArray:
-    union = tp + fp + fn
-    if name == "iou":
-        values = divide(tp, union)
-    elif name == "dice":
-        values = divide(2 * tp, 2 * tp + fp + fn)
-    elif name == "precision":
-        values = divide(tp, tp + fp)
-    elif name == "recall":
-        values = divide(tp, tp + fn)
-    else:  # ceil(clamp(20 * (tp / union - 0.5), 0, 10)) / 10 in integers: no rounding can lift a score by a step
-        steps = -((10 * union - 20 * tp) // np.maximum(union, 1))
-        values = divide(np.where(union > 0, np.clip(steps, 0, 10), 0), np.where(union > 0, 10, 0))
-    return np.where(union == 0, 1.0, values) if empty == "one" else values
+def _absent(cells: Cells) -> Any:
+    return cells.tp + cells.fp + cells.fn == 0
 
 
-def _right_and_all(counts: Counts) -> tuple[IntArray, IntArray]:
-    """Returns (N,) pixels predicted right and (N,) counted pixels; multilabel: of all planes."""
-    right = np.trace(counts.confusion, axis1=-2, axis2=-1)
-    right = right.sum(axis=1) if counts.task is Task.MULTILABEL else right
-    everything = counts.confusion.sum(axis=tuple(range(1, counts.confusion.ndim)))
-    return np.asarray(right, dtype=np.int64), np.asarray(everything, dtype=np.int64)
+def _is_share(measure: Measure) -> bool:
+    """Tells whether a correct "nothing there" can count as 1."""
+    return measure.by_class and measure.unit == "share"
+
+
+def _measure(measure: Measure, cells: Cells, empty: Empty) -> FloatArray:
+    """Returns a measure by class, of the shape of the cells; NaN where it is undefined."""
+    values = divide(*measure.value(cells))
+    return np.where(_absent(cells), 1.0, values) if empty == "one" and _is_share(measure) else values
+
+
+def _absent_rule(measure: Measure, empty: Empty) -> str:
+    if empty != "one" or not _is_share(measure):
+        return measure.absent
+    other = "" if measure.absent == ABSENT else f" and {measure.absent} otherwise"
+    return f"a class absent from truth and prediction scores 1{other}"
 
 
 def _count_valued(values: FloatArray) -> int:

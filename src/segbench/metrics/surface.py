@@ -20,12 +20,13 @@ from scipy import ndimage  # type: ignore[import-untyped]
 from scipy.spatial import cKDTree  # type: ignore[import-untyped]
 
 from segbench.metrics._arrays import FloatArray
+from segbench.metrics.families import SURFACE_MEASURES
 from segbench.metrics.image_values import ImageValues
 from segbench.types import ClassMap, Task
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 
-SURFACE_VALUES = ("boundary_iou", "hd95_px", "assd_px", "nsd")
+SURFACE_VALUES = tuple(measure.key for measure in SURFACE_MEASURES)
 
 _DIAGONAL = math.sqrt(0.5)
 # Contour length at a corner, by which of the four pixels around it are inside: 8 top left, 4 top right, 2 bottom
@@ -71,7 +72,7 @@ def measure_surfaces(
     counted: npt.NDArray[np.bool_] | None = None,
     settings: SurfaceSettings = _DEFAULTS,
 ) -> dict[str, float]:
-    """Returns boundary_iou and nsd in [0, 1], and hd95_px and assd_px, of one mask against the true one.
+    """Returns every measure of the family `surface`, such as hd95_px, of one mask against the true one.
 
     Args:
         prediction, target: (H, W) bool, or integers where everything but 0 is inside.
@@ -83,7 +84,7 @@ def measure_surfaces(
         hd95_px: the larger of two 95th percentiles (of contour length): prediction to truth, truth to prediction.
         assd_px: mean distance over both contours together, by length.
         nsd: share of the length of both contours that lies within the tolerance of the other one.
-        Both masks empty: all NaN. One empty: hd95_px and assd_px are the image diagonal in pixels, the others 0.
+        Both masks empty: all NaN. One empty: what is in pixels is the image diagonal, the others are 0.
     Raises:
         ValueError: shapes that differ, or are not (H, W).
     Source: Cheng et al. 2021 (boundary IoU, with the 3x3 erosion of the authors' code); Nikolov et al. 2018 (NSD,
@@ -101,16 +102,40 @@ def measure_surfaces(
         return dict.fromkeys(SURFACE_VALUES, math.nan)
     prediction, target = prediction[inside], target[inside]  # all that is left outside lies in neither mask
     if not (prediction.any() and target.any()):
-        return {"boundary_iou": 0.0, "hd95_px": diagonal, "assd_px": diagonal, "nsd": 0.0}
-    width_px = max(1, round(settings.boundary_width_frac * diagonal))
-    distances, lengths = _contour_distances(prediction, target)
-    both, length = np.concatenate(distances), np.concatenate(lengths)
-    return {
-        "boundary_iou": _boundary_iou(prediction, target, width_px),
-        "hd95_px": max(_percentile(*pair) for pair in zip(distances, lengths, strict=True)),
-        "assd_px": float((both * length).sum() / length.sum()),
-        "nsd": float(length[both <= settings.tolerance_px].sum() / length.sum()),
-    }
+        return {measure.key: diagonal if measure.unit == "px" else 0.0 for measure in SURFACE_MEASURES}
+    outlines = Outlines(prediction, target, diagonal)
+    return {measure.key: measure.value(outlines, settings) for measure in SURFACE_MEASURES}
+
+
+class Outlines:
+    """The outlines of two masks that both hold something, and how far apart they are.
+
+    Args:
+        prediction, target: (H, W) bool, cut to where either of them is.
+        diagonal_px: of the whole image.
+    """
+
+    def __init__(self, prediction: BoolArray, target: BoolArray, diagonal_px: float) -> None:
+        self._masks = (prediction, target)
+        self._diagonal_px = diagonal_px
+        self._distances, self._lengths = _contour_distances(prediction, target)
+        self._both, self._length = np.concatenate(self._distances), np.concatenate(self._lengths)
+
+    def band_iou(self, width_frac: float) -> float:
+        """Returns the IoU of the bands along the inside of both contours, as wide as a share of the diagonal."""
+        return _boundary_iou(*self._masks, max(1, round(width_frac * self._diagonal_px)))
+
+    def percentile(self, share: float) -> float:
+        """Returns the larger of the two distances, px, within which a share of a contour lies from the other one."""
+        return max(_percentile(*pair, share) for pair in zip(self._distances, self._lengths, strict=True))
+
+    def mean(self) -> float:
+        """Returns the mean distance, px, over both contours together, by length."""
+        return float((self._both * self._length).sum() / self._length.sum())
+
+    def share_within(self, tolerance_px: float) -> float:
+        """Returns the share of the length of both contours that lies within a tolerance of the other one."""
+        return float(self._length[self._both <= tolerance_px].sum() / self._length.sum())
 
 
 class SurfaceCollector:
@@ -160,7 +185,7 @@ class SurfaceCollector:
         self._numbers.frombytes(rows.tobytes())
 
     def values(self) -> ImageValues:
-        """Returns what was measured so far: boundary_iou, hd95_px, assd_px, nsd -> (N, C)."""
+        """Returns what was measured so far: every key of `SURFACE_VALUES` -> (N, C)."""
         table = np.frombuffer(self._numbers.tobytes(), dtype=np.float64)
         table = table.reshape(len(self._ids), len(SURFACE_VALUES), self.class_map.num_classes)
         return ImageValues(
@@ -219,7 +244,7 @@ def _codes(mask: BoolArray) -> npt.NDArray[np.uint8]:
     return 8 * grid[:-1, :-1] + 4 * grid[:-1, 1:] + 2 * grid[1:, :-1] + grid[1:, 1:]
 
 
-def _percentile(distances: FloatArray, lengths: FloatArray, share: float = 0.95) -> float:
+def _percentile(distances: FloatArray, lengths: FloatArray, share: float) -> float:
     """Returns the smallest distance within which `share` of the contour length lies."""
     order = np.argsort(distances, kind="stable")
     reached = np.cumsum(lengths[order])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,27 +12,13 @@ from typing import Any
 import numpy as np
 
 from segbench.errors import RunError
-from segbench.metrics._arrays import FloatArray, nan_mean
-from segbench.metrics.definitions import (
-    Definition,
-    class_names,
-    footnote,
-    sidecar,
-    state_decision,
-    write_definitions,
-)
+from segbench.metrics._arrays import FloatArray, nan_mean, summarise
+from segbench.metrics.definitions import Definition, Setting, define, footnote, sidecar, write_definitions
+from segbench.metrics.families import SURFACE_SCORES
 from segbench.metrics.image_values import ImageValues
 from segbench.metrics.scores import as_class_map, scored_classes
 from segbench.metrics.surface import SURFACE_VALUES, SurfaceSettings
-from segbench.types import ClassMap, Task
-
-SURFACE_KEYS = {
-    "boundary_iou_per_image": "boundary_iou",
-    "hd95_per_image_px": "hd95_px",
-    "assd_per_image_px": "assd_px",
-    "nsd_per_image": "nsd",
-}
-_EMPTY_BOTH = "a class absent from truth and prediction is left out"
+from segbench.types import ClassMap
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +38,16 @@ class SurfaceScores:
     resolution: str
 
     @property
+    def ids(self) -> tuple[str, ...]:
+        """N image ids."""
+        return self.values.ids
+
+    @property
+    def per_image(self) -> Mapping[str, FloatArray]:
+        """What was measured -> (N, C) float64; NaN where a class is absent from truth and prediction."""
+        return self.values.values
+
+    @property
     def n_images(self) -> int:
         """N."""
         return len(self.values)
@@ -60,21 +55,44 @@ class SurfaceScores:
     @property
     def absent(self) -> dict[str, int]:
         """Scored class -> images in which it is absent from truth and prediction, and so left out."""
-        missing = np.isnan(self.values.values["hd95_px"])
+        missing = np.isnan(self.per_image["hd95_px"])
         return {self.class_map.names[index]: int(missing[:, index].sum()) for index in self.scored}
 
     def image_means(self, key: str) -> FloatArray:
         """Returns (N,): the mean of a measurement over the scored classes that have a value; NaN where none has."""
-        return nan_mean(self.values.values[key][:, list(self.scored)], axis=1)
+        return nan_mean(self.per_image[key][:, list(self.scored)], axis=1)
 
     def summary(self) -> dict[str, float]:
         """Returns name -> value, NaN where nothing could be scored."""
-        return {name: float(nan_mean(self.image_means(key), axis=0)) for name, key in SURFACE_KEYS.items()}
+        return {
+            name: summarise(score.summary, self.image_means(score.measure.key))
+            for name, score in SURFACE_SCORES.items()
+        }
 
     @cached_property
     def definition_of(self) -> Mapping[str, Definition]:
         """Name -> what the number means, for every name in `summary()`."""
-        return {name: self._define(name, key) for name, key in SURFACE_KEYS.items()}
+        setting = Setting.of(
+            self.class_map,
+            self.scored,
+            threshold=self.threshold,
+            resolution=self.resolution,
+            ignore_index=self.class_map.ignore_index,
+            n=self.n_images,
+        )
+        measured_with = {
+            "width": f"{self.settings.boundary_width_frac:g}",
+            "tolerance": f"{self.settings.tolerance_px:g}",
+        }
+        return {
+            name: define(
+                score,
+                setting,
+                values={**measured_with, "worst": "the image diagonal in px" if score.measure.unit == "px" else "0"},
+                n_valued=int((~np.isnan(self.image_means(score.measure.key))).sum()),
+            )
+            for name, score in SURFACE_SCORES.items()
+        }
 
     @property
     def definitions(self) -> dict[str, str]:
@@ -94,8 +112,8 @@ class SurfaceScores:
                 "class": self.class_map.names[index],
                 "absent": absent[self.class_map.names[index]],
                 **{
-                    name: float(nan_mean(self.values.values[key][:, index], axis=0))
-                    for name, key in SURFACE_KEYS.items()
+                    name: summarise(score.summary, self.per_image[score.measure.key][:, index])
+                    for name, score in SURFACE_SCORES.items()
                 },
             }
             for index in self.scored
@@ -113,27 +131,6 @@ class SurfaceScores:
                 **self.settings.to_dict(),
                 "include_background": self.class_map.background in self.scored,
             },
-        )
-
-    def _define(self, name: str, key: str) -> Definition:
-        distance = key.endswith("_px")
-        worst = "the image diagonal in px" if distance else "0"
-        return Definition(
-            name=name,
-            formula=_formula(key, self.settings),
-            level="per image",
-            summary="then mean over the images with a value",
-            classes=class_names(self.class_map, self.scored),
-            absent=f"{_EMPTY_BOTH}, one that is absent from only one of them scores {worst}",
-            decision=state_decision(self.class_map.task, self.threshold),
-            threshold=self.threshold if self.class_map.task is not Task.MULTICLASS else None,
-            resolution=self.resolution,
-            ignore_index=self.class_map.ignore_index,
-            unit="px" if distance else "share",
-            better="lower" if distance else "higher",
-            highest=math.inf if distance else 1.0,
-            n=self.n_images,
-            n_valued=int((~np.isnan(self.image_means(key))).sum()),
         )
 
 
@@ -183,7 +180,7 @@ def read_surfaces(path: str | Path, class_map: ClassMap) -> SurfaceScores:
     try:
         plain = json.loads(beside.read_text(encoding="utf-8"))
         settings = SurfaceSettings(**{key: float(plain["settings"][key]) for key in SurfaceSettings().to_dict()})
-        first = plain["scores"][next(iter(SURFACE_KEYS))]
+        first = plain["scores"][next(iter(SURFACE_SCORES))]
         threshold, resolution = first["threshold"], first["resolution"] or ""
         background = bool(plain["settings"]["include_background"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -200,14 +197,3 @@ def read_surfaces(path: str | Path, class_map: ClassMap) -> SurfaceScores:
         threshold=threshold,
         resolution=resolution,
     )
-
-
-def _formula(key: str, settings: SurfaceSettings) -> str:
-    width, tolerance = settings.boundary_width_frac, settings.tolerance_px
-    return {
-        "boundary_iou": f"Boundary IoU = IoU of the bands along the inside of both contours, {width:g} of the image "
-        "diagonal wide (at least 1 px),",
-        "hd95_px": "HD95 = larger of the two 95th percentiles of the distance to the other contour, in px,",
-        "assd_px": "ASSD = mean distance to the other contour over both contours by length, in px,",
-        "nsd": f"NSD = share of the length of both contours within {tolerance:g} px of the other one",
-    }[key]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from segbench.metrics.confusion import check_batch, logit_of
 from segbench.metrics.counts import Counts
+from segbench.metrics.families import COUNT_SCORES, label_of
 from segbench.metrics.scores import score_counts
 from segbench.types import DEFAULT_THRESHOLD, IGNORE_INDEX, ClassMap, Task
 
@@ -46,8 +47,9 @@ class ThresholdChoice:
     def sentence(self) -> str:
         """Returns the choice in one sentence, for people."""
         return (
-            f"threshold {self.threshold:g} chosen for {self.score} on {self.n_images} images: {self.value:.4f} there, "
-            f"{self.default_value:.4f} at {DEFAULT_THRESHOLD:g} ({self.gain:+.4f}, on the images it was chosen on)"
+            f"threshold {self.threshold:g} chosen for {label_of(self.score)} on {self.n_images} images: "
+            f"{self.value:.4f} there, {self.default_value:.4f} at {DEFAULT_THRESHOLD:g} ({self.gain:+.4f}, on the "
+            "images it was chosen on)"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,7 +147,7 @@ class ThresholdSweep:
         Raises:
             ValueError: an unknown score, or a class map that does not fit.
         """
-        return [(threshold, self._value(score, class_map, threshold)[0]) for threshold in self.thresholds]
+        return [(threshold, self._value(score, class_map, threshold)) for threshold in self.thresholds]
 
     def best(self, score: str, class_map: ClassMap) -> ThresholdChoice:
         """Returns the threshold with the best score; of equally good ones the one nearest 0.5, then the lower one.
@@ -156,9 +158,11 @@ class ThresholdSweep:
             ValueError: as `curve`; or the score has no value at any threshold.
         """
         curve = self.curve(score, class_map)
-        default, better = self._value(score, class_map, DEFAULT_THRESHOLD)
-        cost = {"higher": lambda value: -value, "lower": lambda value: value, "zero": abs}[better]
-        valued = [(cost(value), round(abs(t - DEFAULT_THRESHOLD), 9), t, value) for t, value in curve if value == value]
+        default = self._value(score, class_map, DEFAULT_THRESHOLD)
+        merit = COUNT_SCORES[score].merit
+        valued = [
+            (-merit(value), round(abs(t - DEFAULT_THRESHOLD), 9), t, value) for t, value in curve if value == value
+        ]
         if not valued:
             raise ValueError(f"{score} has no value at any threshold: nothing to choose by")
         _, _, threshold, value = min(valued)
@@ -166,12 +170,11 @@ class ThresholdSweep:
             threshold=threshold, value=value, default_value=default, score=score, n_images=len(self._ids)
         )
 
-    def _value(self, score: str, class_map: ClassMap, threshold: float) -> tuple[float, str]:
-        scores = score_counts(self.counts(threshold), class_map, threshold=threshold)
-        summary = scores.summary()
+    def _value(self, score: str, class_map: ClassMap, threshold: float) -> float:
+        summary = score_counts(self.counts(threshold), class_map, threshold=threshold).summary()
         if score not in summary:
             raise ValueError(f"score: expected one of {', '.join(summary)}, got {score!r}")
-        return summary[score], scores.definition_of[score].better
+        return summary[score]
 
     def _join(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         if not self._between:

@@ -20,6 +20,7 @@ from rich.progress import (
 
 from segbench.config.run import RunConfig
 from segbench.folders.run import RunFolder
+from segbench.metrics.families import label_of
 from segbench.train.callback import Watcher
 from segbench.types import RunResult
 
@@ -102,9 +103,9 @@ class ConsoleWatcher(Watcher):
         if self.quiet:
             return
         split = "test" if "test" in result.scores else "val"
-        scores = result.scores[split]
+        told = ", ".join(f"{label_of(key)} {result.scores[split][key]:.4f}" for key in ("iou_per_image", "iou_pooled"))
         self.message(
-            f"done: {split} iou_per_image {scores['iou_per_image']:.4f}, iou_pooled {scores['iou_pooled']:.4f} "
+            f"done: {split} {told} "
             f"(n={result.result['n'][split]}, epoch {result.result['best_epoch']}); everything is in {result.run}"
         )
 

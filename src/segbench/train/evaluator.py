@@ -108,8 +108,7 @@ class Judgement:
         if self.surfaces is not None:
             result |= self.surfaces.definition_of
         if self.calibration is not None:
-            definition = self.calibration.definition(resolution=self.resolution)
-            result[definition.name] = definition
+            result |= self.calibration.definition_of(resolution=self.resolution)
         return result
 
     def per_class_table(self) -> list[dict[str, Any]]:

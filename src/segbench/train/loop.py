@@ -24,6 +24,7 @@ from segbench.config.run import RunConfig
 from segbench.data.samples.loader import Batch, BatchLoader
 from segbench.errors import RunError, shorten
 from segbench.losses._weighted_sum import WeightedSum
+from segbench.metrics.families import MONITORED, SCORES
 from segbench.metrics.scores import score_counts
 from segbench.models._blocks import SegmentationNetwork
 from segbench.predict.decide import normalization_of, normalize
@@ -36,7 +37,6 @@ from segbench.types import ClassMap
 
 # On a GPU, reading a loss waits for the device; so it is read every so many steps, and the batch found afterwards.
 _STEPS_BETWEEN_LOSS_CHECKS = 25
-_LOGGED_SCORES = ("iou_per_image", "iou_pooled", "dice_per_image", "dice_pooled", "pixel_accuracy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,14 +259,14 @@ class Training:
 
     def _summary(self, prefix: str, counts: Any) -> dict[str, float]:
         summary = score_counts(counts, self.class_map).summary()
-        return {f"{prefix}_{name}": summary[name] for name in _LOGGED_SCORES}
+        return {f"{prefix}_{name}": summary[name] for name in MONITORED}
 
     def _monitored(self, row: Mapping[str, float]) -> float:
         """Returns the monitored score, larger is better; a score that is not defined is worse than any other."""
         value = row[f"val_{self.config.monitor}"]
         if math.isnan(value):
             return -math.inf
-        return -value if self.config.monitor == "loss" else value
+        return -value if self.config.monitor == "loss" else SCORES[self.config.monitor].merit(value)
 
 
 @contextmanager
