@@ -266,7 +266,7 @@ def test_a_run_is_scored_again_with_other_tolerances(
         code, out, _ = run_cli(capsys, "evaluate", str(run), "--split", "val", "--tolerance-px", tolerance, "-q")
         scores[tolerance] = json.loads((run / "evaluation_val.json").read_text())
         assert code == 0
-        assert "nsd_per_image" in out
+        assert "NSD per image" in out
         assert "above 0.5" in out
     assert scores["0"]["scores"]["nsd_per_image"] < scores["30"]["scores"]["nsd_per_image"]
     assert "30 px" in scores["30"]["definitions"]["nsd_per_image"]

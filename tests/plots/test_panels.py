@@ -87,5 +87,5 @@ def test_curves_show_training_and_validation() -> None:
     figure = learning_curves(history, "iou_pooled", 4, "a title")
     left, right = figure.axes
     assert [len(line.get_xdata()) for line in left.get_lines()] == [5, 5, 1, 2]
-    assert right.get_ylabel() == "iou_pooled"
+    assert right.get_ylabel() == "IoU pooled"
     assert list(left.get_lines()[1].get_ydata()) == [row["val_loss"] for row in history]

@@ -30,7 +30,7 @@ def test_compare_prints_a_verdict_and_writes_it(runs: Path, tmp_path: Path, caps
         capsys, "compare", *names, "--score", "dice_per_image", "--baseline", "a", "-o", out, "-q"
     )
     assert (code, errors) == (0, "")
-    assert "dice_per_image on 3 test images, 95 % intervals" in text
+    assert "Dice per image on 3 test images, 95 % intervals" in text
     assert "Dice = 2 TP / (2 TP + FP + FN) of each image, class lesion" in text or "foreground" in text
     written = json.loads(out.read_text())
     assert written["score"] == "dice_per_image"
@@ -88,7 +88,7 @@ def test_a_study_beside_masks_says_score_and_baseline(
     out = tmp_path / "verdict.json"
     code, text, errors = call(capsys, "compare", *study_and_masks, "--masks", "indices", "-o", out, "-q")
     assert (code, errors) == (0, "")
-    assert "dice_per_image on 8 test images" in text
+    assert "Dice per image on 8 test images" in text
     verdict = json.loads(out.read_text())["verdict"]
     assert verdict["names"] == ["segnet | bce", "segnet | dice+bce", "tool"]
     assert verdict["baseline"] == 0
@@ -104,7 +104,7 @@ def test_a_report_of_a_study_beside_masks(
     code, _, errors = call(capsys, "report", *study_and_masks, "-o", tmp_path / "report.html", "-q")
     assert (code, errors) == (0, "")
     text = (tmp_path / "report.html").read_text()
-    assert "dice_per_image" in text
+    assert "Dice per image" in text
     assert "Which network and which loss find it best?" in text
 
 

@@ -12,12 +12,13 @@ import pytest
 from PIL import Image
 
 from segbench.compare.gather import load_evidence
-from segbench.compare.image_scores import COMPARABLE, check_score
+from segbench.compare.image_scores import check_score
 from segbench.data.manifest.read import Manifest, load_sample
 from segbench.errors import ConfigError, DatasetError, RunError
 from segbench.files import write_csv
 from segbench.folders.mask_archive import MaskArchive
 from segbench.folders.run import RunFolder
+from segbench.metrics.families import COMPARED
 
 Train = Callable[..., Path]
 
@@ -49,7 +50,7 @@ def test_runs_that_differ_in_the_seed_alone_are_one_entry(runs: Path) -> None:
     assert evidence.entries[0].masks[0].read(evidence.ids[0]).shape == target.shape
 
 
-@pytest.mark.parametrize("score", COMPARABLE)
+@pytest.mark.parametrize("score", COMPARED)
 def test_every_comparable_score_is_the_runs_own(runs: Path, score: str) -> None:
     evidence = load_evidence(paths(runs, "a_seed0", "b_seed0"), score=score)
     result = json.loads((runs / "a_seed0" / "result.json").read_text())
@@ -99,7 +100,7 @@ def test_an_image_without_a_value_in_any_run_is_told_and_counts_for_nobody(own: 
     assert first not in evidence.ids
     assert all(entry.values.shape == (1, 2) for entry in evidence.entries)
     assert any(
-        note.startswith("1 of 3 test images have no value of iou_per_image in any run") for note in evidence.notes
+        note.startswith("1 of 3 test images have no value of IoU per image in any run") for note in evidence.notes
     )
 
 
@@ -123,7 +124,7 @@ def test_precision_of_nothing_is_left_out_and_told_for_each_entry(own: Path) -> 
     first = write_first_counts(own / "b_seed0", column(own / "b_seed0", 1))
     evidence = load_evidence(paths(own, "a_seed0", "b_seed0"), score="precision_per_image")
     assert evidence.left_out == (first,)
-    assert "b_seed0 has a value of precision_per_image on 1 of the images left out" in evidence.notes
+    assert "b_seed0 has a value of precision per image on 1 of the images left out" in evidence.notes
     assert not any(note.startswith("a_seed0 has a value") for note in evidence.notes)
 
 

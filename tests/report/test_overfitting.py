@@ -154,7 +154,7 @@ def test_the_numbers_by_hand() -> None:
     assert diagnosis.rise == pytest.approx(0.3)
     assert diagnosis.clean_gap == pytest.approx(0.15)
     assert (
-        "score 0.9500 in training, 0.8000 in validation and 0.7000 in test (iou_per_image)" in diagnosis.sentences()[-1]
+        "score 0.9500 in training, 0.8000 in validation and 0.7000 in test (IoU per image)" in diagnosis.sentences()[-1]
     )
     plain = diagnosis.to_dict()
     assert plain["clean_gap"] == pytest.approx(0.15)

@@ -61,7 +61,7 @@ def test_scores_that_depend_on_an_attribute_are_found(sixty: Evidence) -> None:
     assert effect.slices[2].mean == pytest.approx(means[high].mean())
     assert effect.worst_difference == pytest.approx(means[high].mean() - means[~high].mean())
     sentence = report.sentences()[0]
-    assert sentence.startswith("unet does worse where hair is higher: rank correlation with iou_per_image -0.")
+    assert sentence.startswith("unet does worse where hair is higher: rank correlation with IoU per image -0.")
     assert "2 attributes tested over 60 images" in sentence
     json.dumps(report.to_dict())
 
@@ -78,7 +78,7 @@ def test_no_finding_says_so_and_claims_no_more(sixty: Evidence) -> None:
     rng = np.random.default_rng(2)
     report = explain(sixty, rng.uniform(size=60), hair=rng.uniform(size=60), blur=rng.uniform(size=60))
     (sentence,) = report.sentences()
-    assert sentence.startswith("No attribute explains the iou_per_image of unet (2 attributes tested over 60 images;")
+    assert sentence.startswith("No attribute explains the IoU per image of unet (2 attributes tested over 60 images;")
     assert sentence.endswith("That does not show that none matters.")
 
 
@@ -172,7 +172,7 @@ class TestFinding:
         assert test.answer == "supported"
         assert [clue.supports for clue in test.clues] == [True, True, False]
         assert (
-            "supported. Rank correlation with iou_per_image over 60 images: dominant_colors -0." in test.sentences()[0]
+            "supported. Rank correlation with IoU per image over 60 images: dominant_colors -0." in test.sentences()[0]
         )
         json.dumps(test.to_dict())
 

@@ -57,7 +57,7 @@ def test_a_winner_is_named() -> None:
     assert headline(analysis, ENGLISH) == "Best: unet"
     assert headline(analysis, RUSSIAN) == "Лучший подход: unet"
     first, told, cheap, needed, speaks = verdict_paragraphs(analysis, ENGLISH)
-    assert first.startswith("unet reaches iou_per_image 0.9")
+    assert first.startswith("unet reaches IoU per image 0.9")
     assert first.endswith("differs from every other approach, after correction for all pairs.")
     assert (told, cheap, needed) == ("", "", "")  # one factor says what the verdict says
     assert speaks.startswith("The intervals speak of the approaches: trained again with other seeds (3 each here)")

@@ -16,10 +16,11 @@ from segbench.explain.overfitting import VERDICTS
 from segbench.explain.slices import FINDINGS
 from segbench.locale import texts, texts_ru
 from segbench.locale.sentences_ru import SENTENCES
-from segbench.locale.translate import definition_sentence, translate
+from segbench.locale.translate import definition_sentence, score_words, translate
 from segbench.locale.words import LANGUAGES, Words, plural
 from segbench.metrics import score_masks
 from segbench.metrics.definitions import size_text
+from segbench.metrics.families import SCORES
 from segbench.metrics.surface import SurfaceCollector
 from segbench.metrics.surface_scores import score_surfaces
 from segbench.plots.panels import ERROR_COLORS
@@ -185,12 +186,12 @@ def test_numbers_have_sensible_digits() -> None:
 @pytest.mark.parametrize(
     "sentence",
     [
-        "3 of 9 test images have no value of iou_per_image in any run and count nowhere here: a, b",
-        "2 of 9 test images hold none of the classes of iou_per_image[dog], and only some runs predict one there: the "
+        "3 of 9 test images have no value of IoU per image in any run and count nowhere here: a, b",
+        "2 of 9 test images hold none of the classes of IoU per image [dog], and only some runs predict one there: the "
         "others are right and count as 1 there",
         "a class absent from truth and prediction is left out; where they are absent from the truth of an image and "
         "only some of the compared approaches predict them, those that do not count as perfect there (1)",
-        "unet has a value of recall_per_image on 2 of the images left out",
+        "unet has a value of recall per image on 2 of the images left out",
         "m: 2 masks belong to no test image and were left out: x",
         "m: the masks were read as class indices 0 to 3",
         "m: the masks were read by the colours of their palettes",
@@ -201,6 +202,15 @@ def test_numbers_have_sensible_digits() -> None:
 )
 def test_notes_of_a_comparison_have_a_translation(sentence: str) -> None:
     assert is_russian(translate(sentence, RUSSIAN)), translate(sentence, RUSSIAN)
+
+
+def test_every_score_has_words_in_every_language() -> None:
+    """Abbreviations such as IoU stay; the words around them, and a class in brackets, are looked after."""
+    for name, score in SCORES.items():
+        words = score_words(name, RUSSIAN)
+        assert re.search("[а-я]", words), words
+        assert score_words(f"{name}[car]", RUSSIAN) == f"{words} [car]" == translate(f"{score.label} [car]", RUSSIAN)
+        assert score_words(name, Words("en")) == score.label
 
 
 def test_means_of_counts_are_readable() -> None:

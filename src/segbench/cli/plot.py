@@ -14,6 +14,7 @@ from segbench.cli._common import Device, RunPath, console, require
 from segbench.cli.describe import NetworkOptions, Size, read_options, read_size
 from segbench.errors import ConfigError, RunError, suggest
 from segbench.files import replacing, write_text
+from segbench.metrics.families import lower_is_better
 from segbench.models import MODELS, RESERVED, build_network
 from segbench.types import SPLITS, ClassMap
 
@@ -196,7 +197,7 @@ def plot_curves(
     if chosen not in logged:
         raise ConfigError(f"this run logged no score {chosen!r}; {suggest(chosen, logged)}", key="--score")
     scored = [row for row in history if not math.isnan(row[f"val_{chosen}"])] or history[:1]
-    best = max(scored, key=lambda row: row[f"val_{chosen}"])
+    best = (min if lower_is_better(chosen) else max)(scored, key=lambda row: row[f"val_{chosen}"])
     _save(learning_curves(history, chosen, int(best["epoch"]), config.run_name), out)
 
 

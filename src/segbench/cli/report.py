@@ -148,7 +148,7 @@ def print_verdict(evidence: Evidence, verdict: Verdict) -> None:
     for sentence in [*verdict.sentences(), *(factors.sentences() if factors is not None else [])]:
         console.print(sentence)
     console.print(
-        f"\n{evidence.score} on {verdict.n_images} test images, 95 % intervals; * cannot be told from the best"
+        f"\n{evidence.label} on {verdict.n_images} test images, 95 % intervals; * cannot be told from the best"
     )
     probabilities = verdict.ranks.probabilities
     rows = [
@@ -167,7 +167,7 @@ def print_verdict(evidence: Evidence, verdict: Verdict) -> None:
     ]
     header = ["  entry", "seeds", "mean", "interval", "seed SD", "P(best)", "train s", "images/s", "parameters"]
     print_table(header, rows)
-    console.print(f"\n{evidence.score}: {evidence.definition['sentence']}")
+    console.print(f"\n{evidence.label}: {evidence.definition['sentence']}")
     for note in evidence.notes:
         console.print(f"note: {note}")
 

@@ -9,6 +9,7 @@ import typer
 
 from segbench.cli._common import Quiet, console, print_table
 from segbench.config.tune import TuneConfig, load_tune
+from segbench.metrics.families import label_of, lower_is_better
 
 if TYPE_CHECKING:
     from segbench.train.callback import Watcher
@@ -54,8 +55,8 @@ def _watcher(quiet: bool) -> Watcher:
 def _print_result(config: TuneConfig, result: SearchResult) -> None:
     best = result.best
     assert best is not None, "a search without a finished trial raises"
-    folder, monitor = result.folder, f"val_{result.monitor}"
-    finished = sorted(result.of("finished"), key=lambda trial: trial.value, reverse=result.monitor != "loss")
+    folder, monitor = result.folder, f"validation {label_of(result.monitor)}"
+    finished = sorted(result.of("finished"), key=lambda trial: trial.value, reverse=not lower_is_better(result.monitor))
     rows = [
         [
             str(trial.number),

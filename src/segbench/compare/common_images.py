@@ -11,7 +11,7 @@ import numpy.typing as npt
 from segbench.compare.image_scores import FloatArray, ImageScores, check_score
 from segbench.errors import RunError, shorten
 from segbench.metrics.definitions import Definition
-from segbench.metrics.families import SCORES
+from segbench.metrics.families import SCORES, label_of
 from segbench.types import Sample
 
 
@@ -66,12 +66,12 @@ def common_images(
     where = "any run" if perfect is not None else "at least one run"
     if dropped.all():
         some = "any run" if perfect is not None else "every run"
-        raise RunError(f"no test image has a value of {definition.name} in {some}", run=scored[0][0])
+        raise RunError(f"no test image has a value of {label_of(definition.name)} in {some}", run=scored[0][0])
     left_out = tuple(sorted(name for name, gone in zip(expected, dropped, strict=True) if gone))
     if left_out:
-        told = f"have no value of {definition.name} in {where} and count nowhere here"
+        told = f"have no value of {label_of(definition.name)} in {where} and count nowhere here"
         notes.append(f"{len(left_out)} of {len(expected)} test images {told}: {shorten(left_out, 4)}")
-        notes += _told_lost(~lacking[:, dropped], names, definition.name)
+        notes += _told_lost(~lacking[:, dropped], names, label_of(definition.name))
     if perfect is not None and (lacking & ~dropped).any():
         told, definition = _count_as_perfect(table, lacking & ~dropped, perfect, definition)
         notes.append(told)
@@ -95,8 +95,8 @@ def _count_as_perfect(
         f"that do not count as perfect there ({perfect:g})"
     )
     told = (
-        f"{images} of {table.shape[1]} test images hold none of the classes of {definition.name}, and only some runs "
-        f"predict one there: the others are right and count as {perfect:g} there"
+        f"{images} of {table.shape[1]} test images hold none of the classes of {label_of(definition.name)}, and only "
+        f"some runs predict one there: the others are right and count as {perfect:g} there"
     )
     return told, replace(definition, absent="; ".join(filter(None, (definition.absent, rule))))
 

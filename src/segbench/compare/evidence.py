@@ -14,6 +14,7 @@ import numpy.typing as npt
 from segbench.data.manifest.read import Manifest, load_picture
 from segbench.data.samples.cache import resize_image, resize_mask
 from segbench.folders.run import RunFolder
+from segbench.metrics.families import label_of
 from segbench.types import ClassMap, Sample
 
 FloatArray = npt.NDArray[np.float64]
@@ -108,6 +109,11 @@ class Evidence:
     def higher_is_better(self) -> bool:
         """False for distances and errors."""
         return bool(self.definition["better"] == "higher")
+
+    @property
+    def label(self) -> str:
+        """The score in words for people."""
+        return label_of(self.score)
 
     @property
     def samples(self) -> tuple[Sample, ...]:

@@ -317,7 +317,7 @@ def case_picture(
     captions = [(image_id, ""), ("truth", "")]
     for entry in evidence.entries if entries is None else entries:
         place = min(seed, len(entry.values) - 1)
-        score = f"{evidence.score} {entry.values[place, position]:.3f}"
+        score = f"{evidence.label} {entry.values[place, position]:.3f}"
         if entry.masks:
             place = min(seed, len(entry.masks) - 1)
             pictures.append(errors(target, _mask(entry, place, image_id, target), evidence.class_map))

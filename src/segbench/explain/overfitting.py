@@ -13,6 +13,7 @@ import numpy as np
 from segbench.compare.evidence import Entry
 from segbench.errors import RunError
 from segbench.explain.turning import FloatArray, Turn, find_turn, level_at
+from segbench.metrics.families import label_of, lower_is_better
 
 Verdict: TypeAlias = Literal["overfits", "not yet", "still improving", "diverges", "too few epochs"]
 VERDICTS: tuple[Verdict, ...] = ("overfits", "not yet", "still improving", "diverges", "too few epochs")
@@ -97,13 +98,14 @@ class Overfitting:
         if self.epochs_after_best and not math.isnan(self.cost_of_last):
             lines.append(
                 f"The weights of epoch {self.best_epoch} were kept; those of the last, {self.epochs_after_best} later, "
-                f"have a validation {self.monitor} of {self.score_at_last:.4f} instead of {self.score_at_best:.4f}."
+                f"have a validation {label_of(self.monitor)} of {self.score_at_last:.4f} instead of "
+                f"{self.score_at_best:.4f}."
             )
         if not math.isnan(self.clean_gap):
             test = "" if math.isnan(self.test_score) else f" and {self.test_score:.4f} in test"
             lines.append(
                 f"On images as they are, without augmentation, the kept weights score {self.train_score:.4f} in "
-                f"training, {self.val_score:.4f} in validation{test} ({self.score})."
+                f"training, {self.val_score:.4f} in validation{test} ({label_of(self.score)})."
             )
         return lines
 
@@ -160,13 +162,13 @@ class OverfittingSummary:
                 f"In {len(self.turning_epochs)} of {total} runs the validation loss turns, at epoch "
                 f"{self.turning_epoch_median:g}{spread}."
             )
-        monitor = self.runs[0].monitor
+        monitor = label_of(self.runs[0].monitor)
         lines.append(f"Keeping the last weights instead of the best would have cost {self.cost_of_last_mean:.4f} of")
         lines[-1] += f" the validation {monitor} on average."
         if not math.isnan(self.clean_gap_mean):
             lines.append(
                 f"Without augmentation training scores {self.clean_gap_mean:+.4f} above validation "
-                f"({self.runs[0].score})."
+                f"({label_of(self.runs[0].score)})."
             )
         return lines
 
@@ -210,7 +212,7 @@ def diagnose_overfitting(
         epochs_after_best=count - best_epoch,
         score_at_best=best,
         score_at_last=last,
-        cost_of_last=last - best if name == "loss" else best - last,
+        cost_of_last=last - best if lower_is_better(name) else best - last,
         gap_at_best=level_at(val, best_epoch - 1, window) - level_at(train, best_epoch - 1, window),
         gap_at_end=level_at(val, count - 1, window) - level_at(train, count - 1, window),
         rise=math.nan if turn is None else turn.rise,

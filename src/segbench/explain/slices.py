@@ -13,6 +13,7 @@ from segbench.compare.evidence import Entry, Evidence
 from segbench.errors import ConfigError, suggest
 from segbench.explain.attributes import ATTRIBUTES, AttributeTable, measure_attributes
 from segbench.explain.claims import FINDINGS, Clue, Finding
+from segbench.metrics.families import label_of
 from segbench.statistics.correlation import (
     Correlation,
     FloatArray,
@@ -135,11 +136,12 @@ class SliceReport:
             return [f"{self.entry}: {_units(self.n, self.n_groups)} are too few to relate attributes to scores."]
         if not self.effects:
             return [f"{self.entry}: no attribute could be tested; all are constant or undefined on these images."]
+        score = label_of(self.score)
         tested = f"{len(self.effects)} attributes tested over {_units(self.n, self.n_groups)}"
         if not self.findings:
             largest = self.effects[0]
             return [
-                f"No attribute explains the {self.score} of {self.entry} ({tested}; the largest rank correlation is "
+                f"No attribute explains the {score} of {self.entry} ({tested}; the largest rank correlation is "
                 f"{_interval(largest)} with {largest.attribute}, p = {largest.p_holm:.2g} after Holm). That does not "
                 "show that none matters."
             ]
@@ -150,8 +152,9 @@ class SliceReport:
         words = ("yes", "no") if yes_no else ("higher", "lower")
         worse_when = words[0] if (effect.rho < 0) == self.higher_is_better else words[1]
         part = next(part for part in effect.slices if part.name == effect.worst)
+        score = label_of(self.score)
         return (
-            f"{self.entry} does worse where {effect.attribute} is {worse_when}: rank correlation with {self.score} "
+            f"{self.entry} does worse where {effect.attribute} is {worse_when}: rank correlation with {score} "
             f"{_interval(effect)}, p = {effect.p_holm:.2g} after Holm ({tested}); in the slice {effect.worst} "
             f"({part.lowest:.4g} to {part.highest:.4g}, n = {part.n}) the mean is {part.mean:.3f}, "
             f"{effect.worst_difference:+.3f} [{effect.worst_low:+.3f}, {effect.worst_high:+.3f}] against the rest."
@@ -213,13 +216,13 @@ class FindingTest:
     def sentences(self) -> list[str]:
         """Returns what was found, for people."""
         claim = f'"{self.finding}", {self.entry}'
-        over = _units(self.n, self.n_groups)
+        over, score = _units(self.n, self.n_groups), label_of(self.score)
         if self.answer == "too few images":
             return [f"{claim}: {over} are too few to test it; {MIN_IMAGES} are needed."]
         clues = ", ".join(
             f"{clue.attribute} {_interval(clue)} (one-sided p = {clue.p_holm:.2g} after Holm)" for clue in self.clues
         )
-        lines = [f"{claim}: {self.answer}. Rank correlation with {self.score} over {over}: {clues or 'none'}."]
+        lines = [f"{claim}: {self.answer}. Rank correlation with {score} over {over}: {clues or 'none'}."]
         if self.answer == "not shown":
             lines.append("Not shown is not refuted: see the intervals.")
         lines += [f"{name} was not tested: {reason}." for name, reason in self.untested.items()]

@@ -29,6 +29,7 @@ from segbench.config.study import Plan, PlannedRun, StudyConfig, expand, load_st
 from segbench.errors import ConfigError, RunError, shorten
 from segbench.files import write_json, write_text
 from segbench.folders.run import RunFolder, different_settings
+from segbench.metrics.families import lower_is_better
 
 State: TypeAlias = Literal["finished", "running", "stopped", "failed", "waiting"]
 
@@ -265,7 +266,7 @@ class StudyFolder:
             state = "stopped"
         values = [row[f"val_{run.config.monitor}"] for row in history]
         finite = [value for value in values if not math.isnan(value)]
-        best = (min if run.config.monitor == "loss" else max)(finite, default=math.nan)
+        best = (min if lower_is_better(run.config.monitor) else max)(finite, default=math.nan)
         recent = seconds[-5:]
         left = math.nan if not recent else (epochs - len(history)) * math.fsum(recent) / len(recent)
         return RunStatus(

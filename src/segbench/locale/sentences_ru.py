@@ -3,6 +3,30 @@
 from __future__ import annotations
 
 SENTENCES: dict[str, str] = {
+    # scores
+    "{score} [{label}]": "{score} [{label}]",
+    "IoU pooled": "IoU по всем пикселям",
+    "IoU per image": "IoU на изображение",
+    "Dice pooled": "Dice по всем пикселям",
+    "Dice per image": "Dice на изображение",
+    "precision pooled": "точность (precision) по всем пикселям",
+    "precision per image": "точность (precision) на изображение",
+    "recall pooled": "полнота (recall) по всем пикселям",
+    "recall per image": "полнота (recall) на изображение",
+    "pixel accuracy": "доля верных пикселей",
+    "pixel accuracy per image": "доля верных пикселей на изображение",
+    "thresholded IoU": "IoU с порогом",
+    "IoU per image, median": "IoU на изображение, медиана",
+    "Dice per image, median": "Dice на изображение, медиана",
+    "IoU per image, worst 5 %": "IoU на изображение, худшие 5 %",
+    "Dice per image, worst 5 %": "Dice на изображение, худшие 5 %",
+    "area error per image": "ошибка площади на изображение",
+    "area bias per image": "смещение площади на изображение",
+    "boundary IoU per image": "boundary IoU на изображение",
+    "HD95 per image, px": "HD95 на изображение, пикселей",
+    "ASSD per image, px": "ASSD на изображение, пикселей",
+    "NSD per image": "NSD на изображение",
+    "expected calibration error": "ожидаемая ошибка калибровки",
     # definitions of scores
     "Precision = TP / (TP + FP)": "Точность (precision) = TP / (TP + FP)",
     "Recall = TP / (TP + FN)": "Полнота (recall) = TP / (TP + FN)",

@@ -13,6 +13,7 @@ from typing import Any
 
 from segbench.locale.sentences_ru import SENTENCES
 from segbench.locale.words import Words
+from segbench.metrics.families import label_of
 
 
 def translate(sentence: str, words: Words) -> str:
@@ -24,6 +25,12 @@ def translate(sentence: str, words: Words) -> str:
         if match:
             return template.format(**{name: translate(text, words) for name, text in match.groupdict().items()})
     return sentence
+
+
+def score_words(name: str, words: Words) -> str:
+    """Returns a score, or one class of it, in the reader's words: `iou_per_image[car]` -> `IoU per image [car]`."""
+    label, bracket, of_class = label_of(name).partition(" [")
+    return translate(label, words) + bracket + of_class
 
 
 @cache

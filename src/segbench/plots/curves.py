@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from segbench.metrics.families import SCORES, label_of
+
 _TRAIN, _VAL, _CLEAN = "#0072b2", "#d55e00", "#009e73"
 
 
@@ -21,7 +23,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], score: str, best_epo
     figure = Figure(figsize=(9.0, 3.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
-    for axes, name, label in ((left, "loss", "loss"), (right, score, score)):
+    for axes, name, label in ((left, "loss", "loss"), (right, score, label_of(score))):
         axes.plot(epochs, [row[f"train_{name}"] for row in history], color=_TRAIN, label="training (augmented)")
         axes.plot(epochs, [row[f"val_{name}"] for row in history], color=_VAL, label="validation")
         clean = [(row["epoch"], row[f"train_clean_{name}"]) for row in history if f"train_clean_{name}" in row]
@@ -44,7 +46,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], score: str, best_epo
         fontsize=8,
         color="#666666",
     )
-    if score != "loss":
+    if score in SCORES and SCORES[score].measure.unit == "share":
         right.set_ylim(-0.02, 1.02)
     left.legend(frameon=False, fontsize=8)
     if title:

@@ -11,7 +11,7 @@ from segbench import __version__
 from segbench.compare.evidence import Evidence
 from segbench.files import write_text
 from segbench.folders.study import StudyFolder
-from segbench.locale.translate import translate
+from segbench.locale.translate import score_words, translate
 from segbench.locale.words import Language, Words
 from segbench.report.analysis import Analysis, analyze
 from segbench.report.document import Document, Section, Text, bullets, text
@@ -139,11 +139,12 @@ def _document(
         if section is not None:
             sections.append(section)
     study = analysis.study
+    score = score_words(analysis.evidence.score, words)
     approaches = words.count("approach", len(analysis.evidence.entries))
     return Document(
         lang=words.lang,
         title=(study.title or study.study if study is not None else "") or words("title", approaches=approaches),
-        question=(study.question if study is not None else "") or words("question", score=analysis.evidence.score),
+        question=(study.question if study is not None else "") or words("question", score=score),
         top=verdict,
         sections=tuple(sections),
         foot=words("foot", version=__version__, csv=files.csv.name, markdown=files.markdown.name),

@@ -6,6 +6,7 @@ from collections import Counter
 
 from segbench.explain.overfitting import VERDICTS, OverfittingSummary
 from segbench.explain.slices import FindingTest, SliceReport
+from segbench.locale.translate import score_words
 from segbench.locale.words import Words
 from segbench.report.analysis import Analysis
 from segbench.statistics.differences import PairDifference
@@ -43,7 +44,9 @@ def verdict_paragraphs(analysis: Analysis, words: Words) -> list[str]:
     verdict = analysis.verdict
     best = verdict.standing(verdict.best)
     key = "verdict.best_won" if verdict.winner is not None else "verdict.best"
-    first = [words(key, name=best.name, value=words.interval(best.mean), score=analysis.evidence.score)]
+    first = [
+        words(key, name=best.name, value=words.interval(best.mean), score=score_words(analysis.evidence.score, words))
+    ]
     cheap: list[str] = []
     if verdict.winner is None:
         first.append(words("verdict.not_equal"))

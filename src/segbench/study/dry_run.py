@@ -13,6 +13,7 @@ from segbench.config.run import RunConfig
 from segbench.config.study import Plan, PlannedRun, StudyConfig, expand
 from segbench.errors import SegbenchError
 from segbench.folders.study import RunStatus, StudyFolder
+from segbench.metrics.families import label_of
 from segbench.study.live import StudyWatcher, format_seconds
 from segbench.study.run import Engine, check_data, check_runs, default_workers, make_engine, read_data
 
@@ -104,8 +105,8 @@ class DryRun:
         units = f"{self.images['test']} test images" if self.groups is None else f"{self.groups} test groups"
         lines += [
             "",
-            f"smallest true difference of {self.score} that {units} and {_count(self.seeds, 'seed', 'seeds')} "
-            "show 4 times of 5, at the 5 % level",
+            f"smallest true difference of {label_of(self.score)} that {units} and "
+            f"{_count(self.seeds, 'seed', 'seeds')} show 4 times of 5, at the 5 % level",
             f"(one planned comparison; all {pairs} of {self.entries} entries, Holm's first step)",
         ]
         lines += [f"  {row.case}: {row.one_pair:.4f}; {row.all_pairs:.4f}" for row in self.detectable]

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from segbench.errors import shorten
 from segbench.folders.study import RunStatus, State
+from segbench.metrics.families import label_of
 
 _MOST_ROWS = 30
 _SECONDS_BETWEEN_SUMMARIES = 30.0
@@ -92,7 +93,8 @@ class ConsoleStudyWatcher(StudyWatcher):
             next_epoch = f"epoch {status.epoch + 1} of {status.epochs}"
             text += f", {next_epoch}" if status.epoch < status.epochs else ", scoring"
         if status.state == "finished":
-            text += f", best val_{status.run.config.monitor} {_number(status.best)} in {format_seconds(status.seconds)}"
+            best = f"best validation {label_of(status.run.config.monitor)} {_number(status.best)}"
+            text += f", {best} in {format_seconds(status.seconds)}"
         if status.failure is not None:
             text += f": {status.failure.error}"
         if status.state != "waiting":

@@ -24,7 +24,7 @@ from segbench.config.run import RunConfig
 from segbench.data.samples.loader import Batch, BatchLoader
 from segbench.errors import RunError, shorten
 from segbench.losses._weighted_sum import WeightedSum
-from segbench.metrics.families import MONITORED, SCORES
+from segbench.metrics.families import MONITORED, lower_is_better
 from segbench.metrics.scores import score_counts
 from segbench.models._blocks import SegmentationNetwork
 from segbench.predict.decide import normalization_of, normalize
@@ -266,7 +266,7 @@ class Training:
         value = row[f"val_{self.config.monitor}"]
         if math.isnan(value):
             return -math.inf
-        return -value if self.config.monitor == "loss" else SCORES[self.config.monitor].merit(value)
+        return -value if lower_is_better(self.config.monitor) else value
 
 
 @contextmanager

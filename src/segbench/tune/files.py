@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from segbench.config.tune import Number, TuneConfig, tell_params
 from segbench.files import replacing, write_csv, write_text
 from segbench.folders.run import RunFolder
+from segbench.metrics.families import label_of, lower_is_better
 
 TrialState: TypeAlias = Literal["finished", "pruned", "failed"]
 
@@ -58,7 +59,7 @@ class SearchResult:
     def best(self) -> TrialRecord | None:
         """The finished trial with the best value, the first of equals; None where none finished."""
         finished = self.of("finished")
-        sign = -1.0 if self.monitor == "loss" else 1.0
+        sign = -1.0 if lower_is_better(self.monitor) else 1.0
         return max(finished, key=lambda trial: sign * trial.value, default=None)
 
     def of(self, state: TrialState) -> tuple[TrialRecord, ...]:
@@ -67,7 +68,7 @@ class SearchResult:
 
     def line(self, trial: TrialRecord, *, of: int) -> str:
         """Returns one line about a trial that just ended."""
-        value = "" if math.isnan(trial.value) else f"  val_{self.monitor} {trial.value:.4f}"
+        value = "" if math.isnan(trial.value) else f"  validation {label_of(self.monitor)} {trial.value:.4f}"
         best = self.best
         behind = (
             "" if best is None else "  best" if best == trial else f"  (best {best.value:.4f}, trial {best.number})"
@@ -146,7 +147,7 @@ class SearchFolder:
         """Returns what is known about an ended trial; its epochs are those of its run folder."""
         history = self.run(config.tune, number).read_history()
         values = [(row[f"val_{monitor}"], int(row["epoch"])) for row in history]
-        sign = -1.0 if monitor == "loss" else 1.0
+        sign = -1.0 if lower_is_better(monitor) else 1.0
         defined = [(value, epoch) for value, epoch in values if not math.isnan(value)]
         value, best_epoch = max(defined, key=lambda item: sign * item[0], default=(math.nan, 0))
         return TrialRecord(
@@ -213,10 +214,10 @@ def search_figure(result: SearchResult) -> Figure:
             places = [str(value) for value in values] if any(isinstance(value, str) for value in values) else values
             place.scatter(places, [trial.value for trial in trials], **style)
     finished = shown["finished"]
-    better = min if result.monitor == "loss" else max
+    better = min if lower_is_better(result.monitor) else max
     so_far = [better(t.value for t in finished[: index + 1]) for index in range(len(finished))]
     axes[0].step([t.number for t in finished], so_far, where="post", color="#d55e00", label="best so far")
-    axes[0].set(xlabel="trial", ylabel=f"val_{result.monitor}")
+    axes[0].set(xlabel="trial", ylabel=f"validation {label_of(result.monitor)}")
     axes[0].xaxis.get_major_locator().set_params(integer=True)
     axes[0].legend(frameon=False, fontsize=8)
     for place, key in zip(axes[1:], keys, strict=False):

@@ -31,6 +31,7 @@ from segbench.doctor.before_training import fast_warnings
 from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten
 from segbench.files import write_text
 from segbench.folders.run import RunFolder
+from segbench.metrics.families import label_of, lower_is_better
 from segbench.train.callback import Watcher
 from segbench.train.check import check_config
 from segbench.tune.files import SearchFolder, SearchResult, TrialRecord, to_yaml
@@ -174,11 +175,10 @@ class _Search:
         backend = JournalFileBackend(
             str(self.folder.journal_file), lock_obj=FolderIsLocked(str(self.folder.journal_file))
         )
-        lower_is_better = self.monitor == "loss"
         return optuna.create_study(
             storage=JournalStorage(backend),
             study_name=self.config.tune,
-            direction="minimize" if lower_is_better else "maximize",
+            direction="minimize" if lower_is_better(self.monitor) else "maximize",
             load_if_exists=True,
             pruner=optuna.pruners.NopPruner(),  # the real one knows the epochs of its trial, see `_train`
         )
@@ -241,7 +241,7 @@ class _Search:
             raise
         else:
             if value != value:
-                self._fail(trial, f"the validation {self.monitor} is not defined (NaN) in every epoch")
+                self._fail(trial, f"the validation {label_of(self.monitor)} is not defined (NaN) in every epoch")
             else:
                 self.study.tell(trial, value)
 

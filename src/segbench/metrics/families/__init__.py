@@ -62,6 +62,11 @@ def label_of(name: str) -> str:
     return f"{SCORES[score].label}{' ' * bool(bracket)}{bracket}{label}"
 
 
+def lower_is_better(monitored: str) -> bool:
+    """Tells which way what a config can monitor gets better: a score, or the loss."""
+    return monitored == "loss" or (monitored in SCORES and SCORES[monitored].measure.better == "lower")
+
+
 def with_labels(text: str) -> str:
     """Returns a text, such as a footnote, with the words for people in place of the names in it."""
     return re.sub(r"\w+", lambda word: label_of(word[0]), text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from segbench.locale.translate import score_words
 from segbench.locale.words import Words
 from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Heading, Section, text
@@ -50,7 +51,7 @@ def _done(analysis: Analysis, words: Words) -> list[str]:
             train=parts["train"],
             val=parts["val"],
             test=len(evidence.ids),
-            score=evidence.score,
+            score=score_words(evidence.score, words),
         )
     ]
     if analysis.plan is not None:
@@ -78,6 +79,6 @@ def _reached(analysis: Analysis, words: Words) -> list[str]:
             best_value=words.interval(best.mean),
             last=name_of(analysis, last.index),
             last_value=words.interval(last.mean),
-            score=analysis.evidence.score,
+            score=score_words(analysis.evidence.score, words),
         )
     ]

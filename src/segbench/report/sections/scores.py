@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
 
-from segbench.locale.translate import definition_sentence, translate
+from segbench.locale.translate import definition_sentence, score_words, translate
 from segbench.locale.words import NO_VALUE, Words
 from segbench.report.analysis import Analysis
 from segbench.report.document import (
@@ -61,7 +61,7 @@ def interval_drawing(analysis: Analysis, words: Words, sketch: Sketch) -> Drawin
 def score_axis(analysis: Analysis, words: Words) -> str:
     """Returns the name of the score for an axis."""
     way = "axis.higher" if analysis.evidence.higher_is_better else "axis.lower"
-    return words(way, score=analysis.evidence.score)
+    return words(way, score=score_words(analysis.evidence.score, words))
 
 
 def results_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
@@ -72,7 +72,7 @@ def results_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: 
         *text(words("results.note", level=f"{analysis.verdict.level:.0%}")),
     ]
     definition = definition_sentence(evidence.definition, words)
-    blocks += [Heading(text=words("results.definition")), *text(f"{evidence.score}: {definition}")]
+    blocks += [Heading(text=words("results.definition")), *text(f"{score_words(evidence.score, words)}: {definition}")]
     blocks += _other_scores(analysis, words)
     method = [translate(each, words) for each in analysis.verdict.method]
     blocks.append(Folded(title=words("results.method"), blocks=bullets(method)))
@@ -109,7 +109,7 @@ def _results(analysis: Analysis, words: Words) -> Table:
         head=tuple(head),
         rows=tuple(rows),
         words=1 + max(1, len(factors)),
-        caption=words("results.caption", score=analysis.evidence.score),
+        caption=words("results.caption", score=score_words(analysis.evidence.score, words)),
         sortable=True,
         marked=marked,
     )
@@ -161,11 +161,20 @@ def _other_scores(analysis: Analysis, words: Words) -> list[Block]:
         )
         for number, place in enumerate(analysis.order, start=1)
     ]
-    table = Table(head=("#", words("head.approach"), *scores), rows=tuple(rows), words=2, sortable=True)
+    table = Table(
+        head=("#", words("head.approach"), *(score_words(name, words) for name in scores)),
+        rows=tuple(rows),
+        words=2,
+        sortable=True,
+    )
     size = words("results.other_size") if analysis.evidence.size is None else ""
     first = next(entry.runs[0] for entry in analysis.evidence.entries if entry.runs)
     defined = first.read_result().result["definition_of"]
-    facts = Facts(rows=tuple((name, definition_sentence(defined[name], words)) for name in scores if name in defined))
+    facts = Facts(
+        rows=tuple(
+            (score_words(name, words), definition_sentence(defined[name], words)) for name in scores if name in defined
+        )
+    )
     return [
         Heading(text=words("results.other")),
         *text(words("results.other_note"), size),
@@ -314,7 +323,7 @@ def _heat_map(analysis: Analysis, first: str, second: str, words: Words) -> Tabl
     return Table(
         head=(f"{first} \\ {second}", *columns),
         rows=tuple(lines),
-        caption=words("factors.heat", first=first, second=second, score=analysis.evidence.score),
+        caption=words("factors.heat", first=first, second=second, score=score_words(analysis.evidence.score, words)),
     )
 
 

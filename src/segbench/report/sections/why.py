@@ -12,7 +12,7 @@ from segbench.explain.cases import Case
 from segbench.explain.error_types import ERROR_TYPES
 from segbench.explain.overfitting import OverfittingSummary
 from segbench.explain.slices import AttributeEffect
-from segbench.locale.translate import translate
+from segbench.locale.translate import score_words, translate
 from segbench.locale.words import Words
 from segbench.plots.explain import ERROR_TYPE_COLORS
 from segbench.report.analysis import Analysis
@@ -55,7 +55,7 @@ def learning_section(analysis: Analysis, words: Words, sketch: Sketch, pictures:
         return None
     labels = {key: words(f"curve.{key}") for key in ("train", "val", "best", "turn", "epoch")}
     blocks: list[Block] = [*bullets(overfitting_sentences(analysis, words))]
-    for name, title in (("loss", words("curve.loss")), *_monitored(analysis, places)):
+    for name, title in (("loss", words("curve.loss")), *_monitored(analysis, places, words)):
         panels = [_panel(analysis, place, name) for place in places]
         drawing = sketch.draw(
             partial(curve_panels, panels, title, labels),
@@ -68,10 +68,10 @@ def learning_section(analysis: Analysis, words: Words, sketch: Sketch, pictures:
     return Section(key="learning", title=words("section.learning"), blocks=tuple(blocks))
 
 
-def _monitored(analysis: Analysis, places: Sequence[int]) -> list[tuple[str, str]]:
+def _monitored(analysis: Analysis, places: Sequence[int], words: Words) -> list[tuple[str, str]]:
     """Returns the score that chose the epochs, where all runs have the same and it is not the loss."""
     names = {run.monitor for place in places for run in analysis.overfitting[place].runs} - {"loss"}
-    return [(name, name) for name in names] if len(names) == 1 else []
+    return [(name, score_words(name, words)) for name in names] if len(names) == 1 else []
 
 
 def _panel(analysis: Analysis, place: int, name: str) -> CurvePanel:
