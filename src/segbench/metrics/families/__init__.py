@@ -1,31 +1,34 @@
 """The table of scores, and every question about it: the one place that knows which scores there are.
 
-A score is a block in a file of this folder; the `SCORES` of the file stand in one of the three tables here, in the
-order in which scores are printed and written. Imports neither NumPy nor torch.
+A score is a block in a file of this folder; the file is named in one of the three tables here, in the order in which
+scores are printed and written. Imports neither NumPy nor torch.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterable
 
-from segbench.metrics.families import area, calibration, overlap, surface
 from segbench.metrics.measure import Measure, Score
 
-COUNT_SCORES: dict[str, Score] = {
-    score.name: score
-    for family in (
-        overlap.SCORES,
-        area.SCORES,
-    )
-    for score in family
-}
+
+def _table(*families: str) -> dict[str, Score]:
+    """Returns name -> score of the files of this folder, in order."""
+    modules = [importlib.import_module(f"{__name__}.{family}") for family in families]
+    return {score.name: score for module in modules for score in module.SCORES}
+
+
+COUNT_SCORES = _table(
+    "overlap",
+    "area",
+)
 """Computed from `Counts` alone, by `score_counts`."""
 
-SURFACE_SCORES: dict[str, Score] = {score.name: score for score in surface.SCORES}
+SURFACE_SCORES = _table("surface")
 """Computed from masks, by `SurfaceCollector` and `score_surfaces`."""
 
-CALIBRATION_SCORES: dict[str, Score] = {score.name: score for score in calibration.SCORES}
+CALIBRATION_SCORES = _table("calibration")
 """Computed from probabilities, by `CalibrationCollector`."""
 
 SCORES: dict[str, Score] = {**COUNT_SCORES, **SURFACE_SCORES, **CALIBRATION_SCORES}
