@@ -16,7 +16,15 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchmetrics.segmentation import MeanIoU
 
-from segbench.metrics import Calibration, Counts, confusion_rows, normalize_confusion, score_counts, score_masks
+from segbench.metrics import (
+    COUNT_SCORES,
+    Calibration,
+    Counts,
+    confusion_rows,
+    normalize_confusion,
+    score_counts,
+    score_masks,
+)
 from segbench.metrics.definitions import footnote, read_stated
 from segbench.metrics.families import with_labels
 from segbench.types import ClassMap, Task
@@ -268,7 +276,7 @@ def test_html_escapes_names_and_explains() -> None:
     assert "&lt;b&gt;" in page
     assert "<b>" not in page
     assert "x &amp; y" in page
-    assert page.count('title="') == 17
+    assert page.count('title="') == len(COUNT_SCORES)
 
 
 def test_csv_has_a_row_an_image(tmp_path: Path) -> None:
