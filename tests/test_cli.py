@@ -61,6 +61,28 @@ def test_light_commands_import_no_torch(arguments: list[str], config_file: Path)
     assert done.stdout.strip()
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("loss: {dice: {over: batchh}}", "loss.dice.over: over must be one of image, batch, got 'batchh'"),
+        ("network: {name: unet, width: x}", "network.width: width must be "),
+        ("data: {path: PATH, options: {tolerance: x}}", "data.options.tolerance: tolerance must be a whole number"),
+    ],
+)
+def test_config_check_finds_a_wrong_value_of_an_option_without_torch(lines: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(lines.replace("PATH", str(tmp_path)) + ("" if "PATH" in lines else f"\ndata: {tmp_path}") + "\n")
+    code = (
+        "import sys\nfrom segbench.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nfinally:\n    assert 'torch' not in sys.modules, 'torch was imported'\n"
+    )
+    command = [sys.executable, "-c", code, "config", "check", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def run_cli(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """Returns exit code, standard output and standard error of a command run in this process."""
     with pytest.raises(SystemExit) as end:

@@ -8,6 +8,7 @@
     ├── WeightsError    published weights or a weights file           (.file)
     ├── RunError        a run folder, a training, a checkpoint        (.run)
     └── PredictionError an image a trained network could not segment  (.path)
+    OptionError         a ValueError: what an option does not take    (.option)
 
 Every message is one sentence or two: what was expected, what came, where, what to do. `assert` is kept for our own
 invariants, so an `AssertionError` is always a bug in segbench.
@@ -70,6 +71,14 @@ class PredictionError(SegbenchError):
         self.path = str(path)
         self.reason = message
         super().__init__(f"{path}: {message}" if str(path) else message)
+
+
+class OptionError(ValueError):
+    """An option of a network, a loss or a format does not take a value. `option` is its name; a config adds its key."""
+
+    def __init__(self, message: str, *, option: str = "") -> None:
+        self.option = option
+        super().__init__(message)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

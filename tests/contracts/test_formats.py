@@ -101,7 +101,7 @@ def test_an_unknown_option_is_refused_by_name(name: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_an_option_of_a_wrong_type_is_refused_by_key(name: str) -> None:
     for option in FORMATS.options(name):
-        with pytest.raises(ConfigError, match=r"expected .*, got <object") as caught:
+        with pytest.raises(ConfigError, match=rf"{option} must be .*, got <object") as caught:
             check_format(name, {option: object()})
         assert caught.value.key == f"data.options.{option}"
 

@@ -15,22 +15,22 @@ from segbench.errors import ConfigError
 from segbench.train.check import check_config
 
 WRONG = [
-    ("classes", 3, "expected a list of names or a mapping name: value, got 3"),
-    ("classes", "cat", "expected a list of names or a mapping name: value, got 'cat'"),
+    ("classes", 3, "must be a list of names or a mapping name: value, got 3"),
+    ("classes", "cat", "must be a list of names or a mapping name: value, got 'cat'"),
     ("classes", ["a", 1], "got ['a', 1]"),
-    ("images", 3, "expected text, got 3; put it in quotes: images: '3'"),
-    ("images", ["a"], "expected text, got ['a']"),
-    ("mask_suffix", 5, "expected text, got 5; put it in quotes: mask_suffix: '5'"),
-    ("missing_is_absent", "maybe", "expected true or false, got 'maybe'"),
-    ("missing_is_absent", 1, "expected true or false, got 1"),
-    ("tolerance", "abc", "expected a whole number, got 'abc'"),
-    ("tolerance", True, "expected a whole number, got True"),
-    ("tolerance", 1.5, "expected a whole number, got 1.5"),
-    ("tolerance", None, "expected a whole number, got None"),
-    ("ignore", 255, "expected a list, got 255"),
-    ("depth_range", ["a", 1], "expected a list of numbers, got ['a', 1]"),
-    ("group", 5, "expected text, got 5"),
-    ("background", 3, "expected text or true or false, got 3"),
+    ("images", 3, "must be text, got 3; put it in quotes: images: '3'"),
+    ("images", ["a"], "must be text, got ['a']"),
+    ("mask_suffix", 5, "must be text, got 5; put it in quotes: mask_suffix: '5'"),
+    ("missing_is_absent", "maybe", "must be true or false, got 'maybe'"),
+    ("missing_is_absent", 1, "must be true or false, got 1"),
+    ("tolerance", "abc", "must be a whole number, got 'abc'"),
+    ("tolerance", True, "must be a whole number, got True"),
+    ("tolerance", 1.5, "must be a whole number, got 1.5"),
+    ("tolerance", None, "must be a whole number, got None"),
+    ("ignore", 255, "must be a list, got 255"),
+    ("depth_range", ["a", 1], "must be a list of numbers, got ['a', 1]"),
+    ("group", 5, "must be text, got 5"),
+    ("background", 3, "must be text or true or false, got 3"),
 ]
 
 
@@ -81,7 +81,7 @@ def test_readers_of_others_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setitem(FORMATS._table, "mine", mine)
     check_format("mine", {"part": 3, "free": object(), "names": {"a": 1}})
-    with pytest.raises(ConfigError, match=r"data\.options\.part: expected a whole number, got '3'"):
+    with pytest.raises(ConfigError, match=r"data\.options\.part: part must be a whole number, got '3'"):
         check_format("mine", {"part": "3"})
 
 

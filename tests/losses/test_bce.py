@@ -58,7 +58,7 @@ def test_weights_from_counts() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (0, "above 0, got 0"),
+        (0, r"above 0, a list of such numbers \(one a class\) or 'inverse_frequency', got 0"),
         (-1.0, "above 0"),
         (float("inf"), "finite"),
         ("balanced", "inverse_frequency"),

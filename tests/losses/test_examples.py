@@ -15,7 +15,9 @@ from segbench.losses import LOSSES
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "losses.md"
 
 
-@pytest.mark.parametrize("name", [*(f"losses.{name}" for name in LOSSES.names()), "class_weights"])
+@pytest.mark.parametrize(
+    "name", [*(f"losses.{name}" for name in LOSSES.names()), "losses.base", "losses.class_weights", "options"]
+)
 def test_docstring_examples(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"segbench.{name}"))
     assert result.attempted > 0

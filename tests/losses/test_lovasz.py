@@ -108,6 +108,6 @@ def test_weights_keep_their_digits_on_a_large_image() -> None:
 
 
 def test_wrong_options_name_their_key() -> None:
-    with pytest.raises(ConfigError, match='over must be "image" or "batch", got \'all\'') as caught:
+    with pytest.raises(ConfigError, match="over must be one of image, batch, got 'all'") as caught:
         build_loss({"lovasz": {"over": "all"}})
     assert caught.value.key == "loss.lovasz.over"

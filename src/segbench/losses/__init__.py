@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from segbench.config.loss import parse_loss
+from segbench.config.loss import LossTerm, parse_loss
 from segbench.errors import ConfigError
 from segbench.registry import Registry
 from segbench.types import IGNORE_INDEX
@@ -29,7 +29,7 @@ from segbench.types import IGNORE_INDEX
 if TYPE_CHECKING:
     from segbench.losses._weighted_sum import WeightedSum
 
-__all__ = ["LOSSES", "build_loss"]
+__all__ = ["LOSSES", "build_loss", "check_term"]
 
 LOSSES = Registry(
     "loss",
@@ -52,6 +52,11 @@ LOSSES = Registry(
 )
 
 
+def check_term(term: LossTerm) -> None:
+    """Raises ConfigError for an unknown loss, an option it does not have, or a value of a wrong type."""
+    LOSSES.check(term.name, term.options, reserved=("ignore_index",))
+
+
 def build_loss(spec: object, *, ignore_index: int = IGNORE_INDEX) -> WeightedSum:
     """Returns the loss, an `nn.Module` called with (logits, target).
 
@@ -71,17 +76,15 @@ def build_loss(spec: object, *, ignore_index: int = IGNORE_INDEX) -> WeightedSum
     if len({term.name for term in terms}) < len(terms):
         raise ConfigError(f"a loss is named twice: {', '.join(term.name for term in terms)}", key="loss")
     for term in terms:
-        LOSSES.check(term.name, term.options, reserved=("ignore_index",))
+        check_term(term)
     from segbench.losses._weighted_sum import WeightedSum  # imports torch
 
     losses = []
     for term in terms:
         try:
             losses.append(LOSSES.get(term.name)(ignore_index=ignore_index, **term.options))
-        except (ValueError, TypeError) as error:  # messages begin with the option's name
-            first = str(error).partition(" ")[0]
-            key = f"loss.{term.name}.{first}" if first in term.options else f"loss.{term.name}"
-            raise ConfigError(str(error), key=key) from error
+        except (ValueError, TypeError) as error:
+            raise ConfigError(str(error), key=LOSSES.key_of(term.name, getattr(error, "option", ""))) from error
     total = WeightedSum(terms, losses)
     if not total.tasks:
         claims = "; ".join(

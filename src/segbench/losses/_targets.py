@@ -100,21 +100,6 @@ def one_hot(target: Tensor, num_classes: int) -> Tensor:
     return target.unsqueeze(1) == torch.arange(num_classes, device=target.device).view(1, -1, 1, 1)
 
 
-def check_weights(name: str, values: object, *, zero_allowed: bool) -> tuple[float, ...]:
-    """Returns the values as floats, or raises ValueError unless they are a list of finite numbers above (or at) 0."""
-    if not isinstance(values, list | tuple) or not values:
-        raise ValueError(f"{name} must be a list of numbers, one a class, got {values!r}")
-    for value in values:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not (0.0 < value < float("inf") or (zero_allowed and value == 0)):
-            raise ValueError(
-                f"{name} must hold finite numbers {'of 0 or more' if zero_allowed else 'above 0'}, got {value!r}"
-            )
-    if not any(values):
-        raise ValueError(f"{name} must hold a number above 0, got {values!r}")
-    return tuple(float(value) for value in values)
-
-
 def per_class(name: str, values: Sequence[float], channels: int) -> None:
     """Raises ValueError unless there is one value a channel of the logits."""
     if len(values) != channels:

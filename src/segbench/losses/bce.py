@@ -6,20 +6,24 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from segbench.losses._targets import Batch, check_weights, per_class, prepare
+from segbench.losses._options import Balanced, PosWeights
+from segbench.losses._targets import Batch, per_class, prepare
+from segbench.losses.base import LossModule
 from segbench.losses.class_weights import balanced_pos_weights
+from segbench.options import Positive, checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset({Task.BINARY, Task.MULTILABEL})
 
 
+@checked
 def bce(
     logits: Tensor,
     target: Tensor,
     *,
-    pos_weight: float | Sequence[float] | str | None = None,
+    pos_weight: Positive | PosWeights | Balanced | None = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Binary cross-entropy in its numerically stable form, mean over the counted pixels of all channels.
@@ -39,53 +43,30 @@ def bce(
         >>> bce(torch.zeros(1, 1, 2, 2), torch.tensor([[[0, 1], [1, 255]]])).item()
         0.6931471824645996
     """
-    weight = check_pos_weight(pos_weight)
     batch = prepare(logits, target, loss="bce", tasks=TASKS, ignore_index=ignore_index)
     per_pixel = F.binary_cross_entropy_with_logits(
         batch.logits,
         batch.target.to(batch.logits.dtype),
-        pos_weight=_pos_weight(weight, batch),
+        pos_weight=_pos_weight(pos_weight, batch),
         reduction="none",
     )
     return batch.mean(per_pixel)
 
 
-class BCE(nn.Module):
+class BCE(LossModule, function=bce, tasks=TASKS):
     """Binary cross-entropy; binary and multilabel tasks. See `bce`."""
 
-    tasks = TASKS
 
-    def __init__(
-        self, *, pos_weight: float | Sequence[float] | str | None = None, ignore_index: int = IGNORE_INDEX
-    ) -> None:
-        super().__init__()
-        check_pos_weight(pos_weight)
-        self.pos_weight = pos_weight
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return bce(logits, target, pos_weight=self.pos_weight, ignore_index=self.ignore_index)
-
-
-def check_pos_weight(value: object) -> tuple[float, ...] | str | None:
-    """Returns the weights as a tuple, the word or None; raises ValueError for anything else."""
-    if value is None or value == "inverse_frequency":
-        return "inverse_frequency" if value else None
-    if isinstance(value, str):
-        raise ValueError(f'pos_weight must be a number, a list of numbers or "inverse_frequency", got {value!r}')
-    return check_weights("pos_weight", value if isinstance(value, list | tuple) else [value], zero_allowed=False)
-
-
-def _pos_weight(weight: tuple[float, ...] | str | None, batch: Batch) -> Tensor | None:
-    if weight is None:
+def _pos_weight(given: Positive | PosWeights | Balanced | None, batch: Batch) -> Tensor | None:
+    if given is None:
         return None
     channels = batch.logits.shape[1]
-    if isinstance(weight, str):
+    if isinstance(given, str):
         positives = batch.target.sum(dim=(0, 2, 3))  # ignored pixels hold 0 there
         negatives = batch.counted.sum(dim=(0, 2, 3)) - positives
-        weight = tuple(balanced_pos_weights(positives.tolist(), negatives.tolist()))
-    elif len(weight) == 1:
-        weight = weight * channels
+        weight = balanced_pos_weights(positives.tolist(), negatives.tolist())
+    else:
+        weight = [*given] if isinstance(given, Sequence) else [given]
+        weight = weight * channels if len(weight) == 1 else weight
     per_class("pos_weight", weight, channels)
     return torch.tensor(weight, dtype=batch.logits.dtype, device=batch.logits.device).view(-1, 1, 1)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from segbench.losses._distance import boundary_distances
-from segbench.losses._options import check_include_background, check_unit
+from segbench.losses._options import Unit
 from segbench.losses._planes import class_planes
 from segbench.losses._targets import prepare
+from segbench.losses.base import LossModule
+from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
 
 
+@checked
 def boundary(
     logits: Tensor,
     target: Tensor,
     *,
-    unit: str = "pixel",
+    unit: Unit = "pixel",
     include_background: bool | None = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
@@ -54,39 +57,11 @@ def boundary(
         >>> boundary(logits, target).item()  # one wrong pixel of four, 2.5 px from the boundary
         0.625
     """
-    check_options(unit, include_background)
     batch = prepare(logits, target, loss="boundary", tasks=TASKS, ignore_index=ignore_index)
     planes = class_planes(batch, include_background)
     distances = boundary_distances(planes.truth, planes.counted, unit=unit, dtype=planes.probs.dtype)
     return planes.mean(planes.wrong * distances)
 
 
-class Boundary(nn.Module):
+class Boundary(LossModule, function=boundary, tasks=TASKS):
     """Boundary loss, wrong pixels cost their distance from the true boundary; every task. See `boundary`."""
-
-    tasks = TASKS
-
-    def __init__(
-        self, *, unit: str = "pixel", include_background: bool | None = None, ignore_index: int = IGNORE_INDEX
-    ) -> None:
-        super().__init__()
-        check_options(unit, include_background)
-        self.unit = unit
-        self.include_background = include_background
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return boundary(
-            logits,
-            target,
-            unit=self.unit,
-            include_background=self.include_background,
-            ignore_index=self.ignore_index,
-        )
-
-
-def check_options(unit: object, include_background: object) -> None:
-    """Raises ValueError for an option out of range."""
-    check_unit(unit)
-    check_include_background(include_background)

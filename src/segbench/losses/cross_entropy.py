@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Annotated, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
-from segbench.losses._targets import Batch, check_weights, infer_task, per_class, prepare
+from segbench.losses._options import Balanced, ClassWeights
+from segbench.losses._targets import Batch, infer_task, per_class, prepare
+from segbench.losses.base import LossModule
 from segbench.losses.class_weights import balanced_class_weights
+from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset({Task.MULTICLASS})
+Smoothing: TypeAlias = Annotated[float, Field(ge=0, lt=1, description="a number from 0 to below 1")]
 
 
+@checked
 def cross_entropy(
     logits: Tensor,
     target: Tensor,
     *,
-    class_weights: Sequence[float] | str | None = None,
-    label_smoothing: float = 0.0,
+    class_weights: ClassWeights | Balanced | None = None,
+    label_smoothing: Smoothing = 0.0,
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Cross-entropy of the softmax over C classes, mean over the counted pixels.
@@ -41,18 +47,17 @@ def cross_entropy(
         >>> cross_entropy(torch.zeros(1, 4, 2, 2), torch.tensor([[[0, 1], [2, 255]]])).item()
         1.3862943649291992
     """
-    weights, smoothing = check_options(class_weights, label_smoothing)
     if infer_task(logits, target) is Task.BINARY:
         raise ValueError(
             "cross_entropy needs one logit a class: the softmax over a single channel is always 1, so the loss would "
             f"always be 0; use bce for logits {tuple(logits.shape)}"
         )
     batch = prepare(logits, target, loss="cross_entropy", tasks=TASKS, ignore_index=ignore_index)
-    weight = _weight(weights, batch)
+    weight = _weight(class_weights, batch)
     channels = batch.logits.shape[1]
     # One row a pixel: the (B, C, H, W) form of torch's own loss is refused where CUDA must be deterministic.
     rows, labels = batch.logits.permute(0, 2, 3, 1).reshape(-1, channels), batch.target.flatten()
-    per_pixel = F.cross_entropy(rows, labels, weight=weight, label_smoothing=smoothing, reduction="none")
+    per_pixel = F.cross_entropy(rows, labels, weight=weight, label_smoothing=label_smoothing, reduction="none")
     per_pixel = per_pixel.view(batch.target.shape)
     if weight is None:
         return batch.mean(per_pixel)
@@ -60,56 +65,16 @@ def cross_entropy(
     return torch.where(batch.counted, per_pixel, 0.0).sum() / torch.where(total > 0, total, 1.0)
 
 
-class CrossEntropy(nn.Module):
+class CrossEntropy(LossModule, function=cross_entropy, tasks=TASKS):
     """Cross-entropy over exclusive classes; multiclass tasks. See `cross_entropy`."""
 
-    tasks = TASKS
 
-    def __init__(
-        self,
-        *,
-        class_weights: Sequence[float] | str | None = None,
-        label_smoothing: float = 0.0,
-        ignore_index: int = IGNORE_INDEX,
-    ) -> None:
-        super().__init__()
-        check_options(class_weights, label_smoothing)
-        self.class_weights = class_weights
-        self.label_smoothing = label_smoothing
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return cross_entropy(
-            logits,
-            target,
-            class_weights=self.class_weights,
-            label_smoothing=self.label_smoothing,
-            ignore_index=self.ignore_index,
-        )
-
-
-def check_options(class_weights: object, label_smoothing: object) -> tuple[tuple[float, ...] | str | None, float]:
-    """Returns the checked weights and smoothing; raises ValueError for anything else."""
-    weights: tuple[float, ...] | str | None = None
-    if class_weights == "inverse_frequency":
-        weights = "inverse_frequency"
-    elif isinstance(class_weights, str):
-        raise ValueError(f'class_weights must be a list of numbers or "inverse_frequency", got {class_weights!r}')
-    elif class_weights is not None:
-        weights = check_weights("class_weights", class_weights, zero_allowed=True)
-    number = isinstance(label_smoothing, int | float) and not isinstance(label_smoothing, bool)
-    if not isinstance(label_smoothing, int | float) or not number or not 0.0 <= label_smoothing < 1.0:
-        raise ValueError(f"label_smoothing must be a number from 0 to below 1, got {label_smoothing!r}")
-    return weights, float(label_smoothing)
-
-
-def _weight(weights: tuple[float, ...] | str | None, batch: Batch) -> Tensor | None:
+def _weight(weights: ClassWeights | Balanced | None, batch: Batch) -> Tensor | None:
     if weights is None:
         return None
     channels = batch.logits.shape[1]
     if isinstance(weights, str):
         pixels = torch.bincount(batch.target[batch.counted], minlength=channels)
-        weights = tuple(balanced_class_weights(pixels.tolist()))
+        weights = balanced_class_weights(pixels.tolist())
     per_class("class_weights", weights, channels)
     return torch.tensor(weights, dtype=batch.logits.dtype, device=batch.logits.device)

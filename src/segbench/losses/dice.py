@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from segbench.losses._options import check_include_background, check_over, check_smooth
+from segbench.losses._options import Over, Smooth
 from segbench.losses._planes import class_planes
 from segbench.losses._regions import Regions
 from segbench.losses._targets import prepare
+from segbench.losses.base import LossModule
+from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
 
 
+@checked
 def dice(
     logits: Tensor,
     target: Tensor,
     *,
-    over: str = "image",
-    smooth: float = 0.0,
+    over: Over = "image",
+    smooth: Smooth = 0.0,
     include_background: bool | None = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
@@ -52,7 +55,6 @@ def dice(
         >>> dice(logits, torch.tensor([[[0, 0], [0, 0]]])).item()  # no foreground: the mean probability
         0.5
     """
-    check_options(over, smooth, include_background)
     batch = prepare(logits, target, loss="dice", tasks=TASKS, ignore_index=ignore_index)
     regions = Regions(class_planes(batch, include_background), over)
     # Where a class is absent the fraction is not used, but its gradient would be NaN if it were 0 / 0.
@@ -60,40 +62,5 @@ def dice(
     return regions.mean(regions.costs(1 - fraction))
 
 
-class Dice(nn.Module):
+class Dice(LossModule, function=dice, tasks=TASKS):
     """Soft Dice loss, the overlap of regions; every task. See `dice`."""
-
-    tasks = TASKS
-
-    def __init__(
-        self,
-        *,
-        over: str = "image",
-        smooth: float = 0.0,
-        include_background: bool | None = None,
-        ignore_index: int = IGNORE_INDEX,
-    ) -> None:
-        super().__init__()
-        check_options(over, smooth, include_background)
-        self.over = over
-        self.smooth = smooth
-        self.include_background = include_background
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return dice(
-            logits,
-            target,
-            over=self.over,
-            smooth=self.smooth,
-            include_background=self.include_background,
-            ignore_index=self.ignore_index,
-        )
-
-
-def check_options(over: object, smooth: object, include_background: object) -> None:
-    """Raises ValueError for an option out of range."""
-    check_over(over)
-    check_smooth(smooth)
-    check_include_background(include_background)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from segbench.losses._targets import Batch, check_weights, one_hot, per_class, prepare
+from segbench.losses._options import ClassWeights
+from segbench.losses._targets import Batch, one_hot, per_class, prepare
+from segbench.losses.base import LossModule
+from segbench.options import Fraction, NonNegative, checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
 
 
+@checked
 def focal(
     logits: Tensor,
     target: Tensor,
     *,
-    gamma: float = 2.0,
-    alpha: float | Sequence[float] | None = None,
-    modulate: str = "both",
+    gamma: NonNegative = 2.0,
+    alpha: Fraction | ClassWeights | None = None,
+    modulate: Literal["both", "positive"] = "both",
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Focal loss, -alpha_t (1 - p_t)^gamma log p_t, mean over the counted pixels (of all channels).
@@ -46,43 +51,15 @@ def focal(
         >>> round(focal(torch.zeros(1, 1, 2, 2), torch.tensor([[[0, 1], [1, 255]]])).item(), 4)  # 0.25 * log 2
         0.1733
     """
-    weights = _check_options(gamma, alpha, modulate)
+    weights = None if alpha is None else tuple(alpha) if isinstance(alpha, Sequence) else (alpha,)
     batch = prepare(logits, target, loss="focal", tasks=TASKS, ignore_index=ignore_index)
     if batch.task is Task.MULTICLASS:
         return batch.mean(_softmax_focal(batch, gamma, weights, modulate))
     return batch.mean(_sigmoid_focal(batch, gamma, weights, modulate))
 
 
-class Focal(nn.Module):
+class Focal(LossModule, function=focal, tasks=TASKS):
     """Focal loss, in which easy pixels hardly count; every task. See `focal`."""
-
-    tasks = TASKS
-
-    def __init__(
-        self,
-        *,
-        gamma: float = 2.0,
-        alpha: float | Sequence[float] | None = None,
-        modulate: str = "both",
-        ignore_index: int = IGNORE_INDEX,
-    ) -> None:
-        super().__init__()
-        _check_options(gamma, alpha, modulate)
-        self.gamma = gamma
-        self.alpha = alpha
-        self.modulate = modulate
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return focal(
-            logits,
-            target,
-            gamma=self.gamma,
-            alpha=self.alpha,
-            modulate=self.modulate,
-            ignore_index=self.ignore_index,
-        )
 
 
 def _sigmoid_focal(batch: Batch, gamma: float, alpha: tuple[float, ...] | None, modulate: str) -> Tensor:
@@ -115,17 +92,3 @@ def _softmax_focal(batch: Batch, gamma: float, alpha: tuple[float, ...] | None, 
         return per_pixel
     per_class("alpha", alpha, log_probs.shape[1])
     return per_pixel * batch.logits.new_tensor(alpha)[batch.target]
-
-
-def _check_options(gamma: object, alpha: object, modulate: object) -> tuple[float, ...] | None:
-    if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0.0 <= gamma < float("inf"):
-        raise ValueError(f"gamma must be a number of 0 or more, got {gamma!r}")
-    if modulate not in ("both", "positive"):
-        raise ValueError(f'modulate must be "both" or "positive", got {modulate!r}')
-    if alpha is None:
-        return None
-    listed = isinstance(alpha, list | tuple)
-    weights = check_weights("alpha", alpha if listed else [alpha], zero_allowed=True)
-    if not listed and weights[0] > 1:
-        raise ValueError(f"alpha is the weight of label 1, from 0 to 1; got {alpha!r}")
-    return weights

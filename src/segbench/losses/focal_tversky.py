@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from segbench.losses._options import check_positive
+from segbench.losses._options import Over, Smooth
 from segbench.losses._planes import class_planes
 from segbench.losses._regions import Regions, tversky_costs
 from segbench.losses._targets import prepare
-from segbench.losses.tversky import check_options as check_tversky_options
+from segbench.losses.base import LossModule
+from segbench.options import Positive, checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
 
 
+@checked
 def focal_tversky(
     logits: Tensor,
     target: Tensor,
     *,
-    gamma: float = 4 / 3,
-    alpha: float = 0.3,
-    beta: float = 0.7,
-    over: str = "image",
-    smooth: float = 0.0,
+    gamma: Positive = 4 / 3,
+    alpha: Positive = 0.3,
+    beta: Positive = 0.7,
+    over: Over = "image",
+    smooth: Smooth = 0.0,
     include_background: bool | None = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
@@ -54,7 +56,6 @@ def focal_tversky(
         >>> round(focal_tversky(logits, torch.tensor([[[1, 0], [1, 0]]])).item(), 4)  # 0.5 ** 0.75
         0.5946
     """
-    check_options(gamma, alpha, beta, over, smooth, include_background)
     batch = prepare(logits, target, loss="focal_tversky", tasks=TASKS, ignore_index=ignore_index)
     regions = Regions(class_planes(batch, include_background), over)
     costs = tversky_costs(regions, alpha=alpha, beta=beta, smooth=smooth)
@@ -63,50 +64,5 @@ def focal_tversky(
     return regions.mean(powers)
 
 
-class FocalTversky(nn.Module):
+class FocalTversky(LossModule, function=focal_tversky, tasks=TASKS):
     """Focal Tversky loss, Tversky costs to a power, region by region; every task. See `focal_tversky`."""
-
-    tasks = TASKS
-
-    def __init__(
-        self,
-        *,
-        gamma: float = 4 / 3,
-        alpha: float = 0.3,
-        beta: float = 0.7,
-        over: str = "image",
-        smooth: float = 0.0,
-        include_background: bool | None = None,
-        ignore_index: int = IGNORE_INDEX,
-    ) -> None:
-        super().__init__()
-        check_options(gamma, alpha, beta, over, smooth, include_background)
-        self.gamma = gamma
-        self.alpha = alpha
-        self.beta = beta
-        self.over = over
-        self.smooth = smooth
-        self.include_background = include_background
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return focal_tversky(
-            logits,
-            target,
-            gamma=self.gamma,
-            alpha=self.alpha,
-            beta=self.beta,
-            over=self.over,
-            smooth=self.smooth,
-            include_background=self.include_background,
-            ignore_index=self.ignore_index,
-        )
-
-
-def check_options(
-    gamma: object, alpha: object, beta: object, over: object, smooth: object, include_background: object
-) -> None:
-    """Raises ValueError for an option out of range."""
-    check_positive("gamma", gamma)
-    check_tversky_options(alpha, beta, over, smooth, include_background)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from segbench.losses._distance import boundary_distances
-from segbench.losses._options import check_include_background, check_positive, check_unit
+from segbench.losses._options import Unit
 from segbench.losses._planes import class_planes
 from segbench.losses._targets import prepare
+from segbench.losses.base import LossModule
+from segbench.options import Positive, checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
 
 
+@checked
 def hausdorff_dt(
     logits: Tensor,
     target: Tensor,
     *,
-    alpha: float = 2.0,
-    unit: str = "pixel",
+    alpha: Positive = 2.0,
+    unit: Unit = "pixel",
     include_background: bool | None = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
@@ -52,7 +55,6 @@ def hausdorff_dt(
         >>> hausdorff_dt(logits, target).item()  # (2.5 ** 2 + 0.5 ** 2) / 4
         1.625
     """
-    check_options(alpha, unit, include_background)
     batch = prepare(logits, target, loss="hausdorff_dt", tasks=TASKS, ignore_index=ignore_index)
     planes = class_planes(batch, include_background)
     dtype = planes.probs.dtype
@@ -61,40 +63,5 @@ def hausdorff_dt(
     return planes.mean(planes.wrong.square() * (to_truth**alpha + to_prediction**alpha))
 
 
-class HausdorffDT(nn.Module):
+class HausdorffDT(LossModule, function=hausdorff_dt, tasks=TASKS):
     """Hausdorff loss by distance transforms, far errors cost most; every task. See `hausdorff_dt`."""
-
-    tasks = TASKS
-
-    def __init__(
-        self,
-        *,
-        alpha: float = 2.0,
-        unit: str = "pixel",
-        include_background: bool | None = None,
-        ignore_index: int = IGNORE_INDEX,
-    ) -> None:
-        super().__init__()
-        check_options(alpha, unit, include_background)
-        self.alpha = alpha
-        self.unit = unit
-        self.include_background = include_background
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return hausdorff_dt(
-            logits,
-            target,
-            alpha=self.alpha,
-            unit=self.unit,
-            include_background=self.include_background,
-            ignore_index=self.ignore_index,
-        )
-
-
-def check_options(alpha: object, unit: object, include_background: object) -> None:
-    """Raises ValueError for an option out of range."""
-    check_positive("alpha", alpha)
-    check_unit(unit)
-    check_include_background(include_background)

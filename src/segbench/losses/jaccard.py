@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from segbench.losses._options import Over, Smooth
 from segbench.losses._planes import class_planes
 from segbench.losses._regions import Regions, tversky_costs
 from segbench.losses._targets import prepare
-from segbench.losses.dice import check_options
+from segbench.losses.base import LossModule
+from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
 
 
+@checked
 def jaccard(
     logits: Tensor,
     target: Tensor,
     *,
-    over: str = "image",
-    smooth: float = 0.0,
+    over: Over = "image",
+    smooth: Smooth = 0.0,
     include_background: bool | None = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
@@ -46,39 +49,10 @@ def jaccard(
         >>> round(jaccard(logits, torch.tensor([[[1, 0], [1, 0]]])).item(), 4)  # 1 pixel shared of 3
         0.6667
     """
-    check_options(over, smooth, include_background)
     batch = prepare(logits, target, loss="jaccard", tasks=TASKS, ignore_index=ignore_index)
     regions = Regions(class_planes(batch, include_background), over)
     return regions.mean(tversky_costs(regions, alpha=1.0, beta=1.0, smooth=smooth))
 
 
-class Jaccard(nn.Module):
+class Jaccard(LossModule, function=jaccard, tasks=TASKS):
     """Soft Jaccard (IoU) loss, the overlap of regions; every task. See `jaccard`."""
-
-    tasks = TASKS
-
-    def __init__(
-        self,
-        *,
-        over: str = "image",
-        smooth: float = 0.0,
-        include_background: bool | None = None,
-        ignore_index: int = IGNORE_INDEX,
-    ) -> None:
-        super().__init__()
-        check_options(over, smooth, include_background)
-        self.over = over
-        self.smooth = smooth
-        self.include_background = include_background
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return jaccard(
-            logits,
-            target,
-            over=self.over,
-            smooth=self.smooth,
-            include_background=self.include_background,
-            ignore_index=self.ignore_index,
-        )

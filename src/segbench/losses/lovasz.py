@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from segbench.losses._options import check_over
+from segbench.losses._options import Over
 from segbench.losses._planes import class_planes
 from segbench.losses._targets import Batch, prepare
+from segbench.losses.base import LossModule
+from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
 
 
-def lovasz(logits: Tensor, target: Tensor, *, over: str = "image", ignore_index: int = IGNORE_INDEX) -> Tensor:
+@checked
+def lovasz(logits: Tensor, target: Tensor, *, over: Over = "image", ignore_index: int = IGNORE_INDEX) -> Tensor:
     """Lovász extension of the Jaccard loss: hinge for binary and multilabel tasks, softmax for multiclass.
 
     Errors are sorted from the largest down, and each is weighed by how much the Jaccard loss grows when that pixel
@@ -39,7 +42,6 @@ def lovasz(logits: Tensor, target: Tensor, *, over: str = "image", ignore_index:
         >>> lovasz(logits, torch.tensor([[[1, 1], [0, 0]]])).item()  # error 1.5, and IoU would fall from 1 to 1/2
         0.75
     """
-    check_over(over)
     batch = prepare(logits, target, loss="lovasz", tasks=TASKS, ignore_index=ignore_index)
     errors, truth, counted = (_rows(part, over) for part in _errors(batch))
     # The weights are constant between two orders of the errors, so their gradient is 0.
@@ -51,20 +53,8 @@ def lovasz(logits: Tensor, target: Tensor, *, over: str = "image", ignore_index:
     return torch.where(averaged, losses, 0.0).sum() / averaged.sum().clamp(min=1)
 
 
-class Lovasz(nn.Module):
+class Lovasz(LossModule, function=lovasz, tasks=TASKS):
     """Lovász loss, a convex stand-in for the IoU of hard predictions; every task. See `lovasz`."""
-
-    tasks = TASKS
-
-    def __init__(self, *, over: str = "image", ignore_index: int = IGNORE_INDEX) -> None:
-        super().__init__()
-        check_over(over)
-        self.over = over
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return lovasz(logits, target, over=self.over, ignore_index=self.ignore_index)
 
 
 def _errors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

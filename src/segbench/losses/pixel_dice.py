@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from segbench.losses._options import check_positive
 from segbench.losses._planes import class_planes
 from segbench.losses._targets import prepare
+from segbench.losses.base import LossModule
+from segbench.options import Positive, checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
 
 
-def pixel_dice(logits: Tensor, target: Tensor, *, smooth: float = 0.01, ignore_index: int = IGNORE_INDEX) -> Tensor:
+@checked
+def pixel_dice(logits: Tensor, target: Tensor, *, smooth: Positive = 0.01, ignore_index: int = IGNORE_INDEX) -> Tensor:
     """Dice ratio a pixel, 1 - (2 y p + smooth) / (y + p + smooth), mean over the counted pixels of all classes.
 
     No region takes part, so it says nothing about overlap; for that there is `dice`. On pixels that are not of the
@@ -37,24 +39,11 @@ def pixel_dice(logits: Tensor, target: Tensor, *, smooth: float = 0.01, ignore_i
         >>> round(pixel_dice(logits, torch.tensor([[[1, 1]]])).item(), 4)  # half of 1 - 0.01 / 1.01
         0.495
     """
-    check_positive("smooth", smooth)
     batch = prepare(logits, target, loss="pixel_dice", tasks=TASKS, ignore_index=ignore_index)
     planes = class_planes(batch)
     # y + p - 2 y p is what is wrong: 1 - p where y = 1, p where y = 0.
     return planes.mean(planes.wrong / (planes.truth + torch.where(planes.counted, planes.probs, 0.0) + smooth))
 
 
-class PixelDice(nn.Module):
+class PixelDice(LossModule, function=pixel_dice, tasks=TASKS):
     """Dice ratio of every pixel on its own, the PH2 homework's form; every task. See `pixel_dice`."""
-
-    tasks = TASKS
-
-    def __init__(self, *, smooth: float = 0.01, ignore_index: int = IGNORE_INDEX) -> None:
-        super().__init__()
-        check_positive("smooth", smooth)
-        self.smooth = smooth
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return pixel_dice(logits, target, smooth=self.smooth, ignore_index=self.ignore_index)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from segbench.losses._options import check_over
+from segbench.losses._options import Over
 from segbench.losses._pixelwise import pixel_cross_entropy
 from segbench.losses._planes import class_planes
 from segbench.losses._targets import Batch, prepare
+from segbench.losses.base import LossModule
+from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
@@ -18,8 +20,9 @@ _STABILITY = 0.01  # added to the numerator and to the standard deviation
 _HARD = 0.1  # share of the largest error from which on a pixel is hard
 
 
+@checked
 def structural_similarity(
-    logits: Tensor, target: Tensor, *, over: str = "image", ignore_index: int = IGNORE_INDEX
+    logits: Tensor, target: Tensor, *, over: Over = "image", ignore_index: int = IGNORE_INDEX
 ) -> Tensor:
     """Mean of e times cross-entropy over hard pixels, e being how much the normalised structure differs.
 
@@ -54,7 +57,6 @@ def structural_similarity(
         >>> structural_similarity(-perfect, target).item() > 100
         True
     """
-    check_over(over)
     batch = prepare(logits, target, loss="structural_similarity", tasks=TASKS, ignore_index=ignore_index)
     weights = hard_weights(batch, over)
     axes = _axes(weights, over)
@@ -63,23 +65,11 @@ def structural_similarity(
     return means.sum() / (batch.counted.sum(axes) > 0).sum().clamp(min=1)
 
 
-class StructuralSimilarity(nn.Module):
+class StructuralSimilarity(LossModule, function=structural_similarity, tasks=TASKS):
     """Structural similarity loss, cross-entropy where the local structure differs; every task.
 
     See `structural_similarity`.
     """
-
-    tasks = TASKS
-
-    def __init__(self, *, over: str = "image", ignore_index: int = IGNORE_INDEX) -> None:
-        super().__init__()
-        check_over(over)
-        self.over = over
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return structural_similarity(logits, target, over=self.over, ignore_index=self.ignore_index)
 
 
 @torch.no_grad()

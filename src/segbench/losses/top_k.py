@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated, TypeAlias
 
 import torch
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
-from segbench.losses._options import check_over
+from segbench.losses._options import Over
 from segbench.losses._pixelwise import pixel_cross_entropy
 from segbench.losses._targets import prepare
+from segbench.losses.base import LossModule
+from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
+Share: TypeAlias = Annotated[float, Field(gt=0, le=1, description="a number above 0 to 1")]
 
 
+@checked
 def top_k(
     logits: Tensor,
     target: Tensor,
     *,
-    hard_frac: float = 0.1,
-    over: str = "image",
+    hard_frac: Share = 0.1,
+    over: Over = "image",
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
     """Mean cross-entropy of the hardest pixels: the `hard_frac` of the counted ones with the largest values.
@@ -48,7 +54,6 @@ def top_k(
         >>> round(top_k(logits, torch.ones(1, 2, 2, dtype=torch.int64), hard_frac=0.25).item(), 4)  # log(1 + e)
         1.3133
     """
-    check_options(hard_frac, over)
     batch = prepare(logits, target, loss="top_k", tasks=TASKS, ignore_index=ignore_index)
     groups = (batch.target.shape[0], -1) if over == "image" else (1, -1)
     values = pixel_cross_entropy(batch).reshape(groups)
@@ -61,29 +66,8 @@ def top_k(
     return means.sum() / (hard_px > 0).sum().clamp(min=1)
 
 
-class TopK(nn.Module):
+class TopK(LossModule, function=top_k, tasks=TASKS):
     """Cross-entropy of the hardest pixels only (hard-pixel mining); every task. See `top_k`."""
-
-    tasks = TASKS
-
-    def __init__(self, *, hard_frac: float = 0.1, over: str = "image", ignore_index: int = IGNORE_INDEX) -> None:
-        super().__init__()
-        check_options(hard_frac, over)
-        self.hard_frac = hard_frac
-        self.over = over
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return top_k(logits, target, hard_frac=self.hard_frac, over=self.over, ignore_index=self.ignore_index)
-
-
-def check_options(hard_frac: object, over: object) -> None:
-    """Raises ValueError for an option out of range."""
-    number = isinstance(hard_frac, int | float) and not isinstance(hard_frac, bool)
-    if not isinstance(hard_frac, int | float) or not number or not 0.0 < hard_frac <= 1.0:
-        raise ValueError(f"hard_frac must be a number above 0 to 1, got {hard_frac!r}")
-    check_over(over)
 
 
 def _hard_shares(values: Tensor, counted: Tensor, hard_px: Tensor) -> Tensor:

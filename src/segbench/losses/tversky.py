@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from segbench.losses._options import check_positive
+from segbench.losses._options import Over, Smooth
 from segbench.losses._planes import class_planes
 from segbench.losses._regions import Regions, tversky_costs
 from segbench.losses._targets import prepare
-from segbench.losses.dice import check_options as check_region_options
+from segbench.losses.base import LossModule
+from segbench.options import Positive, checked
 from segbench.types import IGNORE_INDEX, Task
 
 TASKS = frozenset(Task)
 
 
+@checked
 def tversky(
     logits: Tensor,
     target: Tensor,
     *,
-    alpha: float = 0.3,
-    beta: float = 0.7,
-    over: str = "image",
-    smooth: float = 0.0,
+    alpha: Positive = 0.3,
+    beta: Positive = 0.7,
+    over: Over = "image",
+    smooth: Smooth = 0.0,
     include_background: bool | None = None,
     ignore_index: int = IGNORE_INDEX,
 ) -> Tensor:
@@ -53,52 +55,10 @@ def tversky(
         >>> tversky(logits, target).item(), round(tversky(logits, target, alpha=1, beta=1).item(), 4)
         (0.5, 0.6667)
     """
-    check_options(alpha, beta, over, smooth, include_background)
     batch = prepare(logits, target, loss="tversky", tasks=TASKS, ignore_index=ignore_index)
     regions = Regions(class_planes(batch, include_background), over)
     return regions.mean(tversky_costs(regions, alpha=alpha, beta=beta, smooth=smooth))
 
 
-class Tversky(nn.Module):
+class Tversky(LossModule, function=tversky, tasks=TASKS):
     """Tversky loss, false positives and false negatives weighed apart; every task. See `tversky`."""
-
-    tasks = TASKS
-
-    def __init__(
-        self,
-        *,
-        alpha: float = 0.3,
-        beta: float = 0.7,
-        over: str = "image",
-        smooth: float = 0.0,
-        include_background: bool | None = None,
-        ignore_index: int = IGNORE_INDEX,
-    ) -> None:
-        super().__init__()
-        check_options(alpha, beta, over, smooth, include_background)
-        self.alpha = alpha
-        self.beta = beta
-        self.over = over
-        self.smooth = smooth
-        self.include_background = include_background
-        self.ignore_index = ignore_index
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Returns () float."""
-        return tversky(
-            logits,
-            target,
-            alpha=self.alpha,
-            beta=self.beta,
-            over=self.over,
-            smooth=self.smooth,
-            include_background=self.include_background,
-            ignore_index=self.ignore_index,
-        )
-
-
-def check_options(alpha: object, beta: object, over: object, smooth: object, include_background: object) -> None:
-    """Raises ValueError for an option out of range."""
-    check_positive("alpha", alpha)
-    check_positive("beta", beta)
-    check_region_options(over, smooth, include_background)

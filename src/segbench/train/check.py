@@ -8,7 +8,7 @@ from segbench.config.run import RunConfig
 from segbench.data.formats import check_format
 from segbench.data.manifest.manifest import is_manifest
 from segbench.errors import ConfigError, DatasetError, WeightsError
-from segbench.losses import LOSSES
+from segbench.losses import check_term
 from segbench.models import MODELS, RESERVED, check_weights, is_weights_file
 
 
@@ -17,13 +17,13 @@ def check_config(config: RunConfig, *, data_must_exist: bool = True, weights_mus
 
     Raises:
         ConfigError: an unknown network, loss or format, or an option it does not have, with a list of what there is;
-            an option of the format with a value of a wrong type.
+            an option with a value of a wrong type.
         WeightsError: `weights` names a file that does not exist.
         DatasetError: `data.path` does not exist.
     """
     _check_network(config, weights_must_exist)
     for term in config.loss:
-        LOSSES.check(term.name, term.options)
+        check_term(term)
     reads_manifest = is_manifest(config.data.path)
     if reads_manifest and (config.data.format is not None or config.data.options):
         raise ConfigError("a manifest already knows its format and options; leave both out", key="data.format")

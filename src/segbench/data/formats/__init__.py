@@ -48,13 +48,10 @@ FORMATS = Registry(
 
 def check_format(name: str, options: Mapping[str, Any]) -> None:
     """Raises ConfigError for an unknown format, an option it does not have, or a value of a wrong type."""
-    from segbench.data.formats.shared.options import check_types  # pydantic, which listing the names does not need
-
     if name not in FORMATS.names():
         usual = name.lower().replace("-", "_").replace(" ", "_")
         raise ConfigError(f"there is no data.format {name!r}; {suggest(usual, FORMATS.names())}", key="data.format")
     FORMATS.check(name, options)
-    check_types(FORMATS.get(name), options)
 
 
 def recognise(root: Path) -> dict[str, str]:
