@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from _machine import machine_line
 from segbench.models import MODELS, build_network
-from segbench.models._blocks import SegmentationNetwork
+from segbench.models.base import SegmentationNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAINING_BATCH = 2

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from segbench.losses import build_loss
     from segbench.metrics.scores import Scores, score_masks
     from segbench.models import build_network
+    from segbench.models.base import SegmentationNetwork
     from segbench.predict.predictor import Prediction, Predictor
     from segbench.train.evaluate import evaluate
     from segbench.train.fit import fit
@@ -37,6 +38,7 @@ _HOMES = {
     "RunResult": "segbench.types",
     "Scores": "segbench.metrics.scores",
     "SegbenchError": "segbench.errors",
+    "SegmentationNetwork": "segbench.models.base",
     "WeightsError": "segbench.errors",
     "build_loss": "segbench.losses",
     "build_network": "segbench.models",
@@ -62,6 +64,7 @@ __all__ = [
     "RunResult",
     "Scores",
     "SegbenchError",
+    "SegmentationNetwork",
     "WeightsError",
     "build_loss",
     "build_network",

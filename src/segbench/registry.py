@@ -25,11 +25,13 @@ class Registry:
 
     Args:
         key: config key that errors point to (`network`, `loss`).
-        table: name -> "module:function".
+        table: name -> "module:function", or a builder whose module is light.
         options_key: config key above the options, with `{name}` for the entry's; None means `key`.
     """
 
-    def __init__(self, key: str, table: Mapping[str, str], *, options_key: str | None = None) -> None:
+    def __init__(
+        self, key: str, table: Mapping[str, str | Callable[..., Any]], *, options_key: str | None = None
+    ) -> None:
         self.key = key
         self._options_key = options_key or key
         self._table: dict[str, str | Callable[..., Any]] = dict(table)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from segbench.errors import ConfigError
 from segbench.models import MODELS, RESERVED, build_network
-from segbench.models._blocks import SegmentationNetwork
+from segbench.models.base import SegmentationNetwork
 from segbench.types import Normalization, WeightsOrigin
 
 NAMES = MODELS.names()

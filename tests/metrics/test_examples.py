@@ -21,8 +21,6 @@ MODULES = [
     "segbench.metrics.definitions",
     "segbench.metrics.scores",
     "segbench.metrics.surface",
-    "segbench.models._blocks",
-    "segbench.models.unet",
 ]
 
 

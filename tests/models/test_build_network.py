@@ -13,6 +13,7 @@ from torch import nn
 from segbench.errors import ConfigError
 from segbench.models import MODELS, build_network, check_weights
 from segbench.models.weights import save_weights
+from segbench.types import WeightsOrigin
 
 ADDING = Path(__file__).resolve().parents[2] / "docs" / "adding.md"
 
@@ -44,7 +45,9 @@ def test_a_builder_must_return_a_network_of_segbench() -> None:
     def plain(*, in_channels: int = 3, out_channels: int = 1) -> nn.Module:
         return nn.Conv2d(in_channels, out_channels, 1)
 
-    with pytest.raises(ConfigError, match=r"'plain' must return a SegmentationNetwork .* got Conv2d; derive") as raised:
+    with pytest.raises(
+        ConfigError, match=r"'plain' must return a segbench\.SegmentationNetwork, got Conv2d; derive"
+    ) as raised:
         build_network("plain")
     assert raised.value.key == "network"
 
@@ -76,6 +79,17 @@ def test_a_file_without_a_known_suffix(name: str, file: str, tmp_path: Path, mon
     assert raised.value.key == "weights"
     (tmp_path / "none").mkdir()
     assert build_network("unet", width=4, depth=2, weights="none").weights_origin.source == "random"
+
+
+@pytest.mark.parametrize("name", ["unet", "smp/unet", "mobilenet_v2_unet"])
+def test_no_weights_are_random_weights(name: str) -> None:
+    """None is what smp and timm call them; the word is what a config says."""
+    networks = []
+    for weights in (None, "none"):
+        torch.manual_seed(0)
+        networks.append(build_network(name, weights=weights))
+    assert networks[0].weights_origin == networks[1].weights_origin == WeightsOrigin.random()
+    assert all(torch.equal(a, b) for a, b in zip(*(network.parameters() for network in networks), strict=True))
 
 
 def test_a_misspelt_name_is_told_nothing_of_files() -> None:

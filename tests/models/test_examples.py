@@ -10,14 +10,14 @@ import pytest
 
 import segbench.models
 
+FOLDER = Path(segbench.models.__file__).parent
 MODULES = sorted(
-    path.stem
-    for path in Path(segbench.models.__file__).parent.glob("*.py")
+    ".".join(path.relative_to(FOLDER).with_suffix("").parts)
+    for path in FOLDER.rglob("*.py")
     if ">>>" in path.read_text(encoding="utf-8")
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_docstring(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"segbench.models.{name}"))
@@ -26,4 +26,4 @@ def test_the_examples_of_a_docstring(name: str) -> None:
 
 
 def test_the_files_are_found() -> None:
-    assert {"_blocks", "describe", "pretrained", "smp", "unet"} <= set(MODULES)
+    assert {"base", "describe", "pretrained", "unet"} <= set(MODULES)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from segbench.errors import WeightsError
 from segbench.models import build_network, pretrained
-from segbench.models._blocks import SegmentationNetwork
+from segbench.models.base import SegmentationNetwork
 from segbench.models.pretrained import adapt_normalization, fetch, from_hub, load_file, read_tensors, sha256_of
 from segbench.models.weights import save_weights
 from segbench.types import Normalization

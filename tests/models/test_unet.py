@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from segbench.errors import ConfigError
-from segbench.models import MODELS, _blocks, _skips, build_network
-from segbench.models._skips import SKIPS
+from segbench.models import MODELS, base, build_network, layers, skips
+from segbench.models.skips import SKIPS
 from segbench.models.unet import DOWNSAMPLINGS, UPSAMPLINGS, UNet
 
 S1_COUNTS = {"segnet": 736_129, "unet_unpool": 931_969, "unet_nearest": 931_969, "unet_strided": 1_107_009}
@@ -38,7 +38,7 @@ def test_layers_are_the_homeworks() -> None:
 
 def test_default_initialisation_is_pytorchs() -> None:
     torch.manual_seed(5)
-    ours = _blocks.SameConv2d(3, 4, padding_mode="reflect")
+    ours = layers.SameConv2d(3, 4, padding_mode="reflect")
     torch.manual_seed(5)
     theirs = nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
     assert torch.equal(ours.weight, theirs.weight)
@@ -62,7 +62,7 @@ def test_unpooling_puts_values_where_the_maxima_were() -> None:
     plane = torch.tensor([[[[1.0, 2.0, 0.0, 0.0], [0.0, 0.0, 7.0, 0.0], [5.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 3.0]]]])
     pooled, indices = F.max_pool2d(plane, 2, return_indices=True)
     expected = torch.tensor([[0.0, 20.0, 0, 0], [0, 0, 70.0, 0], [50.0, 0, 0, 0], [0, 0, 0, 30.0]])
-    assert torch.equal(_blocks.max_unpool(10 * pooled, indices)[0, 0], expected)
+    assert torch.equal(layers.max_unpool(10 * pooled, indices)[0, 0], expected)
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -70,14 +70,14 @@ def test_deterministic_forms_equal_torchs(memory_format: torch.memory_format) ->
     """What CUDA uses when it must be deterministic gives torch's own values and gradients."""
     x = torch.randn(2, 3, 6, 8, dtype=torch.float64).contiguous(memory_format=memory_format).requires_grad_()
     padding = (1, 5, 0, 2)
-    ours, theirs = _blocks._pad_reflect_by_parts(x, padding), F.pad(x, padding, mode="reflect")
+    ours, theirs = layers._pad_reflect_by_parts(x, padding), F.pad(x, padding, mode="reflect")
     assert torch.equal(ours, theirs)
     weight = torch.randn_like(theirs)
     (ours_grad,), (theirs_grad,) = (torch.autograd.grad(y, x, weight) for y in (ours, theirs))
     torch.testing.assert_close(ours_grad, theirs_grad)
     pooled, indices = F.max_pool2d(x.detach(), 2, return_indices=True)
     pooled.requires_grad_()
-    ours, theirs = _blocks._max_unpool_by_scatter(pooled, indices), F.max_unpool2d(pooled, indices, 2)
+    ours, theirs = layers._max_unpool_by_scatter(pooled, indices), F.max_unpool2d(pooled, indices, 2)
     assert torch.equal(ours, theirs)
     (ours_grad,), (theirs_grad,) = (torch.autograd.grad(y, pooled, x.detach()) for y in (ours, theirs))
     assert torch.equal(ours_grad, theirs_grad)
@@ -98,7 +98,7 @@ def test_trains_deterministically_on_cuda(name: str) -> None:
 @pytest.mark.parametrize(("height", "width"), [(2, 3), (16, 16), (17, 31), (33, 70)])
 def test_padding_is_numpys_reflection(height: int, width: int) -> None:
     image = torch.randn(1, 2, height, width)
-    padded = _blocks.pad_to_stride(image, 16, smallest_px=32)
+    padded = base.pad_to_stride(image, 16, smallest_px=32)
     down, right = padded.shape[2] - height, padded.shape[3] - width
     expected = np.pad(image.numpy(), ((0, 0), (0, 0), (0, down), (0, right)), mode="reflect")
     assert padded.shape[2] % 16 == 0
@@ -109,7 +109,7 @@ def test_padding_is_numpys_reflection(height: int, width: int) -> None:
 
 def test_padding_leaves_fitting_images_alone() -> None:
     image = torch.randn(1, 2, 32, 48)
-    assert _blocks.pad_to_stride(image, 16, smallest_px=32) is image
+    assert base.pad_to_stride(image, 16, smallest_px=32) is image
 
 
 def test_a_padded_image_gives_the_cropped_logits() -> None:
@@ -157,7 +157,7 @@ def test_bicubic_and_bilinear_are_torchs() -> None:
 
 def test_the_attention_gate_is_its_formula() -> None:
     """Oktay et al. 2018, equations 1 and 2, with the matrices taken from the module."""
-    gate = _skips.AttentionGate(4, "none")
+    gate = skips.AttentionGate(4, "none")
     up, skipped = torch.randn(2, 4, 5, 6), torch.randn(2, 4, 5, 6)
     w_g, w_x, psi = (part[0] for part in (gate.gating, gate.skipped, gate.psi))
 
@@ -173,7 +173,7 @@ def test_the_attention_gate_is_its_formula() -> None:
 
 def test_attentional_fusion_is_its_formula() -> None:
     """Dai et al. 2021: Z = M(X + Y) X + (1 - M(X + Y)) Y; equal maps stay what they are, whatever M is."""
-    fusion = _skips.AttentionalFusion(4, "none")
+    fusion = skips.AttentionalFusion(4, "none")
     x, y = torch.randn(2, 4, 5, 6), torch.randn(2, 4, 5, 6)
     torch.testing.assert_close(fusion(x, x), x)
     local = fusion.local(x + y)

@@ -19,7 +19,7 @@ from segbench.models import MODELS, RESERVED, build_network
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from segbench.models._blocks import SegmentationNetwork
+    from segbench.models.base import SegmentationNetwork
     from segbench.models.describe import Description
 
 _SMALLEST_PX = 32

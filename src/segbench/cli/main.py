@@ -262,7 +262,7 @@ def list_names(
     if kind is not None:
         require("KIND", kind, [*kinds, "encoders"])
     if kind == "encoders":
-        from segbench.models.encoders import encoder_names  # takes seconds: it asks the libraries
+        from segbench.models.smp.encoders import encoder_names  # takes seconds: it asks the libraries
 
         console.print("\n".join(encoder_names(word or "")) or f"no encoder has {word!r} in its name")
         return

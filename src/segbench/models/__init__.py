@@ -1,7 +1,7 @@
 """Networks by name. Importing this package does not import torch; building a network does.
 
 Every network takes images (B, in_channels, H, W) float with 1 to 16 channels and H, W >= 32 and returns logits
-(B, out_channels, H, W), without an activation at the end; see `segbench.models._blocks.SegmentationNetwork` for the
+(B, out_channels, H, W), without an activation at the end; see `SegmentationNetwork` (`segbench.models.base`) for the
 attributes it has.
 """
 
@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segbench.errors import ConfigError
+from segbench.models.smp.decoders import DECODERS
 from segbench.registry import Registry
 
 if TYPE_CHECKING:
-    from segbench.models._blocks import SegmentationNetwork
+    from segbench.models.base import SegmentationNetwork
 
 __all__ = ["MODELS", "RESERVED", "build_network", "check_weights", "is_weights_file"]
 
@@ -31,18 +32,7 @@ MODELS = Registry(
         "segnet": "segbench.models.unet:segnet",
         "simple_fcn": "segbench.models.simple_fcn:simple_fcn",
         "sliding_window": "segbench.models.sliding_window:sliding_window",
-        "smp/deeplabv3": "segbench.models.smp:deeplabv3",
-        "smp/deeplabv3plus": "segbench.models.smp:deeplabv3plus",
-        "smp/dpt": "segbench.models.smp:dpt",
-        "smp/fpn": "segbench.models.smp:fpn",
-        "smp/linknet": "segbench.models.smp:linknet",
-        "smp/manet": "segbench.models.smp:manet",
-        "smp/pan": "segbench.models.smp:pan",
-        "smp/pspnet": "segbench.models.smp:pspnet",
-        "smp/segformer": "segbench.models.smp:segformer",
-        "smp/unet": "segbench.models.smp:unet",
-        "smp/unetplusplus": "segbench.models.smp:unetplusplus",
-        "smp/upernet": "segbench.models.smp:upernet",
+        **{f"smp/{name}": decoder for name, decoder in DECODERS.items()},
         "trans_unet": "segbench.models.trans_unet:trans_unet",
         "unet": "segbench.models.unet:unet",
         "unet_nearest": "segbench.models.unet:unet_nearest",
@@ -60,7 +50,7 @@ def build_network(
     *,
     in_channels: int = 3,
     out_channels: int = 1,
-    weights: str = "none",
+    weights: str | None = "none",
     load_weights: bool = True,
     **options: Any,
 ) -> SegmentationNetwork:
@@ -70,8 +60,8 @@ def build_network(
         name: one of `MODELS.names()`.
         in_channels: channels of the image, 1 to 16.
         out_channels: logits a pixel: 1 for a binary task, else one a class (`ClassMap.out_channels`).
-        weights: `none` (random), the name of published weights this network has (`imagenet`, `coco_voc`), or the path
-            of a safetensors or state-dict file of the same network or of its encoder. The network's attribute
+        weights: `none` or None (random), the name of published weights this network has (`imagenet`, `coco_voc`), or
+            the path of a safetensors or state-dict file of the same network or of its encoder. The network's attribute
             `weights_origin` says what was loaded.
         load_weights: False builds the same network without loading, for callers that bring their own state dict.
         options: keyword options of the builder, `MODELS.options(name)`.
@@ -79,6 +69,7 @@ def build_network(
         ConfigError: unknown name, weights or option (with close names), or a value the builder refuses.
         WeightsError: the weights are not on this machine and cannot be fetched, or do not fit.
     """
+    weights = "none" if weights is None else weights  # smp and timm call random weights None
     MODELS.check(name, options, reserved=RESERVED)
     check_weights(name, weights)
     named = not is_weights_file(weights) and "weights" in MODELS.options(name)
@@ -135,11 +126,11 @@ def _file_hint(weights: str) -> str:
 
 def _require_network(name: str, network: object) -> None:
     """Raises ConfigError where a builder that a user registered returns something else than a network of segbench."""
-    from segbench.models._blocks import SegmentationNetwork  # imports torch
+    from segbench.models.base import SegmentationNetwork  # imports torch
 
     if not isinstance(network, SegmentationNetwork):
         raise ConfigError(
-            f"the builder of {name!r} must return a SegmentationNetwork of segbench.models._blocks, got "
+            f"the builder of {name!r} must return a segbench.SegmentationNetwork, got "
             f"{type(network).__name__}; derive from it and write compute_logits",
             key="network",
         )

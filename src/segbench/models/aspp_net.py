@@ -8,17 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segbench.models._blocks import (
-    MIN_SIZE_PX,
-    NORMS,
-    SegmentationNetwork,
-    check_choice,
-    check_count,
-    check_probability,
-    conv_norm_relu,
-    initialize_for_relu,
-    make_norm,
-)
+from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
+from segbench.models.layers import NORMS, conv_norm_relu, initialize_for_relu, make_norm
+from segbench.models.values import check_choice, check_count, check_probability
 
 STAGE_FACTORS = (1, 2, 4, 8, 8)  # channels of the encoder's stages, in units of `width`
 SKIP_STAGE = 2

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from segbench.models._blocks import (
-    MIN_SIZE_PX,
-    NORMS,
-    SegmentationNetwork,
-    check_choice,
-    check_count,
-    conv_norm_relu,
-    initialize_for_relu,
-)
+from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
+from segbench.models.layers import NORMS, conv_norm_relu, initialize_for_relu
+from segbench.models.values import check_choice, check_count
 
 
 class FullResolutionConv(SegmentationNetwork):

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segbench.errors import WeightsError, shorten
-from segbench.models._blocks import SegmentationNetwork, check_choice, check_count, check_probability
+from segbench.models.base import SegmentationNetwork
 from segbench.models.pretrained import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -34,6 +34,7 @@ from segbench.models.pretrained import (
     fetch,
     sha256_of,
 )
+from segbench.models.values import check_choice, check_count, check_probability
 from segbench.types import WeightsOrigin
 
 WEIGHTS = ("none", "imagenet")

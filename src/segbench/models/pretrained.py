@@ -21,7 +21,7 @@ from safetensors.torch import load_file as load_safetensors
 from torch import Tensor, nn
 
 from segbench.errors import WeightsError, shorten
-from segbench.models._blocks import SegmentationNetwork
+from segbench.models.base import SegmentationNetwork
 from segbench.models.weights import decode_metadata
 from segbench.types import Normalization, WeightsOrigin
 

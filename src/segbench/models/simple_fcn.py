@@ -7,15 +7,9 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segbench.models._blocks import (
-    MIN_SIZE_PX,
-    NORMS,
-    SegmentationNetwork,
-    check_choice,
-    check_count,
-    conv_norm_relu,
-    initialize_for_relu,
-)
+from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
+from segbench.models.layers import NORMS, conv_norm_relu, initialize_for_relu
+from segbench.models.values import check_choice, check_count
 
 MAX_STAGES = 5  # 32 pixels are one then
 

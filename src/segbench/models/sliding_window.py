@@ -6,13 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from segbench.models._blocks import (
-    MIN_SIZE_PX,
-    SegmentationNetwork,
-    check_count,
-    initialize_for_relu,
-    pad_reflect,
-)
+from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
+from segbench.models.layers import initialize_for_relu, pad_reflect
+from segbench.models.values import check_count
 
 SMALLEST_PATCH_PX = 9  # leaves one pixel behind the second convolution
 LARGEST_PATCH_PX = 2 * MIN_SIZE_PX - 1  # a mirrored border is narrower than the smallest image

@@ -30,8 +30,9 @@ from torchvision.models.segmentation import (  # type: ignore[import-untyped]
 )
 
 from segbench.errors import WeightsError, shorten
-from segbench.models._blocks import SegmentationNetwork, check_choice
+from segbench.models.base import SegmentationNetwork
 from segbench.models.pretrained import IMAGENET_MEAN, IMAGENET_STD, adapt_normalization, fetch, sha256_of
+from segbench.models.values import check_choice
 from segbench.types import WeightsOrigin
 
 WEIGHTS = ("none", "imagenet", "coco_voc")

@@ -24,7 +24,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from segbench.errors import WeightsError, shorten
-from segbench.models._blocks import SegmentationNetwork, check_choice, check_count, check_probability
+from segbench.models.base import SegmentationNetwork
 from segbench.models.pretrained import (
     adapt_normalization,
     fetch,
@@ -34,6 +34,7 @@ from segbench.models.pretrained import (
     read_hub_file,
     sha256_of,
 )
+from segbench.models.values import check_choice, check_count, check_probability
 from segbench.types import WeightsOrigin
 
 WEIGHTS = ("none", "imagenet")

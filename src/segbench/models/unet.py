@@ -14,20 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segbench.models._blocks import (
-    NORMS,
-    PADDING_MODES,
-    SameConv2d,
-    SegmentationNetwork,
-    check_choice,
-    check_count,
-    check_flag,
-    check_probability,
-    conv_norm_relu,
-    make_norm,
-    max_unpool,
-)
-from segbench.models._skips import SKIPS, joined_width, make_join
+from segbench.models.base import SegmentationNetwork
+from segbench.models.layers import NORMS, PADDING_MODES, SameConv2d, conv_norm_relu, make_norm, max_unpool
+from segbench.models.skips import SKIPS, joined_width, make_join
+from segbench.models.values import check_choice, check_count, check_flag, check_probability
 
 DOWNSAMPLINGS = ("max", "strided")
 UPSAMPLINGS = ("nearest", "bilinear", "bicubic", "unpool", "transposed")

@@ -28,7 +28,7 @@ from segbench.folders.run import RunFolder, different_settings
 from segbench.losses import LOSSES, build_loss
 from segbench.losses.class_weights import balanced_class_weights, balanced_pos_weights
 from segbench.models import build_network
-from segbench.models._blocks import SegmentationNetwork
+from segbench.models.base import SegmentationNetwork
 from segbench.models.weights import load_weights, read_metadata, save_weights
 from segbench.predict.device import pick_device
 from segbench.train.callback import Watcher

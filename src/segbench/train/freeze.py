@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from segbench.config.run import RunConfig
 from segbench.errors import ConfigError
-from segbench.models._blocks import SegmentationNetwork
+from segbench.models.base import SegmentationNetwork
 
 
 def check_network(network: SegmentationNetwork, config: RunConfig) -> None:

@@ -26,7 +26,7 @@ from segbench.errors import RunError, shorten
 from segbench.losses._weighted_sum import WeightedSum
 from segbench.metrics.families import MONITORED, lower_is_better
 from segbench.metrics.scores import score_counts
-from segbench.models._blocks import SegmentationNetwork
+from segbench.models.base import SegmentationNetwork
 from segbench.predict.decide import normalization_of, normalize
 from segbench.train.callback import Watcher
 from segbench.train.environment import peak_memory_mb

@@ -20,9 +20,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from segbench.errors import ConfigError, WeightsError
-from segbench.models import _lite0, build_network, pretrained
-from segbench.models._smp_encoders import encoder_normalization
+from segbench.models import build_network, pretrained
 from segbench.models.pretrained import sha256_of
+from segbench.models.smp import lite0
+from segbench.models.smp.encoders import encoder_normalization
 
 LITE0 = "tu-tf_efficientnet_lite0"
 
@@ -443,9 +444,9 @@ class TestLite0:
 
     def classifier(self) -> nn.Module:
         model = timm.create_model("tf_efficientnet_lite0")
-        file = _lite0.find_file()
+        file = lite0.find_file()
         assert file is not None, "install the extra lite0"
-        model.load_state_dict(_lite0.read(file))
+        model.load_state_dict(lite0.read(file))
         return model.eval()
 
     def test_the_encoder_gives_timms_features(self) -> None:
@@ -478,8 +479,8 @@ class TestLite0:
         torch.testing.assert_close(network.encoder.model.conv_stem.weight.detach(), expected)
 
     def test_without_the_package_timms_hub_is_asked(self, no_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(_lite0, "PACKAGE", "no-such-package")
-        assert _lite0.find_file() is None
+        monkeypatch.setattr(lite0, "PACKAGE", "no-such-package")
+        assert lite0.find_file() is None
         with pytest.raises(WeightsError, match=r"huggingface\.co/timm/tf_efficientnet_lite0\.in1k/tree/main"):
             build("unet", encoder=LITE0, weights="imagenet")
 
@@ -488,7 +489,7 @@ class TestLite0:
         first = next(iter(tensors))
         torch.save({**tensors, first: tensors[first][:, :1]}, tmp_path / "w.pth")
         with pytest.raises(WeightsError, match="expected the 296 tensors of EfficientNet-Lite0"):
-            _lite0.read(tmp_path / "w.pth")
+            lite0.read(tmp_path / "w.pth")
 
     @pytest.mark.data
     @pytest.mark.slow

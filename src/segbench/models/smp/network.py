@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import segmentation_models_pytorch as smp  # type: ignore[import-untyped]  # has no type information
@@ -13,49 +12,13 @@ from segmentation_models_pytorch.encoders.timm_vit import TimmViTEncoder  # type
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from segbench.models import _smp_encoders
-from segbench.models._blocks import MIN_SIZE_PX, SegmentationNetwork, check_count, check_probability
+from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
+from segbench.models.smp import encoders
+from segbench.models.smp.decoders import Decoder
+from segbench.models.values import check_count, check_probability
 from segbench.types import WeightsOrigin
 
 _ONE_PIXEL = "more than 1 value per channel"  # what torch's batch normalisation says of one value a channel
-
-_HALVING = "one whose maps halve in size from stage to stage, such as resnet34, mit_b2 or tu-convnext_tiny"
-_NO_MIT = "another than mit_b0 to mit_b5, such as resnet34 or tu-convnext_tiny"
-_DILATED = "one that can be dilated, such as resnet34, or another output_stride"
-_PLAIN_VIT = "a plain vision transformer of timm with patches of 8 or 16 pixels, such as tu-vit_small_patch16_224"
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """One of smp's network classes.
-
-    Attributes:
-        library_name: of the class in segmentation_models_pytorch.
-        fits: in words, encoders that fit.
-        coarsest_px: images are padded so that the coarsest map of the encoder has at least this many pixels a side.
-        stride: where it is not the encoder's.
-    """
-
-    library_name: str
-    fits: str = _HALVING
-    coarsest_px: int = 2
-    stride: int | None = None
-
-
-ARCHITECTURES = {
-    "unet": Architecture("Unet"),
-    "unetplusplus": Architecture("UnetPlusPlus", _NO_MIT),
-    "manet": Architecture("MAnet"),
-    "linknet": Architecture("Linknet", _NO_MIT),
-    "fpn": Architecture("FPN"),
-    "pspnet": Architecture("PSPNet"),
-    "deeplabv3": Architecture("DeepLabV3", _DILATED),
-    "deeplabv3plus": Architecture("DeepLabV3Plus", _DILATED),
-    "pan": Architecture("PAN", _DILATED, coarsest_px=8),  # halves the coarsest map three times more
-    "upernet": Architecture("UPerNet"),
-    "segformer": Architecture("Segformer"),
-    "dpt": Architecture("DPT", _PLAIN_VIT, stride=32),  # makes a map of half the tokens' grid of 16
-}
 
 
 class SmpNetwork(SegmentationNetwork):
@@ -70,7 +33,7 @@ class SmpNetwork(SegmentationNetwork):
     decoder cannot take, and whether a batch of 1 can train.
 
     Args:
-        architecture: key of `ARCHITECTURES`.
+        decoder: row of `DECODERS`.
         encoder: name of one of smp's encoders, or `tu-` and a name of timm's.
         in_channels: channels of the image. Other than 3: the libraries adapt the first convolution.
         out_channels: logits a pixel.
@@ -84,7 +47,7 @@ class SmpNetwork(SegmentationNetwork):
 
     def __init__(
         self,
-        architecture: str,
+        decoder: Decoder,
         *,
         encoder: str,
         in_channels: int,
@@ -93,41 +56,40 @@ class SmpNetwork(SegmentationNetwork):
         dropout: float | None = None,
         options: Mapping[str, Any],
     ) -> None:
-        self.encoder_name = _smp_encoders.check_encoder(encoder)
-        self.weights = _smp_encoders.check_weights(self.encoder_name, weights)
-        kind = ARCHITECTURES[architecture]
+        self.encoder_name = encoders.check_encoder(encoder)
+        self.weights = encoders.check_weights(self.encoder_name, weights)
         super().__init__(
             in_channels=in_channels,
             out_channels=out_channels,
             stride=32,  # until the encoder is known
-            normalization=_smp_encoders.encoder_normalization(
+            normalization=encoders.encoder_normalization(
                 self.encoder_name, weights, check_count("in_channels", in_channels)
             ),
         )
-        self.architecture = architecture
+        self.architecture = decoder.name
         self.dropout = nn.Dropout2d(check_probability("dropout", dropout)) if dropout is not None else nn.Identity()
         self._encoder_options = {
             "in_channels": in_channels,
             **{key: options[f"encoder_{key}"] for key in ("depth", "output_stride") if f"encoder_{key}" in options},
-            **_smp_encoders.library_options(self.encoder_name),
+            **encoders.library_options(self.encoder_name),
         }
         try:
-            self._build(kind, options)
+            self._build(decoder, options)
             self._try_out()
         except Exception as error:  # the libraries refuse a combination with any exception; all are re-raised
             reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
             raise ValueError(
-                f"encoder {encoder!r} does not work in smp/{architecture} ({reason}); take {kind.fits}"
+                f"encoder {encoder!r} does not work in smp/{decoder.name} ({reason}); take {decoder.fits}"
             ) from error
 
-    def _build(self, kind: Architecture, options: Mapping[str, Any]) -> None:
-        with _smp_encoders.quiet():
+    def _build(self, kind: Decoder, options: Mapping[str, Any]) -> None:
+        with encoders.quiet():
             network = getattr(smp, kind.library_name)(
                 encoder_name=self.encoder_name,
                 encoder_weights=None,
                 in_channels=self.in_channels,
                 classes=self.out_channels,
-                **_smp_encoders.library_options(self.encoder_name),
+                **encoders.library_options(self.encoder_name),
                 **options,
             )
         self.encoder: nn.Module = network.encoder
@@ -177,7 +139,7 @@ class SmpNetwork(SegmentationNetwork):
         Raises:
             WeightsError: they are not on this machine and cannot be fetched, or the file there is another network's.
         """
-        return _smp_encoders.load_encoder(self.encoder, self.encoder_name, self.weights, self._pretrained_encoder)
+        return encoders.load_encoder(self.encoder, self.encoder_name, self.weights, self._pretrained_encoder)
 
     def _pretrained_encoder(self, tensors: dict[str, Tensor] | None) -> nn.Module:
         """Returns the library's encoder with its published weights.
@@ -194,7 +156,7 @@ class SmpNetwork(SegmentationNetwork):
             own.set_in_channels(self.in_channels, pretrained=True)
             return cast(nn.Module, own)
         if self.architecture == "dpt":
-            name = self.encoder_name.removeprefix(_smp_encoders.TIMM_PREFIX)
+            name = self.encoder_name.removeprefix(encoders.TIMM_PREFIX)
             vit: nn.Module = TimmViTEncoder(name=name, pretrained=True, **self._encoder_options)
             return vit
         encoder: nn.Module = get_encoder(self.encoder_name, weights=True, **self._encoder_options)
@@ -219,7 +181,7 @@ def _parameters_without_gradient(network: SegmentationNetwork, device: str) -> l
         for name, parameter in network.named_parameters()
     }
     buffers = {name: buffer.to(device, copy=True) for name, buffer in network.named_buffers()}
-    with torch.random.fork_rng(devices=[]), _smp_encoders.quiet():
+    with torch.random.fork_rng(devices=[]), encoders.quiet():
         logits = functional_call(network, {**parameters, **buffers}, (image,))
         expected = (len(image), network.out_channels, *image.shape[2:])
         if tuple(logits.shape) != expected:
@@ -241,20 +203,3 @@ def _remove(network: nn.Module, unused: Sequence[str]) -> tuple[str, ...]:
             setattr(network.get_submodule(parent), child, nn.Identity())
             removed.append(f"{name}.")
     return tuple(removed)
-
-
-def check_depth(value: object, allowed: Sequence[int]) -> int:
-    """Returns `encoder_depth`, or raises ValueError unless it is one of `allowed`."""
-    for depth in allowed:
-        if value == depth and not isinstance(value, bool):
-            return depth
-    raise ValueError(f"encoder_depth must be {' or '.join(map(str, allowed))}, got {value!r}")
-
-
-def check_channels(name: str, value: object, count: int, *, default: Sequence[int]) -> tuple[int, ...]:
-    """Returns `count` channel counts; None means the last `count` of `default`."""
-    if value is None:
-        return tuple(default[-count:])
-    if not isinstance(value, list | tuple) or len(value) != count:
-        raise ValueError(f"{name} must be a list of {count} channel counts, from coarse to fine, got {value!r}")
-    return tuple(check_count(name, channels) for channels in value)

@@ -19,7 +19,6 @@ from segmentation_models_pytorch.encoders import is_equivalent_to_timm_universal
 from torch import Tensor, nn
 
 from segbench.errors import WeightsError, shorten
-from segbench.models import _lite0
 from segbench.models.pretrained import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -30,6 +29,7 @@ from segbench.models.pretrained import (
     read_hub_file,
     sha256_of,
 )
+from segbench.models.smp import lite0
 from segbench.types import Normalization, WeightsOrigin
 
 TIMM_PREFIX = "tu-"
@@ -76,6 +76,16 @@ class _Source:
     def cached(self) -> Path | None:
         """Returns the file in the hub's cache on this machine, if it is there."""
         return find_hub_file(self.repository, self.file, self.revision)
+
+
+def encoder_names(word: str = "") -> list[str]:
+    """Returns the encoders' names that contain `word`: segmentation_models.pytorch's own, then timm's as `tu-NAME`.
+
+    Some of timm's give no feature maps; a network that is built with one says so.
+    """
+    own = sorted(name for name in smp.encoders.get_encoder_names() if not name.startswith(TIMM_PREFIX))
+    universal = [f"{TIMM_PREFIX}{name}" for name in timm.list_models()]
+    return [name for name in [*own, *universal] if word.lower() in name.lower()]
 
 
 def check_encoder(name: object) -> str:
@@ -126,8 +136,8 @@ def encoder_normalization(encoder: str, weights: str, in_channels: int) -> Norma
     if encoder.startswith(TIMM_PREFIX):
         name = encoder.removeprefix(TIMM_PREFIX)
         settings = timm.models.get_pretrained_cfg(name)
-        if name.partition(".")[0] == _lite0.TIMM_NAME:
-            mean, std = _lite0.MEAN, _lite0.STD
+        if name.partition(".")[0] == lite0.TIMM_NAME:
+            mean, std = lite0.MEAN, lite0.STD
         elif settings is not None:
             mean, std = settings.mean, settings.std
     elif weights == "advprop":
@@ -170,10 +180,10 @@ def load_encoder(
     """
     wanted = encoder.state_dict()
     left_out = 0
-    packaged = _lite0.find_file() if name.removeprefix(TIMM_PREFIX).partition(".")[0] == _lite0.TIMM_NAME else None
+    packaged = lite0.find_file() if name.removeprefix(TIMM_PREFIX).partition(".")[0] == lite0.TIMM_NAME else None
     if packaged is not None and name.startswith(TIMM_PREFIX):
         tensors, file = _packaged_tensors(encoder, packaged), packaged
-        provider = _lite0.provider()
+        provider = lite0.provider()
         left_out = len(tensors) - len(wanted)
     else:
         source = _source(name, weights)
@@ -247,7 +257,7 @@ def _source(name: str, weights: str) -> _Source:
 
 def _packaged_tensors(encoder: nn.Module, file: Path) -> dict[str, Tensor]:
     """Returns the package's tensors under the encoder's names, the first convolution adapted to its channels."""
-    tensors = {f"model.{key}": tensor for key, tensor in _lite0.read(file).items()}
+    tensors = {f"model.{key}": tensor for key, tensor in lite0.read(file).items()}
     first = "model.conv_stem.weight"
     in_channels = encoder.state_dict()[first].shape[1]
     return {**tensors, first: timm.models.adapt_input_conv(in_channels, tensors[first])}

@@ -1,24 +1,17 @@
-"""What networks share: padding any image to their stride and back, convolutions, and checks of their options."""
+"""The base of all networks: any image size in, logits of the same size out."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias, TypeVar
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from segbench.models.layers import pad_reflect
+from segbench.models.values import check_count
 from segbench.types import Normalization, WeightsOrigin
-
-Choice = TypeVar("Choice", bound=str)
 
 MIN_SIZE_PX = 32
 MAX_IN_CHANNELS = 16
-NORMS = ("batch", "group", "none")
-PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
-PADDING_MODES: tuple[PaddingMode, ...] = ("reflect", "replicate", "zeros", "circular")
 
 
 class SegmentationNetwork(nn.Module):
@@ -150,6 +143,7 @@ def pad_to_stride(image: Tensor, stride: int, *, smallest_px: int = 1) -> Tensor
         smallest_px: H and W are padded to at least this, too.
 
     Example:
+        >>> import torch
         >>> pad_to_stride(torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]]), 4)[0, 0].tolist()
         [[1.0, 2.0, 3.0, 2.0], [4.0, 5.0, 6.0, 5.0], [1.0, 2.0, 3.0, 2.0], [4.0, 5.0, 6.0, 5.0]]
     """
@@ -159,122 +153,3 @@ def pad_to_stride(image: Tensor, stride: int, *, smallest_px: int = 1) -> Tensor
         right = min(width - image.shape[-1], image.shape[-1] - 1)
         image = pad_reflect(image, (0, right, 0, down))
     return image
-
-
-def pad_reflect(x: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
-    """Returns `F.pad(x, padding, mode="reflect")` of a (B, C, H, W), also where CUDA must be deterministic.
-
-    There the gradient of torch's own reflection padding is refused (torch 2.15; drop this when it no longer is).
-
-    Args:
-        padding: left, right, top, bottom in pixels, each below the size it mirrors.
-    """
-    if x.is_cuda and torch.are_deterministic_algorithms_enabled():
-        return _pad_reflect_by_parts(x, padding)
-    return F.pad(x, padding, mode="reflect")
-
-
-def _pad_reflect_by_parts(x: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
-    left, right, top, bottom = padding
-    for axis, before, after in ((2, top, bottom), (3, left, right)):
-        size = x.shape[axis]
-        parts = [x]
-        if before:
-            parts.insert(0, x.narrow(axis, 1, before).flip(axis))
-        if after:
-            parts.append(x.narrow(axis, size - 1 - after, after).flip(axis))
-        x = torch.cat(parts, dim=axis) if len(parts) > 1 else x
-    return x
-
-
-def max_unpool(x: Tensor, indices: Tensor) -> Tensor:
-    """Returns `F.max_unpool2d(x, indices, 2)`, also where CUDA must be deterministic (refused there, torch 2.15).
-
-    Args:
-        x: (B, C, H, W).
-        indices: (B, C, H, W) int64, what `F.max_pool2d(..., 2, return_indices=True)` of a (B, C, 2H, 2W) gave.
-    """
-    if x.is_cuda and torch.are_deterministic_algorithms_enabled():
-        return _max_unpool_by_scatter(x, indices)
-    return F.max_unpool2d(x, indices, [2, 2])
-
-
-def _max_unpool_by_scatter(x: Tensor, indices: Tensor) -> Tensor:
-    batch, channels, height, width = x.shape
-    planes = x.new_zeros(batch, channels, 4 * height * width)
-    return planes.scatter(2, indices.flatten(2), x.flatten(2)).view(batch, channels, 2 * height, 2 * width)
-
-
-class SameConv2d(nn.Conv2d):
-    """`nn.Conv2d` of an odd kernel that keeps H and W; see `pad_reflect` for the one difference."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, *, padding_mode: PaddingMode) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, padding=kernel_size // 2, padding_mode=padding_mode, bias=True
-        )
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # nn.Conv2d's name for it
-        """Returns (B, out_channels, H, W)."""
-        if self.padding_mode != "reflect":
-            return super().forward(input)
-        side = self.kernel_size[0] // 2
-        return F.conv2d(pad_reflect(input, (side, side, side, side)), self.weight, self.bias)
-
-
-def make_norm(norm: str, channels: int) -> list[nn.Module]:
-    """Returns the layers of one normalisation: batch, group (at most 8 groups that divide `channels`) or none."""
-    if norm == "batch":
-        return [nn.BatchNorm2d(channels)]
-    return [nn.GroupNorm(math.gcd(8, channels), channels)] if norm == "group" else []
-
-
-def conv_norm_relu(in_channels: int, out_channels: int, *, norm: str, padding_mode: PaddingMode) -> nn.Sequential:
-    """Returns a 3x3 convolution with bias that keeps the size, normalisation and ReLU."""
-    convolution = SameConv2d(in_channels, out_channels, padding_mode=padding_mode)
-    return nn.Sequential(convolution, *make_norm(norm, out_channels), nn.ReLU(inplace=True))
-
-
-def check_count(name: str, value: object) -> int:
-    """Returns `value`, or raises ValueError unless it is an integer above 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be an integer above 0, got {value!r}")
-    return value
-
-
-def check_choice(name: str, value: object, choices: Sequence[Choice]) -> Choice:
-    """Returns `value`, or raises ValueError unless it is one of `choices`."""
-    for choice in choices:
-        if value == choice:
-            return choice
-    raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-
-
-def check_flag(name: str, value: object) -> bool:
-    """Returns `value`, or raises ValueError unless it is true or false."""
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, got {value!r}")
-    return value
-
-
-def check_probability(name: str, value: object) -> float:
-    """Returns `value` as a float, or raises ValueError unless it is a number in [0, 1)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < 1.0:
-        raise ValueError(f"{name} must be a probability of 0 or more and below 1, got {value!r}")
-    return float(value)
-
-
-def initialize_for_relu(network: nn.Module, head: nn.Module) -> None:
-    """Sets the weights of all convolutions and linear layers as He et al. 2015 for ReLU, and their biases to 0.
-
-    Without normalisation PyTorch's defaults let the signal fade from layer to layer; these keep its size. Call it
-    before published weights are loaded.
-
-    Args:
-        network: everything in it is set.
-        head: its last layer, in `network`; no ReLU follows, so its weights are smaller by the square root of 2.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="linear" if module is head else "relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)

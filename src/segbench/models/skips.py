@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from segbench.models._blocks import make_norm
+from segbench.models.layers import make_norm
 
 SKIPS = ("concat", "add", "none", "attention", "aff")
 
