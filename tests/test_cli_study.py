@@ -124,12 +124,14 @@ def test_a_study_runs_fails_in_part_and_says_so(
     code, out, err = run_cli(capsys, *arguments, "-q")
     assert code == 0
     assert "nothing to train" in err
-    wrong = "vary.rate={low: {optimizer.lr: 1.0e-3}, wrong: {network.widths: [8, -1]}}"
+    wrong = (
+        "vary.rate={low: {optimizer.lr: 1.0e-3}, wrong: {network: {name: unet, widths: [8], deep_supervision: true}}}"
+    )
     code, out, err = run_cli(capsys, *arguments, "--set", wrong)
     assert code == 1
     assert "4 runs: 2 finished, 2 failed" in out
-    assert "failed: dice__wrong__seed0, bce__wrong__seed0: network.widths: widths must be an integer above 0" in out
-    assert "failed: dice__wrong__seed0: network.widths" in err
+    assert "failed: dice__wrong__seed0, bce__wrong__seed0: network.deep_supervision: deep_supervision needs" in out
+    assert "failed: dice__wrong__seed0: network.deep_supervision" in err
     assert "the same command tries again what is not finished" in out
     code, out, _ = run_cli(capsys, "status", str(out_folder))
     assert code == 0

@@ -148,7 +148,7 @@ def test_dropout_acts_in_training_only() -> None:
     [
         ({"width": 0}, "network.width: width must be an integer above 0, got 0"),
         ({"dilations": []}, r"network.dilations: dilations must be a list of one or more distances"),
-        ({"dilations": [6, 0]}, "network.dilations: dilations must be an integer above 0, got 0"),
+        ({"dilations": [6, 0]}, r"network.dilations: dilations must be a list .* integers above 0, got \[6, 0\]"),
         ({"norm": "layer"}, "network.norm: norm must be one of batch, group, none, got 'layer'"),
         ({"dropout": -0.1}, "network.dropout: dropout must be a probability"),
         ({"weights": "imagenet"}, "weights: there are no published weights of 'aspp_net'"),

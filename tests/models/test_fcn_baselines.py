@@ -217,7 +217,11 @@ def test_initial_logits_are_of_moderate_size(name: str) -> None:
         ("full_resolution_conv", {"depth": 0}, r"network.depth: depth must be an integer above 0, got 0"),
         ("full_resolution_conv", {"norm": "x"}, r"network.norm: norm must be one of batch, group, none, got 'x'"),
         ("simple_fcn", {"widths": [8] * 6}, r"network.widths: widths must be a list of 1 to 5 channel counts"),
-        ("simple_fcn", {"widths": 64}, r"network.widths: widths must be a list of 1 to 5 channel counts, got 64"),
+        (
+            "simple_fcn",
+            {"widths": 64},
+            r"network.widths: widths must be a list of 1 to 5 channel counts above 0, got 64",
+        ),
         ("simple_fcn", {"convolutions": 0}, r"network.convolutions: convolutions must be an integer above 0"),
     ],
 )

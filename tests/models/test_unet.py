@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,8 +14,7 @@ from torch import nn
 
 from segbench.errors import ConfigError
 from segbench.models import MODELS, base, build_network, layers, skips
-from segbench.models.skips import SKIPS
-from segbench.models.unet import DOWNSAMPLINGS, UPSAMPLINGS, UNet
+from segbench.models.unet import Downsampling, Skip, UNet, Upsampling
 
 S1_COUNTS = {"segnet": 736_129, "unet_unpool": 931_969, "unet_nearest": 931_969, "unet_strided": 1_107_009}
 
@@ -125,9 +125,10 @@ def legal(downsampling: str, upsampling: str) -> bool:
 
 
 @pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize("skip", SKIPS)
+@pytest.mark.parametrize("skip", get_args(Skip))
 @pytest.mark.parametrize(
-    ("downsampling", "upsampling"), [(d, u) for d in DOWNSAMPLINGS for u in UPSAMPLINGS if legal(d, u)]
+    ("downsampling", "upsampling"),
+    [(d, u) for d in get_args(Downsampling) for u in get_args(Upsampling) if legal(d, u)],
 )
 def test_every_combination_of_the_family_works(downsampling: str, upsampling: str, skip: str, residual: bool) -> None:
     network = build_network(
@@ -229,12 +230,12 @@ def test_seven_stages_on_the_smallest_image() -> None:
     [
         ({"widths": []}, "network.widths", "1 to 7"),
         ({"widths": 3}, "network.widths", "1 to 7"),
-        ({"widths": [8, 0]}, "network.widths", "above 0, got 0"),
-        ({"widths": [8, 2.5]}, "network.widths", "got 2.5"),
+        ({"widths": [8, 0]}, "network.widths", r"above 0, got \[8, 0\]"),
+        ({"widths": [8, 2.5]}, "network.widths", r"got \[8, 2.5\]"),
         ({"norm": "instance"}, "network.norm", "batch, group, none, got 'instance'"),
         ({"padding_mode": "mirror"}, "network.padding_mode", "reflect"),
         ({"widht": [8]}, "network.widht", "did you mean 'widths'"),
-        ({"in_channels": 0}, "network.in_channels", "above 0"),
+        ({"in_channels": 0}, "network.in_channels", "1 to 16, got 0"),
         ({"out_channels": True}, "network.out_channels", "got True"),
     ],
 )

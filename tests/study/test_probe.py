@@ -77,7 +77,7 @@ def test_every_task_can_be_timed(config: RunConfig, data: str, request: pytest.F
 
 def test_a_wrong_value_is_told_in_its_own_words(config: RunConfig) -> None:
     wrong = changed(config, network={"name": "unet_nearest", "options": {"widths": [8, -1]}})
-    with pytest.raises(ConfigError, match="widths must be an integer above 0, got -1"):
+    with pytest.raises(ConfigError, match=r"widths must be a list of 1 to 7 channel counts above 0, got \[8, -1\]"):
         measure(wrong, manifest_of(config), threads=1)
 
 

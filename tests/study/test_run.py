@@ -99,7 +99,7 @@ def test_a_value_that_is_added_trains_its_run_alone(copied: StudyConfig) -> None
 
 @pytest.mark.slow
 def test_runs_that_fail_are_noted_and_do_not_stop_the_others(make_study: MakeStudy, tmp_path: Path) -> None:
-    network = {"good": "unet_nearest", "bad": {"name": "unet_nearest", "widths": [8, -1]}}
+    network = {"good": "unet_nearest", "bad": {"name": "unet", "widths": [8], "deep_supervision": True}}
     study = make_study(
         tmp_path,
         vary={
@@ -119,7 +119,7 @@ def test_runs_that_fail_are_noted_and_do_not_stop_the_others(make_study: MakeStu
     assert bad is not None
     assert (wild.kind, wild.attempts) == ("refused", 1)
     assert "lower optimizer.lr or set grad_clip: 1" in wild.error
-    assert bad.error == "network.widths: widths must be an integer above 0, got -1"
+    assert bad.error.startswith("network.deep_supervision: deep_supervision needs a coarser stage")
     notes = Notes()
     run_study(study, watch=notes, retry_failed=False)
     assert notes.said == ["every run is finished or was given up already; nothing to train"]
@@ -269,6 +269,12 @@ def test_a_wrong_option_of_a_factor_is_told_before_training(make_study: MakeStud
     study = make_study(tmp_path / "study", vary={"network.upsamplin": ["nearest", "bilinear"]})
     with pytest.raises(ConfigError, match="upsamplin"):
         run_study(study, engine=Still())
+    study = make_study(tmp_path / "study", vary={"network.widths": {"good": [8], "bad": [8, -1]}})
+    with pytest.raises(
+        ConfigError, match=r"widths must be a list of 1 to 7 channel counts above 0, got \[8, -1\]"
+    ) as caught:
+        run_study(study, engine=Still())
+    assert caught.value.key == "network.widths"
 
 
 def test_two_calls_for_one_folder_exclude_each_other(copied: StudyConfig) -> None:

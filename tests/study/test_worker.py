@@ -51,7 +51,7 @@ def test_what_segbench_refuses_is_noted_in_its_words(task: Task) -> None:
     failure = folder.read_failure("one")
     assert failure is not None
     assert (failure.kind, failure.attempts) == ("refused", 2)
-    assert failure.error == "network.widths: widths must be an integer above 0, got -1"
+    assert failure.error == "network.widths: widths must be a list of 1 to 7 channel counts above 0, got [8, -1]"
     assert f"error: {failure.error}" in folder.log_file("one").read_text()
 
 

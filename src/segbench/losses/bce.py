@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segbench.losses._options import Balanced, PosWeights
 from segbench.losses._targets import Batch, per_class, prepare
 from segbench.losses.base import LossModule
 from segbench.losses.class_weights import balanced_pos_weights
+from segbench.losses.options import Balanced, PosWeights
 from segbench.options import Positive, checked
 from segbench.types import IGNORE_INDEX, Task
 

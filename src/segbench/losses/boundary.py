@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 
 from segbench.losses._distance import boundary_distances
-from segbench.losses._options import Unit
 from segbench.losses._planes import class_planes
 from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
+from segbench.losses.options import Unit
 from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 

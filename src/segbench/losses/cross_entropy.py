@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from segbench.losses._options import Balanced, ClassWeights
 from segbench.losses._targets import Batch, infer_task, per_class, prepare
 from segbench.losses.base import LossModule
 from segbench.losses.class_weights import balanced_class_weights
+from segbench.losses.options import Balanced, ClassWeights
 from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 

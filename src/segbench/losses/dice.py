@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from segbench.losses._options import Over, Smooth
 from segbench.losses._planes import class_planes
 from segbench.losses._regions import Regions
 from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
+from segbench.losses.options import Over, Smooth
 from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 

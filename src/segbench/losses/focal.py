@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segbench.losses._options import ClassWeights
 from segbench.losses._targets import Batch, one_hot, per_class, prepare
 from segbench.losses.base import LossModule
+from segbench.losses.options import ClassWeights
 from segbench.options import Fraction, NonNegative, checked
 from segbench.types import IGNORE_INDEX, Task
 

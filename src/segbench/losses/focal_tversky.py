@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from segbench.losses._options import Over, Smooth
 from segbench.losses._planes import class_planes
 from segbench.losses._regions import Regions, tversky_costs
 from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
+from segbench.losses.options import Over, Smooth
 from segbench.options import Positive, checked
 from segbench.types import IGNORE_INDEX, Task
 

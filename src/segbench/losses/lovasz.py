@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from segbench.losses._options import Over
 from segbench.losses._planes import class_planes
 from segbench.losses._targets import Batch, prepare
 from segbench.losses.base import LossModule
+from segbench.losses.options import Over
 from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 

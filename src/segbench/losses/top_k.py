@@ -9,10 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from segbench.losses._options import Over
 from segbench.losses._pixelwise import pixel_cross_entropy
 from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
+from segbench.losses.options import Over
 from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 

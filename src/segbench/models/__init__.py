@@ -7,12 +7,12 @@ attributes it has.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segbench.errors import ConfigError
+from segbench.errors import ConfigError, OptionError
 from segbench.models.smp.decoders import DECODERS
+from segbench.options import check_options
 from segbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -78,9 +78,10 @@ def build_network(
     try:
         network: SegmentationNetwork = builder(in_channels=in_channels, out_channels=out_channels, **chosen, **options)
     except (ValueError, TypeError) as error:
-        key = _key_of(str(error), [*options, "in_channels", "out_channels"])
-        hint = _file_hint(weights) if key == "weights" else ""
-        raise ConfigError(f"{error}{hint}", key=key) from error
+        option = getattr(error, "option", "")
+        if option == "weights":
+            raise ConfigError(f"{error}{_file_hint(weights)}", key="weights") from error
+        raise ConfigError(str(error), key=MODELS.key_of(name, option)) from error
     _require_network(name, network)
     if load_weights and weights != "none":
         if named:
@@ -102,15 +103,21 @@ def is_weights_file(weights: str) -> bool:
 
 
 def check_weights(name: str, weights: str) -> None:
-    """Raises ConfigError for a folder, or where a network has no published weights at all; imports nothing."""
+    """Raises ConfigError for a folder, or where a network has no published weights of this name; imports no torch."""
     if is_weights_file(weights) and Path(weights).is_dir():
         raise ConfigError(f"weights must be a file, but {weights} is a folder{_file_hint(weights)}", key="weights")
-    if weights != "none" and not is_weights_file(weights) and "weights" not in MODELS.options(name):
+    if weights == "none" or is_weights_file(weights):
+        return
+    if "weights" not in MODELS.options(name):
         raise ConfigError(
             f"there are no published weights of {name!r}, so it cannot start from {weights!r}; use none, or the path "
             f"of a file ({', '.join(_FILE_SUFFIXES)}) of the same network{_file_hint(weights)}",
             key="weights",
         )
+    try:
+        check_options(MODELS.option_types(name), {"weights": weights})
+    except OptionError as error:
+        raise ConfigError(f"{error}{_file_hint(weights)}", key="weights") from error
 
 
 def _file_hint(weights: str) -> str:
@@ -134,11 +141,3 @@ def _require_network(name: str, network: object) -> None:
             f"{type(network).__name__}; derive from it and write compute_logits",
             key="network",
         )
-
-
-def _key_of(message: str, options: Iterable[str]) -> str:
-    """Returns the config key a builder's message is about: builders begin theirs with the option's name."""
-    first = message.split(maxsplit=1)[0].rstrip(":") if message.strip() else ""
-    if first == "weights":
-        return "weights"
-    return f"network.{first}" if first in set(options) else "network"

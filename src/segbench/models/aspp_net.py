@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, TypeAlias
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
-from segbench.models.layers import NORMS, conv_norm_relu, initialize_for_relu, make_norm
-from segbench.models.values import check_choice, check_count, check_probability
+from segbench.models.layers import conv_norm_relu, initialize_for_relu, make_norm
+from segbench.models.options import InChannels, Norm
+from segbench.options import Count, Probability, checked
 
 STAGE_FACTORS = (1, 2, 4, 8, 8)  # channels of the encoder's stages, in units of `width`
 SKIP_STAGE = 2
+Dilations: TypeAlias = Annotated[
+    Sequence[Count], Field(min_length=1, description="a list of one or more distances in pixels, integers above 0")
+]
 
 
 class ASPPBlock(nn.Module):
@@ -55,9 +61,9 @@ class ASPPNet(SegmentationNetwork):
         dropout: float,
     ) -> None:
         super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
-        self.width = check_count("width", width)
-        self.dilations = _check_dilations(dilations)
-        self.norm = check_choice("norm", norm, NORMS)
+        self.width = width
+        self.dilations = tuple(dilations)
+        self.norm = norm
         self.encoder = nn.ModuleList()
         channels = in_channels
         for factor in STAGE_FACTORS:
@@ -67,7 +73,7 @@ class ASPPNet(SegmentationNetwork):
         self.aspp = ASPPBlock(channels, joined, dilations=self.dilations, norm=norm)
         self.skip = _pointwise(STAGE_FACTORS[SKIP_STAGE] * width, skipped, norm)
         self.decoder = _conv_pair(joined + skipped, joined, norm)
-        self.dropout = nn.Dropout2d(check_probability("dropout", dropout))
+        self.dropout = nn.Dropout2d(dropout)
         self.head = nn.Conv2d(joined, out_channels, 1)
         initialize_for_relu(self, self.head)
 
@@ -84,14 +90,15 @@ class ASPPNet(SegmentationNetwork):
         return _resize(self.head(self.dropout(x)), image)
 
 
+@checked
 def aspp_net(
     *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    width: int = 64,
-    dilations: Sequence[int] = (6, 12, 18),
-    norm: str = "none",
-    dropout: float = 0.0,
+    in_channels: InChannels = 3,
+    out_channels: Count = 1,
+    width: Count = 64,
+    dilations: Dilations = (6, 12, 18),
+    norm: Norm = "none",
+    dropout: Probability = 0.0,
 ) -> ASPPNet:
     """VGG-13 encoder, atrous spatial pyramid and one skip, any H x W unpadded (after DeepLabV3+, Chen et al. 2018).
 
@@ -139,9 +146,3 @@ def _pointwise(in_channels: int, out_channels: int, norm: str) -> nn.Sequential:
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
-
-
-def _check_dilations(dilations: Sequence[int]) -> tuple[int, ...]:
-    if not isinstance(dilations, list | tuple) or not dilations:
-        raise ValueError(f"dilations must be a list of one or more distances in pixels, got {dilations!r}")
-    return tuple(check_count("dilations", dilation) for dilation in dilations)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from segbench.models.layers import pad_reflect
-from segbench.models.values import check_count
+from segbench.models.options import InChannels
+from segbench.options import Count, checked
 from segbench.types import Normalization, WeightsOrigin
 
 MIN_SIZE_PX = 32
-MAX_IN_CHANNELS = 16
 
 
 class SegmentationNetwork(nn.Module):
@@ -36,11 +36,12 @@ class SegmentationNetwork(nn.Module):
         weights_origin: which weights it was built with.
     """
 
+    @checked
     def __init__(
         self,
         *,
-        in_channels: int,
-        out_channels: int,
+        in_channels: InChannels,
+        out_channels: Count,
         stride: int,
         smallest_px: int | None = None,
         smallest_training_batch: int = 1,
@@ -48,10 +49,8 @@ class SegmentationNetwork(nn.Module):
         auxiliary_weights: Sequence[float] = (),
     ) -> None:
         super().__init__()
-        self.in_channels = check_count("in_channels", in_channels)
-        self.out_channels = check_count("out_channels", out_channels)
-        if in_channels > MAX_IN_CHANNELS:
-            raise ValueError(f"in_channels must be 1 to {MAX_IN_CHANNELS}, got {in_channels}")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
         self.stride = stride
         self.smallest_px = 2 * stride if smallest_px is None else smallest_px
         self.smallest_training_batch = smallest_training_batch

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
-from segbench.models.layers import NORMS, conv_norm_relu, initialize_for_relu
-from segbench.models.values import check_choice, check_count
+from segbench.models.layers import conv_norm_relu, initialize_for_relu
+from segbench.models.options import InChannels, Norm
+from segbench.options import Count, checked
 
 
 class FullResolutionConv(SegmentationNetwork):
@@ -18,9 +19,7 @@ class FullResolutionConv(SegmentationNetwork):
 
     def __init__(self, *, in_channels: int, out_channels: int, depth: int, width: int, norm: str) -> None:
         super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
-        self.depth = check_count("depth", depth)
-        check_count("width", width)
-        check_choice("norm", norm, NORMS)
+        self.depth = depth
         self.receptive_field_px = 1 + 2 * depth
         layers: list[nn.Module] = []
         channels = in_channels
@@ -37,8 +36,9 @@ class FullResolutionConv(SegmentationNetwork):
         return logits
 
 
+@checked
 def full_resolution_conv(
-    *, in_channels: int = 3, out_channels: int = 1, depth: int = 6, width: int = 32, norm: str = "none"
+    *, in_channels: InChannels = 3, out_channels: Count = 1, depth: Count = 6, width: Count = 32, norm: Norm = "none"
 ) -> FullResolutionConv:
     """Baseline of 3x3 convolutions at full resolution: no pooling, a receptive field of 1 + 2 * depth pixels.
 

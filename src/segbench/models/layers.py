@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NORMS = ("batch", "group", "none")
-PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
-PADDING_MODES: tuple[PaddingMode, ...] = ("reflect", "replicate", "zeros", "circular")
+from segbench.models.options import PaddingMode
 
 
 def pad_reflect(x: Tensor, padding: tuple[int, int, int, int]) -> Tensor:

@@ -19,13 +19,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segbench.errors import WeightsError, shorten
+from segbench.errors import OptionError, WeightsError, shorten
 from segbench.models.base import SegmentationNetwork
+from segbench.models.options import EncoderWeights, InChannels
 from segbench.models.pretrained import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -34,11 +36,10 @@ from segbench.models.pretrained import (
     fetch,
     sha256_of,
 )
-from segbench.models.values import check_choice, check_count, check_probability
+from segbench.options import Count, Probability, checked
 from segbench.types import WeightsOrigin
 
-WEIGHTS = ("none", "imagenet")
-CONVENTIONS = ("auto", "keras", "torchvision")
+Library: TypeAlias = Literal["auto", "keras", "torchvision"]
 STRIDE_PX = 32
 STEM_CHANNELS = 32
 # Expansion, channels, blocks, stride of the first one (Sandler et al. 2018, table 2).
@@ -198,21 +199,19 @@ class MobileNetV2UNet(SegmentationNetwork):
     def __init__(
         self, *, in_channels: int, out_channels: int, weights: str, dropout: float, conventions: str = "auto"
     ) -> None:
-        weights = check_choice("weights", weights, WEIGHTS)
         fitting = "torchvision" if weights == "imagenet" else "keras"
-        chosen = check_choice("conventions", conventions, CONVENTIONS)
-        if weights == "imagenet" and chosen == "keras":
-            raise ValueError('conventions must be "auto" or "torchvision" with weights "imagenet", got "keras"')
-        computed_as = TORCHVISION if (fitting if chosen == "auto" else chosen) == "torchvision" else KERAS
-        check_count("in_channels", in_channels)
+        if weights == "imagenet" and conventions == "keras":
+            message = 'conventions must be "auto" or "torchvision" with weights "imagenet", got "keras"'
+            raise OptionError(message, option="conventions")
+        computed_as = TORCHVISION if (fitting if conventions == "auto" else conventions) == "torchvision" else KERAS
         super().__init__(
             in_channels=in_channels,
             out_channels=out_channels,
             stride=STRIDE_PX,
             normalization=adapt_normalization(computed_as.mean, computed_as.std, in_channels),
         )
-        self.conventions = chosen
-        self.dropout = check_probability("dropout", dropout)
+        self.conventions = conventions
+        self.dropout = dropout
         self.encoder = MobileNetV2Encoder(in_channels, computed_as)
         self.decoder = nn.ModuleList()  # from coarse to fine
         channels = BOTTLENECK_CHANNELS
@@ -300,13 +299,14 @@ def _up_block(in_channels: int, out_channels: int, dropout: float) -> nn.Sequent
     )
 
 
+@checked
 def mobilenet_v2_unet(
     *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    weights: str = "none",
-    dropout: float = 0.0,
-    conventions: str = "auto",
+    in_channels: InChannels = 3,
+    out_channels: Count = 1,
+    weights: EncoderWeights = "none",
+    dropout: Probability = 0.0,
+    conventions: Library = "auto",
 ) -> MobileNetV2UNet:
     """U-Net on a MobileNetV2 encoder, ImageNet weights to be had (Sandler et al. 2018; the pets lab).
 

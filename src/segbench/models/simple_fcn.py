@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, TypeAlias
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
-from segbench.models.layers import NORMS, conv_norm_relu, initialize_for_relu
-from segbench.models.values import check_choice, check_count
+from segbench.models.layers import conv_norm_relu, initialize_for_relu
+from segbench.models.options import InChannels, Norm
+from segbench.options import Count, checked
 
-MAX_STAGES = 5  # 32 pixels are one then
+# After five stages 32 pixels are one.
+Widths: TypeAlias = Annotated[
+    Sequence[Count], Field(min_length=1, max_length=5, description="a list of 1 to 5 channel counts above 0")
+]
 
 
 class SimpleFCN(SegmentationNetwork):
@@ -32,9 +38,7 @@ class SimpleFCN(SegmentationNetwork):
             stride=1,
             smallest_px=MIN_SIZE_PX,
         )
-        self.widths = _check_widths(widths)
-        check_count("convolutions", convolutions)
-        check_choice("norm", norm, NORMS)
+        self.widths = tuple(widths)
         stages: list[nn.Module] = []
         channels = in_channels
         for width in self.widths:
@@ -52,13 +56,14 @@ class SimpleFCN(SegmentationNetwork):
         return F.interpolate(self.head(self.encoder(image)), image.shape[-2:], mode="bilinear", align_corners=False)
 
 
+@checked
 def simple_fcn(
     *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    widths: Sequence[int] = (64, 128, 256, 512),
-    convolutions: int = 1,
-    norm: str = "none",
+    in_channels: InChannels = 3,
+    out_channels: Count = 1,
+    widths: Widths = (64, 128, 256, 512),
+    convolutions: Count = 1,
+    norm: Norm = "none",
 ) -> SimpleFCN:
     """Fully convolutional baseline: pooling stages, 1x1 classifier, bilinear enlargement (after Long et al. 2015).
 
@@ -80,9 +85,3 @@ def simple_fcn(
     return SimpleFCN(
         in_channels=in_channels, out_channels=out_channels, widths=widths, convolutions=convolutions, norm=norm
     )
-
-
-def _check_widths(widths: Sequence[int]) -> tuple[int, ...]:
-    if not isinstance(widths, list | tuple) or not 1 <= len(widths) <= MAX_STAGES:
-        raise ValueError(f"widths must be a list of 1 to {MAX_STAGES} channel counts, got {widths!r}")
-    return tuple(check_count("widths", width) for width in widths)

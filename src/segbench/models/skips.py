@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from segbench.models.layers import make_norm
 
-SKIPS = ("concat", "add", "none", "attention", "aff")
-
 
 def make_join(skip: str, width: int, norm: str) -> nn.Module:
     """Returns a module (upsampled (B, C, H, W), encoder's (B, C, H, W)) -> (B, C or 2C, H, W), see `joined_width`."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from segbench.errors import OptionError
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
 from segbench.models.layers import initialize_for_relu, pad_reflect
-from segbench.models.values import check_count
+from segbench.models.options import InChannels
+from segbench.options import Count, checked
 
-SMALLEST_PATCH_PX = 9  # leaves one pixel behind the second convolution
-LARGEST_PATCH_PX = 2 * MIN_SIZE_PX - 1  # a mirrored border is narrower than the smallest image
+# 9 leaves one pixel behind the second convolution; the border is mirrored, so it is narrower than the smallest image.
+PatchPx: TypeAlias = Annotated[int, Field(ge=9, le=63, description="odd (a centre pixel), from 9 to 63")]
 CHUNK_VALUES = 2**24  # patches and feature maps held at a time: 64 MiB of float32
 
 
@@ -25,9 +30,7 @@ class SlidingWindow(SegmentationNetwork):
 
     def __init__(self, *, in_channels: int, out_channels: int, patch_px: int, width: int, hidden: int) -> None:
         super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
-        self.patch_px = _check_patch(patch_px)
-        check_count("width", width)
-        check_count("hidden", hidden)
+        self.patch_px = patch_px
         pooled_px = (patch_px - 3) // 2
         side_px = pooled_px - 2
         head = nn.Linear(hidden, out_channels)
@@ -84,8 +87,14 @@ class SlidingWindow(SegmentationNetwork):
         return logits.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
+@checked
 def sliding_window(
-    *, in_channels: int = 3, out_channels: int = 1, patch_px: int = 15, width: int = 16, hidden: int = 64
+    *,
+    in_channels: InChannels = 3,
+    out_channels: Count = 1,
+    patch_px: PatchPx = 15,
+    width: Count = 16,
+    hidden: Count = 64,
 ) -> SlidingWindow:
     """Baseline that classifies the patch around every pixel on its own (as Ciresan et al. 2012): correct and slow.
 
@@ -106,6 +115,8 @@ def sliding_window(
         >>> sum(parameter.numel() for parameter in sliding_window().parameters())
         37985
     """
+    if patch_px % 2 == 0:
+        raise OptionError(f"patch_px must be odd (a centre pixel), from 9 to 63, got {patch_px}", option="patch_px")
     return SlidingWindow(
         in_channels=in_channels, out_channels=out_channels, patch_px=patch_px, width=width, hidden=hidden
     )
@@ -116,11 +127,3 @@ def _block_size(height: int, width: int, patches: int) -> tuple[int, int]:
     if patches < width:
         return 1, patches
     return min(height, patches // width), width
-
-
-def _check_patch(patch_px: int) -> int:
-    if check_count("patch_px", patch_px) % 2 == 0 or not SMALLEST_PATCH_PX <= patch_px <= LARGEST_PATCH_PX:
-        raise ValueError(
-            f"patch_px must be odd (a centre pixel), {SMALLEST_PATCH_PX} to {LARGEST_PATCH_PX}, got {patch_px}"
-        )
-    return patch_px

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -31,11 +31,12 @@ from torchvision.models.segmentation import (  # type: ignore[import-untyped]
 
 from segbench.errors import WeightsError, shorten
 from segbench.models.base import SegmentationNetwork
+from segbench.models.options import InChannels
 from segbench.models.pretrained import IMAGENET_MEAN, IMAGENET_STD, adapt_normalization, fetch, sha256_of
-from segbench.models.values import check_choice
+from segbench.options import Count, checked
 from segbench.types import WeightsOrigin
 
-WEIGHTS = ("none", "imagenet", "coco_voc")
+Weights: TypeAlias = Literal["none", "imagenet", "coco_voc"]
 AUXILIARY_WEIGHT = 0.5  # torchvision's reference training
 
 VOC_CLASSES: tuple[str, ...] = tuple(FCN_ResNet50_Weights.COCO_WITH_VOC_LABELS_V1.meta["categories"])
@@ -83,8 +84,6 @@ class TorchvisionNetwork(SegmentationNetwork):
         weights: `none`, `imagenet` (backbone) or `coco_voc` (everything; see `VOC_CLASSES`). With other than 21 outputs
             the layers that depend on their number stay random.
         auxiliary: with a second classifier on the third stage, whose logits training mode returns as well.
-    Raises:
-        ValueError: an option out of its range; the message begins with the option's name.
     """
 
     def __init__(
@@ -100,7 +99,7 @@ class TorchvisionNetwork(SegmentationNetwork):
             auxiliary_weights=(AUXILIARY_WEIGHT,) if auxiliary else (),
         )
         self.name = name
-        self.weights = check_choice("weights", weights, WEIGHTS)
+        self.weights = weights
         options: dict[str, Any] = {"aux_loss": True} if auxiliary else {}
         network = kind.build(weights=None, weights_backbone=None, num_classes=out_channels, progress=False, **options)
         self.backbone: nn.Module = network.backbone
@@ -183,8 +182,9 @@ class TorchvisionNetwork(SegmentationNetwork):
         return len(fitting), random
 
 
+@checked
 def fcn_resnet50(
-    *, in_channels: int = 3, out_channels: int = 1, weights: str = "none", auxiliary: bool = False
+    *, in_channels: InChannels = 3, out_channels: Count = 1, weights: Weights = "none", auxiliary: bool = False
 ) -> TorchvisionNetwork:
     """FCN on a ResNet-50 dilated to stride 8, from torchvision (Long et al. 2015).
 
@@ -199,8 +199,9 @@ def fcn_resnet50(
     )
 
 
+@checked
 def deeplabv3_resnet50(
-    *, in_channels: int = 3, out_channels: int = 1, weights: str = "none", auxiliary: bool = False
+    *, in_channels: InChannels = 3, out_channels: Count = 1, weights: Weights = "none", auxiliary: bool = False
 ) -> TorchvisionNetwork:
     """DeepLabV3 on a ResNet-50 dilated to stride 8, from torchvision (Chen et al. 2017).
 
@@ -216,7 +217,10 @@ def deeplabv3_resnet50(
     )
 
 
-def lraspp_mobilenet_v3(*, in_channels: int = 3, out_channels: int = 1, weights: str = "none") -> TorchvisionNetwork:
+@checked
+def lraspp_mobilenet_v3(
+    *, in_channels: InChannels = 3, out_channels: Count = 1, weights: Weights = "none"
+) -> TorchvisionNetwork:
     """LR-ASPP on MobileNetV3-Large, small and fast, from torchvision (Howard et al. 2019).
 
     Returns logits (B, out_channels, H, W); see `TorchvisionNetwork` for the options.

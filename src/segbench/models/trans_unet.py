@@ -11,20 +11,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import timm
 import torch
 import torch.nn.functional as F
 from huggingface_hub import constants as hub
+from pydantic import Field
 from timm.layers.std_conv import StdConv2dSame
 from timm.models import adapt_input_conv
 from timm.models.resnetv2 import ResNetV2
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from segbench.errors import WeightsError, shorten
+from segbench.errors import OptionError, WeightsError, shorten
 from segbench.models.base import SegmentationNetwork
+from segbench.models.options import EncoderWeights, InChannels
 from segbench.models.pretrained import (
     adapt_normalization,
     fetch,
@@ -34,14 +36,19 @@ from segbench.models.pretrained import (
     read_hub_file,
     sha256_of,
 )
-from segbench.models.values import check_choice, check_count, check_probability
+from segbench.options import Count, Probability, checked
 from segbench.types import WeightsOrigin
 
-WEIGHTS = ("none", "imagenet")
 TIMM_NAME = "vit_base_r50_s16_224.orig_in21k"
 FIRST_CONVOLUTION = "backbone.stem.conv.weight"
 STRIDE = 16
 GRID = 14  # tokens a side that the position embeddings are made for: 224 px
+Layers: TypeAlias = Annotated[
+    Sequence[Count], Field(min_length=3, max_length=3, description="a list of 3 integers above 0")
+]
+DecoderChannels: TypeAlias = Annotated[
+    Sequence[Count], Field(min_length=4, max_length=4, description="a list of 4 integers above 0")
+]
 BRIDGE_CHANNELS = 512  # between transformer and decoder
 GROUPS = 32  # of the ResNet's group normalisations
 
@@ -140,22 +147,23 @@ class TransUNet(SegmentationNetwork):
         decoder_channels: of the four decoder blocks, from coarse to fine.
         dropout: in the transformer.
     Raises:
-        ValueError: an option out of its range; the message begins with the option's name.
+        OptionError: an option out of its range.
     """
 
+    @checked
     def __init__(
         self,
         *,
-        in_channels: int = 3,
-        out_channels: int = 1,
-        weights: str = "none",
-        layers: Sequence[int] = (3, 4, 9),
-        width: int = 64,
-        embed_dim: int = 768,
-        depth: int = 12,
-        heads: int = 12,
-        decoder_channels: Sequence[int] = (256, 128, 64, 16),
-        dropout: float = 0.1,
+        in_channels: InChannels = 3,
+        out_channels: Count = 1,
+        weights: EncoderWeights = "none",
+        layers: Layers = (3, 4, 9),
+        width: Count = 64,
+        embed_dim: Count = 768,
+        depth: Count = 12,
+        heads: Count = 12,
+        decoder_channels: DecoderChannels = (256, 128, 64, 16),
+        dropout: Probability = 0.1,
     ) -> None:
         super().__init__(
             in_channels=in_channels,
@@ -163,23 +171,24 @@ class TransUNet(SegmentationNetwork):
             stride=STRIDE,
             normalization=adapt_normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), in_channels),
         )
-        self.weights = check_choice("weights", weights, WEIGHTS)
+        self.weights = weights
         encoder: dict[str, Any] = {
-            "layers": _check_counts("layers", layers, 3),
-            "width": check_count("width", width),
-            "embed_dim": check_count("embed_dim", embed_dim),
-            "depth": check_count("depth", depth),
-            "heads": check_count("heads", heads),
+            "layers": tuple(layers),
+            "width": width,
+            "embed_dim": embed_dim,
+            "depth": depth,
+            "heads": heads,
         }
         if width % GROUPS:
-            raise ValueError(f"width must be a multiple of {GROUPS}, the groups of its normalisations, got {width}")
+            message = f"width must be a multiple of {GROUPS}, the groups of its normalisations, got {width}"
+            raise OptionError(message, option="width")
         if embed_dim % heads:
-            raise ValueError(f"embed_dim must be a multiple of heads, {heads}, got {embed_dim}")
+            raise OptionError(f"embed_dim must be a multiple of heads, {heads}, got {embed_dim}", option="embed_dim")
         published = {"layers": (3, 4, 9), "width": 64, "embed_dim": 768, "depth": 12, "heads": 12}
         if weights != "none" and encoder != published:
-            raise ValueError(f"weights {weights!r} are published for {published} alone, got {encoder}; use none")
-        dropout = check_probability("dropout", dropout)
-        channels = _check_counts("decoder_channels", decoder_channels, 4)
+            message = f"weights {weights!r} are published for {published} alone, got {encoder}; use none"
+            raise OptionError(message, option="weights")
+        channels = tuple(decoder_channels)
         self.encoder = HybridEncoder(in_channels=in_channels, dropout=dropout, **encoder)
         self.bridge = _conv_norm_relu(embed_dim, BRIDGE_CHANNELS)
         skips = (*reversed(self.encoder.skip_channels), 0)
@@ -251,16 +260,16 @@ def encoder_tensors(hybrid: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def trans_unet(
     *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    weights: str = "none",
-    layers: Sequence[int] = (3, 4, 9),
-    width: int = 64,
-    embed_dim: int = 768,
-    depth: int = 12,
-    heads: int = 12,
-    decoder_channels: Sequence[int] = (256, 128, 64, 16),
-    dropout: float = 0.1,
+    in_channels: InChannels = 3,
+    out_channels: Count = 1,
+    weights: EncoderWeights = "none",
+    layers: Layers = (3, 4, 9),
+    width: Count = 64,
+    embed_dim: Count = 768,
+    depth: Count = 12,
+    heads: Count = 12,
+    decoder_channels: DecoderChannels = (256, 128, 64, 16),
+    dropout: Probability = 0.1,
 ) -> TransUNet:
     """TransUNet: CNN encoder, vision transformer at its bottom, U-Net decoder (Chen et al. 2021, R50-ViT-B/16).
 
@@ -289,9 +298,3 @@ def _conv_norm_relu(in_channels: int, out_channels: int) -> nn.Sequential:
     """Returns the decoder's 3x3 convolution without bias, zero-padded, with batch normalisation and ReLU."""
     convolution = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
-
-
-def _check_counts(name: str, values: object, count: int) -> tuple[int, ...]:
-    if not isinstance(values, list | tuple) or len(values) != count:
-        raise ValueError(f"{name} must be a list of {count} integers above 0, got {values!r}")
-    return tuple(check_count(name, value) for value in values)

@@ -9,19 +9,27 @@ two convolutions a stage instead of VGG-16. Initial weights are PyTorch's defaul
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated, Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from segbench.errors import OptionError
 from segbench.models.base import SegmentationNetwork
-from segbench.models.layers import NORMS, PADDING_MODES, SameConv2d, conv_norm_relu, make_norm, max_unpool
-from segbench.models.skips import SKIPS, joined_width, make_join
-from segbench.models.values import check_choice, check_count, check_flag, check_probability
+from segbench.models.layers import SameConv2d, conv_norm_relu, make_norm, max_unpool
+from segbench.models.options import InChannels, Norm, PaddingMode
+from segbench.models.skips import joined_width, make_join
+from segbench.options import Count, Probability, checked
 
-DOWNSAMPLINGS = ("max", "strided")
-UPSAMPLINGS = ("nearest", "bilinear", "bicubic", "unpool", "transposed")
-MAX_STAGES = 7
+Downsampling: TypeAlias = Literal["max", "strided"]
+Upsampling: TypeAlias = Literal["nearest", "bilinear", "bicubic", "unpool", "transposed"]
+Skip: TypeAlias = Literal["concat", "add", "none", "attention", "aff"]
+Depth: TypeAlias = Annotated[int, Field(ge=1, le=7, description="an integer from 1 to 7")]
+Widths: TypeAlias = Annotated[
+    Sequence[Count], Field(min_length=1, max_length=7, description="a list of 1 to 7 channel counts above 0")
+]
 
 
 class UNet(SegmentationNetwork):
@@ -53,25 +61,26 @@ class UNet(SegmentationNetwork):
             losses count 1/2, 1/4, ... (as in nnU-Net, Isensee et al. 2021).
         padding_mode: of the 3x3 convolutions: reflect, replicate, zeros or circular.
     Raises:
-        ValueError: an option out of its range; the message begins with the option's name.
+        OptionError: an option out of its range.
     """
 
+    @checked
     def __init__(
         self,
         *,
-        in_channels: int = 3,
-        out_channels: int = 1,
-        widths: Sequence[int] = (16, 32, 64, 128),
-        downsampling: str = "max",
-        upsampling: str = "nearest",
-        skip: str = "concat",
+        in_channels: InChannels = 3,
+        out_channels: Count = 1,
+        widths: Widths = (16, 32, 64, 128),
+        downsampling: Downsampling = "max",
+        upsampling: Upsampling = "nearest",
+        skip: Skip = "concat",
         residual: bool = False,
-        norm: str = "batch",
-        dropout: float = 0.0,
+        norm: Norm = "batch",
+        dropout: Probability = 0.0,
         deep_supervision: bool = False,
-        padding_mode: str = "reflect",
+        padding_mode: PaddingMode = "reflect",
     ) -> None:
-        stages = _check_widths(widths)
+        stages = tuple(widths)
         coarser = range(1, len(stages)) if deep_supervision else ()
         super().__init__(
             in_channels=in_channels,
@@ -82,18 +91,20 @@ class UNet(SegmentationNetwork):
             auxiliary_weights=[0.5**level for level in coarser],
         )
         self.widths = stages
-        self.downsampling = check_choice("downsampling", downsampling, DOWNSAMPLINGS)
-        self.upsampling = check_choice("upsampling", upsampling, UPSAMPLINGS)
-        self.skip = check_choice("skip", skip, SKIPS)
-        self.residual = check_flag("residual", residual)
-        self.norm = check_choice("norm", norm, NORMS)
-        self.dropout = nn.Dropout2d(check_probability("dropout", dropout))
-        self.deep_supervision = check_flag("deep_supervision", deep_supervision)
-        self.padding_mode = check_choice("padding_mode", padding_mode, PADDING_MODES)
+        self.downsampling = downsampling
+        self.upsampling = upsampling
+        self.skip = skip
+        self.residual = residual
+        self.norm = norm
+        self.dropout = nn.Dropout2d(dropout)
+        self.deep_supervision = deep_supervision
+        self.padding_mode = padding_mode
         if upsampling == "unpool" and downsampling != "max":
-            raise ValueError(f'upsampling "unpool" needs the positions of downsampling "max", got {downsampling!r}')
+            message = f'upsampling "unpool" needs the positions of downsampling "max", got {downsampling!r}'
+            raise OptionError(message, option="upsampling")
         if deep_supervision and len(stages) == 1:
-            raise ValueError("deep_supervision needs a coarser stage to supervise, but widths has one stage only")
+            message = "deep_supervision needs a coarser stage to supervise, but widths has one stage only"
+            raise OptionError(message, option="deep_supervision")
         self.encoder = nn.ModuleList()
         self.down = nn.ModuleList()  # empty for max pooling, which has no weights
         self.up = nn.ModuleList()  # from fine to coarse, as the encoder; empty unless transposed
@@ -183,21 +194,22 @@ class Residual(nn.Module):
         return torch.relu(self.branch(x) + self.shortcut(x))
 
 
+@checked
 def unet(
     *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    width: int = 16,
-    depth: int = 4,
-    widths: Sequence[int] | None = None,
-    downsampling: str = "max",
-    upsampling: str = "nearest",
-    skip: str = "concat",
+    in_channels: InChannels = 3,
+    out_channels: Count = 1,
+    width: Count = 16,
+    depth: Depth = 4,
+    widths: Widths | None = None,
+    downsampling: Downsampling = "max",
+    upsampling: Upsampling = "nearest",
+    skip: Skip = "concat",
     residual: bool = False,
-    norm: str = "batch",
-    dropout: float = 0.0,
+    norm: Norm = "batch",
+    dropout: Probability = 0.0,
     deep_supervision: bool = False,
-    padding_mode: str = "reflect",
+    padding_mode: PaddingMode = "reflect",
 ) -> UNet:
     """U-Net family by options: upsampling, downsampling, skips with attention, residual, deep supervision.
 
@@ -214,9 +226,7 @@ def unet(
         954581
     """
     if widths is None:
-        if check_count("depth", depth) > MAX_STAGES:
-            raise ValueError(f"depth must be 1 to {MAX_STAGES}, got {depth}")
-        widths = [check_count("width", width) * 2**level for level in range(depth)]
+        widths = [width * 2**level for level in range(depth)]
     return UNet(
         in_channels=in_channels,
         out_channels=out_channels,
@@ -234,11 +244,11 @@ def unet(
 
 def segnet(
     *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    widths: Sequence[int] = (16, 32, 64, 128),
-    norm: str = "batch",
-    padding_mode: str = "reflect",
+    in_channels: InChannels = 3,
+    out_channels: Count = 1,
+    widths: Widths = (16, 32, 64, 128),
+    norm: Norm = "batch",
+    padding_mode: PaddingMode = "reflect",
 ) -> UNet:
     """SegNet: max pooling, unpooling to the same positions, no skips (Badrinarayanan et al. 2017).
 
@@ -261,11 +271,11 @@ def segnet(
 
 def unet_unpool(
     *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    widths: Sequence[int] = (16, 32, 64, 128),
-    norm: str = "batch",
-    padding_mode: str = "reflect",
+    in_channels: InChannels = 3,
+    out_channels: Count = 1,
+    widths: Widths = (16, 32, 64, 128),
+    norm: Norm = "batch",
+    padding_mode: PaddingMode = "reflect",
 ) -> UNet:
     """U-Net with max pooling and unpooling to the same positions (Ronneberger et al. 2015; SegNet's way up).
 
@@ -287,11 +297,11 @@ def unet_unpool(
 
 def unet_nearest(
     *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    widths: Sequence[int] = (16, 32, 64, 128),
-    norm: str = "batch",
-    padding_mode: str = "reflect",
+    in_channels: InChannels = 3,
+    out_channels: Count = 1,
+    widths: Widths = (16, 32, 64, 128),
+    norm: Norm = "batch",
+    padding_mode: PaddingMode = "reflect",
 ) -> UNet:
     """U-Net with max pooling and nearest-neighbour upsampling (Ronneberger et al. 2015).
 
@@ -306,11 +316,11 @@ def unet_nearest(
 
 def unet_strided(
     *,
-    in_channels: int = 3,
-    out_channels: int = 1,
-    widths: Sequence[int] = (16, 32, 64, 128),
-    norm: str = "batch",
-    padding_mode: str = "reflect",
+    in_channels: InChannels = 3,
+    out_channels: Count = 1,
+    widths: Widths = (16, 32, 64, 128),
+    norm: Norm = "batch",
+    padding_mode: PaddingMode = "reflect",
 ) -> UNet:
     """U-Net with strided convolutions down and transposed convolutions up (Ronneberger et al. 2015, all learned).
 
@@ -329,9 +339,3 @@ def unet_strided(
         norm=norm,
         padding_mode=padding_mode,
     )
-
-
-def _check_widths(widths: Sequence[int]) -> tuple[int, ...]:
-    if not isinstance(widths, list | tuple) or not 1 <= len(widths) <= MAX_STAGES:
-        raise ValueError(f"widths must be a list of 1 to {MAX_STAGES} channel counts, got {widths!r}")
-    return tuple(check_count("widths", width) for width in widths)

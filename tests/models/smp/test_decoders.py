@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -15,6 +15,7 @@ from segbench.errors import ConfigError
 from segbench.models import MODELS, build_network
 from segbench.models.smp import options
 from segbench.models.smp.decoders import DECODERS
+from segbench.options import Count, Probability
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -41,7 +42,7 @@ def test_types_are_narrowed_to_what_works() -> None:
     hints = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     assert hints["encoder_depth"] == Literal[4, 5]
     assert hints["merge"] == Literal["add", "cat"]
-    assert (hints["decoder_channels"], hints["dropout"], hints["encoder"]) == (int, float, str)
+    assert (hints["decoder_channels"], hints["dropout"], get_args(hints["encoder"])[0]) == (Count, Probability, str)
     assert signature.parameters["dropout"].default == 0.2
     assert inspect.signature(DECODERS["deeplabv3"]).parameters["output_stride"].annotation == Literal[8, 16]
     assert inspect.signature(DECODERS["unet"]).parameters["attention"].default == "none"
@@ -90,7 +91,7 @@ def test_options_that_only_smp_names(name: str, given: dict[str, Any]) -> None:
         (
             "unet",
             {"decoder_use_norm": "layernorm"},
-            "decoder_use_norm must be one of batchnorm, identity",
+            "decoder_use_norm must be true or false, one of batchnorm, identity or a mapping name: value",
         ),
         ("unet", {"decoder_interpolation": "cubic"}, "decoder_interpolation must be one of nearest, bilinear"),
         ("manet", {"decoder_pab_channels": 0}, "decoder_pab_channels must be an integer above 0"),

@@ -16,23 +16,30 @@ itself. Options that several decoders have:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
+from pydantic import Field
+
+from segbench.errors import OptionError
+from segbench.models.options import InChannels
 from segbench.models.smp.options import (
     NAMES,
     NO_OPTIONS,
     TYPES,
     check_channels,
-    check_value,
     is_sequence,
+    option_type,
     read_parameters,
 )
+from segbench.options import Count, Probability, check_options, option_types
 
 if TYPE_CHECKING:
     from segbench.models.smp.network import SmpNetwork
+
+Encoder: TypeAlias = Annotated[str, Field(description="a name")]
 
 _HALVING = "one whose maps halve in size from stage to stage, such as resnet34, mit_b2 or tu-convnext_tiny"
 _NO_MIT = "another than mit_b0 to mit_b5, such as resnet34 or tu-convnext_tiny"
@@ -86,18 +93,18 @@ class Decoder:
             name = NAMES.get(declared.name, declared.name)
             if declared.name not in NO_OPTIONS and name not in self.left_out:
                 hint = self.types.get(name, TYPES.get(name, declared.annotation))
-                found[name] = declared.replace(annotation=Sequence[int] | None if is_sequence(hint) else hint)
+                found[name] = declared.replace(annotation=option_type(name, hint))
         return found
 
     @cached_property
     def __signature__(self) -> inspect.Signature:
-        own = {"in_channels": (int, 3), "out_channels": (int, 1), "weights": (str, "none")}
+        own = {"in_channels": (InChannels, 3), "out_channels": (Count, 1), "weights": (str, "none")}
         options: dict[str, tuple[Any, Any]] = {**own}
         for name, declared in self.library_options.items():
             default = "none" if "none" in get_args(declared.annotation) else declared.default
             options[name] = (declared.annotation, None if is_sequence(declared.annotation) else default)
-        options["encoder"] = (str, self.encoder)
-        options["dropout"] = (float, options.pop("dropout", (float, 0.0))[1])
+        options["encoder"] = (Encoder, self.encoder)
+        options["dropout"] = (Probability, options.pop("dropout", (None, 0.0))[1])
         kind = inspect.Parameter.KEYWORD_ONLY
         return inspect.Signature(
             [inspect.Parameter(name, kind, annotation=hint, default=value) for name, (hint, value) in options.items()]
@@ -108,11 +115,12 @@ class Decoder:
 
         Raises:
             TypeError: an option it does not have.
-            ValueError: an option out of its range, or an encoder that does not fit; begins with the option's name.
+            OptionError: an option out of its range, or an encoder that does not fit.
         """
         from segbench.models.smp.network import SmpNetwork  # imports torch
 
         bound = self.__signature__.bind(**options)
+        check_options(option_types(self), options)
         bound.apply_defaults()
         chosen = bound.arguments
         return SmpNetwork(
@@ -136,12 +144,12 @@ class Decoder:
             if is_sequence(declared.annotation):  # encoder_depth is declared before them
                 count = depth if name == "decoder_channels" else len(declared.default)
                 value = check_channels(name, value, count, default=declared.default)
-            else:
-                value = check_value(name, value, declared.annotation)
+            elif value == "none":
+                value = None  # as smp says it
             if name == "encoder_depth":
                 depth = value
             if name == "decoder_channels" and not isinstance(value, tuple) and value % self.channel_groups:
-                raise ValueError(f"{name} must be a multiple of {self.channel_groups}, got {value}")
+                raise OptionError(f"{name} must be a multiple of {self.channel_groups}, got {value}", option=name)
             found[declared.name] = value
         if self.enlarged_from is not None:
             found["upsampling"] = 2 ** (depth - self.enlarged_from)

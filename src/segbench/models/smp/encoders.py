@@ -18,7 +18,7 @@ from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS  # typ
 from segmentation_models_pytorch.encoders import is_equivalent_to_timm_universal
 from torch import Tensor, nn
 
-from segbench.errors import WeightsError, shorten
+from segbench.errors import OptionError, WeightsError, shorten
 from segbench.models.pretrained import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -88,10 +88,8 @@ def encoder_names(word: str = "") -> list[str]:
     return [name for name in [*own, *universal] if word.lower() in name.lower()]
 
 
-def check_encoder(name: object) -> str:
-    """Returns the name as smp knows it, or raises ValueError with close matches."""
-    if not isinstance(name, str):
-        raise ValueError(f"encoder must be a name, got {name!r}")
+def check_encoder(name: str) -> str:
+    """Returns the name as smp knows it, or raises OptionError with close matches."""
     if is_equivalent_to_timm_universal(name):  # names of old versions of smp
         name = name.replace("timm-", TIMM_PREFIX)
         name = name.replace(TIMM_PREFIX, f"{TIMM_PREFIX}tf_") if "mobilenetv3" in name else name
@@ -102,23 +100,24 @@ def check_encoder(name: object) -> str:
         tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
         if not tag or tag in tags:
             return name
-        raise ValueError(f"encoder {name!r}: timm has no weights {tag!r} of {architecture}; it has {shorten(tags)}")
+        message = f"encoder {name!r}: timm has no weights {tag!r} of {architecture}; it has {shorten(tags)}"
+        raise OptionError(message, option="encoder")
     every_timm = [f"{TIMM_PREFIX}{model}" for model in timm.list_models()]
     close = difflib.get_close_matches(name, [*SMP_ENCODERS, *every_timm], n=4, cutoff=0.6)
     hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-    raise ValueError(
+    raise OptionError(
         f"encoder {name!r} is unknown; {hint}there are {shorten(SMP_ENCODERS, 4)} of segmentation-models-pytorch, and "
-        f"{TIMM_PREFIX}<name> for the {len(every_timm)} networks of timm, such as {TIMM_PREFIX}convnext_tiny"
+        f"{TIMM_PREFIX}<name> for the {len(every_timm)} networks of timm, such as {TIMM_PREFIX}convnext_tiny",
+        option="encoder",
     )
 
 
 def check_weights(encoder: str, weights: str) -> str:
-    """Returns `weights`, or raises ValueError unless they are `none` or published for this encoder."""
+    """Returns `weights`, or raises OptionError unless they are `none` or published for this encoder."""
     names = ["none", *weight_names(encoder)]
     if weights not in names:
-        raise ValueError(
-            f"weights of encoder {encoder!r} are {', '.join(names)} or the path of a file, got {weights!r}"
-        )
+        message = f"weights of encoder {encoder!r} are {', '.join(names)} or the path of a file, got {weights!r}"
+        raise OptionError(message, option="weights")
     return weights
 
 

@@ -12,10 +12,10 @@ from segmentation_models_pytorch.encoders.timm_vit import TimmViTEncoder  # type
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from segbench.errors import OptionError
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
 from segbench.models.smp import encoders
 from segbench.models.smp.decoders import Decoder
-from segbench.models.values import check_count, check_probability
 from segbench.types import WeightsOrigin
 
 _ONE_PIXEL = "more than 1 value per channel"  # what torch's batch normalisation says of one value a channel
@@ -41,8 +41,7 @@ class SmpNetwork(SegmentationNetwork):
         dropout: probability that a channel is zeroed in front of the head; None leaves it to `options`.
         options: of smp's class.
     Raises:
-        ValueError: an option out of its range, or an encoder that is unknown or does not fit the decoder; the message
-            begins with the option's name.
+        OptionError: an encoder that is unknown or does not fit the decoder, or weights it does not have.
     """
 
     def __init__(
@@ -62,12 +61,10 @@ class SmpNetwork(SegmentationNetwork):
             in_channels=in_channels,
             out_channels=out_channels,
             stride=32,  # until the encoder is known
-            normalization=encoders.encoder_normalization(
-                self.encoder_name, weights, check_count("in_channels", in_channels)
-            ),
+            normalization=encoders.encoder_normalization(self.encoder_name, weights, in_channels),
         )
         self.architecture = decoder.name
-        self.dropout = nn.Dropout2d(check_probability("dropout", dropout)) if dropout is not None else nn.Identity()
+        self.dropout = nn.Dropout2d(dropout) if dropout is not None else nn.Identity()
         self._encoder_options = {
             "in_channels": in_channels,
             **{key: options[f"encoder_{key}"] for key in ("depth", "output_stride") if f"encoder_{key}" in options},
@@ -78,9 +75,8 @@ class SmpNetwork(SegmentationNetwork):
             self._try_out()
         except Exception as error:  # the libraries refuse a combination with any exception; all are re-raised
             reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
-            raise ValueError(
-                f"encoder {encoder!r} does not work in smp/{decoder.name} ({reason}); take {decoder.fits}"
-            ) from error
+            message = f"encoder {encoder!r} does not work in smp/{decoder.name} ({reason}); take {decoder.fits}"
+            raise OptionError(message, option="encoder") from error
 
     def _build(self, kind: Decoder, options: Mapping[str, Any]) -> None:
         with encoders.quiet():

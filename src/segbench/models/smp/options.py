@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from segbench.models.values import check_choice, check_count, check_flag, check_probability
+from segbench.errors import OptionError
+from segbench.options import Count, Probability
 
 LIBRARY = "segmentation_models_pytorch"
 
@@ -84,39 +85,23 @@ def is_sequence(hint: Any) -> bool:
     return any(get_origin(part) in (Sequence, Iterable, list) for part in _parts(hint))
 
 
-def check_value(name: str, value: Any, hint: Any) -> Any:
-    """Returns the value of an option as smp wants it: `none` is None there.
-
-    Raises:
-        ValueError: none of the choices of `hint`, a count below 1, a dropout outside [0, 1); begins with the option's
-            name.
-    """
-    choices = [choice for part in _parts(hint) if get_origin(part) is Literal for choice in get_args(part)]
-    if choices and isinstance(choices[0], int):
-        return _check_number(name, value, choices)
-    if choices and (isinstance(value, str) or get_origin(hint) is Literal):
-        return None if check_choice(name, value, choices) == "none" else value
+def option_type(name: str, hint: Any) -> Any:
+    """Returns the type of an option of ours, from what smp declares: counts are above 0, dropouts below 1."""
+    if is_sequence(hint):
+        return Sequence[Count] | None
     if hint is float and name.endswith("dropout"):
-        return check_probability(name, value)
-    if hint is bool:
-        return check_flag(name, value)
-    return check_count(name, value) if hint is int else value
+        return Probability
+    return Count if hint is int else hint
 
 
-def check_channels(name: str, value: object, count: int, *, default: Sequence[int]) -> tuple[int, ...]:
+def check_channels(name: str, value: Sequence[int] | None, count: int, *, default: Sequence[int]) -> tuple[int, ...]:
     """Returns `count` channel counts; None means the last `count` of `default`."""
     if value is None:
         return tuple(default[-count:])
-    if not isinstance(value, list | tuple) or len(value) != count:
-        raise ValueError(f"{name} must be a list of {count} channel counts, from coarse to fine, got {value!r}")
-    return tuple(check_count(name, channels) for channels in value)
-
-
-def _check_number(name: str, value: object, allowed: Sequence[int]) -> int:
-    for number in allowed:
-        if value == number and not isinstance(value, bool):
-            return number
-    raise ValueError(f"{name} must be {' or '.join(map(str, allowed))}, got {value!r}")
+    if len(value) != count:
+        message = f"{name} must be a list of {count} channel counts, from coarse to fine, got {value!r}"
+        raise OptionError(message, option=name)
+    return tuple(value)
 
 
 def _parts(hint: Any) -> tuple[Any, ...]:
