@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from segbench.metrics.scores import Scores, score_masks
     from segbench.models import build_network
     from segbench.models.base import SegmentationNetwork
+    from segbench.models.describe import describe
     from segbench.predict.predictor import Prediction, Predictor
     from segbench.train.evaluate import evaluate
     from segbench.train.fit import fit
@@ -42,6 +43,7 @@ _HOMES = {
     "WeightsError": "segbench.errors",
     "build_loss": "segbench.losses",
     "build_network": "segbench.models",
+    "describe": "segbench.models.describe",
     "evaluate": "segbench.train.evaluate",
     "fit": "segbench.train.fit",
     "load_config": "segbench.config.run",
@@ -68,6 +70,7 @@ __all__ = [
     "WeightsError",
     "build_loss",
     "build_network",
+    "describe",
     "evaluate",
     "fit",
     "load_config",

@@ -12,7 +12,7 @@ import segbench.models
 
 FOLDER = Path(segbench.models.__file__).parent
 MODULES = sorted(
-    ".".join(path.relative_to(FOLDER).with_suffix("").parts)
+    ".".join(path.relative_to(FOLDER).with_suffix("").parts).removesuffix(".__init__")
     for path in FOLDER.rglob("*.py")
     if ">>>" in path.read_text(encoding="utf-8")
 )

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segbench.models import build_network
-from segbench.models.describe import Description, describe_network
+from segbench.models.describe import Description, describe
 from segbench.plots.architecture import architecture_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -20,7 +20,7 @@ NAMES = ["unet_nearest", "unet_unpool", "segnet", "aspp_net", "simple_fcn", "sli
 
 @pytest.fixture(scope="module")
 def descriptions() -> dict[str, Description]:
-    return {name: describe_network(build_network(name), (128, 128), name=name) for name in NAMES}
+    return {name: describe(build_network(name), (128, 128), name=name) for name in NAMES}
 
 
 def texts(root: ElementTree.Element) -> list[str]:
@@ -119,7 +119,7 @@ class Named(nn.Module):
 
 
 def test_names_are_escaped_and_warnings_shown() -> None:
-    description = describe_network(Named(), (32, 32), name='<script>alert("x")</script>')
+    description = describe(Named(), (32, 32), name='<script>alert("x")</script>')
     text = architecture_svg(description)
     root = ElementTree.fromstring(text)
     assert "<script" not in text

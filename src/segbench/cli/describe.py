@@ -57,6 +57,8 @@ def describe(
     if svg is not None and len(names) != 1:
         raise ConfigError(f"a drawing shows one network, got {len(names)}; name one", key="--svg")
     wanted = read_size(size)
+    from segbench.models.describe import describe as describe_network
+
     watch = make_watcher(quiet or len(names) == 1)
     found: list[Description] = []
     times: list[float] = []
@@ -65,7 +67,7 @@ def describe(
             watch.progress(f"describing {name}", done, len(names))
             network = build_network(name, in_channels=in_channels, out_channels=out_channels, **given)
             tensor = None if image is None else _read(image, wanted, network)
-            found.append(_describe(network, name, wanted or (256, 256), tensor))
+            found.append(describe_network(network, wanted or (256, 256), tensor, name=name))
             if timed:
                 times.append(_forward_ms(network, found[-1].size, tensor))
     finally:
@@ -121,12 +123,6 @@ def _read(path: Path, size: tuple[int, int] | None, network: SegmentationNetwork
     if network.in_channels == 1:
         batch = batch.mean(dim=1, keepdim=True)
     return normalize(batch, network.normalization)
-
-
-def _describe(network: SegmentationNetwork, name: str, size: tuple[int, int], image: Tensor | None) -> Description:
-    from segbench.models.describe import describe_network
-
-    return describe_network(network, size, image, name=name)
 
 
 def _forward_ms(network: SegmentationNetwork, size: tuple[int, int], image: Tensor | None) -> float:

@@ -219,11 +219,11 @@ def plot_architecture(
     if out.suffix.lower() != ".svg":
         raise ConfigError(f"expected a name that ends in .svg, got {out.name!r}", key="--out")
     wanted = read_size(size) or (256, 256)
-    from segbench.models.describe import describe_network
+    from segbench.models.describe import describe
     from segbench.plots.architecture import architecture_svg
 
     built = build_network(network, in_channels=in_channels, out_channels=out_channels, **given)
-    write_text(out, architecture_svg(describe_network(built, wanted, name=network)))
+    write_text(out, architecture_svg(describe(built, wanted, name=network)))
     console.print(f"written: {out}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from segbench.models._architecture import Block
+from segbench.models.describe.blocks import Block
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-from segbench.models._trace import Row
+from segbench.models.describe.trace import JOINS, KINDS, Row
 
 _FEW_BLOCKS = 4  # with fewer than this, blocks are taken apart once more
 _MANY_BLOCKS = 18  # with more than this, numbered neighbours are drawn as one
@@ -92,11 +93,6 @@ def make_blocks(
     return tuple(_block(unit, number, rows, place, parameters) for number, unit in enumerate(units))
 
 
-def row_size(row: Row) -> Size:
-    """Returns H and W of a row's map; what is no map has one position."""
-    return row.seen.size if row.seen is not None else (1, 1)
-
-
 def nominal_stride(measured: float, image_px: int, positions: int) -> float:
     """Returns image / map where that is a whole number not far from the measured stride, else the measured one.
 
@@ -119,7 +115,7 @@ def _whole_modules(rows: Sequence[Row], module_sizes: Mapping[str, Size | None])
                 (name for end in range(depth + 1, len(path)) if (name := ".".join(path[:end])) in module_sizes), None
             )
             size = module_sizes[part] if part is not None else None
-            children[parent].add(size or row_size(row))
+            children[parent].add(size or row.size)
     return frozenset(name for name, sizes in children.items() if len(sizes) == 1)
 
 
@@ -132,9 +128,9 @@ def _units(rows: Sequence[Row], whole: frozenset[str]) -> list[_Unit]:
         name = next((prefix for prefix in prefixes if prefix in whole), row.name)
         if units and units[-1].name == name and name != row.name:
             units[-1].rows.append(row)
-            units[-1].size = row_size(row)
+            units[-1].size = row.size
         else:
-            units.append(_Unit(name, [row], row_size(row)))
+            units.append(_Unit(name, [row], row.size))
     return units
 
 
@@ -223,7 +219,7 @@ def _channels(row: Row) -> int:
     """Returns how many values a row's output has at each position of its map."""
     axes = row.seen.axes if row.seen is not None else ()
     if not axes:
-        height, width = row_size(row)
+        height, width = row.size
         return max(math.prod(row.shape[1:]) // (height * width), 1)
     positions = {*axes, 0} if 0 not in axes else set(axes)  # the batch has one image; as an axis it holds patches
     return math.prod(side for axis, side in enumerate(row.shape) if axis not in positions)
@@ -237,25 +233,17 @@ def _pooled_from(row: Row) -> int:
 def _stride(row: Row, image: Row) -> float:
     if row.seen is None or not row.seen.axes:
         return float(max(image.shape[2:]))
-    strides = (row.seen.vertical.stride_px, row.seen.horizontal.stride_px)
-    return max(
-        nominal_stride(stride, side, positions)
-        for stride, side, positions in zip(strides, image.shape[2:], row.seen.size, strict=True)
-    )
+    sides = zip(row.seen.stride_px, image.shape[2:], row.size, strict=True)
+    return max(nominal_stride(stride, side, positions) for stride, side, positions in sides)
 
 
 def _contents(rows: Sequence[Row]) -> tuple[str, ...]:
     """Returns what the rows do, in a word each, equal neighbours counted: ("max pool", "2 x conv 3x3")."""
     words = [word for row in rows if (word := _word(row))]
-    found: list[list[object]] = []
-    for word in words:
-        if found and found[-1][0] == word:
-            found[-1] = [word, int(str(found[-1][1])) + 1]
-        else:
-            found.append([word, 1])
+    found = [(word, len(list(equal))) for word, equal in groupby(words)]
     if len(found) > _MOST_WORDS:  # repeated sequences: only how often each word occurs
-        found = [[word, words.count(word)] for word in dict.fromkeys(words)]
-    return tuple(f"{count} × {word}" if count != 1 else f"{word}" for word, count in found)
+        found = list(Counter(words).items())
+    return tuple(f"{count} × {word}" if count != 1 else word for word, count in found)
 
 
 def _word(row: Row) -> str:
@@ -267,25 +255,8 @@ def _word(row: Row) -> str:
         return f"{'transposed conv' if transposed else 'conv'} {kernel}{spread}"
     if row.joins:
         return row.joins
-    for name, word in _WORDS.items():
-        if name in operators:
-            return word
-    return "attention" if any(name.startswith("_scaled_dot") for name in operators) else ""
+    found = [name for name in KINDS if name in operators and name not in JOINS]
+    return _WORDS.get(found[0], KINDS[found[0]].replace("_", " ")) if found else ""
 
 
-_WORDS = {
-    "max_pool2d_with_indices": "max pool",
-    "avg_pool2d": "average pool",
-    "_adaptive_avg_pool2d": "adaptive pool",
-    "adaptive_max_pool2d": "adaptive pool",
-    "max_unpool2d": "max unpool",
-    "upsample_nearest2d": "nearest",
-    "upsample_bilinear2d": "bilinear",
-    "upsample_bicubic2d": "bicubic",
-    "pixel_shuffle": "pixel shuffle",
-    "im2col": "patches",
-    "unfold": "patches",
-    "addmm": "linear",
-    "bmm": "matmul",
-    "mm": "linear",
-}
+_WORDS = {"avg_pool2d": "average pool", "addmm": "linear", "mm": "linear"}

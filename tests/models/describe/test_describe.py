@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segbench.models import MODELS, build_network
-from segbench.models.describe import MB, describe_network
+from segbench.models.describe import MB, describe
 
 
 class Functional(nn.Module):
@@ -137,7 +137,7 @@ PLAIN = {
 @pytest.mark.parametrize("name", PLAIN)
 def test_the_receptive_field_is_what_perturbed_rows_show(name: str) -> None:
     network = PLAIN[name]
-    description = describe_network(network, (48, 36), image=torch.zeros(1, 1, 48, 36))
+    description = describe(network, (48, 36), image=torch.zeros(1, 1, 48, 36))
     assert description.receptive_field_px is not None
     assert description.exact
     assert description.receptive_field_px[0] == seen_rows(network, (48, 36))
@@ -148,14 +148,14 @@ def test_bicubic_sees_what_perturbed_rows_show() -> None:
     network = Functional(
         lambda m, x: F.interpolate(m["a"](F.avg_pool2d(x, 2)), scale_factor=2, mode="bicubic"), a=conv()
     )
-    description = describe_network(network, image=torch.zeros(1, 1, 48, 36))
+    description = describe(network, image=torch.zeros(1, 1, 48, 36))
     assert description.receptive_field_px is not None
     assert description.receptive_field_px[0] == seen_rows(network, (48, 36)) == 2 * (4 + 2)
 
 
 def test_height_and_width_are_told_apart() -> None:
     network = nn.Sequential(nn.Conv2d(1, 1, (3, 7), padding=(1, 3)), nn.MaxPool2d((1, 2)), nn.Conv2d(1, 1, (1, 3)))
-    description = describe_network(network, image=torch.zeros(1, 1, 48, 64))
+    description = describe(network, image=torch.zeros(1, 1, 48, 64))
     assert description.receptive_field_px == (3, 12)
     assert description.layers[-1].stride_px == (1.0, 2.0)
     assert seen_rows(network, (48, 64)) == 3
@@ -172,7 +172,7 @@ def test_height_and_width_are_told_apart() -> None:
 )
 def test_the_receptive_field_of_real_networks(name: str, options: dict[str, list[int]], height: int) -> None:
     network = build_network(name, in_channels=1, **options)
-    description = describe_network(network, (height, 32))
+    description = describe(network, (height, 32))
     assert description.receptive_field_px is not None
     assert description.receptive_field_px[0] == seen_rows(network, (height, 32))
 
@@ -180,7 +180,7 @@ def test_the_receptive_field_of_real_networks(name: str, options: dict[str, list
 @pytest.mark.parametrize("layers", [1, 4, 7])
 def test_full_resolution_layers_see_one_pixel_more_on_each_side(layers: int) -> None:
     network = nn.Sequential(*(conv() for _ in range(layers)))
-    description = describe_network(network, image=torch.zeros(1, 1, 32, 32))
+    description = describe(network, image=torch.zeros(1, 1, 32, 32))
     assert description.receptive_field_px == (1 + 2 * layers, 1 + 2 * layers)
 
 
@@ -224,7 +224,7 @@ def softmax_over_pixels(layers: nn.ModuleDict, x: Tensor) -> Tensor:
     ids=["attention", "softmax", "squeeze and excite", "image pooling"],
 )
 def test_what_pools_or_attends_sees_the_whole_image(network: nn.Module) -> None:
-    description = describe_network(network, (32, 32))
+    description = describe(network, (32, 32))
     assert description.receptive_field_px is None
     assert description.exact
     image = torch.rand(1, 3, 32, 32, requires_grad=True)
@@ -234,7 +234,7 @@ def test_what_pools_or_attends_sees_the_whole_image(network: nn.Module) -> None:
 
 
 def test_tokens_are_followed_through_their_sequence() -> None:
-    layers = {layer.name: layer for layer in describe_network(Attention(), (32, 32)).layers}
+    layers = {layer.name: layer for layer in describe(Attention(), (32, 32)).layers}
     assert layers["embed"].receptive_field_px == (4, 4)
     assert layers["positions"].parameters == 512
     assert layers["head"].stride_px == (4.0, 4.0)
@@ -243,7 +243,7 @@ def test_tokens_are_followed_through_their_sequence() -> None:
 
 def test_what_cannot_be_followed_is_called_an_upper_bound() -> None:
     network = Functional(lambda m, x: m["a"](torch.roll(x, 3, dims=2)), a=conv())
-    description = describe_network(network, image=torch.zeros(1, 1, 32, 32))
+    description = describe(network, image=torch.zeros(1, 1, 32, 32))
     assert description.receptive_field_px is None
     assert not description.exact
     assert "at most" in str(description)
@@ -269,7 +269,7 @@ def test_multiply_adds_are_half_of_what_torch_counts(name: str) -> None:
     network = Attention() if name == "attention" else {**PLAIN, **extra}[name]
     channels = {"grouped": 4, "attention": 3}.get(name, 1)
     image = torch.zeros(1, channels, 32, 32)
-    assert 2 * describe_network(network, image=image).macs == flops(network, image)
+    assert 2 * describe(network, image=image).macs == flops(network, image)
 
 
 @pytest.mark.slow
@@ -279,7 +279,7 @@ def test_every_network_can_be_described(name: str) -> None:
     state = {key: value.clone() for key, value in network.state_dict().items()}
     network.train()
     side = max(64, network.smallest_px)  # nothing is padded, so the last layer gives the logits
-    description = describe_network(network, (side, side), name=name)
+    description = describe(network, (side, side), name=name)
     assert 2 * description.macs == flops(network, torch.zeros(1, 3, side, side))
     assert sum(layer.parameters for layer in description.layers) == description.parameters
     assert description.parameters == sum(parameter.numel() for parameter in network.parameters())
@@ -295,14 +295,14 @@ def test_every_network_can_be_described(name: str) -> None:
 
 
 def test_blocks_count_the_channels_of_tokens() -> None:
-    blocks = describe_network(Attention(), (32, 32)).blocks
+    blocks = describe(Attention(), (32, 32)).blocks
     assert {(block.height_px, block.width_px) for block in blocks[1:]} == {(8, 8)}
     assert blocks[1].channels == 8
     assert {block.channels for block in blocks[1:]} == {8, 16, 1}  # 16: inside the block's linear layers
 
 
 def test_known_totals() -> None:
-    description = describe_network(build_network("unet_nearest"), (64, 64))
+    description = describe(build_network("unet_nearest"), (64, 64))
     assert description.parameters == 931_969
     assert description.layers[1].macs == 3 * 16 * 9 * 64 * 64
     assert description.layers[1].parameters == 3 * 16 * 9 + 16
@@ -328,7 +328,7 @@ PIXELS = 32 * 32 * 4
 def test_memory_by_hand(inplace: bool, inference: int, training: int) -> None:
     network = nn.Sequential(conv(3, 8), nn.ReLU(inplace=inplace), conv(8, 4))
     for image in (None, torch.rand(1, 3, 32, 32)):
-        description = describe_network(network, (32, 32), image=image)
+        description = describe(network, (32, 32), image=image)
         assert description.inference_mb * MB == PIXELS * inference
         assert description.training_mb * MB == PIXELS * training
 
@@ -344,12 +344,12 @@ def test_a_kept_skip_is_counted_until_it_is_used() -> None:
         b=conv(4, 4),
     )
     # at the concatenation: image, skip, upsampled, result; the coarse maps are gone
-    assert describe_network(network, (32, 32)).inference_mb * MB == PIXELS * (3 + 4 + 4 + 8)
+    assert describe(network, (32, 32)).inference_mb * MB == PIXELS * (3 + 4 + 4 + 8)
 
 
 def test_shapes_alone_say_what_real_numbers_say() -> None:
     network = build_network("unet_unpool", widths=[4, 8])
-    assert describe_network(network, (48, 64)) == describe_network(network, image=torch.rand(1, 3, 48, 64))
+    assert describe(network, (48, 64)) == describe(network, image=torch.rand(1, 3, 48, 64))
 
 
 def test_the_network_is_left_as_it_was() -> None:
@@ -357,7 +357,7 @@ def test_the_network_is_left_as_it_was() -> None:
     network[1].eval()
     image = torch.rand(1, 3, 32, 32) * 100
     state, random = copy.deepcopy(network.state_dict()), torch.get_rng_state()
-    describe_network(network, image=image)
+    describe(network, image=image)
     assert [module.training for module in network] == [True, False, True]
     assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
@@ -377,13 +377,13 @@ def test_the_network_is_left_as_it_was() -> None:
 )
 def test_a_dilation_larger_than_its_map_is_warned_of(options: dict[str, int], size: int, warned: str) -> None:
     network = nn.Sequential(nn.MaxPool2d(4), conv(**options))
-    warnings = describe_network(network, image=torch.zeros(1, 1, 4 * size, 4 * size)).warnings
+    warnings = describe(network, image=torch.zeros(1, 1, 4 * size, 4 * size)).warnings
     assert len(warnings) == bool(warned)
     if warned:
         assert warned in warnings[0]
         assert warnings[0].startswith(f"1: dilation {options['dilation']} reaches beyond its 16x16 feature map")
         enlarged = int(warnings[0].partition("at least ")[2].split()[0])
-        assert not describe_network(network, image=torch.zeros(1, 1, enlarged, enlarged)).warnings
+        assert not describe(network, image=torch.zeros(1, 1, enlarged, enlarged)).warnings
 
 
 def test_dead_weights_do_nothing() -> None:
@@ -399,14 +399,14 @@ def test_dead_weights_do_nothing() -> None:
 
 
 def test_work_in_parts_is_one_line() -> None:
-    description = describe_network(PLAIN["in parts"], image=torch.zeros(1, 1, 36, 32))
+    description = describe(PLAIN["in parts"], image=torch.zeros(1, 1, 36, 32))
     layers = [layer for layer in description.layers if layer.kind == "Conv2d"]
     assert [layer.calls for layer in layers] == [5]  # the last part has 4 rows
     assert layers[0].macs == 9 * 36 * 32
 
 
 def test_the_text_has_a_line_a_layer_and_the_totals() -> None:
-    description = describe_network(build_network("unet_nearest", widths=[4]), (32, 32), name="tiny")
+    description = describe(build_network("unet_nearest", widths=[4]), (32, 32), name="tiny")
     lines = str(description).splitlines()
     assert lines[0] == "tiny"
     assert len([line for line in lines if line.startswith(("encoder", "decoder", "bottleneck"))]) == 13
@@ -417,17 +417,17 @@ def test_the_text_has_a_line_a_layer_and_the_totals() -> None:
 def test_a_foreign_network_that_needs_a_batch_of_two_is_described() -> None:
     network = nn.Sequential(conv(3, 4), nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(4))
     # the image; four pooled values (a mean keeps only its shape); mean and spread of four channels for two images
-    assert describe_network(network, (32, 32)).training_mb * MB == PIXELS * 3 + 4 * 4 + 2 * 4 * 4 / 2
+    assert describe(network, (32, 32)).training_mb * MB == PIXELS * 3 + 4 * 4 + 2 * 4 * 4 / 2
 
 
 def test_networks_that_look_at_numbers_are_run() -> None:
     network = Functional(lambda m, x: m["a"](x) if float(x.sum()) == 0.0 else x, a=conv(3, 2))
-    assert describe_network(network, (32, 32)).macs == 3 * 2 * 9 * 32 * 32
+    assert describe(network, (32, 32)).macs == 3 * 2 * 9 * 32 * 32
     broken = Functional(lambda m, x: m["a"](x[:, :2]), a=conv(3, 2))
     with pytest.raises(RuntimeError, match="channels"):
-        describe_network(broken, (32, 32))
+        describe(broken, (32, 32))
 
 
 def test_wrong_images_are_refused() -> None:
     with pytest.raises(ValueError, match=r"image must be \(1, C, H, W\), got \(3, 32, 32\)"):
-        describe_network(conv(3, 1), image=torch.zeros(3, 32, 32))
+        describe(conv(3, 1), image=torch.zeros(3, 32, 32))

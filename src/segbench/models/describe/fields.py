@@ -1,0 +1,455 @@
+"""What every tensor of a forward pass sees of the image, followed from operator to operator.
+
+Works on the operators that PyTorch really runs, so it makes no difference whether a network calls a module, a function
+or a tensor method. Normalisation counts as pointwise: batch statistics are constants in evaluation mode, and those of
+group and instance normalisation, which do see the whole map, are by convention no part of a receptive field. Operators
+that move pixels about in a way not followed here (rolling, sorting, indexing by tensors) are taken to see the whole
+image, and the field says that it is an upper bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from segbench.models.describe.axis_field import AxisField, resized, transposed_window, window
+
+Shape: TypeAlias = tuple[int, ...]
+Pair: TypeAlias = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Field:
+    """What the positions of one tensor see.
+
+    Attributes:
+        sides: of the map's two axes, vertical and horizontal.
+        axes: where they are in the tensor: (axis of H, axis of W), or (axis of H * W,) of a map laid out as a sequence;
+            empty where an operation mixed them.
+        size: H and W of the map.
+        exact: False where the field is an upper bound.
+    """
+
+    sides: tuple[AxisField, AxisField]
+    axes: Shape
+    size: Pair
+    exact: bool = True
+
+    @classmethod
+    def image(cls, shape: Shape) -> Field:
+        """Returns the field of the image (B, C, H, W) itself."""
+        return cls((AxisField.image(), AxisField.image()), (2, 3), (shape[2], shape[3]))
+
+    @property
+    def stride_px(self) -> tuple[float, float]:
+        """Image pixels from one position to the next, vertically and horizontally."""
+        return self.sides[0].stride_px, self.sides[1].stride_px
+
+    @property
+    def size_px(self) -> Pair | None:
+        """Height and width of what one position sees; None for the whole image."""
+        height, width = (side.size_px for side in self.sides)
+        return None if math.isinf(height) or math.isinf(width) else (math.ceil(height), math.ceil(width))
+
+    @property
+    def is_whole(self) -> bool:
+        """True where every position sees the whole image."""
+        return all(math.isinf(side.size_px) for side in self.sides)
+
+    def whole(self, *, exact: bool = True) -> Field:
+        """Returns the field with every position seeing the whole image."""
+        return replace(self, sides=(self.sides[0].whole(), self.sides[1].whole()), exact=self.exact and exact)
+
+    def lost(self, *, exact: bool = False) -> Field:
+        """Returns the upper bound for a tensor in which nobody knows where H and W are."""
+        return replace(self.whole(exact=exact), axes=())
+
+    def side(self, axis: int) -> AxisField | None:
+        """Returns the side that an axis of the tensor is; None where it is neither H nor W."""
+        return self.sides[self.axes.index(axis)] if len(self.axes) == 2 and axis in self.axes else None
+
+    def with_side(self, axis: int, side: AxisField, count: int) -> Field:
+        """Returns the field whose H or W, at this axis of the tensor, is another one, `count` positions long."""
+        place = self.axes.index(axis)
+        sides, size = (side, self.sides[1]), (count, self.size[1])
+        return replace(
+            self,
+            sides=(self.sides[0], side) if place else sides,
+            size=(self.size[0], count) if place else size,
+        )
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator as it ran.
+
+    Attributes:
+        given: arguments by their names.
+        fields: id of a tensor among them -> what it sees; weights and other constants are missing.
+        outputs: its tensors.
+        again: runs it on another first argument.
+    """
+
+    name: str
+    given: Mapping[str, Any]
+    fields: Mapping[int, Field]
+    outputs: Sequence[Tensor]
+    again: Callable[[Tensor], Any]
+
+    def field(self, argument: str) -> Field | None:
+        """Returns what a tensor argument sees; None for weights and other constants."""
+        return self.fields.get(id(self.given[argument]))
+
+    def shape(self, argument: str) -> Shape:
+        """Returns the shape of a tensor argument."""
+        return tuple(self.given[argument].shape)
+
+    @property
+    def out_shape(self) -> Shape:
+        """Shape of the first output."""
+        return tuple(self.outputs[0].shape)
+
+
+Result: TypeAlias = "Field | list[Field] | None"
+
+
+def follow(call: Call) -> Sequence[Field | None]:
+    """Returns what each output of an operator sees, given what its inputs see; None for constants."""
+    found = RULES.get(call.name.rstrip("_") if call.name not in RULES else call.name, _pointwise)(call)
+    if isinstance(found, list):
+        return found
+    return [found if output.shape == call.outputs[0].shape else None for output in call.outputs]
+
+
+def join_fields(first: Field, second: Field) -> Field:
+    """Returns what a tensor sees that was made of two tensors of the same layout, of the first one's size."""
+    if first.axes != second.axes:
+        if first.is_whole or second.is_whole:  # where both see everything the layout is all that is left to know
+            kept = first if len(first.axes) >= len(second.axes) else second
+            return replace(kept.whole(), exact=first.exact and second.exact)
+        return first.lost()
+    vertical, horizontal = (
+        side.joined(other, count) for side, other, count in zip(first.sides, second.sides, first.size, strict=True)
+    )
+    return replace(first, sides=(vertical, horizontal), exact=first.exact and second.exact)
+
+
+def _pointwise(call: Call) -> Field | None:
+    """Each output position reads the same position of every input; inputs of size 1 are spread."""
+    shape = call.out_shape
+    joined: Field | None = None
+    tensors = [leaf for leaf in tree_leaves(dict(call.given)) if isinstance(leaf, Tensor) and id(leaf) in call.fields]
+    for tensor in sorted(tensors, key=lambda tensor: -tensor.numel()):
+        field = call.fields[id(tensor)]
+        sizes = zip(reversed(tensor.shape), reversed(shape), strict=False)
+        if tensor.ndim > len(shape) or any(own not in (1, out) for own, out in sizes):
+            return field.lost()
+        moved = _spread(field, tuple(tensor.shape), shape)
+        joined = moved if joined is None else join_fields(joined, moved)
+    return joined
+
+
+def _spread(field: Field, shape: Shape, out_shape: Shape) -> Field:
+    """Returns the field of a tensor of `shape` that is broadcast to `out_shape`."""
+    ahead = len(out_shape) - len(shape)
+    moved = replace(field, axes=tuple(axis + ahead for axis in field.axes))
+    for axis in moved.axes:
+        side = moved.side(axis)
+        if side is not None and shape[axis - ahead] != out_shape[axis]:
+            moved = moved.with_side(axis, resized(side, 1, out_shape[axis], "nearest"), out_shape[axis])
+    return moved
+
+
+def _on_map(
+    call: Call, argument: str, change: Callable[[AxisField, int], AxisField], field: Field | None = None
+) -> Field | None:
+    """Returns the field of a map that was made of another one.
+
+    Args:
+        change: (side, 0 for H or 1 for W) -> the side of the output.
+        field: what the argument sees, where more than its own pixels count.
+    """
+    field, axes = field or call.field(argument), len(call.shape(argument))
+    if field is None or field.axes == (0,):  # a batch of patches: what happens, happens inside each
+        return field
+    if field.axes != (axes - 2, axes - 1):
+        return field.lost()
+    height, width = call.out_shape[-2:]
+    sides = (change(field.sides[0], 0), change(field.sides[1], 1))
+    return replace(field, sides=sides, axes=(len(call.out_shape) - 2, len(call.out_shape) - 1), size=(height, width))
+
+
+def _convolution(call: Call) -> Field | None:
+    field, shape = call.field("input"), call.shape("input")
+    if field is None or call.field("weight") is not None:
+        return _mixed(call)
+    if len(shape) != 4:
+        return field.lost()
+    kernel = call.shape("weight")[2:]
+    stride, padding, dilation = (_pair(call.given[name]) for name in ("stride", "padding", "dilation"))
+    through = transposed_window if call.given["transposed"] else window
+    return _on_map(
+        call,
+        "input",
+        lambda side, i: through(side, kernel=kernel[i], stride=stride[i], padding=padding[i], dilation=dilation[i]),
+    )
+
+
+def _pooling(call: Call) -> Field | None:
+    kernel = _pair(call.given["kernel_size"])
+    stride = _pair(call.given.get("stride") or kernel)
+    padding, dilation = _pair(call.given.get("padding", 0)), _pair(call.given.get("dilation", 1))
+    found = _on_map(
+        call,
+        "self",
+        lambda side, i: window(side, kernel=kernel[i], stride=stride[i], padding=padding[i], dilation=dilation[i]),
+    )
+    if call.name == "im2col" and found is not None and found.axes and found.axes != (0,):  # positions in one axis
+        height, width = (
+            (count + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
+            for i, count in enumerate(call.shape("self")[-2:])
+        )
+        return replace(found, axes=(len(call.out_shape) - 1,), size=(height, width))
+    return found
+
+
+def _resizing(call: Call) -> Field | None:
+    """Interpolation, adaptive pooling, unpooling: the sizes say which position reads which."""
+    name = next(name for name in ("self", "input") if name in call.given)
+    before, after = call.shape(name)[-2:], call.out_shape[-2:]
+    align = bool(call.given.get("align_corners", False))
+    field = call.field(name)
+    indices = call.field("indices") if call.name == "max_unpool2d" else None
+    if indices is not None:  # where a value goes is read from them
+        field = indices if field is None else join_fields(field, indices)
+    return _on_map(
+        call, name, lambda side, i: resized(side, before[i], after[i], _MODES[call.name], align_corners=align), field
+    )
+
+
+def _pixel_shuffle(call: Call) -> Field | None:
+    before, after = call.shape("self")[-2:], call.out_shape[-2:]
+    if call.name == "pixel_shuffle":
+        return _on_map(call, "self", lambda side, i: resized(side, before[i], after[i], "nearest"))
+    ratio = [old // new for old, new in zip(before, after, strict=True)]
+    return _on_map(call, "self", lambda side, i: window(side, kernel=ratio[i], stride=ratio[i]))
+
+
+def _padding(call: Call) -> Field | None:
+    """Positions move; what is filled in at the border is not followed."""
+    field, pad, axes = call.field("self"), list(call.given.get("pad") or call.given["padding"]), len(call.out_shape)
+    if field is None or len(field.axes) < 2:
+        return field
+    for axis, side in zip(field.axes, field.sides, strict=True):
+        last = 2 * (axes - 1 - axis)  # the last axis comes first
+        field = field.with_side(axis, side.moved(-pad[last] if last < len(pad) else 0), call.out_shape[axis])
+    return field
+
+
+def _view(call: Call) -> Result:
+    """Views, permutations, slices: run on a stand-in without numbers, whose strides say where H and W went."""
+    field = call.field("self")
+    if field is None:
+        return None
+    given = call.given["self"]
+    stand_in = torch.empty(given.shape, dtype=given.dtype, device="meta")
+    views = (
+        stand_in.view(call.given["size"]) if call.name == "_reshape_alias" else call.again(stand_in.view(given.shape))
+    )
+    return [_viewed(field, stand_in, view) for view in tree_leaves(views)]
+
+
+def _viewed(field: Field, before: Tensor, after: Tensor) -> Field:
+    """Returns the field of a view of a contiguous tensor."""
+    height, width = field.size
+    if len(field.axes) == 1:
+        unit, count = before.stride(field.axes[0]), before.shape[field.axes[0]]
+        found = _axes_along(after, unit, count)
+        if len(found) == 2 and math.prod(field.size) == count:  # a sequence is a map again
+            rows, columns = _axes_along(after, unit * width, height), _axes_along(after, unit, width)
+            found = [*rows, *columns] if len(rows) == len(columns) == 1 else []
+            return _in_order(replace(field, axes=tuple(found)))
+        return replace(field, axes=tuple(found) if len(found) == 1 else ())
+    if not field.axes:
+        ahead = after.ndim - 2
+        return replace(field, axes=(ahead, ahead + 1)) if tuple(after.shape[-2:]) == field.size else field
+    moved: list[int] = []
+    for axis, side in zip(field.axes, field.sides, strict=True):
+        unit, count = before.stride(axis), before.shape[axis]
+        found = _axes_along(after, unit, count)
+        if count == 1 and after.ndim == before.ndim and after.shape[axis] == 1:
+            found = [axis]  # one position has no stride to be known by
+        if len(found) != 1:
+            break
+        moved += found
+        start, step = int(after.storage_offset()) // unit % count, max(after.stride(found[0]) // unit, 1)
+        field = field.with_side(axis, side.moved(start, step), after.shape[found[0]])
+    if len(moved) == 2:
+        return _in_order(replace(field, axes=tuple(moved)))
+    unit = before.stride(field.axes[1])
+    sequence = [axis for axis in _axes_along(after, unit, height * width) if after.shape[axis] == height * width]
+    merged = field.axes[1] == field.axes[0] + 1 and len(sequence) == 1
+    return replace(field, axes=tuple(sequence) if merged else ())
+
+
+def _axes_along(view: Tensor, unit: int, count: int) -> list[int]:
+    """Returns the axes of a view that run along an axis of `count` positions, `unit` apart in memory."""
+    inside = [
+        axis
+        for axis, (size, stride) in enumerate(zip(view.shape, view.stride(), strict=True))
+        if unit <= stride < unit * count and stride % unit == 0 and (size - 1) * stride < unit * count
+    ]
+    return [axis for axis in inside if view.shape[axis] > 1] or [axis for axis in inside if view.stride(axis) == unit]
+
+
+def _in_order(field: Field) -> Field:
+    """Returns the field with its two sides in the order of the tensor's axes: H and W may have changed places."""
+    if len(field.axes) < 2 or field.axes[0] < field.axes[1]:
+        return field
+    return replace(field, sides=field.sides[::-1], axes=field.axes[::-1], size=field.size[::-1])
+
+
+def _unfold(call: Call) -> Field | None:
+    """Sliding windows of one axis: their positions stay an axis, what is in them becomes a new last one."""
+    field, axis = call.field("self"), call.given["dimension"] % len(call.shape("self"))
+    side = None if field is None else field.side(axis)
+    if field is None or side is None:
+        return field
+    return field.with_side(
+        axis, window(side, kernel=call.given["size"], stride=call.given["step"]), call.out_shape[axis]
+    )
+
+
+def _cat(call: Call) -> Field | None:
+    out_shape = call.out_shape
+    axis = call.given.get("dim", 0) % len(out_shape)
+    joined: Field | None = None
+    start = 0
+    for tensor in call.given["tensors"]:
+        field = call.fields.get(id(tensor))
+        side = None if field is None or call.name == "stack" else field.side(axis)
+        if field is not None and call.name == "stack":
+            field = replace(field, axes=tuple(place + (place >= axis) for place in field.axes))
+        elif field is not None and side is not None:
+            field = field.with_side(axis, side.moved(-start), out_shape[axis])
+        if field is not None:
+            joined = field if joined is None else join_fields(joined, field)
+        start += tensor.shape[axis] if call.name == "cat" else 0
+    return joined
+
+
+def _reduce(call: Call) -> Result:
+    """Along reduced axes the one position that is left sees everything."""
+    field, shape = call.field("self"), call.shape("self")
+    if field is None:
+        return None
+    dims = call.given.get("dim")
+    dims = range(len(shape)) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
+    gone = {axis % len(shape) for axis in dims}
+    pooled = gone & set(field.axes)
+    for axis in pooled:
+        side = field.side(axis)
+        if side is not None:
+            everything = side.whole()
+            field = field.with_side(axis, replace(everything, shift=everything.shift * shape[axis]), 1)
+    if len(field.axes) < 2 and (pooled or not field.axes):
+        field = field.whole()
+    if not call.given.get("keepdim"):
+        left = tuple(axis - sum(other < axis for other in gone) for axis in field.axes)
+        field = replace(field, axes=() if pooled else left)
+    return [field] * len(call.outputs)
+
+
+def _softmax(call: Call) -> Field | None:
+    field = call.field("self")
+    if field is None or call.given["dim"] % len(call.shape("self")) not in field.axes:
+        return field
+    return field.whole()
+
+
+def _matrix_product(call: Call) -> Field | None:
+    """Rows of the first times columns of the second; the axis between them is summed over."""
+    names = {"addmm": ("mat1", "mat2"), "baddbmm": ("batch1", "batch2")}.get(call.name, ("self", "mat2"))
+    first, second = (call.field(name) for name in names)
+    axes = len(call.out_shape)
+    if first is not None and second is not None:
+        if first.axes == second.axes == (0,) and axes == 3:  # inside each patch of a batch
+            return join_fields(first, second)
+        return (first if first.axes else second).whole()
+    field, summed = (first, axes - 1) if first is not None else (second, axes - 2)
+    if field is None:
+        return _mixed(call)
+    if summed in field.axes or not field.axes:
+        return field.lost(exact=field.is_whole or summed in field.axes)
+    return field
+
+
+def _attention(call: Call) -> Result:
+    fields = [field for field in (call.field(name) for name in ("query", "key", "value")) if field is not None]
+    if any(not field.axes or max(field.axes) >= len(call.out_shape) - 2 for field in fields):
+        return fields[0].whole(exact=all(field.axes for field in fields))
+    return fields[0]  # inside each element of the batch
+
+
+def _mixed(call: Call) -> Field:
+    """Every output position may read every input position."""
+    return next(iter(call.fields.values())).whole()
+
+
+def _everything(call: Call) -> Result:
+    """Operators that move positions about: an upper bound."""
+    tensor = next(leaf for leaf in tree_leaves(dict(call.given)) if isinstance(leaf, Tensor))
+    field = next(iter(call.fields.values()))
+    kept = field.axes if call.outputs[0].shape == tensor.shape else ()
+    return [replace(field.whole(exact=field.is_whole), axes=kept)] * len(call.outputs)
+
+
+def _copy(call: Call) -> Field | None:
+    """What was there before is written over."""
+    field = call.field("src")
+    return None if field is None else _spread(field, call.shape("src"), call.out_shape)
+
+
+def _pair(value: Any) -> Pair:
+    values = [value] if isinstance(value, int) else list(value)
+    return (int(values[0]), int(values[0])) if len(values) == 1 else (int(values[-2]), int(values[-1]))
+
+
+_MODES = {
+    "upsample_nearest2d": "nearest",
+    "_upsample_nearest_exact2d": "nearest-exact",
+    "upsample_bilinear2d": "bilinear",
+    "upsample_bicubic2d": "bicubic",
+    "_upsample_bilinear2d_aa": "bilinear-antialias",
+    "_upsample_bicubic2d_aa": "bicubic-antialias",
+    "max_unpool2d": "nearest",
+    "_adaptive_avg_pool2d": "adaptive",
+    "adaptive_max_pool2d": "adaptive",
+}
+
+_OPERATORS: dict[Callable[[Call], Result], str] = {  # all others are pointwise
+    _convolution: "convolution",
+    _pooling: "max_pool2d_with_indices avg_pool2d im2col",
+    _resizing: " ".join(_MODES),
+    _padding: "constant_pad_nd reflection_pad2d replication_pad2d",
+    _pixel_shuffle: "pixel_shuffle pixel_unshuffle",
+    _view: "view _unsafe_view reshape _reshape_alias permute transpose t squeeze unsqueeze select unbind slice "
+    "split split_with_sizes chunk",
+    _unfold: "unfold",
+    _cat: "cat stack",
+    _reduce: "mean sum amax amin max min var std linalg_vector_norm",
+    _softmax: "_softmax _safe_softmax _log_softmax",
+    _matrix_product: "mm addmm bmm baddbmm",
+    _attention: "_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
+    "_scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention "
+    "_scaled_dot_product_fused_attention_overrideable",
+    _everything: "roll flip index gather index_select scatter sort topk cumsum index_put _fft_r2c as_strided",
+    _copy: "copy",
+}
+RULES = {name: rule for rule, names in _OPERATORS.items() for name in names.split()}
