@@ -249,6 +249,52 @@ def test_what_cannot_be_followed_is_called_an_upper_bound() -> None:
     assert "at most" in str(description)
 
 
+def turned(layers: nn.ModuleDict, x: Tensor) -> Tensor:
+    return layers["b"](layers["a"](x).transpose(2, 3))
+
+
+def cut_and_thinned(layers: nn.ModuleDict, x: Tensor) -> Tensor:
+    return layers["b"](layers["a"](x)[:, :, 3:-2, 1::2].unbind(1)[0].unsqueeze(1))
+
+
+def as_tokens(layers: nn.ModuleDict, x: Tensor) -> Tensor:
+    tokens = layers["a"](x).flatten(2).transpose(1, 2)  # (1, H * W, 1)
+    tokens = torch.cat([tokens.new_zeros(1, 1, 1), tokens], dim=1)[:, 1:]  # as a class token comes and goes
+    return layers["b"](tokens.transpose(1, 2).reshape(x.shape))
+
+
+@pytest.mark.parametrize(
+    ("compute", "seen", "stride"),
+    [(turned, (7 + 2, 3 + 2), (1, 1)), (cut_and_thinned, (3 + 2, 7 + 4), (1, 2)), (as_tokens, (3 + 2, 7 + 2), (1, 1))],
+)
+def test_views_are_followed(
+    compute: Callable[[nn.ModuleDict, Tensor], Tensor], seen: tuple[int, int], stride: tuple[int, int]
+) -> None:
+    network = Functional(compute, a=nn.Conv2d(1, 1, (3, 7), padding=(1, 3)), b=conv())
+    description = describe(network, image=torch.zeros(1, 1, 48, 36))
+    assert (description.receptive_field_px, description.exact) == (seen, True)
+    assert description.layers[-1].stride_px == stride
+
+
+def interleaved(layers: nn.ModuleDict, x: Tensor) -> Tensor:
+    return layers["a"](x.view(1, 1, 2, x.shape[2] // 2, x.shape[3]).transpose(2, 3).reshape(x.shape))
+
+
+def in_windows(layers: nn.ModuleDict, x: Tensor) -> Tensor:
+    height, width = x.shape[2] // 4, x.shape[3] // 4
+    windows = x.view(1, 1, height, 4, width, 4).permute(0, 2, 4, 3, 5, 1).reshape(-1, 16, 1)
+    back = (windows - windows.mean(1, keepdim=True)).view(1, height, width, 4, 4, 1).permute(0, 5, 1, 3, 2, 4)
+    return layers["a"](back.reshape(x.shape))
+
+
+@pytest.mark.parametrize("compute", [interleaved, in_windows])
+def test_positions_in_another_order_are_an_upper_bound(compute: Callable[[nn.ModuleDict, Tensor], Tensor]) -> None:
+    """Their size looks like that of the map before, but a neighbour is no neighbour any more; strides stay known."""
+    description = describe(Functional(compute, a=conv(stride=2)), image=torch.zeros(1, 1, 32, 64))
+    assert (description.receptive_field_px, description.exact) == (None, False)
+    assert description.layers[-1].stride_px == (2, 2)
+
+
 NETWORKS = MODELS.names()
 
 

@@ -67,13 +67,10 @@ class AxisField:
             every, out_of: so many positions of the output are as long as so many of the input.
         """
         turns = self.period // math.gcd(self.period, out_of)
-        return self._gather(taps, every * turns, self.stride_px * out_of * turns)
-
-    def _gather(self, taps: Taps, period: int, shift: float) -> AxisField:
-        read = [self._at(positions) for positions in taps(np.arange(period, dtype=np.int64))]
+        read = [self._at(positions) for positions in taps(np.arange(every * turns, dtype=np.int64))]
         low = np.min([low for low, _ in read], axis=0)
         high = np.max([high for _, high in read], axis=0)
-        return AxisField(low, high, shift).shortened()
+        return AxisField(low, high, self.stride_px * out_of * turns).shortened()
 
     def shortened(self) -> AxisField:
         """Returns the same with the smallest period."""
@@ -97,16 +94,11 @@ class AxisField:
         Args:
             size: of the axis; where the strides differ (an odd size was resized), these positions count.
         """
-        if math.isclose(self.stride_px, other.stride_px, rel_tol=1e-9):
-            period = math.lcm(self.period, other.period)
-            if period <= _LONGEST_PERIOD:
-                return self._joined(other, period, self.stride_px * period)
-        return self._joined(other, size, self.stride_px * size)
-
-    def _joined(self, other: AxisField, period: int, shift: float) -> AxisField:
-        positions = np.arange(period, dtype=np.int64)
-        low, high = self._at(positions)
-        other_low, other_high = other._at(positions)
+        same = math.isclose(self.stride_px, other.stride_px, rel_tol=1e-9)
+        period = math.lcm(self.period, other.period)
+        positions = np.arange(period if same and period <= _LONGEST_PERIOD else size, dtype=np.int64)
+        (low, high), (other_low, other_high) = self._at(positions), other._at(positions)
+        shift = self.stride_px * len(positions)
         return AxisField(np.minimum(low, other_low), np.maximum(high, other_high), shift).shortened()
 
     def _at(self, positions: Positions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -128,18 +120,10 @@ def transposed_window(field: AxisField, *, kernel: int, stride: int, padding: in
     """
 
     def taps(i: Positions) -> list[Positions]:
-        nearest = (i + padding) // stride
-        found = []
-        for tap in range(kernel):
-            q, rest = np.divmod(i + padding - dilation * tap, stride)
-            found.append(np.where(rest == 0, q, -(2**40)))
-        # an interval may only be made of taps that exist; those that do not repeat one that does
-        stacked = np.stack(found)
-        highest = stacked.max(axis=0)
-        exists = highest > -(2**39)
-        highest = np.where(exists, highest, nearest)
-        lowest = np.where(stacked > -(2**39), stacked, highest).min(axis=0)
-        return [lowest, highest]
+        reached, rest = np.divmod(i + padding - dilation * np.arange(kernel)[:, None], stride)
+        before = (i + padding) // stride  # never before what is reached
+        lowest = np.where(rest == 0, reached, before).min(axis=0)
+        return [lowest, np.where(rest == 0, reached, lowest).max(axis=0)]
 
     return field.gather(taps, every=stride, out_of=1)
 

@@ -15,7 +15,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from segbench.models.describe.fields import Call, Field, follow, join_fields
+from segbench.models.describe.field import Call, Field, join_fields
+from segbench.models.describe.rules import follow
 
 StorageKey: TypeAlias = Any  # a StorageWeakRef, which torch does not type
 
@@ -85,7 +86,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __init_s
 
     def __init__(self, network: nn.Module, image: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.rows = [Row(0, "image", "input", shape=tuple(image.shape), seen=Field.image(tuple(image.shape)))]
+        self.rows = [Row(0, "image", "input", shape=tuple(image.shape), seen=Field.of_image(tuple(image.shape)))]
         self.module_sizes: dict[str, tuple[int, int] | None] = {}
         self.peak_bytes = 0
         self._network = network

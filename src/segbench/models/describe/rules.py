@@ -10,8 +10,8 @@ image, and the field says that it is an upper bound.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import torch
@@ -19,102 +19,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from segbench.models.describe.axis_field import AxisField, resized, transposed_window, window
-
-Shape: TypeAlias = tuple[int, ...]
-Pair: TypeAlias = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Field:
-    """What the positions of one tensor see.
-
-    Attributes:
-        sides: of the map's two axes, vertical and horizontal.
-        axes: where they are in the tensor: (axis of H, axis of W), or (axis of H * W,) of a map laid out as a sequence;
-            empty where an operation mixed them.
-        size: H and W of the map.
-        exact: False where the field is an upper bound.
-    """
-
-    sides: tuple[AxisField, AxisField]
-    axes: Shape
-    size: Pair
-    exact: bool = True
-
-    @classmethod
-    def image(cls, shape: Shape) -> Field:
-        """Returns the field of the image (B, C, H, W) itself."""
-        return cls((AxisField.image(), AxisField.image()), (2, 3), (shape[2], shape[3]))
-
-    @property
-    def stride_px(self) -> tuple[float, float]:
-        """Image pixels from one position to the next, vertically and horizontally."""
-        return self.sides[0].stride_px, self.sides[1].stride_px
-
-    @property
-    def size_px(self) -> Pair | None:
-        """Height and width of what one position sees; None for the whole image."""
-        height, width = (side.size_px for side in self.sides)
-        return None if math.isinf(height) or math.isinf(width) else (math.ceil(height), math.ceil(width))
-
-    @property
-    def is_whole(self) -> bool:
-        """True where every position sees the whole image."""
-        return all(math.isinf(side.size_px) for side in self.sides)
-
-    def whole(self, *, exact: bool = True) -> Field:
-        """Returns the field with every position seeing the whole image."""
-        return replace(self, sides=(self.sides[0].whole(), self.sides[1].whole()), exact=self.exact and exact)
-
-    def lost(self, *, exact: bool = False) -> Field:
-        """Returns the upper bound for a tensor in which nobody knows where H and W are."""
-        return replace(self.whole(exact=exact), axes=())
-
-    def side(self, axis: int) -> AxisField | None:
-        """Returns the side that an axis of the tensor is; None where it is neither H nor W."""
-        return self.sides[self.axes.index(axis)] if len(self.axes) == 2 and axis in self.axes else None
-
-    def with_side(self, axis: int, side: AxisField, count: int) -> Field:
-        """Returns the field whose H or W, at this axis of the tensor, is another one, `count` positions long."""
-        place = self.axes.index(axis)
-        sides, size = (side, self.sides[1]), (count, self.size[1])
-        return replace(
-            self,
-            sides=(self.sides[0], side) if place else sides,
-            size=(self.size[0], count) if place else size,
-        )
-
-
-@dataclass(frozen=True)
-class Call:
-    """One operator as it ran.
-
-    Attributes:
-        given: arguments by their names.
-        fields: id of a tensor among them -> what it sees; weights and other constants are missing.
-        outputs: its tensors.
-        again: runs it on another first argument.
-    """
-
-    name: str
-    given: Mapping[str, Any]
-    fields: Mapping[int, Field]
-    outputs: Sequence[Tensor]
-    again: Callable[[Tensor], Any]
-
-    def field(self, argument: str) -> Field | None:
-        """Returns what a tensor argument sees; None for weights and other constants."""
-        return self.fields.get(id(self.given[argument]))
-
-    def shape(self, argument: str) -> Shape:
-        """Returns the shape of a tensor argument."""
-        return tuple(self.given[argument].shape)
-
-    @property
-    def out_shape(self) -> Shape:
-        """Shape of the first output."""
-        return tuple(self.outputs[0].shape)
-
+from segbench.models.describe.field import Call, Field, Pair, Shape, join_fields, on_map, spread
 
 Result: TypeAlias = "Field | list[Field] | None"
 
@@ -127,19 +32,6 @@ def follow(call: Call) -> Sequence[Field | None]:
     return [found if output.shape == call.outputs[0].shape else None for output in call.outputs]
 
 
-def join_fields(first: Field, second: Field) -> Field:
-    """Returns what a tensor sees that was made of two tensors of the same layout, of the first one's size."""
-    if first.axes != second.axes:
-        if first.is_whole or second.is_whole:  # where both see everything the layout is all that is left to know
-            kept = first if len(first.axes) >= len(second.axes) else second
-            return replace(kept.whole(), exact=first.exact and second.exact)
-        return first.lost()
-    vertical, horizontal = (
-        side.joined(other, count) for side, other, count in zip(first.sides, second.sides, first.size, strict=True)
-    )
-    return replace(first, sides=(vertical, horizontal), exact=first.exact and second.exact)
-
-
 def _pointwise(call: Call) -> Field | None:
     """Each output position reads the same position of every input; inputs of size 1 are spread."""
     shape = call.out_shape
@@ -150,39 +42,9 @@ def _pointwise(call: Call) -> Field | None:
         sizes = zip(reversed(tensor.shape), reversed(shape), strict=False)
         if tensor.ndim > len(shape) or any(own not in (1, out) for own, out in sizes):
             return field.lost()
-        moved = _spread(field, tuple(tensor.shape), shape)
+        moved = spread(field, tuple(tensor.shape), shape)
         joined = moved if joined is None else join_fields(joined, moved)
     return joined
-
-
-def _spread(field: Field, shape: Shape, out_shape: Shape) -> Field:
-    """Returns the field of a tensor of `shape` that is broadcast to `out_shape`."""
-    ahead = len(out_shape) - len(shape)
-    moved = replace(field, axes=tuple(axis + ahead for axis in field.axes))
-    for axis in moved.axes:
-        side = moved.side(axis)
-        if side is not None and shape[axis - ahead] != out_shape[axis]:
-            moved = moved.with_side(axis, resized(side, 1, out_shape[axis], "nearest"), out_shape[axis])
-    return moved
-
-
-def _on_map(
-    call: Call, argument: str, change: Callable[[AxisField, int], AxisField], field: Field | None = None
-) -> Field | None:
-    """Returns the field of a map that was made of another one.
-
-    Args:
-        change: (side, 0 for H or 1 for W) -> the side of the output.
-        field: what the argument sees, where more than its own pixels count.
-    """
-    field, axes = field or call.field(argument), len(call.shape(argument))
-    if field is None or field.axes == (0,):  # a batch of patches: what happens, happens inside each
-        return field
-    if field.axes != (axes - 2, axes - 1):
-        return field.lost()
-    height, width = call.out_shape[-2:]
-    sides = (change(field.sides[0], 0), change(field.sides[1], 1))
-    return replace(field, sides=sides, axes=(len(call.out_shape) - 2, len(call.out_shape) - 1), size=(height, width))
 
 
 def _convolution(call: Call) -> Field | None:
@@ -191,32 +53,38 @@ def _convolution(call: Call) -> Field | None:
         return _mixed(call)
     if len(shape) != 4:
         return field.lost()
-    kernel = call.shape("weight")[2:]
-    stride, padding, dilation = (_pair(call.given[name]) for name in ("stride", "padding", "dilation"))
     through = transposed_window if call.given["transposed"] else window
-    return _on_map(
-        call,
-        "input",
-        lambda side, i: through(side, kernel=kernel[i], stride=stride[i], padding=padding[i], dilation=dilation[i]),
-    )
+    return _slid(call, "input", call.shape("weight")[2:], through)
 
 
 def _pooling(call: Call) -> Field | None:
     kernel = _pair(call.given["kernel_size"])
-    stride = _pair(call.given.get("stride") or kernel)
-    padding, dilation = _pair(call.given.get("padding", 0)), _pair(call.given.get("dilation", 1))
-    found = _on_map(
-        call,
-        "self",
-        lambda side, i: window(side, kernel=kernel[i], stride=stride[i], padding=padding[i], dilation=dilation[i]),
-    )
-    if call.name == "im2col" and found is not None and found.axes and found.axes != (0,):  # positions in one axis
-        height, width = (
-            (count + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
-            for i, count in enumerate(call.shape("self")[-2:])
+    found = _slid(call, "self", kernel)
+    if call.name != "im2col" or found is None or found.axes in ((), (0,)):
+        return found
+    height, width = (  # the positions become one axis
+        (count + 2 * padding - dilation * (side - 1) - 1) // stride + 1
+        for count, side, stride, padding, dilation in zip(
+            call.shape("self")[-2:], kernel, *_steps(call, kernel), strict=True
         )
-        return replace(found, axes=(len(call.out_shape) - 1,), size=(height, width))
-    return found
+    )
+    return replace(found, axes=(len(call.out_shape) - 1,), size=(height, width))
+
+
+def _slid(call: Call, argument: str, kernel: Shape, through: Callable[..., AxisField] = window) -> Field | None:
+    """Returns the field behind a kernel that is moved over a map."""
+    stride, padding, dilation = _steps(call, kernel)
+    return on_map(
+        call,
+        argument,
+        lambda side, i: through(side, kernel=kernel[i], stride=stride[i], padding=padding[i], dilation=dilation[i]),
+    )
+
+
+def _steps(call: Call, kernel: Shape) -> tuple[Pair, Pair, Pair]:
+    """Returns stride, padding and dilation; a pooling without a stride moves on by its kernel."""
+    given = call.given
+    return _pair(given.get("stride") or kernel), _pair(given.get("padding", 0)), _pair(given.get("dilation", 1))
 
 
 def _resizing(call: Call) -> Field | None:
@@ -228,7 +96,7 @@ def _resizing(call: Call) -> Field | None:
     indices = call.field("indices") if call.name == "max_unpool2d" else None
     if indices is not None:  # where a value goes is read from them
         field = indices if field is None else join_fields(field, indices)
-    return _on_map(
+    return on_map(
         call, name, lambda side, i: resized(side, before[i], after[i], _MODES[call.name], align_corners=align), field
     )
 
@@ -236,9 +104,9 @@ def _resizing(call: Call) -> Field | None:
 def _pixel_shuffle(call: Call) -> Field | None:
     before, after = call.shape("self")[-2:], call.out_shape[-2:]
     if call.name == "pixel_shuffle":
-        return _on_map(call, "self", lambda side, i: resized(side, before[i], after[i], "nearest"))
+        return on_map(call, "self", lambda side, i: resized(side, before[i], after[i], "nearest"))
     ratio = [old // new for old, new in zip(before, after, strict=True)]
-    return _on_map(call, "self", lambda side, i: window(side, kernel=ratio[i], stride=ratio[i]))
+    return on_map(call, "self", lambda side, i: window(side, kernel=ratio[i], stride=ratio[i]))
 
 
 def _padding(call: Call) -> Field | None:
@@ -277,8 +145,10 @@ def _viewed(field: Field, before: Tensor, after: Tensor) -> Field:
             return _in_order(replace(field, axes=tuple(found)))
         return replace(field, axes=tuple(found) if len(found) == 1 else ())
     if not field.axes:
-        ahead = after.ndim - 2
-        return replace(field, axes=(ahead, ahead + 1)) if tuple(after.shape[-2:]) == field.size else field
+        if tuple(after.shape[-2:]) != field.size:
+            return field
+        axes = (after.ndim - 2, after.ndim - 1)  # a map again; whether its positions are in order, nobody knows
+        return replace(field if field.is_whole else field.whole(exact=False), axes=axes)
     moved: list[int] = []
     for axis, side in zip(field.axes, field.sides, strict=True):
         unit, count = before.stride(axis), before.shape[axis]
@@ -359,7 +229,7 @@ def _reduce(call: Call) -> Result:
             everything = side.whole()
             field = field.with_side(axis, replace(everything, shift=everything.shift * shape[axis]), 1)
     if len(field.axes) < 2 and (pooled or not field.axes):
-        field = field.whole()
+        field = field.whole(exact=field.is_known)
     if not call.given.get("keepdim"):
         left = tuple(axis - sum(other < axis for other in gone) for axis in field.axes)
         field = replace(field, axes=() if pooled else left)
@@ -368,9 +238,9 @@ def _reduce(call: Call) -> Result:
 
 def _softmax(call: Call) -> Field | None:
     field = call.field("self")
-    if field is None or call.given["dim"] % len(call.shape("self")) not in field.axes:
+    if field is None or (field.axes and call.given["dim"] % len(call.shape("self")) not in field.axes):
         return field
-    return field.whole()
+    return field.whole(exact=field.is_known)
 
 
 def _matrix_product(call: Call) -> Field | None:
@@ -381,7 +251,7 @@ def _matrix_product(call: Call) -> Field | None:
     if first is not None and second is not None:
         if first.axes == second.axes == (0,) and axes == 3:  # inside each patch of a batch
             return join_fields(first, second)
-        return (first if first.axes else second).whole()
+        return (first if first.axes else second).whole(exact=first.is_known and second.is_known)
     field, summed = (first, axes - 1) if first is not None else (second, axes - 2)
     if field is None:
         return _mixed(call)
@@ -393,7 +263,7 @@ def _matrix_product(call: Call) -> Field | None:
 def _attention(call: Call) -> Result:
     fields = [field for field in (call.field(name) for name in ("query", "key", "value")) if field is not None]
     if any(not field.axes or max(field.axes) >= len(call.out_shape) - 2 for field in fields):
-        return fields[0].whole(exact=all(field.axes for field in fields))
+        return fields[0].whole(exact=all(field.is_known for field in fields))
     return fields[0]  # inside each element of the batch
 
 
@@ -413,7 +283,11 @@ def _everything(call: Call) -> Result:
 def _copy(call: Call) -> Field | None:
     """What was there before is written over."""
     field = call.field("src")
-    return None if field is None else _spread(field, call.shape("src"), call.out_shape)
+    return None if field is None else spread(field, call.shape("src"), call.out_shape)
+
+
+def _constant(_: Call) -> None:
+    """Made in the shape of a tensor, without looking at it."""
 
 
 def _pair(value: Any) -> Pair:
@@ -451,5 +325,6 @@ _OPERATORS: dict[Callable[[Call], Result], str] = {  # all others are pointwise
     "_scaled_dot_product_fused_attention_overrideable",
     _everything: "roll flip index gather index_select scatter sort topk cumsum index_put _fft_r2c as_strided",
     _copy: "copy",
+    _constant: "new_zeros new_ones new_full new_empty zeros_like ones_like full_like empty_like rand_like randn_like",
 }
 RULES = {name: rule for rule, names in _OPERATORS.items() for name in names.split()}
