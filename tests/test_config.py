@@ -23,6 +23,10 @@ def test_defaults_are_complete_and_round_trip(tmp_path: Path) -> None:
     assert config.run_folder == Path("runs/unet_nearest_dice+bce_seed0")
 
 
+def test_null_weights_are_random_ones() -> None:
+    assert parse_config({**MINIMAL, "weights": None}) == parse_config({**MINIMAL, "weights": "none"})
+
+
 def test_shorthands() -> None:
     config = parse_config(
         {

@@ -139,16 +139,17 @@ def _merge(units: Sequence[_Unit]) -> list[_Unit]:
     merged: list[_Unit] = []
     for unit in units:
         last = merged[-1] if len(merged) > 1 else None  # never into the image
-        follows = last is not None and last.size == unit.size and _reads_only(unit, last)
-        if last is not None and follows and (not unit.has_weights or not last.has_weights):
-            if not last.has_weights:
-                last.name = unit.name if unit.has_weights else last.name
-            elif any(row.joins for row in unit.rows):
-                merged.append(_Unit(unit.name, list(unit.rows), unit.size))
-                continue
-            last.rows.extend(unit.rows)
-        else:
+        if (
+            last is None
+            or last.size != unit.size
+            or not _follows(unit, last)
+            or (last.has_weights and (unit.has_weights or any(row.joins for row in unit.rows)))
+        ):
             merged.append(_Unit(unit.name, list(unit.rows), unit.size))
+            continue
+        if unit.has_weights:
+            last.name = unit.name
+        last.rows.extend(unit.rows)
     return _merge_joins(merged)
 
 
@@ -158,7 +159,7 @@ def _merge_joins(units: Sequence[_Unit]) -> list[_Unit]:
     for unit in units:
         last = merged[-1] if len(merged) > 1 else None
         alone = not unit.has_weights and all(row.joins for row in unit.rows)
-        if last is not None and alone and last.size == unit.size and _reads_only(unit, last):
+        if last is not None and alone and last.size == unit.size and _follows(unit, last):
             last.rows.extend(unit.rows)
         else:
             merged.append(unit)
@@ -173,7 +174,7 @@ def _merge_numbered(units: Sequence[_Unit]) -> list[_Unit]:
         numbered = unit.name.rpartition(".")[2].isdigit()
         if last is not None and numbered and last.size == unit.size and last.parent == unit.parent and unit.parent:
             first = last.name.rpartition(".")[2].partition("–")[0]
-            if first.isdigit() and _reads_only(unit, last):
+            if first.isdigit() and _follows(unit, last):
                 last.rows.extend(unit.rows)
                 last.name = f"{unit.parent}.{first}–{unit.name.rpartition('.')[2]}"
                 continue
@@ -181,8 +182,8 @@ def _merge_numbered(units: Sequence[_Unit]) -> list[_Unit]:
     return merged
 
 
-def _reads_only(unit: _Unit, other: _Unit) -> bool:
-    """Tells whether the first row of a unit follows the last one of another (it may take in more: a skip)."""
+def _follows(unit: _Unit, other: _Unit) -> bool:
+    """Tells whether the first row of a unit reads the last one of another (it may read more: a skip)."""
     return other.rows[-1].number in unit.rows[0].inputs
 
 

@@ -75,13 +75,9 @@ class Field:
 
     def with_side(self, axis: int, side: AxisField, count: int) -> Field:
         """Returns the field whose H or W, at this axis of the tensor, is another one, `count` positions long."""
-        place = self.axes.index(axis)
-        sides, size = (side, self.sides[1]), (count, self.size[1])
-        return replace(
-            self,
-            sides=(self.sides[0], side) if place else sides,
-            size=(self.size[0], count) if place else size,
-        )
+        vertical = axis == self.axes[0]
+        sides = (side, self.sides[1]) if vertical else (self.sides[0], side)
+        return replace(self, sides=sides, size=(count, self.size[1]) if vertical else (self.size[0], count))
 
 
 @dataclass(frozen=True)
