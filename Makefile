@@ -1,13 +1,17 @@
-# make demo   set everything up and run the demo          make check   format, lint, types
-# make test   set everything up and run all tests         make bench   the benchmarks of benchmarks/
 # Needs git, make and Python 3.11+ with venv; everything else is installed into .tools and .venv.
 PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin
+# One worker a core, each with a torch of its own (about 1 GB); one that is done takes over what another has not begun.
+WORKERS ?= auto
+PYTEST := OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo test check bench clean
-.DEFAULT_GOAL := test
+.PHONY: help demo quick test check bench clean
+.DEFAULT_GOAL := help
+
+help: ## these lines
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
 
 $(UV):
 	$(PYTHON) -m venv .tools
@@ -18,22 +22,27 @@ $(UV):
 	$(UV) sync --python $(PYTHON) --compile-bytecode
 	touch $@
 
-demo: .venv/.installed
+demo: .venv/.installed ## train, predict and report on drawn pictures, into demo/
 	$(RUN)/segbench demo -o demo
 
-test: .venv/.installed
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest
+quick: .venv/.installed ## the tests that start no process and train nothing: about a minute
+	$(PYTEST) --quick
 
-check: .venv/.installed
+test: .venv/.installed ## all tests, as many at once as there are cores: WORKERS=2 says another number
+	$(PYTEST)
+
+check: .venv/.installed ## format, lint, types, imports against the layers, what the documents name
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
+	$(RUN)/python tools/check_imports.py
+	$(RUN)/python tools/check_docs.py
 
-bench: .venv/.installed
+bench: .venv/.installed ## the benchmarks of benchmarks/
 	$(RUN)/python benchmarks/train_loop.py
 	$(RUN)/python benchmarks/train_step.py
 	$(UV) run --python $(PYTHON) --group bench python benchmarks/trainer_or_fabric.py
 	$(RUN)/python benchmarks/augment.py
 
-clean:
+clean: ## remove what these commands made
 	rm -rf .venv .tools demo .pytest_cache .mypy_cache .ruff_cache .hypothesis uv.lock

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import check_docs
 import segbench
 from segbench.config.run import load_config
 from segbench.config.study import expand, load_study
@@ -97,10 +98,8 @@ def test_every_registered_thing_has_a_one_line_summary() -> None:
             assert len(registry.summary(name)) > 20, name
 
 
-def test_links_in_the_documents_lead_somewhere() -> None:
-    for document in [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+def test_what_the_documents_name_is_there() -> None:
+    assert "\n".join(check_docs.problems(REPOSITORY)) == ""
 
 
 STUDIES = sorted((REPOSITORY / "studies").glob("*.yaml"))
