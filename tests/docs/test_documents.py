@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests._processes import run_script, run_segbench
 
 import check_docs
 import segbench
@@ -38,8 +40,9 @@ def test_the_quickstart_of_the_readme_works(tmp_path: Path) -> None:
 
 def run_all(commands: list[str], folder: Path) -> None:
     for command in commands:
-        words = [sys.executable, "-m", *command.split()]
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+        program, *words = shlex.split(command)
+        assert program == "segbench"
+        done = run_segbench(*words, cwd=folder)
         fine = (0, 1) if "data check" in command else (0,)  # 1: warnings
         assert done.returncode in fine, f"{command}: {done.stdout}{done.stderr}"
 
@@ -64,9 +67,7 @@ def test_the_guide_to_data_names_every_format() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("script", sorted((REPOSITORY / "docs" / "examples").glob("*.py")), ids=lambda path: path.name)
 def test_the_examples_run(script: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "out")], capture_output=True, text=True, check=False
-    )
+    done = run_script(script, str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert "mask (300, 400)" in done.stdout
 
@@ -130,12 +131,11 @@ def test_the_shipped_studies_run(file: Path, tmp_path: Path, real_data: Callable
         "ph2_networks_x_losses": "vary.loss={bce: {bce: 1.0}}",
         "pets_frozen_vs_finetuned": "vary.encoder={frozen: {freeze: encoder}}",
     }.get(file.stem, "vary.seed=[0]")
-    words = [sys.executable, "-m", "segbench", "study", "run", str(file), "--data", str(data), "--scale", "small"]
+    words = ["study", "run", str(file), "--data", str(data), "--scale", "small"]
     words += ["--set", "epochs=1", "--set", "data.size=32", "--set", "vary.seed=[0]", "--set", fewer]
     words += ["--threads", "1", "-o", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = run_segbench(*words)
     assert done.returncode == 0, done.stdout + done.stderr
-    words = [sys.executable, "-m", "segbench", "compare", str(tmp_path), "-q"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = run_segbench("compare", str(tmp_path), "-q")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "This speaks of these trained weights" in done.stdout

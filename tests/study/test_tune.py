@@ -6,7 +6,6 @@ import csv
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
+from tests._processes import run_function, start_segbench
 
 from segbench.config.run import load_config
 from segbench.config.study import expand, parse_study
@@ -330,11 +331,6 @@ def test_changed_data_are_told(make_search: MakeSearch, binary_pairs: Path, tmp_
         run_search(make_search(tmp_path / "out", base, trials=2), watch=Watcher())
 
 
-def start(file: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "segbench", "tune", str(file)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_killed_it_goes_on_with_the_same_trial_and_finds_the_same(make_search: MakeSearch, tmp_path: Path) -> None:
@@ -348,7 +344,7 @@ def test_killed_it_goes_on_with_the_same_trial_and_finds_the_same(make_search: M
     file = tmp_path / "search.yaml"
     file.write_text(to_yaml(config.to_dict()))
     run = SearchFolder(config.folder).run("small", 0)
-    process = start(file)
+    process = start_segbench("tune", str(file), merged=True)
     deadline = time.monotonic() + 60
     while len(run.read_history()) < 3:
         assert process.poll() is None, process.communicate()[0]
@@ -358,7 +354,7 @@ def test_killed_it_goes_on_with_the_same_trial_and_finds_the_same(make_search: M
     process.communicate()
     assert not run.is_finished
     assert len(run.read_history()) < 8
-    process = start(file)
+    process = start_segbench("tune", str(file), merged=True)
     output = process.communicate(timeout=120)[0]
     assert process.returncode == 0, output
     assert "Warning" not in output
@@ -368,21 +364,24 @@ def test_killed_it_goes_on_with_the_same_trial_and_finds_the_same(make_search: M
     assert RunFolderBytes(whole, finished).same("best.safetensors")
 
 
+class Die(Watcher):
+    """Ends the process in the first step, as the system does where memory runs out."""
+
+    def step(self, *_: Any) -> None:
+        os._exit(9)
+
+
+def search_and_die(file: Path) -> None:
+    run_search(parse_tune(YAML(typ="safe").load(file)), watch=Die())
+
+
 @pytest.mark.slow
 def test_a_trial_that_ends_its_process_every_time_is_given_up(make_search: MakeSearch, tmp_path: Path) -> None:
     config = make_search(tmp_path / "dying", trials=2, base={"epochs": 1})
-    code = (
-        "import os, sys; from segbench.config.tune import parse_tune; from segbench.tune.run import run_search\n"
-        "from segbench.train.callback import Watcher; from ruamel.yaml import YAML; from pathlib import Path\n"
-        "class Die(Watcher):\n"
-        "    def step(self, *_):\n"
-        "        os._exit(9)\n"
-        "run_search(parse_tune(YAML(typ='safe').load(Path(sys.argv[1]))), watch=Die())"
-    )
     file = tmp_path / "search.yaml"
     file.write_text(to_yaml(config.to_dict()))
     for _ in range(3):
-        assert subprocess.run([sys.executable, "-c", code, str(file)], check=False).returncode == 9
+        assert run_function(search_and_die, file).returncode == 9
     result = run_search(config, watch=Watcher())
     assert [trial.state for trial in result.trials] == ["failed", "finished"]
     assert result.trials[0].reason == "its process was ended 3 times in epoch 1; memory may be too small for it"

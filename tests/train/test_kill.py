@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests._processes import Process, start_segbench
 
 CONFIG = """\
 data:
@@ -42,20 +42,11 @@ def whole(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "whole"
 
 
-def start(folder: Path, name: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "segbench",
-        "train",
-        str(folder / "run.yaml"),
-        "--set",
-        f"output={folder}/{name}",
-    ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start(folder: Path, name: str) -> Process:
+    return start_segbench("train", str(folder / "run.yaml"), "--set", f"output={folder}/{name}", merged=True)
 
 
-def wait_for_epochs(run: Path, epochs: int, process: subprocess.Popen[str]) -> None:
+def wait_for_epochs(run: Path, epochs: int, process: Process) -> None:
     """Returns once so many epochs are committed; fails if the process ends before."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:

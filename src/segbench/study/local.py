@@ -21,7 +21,7 @@ from segbench.study.worker import Task, after_attempt, train_run
 _SECONDS_BETWEEN_TICKS = 1.0
 _SECONDS_TO_STOP = 5.0
 # What a worker imports before the first run asks for it; without, every run would wait seconds for torch.
-_PRELOADED = ["segbench.study.worker", "segbench.train.fit"]
+PRELOADED = ["segbench.study.worker", "segbench.train.fit"]
 
 
 class LocalEngine:
@@ -93,7 +93,7 @@ def _context() -> BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload(PRELOADED)
     return context
 
 
