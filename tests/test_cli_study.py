@@ -17,6 +17,7 @@ from segbench.cli.study import load_with_overrides
 from segbench.config.study import expand
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
+from tests._processes import start_segbench
 
 STUDY = """\
 study: tiny
@@ -191,29 +192,16 @@ def test_errors_are_one_sentence(study_file: Path, tmp_path: Path, capsys: pytes
 def test_ctrl_c_stops_everything_with_a_sentence(binary_pairs: Path, tmp_path: Path) -> None:
     file = tmp_path / "long.yaml"
     file.write_text(STUDY.format(data=binary_pairs, epochs=5000))
-    command = [
-        sys.executable,
-        "-m",
-        "segbench",
-        "study",
-        "run",
-        str(file),
-        "-o",
-        str(tmp_path / "out"),
-        "--workers",
-        "2",
-    ]
     folder = StudyFolder(tmp_path / "out")
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
-        deadline = time.monotonic() + 90
-        first = folder.run("dice__low__seed0")
-        while len(first.read_history()) < 2:
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all its processes
-        out, err = process.communicate(timeout=30)
+    process = start_segbench("study", "run", str(file), "-o", str(tmp_path / "out"), "--workers", "2")
+    deadline = time.monotonic() + 90
+    first = folder.run("dice__low__seed0")
+    while len(first.read_history()) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all its processes
+    out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "error: interrupted; finished epochs are kept, the same command goes on from there" in err
     assert "Traceback" not in err + out

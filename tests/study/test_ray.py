@@ -77,6 +77,14 @@ def cluster() -> Iterator[Any]:
         made.shutdown()  # type: ignore[no-untyped-call]
 
 
+@pytest.fixture
+def known_cluster(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Returns the cluster to a test that is about runs: whether it answers and is ready is asked by the others."""
+    monkeypatch.setattr(ray_engine, "_require_answer", lambda _: None)
+    monkeypatch.setattr(RayEngine, "_check_nodes", lambda *_: None)
+    return cluster
+
+
 def train(cluster: Any, tasks: Sequence[Task], on_tick: Callable[[], None] = lambda: None, workers: int = 2) -> None:
     RayEngine(cluster.address).run(tasks, workers=workers, on_tick=on_tick)
 
@@ -103,7 +111,7 @@ def test_both_nodes_work_and_the_bits_are_those_of_this_machine(
 
 @pytest.mark.slow
 def test_a_killed_worker_goes_on_from_its_checkpoint(
-    cluster: Any,
+    known_cluster: Any,
     whole: StudyFolder,
     make_study: MakeStudy,
     tmp_path: Path,
@@ -121,7 +129,7 @@ def test_a_killed_worker_goes_on_from_its_checkpoint(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    train(cluster, tasks)
+    train(known_cluster, tasks)
     killer.join()
     assert len(process_ids(folder, victim)) == 2
     assert "continuing with epoch" in folder.log_file(victim).read_text(encoding="utf-8")
@@ -131,7 +139,7 @@ def test_a_killed_worker_goes_on_from_its_checkpoint(
 
 @pytest.mark.slow
 def test_a_run_of_a_lost_node_goes_on_elsewhere(
-    cluster: Any,
+    known_cluster: Any,
     whole: StudyFolder,
     make_study: MakeStudy,
     tmp_path: Path,
@@ -140,7 +148,7 @@ def test_a_run_of_a_lost_node_goes_on_elsewhere(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     folder = StudyFolder(tmp_path / "lost")
-    lost = cluster.add_node(**NODE)
+    lost = known_cluster.add_node(**NODE)
     capfd.readouterr()
     tasks = [dataclasses.replace(task, study=str(folder.path)) for task in tasks_of(make_study(folder.path, LONGER))]
     third = tasks_of(make_study(folder.path, LONGER, vary={"loss": ["focal"]}))
@@ -153,11 +161,11 @@ def test_a_run_of_a_lost_node_goes_on_elsewhere(
 
         wait_until(lambda: bool(there()), "epoch 2 on the node")
         chosen.extend(there())
-        cluster.remove_node(lost, allow_graceful=False)
+        known_cluster.remove_node(lost, allow_graceful=False)
 
     remover = threading.Thread(target=remove)
     remover.start()
-    train(cluster, [*tasks, *third], workers=3)
+    train(known_cluster, [*tasks, *third], workers=3)
     remover.join()
     nodes = nodes_of(folder, chosen[0])
     assert len(nodes) == 2
@@ -171,7 +179,7 @@ def test_a_run_of_a_lost_node_goes_on_elsewhere(
 
 @pytest.mark.slow
 def test_one_that_is_refused_and_one_that_dies_every_time_stop_no_other(
-    cluster: Any, make_study: MakeStudy, tmp_path: Path, wait_until: Callable[..., None], process_ids: ProcessIds
+    known_cluster: Any, make_study: MakeStudy, tmp_path: Path, wait_until: Callable[..., None], process_ids: ProcessIds
 ) -> None:
     folder = StudyFolder(tmp_path / "failing")
     good, dying = tasks_of(make_study(folder.path))
@@ -185,7 +193,7 @@ def test_one_that_is_refused_and_one_that_dies_every_time_stop_no_other(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    train(cluster, [refused, dying, good])
+    train(known_cluster, [refused, dying, good])
     killer.join()
     assert folder.run(good.run_id).is_finished
     failure = folder.read_failure(dying.run_id)
@@ -200,7 +208,7 @@ def test_one_that_is_refused_and_one_that_dies_every_time_stop_no_other(
 
 @pytest.mark.slow
 def test_stopping_stops_the_workers_and_keeps_their_epochs(
-    cluster: Any, make_study: MakeStudy, tmp_path: Path, wait_until: Callable[..., None]
+    known_cluster: Any, make_study: MakeStudy, tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
     folder = StudyFolder(tmp_path / "stopped")
     task = tasks_of(make_study(folder.path, {"epochs": 500}))[0]
@@ -211,7 +219,7 @@ def test_stopping_stops_the_workers_and_keeps_their_epochs(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(cluster, [task], on_tick=stop)
+        train(known_cluster, [task], on_tick=stop)
     wait_until(lambda: not run.is_locked(), "the worker is gone", seconds=10.0)
     assert run.read_history()
     assert not run.is_finished
