@@ -276,6 +276,7 @@ def test_one_image_has_one_level(task: Task) -> None:
         assert summary[name] == pytest.approx(summary[per_image])
 
 
+@pytest.mark.slow
 def test_the_package_imports_neither_numpy_nor_torch() -> None:
     code = (
         "import sys, segbench.metrics as m; assert m.SCORES; "

@@ -82,6 +82,7 @@ def test_every_public_name_can_be_had() -> None:
         _ = segbench.nothing
 
 
+@pytest.mark.slow
 def test_import_segbench_imports_no_torch() -> None:
     code = "import sys, segbench; dir(segbench); assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -23,6 +23,7 @@ def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, 
     return int(exit_info.value.code or 0), captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_compare_prints_a_verdict_and_writes_it(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [runs / name for name in ("a_seed0", "a_seed1", "b_seed0", "b_seed1")]
     out = tmp_path / "verdict.json"
@@ -42,6 +43,7 @@ def test_compare_prints_a_verdict_and_writes_it(runs: Path, tmp_path: Path, caps
         assert f"{mean:.4f}" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
@@ -108,6 +110,7 @@ def test_a_report_of_a_study_beside_masks(
     assert "Which network and which loss find it best?" in text
 
 
+@pytest.mark.slow
 def test_report_says_what_is_wrong(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [runs / "a_seed0", runs / "b_seed0"]
     code, _, errors = call(capsys, "report", *names, "--lang", "de")

@@ -34,6 +34,7 @@ def paths(root: Path, *names: str) -> list[Path]:
     return [root / name for name in names]
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_the_seed_alone_are_one_entry(runs: Path) -> None:
     evidence = load_evidence(paths(runs, "b_seed1", "a_seed0", "a_seed1", "b_seed0"))
     assert [(entry.name, entry.seeds, entry.values.shape) for entry in evidence.entries] == [
@@ -50,6 +51,7 @@ def test_runs_that_differ_in_the_seed_alone_are_one_entry(runs: Path) -> None:
     assert evidence.entries[0].masks[0].read(evidence.ids[0]).shape == target.shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", COMPARED)
 def test_every_comparable_score_is_the_runs_own(runs: Path, score: str) -> None:
     evidence = load_evidence(paths(runs, "a_seed0", "b_seed0"), score=score)
@@ -59,6 +61,7 @@ def test_every_comparable_score_is_the_runs_own(runs: Path, score: str) -> None:
     assert evidence.definition["name"] == score
 
 
+@pytest.mark.slow
 def test_a_class_can_decide(runs: Path) -> None:
     evidence = load_evidence(paths(runs, "a_seed0", "b_seed0"), score="iou_per_image[background]")
     assert evidence.definition["classes"] == ["background"]
@@ -92,6 +95,7 @@ def column(run: Path, place: int) -> str:
     return (run / "counts_test.csv").read_text().splitlines()[0].split(",")[2 + place]
 
 
+@pytest.mark.slow
 def test_an_image_without_a_value_in_any_run_is_told_and_counts_for_nobody(own: Path) -> None:
     for name in ("a_seed0", "b_seed0"):
         first = write_first_counts(own / name, column(own / name, 0))
@@ -104,6 +108,7 @@ def test_an_image_without_a_value_in_any_run_is_told_and_counts_for_nobody(own: 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("score", "perfect"), [("iou_per_image", 1.0), ("dice_per_image", 1.0)])
 def test_a_false_alarm_counts_and_rightly_nothing_is_perfect(own: Path, score: str, perfect: float) -> None:
     write_first_counts(own / "a_seed0", column(own / "a_seed0", 0))
@@ -119,6 +124,7 @@ def test_a_false_alarm_counts_and_rightly_nothing_is_perfect(own: Path, score: s
     np.testing.assert_array_equal(alone.entries[1].values, evidence.entries[1].values)
 
 
+@pytest.mark.slow
 def test_precision_of_nothing_is_left_out_and_told_for_each_entry(own: Path) -> None:
     write_first_counts(own / "a_seed0", column(own / "a_seed0", 0))
     first = write_first_counts(own / "b_seed0", column(own / "b_seed0", 1))
@@ -128,6 +134,7 @@ def test_precision_of_nothing_is_left_out_and_told_for_each_entry(own: Path) -> 
     assert not any(note.startswith("a_seed0 has a value") for note in evidence.notes)
 
 
+@pytest.mark.slow
 def test_other_test_images_are_refused(train: Train, own: Path, binary_pairs: Path, tmp_path: Path) -> None:
     data = {"path": str(binary_pairs), "size": 32, "split": {"method": "ratios", "seed": 5}}
     other = train(binary_pairs, tmp_path / "other", data=data)
@@ -135,6 +142,7 @@ def test_other_test_images_are_refused(train: Train, own: Path, binary_pairs: Pa
         load_evidence([own / "a_seed0", other])
 
 
+@pytest.mark.slow
 def test_other_sizes_are_compared_at_the_images_own_size(
     train: Train, own: Path, binary_pairs: Path, tmp_path: Path
 ) -> None:
@@ -150,6 +158,7 @@ def test_other_sizes_are_compared_at_the_images_own_size(
     assert not any("scored again" in note for note in again.notes)
 
 
+@pytest.mark.slow
 def test_another_definition_is_refused(train: Train, own: Path, binary_pairs: Path, tmp_path: Path) -> None:
     scores = {"tolerance_px": 5.0}
     other = train(binary_pairs, tmp_path / "other", scores=scores)
@@ -158,6 +167,7 @@ def test_another_definition_is_refused(train: Train, own: Path, binary_pairs: Pa
     assert len(load_evidence([own / "a_seed0", other]).entries) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "content", "text"),
     [
@@ -177,6 +187,7 @@ def test_half_written_and_damaged_runs(own: Path, file: str, content: str | None
         load_evidence(paths(own, "a_seed0", "b_seed0"))
 
 
+@pytest.mark.slow
 def test_too_little_to_compare(own: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a comparison needs two entries or more, got a"):
         load_evidence(paths(own, "a_seed0", "a_seed1"))
@@ -204,6 +215,7 @@ def masks(runs: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_another_tools_masks_are_judged_by_the_same_rules(own: Path, masks: Path) -> None:
     evidence = load_evidence([own / "a_seed0", masks])
     outside = evidence.entries[1]
@@ -216,6 +228,7 @@ def test_another_tools_masks_are_judged_by_the_same_rules(own: Path, masks: Path
     np.testing.assert_array_equal(boundary.entries[1].values, np.ones((1, 3)))
 
 
+@pytest.mark.slow
 def test_segbenchs_own_predictions_score_like_its_run(own: Path, tmp_path: Path) -> None:
     run = RunFolder(own / "a_seed0")
     folder = tmp_path / "copied"
@@ -229,6 +242,7 @@ def test_segbenchs_own_predictions_score_like_its_run(own: Path, tmp_path: Path)
     assert any("read as class indices 0 to 1" in note for note in evidence.notes)
 
 
+@pytest.mark.slow
 def test_masks_that_have_both_sizes_need_no_second_scoring(
     train: Train, binary_pairs: Path, masks: Path, tmp_path: Path
 ) -> None:
@@ -241,6 +255,7 @@ def test_masks_that_have_both_sizes_need_no_second_scoring(
     assert load_evidence([run, masks], resolution="original").size is None
 
 
+@pytest.mark.slow
 def test_missing_extra_and_differently_sized_masks(own: Path, masks: Path) -> None:
     run = own / "a_seed0"
     files = sorted(masks.glob("*.png"))
@@ -260,6 +275,7 @@ def test_missing_extra_and_differently_sized_masks(own: Path, masks: Path) -> No
         load_evidence([run, masks])
 
 
+@pytest.mark.slow
 def test_masks_with_unknown_values_and_broken_ones(own: Path, masks: Path) -> None:
     run, file = own / "a_seed0", sorted(masks.glob("*.png"))[0]
     Image.fromarray(np.full((40, 48), 7, np.uint8)).save(file)
@@ -272,6 +288,7 @@ def test_masks_with_unknown_values_and_broken_ones(own: Path, masks: Path) -> No
         load_evidence([run, masks])
 
 
+@pytest.mark.slow
 def test_a_name_that_only_half_fits_is_not_guessed(own: Path, masks: Path) -> None:
     file = sorted(masks.glob("*.png"))[0]
     file.rename(file.with_name(f"pred_{file.name}"))
@@ -279,6 +296,7 @@ def test_a_name_that_only_half_fits_is_not_guessed(own: Path, masks: Path) -> No
         load_evidence([own / "a_seed0", masks])
 
 
+@pytest.mark.slow
 def test_multilabel_masks_have_a_folder_a_class(train: Train, multilabel_pairs: Path, tmp_path: Path) -> None:
     data = {"path": str(multilabel_pairs), "size": 32, "options": {"task": "multilabel"}}
     run = train(multilabel_pairs, tmp_path / "run", data=data)

@@ -37,18 +37,21 @@ def change(file: Path, **values: Any) -> None:
     write_json(file, {key: value for key, value in plain.items() if value is not None})
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_run_is_no_second_seed(own: Path) -> None:
     shutil.copytree(own / "a_seed0", own / "again")
     with pytest.raises(RunError, match=r"again: has the config and the seed \(0\) of .*a_seed0: a copy, or the same"):
         load_evidence([own / "a_seed0", own / "again", own / "b_seed0"])
 
 
+@pytest.mark.slow
 def test_one_folder_of_masks_twice_is_refused(own: Path, tmp_path: Path) -> None:
     folder = truths(RunFolder(own / "a_seed0").manifest_file, tmp_path / "tool")
     with pytest.raises(RunError, match=r"named twice: .*tool"):
         load_evidence([own / "a_seed0", folder, tmp_path / "runs" / ".." / "tool"])
 
 
+@pytest.mark.slow
 def test_seeds_of_one_config_stay_one_entry_wherever_they_were_trained(own: Path) -> None:
     config = own / "a_seed1" / "config.yaml"
     text = config.read_text()
@@ -59,6 +62,7 @@ def test_seeds_of_one_config_stay_one_entry_wherever_they_were_trained(own: Path
     assert [entry.seeds for entry in evidence.entries] == [(0, 1), (0,)]
 
 
+@pytest.mark.slow
 def test_unequal_budgets_and_machines_are_told(train: Train, own: Path, binary_pairs: Path, tmp_path: Path) -> None:
     short = train(binary_pairs, tmp_path / "short", epochs=1)
     facts = RunFolder(short).read_facts()
@@ -73,6 +77,7 @@ def test_unequal_budgets_and_machines_are_told(train: Train, own: Path, binary_p
     assert not any("differs between" in note for note in load_evidence([own / "a_seed0", own / "b_seed0"]).notes)
 
 
+@pytest.mark.slow
 def test_results_of_another_version(own: Path) -> None:
     change(own / "a_seed0" / "result.json", flops=None, seconds={"total": 3.0})
     costs = load_evidence([own / "a_seed0", own / "b_seed0"]).entries[0].costs
@@ -83,6 +88,7 @@ def test_results_of_another_version(own: Path) -> None:
         load_evidence([own / "a_seed0", own / "b_seed0"])
 
 
+@pytest.mark.slow
 def test_definitions_that_are_not_there_are_taken_from_the_run(own: Path) -> None:
     file = own / "a_seed0" / "scores_test.definitions.json"
     expected = load_evidence([own / "a_seed0", own / "b_seed0"])
@@ -97,6 +103,7 @@ def test_definitions_that_are_not_there_are_taken_from_the_run(own: Path) -> Non
         load_evidence([own / "a_seed0", own / "b_seed0"])
 
 
+@pytest.mark.slow
 def test_masks_that_one_seed_lacks_are_told(own: Path) -> None:
     (own / "a_seed1" / "predicted_test.zip").unlink()
     evidence = load_evidence([own / "a_seed0", own / "a_seed1", own / "b_seed0"])
@@ -107,6 +114,7 @@ def test_masks_that_one_seed_lacks_are_told(own: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_scores_of_an_earlier_epoch_are_made_again(own: Path) -> None:
     names = [own / "a_seed0", own / "b_seed0"]
     first = load_evidence(names, resolution="original")
@@ -120,6 +128,7 @@ def test_scores_of_an_earlier_epoch_are_made_again(own: Path) -> None:
     np.testing.assert_array_equal(again.entries[0].values, first.entries[0].values)
 
 
+@pytest.mark.slow
 def test_entries_of_one_name_are_told_apart_by_their_place(own: Path, tmp_path: Path) -> None:
     shutil.copytree(own / "b_seed0", tmp_path / "elsewhere" / "runs" / "a_seed0")
     config = tmp_path / "elsewhere" / "runs" / "a_seed0" / "config.yaml"

@@ -62,6 +62,7 @@ def russian(study: StudyFolder, tmp_path_factory: pytest.TempPathFactory) -> Rep
     return write_report(folder / "report.html", study_evidence(study), study=study, lang="ru")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", ["english", "russian"])
 def test_the_page_holds_everything_itself(lang: str, request: pytest.FixtureRequest) -> None:
     text = request.getfixturevalue(lang).html.read_text(encoding="utf-8")
@@ -84,6 +85,7 @@ def test_names_are_escaped_everywhere(lang: str, request: pytest.FixtureRequest)
     assert "\\<script\\>alert(1)" in story
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", ["english", "russian"])
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1280, False), (1280, True)])
 def test_a_browser_shows_all_of_it(
@@ -164,6 +166,7 @@ def test_russian_reports_are_russian(russian: ReportFiles) -> None:
     assert '<html lang="ru">' in russian.html.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_loose_runs_masks_of_another_tool_and_one_seed(study: StudyFolder, tmp_path: Path) -> None:
     runs = sorted(path for path in (study.path / "runs").iterdir() if path.name.endswith("seed0"))[:2]
     evidence = load_evidence(runs)
@@ -189,6 +192,7 @@ def test_loose_runs_masks_of_another_tool_and_one_seed(study: StudyFolder, tmp_p
     assert look(files.html, tmp_path, width=390)["overflow"] == 0
 
 
+@pytest.mark.slow
 def test_several_classes_groups_and_runs_that_are_missing(tmp_path: Path) -> None:
     study = write_study(
         tmp_path,

@@ -36,6 +36,7 @@ def snapshot(folder: Path) -> dict[str, int]:
     return {str(file): file.stat().st_mtime_ns for file in folder.rglob("*")}
 
 
+@pytest.mark.slow
 def test_a_new_study_is_listed_timed_and_judged_without_a_trace(make_study: MakeStudy, tmp_path: Path) -> None:
     vary = {"loss": ["dice", "bce", "jaccard"], "seed": [0, 1]}
     result = dry_run(make_study(tmp_path / "study", vary=vary), engine=Here())
@@ -63,6 +64,7 @@ def test_a_new_study_is_listed_timed_and_judged_without_a_trace(make_study: Make
     assert "(one planned comparison; all 3 pairs of 3 entries, Holm's first step)" in lines
 
 
+@pytest.mark.slow
 def test_an_entry_that_would_fail_is_a_problem_and_the_others_are_timed(make_study: MakeStudy, tmp_path: Path) -> None:
     network = {"good": "unet_nearest", "bad": {"name": "unet", "widths": [8], "deep_supervision": True}}
     reason = (
@@ -74,6 +76,7 @@ def test_an_entry_that_would_fail_is_a_problem_and_the_others_are_timed(make_stu
     assert f"problem: bad would fail: {reason}" in result.lines()
 
 
+@pytest.mark.slow
 def test_a_loss_for_another_task_is_a_problem_and_a_score_of_no_class_is_refused(
     make_study: MakeStudy, tmp_path: Path
 ) -> None:
@@ -83,6 +86,7 @@ def test_a_loss_for_another_task_is_a_problem_and_a_score_of_no_class_is_refused
         dry_run(make_study(tmp_path, score="iou_per_image[nope]"), engine=Here())
 
 
+@pytest.mark.slow
 def test_more_epochs_take_longer_and_one_entry_has_no_difference(make_study: MakeStudy, tmp_path: Path) -> None:
     vary = {"seed": [0, 1]}
     short, long = (dry_run(make_study(tmp_path, {"epochs": epochs}, vary=vary), engine=Here()) for epochs in (2, 200))
@@ -111,6 +115,7 @@ def test_finished_runs_stand_for_what_was_assumed(make_study: MakeStudy, tmp_pat
     assert snapshot(tmp_path / "study") == before
 
 
+@pytest.mark.slow
 def test_a_begun_run_is_known_by_its_own_epochs(make_study: MakeStudy, tmp_path: Path) -> None:
     run = StudyFolder(tmp_path).run("dice__seed0")
     run.write_facts({})
@@ -127,6 +132,7 @@ def test_what_run_refuses_is_refused(make_study: MakeStudy, tmp_path: Path) -> N
         dry_run(make_study(tmp_path, {"network": "unet_nearst"}), engine=Here())
 
 
+@pytest.mark.slow
 def test_groups_are_what_counts(make_study: MakeStudy, tmp_path: Path) -> None:
     result = replace(dry_run(make_study(tmp_path), engine=Here()), groups=2)
     assert "images: 17 train, 4 val, 3 test; the test images are 2 groups" in result.lines()

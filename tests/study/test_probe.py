@@ -31,6 +31,7 @@ def manifest_of(config: RunConfig) -> Manifest:
     return split_manifest(read_dataset(config.data.path, config.data.format, **config.data.options), config.data.split)
 
 
+@pytest.mark.slow
 def test_a_step_and_an_image_take_time_and_a_checkpoint_room(config: RunConfig) -> None:
     state = torch.get_rng_state()
     threads = torch.get_num_threads()
@@ -45,6 +46,7 @@ def test_a_step_and_an_image_take_time_and_a_checkpoint_room(config: RunConfig) 
     assert speed.weights_mb == pytest.approx((folder / "best.safetensors").stat().st_size / 1e6, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_wider_network_is_slower(config: RunConfig) -> None:
     wide = changed(config, network={"name": "unet_nearest", "options": {"widths": [64, 128]}})
     manifest = manifest_of(config)
@@ -53,6 +55,7 @@ def test_a_wider_network_is_slower(config: RunConfig) -> None:
     assert wide_speed.checkpoint_mb > 10 * narrow_speed.checkpoint_mb
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "keys",
     [
@@ -67,6 +70,7 @@ def test_every_kind_of_run_can_be_timed(config: RunConfig, keys: dict[str, Any])
     assert measure(changed(config, **keys), manifest_of(config), threads=1).step_s > 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["three_class_pairs", "multilabel_pairs"])
 def test_every_task_can_be_timed(config: RunConfig, data: str, request: pytest.FixtureRequest) -> None:
     path = request.getfixturevalue(data)

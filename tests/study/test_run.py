@@ -63,6 +63,7 @@ def change_times(folder: Path) -> dict[str, int]:
     return {str(file): file.stat().st_mtime_ns for file in (folder / "runs").rglob("*") if file.name != ".lock"}
 
 
+@pytest.mark.slow
 def test_all_runs_finish_on_the_same_data(trained: StudyConfig) -> None:
     folder = StudyFolder(trained.study_folder)
     assert states(trained) == {"dice__seed0": "finished", "bce__seed0": "finished"}
@@ -75,6 +76,7 @@ def test_all_runs_finish_on_the_same_data(trained: StudyConfig) -> None:
     assert folder.manifest_file.is_file()
 
 
+@pytest.mark.slow
 def test_a_second_call_trains_nothing(trained: StudyConfig) -> None:
     before = change_times(trained.study_folder)
     notes = Notes()
@@ -215,12 +217,14 @@ def test_a_device_that_is_not_there_is_refused_once(make_study: MakeStudy, tmp_p
         run_study(study, engine=Still(gpus=0))
 
 
+@pytest.mark.slow
 def test_settings_of_a_begun_run_stay(copied: StudyConfig) -> None:
     other = copied.model_copy(update={"base": {**copied.base, "batch_size": 2}, "vary": {"loss": ["dice", "jaccard"]}})
     with pytest.raises(ConfigError, match=r"dice__seed0 was begun with other settings \(batch_size: 4 there, 2 now\)"):
         run_study(other, engine=Still())
 
 
+@pytest.mark.slow
 def test_data_that_changed_is_refused(copied: StudyConfig, binary_pairs: Path, tmp_path: Path) -> None:
     shutil.copytree(binary_pairs, tmp_path / "data")
     (tmp_path / "data" / "images" / "img_003.png").unlink()
@@ -232,6 +236,7 @@ def test_data_that_changed_is_refused(copied: StudyConfig, binary_pairs: Path, t
     assert StudyFolder(copied.study_folder).read_config().vary == copied.vary, "the refused study was written"
 
 
+@pytest.mark.slow
 def test_data_that_were_moved_are_the_same(copied: StudyConfig, binary_pairs: Path, tmp_path: Path) -> None:
     shutil.copytree(binary_pairs, tmp_path / "moved")
     base = {**copied.base, "data": {**copied.base["data"], "path": str(tmp_path / "moved")}}
@@ -240,12 +245,14 @@ def test_data_that_were_moved_are_the_same(copied: StudyConfig, binary_pairs: Pa
     assert states(moved) == {"dice__seed0": "finished", "bce__seed0": "finished", "jaccard__seed0": "waiting"}
 
 
+@pytest.mark.slow
 def test_another_number_of_threads_is_refused_once_runs_were_begun(copied: StudyConfig) -> None:
     with pytest.raises(ConfigError, match=r"--threads: the runs .* were begun with 1 CPU threads each, got 2"):
         run_study(copied, engine=Still(), threads=2)
     run_study(copied, engine=Still(), threads=1)
 
 
+@pytest.mark.slow
 def test_a_damaged_table_of_a_finished_run_stops_nothing(copied: StudyConfig) -> None:
     (StudyFolder(copied.study_folder).run("dice__seed0").metrics_file).write_text("epoch\nhalf")
     more = copied.model_copy(update={"vary": {"loss": ["dice", "bce", "jaccard"]}})
@@ -277,6 +284,7 @@ def test_a_wrong_option_of_a_factor_is_told_before_training(make_study: MakeStud
     assert caught.value.key == "network.widths"
 
 
+@pytest.mark.slow
 def test_two_calls_for_one_folder_exclude_each_other(copied: StudyConfig) -> None:
     with (
         RunFolder(copied.study_folder).locked(),
@@ -285,6 +293,7 @@ def test_two_calls_for_one_folder_exclude_each_other(copied: StudyConfig) -> Non
         run_study(copied, engine=Still())
 
 
+@pytest.mark.slow
 def test_a_broken_result_is_told_before_anything_is_trained(copied: StudyConfig) -> None:
     (StudyFolder(copied.study_folder).run("bce__seed0").result_file).write_text('{"scores": ')
     with pytest.raises(RunError) as caught:
@@ -305,6 +314,7 @@ def test_what_a_broken_result_asks_for_helps(copied: StudyConfig) -> None:
     assert len(folder.run("bce__seed0").read_history()) == 2
 
 
+@pytest.mark.slow
 def test_a_broken_plan_is_told_and_mended_by_what_it_asks_for(copied: StudyConfig) -> None:
     folder = StudyFolder(copied.study_folder)
     folder.plan_file.write_text('{"runs": {')
@@ -318,6 +328,7 @@ def test_a_broken_plan_is_told_and_mended_by_what_it_asks_for(copied: StudyConfi
     assert states(more) == {"dice__seed0": "finished", "bce__seed0": "finished", "jaccard__seed0": "waiting"}
 
 
+@pytest.mark.slow
 def test_a_broken_manifest_of_the_study_is_made_again(copied: StudyConfig) -> None:
     folder = StudyFolder(copied.study_folder)
     whole = folder.manifest_file.read_text()
@@ -326,6 +337,7 @@ def test_a_broken_manifest_of_the_study_is_made_again(copied: StudyConfig) -> No
     assert folder.manifest_file.read_text() == whole
 
 
+@pytest.mark.slow
 def test_finished_runs_with_other_data_are_named(copied: StudyConfig) -> None:
     run = StudyFolder(copied.study_folder).run("bce__seed0")
     write_json(run.path / "run.json", {**run.read_facts(), "manifest_hash": "0" * 64})
@@ -333,6 +345,7 @@ def test_finished_runs_with_other_data_are_named(copied: StudyConfig) -> None:
         run_study(copied)
 
 
+@pytest.mark.slow
 def test_finished_runs_are_not_checked_against_names(copied: StudyConfig) -> None:
     plan = expand(copied.model_copy(update={"base": {**copied.base, "data": {"path": "nowhere"}}}))
     check_runs(StudyFolder(copied.study_folder), plan, copied.score)

@@ -28,6 +28,7 @@ def test_a_task_travels_as_json(task: Task) -> None:
     assert Task(**json.loads(json.dumps(task.to_dict()))) == task
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_in_its_place_and_prints_into_its_log(task: Task, capfd: pytest.CaptureFixture[str]) -> None:
     streams = sys.stdout, sys.stderr
     train_run(task)
@@ -90,6 +91,7 @@ def test_a_noted_crash_is_tried_again_and_a_refusal_is_not(task: Task) -> None:
     assert folder.read_failure("one") == Failure(error="lower lr", kind="refused", attempts=2)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_settled_however_its_process_ended(task: Task) -> None:
     train_run(task)
     assert after_attempt(task, "was killed by SIGKILL") is None

@@ -43,6 +43,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_a_run_learns_from_the_band_that_holds_the_answer(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())
     assert result["scores"]["test"]["iou_pooled"] > 0.8  # only the fifth band tells
@@ -53,6 +54,7 @@ def test_a_run_learns_from_the_band_that_holds_the_answer(run: Path) -> None:
     assert list((run / "pictures").glob("epoch_*.png"))
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_scored_again_at_both_sizes(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())["scores"]["test"]
     again = evaluate(run, "test", device="cpu", watch=Watcher())
@@ -61,6 +63,7 @@ def test_a_finished_run_is_scored_again_at_both_sizes(run: Path) -> None:
     assert own.summary()["iou_pooled"] == pytest.approx(result["iou_pooled"], abs=1e-6)  # windows have that size
 
 
+@pytest.mark.slow
 def test_predicted_masks_lie_on_the_grid_of_their_images(run: Path, tmp_path: Path) -> None:
     values, truth = scene(77, size=(32, 32))
     values[:, :4, :8] = 0
@@ -85,6 +88,7 @@ def test_predicted_masks_lie_on_the_grid_of_their_images(run: Path, tmp_path: Pa
     assert np.load(tmp_path / "out/probs/new.npz")["probs"].shape == (1, 32, 32)
 
 
+@pytest.mark.slow
 def test_files_without_a_place_give_masks_without_one(run: Path, tmp_path: Path) -> None:
     image = save(tmp_path / "new.tif", scene(78, size=(32, 32))[0], crs=None, transform=None)
     predict_files(Predictor.from_run(run, device="cpu"), [image], tmp_path / "out")
@@ -92,6 +96,7 @@ def test_files_without_a_place_give_masks_without_one(run: Path, tmp_path: Path)
     assert (look.crs, look.transform, look.height, look.width) == ("", None, 32, 32)
 
 
+@pytest.mark.slow
 def test_arrays_need_the_channels_of_the_training(run: Path) -> None:
     predictor = Predictor.from_run(run, device="cpu")
     image = np.random.default_rng(0).integers(0, 256, (40, 36, 5), dtype=np.uint8)

@@ -106,6 +106,7 @@ def finished(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
 
 
 class TestWhatARunLeaves:
+    @pytest.mark.slow
     def test_every_file_is_there(self, finished: RunConfig) -> None:
         names = {path.name for path in finished.run_folder.iterdir()} - {".lock"}
         assert names == {
@@ -118,12 +119,14 @@ class TestWhatARunLeaves:
         assert len(list((finished.run_folder / "pictures").glob("epoch_*.png"))) == 12
         assert list((finished.run_folder / "tensorboard").glob("events.out.*"))
 
+    @pytest.mark.slow
     def test_the_network_learned(self, finished: RunConfig) -> None:
         result = RunFolder(finished.run_folder).read_result()
         assert result.scores["test"]["iou_per_image"] > 0.7
         history = RunFolder(finished.run_folder).read_history()
         assert history[-1]["train_loss"] < 0.6 * history[0]["train_loss"]
 
+    @pytest.mark.slow
     def test_the_result_says_what_it_is(self, finished: RunConfig) -> None:
         result = json.loads((finished.run_folder / "result.json").read_text())
         assert result["n"] == {"train": 17, "val": 4, "test": 3}
@@ -141,6 +144,7 @@ class TestWhatARunLeaves:
         facts = json.loads((finished.run_folder / "run.json").read_text())
         assert facts["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
 
+    @pytest.mark.slow
     def test_counts_give_the_scores_again(self, finished: RunConfig) -> None:
         folder = RunFolder(finished.run_folder)
         counts = Counts.read_csv(folder.counts_file("test"), folder.class_map())
@@ -152,11 +156,13 @@ class TestWhatARunLeaves:
         assert set(written) == {*summary, *surfaces, "expected_calibration_error"} == set(SCORES)
         assert (counts.confusion.sum(axis=(1, 2)) + counts.ignored == 32 * 32).all()
 
+    @pytest.mark.slow
     def test_the_best_epoch_is_the_first_maximum(self, finished: RunConfig) -> None:
         folder = RunFolder(finished.run_folder)
         values = [row["val_iou_per_image"] for row in folder.read_history()]
         assert folder.read_result().result["best_epoch"] == values.index(max(values)) + 1
 
+    @pytest.mark.slow
     def test_a_finished_run_is_not_trained_again(self, finished: RunConfig) -> None:
         before = (finished.run_folder / "last.pt").stat().st_mtime_ns
         result = segbench.fit(finished, watch=Watcher())
@@ -164,6 +170,7 @@ class TestWhatARunLeaves:
         assert result.result["test_scored"] == 1
         assert "iou_per_image" in result._repr_html_()
 
+    @pytest.mark.slow
     def test_evaluate_repeats_the_test_scores_and_is_counted(self, finished: RunConfig, tmp_path: Path) -> None:
         run = tmp_path / "copy"
         shutil.copytree(finished.run_folder, run)
@@ -179,6 +186,7 @@ class TestWhatARunLeaves:
 
 
 class TestResume:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "changes",
         [
@@ -208,23 +216,27 @@ class TestResume:
             same = {key for key in a if not key.endswith(("_s", "seconds", "_mb"))}
             assert {key: a[key] for key in same} == {key: b[key] for key in same}
 
+    @pytest.mark.slow
     def test_other_settings_in_the_same_folder_are_refused(self, finished: RunConfig) -> None:
         other = finished.model_copy(update={"epochs": 5})
         with pytest.raises(ConfigError, match=r"holds a run with other settings \(epochs: 12 there, 5 now\)"):
             segbench.fit(other, watch=Watcher())
 
+    @pytest.mark.slow
     def test_other_settings_are_fine_while_no_epoch_is_finished(self, binary_pairs: Path, tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=StopAt(1, 1))
         result = segbench.fit(config_for(binary_pairs, tmp_path / "run", epochs=1), watch=Watcher())
         assert result.result["epochs"] == 1
 
+    @pytest.mark.slow
     def test_restart_begins_again(self, binary_pairs: Path, tmp_path: Path) -> None:
         segbench.fit(config_for(binary_pairs, tmp_path / "run", epochs=1), watch=Watcher())
         config = config_for(binary_pairs, tmp_path / "run", epochs=2)
         assert segbench.fit(config, watch=Watcher(), restart=True).result["epochs"] == 2
         assert len((tmp_path / "run" / "test_log.csv").read_text().splitlines()) == 2
 
+    @pytest.mark.slow
     def test_changed_data_stop_a_resume(self, binary_pairs: Path, tmp_path: Path) -> None:
         data = tmp_path / "data"
         shutil.copytree(binary_pairs, data)
@@ -235,6 +247,7 @@ class TestResume:
         with pytest.raises(DatasetError, match=r"img_003.*begin again with --restart"):
             segbench.fit(config, watch=Watcher())
 
+    @pytest.mark.slow
     def test_a_begun_run_goes_on_where_the_same_samples_lie_now(self, binary_pairs: Path, tmp_path: Path) -> None:
         manifests = {}
         for name in ("old", "new"):
@@ -257,6 +270,7 @@ class TestResume:
         with pytest.raises(ConfigError, match=r"other settings \(data\.path: "):
             segbench.fit(moved, watch=Watcher())
 
+    @pytest.mark.slow
     def test_another_manifest_than_the_run_was_begun_with_is_refused(self, binary_pairs: Path, tmp_path: Path) -> None:
         config = config_for(binary_pairs, tmp_path / "run")
         with pytest.raises(KeyboardInterrupt):
@@ -267,6 +281,7 @@ class TestResume:
             segbench.fit(config, watch=Watcher(), manifest=other)
         assert str(caught.value).startswith(f"{other}: the run was begun with {tmp_path}/run/manifest.json, which has")
 
+    @pytest.mark.slow
     def test_a_damaged_checkpoint_is_named(self, binary_pairs: Path, tmp_path: Path) -> None:
         config = config_for(binary_pairs, tmp_path / "run")
         with pytest.raises(KeyboardInterrupt):
@@ -276,6 +291,7 @@ class TestResume:
             segbench.fit(config, watch=Watcher())
 
 
+@pytest.mark.slow
 class TestOptions:
     def test_same_seed_same_weights_other_seed_others(self, binary_pairs: Path, tmp_path: Path) -> None:
         for name, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -402,6 +418,7 @@ class NanAfter(nn.Module):
 
 
 class TestTrouble:
+    @pytest.mark.slow
     def test_a_nan_loss_stops_and_names_the_batch(
         self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -415,6 +432,7 @@ class TestTrouble:
         monkeypatch.undo()
         segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())  # goes on from there
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "error",
         [
@@ -436,6 +454,7 @@ class TestTrouble:
         ):
             segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())
 
+    @pytest.mark.slow
     def test_other_errors_are_not_taken_for_memory(
         self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -446,6 +465,7 @@ class TestTrouble:
         with pytest.raises(RuntimeError, match="something else"):
             segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
     def test_a_full_or_read_only_disk_keeps_finished_epochs(
         self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
@@ -496,6 +516,7 @@ class TestTrouble:
         with pytest.raises(DatasetError, match="at least 3 samples, got 2"):
             segbench.fit(config_for(few, tmp_path / "run"), watch=Watcher())
 
+    @pytest.mark.slow
     def test_a_network_that_blows_up_in_the_last_step_is_not_committed(
         self, binary_pairs: Path, tmp_path: Path
     ) -> None:
@@ -512,6 +533,7 @@ class TestTrouble:
             segbench.fit(config_for(binary_pairs, tmp_path / "run", **changes), watch=Watcher())
         assert not (tmp_path / "run" / "last.pt").exists()
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
     def test_a_really_full_disk(self, binary_pairs: Path, tmp_path: Path) -> None:
         small = tmp_path / "small"
@@ -530,6 +552,7 @@ class TestTrouble:
 
 
 class TestNobodyElsesFiles:
+    @pytest.mark.slow
     def test_foreign_files_in_the_output_folder_survive(self, binary_pairs: Path, tmp_path: Path) -> None:
         run = tmp_path / "project"
         (run / "sub").mkdir(parents=True)
@@ -553,6 +576,7 @@ class TestNobodyElsesFiles:
             segbench.fit(config_for(binary_pairs, tmp_path), watch=Watcher(), restart=restart)
         assert (tmp_path / "config.yaml").read_text() == "mine"
 
+    @pytest.mark.slow
     def test_a_lost_config_is_written_again(self, binary_pairs: Path, tmp_path: Path) -> None:
         config = config_for(binary_pairs, tmp_path / "run")
         with pytest.raises(KeyboardInterrupt):
@@ -562,6 +586,7 @@ class TestNobodyElsesFiles:
         assert segbench.Predictor.from_run(tmp_path / "run").size == (32, 32)
 
 
+@pytest.mark.slow
 class TestBestWeights:
     def test_weights_of_an_uncommitted_epoch_are_thrown_away(
         self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -626,6 +651,7 @@ class TestBestWeights:
             schedule.after_step()
 
 
+@pytest.mark.slow
 def test_the_kept_masks_are_the_scored_ones(binary_pairs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     segbench.fit(config_for(binary_pairs, run), watch=Watcher())
@@ -641,6 +667,7 @@ def test_the_kept_masks_are_the_scored_ones(binary_pairs: Path, tmp_path: Path) 
     assert not folder.predicted_file("train").exists()
 
 
+@pytest.mark.slow
 def test_a_search_never_touches_the_test_part(binary_pairs: Path, tmp_path: Path) -> None:
     config = config_for(binary_pairs, tmp_path / "run", epochs=1)
     result = segbench.fit(config, watch=Watcher(), score_test=False)
@@ -651,6 +678,7 @@ def test_a_search_never_touches_the_test_part(binary_pairs: Path, tmp_path: Path
     assert result.result["test_scored"] == 0
 
 
+@pytest.mark.slow
 def test_runs_may_share_a_split_manifest(binary_pairs: Path, three_class_pairs: Path, tmp_path: Path) -> None:
     manifest = read_dataset(binary_pairs)
     shared = tmp_path / "manifest.json"

@@ -40,6 +40,7 @@ def packed(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return base / "shards" / "shards.json"
 
 
+@pytest.mark.slow
 def test_a_run_from_shards(packed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = fit(config_for(packed, run))
@@ -48,6 +49,7 @@ def test_a_run_from_shards(packed: Path, tmp_path: Path) -> None:
     assert evaluate(run, "test").n_images == result.result["n"]["test"]
 
 
+@pytest.mark.slow
 def test_parts_are_those_of_the_shards(packed: Path, tmp_path: Path) -> None:
     fit(config_for(packed, tmp_path / "run", data={"split": {"method": "official"}}))
     there = read_dataset(packed)
@@ -56,6 +58,7 @@ def test_parts_are_those_of_the_shards(packed: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_validation_scores_are_those_of_the_folder(binary_pairs: Path, packed: Path, tmp_path: Path) -> None:
     """One step of learning is none: with a rate of nearly 0 both runs score the same network on the same pixels."""
     from segbench.data.manifest.read import Manifest

@@ -66,6 +66,7 @@ def is_encoder(name: str) -> bool:
 
 
 class TestFreezing:
+    @pytest.mark.slow
     def test_a_frozen_encoder_is_bit_identical_with_its_running_statistics(
         self, binary_pairs: Path, tmp_path: Path, start: Path
     ) -> None:
@@ -79,6 +80,7 @@ class TestFreezing:
         assert result["parameters"] - result["trainable_parameters"] == encoder > 0
         assert result["freeze"] == {"part": "encoder", "until_epoch": None}
 
+    @pytest.mark.slow
     def test_averaged_weights_of_a_frozen_encoder_are_frozen_too(
         self, binary_pairs: Path, tmp_path: Path, start: Path
     ) -> None:
@@ -86,6 +88,7 @@ class TestFreezing:
         before, best = load_file(str(start)), load_file(str(tmp_path / "best.safetensors"))
         assert all(torch.equal(before[name], best[name]) for name in before if is_encoder(name))
 
+    @pytest.mark.slow
     def test_until_epoch_frees_it_then(self, binary_pairs: Path, tmp_path: Path, start: Path) -> None:
         states: list[dict[str, Tensor]] = []
 
@@ -102,6 +105,7 @@ class TestFreezing:
         moved = [name for name in encoder if not torch.equal(before[name], states[2][name])]
         assert moved == encoder
 
+    @pytest.mark.slow
     def test_a_resumed_run_frees_it_at_the_same_epoch(self, binary_pairs: Path, tmp_path: Path, start: Path) -> None:
         class Stop(Watcher):
             def epoch(self, row: Any, is_best: bool) -> None:
@@ -136,6 +140,7 @@ class TestFreezing:
 
 
 class TestRates:
+    @pytest.mark.slow
     def test_encoder_and_decoder_have_their_own(self, binary_pairs: Path, tmp_path: Path) -> None:
         config = config_for(binary_pairs, tmp_path, optimizer={"lr": 0.02, "encoder_lr": 0.002}, schedule="constant")
         fit(config)
@@ -151,6 +156,7 @@ class TestRates:
         assert {id(p) for p in groups[1]["params"]} == encoder
         assert {id(p) for group in groups for p in group["params"]} == {id(p) for p in network.parameters()}
 
+    @pytest.mark.slow
     def test_a_smaller_rate_moves_the_encoder_less(self, binary_pairs: Path, tmp_path: Path, start: Path) -> None:
         moved = {}
         for rate in (0.02, 1e-6):
@@ -165,6 +171,7 @@ class TestRates:
 
 
 class TestStartingWeights:
+    @pytest.mark.slow
     def test_the_result_says_which(self, binary_pairs: Path, tmp_path: Path, start: Path) -> None:
         result = fit(config_for(binary_pairs, tmp_path, weights=str(start), epochs=1))
         origin = result["weights"]
@@ -174,6 +181,7 @@ class TestStartingWeights:
         assert origin["left_random"] == []
         assert json.loads((tmp_path / "run.json").read_text())["weights"] == origin
 
+    @pytest.mark.slow
     def test_the_start_is_told(self, binary_pairs: Path, tmp_path: Path, start: Path) -> None:
         said: list[str] = []
 
@@ -184,6 +192,7 @@ class TestStartingWeights:
         segbench.fit(config_for(binary_pairs, tmp_path, weights=str(start), epochs=1), watch=Listen())
         assert any(f"starts from {start}: the whole network (" in text for text in said)
 
+    @pytest.mark.slow
     def test_another_number_of_classes_leaves_the_output_layer_random(
         self, three_class_pairs: Path, tmp_path: Path, start: Path
     ) -> None:
@@ -191,6 +200,7 @@ class TestStartingWeights:
         result = fit(config_for(three_class_pairs, tmp_path, **changes))
         assert result["weights"]["left_random"] == ["decoder.0.1.bias", "decoder.0.1.weight"]
 
+    @pytest.mark.slow
     def test_a_run_goes_on_without_the_file_it_started_from(
         self, binary_pairs: Path, tmp_path: Path, start: Path
     ) -> None:
@@ -222,6 +232,7 @@ class TestStartingWeights:
             fit(config_for(binary_pairs, tmp_path / "run", weights=weights))
         assert not (tmp_path / "run" / "manifest.json").exists()
 
+    @pytest.mark.slow
     def test_a_run_can_start_from_another_ones_best(self, binary_pairs: Path, tmp_path: Path) -> None:
         fit(config_for(binary_pairs, tmp_path / "first", epochs=1))
         best = tmp_path / "first" / "best.safetensors"
@@ -252,6 +263,7 @@ class TestStartingWeights:
 
 
 class TestLosses:
+    @pytest.mark.slow
     def test_auxiliary_logits_are_learned_from(self, binary_pairs: Path, tmp_path: Path) -> None:
         network = {"name": "unet", "widths": [4, 8, 8], "deep_supervision": True}
         fit(config_for(binary_pairs, tmp_path, network=network, epochs=1, seed=3))
@@ -262,6 +274,7 @@ class TestLosses:
         assert len(auxiliary) == 4
         assert all(not torch.equal(before[name], after[name]) for name in auxiliary)
 
+    @pytest.mark.slow
     def test_a_scheduled_weight_moves_with_the_epochs(self, binary_pairs: Path, tmp_path: Path) -> None:
         seen: list[float] = []
         loss = {"dice": 1.0, "bce": {"weight": {"start": 0.0, "end": 0.5, "epochs": 3}}}
@@ -303,6 +316,7 @@ class TestLosses:
 
 
 class TestThreshold:
+    @pytest.mark.slow
     def test_it_is_chosen_on_validation_and_its_gain_is_stated(self, binary_pairs: Path, tmp_path: Path) -> None:
         """Weighting the foreground 20 times makes 0.5 far too low, so another threshold must win."""
         changes = {"loss": {"bce": {"pos_weight": 20}}, "epochs": 6, "threshold": "validation"}
@@ -330,6 +344,7 @@ class TestThreshold:
 
 
 class TestNotes:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
