@@ -12,6 +12,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests._guard import Guard
 
 REPOSITORY = Path(__file__).resolve().parent.parent

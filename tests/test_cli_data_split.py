@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from tests.conftest import draw_pairs
 from typer.testing import CliRunner
 
 from segbench.cli.data_split import data_split
@@ -15,6 +14,7 @@ from segbench.config.run import SplitConfig
 from segbench.data.manifest.read import Manifest, read_dataset
 from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError
+from tests.conftest import draw_pairs
 
 app = typer.Typer()
 app.command()(data_split)

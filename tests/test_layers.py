@@ -132,7 +132,7 @@ def test_private_names_stay_in_their_folder(write: Path) -> None:
 
 def test_torch_is_seen_behind_other_modules(write: Path) -> None:
     add(write, "high/first/__init__", "def f():\n    import torch")
-    assert torch_at_import(read_package(write), ["low", "high", "high.second"]) == []
+    assert torch_at_import(read_package(write), ["low", "high.*"]) == []
     add(write, "high/first/__init__", "try:\n    import torch.nn\nexcept ImportError:\n    pass")
     assert torch_at_import(read_package(write), ["low", "high.second", "gone"]) == [
         "segbench.gone, which LIGHT names, does not exist",

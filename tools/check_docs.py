@@ -25,7 +25,9 @@ NOT_OURS = {
 }
 
 _LINK = re.compile(r"\]\(([^()\s]+)\)|(?:src|href|srcset)=\"([^\"]+)\"")
-_FILE = re.compile(rf"(?<![\w./:-])(?:(?:{'|'.join(FOLDERS)})/[\w./-]*\.\w+|(?:[\w-]+/)*\w+\.py)\b(?![/*])")
+_FILE = re.compile(
+    rf"(?<![\w./:-])(?:(?:{'|'.join(FOLDERS)})/[\w./-]*\.\w+\b|(?:[\w-]+/)*\w+\.py\b|src/[\w/]+/)(?![\w/*])"
+)
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 _COMMAND = re.compile(r"^\s*(?:\$ )?(?:\S*python3? -m |\S*bin/)?segbench ((?:[^\\\n]|\\\n)*)", re.MULTILINE)
@@ -38,7 +40,8 @@ def documents(root: Path) -> list[Path]:
 
 def problems(root: Path) -> list[str]:
     """Returns a sentence for everything the documents of a repository name and it does not have."""
-    files = [path.relative_to(root).as_posix() for name in FOLDERS for path in (root / name).rglob("*.*")]
+    paths = [path for name in FOLDERS for path in (root / name).rglob("*")]
+    files = [path.relative_to(root).as_posix() + "/" * path.is_dir() for path in paths]
     found = []
     for document in documents(root):
         text = document.read_text(encoding="utf-8")

@@ -21,12 +21,12 @@ def test_links_lead_to_files_and_headings(tmp_path: Path) -> None:
 
 
 def test_files_are_found_by_the_end_of_their_path() -> None:
-    files = ["src/segbench/losses/dice.py", "configs/quick.yaml", "docs/data.md"]
+    files = ["src/segbench/losses/dice.py", "configs/quick.yaml", "docs/data.md", "src/segbench/losses/"]
     text = "`losses/dice.py`, segbench/losses/dice.py, dice.py; configs/quick.yaml. runs/mine/config.yaml x/docs/a.md"
-    assert list(missing_files(text, files)) == []
+    assert list(missing_files(f"{text} `src/segbench/losses/`", files)) == []
     text = "`losses/dise.py` and loss/dice.py, `ice.py`, configs/slow.yaml, `docs/data.rst`, loss/dice.py"
-    assert list(missing_files(text, files)) == [
-        *("losses/dise.py", "loss/dice.py", "ice.py", "configs/slow.yaml", "docs/data.rst"),
+    assert list(missing_files(f"{text}, `src/segbench/loss/`", files)) == [
+        *("losses/dise.py", "loss/dice.py", "ice.py", "configs/slow.yaml", "docs/data.rst", "src/segbench/loss/"),
     ]
 
 
