@@ -34,8 +34,8 @@ LIGHT: dict[str, dict[str, Any]] = {
     "trans_unet": {"layers": [1, 1, 1], "width": 32, "embed_dim": 64, "depth": 2, "heads": 2},
 }
 
-# Out of one forward pass at 255 x 301 the whole contract is a matter of seconds; these have maps of 76,755 patches.
-SLOW = {"sliding_window"}
+# Whose contract takes more than two seconds of a processor; `make quick` leaves them out.
+SLOW = {"aspp_net", "deeplabv3_resnet50", "fcn_resnet50", "sliding_window", *LIGHT} - {"smp/linknet", "trans_unet"}
 
 
 # Options that make another network of the same name; each keeps the contract, too.

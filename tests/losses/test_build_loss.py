@@ -122,6 +122,7 @@ def test_wrong_specs(spec: object, key: str, words: str) -> None:
     assert caught.value.key == key
 
 
+@pytest.mark.slow
 def test_the_table_is_read_without_torch() -> None:
     code = (
         "import sys, segbench.losses as m; assert 'gamma' in m.LOSSES.options('focal'); "

@@ -335,6 +335,7 @@ def test_wrong_calls_are_explained() -> None:
         collected().write_csv("never.csv", ["a"])
 
 
+@pytest.mark.slow
 def test_no_torch_is_imported() -> None:
     code = "import sys, segbench.metrics.surface_scores; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -287,6 +287,7 @@ def test_wrong_images_are_explained(shape: tuple[int, ...], words: str) -> None:
         build_network("unet_nearest", widths=[4])(torch.zeros(shape))
 
 
+@pytest.mark.slow
 def test_the_table_is_read_without_torch() -> None:
     code = (
         "import sys, segbench.models as m; assert m.MODELS.options('segnet') == "

@@ -104,6 +104,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         transposed(kernels=[])
 
 
+@pytest.mark.slow
 def test_importing_the_figures_imports_no_torch() -> None:
     code = (
         "import sys, segbench.plots.upsampling, segbench.plots.samples, segbench.plots.architecture; "

@@ -124,6 +124,7 @@ def run(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(segbench.fit(config, watch=Watcher()).run)
 
 
+@pytest.mark.slow
 def test_a_predictor_gives_the_masks_that_training_scored(run: Path) -> None:
     predictor = Predictor.from_run(run)
     manifest = segbench.read_dataset(run / "manifest.json")

@@ -214,6 +214,7 @@ def test_several_classes_groups_and_runs_that_are_missing(tmp_path: Path) -> Non
     assert look(files.html, tmp_path, width=390)["loaded"] > 20
 
 
+@pytest.mark.slow
 def test_errors_as_a_score_are_better_low(tmp_path: Path) -> None:
     study = write_study(tmp_path, losses={"bce": LOSSES["bce"]}, images=12, epochs=3)
     evidence = study_evidence(study, score="area_error_per_image")
@@ -223,6 +224,7 @@ def test_errors_as_a_score_are_better_low(tmp_path: Path) -> None:
     assert "area error per image (lower is better)" in files.html.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_pictures_become_fewer_where_the_page_would_be_too_large(
     study: StudyFolder, english: ReportFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,7 @@ def put_in_cache(cache: Path, repository: str, revision: str, file: str, tensors
     return folder / "snapshots" / commit / file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", FACTS)
 def test_strides_and_odd_sizes(architecture: str) -> None:
     _, encoder, stride, smallest_px, batch = FACTS[architecture]
@@ -89,6 +90,7 @@ def test_strides_and_odd_sizes(architecture: str) -> None:
         assert torch.isfinite(logits).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", [name for name in FACTS if name != "dpt"])
 def test_logits_and_state_dict_are_smps(architecture: str) -> None:
     """At a size that needs no padding; the state dict is smp's, so files move both ways."""
@@ -103,6 +105,7 @@ def test_logits_and_state_dict_are_smps(architecture: str) -> None:
         assert torch.equal(network(image), theirs(image))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "options", "stride"),
     [
