@@ -48,6 +48,7 @@ def config_file(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
 def test_light_commands_import_no_torch(arguments: list[str], config_file: Path) -> None:
     arguments = [str(config_file) if argument == "CONFIG" else argument for argument in arguments]
@@ -274,6 +275,7 @@ def test_a_run_json_without_content_is_one_sentence(capsys: pytest.CaptureFixtur
     assert "run.json lacks class_map" in err
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_again_with_other_tolerances(
     binary_pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -297,6 +299,7 @@ def test_a_run_is_scored_again_with_other_tolerances(
     assert "scores.tolerance_px" in err
 
 
+@pytest.mark.slow
 def test_a_weight_that_moves_is_shown_with_both_ends(
     binary_pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

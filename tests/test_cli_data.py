@@ -156,6 +156,7 @@ def test_help_has_an_example(capsys: pytest.CaptureFixture[str], command: str) -
     assert f"segbench data {command}" in out
 
 
+@pytest.mark.slow
 def test_the_commands_import_no_torch() -> None:
     code = "import sys, segbench.cli.main; assert not {'torch', 'scipy', 'matplotlib'} & set(sys.modules), sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -113,6 +113,7 @@ def test_wrong_use_of_describe(photo: Path, tmp_path: Path) -> None:
     assert "norm must be one of" in refused("describe", "unet_nearest", "--option", "norm=layer")
 
 
+@pytest.mark.slow
 def test_names_are_checked_before_torch_is_imported() -> None:
     code = (
         "import sys\nfrom segbench.cli.describe import describe\nfrom segbench.cli.plot import plot_app\n"

@@ -57,6 +57,7 @@ def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[st
     assert f"Example: segbench study {command}" in " ".join(out.split())
 
 
+@pytest.mark.slow
 def test_status_imports_no_torch(study_file: Path) -> None:
     code = (
         "import sys\nfrom segbench.cli import main\n"

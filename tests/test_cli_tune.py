@@ -41,6 +41,7 @@ def run_cli(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, s
     return int(end.value.code or 0), captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_help_has_an_example_and_imports_no_torch() -> None:
     code = (
         "import sys\nfrom segbench.cli import main\n"

@@ -71,6 +71,7 @@ def test_test_scorings_are_counted(tmp_path: Path) -> None:
     assert len((tmp_path / "test_log.csv").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
 def test_two_processes_cannot_train_into_one_folder(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")

@@ -180,6 +180,7 @@ cache.build_cache(Manifest.read(sys.argv[1]), (20, 30), folder=Path(sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_build_leaves_nothing_half_written_to_trust(
     manifest: Manifest, tmp_path: Path, decoded: list[str]
 ) -> None:
@@ -228,6 +229,7 @@ print(len(names))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_build_it_once(manifest: Manifest, tmp_path: Path) -> None:
     manifest.write(tmp_path / "m.json")
     command = [sys.executable, "-c", COUNTED, str(tmp_path / "m.json"), str(tmp_path / "c")]
@@ -238,6 +240,7 @@ def test_two_processes_build_it_once(manifest: Manifest, tmp_path: Path) -> None
     check(build_cache(manifest, SIZE, folder=tmp_path / "c"), manifest)
 
 
+@pytest.mark.slow
 def test_the_lock_excludes_others_and_ends_with_its_holder(tmp_path: Path) -> None:
     order: list[str] = []
 

@@ -155,6 +155,7 @@ def test_the_new_folder_lies_outside_of_the_old(tmp_path: Path) -> None:
             convert(manifest, "coco", target, overwrite=True)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "reader"), [("ph2", "ph2"), ("oxford_pets", "oxford_pets"), ("camvid", "camvid"), ("coco_tiny", "coco")]

@@ -728,6 +728,7 @@ def test_real_ph2_original(real_data: RealData) -> None:
         assert sample.foreground_frac == pytest.approx(small[sample.id], abs=0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_pets(real_data: RealData) -> None:
     everything = read_dataset(real_data("oxford_pets"), "oxford_pets", include_unlisted=True)
@@ -753,6 +754,7 @@ def test_real_pets_border_policies(real_data: RealData) -> None:
     assert len(maps["class"]) == 14
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(("name", "sizes"), [("camvid", (367, 101, 233)), ("camvid_original", (4, 4, 4))])
 def test_real_camvid(real_data: RealData, name: str, sizes: tuple[int, int, int]) -> None:
@@ -781,6 +783,7 @@ def test_real_cat_dog(real_data: RealData) -> None:
     assert np.allclose(shares(manifest), counted, atol=0.001)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_real_cwfid(real_data: RealData) -> None:
     root = real_data("cwfid")

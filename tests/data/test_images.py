@@ -21,6 +21,7 @@ def picture() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, size=(4, 6, 3), dtype=np.uint8)
 
 
+@pytest.mark.slow
 def test_reading_files_does_not_import_torch() -> None:
     import subprocess
 

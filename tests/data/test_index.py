@@ -257,6 +257,7 @@ def test_a_name_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_thousand_remembered_images_are_quick(tmp_path: Path) -> None:
     dataset(tmp_path, 1000)
     first = read_dataset(tmp_path)

@@ -62,6 +62,7 @@ def test_a_finished_run_is_scored_anew_with_the_same_numbers(old: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_from_its_last_epoch(old: Path) -> None:
     first = losses(old / "stopped")
     assert len(first) == 2

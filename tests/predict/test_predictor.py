@@ -136,6 +136,7 @@ def test_a_predictor_gives_the_masks_that_training_scored(run: Path) -> None:
         assert np.array_equal(mine, confusion)
 
 
+@pytest.mark.slow
 def test_normalization_comes_from_the_run(run: Path) -> None:
     assert Predictor.from_run(run).normalization == Normalization.identity(3)
 

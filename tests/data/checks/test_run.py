@@ -179,6 +179,7 @@ def test_pets(real_data: Data) -> None:
     assert "border: ignore" in finding(checkup, "trimap").advice
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_copies_among_the_pets(real_data: Data) -> None:
     """Four cats are two: the same photo under two numbers, cut out or saved anew."""
@@ -191,6 +192,7 @@ def test_copies_among_the_pets(real_data: Data) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_skin_lesions_raise_no_false_alarm(real_data: Data) -> None:
     assert codes(examine(real_data("ph2"))) == []
@@ -206,6 +208,7 @@ def test_lossy_masks_of_kvasir(real_data: Data, name: str | None) -> None:
     assert len(finding(checkup, "lossy_mask_files").files) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_crops_and_weeds(real_data: Data) -> None:
     checkup = examine(real_data("cwfid_original"))

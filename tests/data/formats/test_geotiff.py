@@ -350,6 +350,7 @@ print(json.dumps([len(manifest), int(most)]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells its largest memory on Linux only")
 def test_a_large_scene_is_never_decoded_whole(tmp_path: Path) -> None:
     side = 20_000

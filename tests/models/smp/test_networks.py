@@ -198,6 +198,7 @@ def test_encoders_of_many_kinds(encoder: str) -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "encoder", "message"),
     [
@@ -346,6 +347,7 @@ def test_timms_loader_passes_over_names_but_we_do_not(change: str, no_network: P
     assert missing in text if change == "one missing" else "of 120 tensors are not in the file: model.conv1" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"<html>not found</html>", None])
 def test_a_wrong_or_damaged_file_where_smps_is_expected(content: bytes | None, no_network: Path) -> None:
     settings = smp.encoders.encoders["resnet18"]["pretrained_settings"]["imagenet"]
@@ -360,6 +362,7 @@ def test_a_wrong_or_damaged_file_where_smps_is_expected(content: bytes | None, n
     assert raised.value.file == str(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18", "tu-resnet18.a1_in1k"])
 def test_without_network_one_error_says_what_to_do(encoder: str, no_network: Path) -> None:
     start = time.monotonic()
@@ -395,6 +398,7 @@ def test_loading_leaves_the_random_numbers_alone(no_network: Path) -> None:
     assert torch.equal(torch.rand(1), after)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["torchvision", "timm", "smp"])
 def test_a_file_of_the_encoder_alone(form: str, tmp_path: Path) -> None:
     from torchvision.models import resnet18
@@ -427,6 +431,7 @@ def test_files_of_timm_whose_names_have_other_dots(tmp_path: Path) -> None:
         assert torch.equal(tensor, names[name.removeprefix("model.").replace(".", "_")]), name
 
 
+@pytest.mark.slow
 def test_a_file_of_smps_own_network(tmp_path: Path) -> None:
     """With the layers that smp keeps and never runs, and another number of classes."""
     torch.manual_seed(2)
