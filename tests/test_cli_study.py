@@ -70,6 +70,7 @@ def test_status_imports_no_torch(study_file: Path) -> None:
     assert "4 runs: 4 waiting" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_all_and_writes_nothing(
     study_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

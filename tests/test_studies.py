@@ -37,6 +37,7 @@ def claimed(asked: Any, folder: Path, manifest_hash: str = "h") -> StudyFolder:
     return found
 
 
+@pytest.mark.slow
 def test_states_follow_from_the_files(binary_pairs: Path, tmp_path: Path) -> None:
     asked = study(binary_pairs, tmp_path / "s")
     folder = claimed(asked, tmp_path / "s")
@@ -64,6 +65,7 @@ def test_states_follow_from_the_files(binary_pairs: Path, tmp_path: Path) -> Non
     assert folder.status()[1].state == "waiting"
 
 
+@pytest.mark.slow
 def test_values_may_be_added_but_begun_runs_keep_their_settings(binary_pairs: Path, tmp_path: Path) -> None:
     asked = study(binary_pairs, tmp_path / "s")
     folder = claimed(asked, tmp_path / "s")
@@ -85,6 +87,7 @@ def test_values_may_be_added_but_begun_runs_keep_their_settings(binary_pairs: Pa
         claimed(asked, tmp_path / "s", manifest_hash="other")
 
 
+@pytest.mark.slow
 def test_a_moved_study_is_read_where_it_is(binary_pairs: Path, tmp_path: Path) -> None:
     asked = study(binary_pairs, tmp_path / "s")
     folder = claimed(asked, tmp_path / "s")
