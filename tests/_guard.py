@@ -9,7 +9,7 @@ import multiprocessing.process
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ class Guard:
         self.is_timed = is_timed
         self.told: set[str] = set()
         self._of_fixtures: dict[tuple[str, str], set[str]] = {}  # by name and node: two modules may have one each
+        self._undo: list[Callable[[], Any]] = []
         self._hooked = False
 
     def pytest_configure(self) -> None:
@@ -45,6 +46,12 @@ class Guard:
             return real(*arguments, **options)
 
         setattr(owner, name, telling)
+        self._undo.append(lambda: setattr(owner, name, real))
+
+    def pytest_unconfigure(self) -> None:
+        """Leaves everything as it was."""
+        for undo in self._undo:
+            undo()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
@@ -66,7 +73,8 @@ class Guard:
         optimizer = sys.modules.get("torch.optim.optimizer")
         if optimizer is not None and not self._hooked:
             self._hooked = True
-            optimizer.register_optimizer_step_pre_hook(lambda *_: self.told.add("trains"))
+            hook = optimizer.register_optimizer_step_pre_hook(lambda *_: self.told.add("trains"))
+            self._undo.append(hook.remove)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Function) -> Generator[None, Any, Any]:
@@ -74,7 +82,7 @@ class Guard:
         started = time.process_time()
         result = yield
         if self.is_timed and time.process_time() - started > SECONDS:
-            self.told.add(f"takes more than {SECONDS:.0f} s of the processor")
+            self.told.add(f"takes more than {SECONDS:g} s of the processor")
         for name in item.fixturenames:
             for node in item.listchain():
                 self.told |= self._of_fixtures.get((name, node.nodeid), set())
