@@ -21,7 +21,7 @@ FOLDERS = ("benchmarks", "configs", "docs", "src", "studies", "tests", "tools")
 # Files that a guide has its reader write, and one of another project.
 NOT_OURS = {
     *("src/segbench/losses/poly.py", "src/segbench/models/tiny_net.py", "src/segbench/data/formats/kvasir.py"),
-    *("metrics/confidence.py", "evaluate_predictions.py"),
+    *("src/segbench/metrics/families/specificity.py", "evaluate_predictions.py"),
 }
 
 _LINK = re.compile(r"\]\(([^()\s]+)\)|(?:src|href|srcset)=\"([^\"]+)\"")
