@@ -62,6 +62,7 @@ def test_light_commands_import_no_torch(arguments: list[str], config_file: Path)
     assert done.stdout.strip()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

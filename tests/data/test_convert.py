@@ -47,9 +47,17 @@ def make(folder: Path, *, values: int, parts: bool = False, ignore: bool = False
     ("options", "values"),
     [
         ({"classes": ["sky", "tree", "dog"], "background": "sky", "ignore": [255]}, 3),
-        ({"classes": ["sky", "tree", "dog", "never"], "background": False, "ignore": [255]}, 3),
+        pytest.param(
+            {"classes": ["sky", "tree", "dog", "never"], "background": False, "ignore": [255]},
+            3,
+            marks=pytest.mark.slow,
+        ),
         ({"classes": {"spot": 1, "skin": 0}, "ignore": [255]}, 2),
-        ({"classes": {"spot": 0, "rest": 1, "edge": 2}, "background": "rest", "ignore": [255]}, 3),
+        pytest.param(
+            {"classes": {"spot": 0, "rest": 1, "edge": 2}, "background": "rest", "ignore": [255]},
+            3,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["background first", "no background", "binary", "background second"],
 )

@@ -74,6 +74,7 @@ def test_the_page_holds_everything_itself(lang: str, request: pytest.FixtureRequ
     assert len(text.encode()) < 2 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", ["english", "russian"])
 def test_names_are_escaped_everywhere(lang: str, request: pytest.FixtureRequest) -> None:
     files = request.getfixturevalue(lang)
