@@ -5,6 +5,7 @@ What a fixture does counts for every test that asks for it, whichever test it wa
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing.process
 import subprocess
 import sys
@@ -52,6 +53,11 @@ class Guard:
         """Leaves everything as it was."""
         for undo in self._undo:
             undo()
+
+    def pytest_collection_finish(self) -> None:
+        """Imports torch and more where time is measured: else the first test that needs them would be told too long."""
+        if self.is_timed:
+            importlib.import_module("segbench.train.fit")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(

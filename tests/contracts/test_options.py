@@ -42,6 +42,7 @@ def test_the_source_says_what_the_builder_itself_says(table: Registry, name: str
     assert repr(table.option_types(name)) == repr(option_types(table.get(name)))
 
 
+@pytest.mark.slow
 def test_all_that_is_known_without_torch() -> None:
     code = (
         "import sys\n"

@@ -48,6 +48,7 @@ def test_types_are_narrowed_to_what_works() -> None:
     assert inspect.signature(DECODERS["unet"]).parameters["attention"].default == "none"
 
 
+@pytest.mark.slow
 def test_the_table_is_read_without_torch_and_without_smp() -> None:
     code = (
         "import sys\nfrom segbench.models import MODELS\n"
