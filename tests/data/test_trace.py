@@ -112,8 +112,8 @@ def test_a_large_mask_is_outlined_quickly() -> None:
     mask &= np.hypot(rows - 450, columns - 480) > 90
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         rings = mask_polygons(mask)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert np.array_equal(filled(rings, mask.shape), mask)
     assert min(times) < 0.5

@@ -176,9 +176,9 @@ def test_the_same_every_time_and_in_any_order() -> None:
 
 def test_twenty_entries_are_judged_in_a_second() -> None:
     values = scores([0.5 + 0.002 * k for k in range(20)], images=200)
-    start = time.perf_counter()
+    start = time.process_time()
     judge([str(k) for k in range(20)], values)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_what_cannot_be_judged_is_refused() -> None:
