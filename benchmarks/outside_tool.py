@@ -23,7 +23,7 @@ from PIL import Image
 import segbench
 from _machine import machine_line
 from segbench.config.run import load_config
-from segbench.data.manifest.read import Manifest
+from segbench.data.manifest.manifest import Manifest
 from segbench.folders.run import RunFolder
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -26,9 +26,10 @@ from _machine import machine_line
 from segbench.config.run import AugmentConfig
 from segbench.data.manifest.read import read_dataset
 from segbench.data.samples.cache import build_cache
+from segbench.data.samples.shard_cache import ShardCache
 from segbench.data.samples.shard_loader import make_loader
 from segbench.data.samples.shard_writer import write_shards
-from segbench.data.samples.shards import ShardCache, read_shards
+from segbench.data.sources.shards import read_shards
 from segbench.data.synthetic.write import write_lesions
 from segbench.types import SplitName
 

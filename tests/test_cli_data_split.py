@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from segbench.cli.data_split import data_split
 from segbench.config.run import SplitConfig
-from segbench.data.manifest.read import Manifest, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
 from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError
 from tests.conftest import draw_pairs

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segbench.config.run import RunConfig, load_config
-    from segbench.data.manifest.read import Manifest, read_dataset
+    from segbench.data.manifest.manifest import Manifest
+    from segbench.data.manifest.read import read_dataset
     from segbench.errors import ConfigError, DatasetError, PredictionError, RunError, SegbenchError, WeightsError
     from segbench.losses import build_loss
     from segbench.metrics.scores import Scores, score_masks
@@ -30,7 +31,7 @@ _HOMES = {
     "ClassMap": "segbench.types",
     "ConfigError": "segbench.errors",
     "DatasetError": "segbench.errors",
-    "Manifest": "segbench.data.manifest.read",
+    "Manifest": "segbench.data.manifest.manifest",
     "Prediction": "segbench.predict.predictor",
     "PredictionError": "segbench.errors",
     "Predictor": "segbench.predict.predictor",

@@ -8,7 +8,7 @@ from pathlib import Path
 from segbench.compare.evidence import Evidence
 from segbench.compare.gather import judge_evidence, study_baseline, study_evidence
 from segbench.config.study import StudyConfig, parse_study
-from segbench.data.manifest.read import Manifest
+from segbench.data.manifest.manifest import Manifest
 from segbench.data.synthetic.write import write_lesions
 from segbench.errors import RunError
 from segbench.folders.study import StudyFolder

@@ -10,7 +10,7 @@ import pytest
 
 from segbench.data.files.bands import Bands, default_display, shown
 from segbench.data.files.raster import boxes
-from segbench.data.manifest.read import Manifest
+from segbench.data.manifest.manifest import Manifest
 from segbench.types import ClassMap, Sample, Task
 
 CLASSES = ClassMap(names=("background", "x"), values=((0,), (255,)), task=Task.BINARY)

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
 from segbench.data.samples.shard_writer import write_shards
+from segbench.data.sources.load import load_sample
 from segbench.data.writers import WRITERS, WriteOptions
 from segbench.data.writers import common as _common
 from segbench.data.writers import convert as module

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
 from segbench.data.shapes.store import DrawingStore
+from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segbench.config.run import SplitConfig
-from segbench.data.facts.presence import class_presence
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.presence import class_presence
 from segbench.data.split.divide import split_manifest
 from segbench.data.split.folds import assign_folds, deal, strata
 from segbench.data.split.units import Unit

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from segbench.data.formats import FORMATS, Listing
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import Task
 

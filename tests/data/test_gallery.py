@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.manifest.read import Manifest, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
 from segbench.data.samples.gallery import choose_samples, load_small, samples_with
 from segbench.errors import DatasetError
 

@@ -16,7 +16,9 @@ from PIL import Image
 from segbench.data.facts import store as _facts
 from segbench.data.formats import FORMATS, Listing
 from segbench.data.manifest import read as index
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError, DatasetError
 from segbench.files import cache_folder
 from segbench.types import ClassMap, Task

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from segbench.config.augment import PRESETS, AugmentConfig
 from segbench.data.augment.mixing import draw_mix
-from segbench.data.samples.cache import SampleCache
 from segbench.data.samples.loader import Batch, BatchLoader
+from segbench.data.samples.sample_cache import SampleCache
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import ClassMap, Sample, Task
 

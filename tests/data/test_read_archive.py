@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from segbench.data.manifest.read import load_sample, read_dataset
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError
 
 

@@ -16,13 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segbench.config.run import AugmentConfig
-from segbench.data.manifest.read import Manifest, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
 from segbench.data.samples import shard_loader
 from segbench.data.samples.cache import build_cache
 from segbench.data.samples.loader import Batch, BatchLoader
+from segbench.data.samples.shard_cache import ShardCache
 from segbench.data.samples.shard_loader import ShardLoader, make_loader
 from segbench.data.samples.shard_writer import write_shards
-from segbench.data.samples.shards import ShardCache, ShardReader, read_shards
+from segbench.data.sources.shards import ShardReader, read_shards
 from segbench.errors import DatasetError
 from segbench.types import SplitName
 

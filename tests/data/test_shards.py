@@ -18,19 +18,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from segbench.cli.data_shard import data_shard
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
 from segbench.data.samples import shard_writer
 from segbench.data.samples.cache import build_cache, class_pixel_counts
+from segbench.data.samples.shard_cache import ShardCache
 from segbench.data.samples.shard_writer import write_shards
-from segbench.data.samples.shards import (
-    ShardCache,
-    ShardReader,
-    ShardSet,
-    is_shards,
-    load_from_shards,
-    open_shards,
-    read_shards,
-)
+from segbench.data.sources.load import load_sample
+from segbench.data.sources.shards import ShardReader, ShardSet, is_shards, open_shards, read_shards
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import SplitName
 
@@ -122,7 +117,7 @@ def test_original_files_are_kept_byte_for_byte(tmp_path: Path) -> None:
         "turned.jpg",
     }
     for sample, there in zip(manifest.samples, shards.manifest.samples, strict=True):
-        for one, other in zip(load_sample(manifest, sample), load_from_shards(shards.manifest, there), strict=True):
+        for one, other in zip(load_sample(manifest, sample), load_sample(shards.manifest, there), strict=True):
             np.testing.assert_array_equal(one, other)
     mine, cache = ShardCache.of(shards.manifest, (16, 16)), build_cache(manifest, (16, 16))
     np.testing.assert_array_equal(mine.images[np.arange(4)], cache.images[cache.rows_of(manifest.samples)])
@@ -263,15 +258,13 @@ def test_samples_that_cannot_be_decoded_are_all_named(tmp_path: Path, three_clas
 
 
 def test_more_channels_than_png_holds(manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from segbench.data.manifest import read as index
-
-    load = index.load_sample
+    load = shard_writer.load_sample
 
     def five_channels(*given: Any) -> Any:
         image, mask = load(*given)
         return np.concatenate([image, image[:, :, :2]], axis=2), mask
 
-    monkeypatch.setattr(index, "load_sample", five_channels)
+    monkeypatch.setattr(shard_writer, "load_sample", five_channels)
     monkeypatch.setattr(shard_writer, "resize_image", lambda image, size: image[: size[0], : size[1]])
     with pytest.raises(DatasetError, match="PNG holds 3 channels and this image has 5"):
         write_shards(manifest, tmp_path / "png", size=SIZE, encoding="png")
@@ -387,7 +380,7 @@ def test_a_manifest_of_other_samples(shards: ShardSet, manifest: Manifest) -> No
     with pytest.raises(DatasetError, match=f"1 samples of the manifest are not.*{first.id}"):
         open_shards(changed)
     with pytest.raises(DatasetError, match="there is no sample 'nobody'"):
-        load_from_shards(shards.manifest, replace(first, id="nobody"))
+        load_sample(shards.manifest, replace(first, id="nobody"))
 
 
 # ---- real data -------------------------------------------------------------------------------------------------------

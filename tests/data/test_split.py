@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from tests.conftest import draw_pairs
 
 from segbench.config.run import SplitConfig
-from segbench.data.facts.presence import class_presence
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
+from segbench.data.sources.presence import class_presence
 from segbench.data.split.divide import split_manifest, write_split
 from segbench.data.split.units import natural_order, too_near
 from segbench.errors import DatasetError

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segbench.data.manifest.read import load_sample, read_dataset
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.data.synthetic import write as synthetic
 from segbench.data.synthetic.write import LESION_CLASSES, STREET_CLASSES, lesion, street, write_lesions, write_streets
 from segbench.errors import DatasetError

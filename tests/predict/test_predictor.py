@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 import segbench
-from segbench.data.manifest.read import load_sample
-from segbench.data.samples.cache import resize_image
+from segbench.data.files.resize import resize_image
+from segbench.data.sources.load import load_sample
 from segbench.errors import PredictionError, RunError
 from segbench.metrics.counts import count_masks
 from segbench.models.weights import load_weights, save_weights

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from torch import Tensor, nn
 
-from segbench.data.manifest.read import load_sample, read_dataset
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.data.writers import WRITERS, WriteOptions
 from segbench.errors import DatasetError, PredictionError
 from segbench.predict.predictor import Predictor

@@ -11,7 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from segbench.compare.evidence import Entry, Evidence
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.files import write_json
 from segbench.folders.mask_archive import MaskArchive, save_masks
 from segbench.folders.run import RunFolder

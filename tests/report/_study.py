@@ -12,7 +12,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from segbench.config.study import PlannedRun, expand, parse_study
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.data.synthetic.write import write_lesions, write_streets
 from segbench.files import write_json
 from segbench.folders.mask_archive import save_masks

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image, ImageDraw
 from tests.report._evidence import make_evidence
 
-from segbench.data.manifest.read import load_sample, read_dataset
-from segbench.data.samples.cache import resize_image, resize_mask
+from segbench.data.files.resize import resize_image, resize_mask
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError
 from segbench.explain.attributes import ATTRIBUTES, measure_attributes, measure_image
 from segbench.explain.attributes_math import dominant_colors, to_lab

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from segbench.cli.main import main
-from segbench.data.manifest.read import Manifest, load_sample
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_sample
 
 from ._study import write_study
 

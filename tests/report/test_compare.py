@@ -13,7 +13,8 @@ from PIL import Image
 
 from segbench.compare.gather import load_evidence
 from segbench.compare.image_scores import check_score
-from segbench.data.manifest.read import Manifest, load_sample
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError, DatasetError, RunError
 from segbench.files import write_csv
 from segbench.folders.mask_archive import MaskArchive

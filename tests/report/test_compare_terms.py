@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from segbench.compare.gather import judge_evidence, load_evidence, only_study, study_baseline
-from segbench.data.manifest.read import Manifest, load_sample
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError, RunError
 from segbench.files import write_json
 from segbench.folders.run import RunFolder

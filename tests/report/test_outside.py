@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from segbench.compare.outside import OutsideMasks, read_outside
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError
 from segbench.predict.files import write_mask
 from segbench.predict.mask_folder import MARKER, mark_indices

@@ -15,7 +15,7 @@ from tests.report._study import NETWORKS, distort, write_study
 
 from segbench.compare.evidence import Entry
 from segbench.compare.gather import load_evidence, study_evidence
-from segbench.data.manifest.read import load_sample
+from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError
 from segbench.folders.mask_archive import MaskArchive, save_masks
 from segbench.folders.study import StudyFolder

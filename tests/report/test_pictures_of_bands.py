@@ -11,7 +11,8 @@ from PIL import Image
 from tests.data._rasters import scenes
 from tests.report._evidence import make_evidence
 
-from segbench.data.manifest.read import load_sample, read_dataset
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.locale.words import Words
 from segbench.report.document import Tile
 from segbench.report.pictures import BUDGETS, Pictures

@@ -11,7 +11,8 @@ import torch
 
 from segbench.config.run import RunConfig, parse_config
 from segbench.config.study import StudyConfig, expand
-from segbench.data.manifest.read import Manifest, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
 from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError
 from segbench.study.probe import Speed, cost_key, measure, run_seconds, steps_an_epoch

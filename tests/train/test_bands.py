@@ -13,7 +13,7 @@ from tests.data._rasters import GRID, save, scene, scenes
 import segbench
 from segbench.config.run import parse_config
 from segbench.data.files.raster import raster_look
-from segbench.data.manifest.read import Manifest
+from segbench.data.manifest.manifest import Manifest
 from segbench.errors import PredictionError
 from segbench.predict.files import predict_files
 from segbench.predict.predictor import Predictor

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 
 import segbench
 from segbench.config.run import OptimizerConfig, RunConfig, ScheduleConfig, SplitConfig, parse_config
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
-from segbench.data.samples.cache import resize_mask
+from segbench.data.files.resize import resize_mask
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError, DatasetError, RunError
 from segbench.folders.mask_archive import MaskArchive

@@ -61,7 +61,7 @@ def test_parts_are_those_of_the_shards(packed: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_validation_scores_are_those_of_the_folder(binary_pairs: Path, packed: Path, tmp_path: Path) -> None:
     """One step of learning is none: with a rate of nearly 0 both runs score the same network on the same pixels."""
-    from segbench.data.manifest.read import Manifest
+    from segbench.data.manifest.manifest import Manifest
 
     still = {"optimizer": {"lr": 1e-12}, "epochs": 1}
     official = {"split": {"method": "official"}}

@@ -14,7 +14,7 @@ from segbench.types import SPLITS, Progress
 
 if TYPE_CHECKING:
     from segbench.data.formats.detect import Candidate
-    from segbench.data.manifest.read import Manifest
+    from segbench.data.manifest.manifest import Manifest
 
 data_app = typer.Typer(help="Recognise, check, show, convert, fetch and make data sets.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def data_detect(data: DataPath, options: ReaderOptions = None) -> None:
     """
     from segbench.data.formats.detect import detect
     from segbench.data.manifest.manifest import Manifest, is_manifest
-    from segbench.data.samples.shards import is_shards
+    from segbench.data.sources.shards import is_shards
 
     listing = data / "shards.json" if (data / "shards.json").is_file() else data
     if is_shards(listing):

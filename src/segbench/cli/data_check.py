@@ -17,7 +17,7 @@ from segbench.types import SPLITS, Sample
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from segbench.data.manifest.read import Manifest
+    from segbench.data.manifest.manifest import Manifest
     from segbench.doctor import Checkup, Finding
 
 _FILES_SHOWN = 4

@@ -17,7 +17,7 @@ from segbench.errors import ConfigError
 from segbench.types import SPLITS
 
 if TYPE_CHECKING:
-    from segbench.data.manifest.read import Manifest
+    from segbench.data.manifest.manifest import Manifest
 
 _Numbers = Annotated[str | None, typer.Option(help="Of train, val, test: 0.7,0.15,0.15 or 100,50,50.")]
 

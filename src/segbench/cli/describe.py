@@ -107,7 +107,7 @@ def _read(path: Path, size: tuple[int, int] | None, network: SegmentationNetwork
     import torch
 
     from segbench.data.files.images import read_image
-    from segbench.data.samples.cache import resize_image
+    from segbench.data.files.resize import resize_image
     from segbench.predict.decide import normalize
 
     if network.in_channels not in (1, 3):

@@ -190,7 +190,7 @@ def predict(
     """
     if threshold is not None and not 0.0 < threshold < 1.0:
         raise ConfigError(f"expected a probability between 0 and 1, got {threshold}", key="--threshold")
-    from segbench.data.manifest.read import Manifest
+    from segbench.data.manifest.manifest import Manifest
     from segbench.folders.run import RunFolder
     from segbench.predict.files import predict_files
     from segbench.predict.predictor import Predictor

@@ -271,7 +271,8 @@ def _predict(
 ) -> list[tuple[str, NDArray[np.uint8], Prediction]]:
     """Returns id, true mask and prediction of samples of a run's split: those named, or `count` spread over it."""
     require("--split", split, SPLITS)
-    from segbench.data.manifest.read import Manifest, load_sample
+    from segbench.data.manifest.manifest import Manifest
+    from segbench.data.sources.load import load_sample
     from segbench.folders.run import RunFolder
     from segbench.predict.predictor import Predictor
 

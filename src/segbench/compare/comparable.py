@@ -10,7 +10,7 @@ from segbench.compare.entries import result_value
 from segbench.compare.image_scores import ImageScores, check_score
 from segbench.compare.outside import OutsideMasks
 from segbench.config.study_plan import PlannedRun, unequal_budgets
-from segbench.data.manifest.read import Manifest
+from segbench.data.manifest.manifest import Manifest
 from segbench.errors import ConfigError, DatasetError, RunError, shorten
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder

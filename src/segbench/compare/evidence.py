@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from segbench.data.manifest.read import Manifest, load_picture
-from segbench.data.samples.cache import resize_image, resize_mask
+from segbench.data.files.resize import resize_image, resize_mask
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_picture
 from segbench.folders.run import RunFolder
 from segbench.metrics.families import label_of
 from segbench.types import ClassMap, Sample

@@ -34,8 +34,9 @@ from segbench.compare.image_scores import (
 )
 from segbench.compare.mask_values import MaskMeaning
 from segbench.compare.outside import OutsideMasks, read_outside
-from segbench.data.manifest.read import Manifest, load_sample
-from segbench.data.samples.cache import resize_mask
+from segbench.data.files.resize import resize_mask
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError, RunError, shorten, suggest
 from segbench.folders.mask_archive import MaskArchive
 from segbench.folders.run import RunFolder

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from segbench.data.files.images import read_bytes, read_mask_values, read_palette
 from segbench.data.files.masks import class_counts, count_values, encode_mask, encode_plane, has_colors
-from segbench.data.manifest.read import Manifest
+from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, MaskValue, Task
 

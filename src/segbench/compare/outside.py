@@ -19,7 +19,7 @@ from PIL import Image
 
 from segbench.compare.mask_values import MaskMeaning, MaskReader, decide_reading, look_at
 from segbench.data.formats import IMAGE_SUFFIXES
-from segbench.data.manifest.read import Manifest
+from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError, shorten
 from segbench.predict.mask_folder import holds_indices
 from segbench.types import Sample, Task

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.data.facts.counting import class_pixels
 from segbench.data.facts.store import FactStore, ImageFact, MaskFact, Problem
 from segbench.data.files.images import file_look
-from segbench.data.files.masks import class_counts, has_colors
 from segbench.data.formats import FORMATS, Listing
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
 from segbench.data.shapes.drawing import Painting
@@ -100,14 +100,16 @@ class Reading:
 
     def facts(self, case: Case) -> Iterator[tuple[int | None, MaskFact]]:
         """Yields (class index or None, facts) of a case's readable masks; an index where each class has its own."""
-        if case.source is not None:
-            if case.id in self.drawn:
-                yield None, self.drawn[case.id]
-            return
         multilabel = self.class_map is not None and self.class_map.task is Task.MULTILABEL
-        for place, path in enumerate(case.masks):
-            if path is not None and path in self.masks:
-                yield place if multilabel else None, self.masks[path]
+        for place, fact in enumerate(self._facts_in_order(case)):
+            if fact is not None:
+                yield place if multilabel and not fact.is_drawn else None, fact
+
+    def _facts_in_order(self, case: Case) -> list[MaskFact | None]:
+        """Returns a case's facts in class order, None for a class without a file or with one that cannot be read."""
+        if case.source is not None:
+            return [self.drawn.get(case.id)]
+        return [None if path is None else self.masks.get(path) for path in case.masks]
 
     def has_option(self, name: str) -> bool:
         """Returns whether the reader has an option of this name."""
@@ -136,31 +138,13 @@ class Reading:
         if self.class_map is None:
             return table
         for row, case in enumerate(self.cases):
-            counted = self._counted(case, self.class_map)
+            facts = self._facts_in_order(case)
+            if len(facts) - facts.count(None) < (1 if case.source is not None else len(case.mask_files)):
+                continue
+            counted = class_pixels(facts, self.class_map, tolerance=self.tolerance)
             if counted is not None:
                 table[row] = [counted.get(index, 0) for index in (*range(classes), self.class_map.ignore_index)]
         return table
-
-    def _counted(self, case: Case, class_map: ClassMap) -> dict[int, int] | None:
-        found = list(self.facts(case))
-        if len(found) < (1 if case.source is not None else len(case.mask_files)):
-            return None
-        multilabel = class_map.task is Task.MULTILABEL
-        total: dict[int, int] = {}
-        for index, fact in found:
-            if case.source is not None:  # holds class indices, or multilabel a number a plane
-                return {int(value): pixels for value, pixels in fact.counts.items() if isinstance(value, int)}
-            counts = fact.in_colors() if has_colors(class_map) else fact.counts
-            counted = class_counts(counts, class_map, tolerance=self.tolerance, index=index)
-            if counted is None or fact.distinct > len(fact.counts):
-                return None
-            if not multilabel:
-                return counted[0]
-            assert index is not None, "a multilabel mask file belongs to a class"
-            total[index] = counted[0].get(1, 0)
-            ignored = counted[0].get(class_map.ignore_index, 0)
-            total[class_map.ignore_index] = total.get(class_map.ignore_index, 0) + ignored
-        return total
 
     @cached_property
     def decoded(self) -> NDArray[np.bool_]:
@@ -221,7 +205,7 @@ def damaged(files: Sequence[Path], store: FactStore, fast: bool, progress: Progr
     return [(path, reason) for path, reason in problems if path.is_file() or path.is_symlink()]
 
 
-def headers(images: dict[Path, ImageFact], store: FactStore, progress: Progress | None) -> dict[Path, ImageFact]:
+def headers(images: Mapping[Path, ImageFact], store: FactStore, progress: Progress | None) -> dict[Path, ImageFact]:
     """Returns what the headers alone tell, whether or not pixels were read before: every quick look is equal."""
 
     def look(path: Path) -> list[Any]:

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 
 from segbench.config.run import SplitConfig
-from segbench.data.facts.store import FactStore, MaskFact, Problem
+from segbench.data.facts.store import FactStore
 from segbench.data.formats import FORMATS, Entry, Listing, check_format
 from segbench.data.formats.detect import Candidate, Detection, detect, guess_classes
 from segbench.data.formats.shared.listing import DEFECTS
-from segbench.data.formats.shared.rasters import RasterListing
 from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_survey
 from segbench.data.manifest.sample import foreground_frac, relative_name
-from segbench.data.shapes.drawing import Drawing
-from segbench.data.sources.raster import read_scenes
-from segbench.data.sources.shapes import Drawn
+from segbench.data.sources.source import Survey
+from segbench.data.sources.table import source_of, survey_of
 from segbench.data.split.divide import split_manifest
 from segbench.doctor.checks.annotations import check_annotations, check_shapes
 from segbench.doctor.checks.classes import check_classes
@@ -148,7 +147,8 @@ def fast_findings(manifest: Manifest) -> tuple[Finding, ...]:
         tolerance=manifest.tolerance,
         store=store,
     )
-    reading.drawn = store.drawn({sample.id: sample.mask_hash for sample in manifest.samples if sample.mask_key})
+    of_drawings = {case.id for case in cases if case.source is not None}
+    reading.drawn = store.drawn({s.id: s.mask_hash for s in manifest.samples if s.id in of_drawings})
     return sort_findings(ask(reading, _FAST_CHECKS))
 
 
@@ -280,39 +280,30 @@ def _look(
         reading = Reading(root=read.root, format=read.format, files=files, store=store, image_size=image_size)
         reading.problems = damaged(files, store, fast, progress)
         return reading
-    if isinstance(listing, RasterListing):
-        read.findings += _look_at_scenes(listing, read.root, fast, progress)
+    survey = survey_of(listing, read.root, store)
+    survey.look(images=not fast, masks=survey.of_files or not fast, progress=progress)
+    if not survey.of_files:
+        read.findings += _read_by_windows(survey)
         return Reading(root=read.root, format=read.format, files=files, store=store, image_size=image_size)
-    images, problems = store.images(
-        [entry.image for entry in listing.entries],
-        depth_range=listing.depth_range,
-        decode=not fast,
-        progress=progress,
-    )
     if fast:
-        images = headers(images, store, progress)
         read.findings.append(_left_out())
-    masks, more = store.masks([path for entry in listing.entries for path in entry.masks], progress=progress)
-    unfit: list[Problem] = []
-    drawn = Drawn.of(listing, images, read.root, unfit)
-    facts, undrawn = store.drawings(drawn.paintings, progress=progress)
-    read.findings += _undrawn([*(reason for _, reason in unfit), *(f"{name}: {why}" for name, why in undrawn)])
+    read.findings += _undrawn(survey.undrawn)
     reading = Reading(
         root=read.root,
         format=read.format,
         cases=tuple(sorted((case_of_entry(entry) for entry in listing.entries), key=lambda case: case.id)),
-        images=images,
-        masks=masks,
-        drawn=facts,
-        problems=[*problems, *more],
+        images=headers(survey.images, store, progress) if fast else survey.images,
+        masks=survey.masks,
+        drawn=survey.drawn,
+        problems=survey.problems,
         tolerance=listing.tolerance,
         listing=listing,
-        paintings=drawn.paintings,
+        paintings=survey.paintings,
         files=files,
         store=store,
         image_size=image_size,
     )
-    reading.class_map = _class_map(read, reading, masks)
+    reading.class_map = _class_map(read, reading, survey)
     return reading
 
 
@@ -328,10 +319,10 @@ def _left_out() -> Finding:
     )
 
 
-def _look_at_scenes(listing: RasterListing, root: Path, fast: bool, progress: Progress | None) -> list[Finding]:
+def _read_by_windows(survey: Survey) -> list[Finding]:
     """Returns what is wrong in files that are read by windows; the other checks are made for whole images."""
     try:
-        _, samples, notes = read_scenes(listing, root, verify=not fast, progress=progress)
+        _, samples, notes = read_survey(survey)
     except DatasetError as error:
         return [_unreadable(error.reason)]
     return [
@@ -361,16 +352,12 @@ def _undrawn(reasons: Sequence[str]) -> list[Finding]:
     ]
 
 
-def _class_map(read: _Read, reading: Reading, masks: Mapping[Path, MaskFact]) -> ClassMap | None:
+def _class_map(read: _Read, reading: Reading, survey: Survey) -> ClassMap | None:
     """Returns the class map; where the masks' values make none, a finding and the one that fits them best."""
-    listing = read.listing
-    assert listing is not None, "the caller has looked"
-    if isinstance(listing.class_map, ClassMap):
-        return listing.class_map
     try:
-        return listing.class_map(masks)
+        return survey.class_map()
     except (DatasetError, ConfigError) as error:
-        extra, told = guess_classes(masks) if read.format == "folder" else ({}, [])
+        extra, told = guess_classes(survey.masks) if read.format == "folder" else ({}, [])
         extra = {} if set(extra) & set(read.options) else extra
         proposal = f"{'; '.join(told)}: data.options: {extra}" if extra else ""
         read.findings.append(no_class_map(reading, error.reason, proposal))
@@ -380,36 +367,30 @@ def _class_map(read: _Read, reading: Reading, masks: Mapping[Path, MaskFact]) ->
         guessed: Listing = FORMATS.get(read.format)(read.root, **{**read.options, **extra, "unpaired": "skip"})
         assert not isinstance(guessed.class_map, ClassMap), "the folder reader derives it"
         reading.tolerance = guessed.tolerance
-        return guessed.class_map(masks)
+        return guessed.class_map(survey.masks)
     except (DatasetError, ConfigError):
         return None  # the finding above says what the values are
 
 
 def case_of_entry(entry: Entry) -> Case:
     """Returns an entry of a listing as the checks see it."""
-    drawn = isinstance(entry.mask, Drawing)
-    masks = () if isinstance(entry.mask, Drawing) else (entry.mask,) if isinstance(entry.mask, Path) else entry.mask
-    return (
-        Case(
-            id=entry.id,
-            image=entry.image,
-            masks=masks,
-            source=entry.mask.source if isinstance(entry.mask, Drawing) else None,
-            group=entry.group,
-            split=entry.split,
-        )
-        if drawn or masks
-        else Case(id=entry.id, image=entry.image, group=entry.group, split=entry.split)
+    return Case(
+        id=entry.id,
+        image=entry.image,
+        masks=entry.planes,
+        source=None if entry.drawing is None else entry.drawing.source,
+        group=entry.group,
+        split=entry.split,
     )
 
 
 def _case_of(sample: Sample, manifest: Manifest) -> Case:
-    names = (sample.mask,) if isinstance(sample.mask, str) else sample.mask
+    masks = source_of(manifest, sample).mask_files(manifest, sample)
     return Case(
         id=sample.id,
         image=manifest.image_path(sample),
-        masks=() if sample.mask_key else tuple(manifest.root / name if name else None for name in names),
-        source=manifest.root / str(sample.mask) if sample.mask_key else None,
+        masks=masks,
+        source=None if masks else manifest.root / str(sample.mask),
         group=sample.group,
         split=sample.split,
     )

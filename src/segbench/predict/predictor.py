@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.data.files.bands import Bands, shown
-from segbench.data.samples.cache import resize_image
+from segbench.data.files.resize import resize_image
 from segbench.errors import PredictionError
 from segbench.folders.run import RunFolder
 from segbench.models import build_network

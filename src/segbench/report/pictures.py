@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from segbench.compare.evidence import Entry, Evidence
-from segbench.data.manifest.read import load_picture
+from segbench.data.sources.load import load_picture
 from segbench.locale.words import Words
 from segbench.plots.panels import ERROR_COLORS, RIGHT_COLOR, errors, overlay
 from segbench.report.document import Legend, Tile

@@ -18,7 +18,7 @@ from segbench.study.live import StudyWatcher, format_seconds
 from segbench.study.run import Engine, check_data, check_runs, default_workers, make_engine, read_data
 
 if TYPE_CHECKING:
-    from segbench.data.manifest.read import Manifest
+    from segbench.data.manifest.manifest import Manifest
     from segbench.statistics.differences import VarianceParts
     from segbench.study.probe import Speed
 

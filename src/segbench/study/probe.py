@@ -14,9 +14,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from segbench.config.run import RunConfig
-from segbench.data.manifest.read import Manifest
-from segbench.data.samples.cache import SampleCache
+from segbench.data.manifest.manifest import Manifest
 from segbench.data.samples.loader import BatchLoader
+from segbench.data.samples.sample_cache import SampleCache
 from segbench.losses import build_loss
 from segbench.models import build_network
 from segbench.predict.device import pick_device

@@ -18,7 +18,7 @@ from segbench.study.live import StudyWatcher
 from segbench.study.worker import Task
 
 if TYPE_CHECKING:
-    from segbench.data.manifest.read import Manifest
+    from segbench.data.manifest.manifest import Manifest
     from segbench.types import ClassMap
 
 ENGINES = ("local", "ray")
@@ -300,7 +300,7 @@ class _Session:
 
     def _prepare(self, threads: int, todo: Sequence[PlannedRun]) -> Manifest:
         """Returns the manifest in the study folder, after the folder was claimed for this study and this data."""
-        from segbench.data.manifest.read import Manifest
+        from segbench.data.manifest.manifest import Manifest
 
         manifest = read_data(self.plan.runs[0].config, self.watch)
         for note in (*manifest.notes, *self.plan.notes):

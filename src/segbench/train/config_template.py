@@ -12,8 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from segbench.config.run import parse_config
-from segbench.data.manifest.manifest import is_manifest
-from segbench.data.manifest.read import Manifest
+from segbench.data.manifest.manifest import Manifest, is_manifest
 from segbench.types import SPLITS, Task
 
 _LONG_SIDE_PX = 256

@@ -8,9 +8,11 @@ from typing import Literal
 import numpy as np
 
 from segbench.config.run import ScoresConfig
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
 from segbench.data.samples.cache import build_cache
 from segbench.data.samples.loader import BatchLoader
+from segbench.data.sources.load import load_sample
 from segbench.errors import RunError
 from segbench.files import write_json
 from segbench.folders.mask_archive import MaskWriter, write_masks

@@ -17,9 +17,11 @@ from lightning_fabric import Fabric
 
 from segbench.config.loss import LossTerm, WeightSchedule
 from segbench.config.run import RunConfig, load_config, parse_config
-from segbench.data.manifest.read import Manifest, read_dataset
-from segbench.data.samples.cache import SampleCache, build_cache, class_pixel_counts
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
+from segbench.data.samples.cache import build_cache, class_pixel_counts
 from segbench.data.samples.loader import BatchLoader
+from segbench.data.samples.sample_cache import SampleCache
 from segbench.data.samples.shard_loader import make_loader
 from segbench.data.split.divide import split_manifest
 from segbench.doctor.before_training import fast_warnings

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from segbench.data.manifest.read import Manifest
+from segbench.data.manifest.manifest import Manifest
 from segbench.files import replacing, write_json
 from segbench.folders.mask_archive import MaskWriter, write_masks
 from segbench.folders.run import RunFolder

@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from segbench.data.samples.cache import SampleCache
+from segbench.data.samples.sample_cache import SampleCache
 from segbench.files import replacing
 from segbench.folders.run import RunFolder
 from segbench.plots.panels import prediction_sheet

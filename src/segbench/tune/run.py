@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from segbench.config.run import RunConfig
 from segbench.config.text import flatten, read_yaml
 from segbench.config.tune import Choice, Number, Range, TuneConfig, corners, search_space
-from segbench.data.manifest.read import Manifest, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
 from segbench.data.split.divide import split_manifest
 from segbench.doctor.before_training import fast_warnings
 from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten

@@ -12,7 +12,7 @@ from tests.data.checks._sets import SIDE, blob, check, codes, finding, pairs, ph
 
 from segbench.config.loss import parse_loss
 from segbench.config.run import DataConfig
-from segbench.data.samples.cache import resize_mask
+from segbench.data.files.resize import resize_mask
 from segbench.doctor.checks.objects import SIZES, region_rows
 
 

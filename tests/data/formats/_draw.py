@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from segbench.data.manifest.read import Manifest, load_sample
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_sample
 
 
 def draw(path: Path, values: ArrayLike = 90, size: tuple[int, int] = (6, 8)) -> Path:

@@ -16,9 +16,10 @@ from rasterio.transform import Affine
 from tests.data._rasters import GRID, save, scene, scenes
 
 from segbench.config.run import SplitConfig
-from segbench.data.manifest.read import load_picture, load_sample, read_dataset
+from segbench.data.manifest.read import read_dataset
 from segbench.data.samples.cache import build_cache
 from segbench.data.samples.shard_writer import write_shards
+from segbench.data.sources.load import load_picture, load_sample
 from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import SPLITS, Task
@@ -342,7 +343,8 @@ def test_a_second_reading_opens_no_pixels(tmp_path: Path, monkeypatch: pytest.Mo
 _READ = """
 import json, re, sys
 from pathlib import Path
-from segbench.data.manifest.read import load_sample, read_dataset
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
 manifest = read_dataset(sys.argv[1], "geotiff", window=1000, classes=["no", "yes"])
 load_sample(manifest, manifest.samples[210])
 most = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]

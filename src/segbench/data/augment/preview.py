@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from segbench.config.augment import AugmentConfig
-from segbench.data.manifest.read import Manifest, load_sample
-from segbench.data.samples.cache import U8, SampleCache, resize_image, resize_mask
+from segbench.data.files.resize import U8, resize_image, resize_mask
+from segbench.data.manifest.manifest import Manifest
 from segbench.data.samples.loader import BatchLoader
+from segbench.data.samples.sample_cache import SampleCache
+from segbench.data.sources.load import load_sample
 from segbench.types import Sample
 
 

@@ -39,6 +39,7 @@ from segbench.files import cache_folder
 from segbench.types import RGB, MaskValue, Progress
 
 THUMB_SIDE = 16
+DRAWN = "drawn"  # `MaskFact.kind` of a mask that is drawn from shapes
 
 _NOTHING: Mapping[MaskValue, int] = {}
 _SPREAD_SIDE = 128
@@ -102,6 +103,11 @@ class MaskFact:
     orientation: int = 1
     border: Mapping[MaskValue, int] = field(default_factory=dict)
     shared: int = 0
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it is drawn from shapes, and so holds class indices (multilabel: how many pixels each has)."""
+        return self.kind == DRAWN
 
     @property
     def is_rgb(self) -> bool:
@@ -426,7 +432,7 @@ def _drawn_fact(paintings: Mapping[str, Painting], hashes: Mapping[str, str], ro
         width=painting.width,
         counts=counts,
         distinct=distinct,
-        kind="drawn",
+        kind=DRAWN,
         border={} if planes else _border_counts(labels),
         shared=shared,
     )

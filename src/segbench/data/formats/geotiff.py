@@ -95,7 +95,8 @@ def geotiff(
     )
     kept = {item.name: getattr(listing, item.name) for item in fields(Listing)}
     layout = "whole" if window is None else f"windows of {window} every {stride or window}"
-    return RasterListing(**{**kept, "entries": cut, "notes": tuple(notes)}, bands=rule, looks=looks, layout=layout)
+    kept |= {"entries": cut, "notes": tuple(notes), "bands": rule}
+    return RasterListing(**kept, looks=looks, layout=layout)
 
 
 def _check_window(window: int | None, stride: int | None) -> None:

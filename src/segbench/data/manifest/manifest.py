@@ -18,7 +18,6 @@ from segbench.files import write_text
 from segbench.types import SPLITS, ClassMap, Sample, SplitName
 
 VERSION = 1
-SHARDS = "shards"  # `Manifest.format` of a data set that is read from shards
 
 
 def is_manifest(path: str | Path) -> bool:
@@ -85,6 +84,12 @@ class Manifest:
             raise DatasetError(f"there is no split {wrong[0]!r}; {suggest(wrong[0], SPLITS)}", path=self.root)
         return replace(self, samples=tuple(replace(sample, split=assignment.get(sample.id)) for sample in self.samples))
 
+    @property
+    def decoding(self) -> dict[str, Any]:
+        """How files become pixels, beside the class map: what caches and shards made of the same files depend on."""
+        bands = {} if self.bands is None else {"bands": self.bands.decoding()}
+        return {"depth_range": self.depth_range, "tolerance": self.tolerance, **bands}
+
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 over classes, decoding, ids, file hashes and parts; the same wherever the data set lies."""
@@ -95,9 +100,8 @@ class Manifest:
             (sample.id, sample.image_hash, sample.mask_hash, sample.split, *((sample.window,) if sample.window else ()))
             for sample in self.samples
         ]
-        content: list[Any] = [classes, self.depth_range, self.tolerance, samples]
-        if self.bands is not None:
-            content.append(self.bands.decoding())
+        depth_range, tolerance, *bands = self.decoding.values()
+        content = [classes, depth_range, tolerance, samples, *bands]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def image_path(self, sample: Sample) -> Path:

@@ -1,12 +1,13 @@
-"""Small steps by which a manifest's samples are made, shared by masks that are files and masks that are drawn."""
+"""Small steps by which a manifest's samples are made, whatever they are stored in."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from segbench.data.formats import Entry
 from segbench.errors import DatasetError
-from segbench.types import ClassMap, Task
+from segbench.types import SPLITS, ClassMap, SplitName, Task
 
 LISTED = 10  # files named in one error
 CHANGED = "{} has changed since the manifest was made; read the data set again"
@@ -63,3 +64,21 @@ def raise_problems(problems: Sequence[tuple[Path, str]], root: Path, total: int)
         + more,
         path=root,
     )
+
+
+def shared_groups(entries: Sequence[Entry]) -> list[str]:
+    """Returns a note where the official parts share groups."""
+    parts: dict[str, set[SplitName]] = {}
+    for entry in entries:
+        if entry.group is not None and entry.split is not None:
+            parts.setdefault(entry.group, set()).add(entry.split)
+    shared = [
+        f"{group} in {', '.join(split for split in SPLITS if split in found)}"
+        for group, found in sorted(parts.items())
+        if len(found) > 1
+    ]
+    if not shared:
+        return []
+    return [
+        f"the official parts share groups, so scores may flatter ({'; '.join(shared)}); the official lists are kept"
+    ]

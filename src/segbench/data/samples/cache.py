@@ -22,100 +22,27 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from segbench.data.files.bands import RGB_DISPLAY, Display, shown
-from segbench.data.manifest.manifest import SHARDS, Manifest
+from segbench.data.files.resize import resize_image, resize_mask
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.samples.sample_cache import U8, SampleCache
+from segbench.data.samples.shard_cache import ShardCache
+from segbench.data.sources.load import load_sample
+from segbench.data.sources.table import is_packed
 from segbench.errors import DatasetError, shorten
 from segbench.files import cache_folder, locked, write_json
-from segbench.types import ClassMap, Progress, Sample, Task
-
-U8: TypeAlias = npt.NDArray[np.uint8]
+from segbench.types import Progress, Sample, Task
 
 _VERSION = 1  # of the layout and of the resampling; caches of another version are not looked at
 _RECORD_EVERY_S = 2.0
 _COUNT_BYTES = 1 << 26  # of masks counted at once
 _SPARE_BYTES = 1 << 24  # free space asked for beyond the arrays
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleCache:
-    """A data set's decoded samples at one size.
-
-    Attributes:
-        images: (N, H, W, C) uint8, read-only memory map. N may exceed the number of samples.
-        masks: (N, H, W) uint8 class indices, or (N, C, H, W) planes of 0 and 1, with `ignore_index`; read-only.
-        rows: sample id -> row.
-        class_map: what the labels mean.
-        display: positions in the channels that are shown as red, green and blue.
-    """
-
-    images: U8
-    masks: U8
-    rows: Mapping[str, int]
-    class_map: ClassMap
-    display: Display = RGB_DISPLAY
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
-        return int(self.images.shape[1]), int(self.images.shape[2])
-
-    def rows_of(self, samples: Sequence[Sample]) -> npt.NDArray[np.int64]:
-        """Returns the row of each sample.
-
-        Raises:
-            DatasetError: samples this cache was not built for.
-        """
-        unknown = [sample.id for sample in samples if sample.id not in self.rows]
-        if unknown:
-            raise DatasetError(
-                f"{len(unknown)} samples are not in this cache: {shorten(unknown)}; build it from their manifest"
-            )
-        return np.array([self.rows[sample.id] for sample in samples], dtype=np.int64)
-
-    def excerpt(self, samples: Sequence[Sample]) -> SampleCache:
-        """Returns a few samples in memory, as people see them: (K, H, W, 3) images."""
-        rows = self.rows_of(samples)
-        return SampleCache(
-            images=np.stack([shown(self.images[row], self.display) for row in rows]),
-            masks=np.stack([self.masks[row] for row in rows]),
-            rows={sample.id: place for place, sample in enumerate(samples)},
-            class_map=self.class_map,
-        )
-
-
-def resize_image(image: U8, size: tuple[int, int]) -> U8:
-    """Returns (H, W, C) uint8 resized with antialiasing.
-
-    Bilinear whose support grows with the reduction: no aliasing, and unlike bicubic no overshoot, which would draw
-    bright rims along hairs and borders. It is torchvision's default too, so networks from elsewhere see what they know.
-    """
-    if image.shape[:2] == tuple(size):
-        return image
-    if image.shape[2] != 3:
-        planes = (Image.fromarray(np.ascontiguousarray(plane)) for plane in image.transpose(2, 0, 1))
-        return np.stack([_resized(plane, size) for plane in planes], axis=2)
-    return _resized(Image.fromarray(image), size)
-
-
-def _resized(image: Image.Image, size: tuple[int, int]) -> U8:
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR))
-
-
-def resize_mask(mask: U8, size: tuple[int, int]) -> U8:
-    """Returns (..., H, W) labels resized to `size`: each takes the label under its pixel's centre, none is invented."""
-    height, width = mask.shape[-2:]
-    rows = (2 * np.arange(size[0]) + 1) * height // (2 * size[0])  # floor((i + 0.5) * height / H), in whole numbers
-    columns = (2 * np.arange(size[1]) + 1) * width // (2 * size[1])
-    return mask[..., rows[:, None], columns[None, :]]
 
 
 def build_cache(
@@ -140,11 +67,7 @@ def build_cache(
             free space, or a folder that cannot be written.
         ValueError: no samples, a size or a number of workers below 1.
     """
-    if manifest.format == SHARDS:
-        from segbench.data.samples.shards import (
-            ShardCache,
-        )  # here: shards resize as caches do, so they import this module
-
+    if is_packed(manifest):
         return ShardCache.of(manifest, size)
     if min(size) < 1 or (workers is not None and workers < 1):
         raise ValueError(f"expected size and workers of at least 1, got size {size}, workers {workers}")
@@ -197,9 +120,7 @@ class _Store:
             "values": [entry["values"] for entry in classes.to_dict()["classes"]],
             "ignore_values": classes.to_dict()["ignore_values"],
             "ignore_index": classes.ignore_index,
-            "depth_range": manifest.depth_range,
-            "tolerance": manifest.tolerance,
-            **({} if manifest.bands is None else {"bands": manifest.bands.decoding()}),
+            **manifest.decoding,
         }
         root = str(manifest.root.resolve())
         self.recipe = {"version": _VERSION, "root": root, "size": list(self.size), "decoding": decoding}
@@ -324,9 +245,7 @@ class _Store:
         return [problems[index] for index in sorted(problems)]
 
     def _prepare(self, sample: Sample) -> dict[str, U8]:
-        from segbench.data.manifest import read as index  # here: reading a data set is not needed to read its cache
-
-        image, mask = index.load_sample(self.manifest, sample)
+        image, mask = load_sample(self.manifest, sample)
         return {"images": resize_image(image, self.size), "masks": resize_mask(mask, self.size)}
 
     def _record(self, finished: list[str], *streams: IO[bytes]) -> None:

@@ -9,11 +9,12 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.data.facts.store import FactStore
-from segbench.data.files.masks import class_counts, has_colors
-from segbench.data.manifest.read import Manifest, load_picture
-from segbench.errors import DatasetError, shorten
-from segbench.types import Progress, Sample, SplitName, Task
+from segbench.data.files.resize import resize_image, resize_mask
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_picture
+from segbench.data.sources.presence import remembered_pixels
+from segbench.errors import DatasetError
+from segbench.types import Progress, Sample, SplitName
 
 _LOOKED_AT = 2000  # samples at most, spread over the data set, to find those with most of a class
 _SHOWN_PX = 320  # longest side of what a sheet can show
@@ -57,7 +58,6 @@ def samples_with(
 
 def load_small(manifest: Manifest, samples: Sequence[Sample]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Yields each sample's image and labels, made small enough for a sheet, in order; a few are read ahead."""
-    from segbench.data.samples.cache import resize_image, resize_mask
 
     def load(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         image, mask = load_picture(manifest, sample)
@@ -84,39 +84,18 @@ def _pool(manifest: Manifest, split: SplitName | None) -> tuple[Sample, ...]:
 
 
 def _shares(manifest: Manifest, pool: Sequence[Sample], progress: Progress | None) -> list[list[float]]:
-    """Returns for each sample the share of the image that each class has."""
-    of_files = _from_facts(manifest, pool, progress)
-    if of_files is not None:
-        return of_files
+    """Returns for each sample the share of the image that each class has; what is not remembered is decoded."""
+    counted = remembered_pixels(manifest, pool, progress)
     number = manifest.class_map.num_classes
-    result = []
-    for place, (_, mask) in enumerate(load_small(manifest, pool), 1):
-        pixels = mask.shape[-1] * mask.shape[-2]
+    shares = {
+        sample.id: [counted[sample.id].get(index, 0) / (sample.height * sample.width) for index in range(number)]
+        for sample in pool
+        if sample.id in counted
+    }
+    others = [sample for sample in pool if sample.id not in shares]
+    for done, (sample, (_, mask)) in enumerate(zip(others, load_small(manifest, others), strict=True), 1):
         planes = [mask[index] == 1 if mask.ndim == 3 else mask == index for index in range(number)]
-        result.append([float(plane.sum()) / pixels for plane in planes])
+        shares[sample.id] = [float(plane.mean()) for plane in planes]
         if progress is not None:
-            progress("looking for classes", place, len(pool))
-    return result
-
-
-def _from_facts(manifest: Manifest, pool: Sequence[Sample], progress: Progress | None) -> list[list[float]] | None:
-    """Returns the shares from what is remembered of mask files; None where masks are drawn, planes or windows."""
-    class_map = manifest.class_map
-    plain = all(isinstance(sample.mask, str) and not sample.mask_key and not sample.window for sample in pool)
-    if class_map.task is Task.MULTILABEL or not plain:
-        return None
-    store = FactStore(manifest.root, lean=True)
-    paths = [manifest.mask_paths(sample)[0] for sample in pool]
-    facts, problems = store.masks(paths, progress=progress)
-    store.save()
-    if problems:
-        raise DatasetError(f"{len(problems)} masks cannot be read: {shorten(str(path) for path, _ in problems)}")
-    result = []
-    for path in paths:
-        fact = facts[path]
-        counts = fact.in_colors() if has_colors(class_map) else fact.counts
-        counted = class_counts(counts, class_map, tolerance=manifest.tolerance)
-        found = counted[0] if counted is not None else {}
-        total = fact.height * fact.width
-        result.append([found.get(index, 0) / total for index in range(class_map.num_classes)])
-    return result
+            progress("looking for classes", done, len(others))
+    return [shares[sample.id] for sample in pool]

@@ -15,7 +15,7 @@ from torch import Tensor
 from segbench.config.run import AugmentConfig
 from segbench.data.augment.mixing import Mix, apply_mix, draw_mix, pasted_classes
 from segbench.data.augment.transforms import apply_augmentation, draw_augmentation
-from segbench.data.samples.cache import SampleCache
+from segbench.data.samples.sample_cache import SampleCache
 from segbench.types import Sample
 
 Indices: TypeAlias = npt.NDArray[np.int64]

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segbench.data.samples.cache import SampleCache
 from segbench.data.samples.loader import Batch, BatchLoader, Indices
-from segbench.data.samples.shards import ShardCache, ShardReader
+from segbench.data.samples.sample_cache import SampleCache
+from segbench.data.samples.shard_cache import ShardCache
+from segbench.data.sources.shards import ShardReader
 from segbench.types import Sample
 
 _STREAM = 0x54A  # keeps the order's random numbers apart from others drawn from the same seed

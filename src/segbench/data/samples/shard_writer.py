@@ -22,9 +22,11 @@ import numpy as np
 from PIL import Image
 
 from segbench.data.files.images import read_bytes
-from segbench.data.manifest.manifest import SHARDS, Manifest
-from segbench.data.samples.cache import resize_image, resize_mask
-from segbench.data.samples.shards import INDEX, MANIFEST, U8, VERSION, Encoding, Shard, ShardSet, read_shards
+from segbench.data.files.resize import U8, resize_image, resize_mask
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_sample
+from segbench.data.sources.shards import INDEX, MANIFEST, VERSION, Encoding, Shard, ShardSet, read_shards
+from segbench.data.sources.table import is_packed, source_of
 from segbench.errors import DatasetError, shorten
 from segbench.files import locked, replacing, write_text
 from segbench.types import SPLITS, Progress, Sample, SplitName, Task
@@ -76,7 +78,7 @@ def write_shards(
         raise ValueError(f"encoding 'original' goes with no size, and the others with one; got {encoding!r} and {size}")
     if not manifest.samples:
         raise ValueError(f"expected at least one sample to pack, got none in {manifest.root}")
-    if manifest.format == SHARDS:
+    if is_packed(manifest):
         raise DatasetError("these are shards already; write others from the original data set", path=manifest.root)
     writer = _Writer(manifest, Path(out).expanduser().absolute(), size, encoding, samples_per_shard)
     try:
@@ -118,9 +120,7 @@ class _Writer:
 
     def _plan(self, per_shard: int) -> Iterator[_Plan]:
         classes = self.manifest.class_map.to_dict()
-        recipe = [VERSION, self.size, self.encoding, classes, self.manifest.depth_range, self.manifest.tolerance]
-        if self.manifest.bands is not None:
-            recipe.append(self.manifest.bands.decoding())
+        recipe = [VERSION, self.size, self.encoding, classes, *self.manifest.decoding.values()]
         parts: tuple[SplitName | None, ...] = (*SPLITS, None)
         for part in parts:
             samples = [sample for sample in self.manifest.samples if sample.split == part]
@@ -270,9 +270,7 @@ class _Writer:
 
     def _encode(self, sample: Sample) -> list[tuple[str, bytes]]:
         """Returns the files of a sample: extension and bytes, the image and the mask last."""
-        from segbench.data.manifest import read as index  # here: reading a data set is not needed to read its shards
-
-        image, mask = index.load_sample(self.manifest, sample)
+        image, mask = load_sample(self.manifest, sample)
         if self.encoding != "raw" and image.shape[2] != 3:
             raise DatasetError(
                 f"PNG holds 3 channels and this image has {image.shape[2]}; leave out --png and --original",
@@ -293,8 +291,9 @@ class _Writer:
         return [("json", json.dumps(facts, ensure_ascii=False).encode()), *pair]
 
     def _own_bytes(self, sample: Sample, image: U8) -> tuple[str, bytes]:
-        """Returns the image file as it is where it is a JPEG or PNG and all of it is meant, else its pixels as PNG."""
-        data = b"" if sample.window is not None else read_bytes(self.manifest.image_path(sample))
+        """Returns the image file as it is where it is a JPEG or PNG that holds these pixels, else them as PNG."""
+        file = source_of(self.manifest, sample).image_file(self.manifest, sample)
+        data = b"" if file is None else read_bytes(file)
         if data.startswith(b"\xff\xd8\xff"):
             return "jpg", data
         if data.startswith(b"\x89PNG\r\n\x1a\n"):

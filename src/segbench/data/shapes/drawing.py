@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from segbench.data.files.images import read_bytes, read_mask_values
 from segbench.errors import DatasetError
 from segbench.types import IGNORE_INDEX
 
@@ -401,8 +402,6 @@ def decompress(counts: bytes) -> NDArray[np.int64]:
 
 
 def _file_values(path: Path, digest: str, size: tuple[int, int]) -> NDArray[Any]:
-    from segbench.data.files.images import read_bytes, read_mask_values
-
     data = read_bytes(path)
     if hashlib.sha256(data).hexdigest() != digest:
         raise DatasetError("the file has changed since the manifest was made; read the data set again", path=path)

@@ -3,114 +3,105 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from segbench.data.facts.store import FactStore, MaskFact, Problem
+from segbench.data.facts.store import FactStore, MaskFact
 from segbench.data.files.masks import class_counts, count_values, encode_mask
 from segbench.data.files.raster import Box, RasterReader, file_sha256, read_image
-from segbench.data.formats.shared.listing import Entry
+from segbench.data.files.resize import U8
+from segbench.data.formats import Entry, Listing
 from segbench.data.formats.shared.rasters import RasterListing
 from segbench.data.manifest.manifest import Manifest
-from segbench.data.manifest.sample import CHANGED, foreground_frac, raise_problems, relative_name
+from segbench.data.manifest.sample import CHANGED, foreground_frac, relative_name, shared_groups
+from segbench.data.sources.source import Source, Survey
 from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, MaskValue, Progress, Sample
 
 _HASHES = "file hashes"
 
 
-def read_scenes(
-    listing: RasterListing, root: Path, *, verify: bool, progress: Progress | None
-) -> tuple[ClassMap, tuple[Sample, ...], list[str]]:
-    """Returns classes, samples and notes of raster files; each is decoded window by window, and remembered.
+class RasterWindow(Source):
+    """A window of a raster file and of its mask, both read by GDAL; or the whole of both."""
 
-    Args:
-        verify: decode every image and mask; else only where samples or classes depend on it.
-    Raises:
-        DatasetError: files that cannot be used; all are counted, the first ones named.
-    """
-    scenes = _Scenes(listing, root, FactStore(root, lean=True))
-    scenes.look(verify, progress)
-    unsaved = scenes.store.save()
-    class_map = scenes.class_map()
-    if not verify:
-        scenes.counts.clear()  # of some data sets they were needed for the classes; samples are the same for all
-    samples = tuple(sample for entry in listing.entries if (sample := scenes.sample(entry, class_map)) is not None)
-    raise_problems(scenes.problems, root, len(scenes.entries))
-    if not samples:
-        raise DatasetError("no file holds a pixel with data; check the files' nodata value, or nodata: keep", path=root)
-    return class_map, samples, [*scenes.notes(), *([] if unsaved is None else [unsaved])]
+    def holds(self, manifest: Manifest, sample: Sample) -> bool:
+        """Returns whether the data set's files are read by windows."""
+        return manifest.bands is not None
 
+    def survey(self, listing: Listing, root: Path, store: FactStore) -> RasterSurvey | None:
+        """Returns how to read a listing of raster files."""
+        return RasterSurvey(listing, root, store) if isinstance(listing, RasterListing) else None
 
-def load_scene(manifest: Manifest, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Returns image (H, W, C) and labels (H, W) of a sample of raster files, as `load_sample` does."""
-    bands, image_path = manifest.bands, manifest.image_path(sample)
-    assert bands is not None, "a manifest of raster files has bands"
-    mask_path = manifest.mask_paths(sample)[0]
-    for path, expected in ((image_path, sample.image_hash), (mask_path, sample.mask_hash)):
-        if _window_hash(_remembered_hash(manifest.root, path), sample.window) != expected:
-            raise DatasetError(CHANGED.format("the file"), path=path)
-    image, nodata = read_image(image_path, bands, sample.window)
-    with RasterReader(mask_path) as reader:
-        labels = encode_mask(reader.labels(sample.window), manifest.class_map, path=mask_path)
-    if bands.ignore_nodata:
-        labels[nodata] = manifest.class_map.ignore_index
-    return image, labels
+    def read(self, manifest: Manifest, sample: Sample) -> tuple[U8, U8]:
+        """Returns image (H, W, C) and labels (H, W); see `Source.read`."""
+        bands, image_path = manifest.bands, manifest.image_path(sample)
+        assert bands is not None, "a manifest of raster files has bands"
+        (mask_path,) = manifest.mask_paths(sample)
+        for path, expected in ((image_path, sample.image_hash), (mask_path, sample.mask_hash)):
+            if _window_hash(_remembered_hash(manifest.root, path), sample.window) != expected:
+                raise DatasetError(CHANGED.format("the file"), path=path)
+        image, nodata = read_image(image_path, bands, sample.window)
+        with RasterReader(mask_path) as reader:
+            labels = encode_mask(reader.labels(sample.window), manifest.class_map, path=mask_path)
+        if bands.ignore_nodata:
+            labels[nodata] = manifest.class_map.ignore_index
+        return image, labels
 
-
-def changed_scenes(manifest: Manifest) -> list[str]:
-    """Returns the raster files whose bytes are not those the manifest was made from."""
-    expected = {
-        (path, sample.window, known)
-        for sample in manifest.samples
-        for path, known in (
-            (manifest.image_path(sample), sample.image_hash),
-            (manifest.mask_paths(sample)[0], sample.mask_hash),
-        )
-    }
-    store = FactStore(manifest.root)
-    hashes, problems = store.other(_HASHES, {path for path, _, _ in expected}, file_sha256)
-    store.save()
-    changed = {path for path, window, known in expected if _window_hash(hashes.get(path, ""), window) != known}
-    return sorted(relative_name(path, manifest.root) for path in changed | {path for path, _ in problems})
+    def changed(self, manifest: Manifest, samples: Sequence[Sample]) -> list[str]:
+        """Returns the raster files whose bytes are not those the manifest was made from."""
+        expected = {
+            (path, sample.window, known)
+            for sample in samples
+            for path, known in (
+                (manifest.image_path(sample), sample.image_hash),
+                (manifest.mask_paths(sample)[0], sample.mask_hash),
+            )
+        }
+        store = FactStore(manifest.root)
+        hashes, problems = store.other(_HASHES, {path for path, _, _ in expected}, file_sha256)
+        store.save()
+        changed = {path for path, window, known in expected if _window_hash(hashes.get(path, ""), window) != known}
+        return sorted(relative_name(path, manifest.root) for path in changed | {path for path, _ in problems})
 
 
-@dataclass
-class _Scenes:
-    """The raster files of a listing, and what is found in them.
+class RasterSurvey(Survey):
+    """A listing of raster files; each is decoded window by window, and what was found is remembered.
 
     Attributes:
         entries: of each image file, in the order of the listing.
         hashes: of each file.
         nodata: of each image file that was decoded the pixels without data of each window.
         counts: of each mask file that was decoded the pixels a value of each window.
-        problems: files that cannot be used, and why.
+        empty: ids of windows without any data, which are left out.
     """
 
+    of_files = False
     listing: RasterListing
-    root: Path
-    store: FactStore
-    entries: dict[Path, list[Entry]] = field(default_factory=dict)
-    hashes: dict[Path, str] = field(default_factory=dict)
-    nodata: dict[Path, dict[str, int]] = field(default_factory=dict)
-    counts: dict[Path, dict[str, dict[MaskValue, int]]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
-    ignored_px: int = 0
-    counted_px: int = 0
+    masks: dict[Path, MaskFact]
 
-    def look(self, verify: bool, progress: Progress | None) -> None:
-        """Finds the files' hashes and what their windows hold."""
+    def __init__(self, listing: RasterListing, root: Path, store: FactStore) -> None:
+        super().__init__(listing, root, store)
+        self.entries: dict[Path, list[Entry]] = {}
+        self.hashes: dict[Path, str] = {}
+        self.nodata: dict[Path, dict[str, int]] = {}
+        self.counts: dict[Path, dict[str, dict[MaskValue, int]]] = {}
+        self.empty: list[str] = []
+        self.counted = False
+        self._ignored_px = self._counted_px = 0
+
+    @property
+    def total(self) -> int:
+        """How many pairs of files there are."""
+        return len(self.entries)
+
+    def look(self, *, images: bool, masks: bool, progress: Progress | None) -> None:
+        """Finds the files' hashes and what their windows hold; see `Survey.look`."""
         listing, problems = self.listing, dict[Path, str]()
         for entry in listing.entries:
             self.entries.setdefault(entry.image, []).append(entry)
-        images = {entry.masks[0]: entry.image for entry in listing.entries}
-        self.hashes, found = self.store.other(_HASHES, [*self.entries, *images], file_sha256, progress=progress)
+        pairs = {entry.masks[0]: entry.image for entry in listing.entries}
+        self.hashes, found = self.store.other(_HASHES, [*self.entries, *pairs], file_sha256, progress=progress)
         problems.update(found)
         partly = [path for path in self.entries if listing.bands.ignore_nodata and not listing.looks[path].complete]
         numbers = listing.bands.numbers
@@ -123,31 +114,24 @@ class _Scenes:
                     for entry in self.entries[path]
                 }
 
-        self.nodata, found = self.store.other(kind, self.entries if verify else partly, nodata, progress=progress)
+        self.nodata, found = self.store.other(kind, self.entries if images else partly, nodata, progress=progress)
         problems.update(found)
 
         def values(path: Path) -> dict[str, list[tuple[MaskValue, int]]]:
             with RasterReader(path) as reader:
-                entries = self.entries[images[path]]
+                entries = self.entries[pairs[path]]
                 return {str(entry.window): [*count_values(reader.labels(entry.window))[0].items()] for entry in entries}
 
-        if verify or not isinstance(listing.class_map, ClassMap):
-            plain, found = self.store.other(f"masks ({listing.layout})", images, values, progress=progress)
+        if masks or not isinstance(listing.class_map, ClassMap):
+            plain, found = self.store.other(f"masks ({listing.layout})", pairs, values, progress=progress)
             problems.update(found)
             self.counts = {
-                path: {name: dict(pairs) for name, pairs in windows.items()} for path, windows in plain.items()
+                path: {name: dict(counts) for name, counts in windows.items()} for path, windows in plain.items()
             }
+        if not isinstance(listing.class_map, ClassMap):
+            self.masks = {path: self._fact(path) for path in self.counts}
+        self.counted = masks  # masks read for the classes alone are not: samples are the same for every data set
         self.problems = list(problems.items())
-
-    def class_map(self) -> ClassMap:
-        """Returns the classes; where the mask files decide them, from all values they hold."""
-        rule = self.listing.class_map
-        if isinstance(rule, ClassMap):
-            return rule
-        masks = {entry.masks[0] for entry in self.listing.entries}
-        if not masks <= self.counts.keys():
-            raise_problems(self.problems, self.root, len(self.entries))
-        return rule({path: self._fact(path) for path in masks})
 
     def _fact(self, path: Path) -> MaskFact:
         """Returns what a mask file holds; pixels in several windows count several times."""
@@ -167,7 +151,7 @@ class _Scenes:
         )
 
     def sample(self, entry: Entry, class_map: ClassMap) -> Sample | None:
-        """Returns an entry as a sample; None where it cannot be used (the reason was told), or holds no data."""
+        """Returns an entry as a sample; None where it cannot be used, see `Survey.sample`, or holds no data."""
         mask, look = entry.masks[0], self.listing.looks[entry.image]
         if any(path in (entry.image, mask) for path, _ in self.problems):
             return None
@@ -177,14 +161,14 @@ class _Scenes:
             self.empty.append(entry.id)
             return None
         counted: Mapping[int, int] = {}
-        if mask in self.counts:
+        if self.counted and mask in self.counts:
             found = class_counts(self._counts(entry, nodata), class_map)
             if found is None:
                 self.problems.append((mask, self._why(entry, class_map)))
                 return None
             counted = found[0]
-        self.counted_px += height * width
-        self.ignored_px += counted.get(class_map.ignore_index, 0) + nodata
+        self._counted_px += height * width
+        self._ignored_px += counted.get(class_map.ignore_index, 0) + nodata
         return Sample(
             id=entry.id,
             image=relative_name(entry.image, self.root),
@@ -216,12 +200,16 @@ class _Scenes:
                 return f"{where}{error.reason}"
         return "the mask holds values outside the class map"
 
-    def notes(self) -> list[str]:
-        """Returns notes on what counts nowhere and what was left out."""
-        notes = []
-        if self.ignored_px:
-            share = 100 * self.ignored_px / self.counted_px
-            notes.append(f"{self.ignored_px} pixels ({share:.3g} %) have no data or are ignored: they count nowhere")
+    def notes(self, class_map: ClassMap) -> list[str]:
+        """Returns notes on groups, on what counts nowhere and on what was left out; see `Survey.notes`."""
+        if len(self.empty) == len(self.listing.entries):
+            raise DatasetError(
+                "no file holds a pixel with data; check the files' nodata value, or nodata: keep", path=self.root
+            )
+        notes = shared_groups(self.listing.entries)
+        if self._ignored_px:
+            share = 100 * self._ignored_px / self._counted_px
+            notes.append(f"{self._ignored_px} pixels ({share:.3g} %) have no data or are ignored: they count nowhere")
         if self.empty:
             notes.append(f"{len(self.empty)} windows without any data were left out: {shorten(self.empty)}")
         return notes

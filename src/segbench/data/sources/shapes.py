@@ -2,61 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from segbench.data.facts.store import FactStore, ImageFact, MaskFact, Problem
+from segbench.data.facts.counting import mask_pixels
+from segbench.data.facts.store import FactStore, MaskFact
 from segbench.data.files.hints import set_option
+from segbench.data.files.resize import U8
 from segbench.data.formats import FORMATS, Entry, Listing
 from segbench.data.manifest.manifest import Manifest
-from segbench.data.manifest.sample import CHANGED, foreground_frac, relative_name, size_text
-from segbench.data.shapes.drawing import Drawing, Painting, paint
+from segbench.data.manifest.sample import CHANGED, foreground_frac, relative_name, shared_groups, size_text
+from segbench.data.shapes.drawing import Painting, paint
 from segbench.data.shapes.store import DrawingStore
+from segbench.data.sources.image_file import ImageFileSource, ImageFileSurvey
 from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, Progress, Sample
 
 
-@dataclass
-class Drawn:
-    """What is to be drawn for the entries of a listing, by id, and what it holds once it has been drawn."""
+class Shapes(ImageFileSource):
+    """An image file, and shapes of an annotation file that are drawn."""
 
-    root: Path
+    def holds(self, manifest: Manifest, sample: Sample) -> bool:
+        """Returns whether the sample names a place in an annotation file."""
+        return bool(sample.mask_key)
+
+    def survey(self, listing: Listing, root: Path, store: FactStore) -> ShapesSurvey | None:
+        """Returns how to read a listing of drawings."""
+        drawn = all(entry.drawing is not None for entry in listing.entries)
+        return ShapesSurvey(listing, root, store) if drawn else None
+
+    def read_labels(self, manifest: Manifest, sample: Sample) -> U8:
+        """Returns the drawn labels, (H, W) class indices or multilabel (C, H, W).
+
+        Raises:
+            DatasetError: the annotations, or a mask file that they name, are not those the manifest was made from.
+        """
+        painting = DrawingStore(manifest.root).get(sample.mask_hash)
+        if painting is None:
+            painting = _read_again(manifest).get(sample.mask_hash)
+        if painting is None:
+            raise DatasetError(
+                CHANGED.format(f"what is annotated at {sample.mask_key}"), path=manifest.root / str(sample.mask)
+            )
+        labels, _ = paint(painting, manifest.root)
+        return labels
+
+    def changed(self, manifest: Manifest, samples: Sequence[Sample]) -> list[str]:
+        """Returns the images that changed, then "file, key" of each drawing that did; annotations are read once."""
+        now = _read_again(manifest)
+        return [
+            *super().changed(manifest, samples),
+            *(f"{sample.mask}, {sample.mask_key}" for sample in samples if sample.mask_hash not in now),
+        ]
+
+    def class_pixels(
+        self, manifest: Manifest, samples: Sequence[Sample], store: FactStore, progress: Progress | None = None
+    ) -> dict[str, dict[int, int]]:
+        """Returns id -> pixels a class index of the samples whose shapes are remembered; see `Source.class_pixels`."""
+        known = DrawingStore(manifest.root)
+        paintings = {sample.id: known.get(sample.mask_hash) for sample in samples}
+        facts, _ = store.drawings({name: found for name, found in paintings.items() if found is not None})
+        return {name: mask_pixels(fact, manifest.class_map) or {} for name, fact in facts.items()}
+
+    def mask_files(self, manifest: Manifest, sample: Sample) -> tuple[Path | None, ...]:
+        """Returns (): the mask is drawn."""
+        return ()
+
+
+class ShapesSurvey(ImageFileSurvey):
+    """A listing of drawings."""
+
     paintings: dict[str, Painting]
-    images: dict[str, ImageFact]
-    facts: dict[str, MaskFact] = field(default_factory=dict)
-    places: dict[str, tuple[Path, str]] = field(default_factory=dict)
+    drawn: dict[str, MaskFact]
+    counted = False
 
-    @classmethod
-    def of(cls, listing: Listing, images: Mapping[Path, ImageFact], root: Path, problems: list[Problem]) -> Drawn:
-        """Returns what to draw for each entry whose image is readable, and adds what does not fit to `problems`."""
-        drawn = cls(root, {}, {})
-        for entry in listing.entries:
-            image = images.get(entry.image)
-            if not isinstance(entry.mask, Drawing) or image is None:
+    def look(self, *, images: bool, masks: bool, progress: Progress | None) -> None:
+        """Finds what images hold, what is to be drawn, and with `masks` draws it once; see `Survey.look`."""
+        super().look(images=images, masks=masks, progress=progress)
+        places = {entry.id: entry.drawing for entry in self.listing.entries if entry.drawing is not None}
+        for entry in self.listing.entries:
+            drawing, image = entry.drawing, self.images.get(entry.image)
+            if drawing is None or image is None:
                 continue
-            assert listing.painter is not None, "a listing with drawings says how to draw them"
-            drawing, size = entry.mask, (image.height, image.width)
-            told = (drawing.height or size[0], drawing.width or size[1])
-            if told != size:
-                text = size_text(*size, *told).replace("the mask is", "it was annotated at")
-                problems.append((drawing.source, f"{drawing.key}: {text}"))
-                continue
-            drawn.paintings[entry.id] = listing.painter(drawing, size)
-            drawn.images[entry.id] = image
-            drawn.places[entry.id] = (drawing.source, drawing.key)
-        return drawn
-
-    def look(self, store: FactStore, problems: list[Problem], progress: Progress | None) -> None:
-        """Draws every mask once and counts its pixels; what cannot be drawn is added to `problems`."""
-        self.facts, more = store.drawings(self.paintings, progress=progress)
+            size = (image.height, image.width)
+            annotated = (drawing.height or size[0], drawing.width or size[1])
+            if annotated != size:
+                reason = f"{drawing.key}: {size_text(*size, *annotated).replace('the mask is', 'it was annotated at')}"
+                self.problems.append((drawing.source, reason))
+                self.undrawn.append(reason)
+            else:
+                assert self.listing.painter is not None, "a listing with drawings says how to draw them"
+                self.paintings[entry.id] = self.listing.painter(drawing, size)
+        self.counted = masks
+        if not masks:
+            return
+        self.drawn, failed = self.store.drawings(self.paintings, progress=progress)
         advice = f"mend it, or leave such shapes out with {set_option('defects', 'skip')}"
-        for name, reason in more:
-            source, key = self.places[name]
-            problems.append((source, f"{key}: {reason}; {advice}"))
+        for name, reason in failed:
+            self.problems.append((places[name].source, f"{places[name].key}: {reason}; {advice}"))
+            self.undrawn.append(f"{name}: {reason}")
 
     def keep(self) -> str | None:
         """Stores what to draw, so that samples are drawn without their annotation files; returns why not, or None."""
@@ -68,13 +112,13 @@ class Drawn:
             return f"the shapes could not be remembered ({error}); set SEGBENCH_CACHE to a folder that can be written"
         return None
 
-    def sample(self, entry: Entry, drawing: Drawing, class_map: ClassMap) -> Sample | None:
-        """Returns the entry as a sample; None where it cannot be drawn (the reason was told)."""
-        painting, image = self.paintings.get(entry.id), self.images.get(entry.id)
-        fact = self.facts.get(entry.id)
-        if painting is None or image is None or (self.facts and fact is None):
+    def sample(self, entry: Entry, class_map: ClassMap) -> Sample | None:
+        """Returns the entry as a sample; None where it cannot be drawn (the reason is among the problems)."""
+        painting, fact, drawing = self.paintings.get(entry.id), self.drawn.get(entry.id), entry.drawing
+        if painting is None or drawing is None or (self.counted and fact is None):
             return None
-        counted = {index: pixels for index, pixels in fact.counts.items() if isinstance(index, int)} if fact else {}
+        image = self.images[entry.image]
+        counted = mask_pixels(fact, class_map) if fact is not None else None
         return Sample(
             id=entry.id,
             image=relative_name(entry.image, self.root),
@@ -89,20 +133,22 @@ class Drawn:
             foreground_frac=foreground_frac(counted, class_map) if counted else None,
         )
 
-    def notes(self) -> list[str]:
-        """Returns notes on pixels that shapes of different classes share, and on images that are turned for display."""
-        turned = sorted(name for name, image in self.images.items() if image.orientation != 1)
-        told = [
+    def notes(self, class_map: ClassMap) -> list[str]:
+        """Returns notes on images, groups, images turned for display, and pixels that shapes of two classes share."""
+        entries = [entry for entry in self.listing.entries if entry.id in self.paintings]
+        turned = sorted(entry.id for entry in entries if self.images[entry.image].orientation != 1)
+        oriented = [
             f"{len(turned)} images have an EXIF orientation; their shapes are taken as drawn on the upright picture, "
             f"as browsers show it: look at {shorten(turned, 4)} with `segbench data show`"
         ]
-        return told * bool(turned) + self._overlaps()
+        groups = shared_groups(self.listing.entries)
+        return [*self.image_notes(), *groups, *(oriented if turned else []), *self._overlaps()]
 
     def _overlaps(self) -> list[str]:
-        shared = {name: fact.shared for name, fact in self.facts.items() if fact.shared}
+        shared = {name: fact.shared for name, fact in self.drawn.items() if fact.shared}
         if not shared:
             return []
-        pixels = sum(fact.height * fact.width for fact in self.facts.values())
+        pixels = sum(fact.height * fact.width for fact in self.drawn.values())
         rule = {
             "smaller_on_top": "the smaller shape counts",
             "later_on_top": "the later shape counts",
@@ -115,40 +161,14 @@ class Drawn:
         ]
 
 
-def draw_mask(manifest: Manifest, sample: Sample) -> NDArray[np.uint8]:
-    """Returns a sample's drawn labels, (H, W) class indices or multilabel (C, H, W), uint8.
-
-    Raises:
-        DatasetError: the annotations, or a mask file that they name, are not those the manifest was made from.
-    """
-    painting = DrawingStore(manifest.root).get(sample.mask_hash)
-    if painting is None:
-        painting = _read_again(manifest).get(sample.mask_hash)
-    if painting is None:
-        raise DatasetError(
-            CHANGED.format(f"what is annotated at {sample.mask_key}"), path=manifest.root / str(sample.mask)
-        )
-    labels, _ = paint(painting, manifest.root)
-    return labels
-
-
-def changed_drawings(manifest: Manifest) -> list[str]:
-    """Returns "file, key" for each sample whose shapes are not those the manifest was made from."""
-    drawn = [sample for sample in manifest.samples if sample.mask_key]
-    if not drawn:
-        return []
-    now = _read_again(manifest)
-    return [f"{sample.mask}, {sample.mask_key}" for sample in drawn if sample.mask_hash not in now]
-
-
 def _read_again(manifest: Manifest) -> dict[str, Painting]:
     """Returns hash -> painting of what the annotation files hold now, and stores it."""
     listing: Listing = FORMATS.get(manifest.format)(manifest.root, **manifest.options)
     sizes = {sample.id: (sample.height, sample.width) for sample in manifest.samples}
     paintings = [
-        listing.painter(entry.mask, sizes[entry.id])
+        listing.painter(entry.drawing, sizes[entry.id])
         for entry in listing.entries
-        if isinstance(entry.mask, Drawing) and entry.id in sizes and listing.painter is not None
+        if entry.drawing is not None and entry.id in sizes and listing.painter is not None
     ]
     found = {painting.sha256: painting for painting in paintings}
     try:

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
-from segbench.data.manifest.manifest import SHARDS
-from segbench.data.manifest.read import Manifest, load_sample, read_dataset
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.read import read_dataset
+from segbench.data.sources.load import load_sample
+from segbench.data.sources.table import is_packed, source_of
 from segbench.data.writers import MIN_IOU, Labelled, WriteOptions, Written, check_names, check_writer, write_dataset
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.types import IGNORE_INDEX, ClassMap, Progress, Sample, Task
@@ -102,13 +104,13 @@ def convert(
         )
     chosen, notes = _chosen(manifest, split)
     check_names(to, ((sample.id, sample.split) for sample in chosen), target)
-    packed = manifest.format == SHARDS
+    packed = is_packed(manifest)
     deep = manifest.depth_range is not None and (packed or to != "folder")
     if packed:
         notes.append("images were written as PNG, with the pixels that the shards hold")
     elif deep:
         notes.append(f"{to} has no depth_range: images were written as PNG of 8 bit, as they are shown to a network")
-    samples = _labelled(manifest, chosen, deep or packed, progress)
+    samples = _labelled(manifest, chosen, deep, progress)
     extra = {"depth_range": list(manifest.depth_range)} if manifest.depth_range is not None and not deep else {}
     written = write_dataset(to, target, samples, manifest.class_map, options, overwrite=overwrite, extra=extra)
     if options.images == "none":
@@ -138,12 +140,11 @@ def _chosen(manifest: Manifest, split: str) -> tuple[list[Sample], list[str]]:
     return placed, [text]
 
 
-def _labelled(manifest: Manifest, samples: list[Sample], drawn: bool, progress: Progress | None) -> Iterator[Labelled]:
+def _labelled(manifest: Manifest, samples: list[Sample], deep: bool, progress: Progress | None) -> Iterator[Labelled]:
     for done, sample in enumerate(samples, 1):
         image, labels = load_sample(manifest, sample)
-        path = manifest.image_path(sample)
-        own = sample.window is None and manifest.bands is None and not drawn
-        as_file = own and path.suffix.lower() in IMAGE_SUFFIXES
+        path, own = manifest.image_path(sample), source_of(manifest, sample).image_file(manifest, sample)
+        as_file = own is not None and not deep and path.suffix.lower() in IMAGE_SUFFIXES
         yield Labelled(id=sample.id, image=path, labels=labels, split=sample.split, pixels=None if as_file else image)
         if progress is not None:
             progress("writing", done, len(samples))

@@ -10,7 +10,7 @@ import numpy as np
 
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.listing import DEFECTS, Defect
-from segbench.data.shapes.drawing import Drawing, Ring
+from segbench.data.shapes.drawing import Ring
 from segbench.doctor.finding import Finding, Severity
 from segbench.doctor.reading import Case, Reading, about, number, percent
 from segbench.errors import shorten
@@ -101,7 +101,7 @@ def _overlap(reading: Reading) -> Iterator[Finding]:
 def _shapes(reading: Reading) -> Iterator[Finding]:
     """Looks at every polygon; what of it is outside or crosses itself is drawn all the same."""
     assert reading.listing is not None, "the caller has looked"
-    drawings = {entry.id: entry.mask for entry in reading.listing.entries if isinstance(entry.mask, Drawing)}
+    drawings = {entry.id: entry.drawing for entry in reading.listing.entries if entry.drawing is not None}
     fitting = reading.drawn.keys()  # what cannot be drawn is told elsewhere, such as shapes made for another size
     crossing: dict[str, int] = {}
     outside: dict[str, int] = {}

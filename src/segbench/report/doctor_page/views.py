@@ -14,9 +14,9 @@ from PIL import Image
 
 from segbench.data.files.images import read_image, read_mask_values
 from segbench.data.files.masks import FOREIGN, count_values, encode_colors, has_colors, value_lookup
+from segbench.data.files.resize import resize_mask
 from segbench.data.formats import FORMATS, Entry, Listing
-from segbench.data.samples.cache import resize_mask
-from segbench.data.shapes.drawing import Drawing, paint
+from segbench.data.shapes.drawing import paint
 from segbench.doctor import Checkup
 from segbench.doctor.reading import known_values, percent
 from segbench.doctor.run import TOLERANT
@@ -175,7 +175,7 @@ class Views:
         return {
             path: None if single else place
             for entry in self.entries.values()
-            for place, path in enumerate(entry.mask if isinstance(entry.mask, tuple) else entry.masks)
+            for place, path in enumerate(entry.planes)
             if path is not None
         }
 
@@ -184,13 +184,14 @@ class Views:
     ) -> tuple[U8, NDArray[np.bool_]]:
         """Returns (H, W) class indices or (C, H, W) planes, and which pixels hold values that mean nothing."""
         listing = self._listing
-        if entry is not None and isinstance(entry.mask, Drawing):
+        drawing = entry.drawing if entry is not None else None
+        if drawing is not None:
             assert listing is not None, "the entry is of it"
             assert listing.painter is not None, "a listing with drawings says how to draw them"
-            told = (entry.mask.height or size[0], entry.mask.width or size[1])
-            labels, _ = paint(listing.painter(entry.mask, told), self.root)
+            told = (drawing.height or size[0], drawing.width or size[1])
+            labels, _ = paint(listing.painter(drawing, told), self.root)
             return labels, np.zeros(labels.shape[-2:], dtype=bool)
-        places = paths if entry is None else entry.mask if isinstance(entry.mask, tuple) else entry.masks
+        places = paths if entry is None else entry.planes
         tolerance = listing.tolerance if listing is not None else 0
         planes, marks = [], np.zeros(size, dtype=bool)
         multilabel = class_map.task is Task.MULTILABEL

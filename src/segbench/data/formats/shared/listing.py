@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from segbench.data.facts.store import MaskFact
+from segbench.data.files.bands import Bands
 from segbench.data.shapes.drawing import Drawing, Painting
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.types import ClassMap, SplitName
-
-if TYPE_CHECKING:
-    from segbench.data.facts.store import MaskFact
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 
@@ -39,13 +38,21 @@ class Entry:
     window: tuple[int, int, int, int] | None = None
 
     @property
+    def drawing(self) -> Drawing | None:
+        """The shapes that the mask is drawn from; None where masks are files."""
+        return self.mask if isinstance(self.mask, Drawing) else None
+
+    @property
+    def planes(self) -> tuple[Path | None, ...]:
+        """The mask files: one, multilabel one a class, None where a class has none; () where the mask is drawn."""
+        if isinstance(self.mask, tuple):
+            return self.mask
+        return () if isinstance(self.mask, Drawing) else (self.mask,)
+
+    @property
     def masks(self) -> tuple[Path, ...]:
-        """The mask files that exist: one, or multilabel at most one a class; none where the mask is drawn."""
-        if isinstance(self.mask, Path):
-            return (self.mask,)
-        if isinstance(self.mask, Drawing):
-            return ()
-        return tuple(path for path in self.mask if path is not None)
+        """The mask files that exist."""
+        return tuple(path for path in self.planes if path is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +89,7 @@ DEFECTS = {
     "wrong_size": "annotations made for another image size",
 }
 
-ClassMapRule: TypeAlias = Callable[[Mapping[Path, "MaskFact"]], ClassMap]
+ClassMapRule: TypeAlias = Callable[[Mapping[Path, MaskFact]], ClassMap]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +104,7 @@ class Listing:
         defects: what is wrong in the annotations, one by one.
         depth_range: see `segbench.data.files.images.read_image`.
         tolerance: see `segbench.data.files.masks.encode_mask`.
+        bands: the channels of files that are read by windows; None for ordinary images, which are RGB.
     """
 
     class_map: ClassMap | ClassMapRule
@@ -106,6 +114,7 @@ class Listing:
     defects: tuple[Defect, ...] = ()
     depth_range: tuple[float, float] | None = None
     tolerance: int = 0
+    bands: Bands | None = None
 
 
 def image_files(folder: Path, *, recursive: bool = True) -> list[Path]:

@@ -1,6 +1,6 @@
 """Shards: samples in tar files that are read from front to back. For data that is too large, or too far away, to cache.
 
-A shard set is a folder. `shard_writer.write_shards` makes it, other tools read it (WebDataset, tar), and it holds::
+A shard set is a folder. `samples/shard_writer.py` makes it, other tools read it (WebDataset, tar), and it holds::
 
     shards.json           classes, encoding, and for every shard its samples and where their bytes are
     manifest.json         the data set it was made from
@@ -23,23 +23,23 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from segbench.data.facts.store import FactStore
 from segbench.data.files.images import read_image
-from segbench.data.manifest.manifest import SHARDS, Manifest
-from segbench.data.samples.cache import SampleCache, resize_image, resize_mask
-from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.data.files.resize import U8, resize_image, resize_mask
+from segbench.data.formats import Listing
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.source import Source, Survey
+from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, Sample, Task
 
-__all__ = ["INDEX", "Encoding", "ShardCache", "ShardReader", "ShardSet", "is_shards", "read_shards"]
-
-U8: TypeAlias = npt.NDArray[np.uint8]
 Encoding: TypeAlias = Literal["raw", "png", "original"]
 
+SHARDS = "shards"  # `Manifest.format` of a data set that is read from shards
 INDEX, MANIFEST = "shards.json", "manifest.json"
 VERSION = 1
 AGAIN = "copy it again, or run `segbench data shard` with this folder once more: shards that are whole are kept"
@@ -217,67 +217,35 @@ class ShardReader:
         return DatasetError(f"{what}; {AGAIN}", path=self._shards.folder / self._shards.shards[number].file)
 
 
-class _Column:
-    """Images or masks of a shard set, looking like the array a cache has; every access reads."""
+class Shards(Source):
+    """Samples ready in tar files, which were written by `segbench data shard`."""
 
-    dtype = np.dtype(np.uint8)
+    packed = True
 
-    def __init__(self, shards: ShardSet, size: tuple[int, int], *, masks: bool) -> None:
-        self._shards, self._size, self._masks = shards, size, masks
-        self.shape: tuple[int, ...] = (len(shards.manifest), 0)
-        self.shape = (len(self), *self[0].shape)
+    def holds(self, manifest: Manifest, sample: Sample) -> bool:
+        """Returns whether the data set is read from shards."""
+        return manifest.format == SHARDS
 
-    def __len__(self) -> int:
-        return self.shape[0]
+    def survey(self, listing: Listing, root: Path, store: FactStore) -> Survey | None:
+        """Returns None: their index says what they hold, so no reader lists them."""
+        return None
 
-    def __getitem__(self, rows: int | npt.NDArray[np.integer]) -> U8:
-        with ShardReader(self._shards) as reader:
-            if np.ndim(rows) == 0:
-                return self._one(reader, int(rows))
-            return np.stack([self._one(reader, int(row)) for row in cast("npt.NDArray[np.integer]", rows)])
+    def read(self, manifest: Manifest, sample: Sample) -> tuple[U8, U8]:
+        """Returns image and labels; see `Source.read`."""
+        shards = read_shards(manifest.root)
+        if sample.id not in shards.where:
+            raise DatasetError(f"there is no sample {sample.id!r} in these shards", path=shards.folder)
+        with ShardReader(shards) as reader:
+            return shards.decode(sample.id, reader.blob(sample.id), None)
 
-    def _one(self, reader: ShardReader, row: int) -> U8:
-        sample_id = self._shards.manifest.samples[row].id
-        if self._masks:
-            return resize_mask(reader.mask(sample_id), self._size)
-        return self._shards.decode(sample_id, reader.blob(sample_id), self._size)[0]
+    def missing(self, manifest: Manifest, samples: Sequence[Sample]) -> list[str]:
+        """Returns []: whole shards are missing, or hold other samples, which `open_shards` tells by a DatasetError."""
+        open_shards(manifest)
+        return []
 
-
-@dataclass(frozen=True, kw_only=True)
-class ShardCache(SampleCache):
-    """Shards where a cache is expected; nothing is decoded or kept before it is asked for.
-
-    Attributes:
-        shards: what it reads from.
-    """
-
-    shards: ShardSet
-
-    @classmethod
-    def of(cls, manifest: Manifest, size: tuple[int, int]) -> ShardCache:
-        """Returns the samples of a manifest of format `shards` at one size.
-
-        Raises:
-            DatasetError: the shards are gone or hold other samples than the manifest.
-            ConfigError: the shards hold another size.
-        """
-        shards = open_shards(manifest)
-        if shards.size is not None and shards.size != tuple(size):
-            height, width = shards.size
-            raise ConfigError(
-                f"the shards in {shards.folder} hold images of {height} x {width} pixels, got {size[0]} x {size[1]}; "
-                f"set data.size: [{height}, {width}], or write shards of that size, or with --original",
-                key="data.size",
-            )
-        pair = (int(size[0]), int(size[1]))
-        return cls(
-            images=cast(U8, _Column(shards, pair, masks=False)),
-            masks=cast(U8, _Column(shards, pair, masks=True)),
-            rows={sample.id: row for row, sample in enumerate(shards.manifest.samples)},
-            class_map=manifest.class_map,
-            display=manifest.display,
-            shards=shards,
-        )
+    def changed(self, manifest: Manifest, samples: Sequence[Sample]) -> list[str]:
+        """Returns []: the checksum of a sample is looked at when it is read."""
+        return []
 
 
 def is_shards(path: str | Path) -> bool:
@@ -317,15 +285,6 @@ def open_shards(manifest: Manifest) -> ShardSet:
             path=shards.folder,
         )
     return shards
-
-
-def load_from_shards(manifest: Manifest, sample: Sample) -> tuple[U8, U8]:
-    """Returns image and labels of one sample, as `load_sample` does."""
-    shards = read_shards(manifest.root)
-    if sample.id not in shards.where:
-        raise DatasetError(f"there is no sample {sample.id!r} in these shards", path=shards.folder)
-    with ShardReader(shards) as reader:
-        return shards.decode(sample.id, reader.blob(sample.id), None)
 
 
 @lru_cache(maxsize=4)
