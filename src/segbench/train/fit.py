@@ -171,7 +171,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | 
             facts = {
                 **_identity(config),
                 "class_map": manifest.class_map.to_dict(),
-                **({} if manifest.bands is None else {"bands": manifest.bands.to_dict()}),
+                **manifest.bands_dict,
                 "normalization": {"mean": training.normalization.mean, "std": training.normalization.std},
                 "manifest_hash": manifest.content_hash,
                 "loss": [term.model_dump() for term in terms],

@@ -85,6 +85,11 @@ class Manifest:
         return replace(self, samples=tuple(replace(sample, split=assignment.get(sample.id)) for sample in self.samples))
 
     @property
+    def bands_dict(self) -> dict[str, Any]:
+        """The entry `bands` of what is written about the data set; {} for ordinary images."""
+        return {} if self.bands is None else {"bands": self.bands.to_dict()}
+
+    @property
     def decoding(self) -> dict[str, Any]:
         """How files become pixels, beside the class map: what caches and shards made of the same files depend on."""
         bands = {} if self.bands is None else {"bands": self.bands.decoding()}
@@ -128,7 +133,7 @@ class Manifest:
             "options": dict(self.options),
             "depth_range": self.depth_range,
             "tolerance": self.tolerance,
-            **({} if self.bands is None else {"bands": self.bands.to_dict()}),
+            **self.bands_dict,
             "notes": self.notes,
             "class_map": self.class_map.to_dict(),
         }

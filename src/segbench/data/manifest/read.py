@@ -11,9 +11,8 @@ from segbench.data.formats import FORMATS, Listing, check_format, recognise
 from segbench.data.manifest.manifest import Manifest, is_manifest
 from segbench.data.manifest.sample import raise_problems
 from segbench.data.public.archive import is_archive, open_archive
-from segbench.data.sources.shards import is_shards, read_shards
 from segbench.data.sources.source import Survey
-from segbench.data.sources.table import by_source, survey_of
+from segbench.data.sources.table import by_source, open_manifest, survey_of
 from segbench.errors import DatasetError, shorten, suggest
 from segbench.types import ClassMap, Progress, Sample
 
@@ -120,7 +119,7 @@ def _existing(root: Path) -> Path:
 def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: bool) -> Manifest:  # noqa: A002
     if not is_manifest(path):
         raise DatasetError("expected a data set's folder or a manifest (.json), got another file", path=path)
-    manifest = read_shards(path).manifest if is_shards(path) else Manifest.read(path)
+    manifest = open_manifest(path)
     given = [*(["format"] if format is not None else []), *options]
     if given:
         raise DatasetError(

@@ -226,6 +226,10 @@ class Shards(Source):
         """Returns whether the data set is read from shards."""
         return manifest.format == SHARDS
 
+    def open(self, path: Path) -> Manifest | None:
+        """Returns the samples of an index of shards; see `read_shards`."""
+        return read_shards(path).manifest if is_shards(path) else None
+
     def survey(self, listing: Listing, root: Path, store: FactStore) -> Survey | None:
         """Returns None: their index says what they hold, so no reader lists them."""
         return None
@@ -276,6 +280,7 @@ def open_shards(manifest: Manifest) -> ShardSet:
         DatasetError: see `read_shards`; or it holds other samples.
     """
     shards = read_shards(manifest.root)
+    _require_files(shards.folder / INDEX, shards.shards)  # the index may have been read before a shard went away
     there = {sample.id: (sample.image_hash, sample.mask_hash) for sample in shards.manifest.samples}
     other = [s.id for s in manifest.samples if there.get(s.id) != (s.image_hash, s.mask_hash)]
     if other:

@@ -47,6 +47,10 @@ class Source(ABC):
     def changed(self, manifest: Manifest, samples: Sequence[Sample]) -> list[str]:
         """Returns names of what is not as the manifest says; files of known size and time are not opened."""
 
+    def open(self, path: Path) -> Manifest | None:
+        """Returns the manifest in a file that this kind writes beside its samples; None where it is none."""
+        return None
+
     def missing(self, manifest: Manifest, samples: Sequence[Sample]) -> list[str]:
         """Returns the files that are gone, relative to the root; a kind may raise its own DatasetError instead."""
         paths = [path for s in samples for path in (manifest.image_path(s), *manifest.mask_paths(s))]
@@ -63,7 +67,10 @@ class Source(ABC):
         return None
 
     def mask_files(self, manifest: Manifest, sample: Sample) -> tuple[Path | None, ...]:
-        """Returns the mask files: one, multilabel one a class, None where a class has none; () where it is drawn."""
+        """Returns the mask files: one, multilabel one a class, None where a class has none; () where it is drawn.
+
+        Packed samples have the names of the files that they were made from.
+        """
         return manifest.mask_paths(sample)
 
 

@@ -26,6 +26,12 @@ SOURCES: dict[str, Source] = {
 }
 
 
+def open_manifest(path: Path) -> Manifest:
+    """Returns the manifest in a file, which may be one that a kind of samples writes; DatasetError for another file."""
+    opened = (source.open(path) for source in SOURCES.values())
+    return next((manifest for manifest in opened if manifest is not None), None) or Manifest.read(path)
+
+
 def source_of(manifest: Manifest, sample: Sample) -> Source:
     """Returns the kind a sample is stored in; DatasetError for a sample of none."""
     for source in SOURCES.values():
