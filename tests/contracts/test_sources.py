@@ -14,6 +14,7 @@ from rasterio.transform import Affine
 
 from segbench.data.facts.store import FactStore
 from segbench.data.files.images import read_image
+from segbench.data.files.kept import KeptPixels
 from segbench.data.files.resize import resize_image, resize_mask
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
@@ -168,6 +169,24 @@ def test_a_cache_has_the_pixels_of_the_samples(manifest: Manifest, tmp_path: Pat
         image, labels = load_sample(manifest, sample)
         assert np.array_equal(cache.images[row], resize_image(image, size))
         assert np.array_equal(cache.masks[row], resize_mask(labels, size))
+
+
+def test_a_cache_of_what_reading_kept_is_the_same(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_packed(manifest):
+        pytest.skip("packed samples are not cached")
+    plain = build_cache(manifest, (12, 20), folder=tmp_path / "plain")
+    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "nothing is remembered here"))
+    with KeptPixels((12, 20)) as kept:
+        again = read_dataset(manifest.root, manifest.format, kept=kept, **manifest.options)
+        assert again == manifest
+        cache = build_cache(again, (12, 20), folder=tmp_path / "kept", kept=kept)
+    for sample, row, other in zip(
+        manifest.samples, cache.rows_of(manifest.samples), plain.rows_of(manifest.samples), strict=True
+    ):
+        assert np.array_equal(cache.images[row], plain.images[other]), sample.id
+        assert np.array_equal(cache.masks[row], plain.masks[other]), sample.id
 
 
 def test_a_file_that_is_gone_is_told_when_a_manifest_is_opened(manifest: Manifest, tmp_path: Path) -> None:

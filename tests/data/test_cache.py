@@ -55,13 +55,13 @@ def manifest(tmp_path: Path) -> Manifest:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids of the samples that were decoded, in alphabetical order within one build."""
     names: list[str] = []
-    load = cache_module.load_sample
+    load = cache_module.load_resized
 
-    def counting(manifest: Manifest, sample: Sample) -> Any:
+    def counting(manifest: Manifest, sample: Sample, *rest: Any) -> Any:
         names.append(sample.id)
-        return load(manifest, sample)
+        return load(manifest, sample, *rest)
 
-    monkeypatch.setattr(cache_module, "load_sample", counting)
+    monkeypatch.setattr(cache_module, "load_resized", counting)
     return names
 
 
@@ -220,11 +220,11 @@ import sys
 from pathlib import Path
 from segbench.data.samples import cache
 from segbench.data.manifest.manifest import Manifest
-load, names = cache.load_sample, []
-def counting(manifest, sample):
+load, names = cache.load_resized, []
+def counting(manifest, sample, *rest):
     names.append(sample.id)
-    return load(manifest, sample)
-cache.load_sample = counting
+    return load(manifest, sample, *rest)
+cache.load_resized = counting
 cache.build_cache(Manifest.read(sys.argv[1]), (20, 30), folder=Path(sys.argv[2]), workers=1)
 print(len(names))
 """

@@ -223,7 +223,7 @@ def test_second_reading_decodes_nothing(tmp_path: Path, monkeypatch: pytest.Monk
     reads: list[Path] = []
     image_fact, mask_fact = _facts._image_fact, _facts._mask_fact
     monkeypatch.setattr(_facts, "_image_fact", lambda path, *rest: reads.append(path) or image_fact(path, *rest))
-    monkeypatch.setattr(_facts, "_mask_fact", lambda path: reads.append(path) or mask_fact(path))
+    monkeypatch.setattr(_facts, "_mask_fact", lambda path, *rest: reads.append(path) or mask_fact(path, *rest))
     assert read_dataset(tmp_path) == first
     assert reads == []
     save(tmp_path / "masks" / "s0002.png", np.eye(4, 6) * 255)

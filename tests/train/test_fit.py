@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,24 @@ def finished(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
     config = config_for(binary_pairs, tmp_path_factory.mktemp("runs") / "finished", epochs=12)
     segbench.fit(config, watch=Watcher())
     return config
+
+
+def test_each_file_is_read_once_before_the_first_epoch(
+    binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "cache"))
+    reads: Counter[Path] = Counter()
+    read_bytes = Path.read_bytes
+
+    def counting(path: Path) -> bytes:
+        reads[path] += path.is_relative_to(binary_pairs.resolve())
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counting)
+    with pytest.raises(KeyboardInterrupt):
+        segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=StopAt(1, 1))
+    pictures = [path.resolve() for path in binary_pairs.rglob("*.png")]
+    assert +reads == dict.fromkeys(pictures, 1)
 
 
 class TestWhatARunLeaves:

@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 
 from segbench.config.loss import LossTerm, WeightSchedule
 from segbench.config.run import RunConfig, load_config, parse_config
+from segbench.data.files.kept import KeptPixels
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.samples.cache import build_cache, class_pixel_counts
@@ -151,9 +152,10 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | 
     check_network(_build(config, 3, 1, load_weights=fresh), config)
     build_loss(config.loss)
     threads = config.threads or _recorded_threads(folder) or torch.get_num_threads()
-    manifest = _prepare_data(config, folder, watch, prepared)
     cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
-    cache = build_cache(manifest, config.data.size, folder=cache_dir, progress=watch.progress)
+    with KeptPixels(config.data.size, cache_dir) as kept:
+        manifest = _prepare_data(config, folder, watch, prepared, kept)
+        cache = build_cache(manifest, config.data.size, folder=cache_dir, kept=kept, progress=watch.progress)
     with cpu_settings(threads, device), deterministic(config.deterministic):
         fabric = Fabric(accelerator=device.type, devices=1, precision=precision)
         torch.manual_seed(config.seed)
@@ -209,7 +211,9 @@ def _recorded_threads(folder: RunFolder) -> int | None:
     return threads
 
 
-def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | None) -> Manifest:
+def _prepare_data(
+    config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | None, kept: KeptPixels
+) -> Manifest:
     """Returns the run's manifest, split: the one in the folder where there is one, so that a run never changes data."""
     if folder.manifest_file.is_file():
         if prepared is not None:
@@ -220,8 +224,9 @@ def _prepare_data(config: RunConfig, folder: RunFolder, watch: Watcher, prepared
             message = f"{error.reason}. The run in {folder.path} was started with other data: undo the change, or begin"
             raise DatasetError(f"{message} again with --restart", path=error.path) from error
     if prepared is None:
-        manifest = read_dataset(config.data.path, config.data.format, progress=watch.progress, **config.data.options)
-        manifest = split_manifest(manifest, config.data.split)
+        data = config.data
+        manifest = read_dataset(data.path, data.format, progress=watch.progress, kept=kept, **data.options)
+        manifest = split_manifest(manifest, data.split)
         for note in manifest.notes:
             watch.message(f"note: {note}")
         for warning in fast_warnings(manifest):

@@ -25,13 +25,14 @@ from PIL import Image
 from segbench.data.facts.table import Memory, Name, Row, batches
 from segbench.data.files.images import (
     file_look,
+    file_state,
     image_facts,
-    missing_text,
     read_bytes,
     read_image,
     read_mask_values,
     read_palette,
 )
+from segbench.data.files.kept import KeptPixels
 from segbench.data.files.masks import count_values
 from segbench.data.shapes.drawing import Painting, paint
 from segbench.errors import DatasetError
@@ -142,12 +143,13 @@ class FactStore:
 
     Args:
         root: of the data set.
+        kept: takes the pixels of every file that is decoded, for a cache that wants them too; see `KeptPixels`.
         lean: leave out of memory what only a look for copies and statistics needs (`thumb`, `mean`, `std`, `border`);
             it is remembered all the same.
     """
 
-    def __init__(self, root: Path, *, lean: bool = False) -> None:
-        self.root, self.lean = root, lean
+    def __init__(self, root: Path, *, lean: bool = False, kept: KeptPixels | None = None) -> None:
+        self.root, self.lean, self.kept = root, lean, kept
         digest = hashlib.sha256(str(root).encode()).hexdigest()[:24]
         self.path = cache_folder() / "facts" / f"{digest}.sqlite"
         self._memory = Memory(self.path)
@@ -170,7 +172,7 @@ class FactStore:
             return (fact.decoded or not decode) and (not fact.deep or depth_range is not None)
 
         def read(path: Path) -> ImageFact:
-            return _image_fact(path, depth_range, decode)
+            return _image_fact(path, depth_range, decode, self.kept)
 
         return self._gather("images", list(paths), _image_from, asdict, known, read, progress)
 
@@ -178,7 +180,11 @@ class FactStore:
         self, paths: Iterable[Path], *, progress: Progress | None = None
     ) -> tuple[dict[Path, MaskFact], list[Problem]]:
         """Returns the facts of the readable masks, each decoded once, and the reason for each of the others."""
-        return self._gather("masks", list(paths), _mask_from, _plain_mask, lambda fact: True, _mask_fact, progress)
+
+        def read(path: Path) -> MaskFact:
+            return _mask_fact(path, self.kept)
+
+        return self._gather("masks", list(paths), _mask_from, _plain_mask, lambda fact: True, read, progress)
 
     def drawn(self, hashes: Mapping[str, str]) -> dict[str, MaskFact]:
         """Returns the remembered facts of drawn masks by name, for name -> hash of what is drawn."""
@@ -216,7 +222,7 @@ class FactStore:
         """Returns what `read` finds in each file, as plain JSON values, remembered under `kind` like other facts."""
 
         def wrapped(path: Path) -> _Other:
-            size, mtime_ns = _stat(path)
+            size, mtime_ns = file_state(path)
             return _Other(size, mtime_ns, read(path))
 
         found, problems = self._gather(
@@ -322,29 +328,15 @@ def _in_threads(read: Callable[[Name], Found], names: list[Name]) -> Iterator[tu
 
 def _unchanged(path: Path, row: Row) -> bool:
     try:
-        status = path.stat()
-    except OSError:
-        return False
-    return (status.st_size, _changed_ns(status)) == row[:2]
+        return file_state(path) == row[:2]
+    except DatasetError:
+        return False  # whoever reads it says so
 
 
-def _changed_ns(status: os.stat_result) -> int:
-    """Returns the later of modification and replacement; a copy that keeps the first has another second."""
-    return max(status.st_mtime_ns, status.st_ctime_ns)
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except FileNotFoundError as error:
-        raise DatasetError(missing_text(path), path=path) from error
-    except OSError as error:
-        raise DatasetError(f"cannot read the file: {error.strerror or error}", path=path) from error
-    return status.st_size, _changed_ns(status)
-
-
-def _image_fact(path: Path, depth_range: tuple[float, float] | None, decode: bool) -> ImageFact:
-    size, mtime_ns = _stat(path)
+def _image_fact(
+    path: Path, depth_range: tuple[float, float] | None, decode: bool, kept: KeptPixels | None
+) -> ImageFact:
+    size, mtime_ns = file_state(path)
     if not decode:
         header = image_facts(path)
         return ImageFact(
@@ -360,10 +352,13 @@ def _image_fact(path: Path, depth_range: tuple[float, float] | None, decode: boo
     pixels = read_image(path, depth_range=depth_range, notes=notes, data=data)
     look = file_look(path, data=data)
     mean, std = _spread(pixels)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if kept is not None:
+        kept.add_image(path, (size, mtime_ns), sha256, pixels, depth_range)
     return ImageFact(
         size=size,
         mtime_ns=mtime_ns,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256,
         height=pixels.shape[0],
         width=pixels.shape[1],
         decoded=True,
@@ -391,17 +386,20 @@ def _spread(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, 
     return tuple(some.mean(axis=0).round(3).tolist()), tuple(some.std(axis=0).round(3).tolist())
 
 
-def _mask_fact(path: Path) -> MaskFact:
-    size, mtime_ns = _stat(path)
+def _mask_fact(path: Path, kept: KeptPixels | None) -> MaskFact:
+    size, mtime_ns = file_state(path)
     data = read_bytes(path)
     values = read_mask_values(path, data=data)
     counts, distinct = count_values(values)
     palette = read_palette(path, data=data) if values.ndim == 2 else []
     look = file_look(path, data=data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if kept is not None:
+        kept.add_mask(path, (size, mtime_ns), sha256, values, indexed=bool(palette))
     return MaskFact(
         size=size,
         mtime_ns=mtime_ns,
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256,
         height=values.shape[0],
         width=values.shape[1],
         counts=counts,

@@ -176,6 +176,21 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def file_state(path: Path) -> tuple[int, int]:
+    """Returns bytes, and the later of modification and replacement; a copy that keeps the first has another second.
+
+    Raises:
+        DatasetError: missing, or not to be asked.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise DatasetError(missing_text(path), path=path) from error
+    except OSError as error:
+        raise DatasetError(f"cannot read the file: {error.strerror or error}", path=path) from error
+    return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
+
+
 def missing_text(path: Path) -> str:
     """Returns how a file that cannot be found is missing: as itself, or as what a link points to."""
     if not path.is_symlink():

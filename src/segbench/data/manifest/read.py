@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segbench.data.facts.store import FactStore
+from segbench.data.files.kept import KeptPixels
 from segbench.data.formats import FORMATS, Listing, check_format, recognise
 from segbench.data.manifest.manifest import Manifest, is_manifest
 from segbench.data.manifest.sample import raise_problems
@@ -23,6 +24,7 @@ def read_dataset(
     *,
     progress: Progress | None = None,
     verify: bool = True,
+    kept: KeptPixels | None = None,
     **options: Any,
 ) -> Manifest:
     """Returns the manifest of a data set; what is found is remembered, so that a second reading is quick.
@@ -34,6 +36,7 @@ def read_dataset(
         progress: called while files are read.
         verify: decode every image and mask once and check the masks' values; else only the headers are read, masks
             are decoded just where the class map has to be derived from them, and `foreground_frac` stays None.
+        kept: takes what is decoded here, so that `build_cache` need not decode it again; see `KeptPixels`.
         options: of the reader.
     Raises:
         DatasetError: the folder is missing or does not hold that format, or files are damaged, differ in size or hold
@@ -52,7 +55,7 @@ def read_dataset(
     listing: Listing = FORMATS.get(name)(root, **options)
     if not listing.entries:
         raise DatasetError(f"the reader {name!r} found no image with a mask in this folder", path=root)
-    store = FactStore(root, lean=True)
+    store = FactStore(root, lean=True, kept=kept)
     survey = survey_of(listing, root, store)
     survey.look(images=verify, masks=verify, progress=progress)
     unsaved = store.save() or survey.keep()

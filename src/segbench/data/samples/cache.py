@@ -29,11 +29,11 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from segbench.data.files.resize import resize_image, resize_mask
+from segbench.data.files.kept import KeptPixels
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.samples.sample_cache import U8, SampleCache
 from segbench.data.samples.shard_cache import ShardCache
-from segbench.data.sources.load import load_sample
+from segbench.data.sources.load import load_resized
 from segbench.data.sources.table import is_packed
 from segbench.errors import DatasetError, shorten
 from segbench.files import cache_folder, locked, write_json
@@ -51,6 +51,7 @@ def build_cache(
     *,
     folder: Path | None = None,
     workers: int | None = None,
+    kept: KeptPixels | None = None,
     progress: Progress | None = None,
 ) -> SampleCache:
     """Returns the cache of a manifest's samples; only what is missing is decoded.
@@ -61,6 +62,7 @@ def build_cache(
         size: (H, W) in pixels of every cached sample; sides change independently.
         folder: of all caches; None means `$SEGBENCH_CACHE` or the user's cache folder.
         workers: decoding threads; None means one a CPU, at most 8.
+        kept: what `read_dataset` has decoded already.
         progress: called after every decoded sample.
     Raises:
         DatasetError: files that cannot be decoded (all are tried, up to 10 named, the good ones kept), too little
@@ -73,7 +75,7 @@ def build_cache(
         raise ValueError(f"expected size and workers of at least 1, got size {size}, workers {workers}")
     if not manifest.samples:
         raise ValueError(f"expected at least one sample to cache, got none in {manifest.root}")
-    store = _Store(manifest, size, Path(folder) if folder is not None else cache_folder())
+    store = _Store(manifest, size, Path(folder) if folder is not None else cache_folder(), kept)
     if store.missing(store.read_rows()):  # else nothing is written, so a finished cache may lie on a read-only disk
         try:
             store.folder.mkdir(parents=True, exist_ok=True)
@@ -112,8 +114,8 @@ _Row: TypeAlias = tuple[int, str, str]  # row, image_hash, mask_hash
 class _Store:
     """The files of one cache."""
 
-    def __init__(self, manifest: Manifest, size: tuple[int, int], base: Path) -> None:
-        self.manifest, self.size = manifest, (int(size[0]), int(size[1]))
+    def __init__(self, manifest: Manifest, size: tuple[int, int], base: Path, kept: KeptPixels | None) -> None:
+        self.manifest, self.size, self.kept = manifest, (int(size[0]), int(size[1])), kept
         classes = manifest.class_map
         decoding = {
             "task": str(classes.task),
@@ -245,8 +247,8 @@ class _Store:
         return [problems[index] for index in sorted(problems)]
 
     def _prepare(self, sample: Sample) -> dict[str, U8]:
-        image, mask = load_sample(self.manifest, sample)
-        return {"images": resize_image(image, self.size), "masks": resize_mask(mask, self.size)}
+        image, mask = load_resized(self.manifest, sample, self.size, self.kept)
+        return {"images": image, "masks": mask}
 
     def _record(self, finished: list[str], *streams: IO[bytes]) -> None:
         """Appends the lines of rows whose pixels are on the disk from now on, and empties the list."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from segbench.data.facts.store import FactStore, ImageFact
 from segbench.data.files.images import read_bytes, read_image
-from segbench.data.files.resize import U8
+from segbench.data.files.kept import KeptPixels
+from segbench.data.files.resize import U8, resize_image, resize_mask
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.sample import CHANGED
 from segbench.data.sources.source import Source, Survey
@@ -22,13 +23,32 @@ class ImageFileSource(Source):
 
     def read(self, manifest: Manifest, sample: Sample) -> tuple[U8, U8]:
         """Returns image and labels; see `Source.read`."""
+        return self.read_image(manifest, sample), self.read_labels(manifest, sample)
+
+    def read_resized(
+        self, manifest: Manifest, sample: Sample, size: tuple[int, int], kept: KeptPixels | None = None
+    ) -> tuple[U8, U8]:
+        """Returns image and labels at one size; see `Source.read_resized`."""
+        image = labels = None
+        if kept is not None and kept.size == size:
+            image = kept.image(manifest.image_path(sample), sample.image_hash, manifest.depth_range)
+            labels = self.kept_labels(manifest, sample, kept)
+        if image is None:
+            image = resize_image(self.read_image(manifest, sample), size)
+        return image, resize_mask(self.read_labels(manifest, sample), size) if labels is None else labels
+
+    def read_image(self, manifest: Manifest, sample: Sample) -> U8:
+        """Returns the image; DatasetError where the file is not the manifest's."""
         path = manifest.image_path(sample)
-        image = read_image(path, depth_range=manifest.depth_range, data=checked_bytes(path, sample.image_hash))
-        return image, self.read_labels(manifest, sample)
+        return read_image(path, depth_range=manifest.depth_range, data=checked_bytes(path, sample.image_hash))
 
     @abstractmethod
     def read_labels(self, manifest: Manifest, sample: Sample) -> U8:
         """Returns the labels, see `Source.read`."""
+
+    def kept_labels(self, manifest: Manifest, sample: Sample, kept: KeptPixels) -> U8 | None:
+        """Returns the labels at the size of what was kept; None where they are not among it."""
+        return None
 
     def changed(self, manifest: Manifest, samples: Sequence[Sample]) -> list[str]:
         """Returns names of what is not as the manifest says; see `Source.changed`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from segbench.data.files.bands import shown
+from segbench.data.files.kept import KeptPixels
 from segbench.data.files.resize import U8
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.table import source_of
@@ -19,6 +20,17 @@ def load_sample(manifest: Manifest, sample: Sample) -> tuple[U8, U8]:
         DatasetError: a file is missing, or its bytes (SHA-256) are not those the manifest was made from.
     """
     return source_of(manifest, sample).read(manifest, sample)
+
+
+def load_resized(
+    manifest: Manifest, sample: Sample, size: tuple[int, int], kept: KeptPixels | None = None
+) -> tuple[U8, U8]:
+    """Returns image and labels at (H, W) = `size`, as a cache holds them; see `load_sample`.
+
+    Args:
+        kept: what `read_dataset` kept of that size; files that changed since are read anew, and refused.
+    """
+    return source_of(manifest, sample).read_resized(manifest, sample, size, kept)
 
 
 def load_picture(manifest: Manifest, sample: Sample) -> tuple[U8, U8]:

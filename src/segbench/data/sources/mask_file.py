@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segbench.data.facts.counting import class_pixels, mask_pixels
 from segbench.data.facts.store import FactStore, MaskFact
 from segbench.data.files.hints import describe_value
 from segbench.data.files.images import ImageFacts, image_facts, read_bytes, read_mask_values
+from segbench.data.files.kept import KeptPixels
 from segbench.data.files.masks import class_counts, encode_mask, encode_plane, has_colors
 from segbench.data.files.resize import U8
 from segbench.data.formats import Entry, Listing
@@ -49,6 +52,14 @@ class MaskFile(ImageFileSource):
         )
         return encode_mask(values, manifest.class_map, path=path, tolerance=manifest.tolerance)
 
+    def kept_labels(self, manifest: Manifest, sample: Sample, kept: KeptPixels) -> U8 | None:
+        """Returns (H, W) class indices; see `ImageFileSource.kept_labels`."""
+        (path,) = manifest.mask_paths(sample)
+        sha256, values = kept.mask(path, colors=has_colors(manifest.class_map)) or ("", None)
+        if values is None or sha256 != sample.mask_hash:
+            return None
+        return encode_mask(values, manifest.class_map, path=path, tolerance=manifest.tolerance)
+
     def changed_labels(self, manifest: Manifest, sample: Sample, store: FactStore) -> list[str]:
         """Returns the mask's name where it has changed."""
         return [str(sample.mask)] * (store.sha256(manifest.mask_paths(sample)[0]) != sample.mask_hash)
@@ -84,16 +95,21 @@ class MaskPlanes(MaskFile):
 
     def read_labels(self, manifest: Manifest, sample: Sample) -> U8:
         """Returns (C, H, W) planes of 0 and 1."""
-        paths, class_map = self.mask_files(manifest, sample), manifest.class_map
+        paths, colors = self.mask_files(manifest, sample), has_colors(manifest.class_map)
         files = [None if path is None else read_bytes(path) for path in paths]
         if joined(None if file is None else hashlib.sha256(file).hexdigest() for file in files) != sample.mask_hash:
             raise DatasetError(CHANGED.format(f"a file of {shorten(filter(None, sample.mask))}"), path=manifest.root)
-        planes = np.zeros((len(paths), sample.height, sample.width), dtype=np.uint8)
-        for index, (path, file) in enumerate(zip(paths, files, strict=True)):
-            if path is not None:
-                values = read_mask_values(path, colors=has_colors(class_map), data=file)
-                planes[index] = encode_plane(values, class_map, index, path=path, tolerance=manifest.tolerance)
-        return planes
+        pairs = zip(paths, files, strict=True)
+        values = {path: read_mask_values(path, colors=colors, data=file) for path, file in pairs if path is not None}
+        return _planes(paths, values, manifest, (sample.height, sample.width))
+
+    def kept_labels(self, manifest: Manifest, sample: Sample, kept: KeptPixels) -> U8 | None:
+        """Returns (C, H, W) planes of 0 and 1; see `ImageFileSource.kept_labels`."""
+        paths, colors = self.mask_files(manifest, sample), has_colors(manifest.class_map)
+        found = {path: item for path in paths if path is not None and (item := kept.mask(path, colors=colors))}
+        if joined(None if path is None else found.get(path, [""])[0] for path in paths) != sample.mask_hash:
+            return None
+        return _planes(paths, {path: values for path, (_, values) in found.items()}, manifest, kept.size)
 
     def changed_labels(self, manifest: Manifest, sample: Sample, store: FactStore) -> list[str]:
         """Returns the masks' names where one of them has changed."""
@@ -223,6 +239,19 @@ class MaskFileSurvey(ImageFileSurvey):
         values = ", ".join(describe_value(value) for value in class_map.ignore_values)
         subject = f"value {values} is" if len(class_map.ignore_values) == 1 else f"values {values} are"
         return [f"{subject} ignored: {ignored} pixel{'s' * (ignored != 1)} ({100 * ignored / pixels:.3g} %)"]
+
+
+def _planes(
+    paths: Sequence[Path | None], values: Mapping[Path, NDArray[Any]], manifest: Manifest, size: tuple[int, int]
+) -> U8:
+    """Returns (C, H, W) planes of 0 and 1; a class without a file has none."""
+    planes = np.zeros((len(paths), *size), dtype=np.uint8)
+    for index, path in enumerate(paths):
+        if path is not None:
+            planes[index] = encode_plane(
+                values[path], manifest.class_map, index, path=path, tolerance=manifest.tolerance
+            )
+    return planes
 
 
 def joined(hashes: Iterable[str | None]) -> str:

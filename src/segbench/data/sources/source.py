@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segbench.data.facts.store import FactStore, ImageFact, MaskFact, Problem
-from segbench.data.files.resize import U8
+from segbench.data.files.kept import KeptPixels
+from segbench.data.files.resize import U8, resize_image, resize_mask
 from segbench.data.formats import Entry, Listing
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.shapes.drawing import Painting
@@ -42,6 +43,13 @@ class Source(ABC):
         Raises:
             DatasetError: a file is missing, or its bytes are not those the manifest was made from.
         """
+
+    def read_resized(
+        self, manifest: Manifest, sample: Sample, size: tuple[int, int], kept: KeptPixels | None = None
+    ) -> tuple[U8, U8]:
+        """Returns image and labels at (H, W) = `size`; from what was `kept` of that size where it is of these files."""
+        image, labels = self.read(manifest, sample)
+        return resize_image(image, size), resize_mask(labels, size)
 
     @abstractmethod
     def changed(self, manifest: Manifest, samples: Sequence[Sample]) -> list[str]:
