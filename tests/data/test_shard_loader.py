@@ -206,8 +206,8 @@ def test_no_more_samples_wait_than_the_buffer_holds(folder: Path, monkeypatch: p
 
     monkeypatch.setattr(ShardReader, "blob", counted)
     sources: list[Any] = []
-    enter = shard_loader._Source.__enter__
-    monkeypatch.setattr(shard_loader._Source, "__enter__", lambda self: sources.append(self) or enter(self))
+    enter = shard_loader._Stream.__enter__
+    monkeypatch.setattr(shard_loader._Stream, "__enter__", lambda self: sources.append(self) or enter(self))
     given = 0
     for batch in loader.epoch(0):
         given += len(batch.ids)

@@ -53,7 +53,7 @@ class ShardLoader(BatchLoader):
         super().__init__(cache, samples, **options)
         self.buffer, self.threads = buffer, threads
         self._checked: set[str] = set()  # samples whose checksum was right; looked at once a process
-        self._source: _Source | None = None
+        self._stream: _Stream | None = None
         self._expected: Indices | None = None  # the batch that is next in the stream
         where = cache.shards.where
         self._by_shard: dict[int, list[int]] = {}
@@ -93,7 +93,7 @@ class ShardLoader(BatchLoader):
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yields the batches of an epoch (from 0), reading ahead; see `BatchLoader.epoch`."""
         running = copy.copy(self)  # an epoch has its own buffer and file, so several may be gone through at once
-        with _Source(self, self.stream(epoch)) as running._source:
+        with _Stream(self, self.stream(epoch)) as running._stream:
             yield from BatchLoader.epoch(running, epoch)
 
     def _read(self, indices: Indices, epoch: int) -> Any:
@@ -111,8 +111,8 @@ class ShardLoader(BatchLoader):
             torch.empty((len(indices), *shape[1:]), dtype=torch.uint8, pin_memory=pinned)
             for shape in (self.cache.images.shape, self.cache.masks.shape)
         )
-        if self._source is not None and indices is self._expected:
-            self._source.fill(indices, images.numpy(), masks.numpy())
+        if self._stream is not None and indices is self._expected:
+            self._stream.fill(indices, images.numpy(), masks.numpy())
         else:
             shards, size = self.cache.shards, self.cache.size
             with ShardReader(shards, self._checked) as reader:
@@ -122,7 +122,7 @@ class ShardLoader(BatchLoader):
         return images, masks
 
 
-class _Source:
+class _Stream:
     """The samples of an epoch's stream that were read and not yet given away. A context, which ends its threads."""
 
     def __init__(self, loader: ShardLoader, stream: Indices) -> None:
@@ -134,7 +134,7 @@ class _Source:
         self._lock = threading.Lock()  # one thread reads: the order on the disk is the point of shards
         self.most_waiting = 0
 
-    def __enter__(self) -> _Source:
+    def __enter__(self) -> _Stream:
         return self
 
     def __exit__(self, *_: object) -> None:
