@@ -42,10 +42,12 @@ LAYERS: dict[str, list[set[str]]] = {
         {"formats"},
         {"manifest"},
         {"sources"},
-        {"manifest.read", "samples.cache", "samples.shards"},
-        {"augment", "facts.presence", "split", "writers"},
-        {"samples"},
-        {"augment.preview"},
+        {"manifest.read"},
+        {"augment", "split"},
+        {"samples.sample_cache", "samples.shard_cache"},
+        {"samples.cache"},
+        {"samples", "writers"},
+        {"augment.preview", "writers.convert"},
     ],
     "segbench.doctor": [
         {"finding"},
@@ -111,14 +113,14 @@ LIGHT = (
     *("metrics.definitions", "metrics.image_values", "metrics.surface", "metrics.surface_scores"),
     *("data", "data.facts.*", "data.files.*", "data.formats.*", "data.manifest.*", "data.public.*", "data.shapes.*"),
     *("data.sources.*", "data.split.*", "data.synthetic.*", "data.writers.*"),
-    *("data.samples.cache", "data.samples.gallery", "data.samples.shards", "data.samples.shard_writer"),
+    *("data.samples.cache", "data.samples.gallery", "data.samples.sample_cache", "data.samples.shard_cache"),
+    *("data.samples.shard_writer",),
     *("train", "train.check", "predict", "study", "study.run", "study.local", "study.live"),
 )
 HEAVY = {"torch", "torchvision", "lightning_fabric"}
 
 # What still stands from before these rules; nothing may be added.
 KNOWN_CIRCLES: list[set[str]] = [
-    {"segbench.data.manifest.read", "segbench.data.samples.cache", "segbench.data.samples.shards"},
     {"segbench.models.smp.decoders", "segbench.models.smp.network"},
     {"segbench.statistics.verdict", "segbench.statistics.verdict_words"},
     {"segbench.study.run", "segbench.study.local", "segbench.study.ray"},
