@@ -372,7 +372,10 @@ def test_merged_values_and_ignore(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": "cat"}, "data.options.classes: expected a list of names or a mapping"),
+        (
+            {"classes": "cat"},
+            "data.options.classes: classes must be a list of names or a mapping name: value, got .cat.",
+        ),
         ({"classes": ["cat"]}, "at least two classes"),
         ({"classes": {"a": 0, "b": "blue"}}, "data.options.classes.b: expected mask values.*'blue'"),
         ({"classes": {"a": 0, "b": 0}}, "value 0 belongs to 'a' and to 'b'"),
