@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.checks._sets import SIDE, blob, check, codes, finding, pairs, photo, save, split_pairs
+from tests.doctor._sets import SIDE, blob, check, codes, finding, pairs, photo, save, split_pairs
 
 from segbench.config.run import SplitConfig
 from segbench.data.facts.store import FactStore

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.checks._sets import SIDE, blob, check, codes, finding, pairs, photo, save
+from tests.doctor._sets import SIDE, blob, check, codes, finding, pairs, photo, save
 
 
 def test_unreadable_files_are_told_apart(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from tests.data.checks._sets import blob, check, codes, finding, pairs, photo, save
+from tests.doctor._sets import blob, check, codes, finding, pairs, photo, save
 
 from segbench.doctor import Severity
 

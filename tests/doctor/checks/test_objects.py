@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import ndimage
-from tests.data.checks._sets import SIDE, blob, check, codes, finding, pairs, photo, save
+from tests.doctor._sets import SIDE, blob, check, codes, finding, pairs, photo, save
 
 from segbench.config.loss import parse_loss
 from segbench.config.run import DataConfig

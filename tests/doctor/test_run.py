@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.checks._sets import SIDE, blob, codes, finding, pairs, photo, save
+from tests.doctor._sets import SIDE, blob, codes, finding, pairs, photo, save
 
 from segbench.doctor import Finding, Severity, examine, run, sort_findings
 from segbench.errors import ConfigError, DatasetError

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.data.checks._sets import SIDE, codes, finding, photo, save
+from tests.doctor._sets import SIDE, codes, finding, photo, save
 
 from segbench.data.formats.shared.listing import DEFECTS
 from segbench.doctor import Checkup, Severity, examine

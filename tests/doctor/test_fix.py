@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.checks._sets import SIDE, blob, check, codes, pairs, photo, save
+from tests.doctor._sets import SIDE, blob, check, codes, pairs, photo, save
 
 from segbench.data.files.images import file_look, read_image, read_mask_values
 from segbench.data.manifest.read import read_dataset
