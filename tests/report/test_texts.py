@@ -17,7 +17,7 @@ from segbench.explain.slices import FINDINGS
 from segbench.locale import texts, texts_ru
 from segbench.locale.sentences_ru import SENTENCES
 from segbench.locale.translate import definition_sentence, score_words, translate
-from segbench.locale.words import LANGUAGES, Words, plural
+from segbench.locale.words import LANGUAGES, Words, form_of
 from segbench.metrics import score_masks
 from segbench.metrics.definitions import size_text
 from segbench.metrics.families import SCORES
@@ -165,7 +165,7 @@ def test_reasons_for_entries_left_out_are_russian() -> None:
 def test_nouns_agree_with_their_numbers(number: int, english: str, russian: str) -> None:
     assert Words("en").count("run", number) == f"{number} {english}"
     assert RUSSIAN.count("run", number) == f"{number} {russian}"
-    assert plural("ru", number, ("запуск", "запуска", "запусков")) == russian
+    assert form_of("ru", number, ("запуск", "запуска", "запусков")) == russian
 
 
 def test_numbers_have_sensible_digits() -> None:

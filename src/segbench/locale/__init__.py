@@ -1,1 +1,24 @@
-"""Words and numbers in the reader's language."""
+"""Sentences that can be told in another language, and numbers as people read them.
+
+A sentence is a `Message` from where it arises: an English template with its values, which also is the finished English
+sentence as a plain `str`. Nothing has to be taken apart to translate it: the template is looked up in the catalogue
+`segbench/locale/LANGUAGE/LC_MESSAGES/segbench.po`.
+"""
+
+from segbench.locale.message import Message, join, message, plural
+from segbench.locale.numbers import NO_VALUE, Numbers, grouped, listed
+from segbench.locale.translation import languages, localize, translate
+
+__all__ = [
+    "NO_VALUE",
+    "Message",
+    "Numbers",
+    "grouped",
+    "join",
+    "languages",
+    "listed",
+    "localize",
+    "message",
+    "plural",
+    "translate",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segbench.locale.words import Language, Words, plural
+from segbench.locale.words import Language, Words, form_of
 
 COUNTED: dict[Language, dict[str, tuple[str, ...]]] = {
     "en": {
@@ -24,7 +24,7 @@ COUNTED: dict[Language, dict[str, tuple[str, ...]]] = {
         "warning": ("предупреждение", "предупреждения", "предупреждений"),
     },
 }
-"""Noun -> its forms, as `segbench.locale.words.plural` takes them."""
+"""Noun -> its forms, as `segbench.locale.words.form_of` takes them."""
 
 ENGLISH: dict[str, str] = {
     "head.title": "Data set {name}",
@@ -205,4 +205,4 @@ class DataWords(Words):
 
     def count(self, noun: str, number: int) -> str:
         """Returns a number with its noun in the right form."""
-        return f"{number:,} {plural(self.lang, number, COUNTED[self.lang][noun])}".replace(",", "\u202f")
+        return f"{number:,} {form_of(self.lang, number, COUNTED[self.lang][noun])}".replace(",", "\u202f")

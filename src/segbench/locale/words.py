@@ -40,7 +40,7 @@ class Words:
 
     def count(self, noun: str, number: int) -> str:
         """Returns a number with its noun in the right form, for example `5 images`."""
-        return f"{number:,} {plural(self.lang, number, _COUNTED[self.lang][noun])}".replace(",", "\u202f")
+        return f"{number:,} {form_of(self.lang, number, _COUNTED[self.lang][noun])}".replace(",", "\u202f")
 
     def mean_count(self, value: float) -> str:
         """Returns a mean of counts: with a decimal where it is small, in whole thousands with a blank, never as 1e3."""
@@ -113,7 +113,7 @@ class Words:
         return f"{shown} {self('and_more', n=more)}" if more > 0 else shown
 
 
-def plural(lang: Language, number: int, forms: tuple[str, ...]) -> str:
+def form_of(lang: Language, number: int, forms: tuple[str, ...]) -> str:
     """Returns the form of a noun that goes with a number.
 
     Args:
@@ -121,7 +121,7 @@ def plural(lang: Language, number: int, forms: tuple[str, ...]) -> str:
         number: 0 or more.
         forms: of the noun.
     Example:
-        >>> [plural("ru", n, ("запуск", "запуска", "запусков")) for n in (1, 3, 5, 11, 21, 112)]
+        >>> [form_of("ru", n, ("запуск", "запуска", "запусков")) for n in (1, 3, 5, 11, 21, 112)]
         ['запуск', 'запуска', 'запусков', 'запусков', 'запуск', 'запусков']
     """
     if lang == "en":

@@ -1,0 +1,96 @@
+"""English sentences that remember what they were made of."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+class Message(str):
+    """A finished English sentence that keeps its template and its values, so that it can be told in another language.
+
+    It is a `str`: it prints, compares, sorts and goes into JSON as the English sentence. What plain string methods
+    return (`upper`, `+`, f-strings) is a plain `str` again and stays English; `join` and values keep messages.
+
+    Attributes:
+        template: English, with `{name}` placeholders; the msgid of the catalogue.
+        values: of the placeholders; they may be messages.
+        plural_template: for every n but 1; None: the sentence does not count.
+        n: what is counted; None: the sentence does not count.
+    """
+
+    template: str
+    values: Mapping[str, Any]
+    plural_template: str | None
+    n: int | None
+
+    def __new__(
+        cls, template: str, values: Mapping[str, Any], plural_template: str | None = None, n: int | None = None
+    ) -> Message:
+        """Returns the sentence; a placeholder without a value is a KeyError."""
+        shown = template if plural_template is None or n == 1 else plural_template
+        made = super().__new__(cls, fill(shown, values))
+        made.template, made.values = template, dict(values)
+        made.plural_template, made.n = plural_template, n
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Message, (self.template, self.values, self.plural_template, self.n)
+
+
+def message(template: str, /, **values: Any) -> Message:
+    """Returns an English sentence that can be translated.
+
+    Args:
+        template: a literal, so that it is found for the catalogue; `{name}` is replaced, `{name:,}` groups digits.
+        values: of the placeholders.
+    Raises:
+        KeyError: a placeholder has no value.
+    Example:
+        >>> message("{name} wins", name="unet")
+        'unet wins'
+    """
+    return Message(template, values)
+
+
+def plural(template: str, plural_template: str, /, *, n: int, **values: Any) -> Message:
+    """Returns an English sentence whose form follows a number.
+
+    Args:
+        template: for n = 1, a literal; plural_template: for every other number.
+        n: what is counted; also the value of `{n}`.
+        values: of the other placeholders.
+    Raises:
+        KeyError: a placeholder has no value.
+    Example:
+        >>> [plural("{n} mask is empty", "{n} masks are empty", n=n) for n in (1, 3)]
+        ['1 mask is empty', '3 masks are empty']
+    """
+    return Message(template, {"n": n, **values}, plural_template, n)
+
+
+def join(separator: str, texts: Iterable[str]) -> Message:
+    """Returns the texts with a separator between them, which stays as it is in every language.
+
+    Example:
+        >>> join("; ", [message("one"), message("two")])
+        'one; two'
+    """
+    values = {f"text{number}": text for number, text in enumerate(texts)}
+    escaped = separator.replace("{", "{{").replace("}", "}}")
+    return Message(escaped.join(f"{{{name}}}" for name in values), values)
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """Returns the template with its values; digits that `:,` groups have a narrow space between the groups."""
+    return _FORMATTER.vformat(template, (), values)
+
+
+class _Formatter(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> str:
+        shown = format(value, format_spec)
+        return shown.replace(",", "\u202f") if "," in format_spec else shown
+
+
+_FORMATTER = _Formatter()
