@@ -16,7 +16,8 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
-_CALLS = {"message": 1, "plural": 2}  # function of segbench.locale -> how many of its arguments are templates
+# Function -> how many of its arguments are templates; a `Title` of the doctor may do without the second.
+_CALLS = {"message": (1,), "plural": (2,), "Title": (1, 2)}
 
 
 def templates(source: Path = SOURCE) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -30,11 +31,11 @@ def templates(source: Path = SOURCE) -> Iterator[tuple[tuple[str, ...], str]]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             # `watch.message(...)` prints; only the plain names are segbench.locale's.
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _CALLS:
-                given = node.args[: _CALLS[node.func.id]]
+                given = node.args[: max(_CALLS[node.func.id])]
                 found = tuple(
                     arg.value for arg in given if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
                 )
-                if len(found) != _CALLS[node.func.id]:
+                if len(found) != len(given) or len(found) not in _CALLS[node.func.id]:
                     raise ValueError(f"{name}:{node.lineno}: {node.func.id}() needs literal templates")
                 yield found, name
 

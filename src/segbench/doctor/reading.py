@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,8 @@ from segbench.data.files.images import file_look
 from segbench.data.formats import FORMATS, Listing
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
 from segbench.data.shapes.drawing import Painting
-from segbench.doctor.finding import Finding, Picture, Severity
+from segbench.doctor.finding import Picture
+from segbench.doctor.regions import Objects
 from segbench.types import ClassMap, MaskValue, Progress, SplitName, Task
 
 PICTURES = 6  # that show one finding
@@ -67,6 +68,7 @@ class Reading:
         store: remembers what checks find.
         image_size: (H, W) of training; None where nobody has said.
         given: the reader's options that the user set, rather than a guess.
+        objects: of the masks; None where they were not looked at.
     """
 
     root: Path
@@ -84,6 +86,7 @@ class Reading:
     store: FactStore
     image_size: tuple[int, int] | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
+    objects: Objects | None = None
 
     def name(self, path: Path) -> str:
         """Returns a path relative to the root, as findings name files."""
@@ -229,31 +232,6 @@ def headers(images: Mapping[Path, ImageFact], store: FactStore, progress: Progre
     }
 
 
-def number(count: int, word: str, words: str = "") -> str:
-    """Returns `1 image`, `2 images`."""
-    return f"{count} {word if count == 1 else words or word + 's'}"
-
-
 def percent(share: float) -> str:
     """Returns a share as `12 %`, `0.034 %`."""
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.3g} %"
-
-
-def about(
-    reading: Reading,
-    code: str,
-    severity: Severity,
-    title: str,
-    paths: Iterable[Path],
-    *,
-    count: int | None = None,
-    **more: Any,
-) -> Finding:
-    """Returns a finding about files below the reading's root; `count` is their number where it is not given."""
-    files = reading.names(paths)
-    return Finding(
-        code=code, severity=severity, title=title, count=len(files) if count is None else count, files=files, **more
-    )
-
-
-Check = Callable[[Reading], "list[Finding]"]

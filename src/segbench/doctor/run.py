@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -22,35 +23,18 @@ from segbench.data.manifest.sample import foreground_frac, relative_name
 from segbench.data.sources.source import Survey
 from segbench.data.sources.table import source_of, survey_of
 from segbench.data.split.divide import split_manifest
-from segbench.doctor.checks.annotations import check_annotations, check_shapes
-from segbench.doctor.checks.classes import check_classes
-from segbench.doctor.checks.colors import check_colors
-from segbench.doctor.checks.files import check_files
-from segbench.doctor.checks.leakage import check_leakage
-from segbench.doctor.checks.objects import measure_objects, object_findings
-from segbench.doctor.checks.pairing import check_pairing
-from segbench.doctor.checks.parts import check_parts
-from segbench.doctor.checks.values import check_values, no_class_map
-from segbench.doctor.finding import Checkup, Finding, Severity, sort_findings
-from segbench.doctor.reading import Case, Check, Reading, Remembered, all_files, damaged, headers
-from segbench.doctor.statistics import image_findings, statistics
+from segbench.doctor import reading_codes as codes
+from segbench.doctor.checks import CHECKS, Check
+from segbench.doctor.checks.objects import measure_objects
+from segbench.doctor.checks.values import no_class_map
+from segbench.doctor.finding import Checkup, Finding, sort_findings
+from segbench.doctor.reading import Case, Reading, Remembered, all_files, damaged, headers
+from segbench.doctor.statistics import statistics
 from segbench.doctor.suggest import suggestions
-from segbench.errors import ConfigError, DatasetError, SegbenchError, shorten
+from segbench.errors import ConfigError, DatasetError, SegbenchError
+from segbench.locale import join, listed, message, plural
 from segbench.types import ClassMap, Progress, Sample
 
-_CHECKS: tuple[Check, ...] = (
-    check_pairing,
-    check_files,
-    check_values,
-    check_colors,
-    check_classes,
-    check_annotations,
-    check_shapes,
-    check_leakage,
-    check_parts,
-    image_findings,
-)
-_FAST_CHECKS: tuple[Check, ...] = (check_leakage, check_classes, check_values, image_findings)
 # Options by which a reader leaves out what it cannot use, so that the rest is looked at.
 TOLERANT = {"unpaired": "skip", "defects": "skip", "include_unlisted": True}
 
@@ -101,16 +85,15 @@ def examine(
     reading = _look(read, store, fast, image_size, progress)
     reading.given = dict(options or {})
     reading = _divided(read, reading, split)
+    reading.objects = None if fast else measure_objects(reading, progress)
     findings = [
         *read.findings,
-        *ask(reading, [check for check in _CHECKS if not fast or check is not check_shapes]),
+        *ask(reading, {name: check for name, check in CHECKS.items() if not (fast and check.slow)}),
     ]
-    objects = None if fast else measure_objects(reading, progress)
-    findings += object_findings(reading, objects) if objects is not None else []
-    stats = statistics(reading, objects)
+    stats = statistics(reading, reading.objects)
     unsaved = store.save()
     if unsaved is not None:
-        findings.append(Finding(code="not_remembered", severity=Severity.INFO, title=unsaved, count=1))
+        findings.append(codes.NOT_REMEMBERED.finding(count=1, detail=unsaved))
     return Checkup(
         root=root,
         format=read.format,
@@ -121,7 +104,7 @@ def examine(
         parts={str(part or "-"): count for part, count in Counter(case.split for case in reading.cases).items()},
         findings=sort_findings(findings),
         statistics=stats,
-        suggestions=tuple(suggestions(reading, stats, objects)),
+        suggestions=tuple(suggestions(reading, stats, reading.objects)),
         seconds=time.perf_counter() - started,
     )
 
@@ -149,28 +132,19 @@ def fast_findings(manifest: Manifest) -> tuple[Finding, ...]:
     )
     of_drawings = {case.id for case in cases if case.source is not None}
     reading.drawn = store.drawn({s.id: s.mask_hash for s in manifest.samples if s.id in of_drawings})
-    return sort_findings(ask(reading, _FAST_CHECKS))
+    return sort_findings(ask(reading, {name: check for name, check in CHECKS.items() if check.early}))
 
 
-def ask(reading: Reading, checks: Sequence[Check]) -> list[Finding]:
+def ask(reading: Reading, checks: Mapping[str, Check]) -> list[Finding]:
     """Returns what the checks find; one that fails says so, and the others go on."""
     findings: list[Finding] = []
-    for check in checks:
+    for name, check in checks.items():
         try:
             findings += check(reading)
         except Exception as error:  # noqa: BLE001  # whatever a strange file does to one check, the others go on
-            findings.append(_failed(check.__name__, error))
+            reason = str(error) if isinstance(error, SegbenchError) else f"{type(error).__name__}: {error}"
+            findings.append(codes.CHECK_FAILED.finding(count=1, check=name, detail=reason))
     return findings
-
-
-def _failed(what: str, error: Exception) -> Finding:
-    return Finding(
-        code="check_failed",
-        severity=Severity.WARNING,
-        title=f"a check could not be made ({what.removeprefix('check_')})",
-        count=1,
-        detail=str(error) if isinstance(error, SegbenchError) else f"{type(error).__name__}: {error}",
-    )
 
 
 def _folder(path: str | Path) -> Path:
@@ -197,28 +171,38 @@ def _chosen(root: Path, found: Detection | None, name: str | None, options: dict
     read = _Read(root, best.format, dict(best.options), best.reason)
     if len(usable) > 1:
         read.findings.append(
-            Finding(
-                code="several_ways",
-                severity=Severity.WARNING,
-                title=f"this folder can be read in {len(usable)} ways; looked at is the one with most classes",
+            codes.SEVERAL_WAYS.finding(
                 count=len(usable),
-                detail="; ".join(f"{one.format}: {one.reason} ({len(one.classes)} classes)" for one in usable),
-                advice=f"choose with {' or '.join(_given(one, usable) for one in usable)}",
+                detail=join(
+                    "; ",
+                    [
+                        plural(
+                            "{format}: {reason} ({n} class)",
+                            "{format}: {reason} ({n} classes)",
+                            format=way.format,
+                            reason=way.reason,
+                            n=len(way.classes),
+                        )
+                        for way in usable
+                    ],
+                ),
+                advice=message("choose with {options}", options=reduce(_or, [_given(way, usable) for way in usable])),
             )
         )
     if best.guesses:
+        given = ", ".join(f"{key}: {value}" for key, value in best.options.items())
         read.findings.append(
-            Finding(
-                code="guessed",
-                severity=Severity.INFO,
-                title="how to read this folder was guessed",
+            codes.GUESSED.finding(
                 count=len(best.guesses),
-                detail="; ".join(best.guesses),
-                advice="check it, and write it into the config: data.options: "
-                + ", ".join(f"{key}: {value}" for key, value in best.options.items()),
+                detail=join("; ", best.guesses),
+                advice=message("check it, and write it into the config: data.options: {options}", options=given),
             )
         )
     return read
+
+
+def _or(one: str, other: str) -> str:
+    return message("{one} or {other}", one=one, other=other)
 
 
 def _given(candidate: Candidate, others: Sequence[Candidate]) -> str:
@@ -233,14 +217,8 @@ def _given(candidate: Candidate, others: Sequence[Candidate]) -> str:
 
 
 def _unreadable(reason: str, nested: Sequence[Path] = ()) -> Finding:
-    return Finding(
-        code="several_data_sets" if nested else "cannot_be_read",
-        severity=Severity.ERROR,
-        title="this folder holds several data sets" if nested else "the folder cannot be read as a data set",
-        count=max(1, len(nested)),
-        detail=reason,
-        advice="check one of them" if nested else "what could be found without reading it is listed below",
-    )
+    code = codes.SEVERAL_DATA_SETS if nested else codes.CANNOT_BE_READ
+    return code.finding(count=max(1, len(nested)), detail=reason)
 
 
 def _list(read: _Read) -> None:
@@ -256,19 +234,13 @@ def _list(read: _Read) -> None:
         return
     assert read.listing is not None, "a reader returns a listing"
     if not read.listing.entries:
-        read.findings.append(_unreadable(f"the reader {read.format!r} found no image with a mask"))
+        read.findings.append(
+            _unreadable(message("the reader {reader!r} found no image with a mask", reader=read.format))
+        )
     told = {DEFECTS.get(defect.code, defect.code) for defect in read.listing.defects}  # findings of their own
     notes = [note for note in read.listing.notes if not any(what in note for what in told)]
     if notes:
-        read.findings.append(
-            Finding(
-                code="reader_notes",
-                severity=Severity.INFO,
-                title=f"what the reader {read.format!r} says",
-                count=len(notes),
-                detail="; ".join(notes),
-            )
-        )
+        read.findings.append(codes.READER_NOTES.finding(count=len(notes), reader=read.format, detail=join("; ", notes)))
 
 
 def _look(
@@ -286,7 +258,7 @@ def _look(
         read.findings += _read_by_windows(survey)
         return Reading(root=read.root, format=read.format, files=files, store=store, image_size=image_size)
     if fast:
-        read.findings.append(_left_out())
+        read.findings.append(codes.FAST_LOOK.finding(count=1))
     read.findings += _undrawn(survey.undrawn)
     reading = Reading(
         root=read.root,
@@ -307,49 +279,17 @@ def _look(
     return reading
 
 
-def _left_out() -> Finding:
-    return Finding(
-        code="fast_look",
-        severity=Severity.INFO,
-        title="a quick look: images were not decoded",
-        count=1,
-        detail="Not looked for: damaged pixels behind a sound header, transparency, near copies, the sizes of objects, "
-        "polygons that cross themselves.",
-        advice="leave out --fast to look for them too",
-    )
-
-
 def _read_by_windows(survey: Survey) -> list[Finding]:
     """Returns what is wrong in files that are read by windows; the other checks are made for whole images."""
     try:
         _, samples, notes = read_survey(survey)
     except DatasetError as error:
         return [_unreadable(error.reason)]
-    return [
-        Finding(
-            code="read_by_windows",
-            severity=Severity.INFO,
-            title=f"{len(samples)} samples of files read by windows: all can be read, lie on one grid with their masks "
-            "and hold known classes; copies, objects and statistics were not looked at",
-            count=len(samples),
-            detail="; ".join(notes),
-        )
-    ]
+    return [codes.READ_BY_WINDOWS.finding(count=len(samples), detail=join("; ", notes))]
 
 
 def _undrawn(reasons: Sequence[str]) -> list[Finding]:
-    if not reasons:
-        return []
-    return [
-        Finding(
-            code="cannot_be_drawn",
-            severity=Severity.ERROR,
-            title=f"the annotations of {len(reasons)} image{'s' * (len(reasons) != 1)} cannot be drawn",
-            count=len(reasons),
-            detail=shorten(reasons, 6),
-            advice="mend the annotations, or export them again",
-        )
-    ]
+    return [codes.CANNOT_BE_DRAWN.finding(count=len(reasons), detail=listed(reasons, 6))] if reasons else []
 
 
 def _class_map(read: _Read, reading: Reading, survey: Survey) -> ClassMap | None:
@@ -359,7 +299,7 @@ def _class_map(read: _Read, reading: Reading, survey: Survey) -> ClassMap | None
     except (DatasetError, ConfigError) as error:
         extra, told = guess_classes(survey.masks) if read.format == "folder" else ({}, [])
         extra = {} if set(extra) & set(read.options) else extra
-        proposal = f"{'; '.join(told)}: data.options: {extra}" if extra else ""
+        proposal = message("{guess}: data.options: {options}", guess=join("; ", told), options=extra) if extra else ""
         read.findings.append(no_class_map(reading, error.reason, proposal))
     if not extra:
         return None
@@ -430,16 +370,11 @@ def _divided(read: _Read, reading: Reading, split: SplitConfig | None) -> Readin
         parts = {sample.id: sample.split for sample in divided.samples}
     except (DatasetError, ConfigError) as error:
         read.findings.append(
-            Finding(
-                code="cannot_be_split",
-                severity=Severity.WARNING if split is None else Severity.ERROR,
-                title="the data set cannot be divided "
-                + ("into train, val and test without being told how" if split is None else "as asked"),
+            codes.CANNOT_BE_SPLIT.finding(
                 count=1,
+                otherwise=split is not None,
                 detail=error.reason,
-                advice="a training would refuse it: set data.split in the config, or add images"
-                if split is None
-                else "change data.split",
+                advice=None if split is None else message("change data.split"),
             )
         )
         return reading

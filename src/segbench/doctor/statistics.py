@@ -1,4 +1,4 @@
-"""The numbers of a data set: sizes, classes, objects, brightness; and images that stand apart.
+"""The numbers of a data set: sizes, classes, objects, brightness.
 
 `statistics` returns plain values (`Checkup.statistics`):
 
@@ -30,26 +30,18 @@ A spread is {min, q05, q25, median, q75, q95, max, mean}.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.doctor.checks.objects import Objects
-from segbench.doctor.finding import Finding, Severity
-from segbench.doctor.reading import Reading, about, number
-from segbench.errors import shorten
+from segbench.doctor.reading import Reading
+from segbench.doctor.regions import Objects
 from segbench.types import SPLITS, Task
 
 _SIZES_LISTED = 24
 _BARS = 24
 _QUANTILES = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
-_DARK, _BRIGHT = 16.0, 239.0  # mean grey value of an image that shows hardly anything
-_CONSTANT_STD, _FLAT_STD = 1.0, 6.0
-_ENOUGH = 20  # images, to say what is usual
-_FAR = 6.0  # robust standard deviations from the median
-_LARGE_RATIO = 4.0  # largest to smallest side, from which on one training size hardly suits all
 
 
 def statistics(reading: Reading, objects: Objects | None) -> dict[str, Any]:
@@ -169,86 +161,3 @@ def _objects(objects: Objects | None, place: int) -> dict[str, Any] | None:
         "area_px": {name: round(found.area(share), 1) for name, share in _QUANTILES.items()},
         "kept": [round(objects.kept(place, number), 5) for number in range(len(objects.sizes))],
     }
-
-
-def image_findings(reading: Reading) -> list[Finding]:
-    """Returns images that hold nothing, stand apart in brightness or contrast, or differ much in size."""
-    return [*_outliers(reading), *_many_sizes(reading)]
-
-
-def _outliers(reading: Reading) -> Iterator[Finding]:
-    known = [(path, fact) for path, fact in reading.images.items() if fact.mean]
-    if not known:
-        return
-    mean = np.array([np.mean(fact.mean) for _, fact in known])
-    std = np.array([np.mean(fact.std) for _, fact in known])
-    constant = std < _CONSTANT_STD
-    paths = [known[row][0] for row in np.flatnonzero(constant)]
-    if paths:
-        yield about(
-            reading,
-            "constant_images",
-            Severity.WARNING,
-            f"{number(len(paths), 'image')} of one colour, in which nothing can be seen",
-            paths,
-            detail=shorten(f"{reading.name(path)} (mean {reading.images[path].mean[0]:.0f})" for path in paths),
-            advice="check whether the files were written right; else leave them out",
-            pictures=reading.portraits(paths),
-        )
-    strange = {
-        "very dark": mean < _DARK,
-        "very bright": mean > _BRIGHT,
-        "almost without contrast": std < _FLAT_STD,
-        "far from the others in brightness": _far(mean),
-        "far from the others in contrast": _far(std),
-    }
-    told: dict[int, str] = {}
-    for what, which in strange.items():
-        for row in np.flatnonzero(which & ~constant):
-            told.setdefault(int(row), what)
-    if not told or len(told) > len(known) // 2:
-        return  # where most are so, it is how this data set looks
-    yield about(
-        reading,
-        "unusual_images",
-        Severity.INFO,
-        f"{number(len(told), 'image')} unlike the others in brightness or contrast",
-        (known[row][0] for row in told),
-        detail=shorten(
-            (f"{reading.name(known[row][0])}: {what} (mean {mean[row]:.0f})" for row, what in told.items()), 8
-        ),
-        advice="look at them; if new images will look so too, they are worth keeping",
-        pictures=reading.portraits(known[row][0] for row in told),
-    )
-
-
-def _far(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    if len(values) < _ENOUGH:
-        return np.zeros(len(values), dtype=bool)
-    middle = np.median(values)
-    deviation = 1.4826 * np.median(np.abs(values - middle))
-    return np.asarray(np.abs(values - middle) > _FAR * max(float(deviation), 1.0))
-
-
-def _many_sizes(reading: Reading) -> Iterator[Finding]:
-    sides = {path: max(fact.height, fact.width) for path, fact in reading.images.items()}
-    if not sides or max(sides.values()) < _LARGE_RATIO * min(sides.values()):
-        return
-    order = sorted(sides, key=lambda path: sides[path])
-    yield about(
-        reading,
-        "very_different_sizes",
-        Severity.INFO,
-        f"the largest image has {sides[order[-1]] / sides[order[0]]:.3g} times the side of the smallest",
-        (order[0], order[-1]),
-        count=len(set(sides.values())),
-        detail=f"Long sides from {sides[order[0]]} to {sides[order[-1]]} pixels; resized to one size, objects are at "
-        "very different scales.",
-        advice="vary the scale in training: data.augment.scale: [0.5, 2.0]",
-        pictures=reading.portraits((order[0], order[-1])),
-    )
-
-
-def share_of(stats: Mapping[str, Any]) -> Sequence[float]:
-    """Returns the classes' shares of the pixels, in class order."""
-    return [entry["share"] for entry in stats.get("classes", ())]

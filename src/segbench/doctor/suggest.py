@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from segbench.doctor.checks.objects import SIZES, Objects
 from segbench.doctor.checks.parts import suggest_group
 from segbench.doctor.checks.values import is_trimap
 from segbench.doctor.reading import Reading, percent
-from segbench.errors import shorten
+from segbench.doctor.regions import SIZES, Objects
+from segbench.locale import listed, message
 from segbench.types import Task
 
 Suggestion = tuple[str, Any, str]
@@ -20,12 +20,12 @@ _FEW_IMAGES = 200
 _TOO_FEW = 10  # to be divided at all
 _LARGEST_SIDE = 512  # that is suggested whole; larger ones by crops
 _PRESETS = {
-    "ph2": ("dermoscopy", "skin lesions have no upright"),
-    "isic": ("dermoscopy", "skin lesions have no upright"),
-    "camvid": ("street", "street scenes are upright and seen at many distances"),
-    "cityscapes": ("street", "street scenes are upright and seen at many distances"),
-    "mapillary": ("street", "street scenes are upright and seen at many distances"),
-    "geotiff": ("aerial", "aerial images have no upright"),
+    **dict.fromkeys(("ph2", "isic"), ("dermoscopy", message("skin lesions have no upright"))),
+    **dict.fromkeys(
+        ("camvid", "cityscapes", "mapillary"),
+        ("street", message("street scenes are upright and seen at many distances")),
+    ),
+    "geotiff": ("aerial", message("aerial images have no upright")),
 }
 
 
@@ -54,32 +54,39 @@ def _loss(reading: Reading, stats: Mapping[str, Any]) -> Iterator[Suggestion]:
         ratio = max(present) / min(present) if present else 1.0
         if ratio >= _UNEVEN:
             rarest = class_map.names[shares.index(min(present))]
-            weights = shorten(
-                (
-                    f"{name} {weight:.3g}"
-                    for name, weight in zip(class_map.names, balanced_class_weights(pixels), strict=True)
-                ),
-                12,
-            )
+            weights = [
+                f"{name} {weight:.3g}"
+                for name, weight in zip(class_map.names, balanced_class_weights(pixels), strict=True)
+            ]
             yield (
                 "loss",
                 {"cross_entropy": {"class_weights": "inverse_frequency"}, "dice": 1.0},
-                f"the most frequent class has {ratio:.3g} times the pixels of {rarest!r} ({percent(min(present))}); "
-                f"weights by inverse frequency would be {weights}. The dice term counts each class alike",
+                message(
+                    "the most frequent class has {ratio} times the pixels of {rarest!r} ({share}); weights by inverse "
+                    "frequency would be {weights}. The dice term counts each class alike",
+                    ratio=f"{ratio:.3g}",
+                    rarest=rarest,
+                    share=percent(min(present)),
+                    weights=listed(weights, 12),
+                ),
             )
         return
     foreground = shares[1] if class_map.task is Task.BINARY else min((share for share in shares if share), default=1.0)
     if foreground < _RARE_FOREGROUND:
         total = sum(pixels) if class_map.task is Task.BINARY else 0
-        place = 1 if class_map.task is Task.BINARY else shares.index(foreground)
-        rest = total - pixels[place] if total else round(pixels[place] * (1 / foreground - 1))
-        weight = balanced_pos_weights([pixels[place]], [rest])[0]
+        index = 1 if class_map.task is Task.BINARY else shares.index(foreground)
+        rest = total - pixels[index] if total else round(pixels[index] * (1 / foreground - 1))
+        weight = balanced_pos_weights([pixels[index]], [rest])[0]
         yield (
             "loss",
             {"bce": 1.0, "dice": 1.0},
-            f"{class_map.names[place]!r} covers {percent(foreground)} of the pixels, so that cross-entropy alone may "
-            f"learn to say background everywhere; the dice term looks at the overlap. The other way: bce with "
-            f"pos_weight {weight:.3g}",
+            message(
+                "{name!r} covers {share} of the pixels, so that cross-entropy alone may learn to say background "
+                "everywhere; the dice term looks at the overlap. The other way: bce with pos_weight {weight}",
+                name=class_map.names[index],
+                share=percent(foreground),
+                weight=f"{weight:.3g}",
+            ),
         )
 
 
@@ -92,32 +99,44 @@ def _size(reading: Reading, stats: Mapping[str, Any], objects: Objects | None) -
     lost = {index: 1 - objects.kept(index, 0) for index in objects.classes if not objects.keeps(index, 0)}
     side = objects.smallest_side()
     if not lost:
-        told = "" if side is None or side >= min(height, width) else f"; {side} would do so too, with coarser borders"
         usual = [_multiple(stats[side]["median"]) for side in ("height", "width") if side in stats] or [height, width]
         if usual[0] < height or usual[1] < width:
-            reason = (
-                f"the median image is {stats['height']['median']:.0f} x {stats['width']['median']:.0f}; "
-                f"{height} x {width} would only enlarge it"
+            reason = message(
+                "the median image is {height} x {width}; {asked_height} x {asked_width} would only enlarge it",
+                height=f"{stats['height']['median']:.0f}",
+                width=f"{stats['width']['median']:.0f}",
+                asked_height=height,
+                asked_width=width,
             )
             yield "data.size", [min(usual[0], height), min(usual[1], width)], reason
-            return
-        yield "data.size", [height, width], f"keeps 99 % of the objects of every class{told}"
+        elif side is None or side >= min(height, width):
+            yield "data.size", [height, width], message("keeps 99 % of the objects of every class")
+        else:
+            reason = message(
+                "keeps 99 % of the objects of every class; {side} would do so too, with coarser borders", side=side
+            )
+            yield "data.size", [height, width], reason
         return
     worst = max(lost, key=lambda index: lost[index])
     side = side or SIZES[-1]
-    median = max(stats["height"]["median"], stats["width"]["median"])
-    reason = (
-        f"at {height} x {width} {percent(lost[worst])} of the {class_map.names[worst]!r} objects keep no pixel; {side} "
-        f"keeps 99 % of every class (the median long side is {median:.0f})"
+    reason = message(
+        "at {height} x {width} {share} of the {name!r} objects keep no pixel; {side} keeps 99 % of every class (the "
+        "median long side is {median})",
+        height=height,
+        width=width,
+        share=percent(lost[worst]),
+        name=class_map.names[worst],
+        side=side,
+        median=f"{max(stats['height']['median'], stats['width']['median']):.0f}",
     )
     yield "data.size", side, reason
     if side > _LARGEST_SIDE:
-        yield (
-            "data.augment.crop",
-            [_LARGEST_SIDE, _LARGEST_SIDE],
-            f"training on windows of {_LARGEST_SIDE} x {_LARGEST_SIDE} needs 1/{(side / _LARGEST_SIDE) ** 2:.2g} of "
-            "the memory of whole images",
+        reason = message(
+            "training on windows of {size} x {size} needs 1/{times} of the memory of whole images",
+            size=_LARGEST_SIDE,
+            times=f"{(side / _LARGEST_SIDE) ** 2:.2g}",
         )
+        yield "data.augment.crop", [_LARGEST_SIDE, _LARGEST_SIDE], reason
 
 
 def _multiple(side: float) -> int:
@@ -130,7 +149,7 @@ def _ignored(reading: Reading) -> Iterator[Suggestion]:
     assert class_map is not None, "the caller has looked"
     if 3 in class_map.ignore_values or not is_trimap(reading):
         return
-    reason = "3 is the border that whoever drew the trimaps left undecided; as a class it only blurs the score"
+    reason = message("3 is the border that whoever drew the trimaps left undecided; as a class it only blurs the score")
     if reading.has_option("border"):
         yield "data.options.border", "ignore", reason
     elif reading.has_option("ignore"):
@@ -144,31 +163,29 @@ def _split(reading: Reading) -> Iterator[Suggestion]:
         found = suggest_group([case.id for case in reading.cases])
         if found is not None and reading.has_option("group"):
             pattern, what, groups = found
-            yield (
-                "data.options.group",
-                pattern,
-                f"the names seem to say {what}: {len(groups)} groups of {len(reading.cases)} images; images of one "
-                "group in two parts make scores too good",
+            reason = message(
+                "the names seem to say {what}: {n} groups of {total} images; images of one group in two parts make "
+                "scores too good",
+                what=what,
+                n=len(groups),
+                total=len(reading.cases),
             )
+            yield "data.options.group", pattern, reason
     number = len(reading.cases)
     if _TOO_FEW <= number < _FEW_IMAGES / 2:
-        yield (
-            "data.split.ratios",
-            [0.6, 0.2, 0.2],
-            f"of {number} images, 15 % are {round(0.15 * number)}: too few for a score to mean much",
+        reason = message(
+            "of {n} images, 15 % are {part}: too few for a score to mean much", n=number, part=round(0.15 * number)
         )
+        yield "data.split.ratios", [0.6, 0.2, 0.2], reason
 
 
 def _augment(reading: Reading) -> Iterator[Suggestion]:
     number = sum(case.split in ("train", None) for case in reading.cases)
     if reading.format in _PRESETS:
-        preset, reason = _PRESETS[reading.format]
-        yield "data.augment", preset, reason
+        yield "data.augment", *_PRESETS[reading.format]
     elif number < _FEW_IMAGES:
-        yield (
-            "data.augment",
-            "strong",
-            f"{number} images to learn from are few; varied copies keep it from memorising them",
-        )
+        reason = message("{n} images to learn from are few; varied copies keep it from memorising them", n=number)
+        yield "data.augment", "strong", reason
     else:
-        yield "data.augment", "light", f"{number} images to learn from; small changes suffice as a start"
+        reason = message("{n} images to learn from; small changes suffice as a start", n=number)
+        yield "data.augment", "light", reason

@@ -12,7 +12,7 @@ from tests.doctor._sets import SIDE, codes, finding, photo, save
 
 from segbench.data.formats.shared.listing import DEFECTS
 from segbench.doctor import Checkup, Severity, examine
-from segbench.doctor.checks.annotations import crosses_itself, ring_area
+from segbench.doctor.checks.shapes import crosses_itself, ring_area
 
 SQUARE = [10, 10, 34, 10, 34, 34, 10, 34]
 SMALL = [36, 4, 44, 4, 44, 12, 36, 12]
@@ -61,9 +61,9 @@ def test_shapes(tmp_path: Path) -> None:
     shapes[2].append((2, [2, 2, 3.5, 2, 3.5, 3.5]))
     shapes[3].append((2, [12, 12, 30, 12, 30, 30, 12, 30]))
     checkup = check(coco(tmp_path, shapes))
-    assert finding(checkup, "self_crossing").detail == "000 (1)"
-    assert finding(checkup, "outside_image").detail == "001 (1)"
-    assert finding(checkup, "tiny_shapes").detail == "002 (1)"
+    assert finding(checkup, "self_crossing").detail.endswith("000 (1)")
+    assert finding(checkup, "outside_image").detail.endswith("001 (1)")
+    assert finding(checkup, "tiny_shapes").detail.endswith("002 (1)")
     shared = finding(checkup, "overlapping_classes")
     assert "003 324 pixels" in shared.detail
     assert shared.files == ("annotations/instances.json",)
@@ -84,7 +84,7 @@ def test_what_the_reader_found(tmp_path: Path) -> None:
     assert bare.severity is Severity.INFO
     assert [picture.sample for picture in bare.pictures] == ["001"]
     assert finding(checkup, "no_image").count == 1
-    assert finding(checkup, "empty_masks").detail == "001"
+    assert finding(checkup, "empty_masks").detail.endswith("001")
     assert checkup.exit_code == 2
     assert all(DEFECTS[code].split()[0] in finding(checkup, code).title for code in ("few_points", "no_annotation"))
 

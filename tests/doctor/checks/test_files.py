@@ -86,7 +86,7 @@ def test_exif_on_one_side_and_sizes(tmp_path: Path) -> None:
     assert finding(checkup, "exif_orientation_unclear").files == ("images/s02x.jpg",)
     swapped = finding(checkup, "sides_swapped")
     assert swapped.files == ("masks/s01x.png",)
-    assert "the sides are swapped" in swapped.detail
+    assert "the mask is 48 x 96" in swapped.detail
     assert "remove the EXIF orientation" in swapped.advice
     scaled = finding(checkup, "size_mismatch")
     assert [(fix.action, fix.file) for fix in scaled.fixes] == [("resize_mask", "masks/s03x.png")]

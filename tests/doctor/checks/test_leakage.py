@@ -136,7 +136,7 @@ def test_lists_that_overlap(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     found = finding(check(tmp_path), "overlapping_lists")
     assert found.files == (name,)
-    assert "s01x" in found.title
+    assert "s01x" in found.detail
     (tmp_path / name).write_text(text.replace("s01x", "s02x", 1))
     assert "overlapping_lists" not in codes(check(tmp_path))
 

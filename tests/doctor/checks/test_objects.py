@@ -13,7 +13,7 @@ from tests.doctor._sets import SIDE, blob, check, codes, finding, pairs, photo, 
 from segbench.config.loss import parse_loss
 from segbench.config.run import DataConfig
 from segbench.data.files.resize import resize_mask
-from segbench.doctor.checks.objects import SIZES, region_rows
+from segbench.doctor.regions import SIZES, region_rows
 
 
 def dots(seed: int) -> np.ndarray:

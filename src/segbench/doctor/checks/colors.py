@@ -8,9 +8,10 @@ from pathlib import Path
 
 from segbench.data.files.hints import describe_value
 from segbench.data.files.masks import MAX_COLORS, has_colors
+from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Severity
-from segbench.doctor.reading import Reading, about, known_values, number, percent
-from segbench.errors import shorten
+from segbench.doctor.reading import Reading, known_values, percent
+from segbench.locale import join, listed, message
 from segbench.types import RGB
 
 _STRAY = 1e-3  # of the pixels: a rarer colour is rather a smoothed edge than a class
@@ -21,7 +22,46 @@ _LISTED = 24
 _USUAL = 20  # last class number of Pascal VOC
 
 
-def check_colors(reading: Reading) -> list[Finding]:
+TOO_MANY_COLORS = Code(
+    "too_many_colors",
+    Severity.ERROR,
+    Title(
+        "{n} mask of more than {most} colours: a photograph, or saved with losses",
+        "{n} masks of more than {most} colours: photographs, or saved with losses",
+    ),
+    means=message("So many colours cannot each stand for a class."),
+    advice=message("check which folder holds the masks; save them as PNG without smoothing"),
+)
+COLOR_MASKS = Code(
+    "color_masks",
+    Severity.WARNING,
+    Title("the masks are colour images of {n} colour", "the masks are colour images of {n} colours"),
+    means=message("Each colour stands for a class, and nobody has said for which."),
+    advice=message("name the colours in the config, under data.options.classes"),
+    otherwise=Severity.INFO,
+    when=message("where the classes are named already"),
+)
+STRAY_COLORS = Code(
+    "stray_colors",
+    Severity.WARNING,
+    Title(
+        "{n} colour on less than {share} of the pixels: smoothed edges, or a slip",
+        "{n} colours on less than {share} of the pixels each: smoothed edges, or slips",
+    ),
+    means=message("Smoothing mixes the colours of two classes along their border; such a mixture means nothing."),
+    advice=message("save the masks without smoothing, or name the colours in `classes` if they were meant"),
+)
+PALETTE_AS_COLORS = Code(
+    "palette_as_colors",
+    Severity.INFO,
+    Title("the colours are those of Pascal VOC's palette, classes {classes}: a palette image saved as RGB"),
+    means=message("The class number can be had back from the colour without loss."),
+    advice=message("save the masks as index PNG again; --fix does so"),
+)
+CODES = (TOO_MANY_COLORS, COLOR_MASKS, STRAY_COLORS, PALETTE_AS_COLORS)
+
+
+def check(reading: Reading) -> list[Finding]:
     """Returns what is to be said about masks that hold colours."""
     paths = [path for path in sorted(reading.used_masks) if path in reading.masks and reading.masks[path].is_rgb]
     if not paths:
@@ -29,14 +69,11 @@ def check_colors(reading: Reading) -> list[Finding]:
     found = _colors(reading)
     if len(found) > MAX_COLORS:
         return [
-            about(
+            TOO_MANY_COLORS.about(
                 reading,
-                "too_many_colors",
-                Severity.ERROR,
-                f"{number(len(paths), 'mask')} of more than {MAX_COLORS} colours: photographs, or saved with losses",
                 paths,
-                detail=f"The most frequent: {_shares(found, 8, sum(found.values()))}.",
-                advice="check which folder holds the masks; save them as PNG without smoothing",
+                most=MAX_COLORS,
+                detail=message("The most frequent: {colors}.", colors=_shares(found, 8, sum(found.values()))),
                 pictures=reading.portraits(paths, "values"),
             )
         ]
@@ -56,8 +93,16 @@ def _colors(reading: Reading) -> dict[RGB, int]:
 
 
 def _shares(found: dict[RGB, int], limit: int, total: int) -> str:
-    return shorten(
-        (f"{describe_value(color)} on {pixels} pixels ({percent(pixels / total)})" for color, pixels in found.items()),
+    return listed(
+        [
+            message(
+                "{color} on {pixels} pixels ({share})",
+                color=describe_value(color),
+                pixels=pixels,
+                share=percent(pixels / total),
+            )
+            for color, pixels in found.items()
+        ],
         limit,
     )
 
@@ -77,14 +122,15 @@ def _proposal(reading: Reading, found: dict[RGB, int], paths: Sequence[Path]) ->
     frequent = {color: pixels for color, pixels in found.items() if color not in rare}
     class_map = reading.class_map
     known = class_map is not None and has_colors(class_map)
-    yield about(
+    yield COLOR_MASKS.about(
         reading,
-        "color_masks",
-        Severity.INFO if known else Severity.WARNING,
-        f"the masks are colour images of {number(len(found), 'colour')}",
         paths,
-        detail=f"{_shares(found, _LISTED, sum(found.values()))}.",
-        advice=f"each colour stands for a class; name them in the config:\n{proposal_yaml(frequent)}",
+        n=len(found),
+        otherwise=known,
+        detail=join("", [_shares(found, _LISTED, sum(found.values())), "."]),
+        advice=message(
+            "each colour stands for a class; name them in the config:\n{yaml}", yaml=proposal_yaml(frequent)
+        ),
         pictures=reading.portraits(paths, "values"),
     )
 
@@ -125,14 +171,12 @@ def _strays(reading: Reading, found: dict[RGB, int]) -> Iterator[Finding]:
         if path in reading.masks and any(value in rare for value in reading.masks[path].in_colors())
     ]
     targets = [list(color) for color in found if color not in rare]
-    yield about(
+    yield STRAY_COLORS.about(
         reading,
-        "stray_colors",
-        Severity.WARNING,
-        f"{number(len(rare), 'colour')} on less than {percent(_MIXED)} of the pixels each: smoothed edges, or slips",
         paths,
-        detail=f"{_shares({color: found[color] for color in found if color in rare}, 8, total)}.",
-        advice="save the masks without smoothing, or name the colours in `classes` if they were meant",
+        n=len(rare),
+        share=percent(_MIXED),
+        detail=join("", [_shares({color: found[color] for color in found if color in rare}, 8, total), "."]),
         pictures=reading.portraits(paths, "values"),
         fixes=tuple(
             Fix(action="snap_values", file=name, arguments={"values": targets}, reason="rare colours")
@@ -148,14 +192,10 @@ def _palette(reading: Reading, found: dict[RGB, int], paths: Sequence[Path]) -> 
     if len(indices) < len(found) or len(found) < 3 or max(set(indices) - {255}) > _USUAL:
         return
     mapping = [[list(_usual_color(index)), index] for index in indices]
-    yield about(
+    yield PALETTE_AS_COLORS.about(
         reading,
-        "palette_as_colors",
-        Severity.INFO,
-        f"the colours are those of Pascal VOC's palette, classes {shorten(indices, 22)}: a palette image saved as RGB",
         paths,
-        detail="The class number can be had back from the colour without loss.",
-        advice="save the masks as index PNG again; --fix does so",
+        classes=listed([str(index) for index in indices], 22),
         fixes=tuple(
             Fix(action="map_colors", file=name, arguments={"mapping": mapping}, reason="palette saved as RGB")
             for name in reading.names(paths)

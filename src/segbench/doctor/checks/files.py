@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from segbench.data.facts.store import ImageFact, MaskFact
 from segbench.data.files.hints import set_option
 from segbench.data.manifest.sample import size_text
+from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Severity
-from segbench.doctor.reading import Case, Reading, about, number
-from segbench.errors import shorten
+from segbench.doctor.reading import Case, Reading
+from segbench.locale import join, listed, message, plural
 
 _SUFFIXES = {
     "PNG": {".png"},
@@ -29,42 +30,201 @@ _SWAPPING = 5  # EXIF orientations from here on swap height and width
 
 _CUT = 0.1  # of a side: what lacks less was rather cut off than scaled
 
-# Code -> what is wrong with how many masks, what to do.
-_SIZE_ADVICE = {
-    "sides_swapped": (
-        "with height and width of the image exchanged",
+SIDES_SWAPPED = Code(
+    "sides_swapped",
+    Severity.ERROR,
+    Title(
+        "{n} mask with height and width of the image exchanged",
+        "{n} masks with height and width of the image exchanged",
+    ),
+    means=message("The mask or the image was turned; resizing would squash the labels."),
+    advice=message(
         "turn the masks by 90 degrees, or, where the masks were drawn on the pixels as they are stored, remove the "
-        "EXIF orientation from the images; resizing would squash them",
+        "EXIF orientation from the images"
     ),
-    "mask_cut_off": (
-        "a few rows or columns larger or smaller than the image",
-        "find out at which side they were cut off or added, and cut the image likewise; resizing would shift the "
-        "labels",
+)
+MASK_CUT_OFF = Code(
+    "mask_cut_off",
+    Severity.ERROR,
+    Title(
+        "{n} mask a few rows or columns larger or smaller than the image",
+        "{n} masks a few rows or columns larger or smaller than the image",
     ),
-    "size_mismatch": (
-        "of another size than the image, scaled alike",
-        "save the masks at the size of their images (nearest neighbour), or check the pairing",
+    means=message("Rows were cut off or added at one side; resizing would shift the labels."),
+    advice=message("find out at which side they were cut off or added, and cut the image likewise"),
+)
+SIZE_MISMATCH = Code(
+    "size_mismatch",
+    Severity.ERROR,
+    Title(
+        "{n} mask of another size than the image, scaled alike",
+        "{n} masks of another size than the image, scaled alike",
     ),
-    "other_shape": (
-        "of another shape than the image",
-        "check that image and mask belong together, and that neither was cropped; resizing would not make them fit",
+    means=message("A mask must have a label for every pixel of its image."),
+    advice=message("save the masks at the size of their images (nearest neighbour), or check the pairing"),
+)
+OTHER_SHAPE = Code(
+    "other_shape",
+    Severity.ERROR,
+    Title("{n} mask of another shape than the image", "{n} masks of another shape than the image"),
+    means=message(
+        "Resizing would not make them fit: one of the two was cropped, or they belong to different pictures."
     ),
-}
-
-# Part of the reason -> code, what is wrong with how many files, what to do.
-_REASONS = (
-    ("more than 8 bit", "deep_images", "with more than 8 bit a value", f"set {set_option('depth_range')}"),
-    ("frames or pages", "several_frames", "with several frames or pages", "save each frame as a file of its own"),
-    ("too large to open", "too_large", "too large to be opened", "cut them into tiles, or shrink them first"),
-    ("not an image", "not_an_image", "holding no image", "remove them, or save them as images again"),
-    ("the file is empty", "empty_files", "of 0 bytes", "copy them again"),
-    ("there is no such file", "missing_files", "missing", "copy them again"),
-    ("which is not there", "missing_files", "missing", "copy them again"),
-    ("", "damaged_files", "damaged or cut off", "copy them again from where they came from"),
+    advice=message("check that image and mask belong together, and that neither was cropped"),
+)
+DEEP_IMAGES = Code(
+    "deep_images",
+    Severity.ERROR,
+    Title("{n} file with more than 8 bit a value", "{n} files with more than 8 bit a value"),
+    means=message("Which values mean black and white has to be said, the same for all images."),
+    advice=message("set {option}", option=set_option("depth_range")),
+)
+SEVERAL_FRAMES = Code(
+    "several_frames",
+    Severity.ERROR,
+    Title("{n} file with several frames or pages", "{n} files with several frames or pages"),
+    means=message("Which of them belongs to the mask cannot be known."),
+    advice=message("save each frame as a file of its own"),
+)
+TOO_LARGE = Code(
+    "too_large",
+    Severity.ERROR,
+    Title("{n} file too large to be opened", "{n} files too large to be opened"),
+    means=message("It would need more memory than is safe."),
+    advice=message("cut them into tiles, or shrink them first"),
+)
+NOT_AN_IMAGE = Code(
+    "not_an_image",
+    Severity.ERROR,
+    Title("{n} file holding no image", "{n} files holding no image"),
+    means=message("The name says image, the content does not."),
+    advice=message("remove them, or save them as images again"),
+)
+EMPTY_FILES = Code(
+    "empty_files",
+    Severity.ERROR,
+    Title("{n} file of 0 bytes", "{n} files of 0 bytes"),
+    means=message("Copying or writing it was broken off."),
+    advice=message("copy them again"),
+)
+MISSING_FILES = Code(
+    "missing_files",
+    Severity.ERROR,
+    Title("{n} file missing", "{n} files missing"),
+    means=message("A list or a link names what is not there."),
+    advice=message("copy them again"),
+)
+DAMAGED_FILES = Code(
+    "damaged_files",
+    Severity.ERROR,
+    Title("{n} file damaged or cut off", "{n} files damaged or cut off"),
+    means=message("The beginning is that of an image, the rest cannot be decoded."),
+    advice=message("copy them again from where they came from"),
+)
+BROKEN_ANNOTATIONS = Code(
+    "broken_annotations",
+    Severity.ERROR,
+    Title(
+        "{n} annotation file cannot be parsed: cut off, or edited by hand",
+        "{n} annotation files cannot be parsed: cut off, or edited by hand",
+    ),
+    means=message("As they are, no reader recognises the data set by them."),
+    advice=message("copy or export them again"),
+)
+NAMES_NOT_UTF8 = Code(
+    "names_not_utf8",
+    Severity.ERROR,
+    Title("{n} file name is not UTF-8", "{n} file names are not UTF-8"),
+    means=message("Tables and JSON cannot hold them. Shown are the bytes; such names come from old archives."),
+    advice=message("rename the files"),
+)
+WRONG_SUFFIX = Code(
+    "wrong_suffix",
+    Severity.WARNING,
+    Title("{n} file is of another kind than the name says", "{n} files are of another kind than the name says"),
+    means=message("They are read by content; other programs may refuse them."),
+    advice=message("rename them, or save them anew"),
+)
+ALPHA_CHANNEL = Code(
+    "alpha_channel",
+    Severity.INFO,
+    Title(
+        "{n} file with an alpha channel, {clear} with transparent pixels",
+        "{n} files with an alpha channel, {clear} with transparent pixels",
+    ),
+    means=message("Transparent pixels are laid over black when they are read."),
+    advice=message("save them without alpha, on the ground you want"),
+    otherwise=Severity.WARNING,
+    when=message("where pixels are transparent"),
+)
+EXIF_ORIENTATION = Code(
+    "exif_orientation",
+    Severity.INFO,
+    Title(
+        "{n} file turned by EXIF orientation; its partner is upright and fits",
+        "{n} files turned by EXIF orientation; their partners are upright and fit",
+    ),
+    means=message("They are read upright. A program that ignores EXIF would see image and mask at right angles."),
+    advice=message("save the files upright"),
+)
+EXIF_UNCLEAR = Code(
+    "exif_orientation_unclear",
+    Severity.WARNING,
+    Title("{turned} mirrored or turned by EXIF orientation, the {other} has none or another"),
+    means=message(
+        "Both sizes fit, so whether the mask was drawn on the turned image cannot be told from the size. The "
+        "orientation is applied when the file is read."
+    ),
+    advice=message("look at the overlays; if image and mask disagree, remove the EXIF orientation from these files"),
+)
+DEEP_MASKS = Code(
+    "deep_masks",
+    Severity.INFO,
+    Title("{n} mask with more than 8 bit a value", "{n} masks with more than 8 bit a value"),
+    means=message("They are read as whole numbers. Viewers show them as black."),
+    advice=message("nothing has to be done; 8-bit PNG would be smaller"),
+)
+MIXED_MODES = Code(
+    "mixed_modes",
+    Severity.INFO,
+    Title("{grey} grey and {colour} colour images in one data set"),
+    means=message("Grey images are read with three equal channels; a network may learn the difference."),
+    advice=message("check that both kinds were meant; listed is the rarer kind"),
+)
+CMYK_IMAGES = Code(
+    "cmyk_images",
+    Severity.WARNING,
+    Title("{n} image in CMYK, meant for print", "{n} images in CMYK, meant for print"),
+    means=message("Colours after conversion to RGB depend on the program."),
+    advice=message("save them as RGB"),
+)
+_SIZES = (SIDES_SWAPPED, MASK_CUT_OFF, SIZE_MISMATCH, OTHER_SHAPE)
+_REASONS = (  # part of the reader's reason -> what it is
+    ("more than 8 bit", DEEP_IMAGES),
+    ("frames or pages", SEVERAL_FRAMES),
+    ("too large to open", TOO_LARGE),
+    ("not an image", NOT_AN_IMAGE),
+    ("the file is empty", EMPTY_FILES),
+    ("there is no such file", MISSING_FILES),
+    ("which is not there", MISSING_FILES),
+    ("", DAMAGED_FILES),
+)
+CODES = (
+    *_SIZES,
+    *dict.fromkeys(code for _, code in _REASONS),
+    BROKEN_ANNOTATIONS,
+    NAMES_NOT_UTF8,
+    WRONG_SUFFIX,
+    ALPHA_CHANNEL,
+    EXIF_ORIENTATION,
+    EXIF_UNCLEAR,
+    DEEP_MASKS,
+    MIXED_MODES,
+    CMYK_IMAGES,
 )
 
 
-def check_files(reading: Reading) -> list[Finding]:
+def check(reading: Reading) -> list[Finding]:
     """Returns what is wrong with the files as such."""
     return [
         *_unreadable(reading),
@@ -81,21 +241,20 @@ def check_files(reading: Reading) -> list[Finding]:
 def _unreadable(reading: Reading) -> Iterator[Finding]:
     kinds: dict[str, list[tuple[Path, str]]] = defaultdict(list)
     for path, reason in reading.problems:
-        kinds[next(code for part, code, _, _ in _REASONS if part in reason)].append((path, reason))
-    for code, found in kinds.items():
+        code = next(code for part, code in _REASONS if part in reason)
+        kinds[code.name].append((path, reason))
+    by_name = {code.name: code for _, code in _REASONS}
+    for name, found in kinds.items():
         paths = [path for path, _ in found]
-        what, advice = next((what, advice) for _, one, what, advice in _REASONS if one == code)
-        yield about(
+        yield by_name[name].about(
             reading,
-            code,
-            Severity.ERROR,
-            f"{number(len(set(paths)), 'file')} {what}",
             paths,
-            detail="; ".join(f"{reading.name(path)}: {reason}" for path, reason in found[:6]),
-            advice=advice,
+            detail=join("; ", [join("", [f"{reading.name(path)}: ", reason]) for path, reason in found[:6]]),
             fixes=()
-            if code == "deep_images"
-            else tuple(Fix(action="leave_out", file=name, reason=what) for name in reading.names(paths)),
+            if name == DEEP_IMAGES.name
+            else tuple(
+                Fix(action="leave_out", file=file, reason=name.replace("_", " ")) for file in reading.names(paths)
+            ),
         )
 
 
@@ -109,14 +268,8 @@ def _broken_annotations(reading: Reading) -> Iterator[Finding]:
         if trouble:
             broken[path] = trouble
     if broken:
-        yield about(
-            reading,
-            "broken_annotations",
-            Severity.ERROR,
-            f"{number(len(broken), 'annotation file')} cannot be parsed: cut off, or edited by hand",
-            broken,
-            detail=shorten((f"{reading.name(path)}: {why}" for path, why in broken.items()), 6),
-            advice="copy or export them again; as they are, no reader recognises the data set by them",
+        yield BROKEN_ANNOTATIONS.about(
+            reading, broken, detail=listed([f"{reading.name(path)}: {why}" for path, why in broken.items()], 6)
         )
 
 
@@ -140,15 +293,7 @@ def _names(reading: Reading) -> Iterator[Finding]:
     """Finds names whose bytes are no UTF-8: tables and JSON cannot hold them."""
     wrong = [path for path in reading.files if any("\udc80" <= letter <= "\udcff" for letter in str(path))]
     if wrong:
-        yield about(
-            reading,
-            "names_not_utf8",
-            Severity.ERROR,
-            f"{number(len(wrong), 'file name is', 'file names are')} not UTF-8",
-            wrong,
-            detail="Shown are the bytes; such names come from old archives.",
-            advice="rename the files",
-        )
+        yield NAMES_NOT_UTF8.about(reading, wrong)
 
 
 def _looks(reading: Reading) -> Iterator[tuple[Path, ImageFact | MaskFact]]:
@@ -164,17 +309,16 @@ def _wrong_suffix(reading: Reading) -> Iterator[Finding]:
     }
     if not wrong:
         return
-    kinds = Counter(f"{kind} named {path.suffix}" for path, kind in wrong.items())
-    yield about(
+    kinds = Counter((kind, path.suffix) for path, kind in wrong.items())
+    told = [
+        message("{n} {kind} named {suffix}", n=count, kind=kind, suffix=suffix)
+        for (kind, suffix), count in kinds.items()
+    ]
+    files = [message("{file} is a {kind}", file=reading.name(path), kind=kind) for path, kind in wrong.items()]
+    yield WRONG_SUFFIX.about(
         reading,
-        "wrong_suffix",
-        Severity.WARNING,
-        f"{number(len(wrong), 'file')} {'is' if len(wrong) == 1 else 'are'} of another kind than the name says",
         wrong,
-        detail=f"{shorten(f'{count} {kind}' for kind, count in kinds.items())}: "
-        + shorten((f"{reading.name(path)} is a {kind}" for path, kind in wrong.items()), 6)
-        + ". They are read by content; other programs may refuse them.",
-        advice="rename them, or save them anew",
+        detail=message("{kinds}: {files}.", kinds=listed(told), files=listed(files, 6)),
         pictures=reading.portraits(wrong),
         fixes=tuple(
             Fix(action="save_as_png", file=reading.name(path), reason=f"a {kind} named {path.suffix}")
@@ -188,17 +332,13 @@ def _transparent(reading: Reading) -> Iterator[Finding]:
     clear = [path for path, fact in _looks(reading) if fact.mode in _ALPHA]
     if not clear:
         return
-    seen = [note for path in clear if path in reading.images for note in reading.images[path].notes]
-    yield about(
+    seen = [path for path in clear if path in reading.images and reading.images[path].notes]
+    yield ALPHA_CHANNEL.about(
         reading,
-        "alpha_channel",
-        Severity.WARNING if seen else Severity.INFO,
-        f"{number(len(clear), 'file')} with an alpha channel"
-        + (f", {len(seen)} of them with transparent pixels" if seen else ""),
         clear,
-        detail=(f"Transparent pixels are laid over black: {shorten(seen, 4)}. " if seen else "All pixels are opaque. ")
-        + shorten(reading.names(clear), 4),
-        advice="save them without alpha, on the ground you want",
+        clear=len(seen),
+        otherwise=bool(seen),
+        detail=listed(reading.names(seen or clear), 4),
         pictures=reading.portraits(clear),
         fixes=tuple(
             Fix(action="save_as_png", file=reading.name(path), reason="alpha channel")
@@ -223,16 +363,9 @@ def _turned(reading: Reading) -> Iterator[Finding]:
             told = one_lies and image.height != image.width
             (agreeing if told else unclear)[path if image.orientation == 1 else case.image] = case
     if agreeing:
-        of_images = all(path in reading.images for path in agreeing)
-        what, partner = ("image", "masks are") if of_images else ("file", "partners are")
-        yield about(
+        yield EXIF_ORIENTATION.about(
             reading,
-            "exif_orientation",
-            Severity.INFO,
-            f"{number(len(agreeing), what)} turned by EXIF orientation; the {partner} upright and fit",
             agreeing,
-            detail="They are read upright. A program that ignores EXIF would see image and mask at right angles.",
-            advice=f"save the {what}s upright",
             pictures=reading.portraits(agreeing),
             fixes=tuple(
                 Fix(action="save_upright", file=name, reason="EXIF orientation")
@@ -241,26 +374,21 @@ def _turned(reading: Reading) -> Iterator[Finding]:
         )
     for of_masks in (False, True):
         turned = {path: case for path, case in unclear.items() if (path in reading.masks) == of_masks}
+        n = len(turned)
         if turned:
-            yield _unclear(reading, turned, *(("mask", "image") if of_masks else ("image", "mask")))
-
-
-def _unclear(reading: Reading, turned: Mapping[Path, Case], one: str, other: str) -> Finding:
-    return about(
-        reading,
-        "exif_orientation_unclear",
-        Severity.WARNING,
-        f"{number(len(turned), one)} mirrored or turned by EXIF orientation, the {other} has none or another",
-        turned,
-        detail=f"Both sizes fit, so whether the mask was drawn on the turned image cannot be told from the size. The "
-        f"orientation of the {one} is applied when it is read.",
-        advice=f"look at the overlays; if image and mask disagree, remove the EXIF orientation from the {one}s",
-        pictures=reading.overlays(turned.values()),
-    )
+            yield EXIF_UNCLEAR.about(
+                reading,
+                turned,
+                turned=plural("{n:,} mask", "{n:,} masks", n=n)
+                if of_masks
+                else plural("{n:,} image", "{n:,} images", n=n),
+                other=message("image") if of_masks else message("mask"),
+                pictures=reading.overlays(turned.values()),
+            )
 
 
 def _sizes(reading: Reading) -> Iterator[Finding]:
-    wrong: dict[str, dict[Path, tuple[Case, str]]] = {kind: {} for kind in _SIZE_ADVICE}
+    wrong: dict[str, dict[Path, tuple[Case, str]]] = {code.name: {} for code in _SIZES}
     for case in reading.cases:
         image = reading.images.get(case.image)
         for path in case.mask_files if image is not None else ():
@@ -268,53 +396,50 @@ def _sizes(reading: Reading) -> Iterator[Finding]:
             if mask is None or image is None or (mask.height, mask.width) == (image.height, image.width):
                 continue
             text = size_text(image.height, image.width, mask.height, mask.width)
-            wrong[_size_kind(image, mask)][path] = (case, text)
-    for code, found in wrong.items():
+            wrong[_size_kind(image, mask).name][path] = (case, text)
+    for code in _SIZES:
+        found = wrong[code.name]
         if not found:
             continue
-        what, advice = _SIZE_ADVICE[code]
         first = next(iter(found))
-        yield about(
+        yield code.about(
             reading,
-            code,
-            Severity.ERROR,
-            f"{number(len(found), 'mask')} {what}",
             found,
-            detail=f"{reading.name(first)}: {found[first][1]}",
-            advice=advice,
+            detail=message(
+                "{file}: the mask is {mask}, its image {image} pixels (height x width).",
+                file=reading.name(first),
+                mask=_size(reading.masks[first]),
+                image=_size(reading.images[found[first][0].image]),
+            ),
             pictures=reading.overlays(case for case, _ in found.values()),
             fixes=tuple(
                 Fix(action="resize_mask", file=reading.name(path), reason=text) for path, (_, text) in found.items()
             )
-            if code == "size_mismatch"
+            if code is SIZE_MISMATCH
             else (),
         )
 
 
-def _size_kind(image: ImageFact, mask: MaskFact) -> str:
-    """Returns which of `_SIZE_ADVICE` explains a mask's size: turning, cutting off a little, scaling, or nothing."""
+def _size(fact: ImageFact | MaskFact) -> str:
+    return f"{fact.height} x {fact.width}"
+
+
+def _size_kind(image: ImageFact, mask: MaskFact) -> Code:
+    """Returns which of `_SIZES` explains a mask's size: turning, cutting off a little, scaling, or nothing."""
     if (mask.height, mask.width) == (image.width, image.height):
-        return "sides_swapped"
+        return SIDES_SWAPPED
     rows, columns = abs(image.height - mask.height), abs(image.width - mask.width)
     if rows < _CUT * image.height and columns < _CUT * image.width:
-        return "mask_cut_off"
+        return MASK_CUT_OFF
     factor = mask.height / image.height
     same = image.height != mask.height and abs(image.width * factor - mask.width) <= max(1.0, factor)
-    return "size_mismatch" if same else "other_shape"
+    return SIZE_MISMATCH if same else OTHER_SHAPE
 
 
 def _modes(reading: Reading) -> Iterator[Finding]:
     deep = [path for path, fact in reading.masks.items() if fact.mode.startswith(("I", "F"))]
     if deep:
-        yield about(
-            reading,
-            "deep_masks",
-            Severity.INFO,
-            f"{number(len(deep), 'mask')} with more than 8 bit a value",
-            deep,
-            detail="They are read as whole numbers. Viewers show them as black.",
-            advice="nothing has to be done; 8-bit PNG would be smaller",
-        )
+        yield DEEP_MASKS.about(reading, deep)
     modes: dict[str, list[Path]] = defaultdict(list)
     for path, fact in reading.images.items():
         if fact.mode:
@@ -323,24 +448,16 @@ def _modes(reading: Reading) -> Iterator[Finding]:
                 modes["CMYK"].append(path)
     if modes.get("grey") and modes.get("colour"):
         few = min(modes["grey"], modes["colour"], key=len)
-        yield about(
+        yield MIXED_MODES.about(
             reading,
-            "mixed_modes",
-            Severity.INFO,
-            f"{len(modes['grey'])} grey and {len(modes['colour'])} colour images in one data set",
             few,
-            detail="Grey images are read with three equal channels; a network may learn the difference.",
-            advice="check that both kinds were meant; listed is the rarer kind",
+            grey=len(modes["grey"]),
+            colour=len(modes["colour"]),
             pictures=reading.portraits(few),
         )
     if modes.get("CMYK"):
-        yield about(
+        yield CMYK_IMAGES.about(
             reading,
-            "cmyk_images",
-            Severity.WARNING,
-            f"{number(len(modes['CMYK']), 'image')} in CMYK, meant for print",
             modes["CMYK"],
-            detail="Colours after conversion to RGB depend on the program.",
-            advice="save them as RGB",
             fixes=tuple(Fix(action="save_as_png", file=reading.name(path), reason="CMYK") for path in modes["CMYK"]),
         )

@@ -7,14 +7,80 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from segbench.data.files.hints import set_option
+from segbench.doctor.code import Code, Title
 from segbench.doctor.copies import joined, near_pairs, same_files
 from segbench.doctor.finding import Finding, Picture, Severity
-from segbench.doctor.reading import PICTURES, Case, Reading, about, number
-from segbench.errors import shorten
+from segbench.doctor.reading import PICTURES, Case, Reading
+from segbench.locale import listed, message, plural
 from segbench.types import SPLITS
 
+_LOOK_ALIKE = message(
+    "Compared as 16 x 16 grey values, also mirrored and turned; neighbouring frames of a video look so too. Crops and "
+    "strong changes of brightness are not found."
+)
+_KEEP_TOGETHER = message("keep such images in one part")
 
-def check_leakage(reading: Reading) -> list[Finding]:
+IDENTICAL_ACROSS = Code(
+    "identical_images_across_parts",
+    Severity.ERROR,
+    Title(
+        "{n} image is in more than one part, byte for byte the same",
+        "{n} images are in more than one part, byte for byte the same",
+    ),
+    means=message("What a network was trained on is scored again, so the score is too good."),
+    advice=message(
+        "remove the copies from all parts but one, or divide anew (data.split.method: ratios keeps copies together)"
+    ),
+    before_training=True,
+)
+IDENTICAL = Code(
+    "identical_images",
+    Severity.INFO,
+    Title(
+        "{n} image is there more than once, byte for byte the same",
+        "{n} images are there more than once, byte for byte the same",
+    ),
+    means=message("A copy teaches nothing new, and it counts twice in a score."),
+    advice=message("keep one of each; a drawn split keeps them in one part anyway"),
+)
+OTHER_MASK = Code(
+    "same_image_other_mask",
+    Severity.WARNING,
+    Title("{n} image has several masks that differ", "{n} images have several masks that differ"),
+    means=message("The same picture is labelled in two ways; a network cannot learn both."),
+    advice=message("decide which mask is right, and remove the others"),
+    before_training=True,
+)
+NEAR_ACROSS = Code(
+    "near_images_across_parts",
+    Severity.WARNING,
+    Title(
+        "{n} pair of nearly the same picture that lies in different parts",
+        "{n} pairs of nearly the same picture that lie in different parts",
+    ),
+    means=_LOOK_ALIKE,
+    advice=_KEEP_TOGETHER,
+    before_training=True,
+)
+NEAR = Code(
+    "near_images",
+    Severity.INFO,
+    Title("{n} pair of nearly the same picture {where}", "{n} pairs of nearly the same picture {where}"),
+    means=_LOOK_ALIKE,
+    advice=_KEEP_TOGETHER,
+)
+GROUPS_ACROSS = Code(
+    "groups_across_parts",
+    Severity.WARNING,
+    Title("{n} group of {total} in more than one part", "{n} groups of {total} in more than one part"),
+    means=message("Images of one group (a patient, a video) are alike, so the score on new ones will be lower."),
+    advice=message("data.split.method: ratios keeps groups together; with published parts, say so beside the scores"),
+    before_training=True,
+)
+CODES = (IDENTICAL_ACROSS, IDENTICAL, OTHER_MASK, NEAR_ACROSS, NEAR, GROUPS_ACROSS)
+
+
+def check(reading: Reading) -> list[Finding]:
     """Returns pictures that are there twice, and groups that lie in several parts."""
     cases: dict[Path, Case] = {}
     for case in reading.cases:
@@ -34,30 +100,19 @@ def _same(reading: Reading, cases: dict[Path, Case], groups: list[list[Path]]) -
     across = [group for group in groups if len(_parts([cases[path] for path in group])) > 1]
     within = [group for group in groups if group not in across]
     if across:
-        yield about(
+        yield IDENTICAL_ACROSS.about(
             reading,
-            "identical_images_across_parts",
-            Severity.ERROR,
-            f"{number(len(across), 'image')} {'is' if len(across) == 1 else 'are'} in more than one part, byte for "
-            "byte the same",
             (path for group in across for path in group),
             count=len(across),
             detail=_told(across, cases),
-            advice="remove the copies from all parts but one, or divide anew (data.split.method: ratios keeps copies "
-            "together)",
             pictures=_pictures(reading, [(group[0], _far(group, cases)) for group in across]),
         )
     if within:
-        yield about(
+        yield IDENTICAL.about(
             reading,
-            "identical_images",
-            Severity.INFO,
-            f"{number(len(within), 'image')} {'is' if len(within) == 1 else 'are'} there more than once, byte for byte "
-            "the same",
             (path for group in within for path in group),
             count=len(within),
             detail=_told(within, cases),
-            advice="keep one of each; a drawn split keeps them in one part anyway",
             pictures=_pictures(reading, [(group[0], group[1]) for group in within]),
         )
     yield from _contradicting(reading, cases, groups)
@@ -70,15 +125,11 @@ def _contradicting(reading: Reading, cases: dict[Path, Case], groups: list[list[
         if len(labels - {()}) > 1:
             wrong.append(group)
     if wrong:
-        yield about(
+        yield OTHER_MASK.about(
             reading,
-            "same_image_other_mask",
-            Severity.WARNING,
-            f"{number(len(wrong), 'image')} {'has' if len(wrong) == 1 else 'have'} several masks that differ",
             (path for group in wrong for path in group),
             count=len(wrong),
             detail=_told(wrong, cases),
-            advice="decide which mask is right, and remove the others",
             pictures=reading.overlays(cases[path] for group in wrong for path in group),
         )
 
@@ -87,25 +138,28 @@ def _near(reading: Reading, cases: dict[Path, Case], pairs: list[tuple[Path, Pat
     across = [pair for pair in pairs if len(_parts([cases[pair[0]], cases[pair[1]]])) > 1]
     crossing = set(across)
     within = [pair for pair in pairs if pair not in crossing]
-    for code, severity, chosen, what in (
-        ("near_images_across_parts", Severity.WARNING, across, "that lie in different parts"),
-        ("near_images", Severity.INFO, within, "within one part" if reading.has_parts else "in the data set"),
-    ):
+    where = message("within one part") if reading.has_parts else message("in the data set")
+    for code, chosen in ((NEAR_ACROSS, across), (NEAR, within)):
         if not chosen:
             continue
         groups = joined(chosen)
-        yield about(
+        yield code.about(
             reading,
-            code,
-            severity,
-            f"{number(len(chosen), 'pair')} of nearly the same picture {what}",
             (path for group in groups for path in group),
             count=len(chosen),
-            detail=f"{number(len(groups), 'group')} of up to {len(groups[0])} images: {_told(groups, cases)}. "
-            "Compared as 16 x 16 grey values, also mirrored and turned; neighbouring frames of a video look so too. "
-            "Crops and strong changes of brightness are not found.",
-            advice="keep such images in one part"
-            + (f": name what belongs together with {set_option('group')}" if reading.has_option("group") else ""),
+            where=where,
+            detail=plural(
+                "{n} group of up to {most} images: {names}.",
+                "{n} groups of up to {most} images: {names}.",
+                n=len(groups),
+                most=len(groups[0]),
+                names=_told(groups, cases),
+            ),
+            advice=message(
+                "keep such images in one part: name what belongs together with {option}", option=set_option("group")
+            )
+            if reading.has_option("group")
+            else None,
             pictures=_pictures(reading, [(one, other) for one, other, _ in chosen]),
         )
 
@@ -115,7 +169,7 @@ def _told(groups: Sequence[Sequence[Path]], cases: dict[Path, Case]) -> str:
         shown = [f"{cases[path].id}{f' ({split})' if (split := cases[path].split) else ''}" for path in group]
         return " = ".join(shown[:4]) + (" = ..." if len(shown) > 4 else "")
 
-    return shorten((one(group) for group in groups), 6)
+    return listed([one(group) for group in groups], 6)
 
 
 def _far(group: Sequence[Path], cases: dict[Path, Case]) -> Path:
@@ -125,7 +179,11 @@ def _far(group: Sequence[Path], cases: dict[Path, Case]) -> Path:
 
 def _pictures(reading: Reading, pairs: Sequence[tuple[Path, Path]]) -> tuple[Picture, ...]:
     return tuple(
-        Picture(kind="pair", files=(reading.name(one), reading.name(other)), caption=f"{one.name} and {other.name}")
+        Picture(
+            kind="pair",
+            files=(reading.name(one), reading.name(other)),
+            caption=message("{one} and {other}", one=one.name, other=other.name),
+        )
         for one, other in pairs[:PICTURES]
     )
 
@@ -138,15 +196,17 @@ def _groups(reading: Reading) -> Iterator[Finding]:
     across = {group: cases for group, cases in members.items() if len(_parts(cases)) > 1}
     if not across:
         return
-    told = (f"{group} in {', '.join(_parts(cases))}" for group, cases in sorted(across.items()))
-    yield about(
+    yield GROUPS_ACROSS.about(
         reading,
-        "groups_across_parts",
-        Severity.WARNING,
-        f"{number(len(across), 'group')} of {len(members)} in more than one part",
         (case.image for cases in across.values() for case in cases),
         count=len(across),
-        detail=shorten(told, 12),
-        advice="data.split.method: ratios keeps groups together; with published parts, say so beside the scores",
+        total=len(members),
+        detail=listed(
+            [
+                message("{group} in {parts}", group=group, parts=", ".join(_parts(cases)))
+                for group, cases in sorted(across.items())
+            ],
+            12,
+        ),
         pictures=reading.overlays(case for cases in across.values() for case in cases[:1]),
     )

@@ -4,93 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from segbench.data.files.images import read_mask_values
 from segbench.data.files.masks import encode_mask, encode_plane, has_colors
 from segbench.data.shapes.drawing import paint
+from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Severity
-from segbench.doctor.reading import Case, Reading, about, number, percent
-from segbench.errors import DatasetError, shorten
+from segbench.doctor.reading import Case, Reading, percent
+from segbench.doctor.regions import KEPT, SIZES, ClassObjects, Objects, region_rows
+from segbench.errors import DatasetError
+from segbench.locale import listed, message, plural
 from segbench.types import ClassMap, Progress, Task
 
-SIZES = (64, 96, 128, 192, 256, 320, 384, 512, 768, 1024)  # training sizes that are tried
-SPECK_PX = 4  # a region with fewer pixels is rather a slip than an object
-
-_BINS = 4  # of an area an octave
-_KEPT = 0.99  # of a class's objects, that a good size keeps
 _VANISHING = 0.05  # of a class's objects, from which on a warning is due
-_ALL_AROUND = np.ones((3, 3), dtype=bool)
 
 
-@dataclass
-class ClassObjects:
-    """The objects of one class in all masks.
-
-    Attributes:
-        number: of regions with at least `SPECK_PX` pixels.
-        images: with such a region.
-        specks: regions with fewer pixels.
-        areas: number of regions by logarithm of their area.
-        gone: number of regions without any pixel left, a training size.
-    """
-
-    number: int = 0
-    images: int = 0
-    specks: int = 0
-    areas: Counter[int] = field(default_factory=Counter)
-    gone: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-
-    def area(self, share: float) -> float:
-        """Returns the area in pixels that this share of the objects does not exceed, rounded down by up to 19 %."""
-        places = sorted(self.areas)
-        if not places:
-            return 0.0
-        seen = np.cumsum([self.areas[place] for place in places])
-        place = places[int(np.searchsorted(seen, share * seen[-1]))]
-        return float(np.ceil(2 ** (place / _BINS)))
-
-
-@dataclass(kw_only=True)
-class Objects:
-    """What `measure_objects` found.
-
-    Attributes:
-        sizes: (H, W) of training that were tried, the asked one first.
-        classes: by class index.
-        specks: cases with specks, by id, and how many.
-        lost: cases whose objects vanish at the asked size, by id, and how many.
-    """
-
-    sizes: tuple[tuple[int, int], ...]
-    classes: dict[int, ClassObjects]
-    specks: dict[str, int]
-    lost: dict[str, int]
-
-    def kept(self, index: int, place: int) -> float:
-        """Returns the share of a class's objects that keep a pixel at the size of this number."""
-        found = self.classes[index]
-        return 1.0 - float(found.gone[place]) / found.number if found.number else 1.0
-
-    def keeps(self, index: int, place: int) -> bool:
-        """Returns whether a class loses hardly any object at the size of this number: 1 %, or a single one."""
-        found = self.classes[index]
-        return bool(found.gone[place] <= max(1.0, (1 - _KEPT) * found.number))
-
-    def smallest_side(self) -> int | None:
-        """Returns the smallest tried square side at which no class loses more than a few objects."""
-        for place, size in enumerate(self.sizes[1:], 1):
-            if all(self.keeps(index, place) for index in self.classes):
-                return size[0]
-        return None
+VANISHING_OBJECTS = Code(
+    "vanishing_objects",
+    Severity.WARNING,
+    Title("at {height} x {width} pixels {share} of the {name!r} objects vanish"),
+    means=message("Connected regions of 4 pixels and more that keep no pixel when masks are resized for training."),
+    advice=message("train on crops of large images"),
+    otherwise=Severity.INFO,
+    when=message("where it is less than 5 % of the objects of every class"),
+)
+SPECKS = Code(
+    "specks",
+    Severity.INFO,
+    Title("{n} region of fewer than 4 pixels in {masks}", "{n} regions of fewer than 4 pixels in {masks}"),
+    means=message("Usually slips of the brush, or traces of resizing."),
+    advice=message(
+        "they hardly matter for training, but they count as objects where objects are counted; delete them if so"
+    ),
+)
+CODES = (VANISHING_OBJECTS, SPECKS)
 
 
 def measure_objects(reading: Reading, progress: Progress | None = None) -> Objects | None:
@@ -163,58 +116,6 @@ def _renumbered(rows: list[list[Any]], index: int) -> list[list[Any]]:
     return [[index, *row[1:]] for row in rows]
 
 
-def region_rows(labels: NDArray[np.uint8], classes: Sequence[int], sizes: Sequence[tuple[int, int]]) -> list[list[Any]]:
-    """Returns for each class present [class, number, specks, [[area bin, number], ...], [gone at each size, ...]].
-
-    Args:
-        labels: (H, W) class indices.
-        classes: to look at.
-        sizes: (H, W) that the mask is resized to, as for training.
-    """
-    from scipy import ndimage  # type: ignore[import-untyped]
-
-    regions = np.zeros(labels.shape, dtype=np.int32)  # numbered through all classes
-    numbers: list[tuple[int, int]] = []
-    total = 0
-    boxes = ndimage.find_objects(labels.astype(np.int32) + 1)
-    for index in classes:
-        box = boxes[index] if index < len(boxes) else None
-        if box is None:
-            continue
-        found, count = ndimage.label(labels[box] == index, structure=_ALL_AROUND)
-        regions[box] += np.where(found > 0, found + total, 0)
-        numbers.append((index, count))
-        total += count
-    areas = np.bincount(regions.ravel(), minlength=total + 1)[1:]
-    gone = np.stack([_left(regions, areas, size) == 0 for size in sizes])
-    rows: list[list[Any]] = []
-    start = 0
-    for index, count in numbers:
-        own = areas[start : start + count]
-        real = own >= SPECK_PX
-        bins = Counter(np.floor(_BINS * np.log2(own[real])).astype(int).tolist())
-        lost = gone[:, start : start + count][:, real].sum(axis=1)
-        rows.append([index, int(real.sum()), int((~real).sum()), [list(item) for item in bins.items()], lost.tolist()])
-        start += count
-    return rows
-
-
-def _left(regions: NDArray[np.int32], areas: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.int64]:
-    """Returns the pixels each region keeps when the mask is resized, as `resize_mask` does."""
-    if size[0] >= regions.shape[0] and size[1] >= regions.shape[1]:
-        return areas
-    taken = (_taken(side, wanted) for side, wanted in zip(regions.shape, size, strict=True))
-    found: NDArray[np.int64] = np.bincount(regions[np.ix_(*taken)].ravel(), minlength=len(areas) + 1)[1:]
-    return found
-
-
-def _taken(side: int, wanted: int) -> NDArray[np.int64]:
-    """Returns which rows (or columns) resizing takes; each once at most."""
-    if wanted >= side:
-        return np.arange(side)
-    return (2 * np.arange(wanted) + 1) * side // (2 * wanted)
-
-
 def _add(result: Objects, case: Case, rows: Sequence[Sequence[Any]]) -> None:
     for index, count, specks, areas, gone in rows:
         found = result.classes.setdefault(index, ClassObjects(gone=np.zeros(len(result.sizes), dtype=np.int64)))
@@ -229,9 +130,10 @@ def _add(result: Objects, case: Case, rows: Sequence[Sequence[Any]]) -> None:
             result.lost[case.id] = result.lost.get(case.id, 0) + gone[0]
 
 
-def object_findings(reading: Reading, objects: Objects) -> list[Finding]:
-    """Returns which objects training would not see, and which are too small to be meant."""
-    return [*_vanishing(reading, objects), *_specks(reading, objects)]
+def check(reading: Reading) -> list[Finding]:
+    """Returns which objects training would not see, and which are too small to be meant, where they were measured."""
+    objects = reading.objects
+    return [] if objects is None else [*_vanishing(reading, objects), *_specks(reading, objects)]
 
 
 def _vanishing(reading: Reading, objects: Objects) -> Iterator[Finding]:
@@ -243,22 +145,29 @@ def _vanishing(reading: Reading, objects: Objects) -> Iterator[Finding]:
     height, width = objects.sizes[0]
     worst = max(lost, key=lambda index: lost[index])
     side = objects.smallest_side()
-    remedy = f"data.size: {side} keeps {percent(_KEPT)} of every class" if side else "train on crops of large images"
-    cases = sorted((case for case in reading.cases if case.id in objects.lost), key=lambda one: -objects.lost[one.id])
-    told = (
-        f"{class_map.names[index]} {percent(share)} of {objects.classes[index].number}"
+    cases = sorted((case for case in reading.cases if case.id in objects.lost), key=lambda case: -objects.lost[case.id])
+    shares = [
+        message(
+            "{name} {share} of {total}",
+            name=class_map.names[index],
+            share=percent(share),
+            total=objects.classes[index].number,
+        )
         for index, share in sorted(lost.items(), key=lambda item: -item[1])
-    )
-    yield about(
+    ]
+    yield VANISHING_OBJECTS.about(
         reading,
-        "vanishing_objects",
-        Severity.WARNING if lost[worst] >= _VANISHING else Severity.INFO,
-        f"at {height} x {width} pixels {percent(lost[worst])} of the {class_map.names[worst]!r} objects vanish",
         (reading.label_file(case) for case in cases),
         count=sum(objects.lost.values()),
-        detail=f"Connected regions of {SPECK_PX} pixels and more that keep no pixel when masks are resized: "
-        f"{shorten(told, 12)}.",
-        advice=remedy,
+        height=height,
+        width=width,
+        share=percent(lost[worst]),
+        name=class_map.names[worst],
+        otherwise=lost[worst] < _VANISHING,
+        detail=message("By class: {shares}.", shares=listed(shares, 12)),
+        advice=message("data.size: {side} keeps {share} of every class", side=side, share=percent(KEPT))
+        if side
+        else None,
         pictures=reading.overlays(cases),
     )
 
@@ -269,21 +178,29 @@ def _specks(reading: Reading, objects: Objects) -> Iterator[Finding]:
     total = sum(objects.specks.values())
     if not total:
         return
-    cases = sorted((one for one in reading.cases if one.id in objects.specks), key=lambda one: -objects.specks[one.id])
-    told = (
-        f"{class_map.names[index]} {found.specks} beside {number(found.number, 'object')}"
+    cases = sorted(
+        (case for case in reading.cases if case.id in objects.specks), key=lambda case: -objects.specks[case.id]
+    )
+    counts = [
+        plural(
+            "{name} {specks} beside {n} object",
+            "{name} {specks} beside {n} objects",
+            name=class_map.names[index],
+            specks=found.specks,
+            n=found.number,
+        )
         for index, found in sorted(objects.classes.items(), key=lambda item: -item[1].specks)
         if found.specks
-    )
-    yield about(
+    ]
+    yield SPECKS.about(
         reading,
-        "specks",
-        Severity.INFO,
-        f"{number(total, 'region')} of fewer than {SPECK_PX} pixels in {number(len(cases), 'mask')}",
         (reading.label_file(case) for case in cases),
         count=total,
-        detail=f"{shorten(told, 12)}. Most in {shorten((f'{one.id} ({objects.specks[one.id]})' for one in cases), 4)}.",
-        advice="usually slips of the brush, or traces of resizing; they hardly matter for training, but they count as "
-        "objects where objects are counted",
+        masks=plural("{n:,} mask", "{n:,} masks", n=len(cases)),
+        detail=message(
+            "{counts}. Most in {names}.",
+            counts=listed(counts, 12),
+            names=listed([f"{case.id} ({objects.specks[case.id]})" for case in cases], 4),
+        ),
         pictures=reading.overlays(cases),
     )

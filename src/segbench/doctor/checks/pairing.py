@@ -11,9 +11,11 @@ from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.layout import MASK_NAME
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
 from segbench.data.formats.shared.pairing import file_key, find_renames
+from segbench.doctor.checks.values import INVERTED_MASKS
+from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Picture, Severity
-from segbench.doctor.reading import PICTURES, Case, Reading, about, number, percent
-from segbench.errors import shorten
+from segbench.doctor.reading import PICTURES, Case, Reading, percent
+from segbench.locale import listed, message
 from segbench.types import MaskValue
 
 _JUNK = frozenset({".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db", ".directory", "icon\r"})
@@ -24,7 +26,94 @@ _COMPARED = 96  # masks of two folders that are compared
 _SAME_SHARE = 0.05  # of the pixels, by which two masks of the same thing may differ
 
 
-def check_pairing(reading: Reading) -> list[Finding]:
+HIDDEN_FILES = Code(
+    "hidden_files",
+    Severity.INFO,
+    Title(
+        "{n} hidden file of the operating system or an archive",
+        "{n} hidden files of the operating system or an archive",
+    ),
+    means=message("Such files (.DS_Store, Thumbs.db, ._name, __MACOSX) are not read."),
+    advice=message("delete them, so that no other program takes them for images"),
+)
+DUPLICATE_NAMES = Code(
+    "duplicate_names",
+    Severity.ERROR,
+    Title(
+        "{n} name stands for several files, such as {example}", "{n} names stand for several files, such as {example}"
+    ),
+    means=message("Images and masks are paired by name; which of the two is meant cannot be known."),
+    advice=message("keep one of each, or rename one"),
+)
+NAMES_DIFFER_BY_CASE = Code(
+    "names_differ_by_case",
+    Severity.WARNING,
+    Title(
+        "{n} name in several spellings that differ only in upper and lower case",
+        "{n} names in several spellings that differ only in upper and lower case",
+    ),
+    means=message("On Windows and macOS one of the two would overwrite the other when the set is copied."),
+    advice=message("rename one of each"),
+)
+_LEFT_OUT = message("What has no label is left out of training and scores.")
+IMAGES_WITHOUT_MASK = Code(
+    "images_without_mask",
+    Severity.WARNING,
+    Title("{n} image without a mask", "{n} images without a mask"),
+    means=_LEFT_OUT,
+    advice=message("label them, or move them elsewhere"),
+    otherwise=Severity.INFO,
+    when=message("where that was agreed to, or published lists say which images count"),
+)
+IMAGES_WITHOUT_ANNOTATION = Code(
+    "images_without_annotation",
+    Severity.WARNING,
+    Title("{n} image that no annotation names", "{n} images that no annotation names"),
+    means=_LEFT_OUT,
+    advice=message("label them, or move them elsewhere"),
+    otherwise=Severity.INFO,
+    when=message("where that was agreed to"),
+)
+MASKS_WITHOUT_IMAGE = Code(
+    "masks_without_image",
+    Severity.WARNING,
+    Title("{n} mask without an image", "{n} masks without an image"),
+    means=message("Their images are missing, or are named otherwise."),
+    advice=message("add the images, or rename the masks"),
+    otherwise=Severity.INFO,
+    when=message("where that was agreed to"),
+)
+OTHER_FILES = Code(
+    "other_files",
+    Severity.INFO,
+    Title(
+        "{n} file among images and masks that no reader takes for an image",
+        "{n} files among images and masks that no reader takes for an image",
+    ),
+    means=message("They are not read."),
+    advice=message("check that none of them is an image with a lost suffix; else move them elsewhere"),
+)
+OTHER_MASKS = Code(
+    "other_masks",
+    Severity.INFO,
+    Title("{folder}/ holds another file for {n} of {total} images"),
+    means=message("It may be another labelling of the same images; it is not read."),
+    advice=message("to read it, set the option masks"),
+)
+CODES = (
+    HIDDEN_FILES,
+    DUPLICATE_NAMES,
+    NAMES_DIFFER_BY_CASE,
+    IMAGES_WITHOUT_MASK,
+    IMAGES_WITHOUT_ANNOTATION,
+    MASKS_WITHOUT_IMAGE,
+    OTHER_FILES,
+    OTHER_MASKS,
+    INVERTED_MASKS,
+)
+
+
+def check(reading: Reading) -> list[Finding]:
     """Returns what is wrong with names and partners of the files."""
     visible = [path for path in reading.files if not _is_junk(path, reading.root)]
     pictures = [path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES]
@@ -39,19 +128,7 @@ def _is_junk(path: Path, root: Path) -> bool:
 
 def _junk(reading: Reading) -> list[Finding]:
     paths = [path for path in reading.files if _is_junk(path, reading.root)]
-    if not paths:
-        return []
-    return [
-        about(
-            reading,
-            "hidden_files",
-            Severity.INFO,
-            f"{number(len(paths), 'hidden file')} of the operating system or an archive",
-            paths,
-            detail="Such files (.DS_Store, Thumbs.db, ._name, __MACOSX) are not read.",
-            advice="delete them, so that no other program takes them for images",
-        )
-    ]
+    return [HIDDEN_FILES.about(reading, paths)] if paths else []
 
 
 def _twins(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
@@ -65,32 +142,17 @@ def _twins(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
     findings = []
     if by_suffix:
         findings.append(
-            about(
+            DUPLICATE_NAMES.about(
                 reading,
-                "duplicate_names",
-                Severity.ERROR,
-                f"{number(len(by_suffix), 'name stands', 'names stand')} for several files, such as "
-                f"{' and '.join(path.name for path in by_suffix[0])}",
                 (path for group in by_suffix for path in group),
                 count=len(by_suffix),
-                detail="Images and masks are paired by name; which of the two is meant cannot be known.",
-                advice="keep one of each, or rename one",
+                example=message("{one} and {other}", one=by_suffix[0][0].name, other=by_suffix[0][1].name),
                 pictures=_pairs(reading, by_suffix),
             )
         )
     if by_case:
-        findings.append(
-            about(
-                reading,
-                "names_differ_by_case",
-                Severity.WARNING,
-                f"{number(len(by_case), 'name')} in several spellings that differ only in upper and lower case",
-                (path for group in by_case for path in group),
-                count=len(by_case),
-                detail="On Windows and macOS one of the two would overwrite the other when the set is copied.",
-                advice="rename one of each",
-            )
-        )
+        paths = (path for group in by_case for path in group)
+        findings.append(NAMES_DIFFER_BY_CASE.about(reading, paths, count=len(by_case)))
     return findings
 
 
@@ -115,40 +177,22 @@ def _partners(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
     labelled = {(path.parent, path.stem) for path in reading.used_images}
     bare = [path for path in bare if not _belongs(path, labelled)]
     orphans = [path for path in unused if path.parent in mask_folders and path not in set(bare)]
-    drawn = not reading.used_masks
     agreed = reading.given.get("unpaired") == "skip"
-    optional = reading.has_option("unpaired")
-    skips = f", or leave them out with {set_option('unpaired', 'skip')}" if optional and not agreed else ""
+    skip = None
+    if reading.has_option("unpaired") and not agreed:
+        skip = set_option("unpaired", "skip")
     findings = []
     if bare:
-        what = "that no annotation names" if drawn else "without a mask"
-        findings.append(
-            about(
-                reading,
-                "images_without_annotation" if drawn else "images_without_mask",
-                Severity.WARNING
-                if skips or (drawn and not agreed)
-                else Severity.INFO,  # else it reads what published lists name
-                f"{number(len(bare), 'image')} {what}",
-                bare,
-                detail=f"{len(reading.cases)} images are labelled; these are left out.",
-                advice=f"label them, or move them elsewhere{skips}",
-                pictures=reading.portraits(bare),
-                fixes=tuple(
-                    Fix(action="leave_out", file=reading.name(path), reason="it has no labels") for path in bare
-                ),
-            )
-        )
+        findings.append(_bare(reading, bare, skip, agreed))
     if orphans:
         findings.append(
-            about(
+            MASKS_WITHOUT_IMAGE.about(
                 reading,
-                "masks_without_image",
-                Severity.INFO if agreed else Severity.WARNING,
-                f"{number(len(orphans), 'mask')} without an image",
                 orphans,
-                detail="Their images are missing, or are named otherwise.",
-                advice=f"add the images, or rename the masks{skips}",
+                otherwise=agreed,
+                advice=message("add the images, or rename the masks, or leave them out with {option}", option=skip)
+                if skip
+                else None,
                 pictures=reading.portraits(orphans, "values"),
                 fixes=tuple(
                     Fix(action="leave_out", file=reading.name(path), reason="it has no image") for path in orphans
@@ -156,6 +200,23 @@ def _partners(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
             )
         )
     return findings
+
+
+def _bare(reading: Reading, paths: Sequence[Path], skip: str | None, agreed: bool) -> Finding:
+    """Returns the finding about images without labels; `skip` is the option that leaves them out, if it is not set."""
+    drawn = not reading.used_masks
+    code = IMAGES_WITHOUT_ANNOTATION if drawn else IMAGES_WITHOUT_MASK
+    return code.about(
+        reading,
+        paths,
+        otherwise=agreed if drawn else skip is None,  # without the option, the reader takes what published lists name
+        detail=message("{n} images are labelled.", n=len(reading.cases)),
+        advice=message("label them, or move them elsewhere, or leave them out with {option}", option=skip)
+        if skip
+        else None,
+        pictures=reading.portraits(paths),
+        fixes=tuple(Fix(action="leave_out", file=reading.name(path), reason="it has no labels") for path in paths),
+    )
 
 
 def _belongs(path: Path, labelled: set[tuple[Path, str]]) -> bool:
@@ -177,18 +238,8 @@ def _strange(reading: Reading, visible: Sequence[Path]) -> list[Finding]:
     ]
     if not paths:
         return []
-    suffixes = sorted({path.suffix.lower() or "no suffix" for path in paths})
-    return [
-        about(
-            reading,
-            "other_files",
-            Severity.INFO,
-            f"{number(len(paths), 'file')} among images and masks that no reader takes for an image",
-            paths,
-            detail=f"Kinds: {shorten(suffixes)}.",
-            advice="check that none of them is an image with a lost suffix; else move them elsewhere",
-        )
-    ]
+    suffixes = sorted({path.suffix.lower() or message("no suffix") for path in paths})
+    return [OTHER_FILES.about(reading, paths, detail=message("Kinds: {suffixes}.", suffixes=listed(suffixes)))]
 
 
 def _other_masks(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
@@ -204,14 +255,13 @@ def _other_masks(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
         if len(pairs) < 2 or 2 * len(pairs) < len(reading.cases):
             continue
         findings.append(
-            about(
+            OTHER_MASKS.about(
                 reading,
-                "other_masks",
-                Severity.INFO,
-                f"{reading.name(folder)}/ holds another file for {len(pairs)} of {len(reading.cases)} images",
                 files,
-                detail="It may be another labelling of the same images; it is not read.",
-                advice=f"to read it, set {set_option('masks', folder.name)}",
+                n=len(pairs),
+                folder=reading.name(folder),
+                total=len(reading.cases),
+                advice=message("to read it, set {option}", option=set_option("masks", folder.name)),
             )
         )
         findings += _inverted(reading, folder, pairs)
@@ -242,22 +292,31 @@ def _inverted(reading: Reading, folder: Path, pairs: Sequence[tuple[Case, Path]]
         if not number_opposite:
             continue
         wrong, right = (reading.name(folder), used) if there else (used, reading.name(folder))
-        yield about(
+        yield INVERTED_MASKS.about(
             reading,
-            "inverted_masks",
-            Severity.WARNING,
-            f"{wrong}/ is inverted: where {right}/ has background (0), it holds its high value, and the other way "
-            "round",
             (path for case, other in pairs for path in ((other,) if there else case.mask_files)),
-            detail=f"True of {number_opposite} of {len(both)} masks that were compared, up to "
-            f"{percent(_SAME_SHARE)} of the pixels.",
-            advice=f"when reading {wrong}/, name the classes by value: "
-            + set_option("classes", "{background: 255, foreground: 0}"),
+            what=message(
+                "those of {wrong}/, since where {right}/ has background (0) they hold their high value, and the "
+                "other way round",
+                right=right,
+                wrong=wrong,
+            ),
+            detail=message(
+                "True of {n} of {total} masks that were compared, up to {share} of the pixels.",
+                n=number_opposite,
+                total=len(both),
+                share=percent(_SAME_SHARE),
+            ),
+            advice=message(
+                "when reading {folder}/, name the classes by value: classes: {classes}",
+                folder=wrong,
+                classes="{background: 255, foreground: 0}",
+            ),
             pictures=tuple(
                 Picture(
                     kind="pair",
                     files=(reading.name(next(iter(case.mask_files), other)), reading.name(other)),
-                    caption=f"{case.id}: {used} and {reading.name(folder)}",
+                    caption=message("{case}: {one} and {other}", case=case.id, one=used, other=reading.name(folder)),
                 )
                 for case, other in pairs[:PICTURES]
             ),

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from segbench.data.formats.shared.layout import SPLIT_WORDS
+from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Severity
-from segbench.doctor.reading import Reading, about, number
-from segbench.errors import shorten
+from segbench.doctor.reading import Reading
+from segbench.locale import Message, join, listed, message, plural
 
 # What the first part of an id may be; in the last one a number is asked for, because classes are called so too.
 _WORDS = (
-    (("patient", "subject", "subj", "sub", "case", "scan", "volume", "vol"), "a patient or scan"),
-    (("video", "vid", "sequence", "seq", "clip", "scene"), "a video or scene"),
+    (("patient", "subject", "subj", "sub", "case", "scan", "volume", "vol"), message("a patient or scan")),
+    (("video", "vid", "sequence", "seq", "clip", "scene"), message("a video or scene")),
 )
 _SURE = tuple(rf"(?i)({word}" for words, _ in _WORDS for word in words)  # how patterns with such a word begin
 _BEFORE_LAST = r"([^/]*\d[^/]*)[_-][a-zA-Z]*\d+$"
@@ -28,15 +29,48 @@ _LARGEST_LIST = 32 << 20  # bytes
 _JOINED = frozenset({"trainval", "all"})  # lists that repeat others on purpose
 
 
-def check_parts(reading: Reading) -> list[Finding]:
+GROUPS_SUGGESTED = Code(
+    "groups_suggested",
+    Severity.INFO,
+    Title("the names suggest that several images belong together: {groups} of {n} images"),
+    means=message("Images of one patient, scan or video are alike; in two parts, they make scores too good."),
+    advice=message("if images of one group are alike, keep them in one part when you divide the data set"),
+    otherwise=Severity.WARNING,
+    when=message("where a patient, scan or video lies in more than one part by its name"),
+)
+SMALL_PARTS = Code(
+    "small_parts",
+    Severity.WARNING,
+    Title("{n} part with fewer than 10 images: {parts}", "{n} parts with fewer than 10 images: {parts}"),
+    means=message("A score over so few images says little; one image moves it by more than networks differ."),
+    advice=message("give the part more images: data.split.method: ratios"),
+)
+IN_NO_PART = Code(
+    "in_no_part",
+    Severity.INFO,
+    Title("{n} image of {total} in no published list", "{n} images of {total} in no published list"),
+    means=message("They are left out where the published lists are used."),
+    advice=message("nothing has to be done, unless they were forgotten in the lists"),
+)
+OVERLAPPING_LISTS = Code(
+    "overlapping_lists",
+    Severity.ERROR,
+    Title("names in more than one published list: {n}"),
+    means=message("What was trained on is scored again, so the score is too good."),
+    advice=message("leave them out of one list, or say so beside the scores"),
+)
+CODES = (GROUPS_SUGGESTED, SMALL_PARTS, IN_NO_PART, OVERLAPPING_LISTS)
+
+
+def check(reading: Reading) -> list[Finding]:
     """Returns groups that names suggest, parts of odd sizes, and lists that overlap."""
     return [*_suggested_groups(reading), *_small_parts(reading), *_overlapping_lists(reading)]
 
 
-def suggest_group(ids: list[str]) -> tuple[str, str, Counter[str]] | None:
+def suggest_group(ids: list[str]) -> tuple[str, Message, Counter[str]] | None:
     """Returns (pattern, what it finds, samples a group) for ids that look as if several belong together, or None."""
     patterns = [(rf"(?i)({word}[_-]?\d+)", what) for words, what in _WORDS for word in words]
-    for pattern, what in (*patterns, (_BEFORE_LAST, "what stands before the last number")):
+    for pattern, what in (*patterns, (_BEFORE_LAST, message("what stands before the last number"))):
         found = [match[1] if (match := re.search(pattern, name)) else None for name in ids]
         groups = Counter(name for name in found if name is not None)
         if None not in found and len(groups) >= 2 and len(ids) >= _PER_GROUP * len(groups):
@@ -57,20 +91,29 @@ def _suggested_groups(reading: Reading) -> Iterator[Finding]:
         if match is not None and case.split is not None:
             parts.setdefault(match[1], set()).add(case.split)
     across = sorted(group for group, splits in parts.items() if len(splits) > 1)
-    sizes = shorten((f"{group} ({count})" for group, count in groups.most_common()), 6)
+    sizes = listed([f"{group} ({count})" for group, count in groups.most_common()], 6)
+    detail = [message("Grouped by {what}: {sizes}.", what=what, sizes=sizes)]
+    if across:
+        detail.append(
+            plural(
+                "{n} group lies in more than one part: {names}.",
+                "{n} groups lie in more than one part: {names}.",
+                n=len(across),
+                names=listed(across, 6),
+            )
+        )
     leak = bool(across) and pattern.startswith(_SURE)
-    told = f" {number(len(across), 'group')} lie in more than one part: {shorten(across, 6)}." if across else ""
-    yield Finding(
-        code="groups_suggested",
-        severity=Severity.WARNING if leak else Severity.INFO,
-        title=(f"by their names {number(len(across), 'group')} lie in more than one part: " if leak else "")
-        + f"the names suggest that several images belong together: {number(len(groups), 'group')} of "
-        f"{len(reading.cases)} images",
+    yield GROUPS_SUGGESTED.finding(
         count=len(across) if leak else len(groups),
-        detail=f"Grouped by {what}: {sizes}.{told}",
-        advice=f"if images of one group are alike, keep them in one part: data.options.group: '{pattern}'"
+        n=len(reading.cases),
+        groups=plural("{n:,} group", "{n:,} groups", n=len(groups)),
+        otherwise=leak,
+        detail=join(" ", detail),
+        advice=message(
+            "if images of one group are alike, keep them in one part: data.options.group: '{pattern}'", pattern=pattern
+        )
         if reading.has_option("group")
-        else "if images of one group are alike, keep them in one part when you divide the data set",
+        else None,
     )
 
 
@@ -78,24 +121,15 @@ def _small_parts(reading: Reading) -> Iterator[Finding]:
     counts = Counter(case.split for case in reading.cases if case.split is not None)
     small = [f"{part} {count}" for part, count in counts.items() if count < 10]
     if counts and small and len(reading.cases) >= 30:
-        yield Finding(
-            code="small_parts",
-            severity=Severity.WARNING,
-            title=f"{number(len(small), 'part')} with fewer than 10 images: {', '.join(small)}",
-            count=len(small),
-            detail="A score over so few images says little; one image moves it by more than networks differ.",
-            advice="give the part more images: data.split.method: ratios",
-        )
+        yield SMALL_PARTS.finding(count=len(small), parts=", ".join(small))
     nowhere = [case for case in reading.cases if case.split is None]
     if counts and nowhere:
-        yield about(
+        yield IN_NO_PART.about(
             reading,
-            "in_no_part",
-            Severity.INFO,
-            f"{number(len(nowhere), 'image')} of {len(reading.cases)} in no published list",
             (case.image for case in nowhere),
-            detail=shorten((case.id for case in nowhere), 12),
-            advice="they are left out where the published lists are used",
+            n=len(nowhere),
+            total=len(reading.cases),
+            detail=listed([case.id for case in nowhere], 12),
         )
 
 
@@ -114,16 +148,18 @@ def _overlapping_lists(reading: Reading) -> Iterator[Finding]:
         for one, other, names in _overlaps(lists):
             overlaps.append(([folder / f"{one}.txt", folder / f"{other}.txt"], one, other, names))
     for paths, one, other, names in overlaps:
-        yield about(
+        yield OVERLAPPING_LISTS.about(
             reading,
-            "overlapping_lists",
-            Severity.ERROR,
-            f"{number(len(names), 'name')} both in {one!r} and in {other!r} of the published lists: "
-            f"{shorten(names, 6)}",
             paths,
             count=len(names),
-            detail=f"Found in {' and '.join(reading.names(paths))}. What was trained on is scored again.",
-            advice=f"leave them out of {one!r} when training, or say so beside the scores",
+            detail=message(
+                "Both in {one!r} and in {other!r}: {names}. Found in {files}.",
+                one=one,
+                other=other,
+                names=listed(names, 6),
+                files=", ".join(reading.names(paths)),
+            ),
+            advice=message("leave them out of {part!r} when training, or say so beside the scores", part=one),
         )
 
 

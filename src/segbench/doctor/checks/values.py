@@ -16,9 +16,11 @@ from segbench.data.files.hints import (
     set_option,
 )
 from segbench.data.files.masks import has_colors
+from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Severity
-from segbench.doctor.reading import Case, Reading, about, known_values, number, percent
+from segbench.doctor.reading import Case, Reading, known_values, percent
 from segbench.errors import shorten
+from segbench.locale import join, listed, message, plural
 from segbench.types import ClassMap, MaskValue, Task
 
 _LOSSY_KINDS = ("JPEG", "MPO")
@@ -28,6 +30,106 @@ _TRIMAP = {1, 2, 3}
 _FEW_VALUES = 6  # in a mask, up to which each was meant
 _FAR, _FAR_JPEG = 0.1, 0.5  # of a mask's pixels, that lossy saving may bring between the values
 _LABELS = 64  # values up to here are class numbers rather than grey levels
+
+
+LOSSY_MASK_VALUES = Code(
+    "lossy_mask_values",
+    Severity.WARNING,
+    Title(
+        "{n} pixel near a class's value, not the value itself, in {masks}",
+        "{n} pixels near a class's value, not the value itself, in {masks}",
+    ),
+    means=message("Saving as JPEG, smoothing and resizing leave values beside those that were drawn."),
+    advice=message("save the masks as PNG without smoothing"),
+)
+UNKNOWN_VALUES = Code(
+    "unknown_values",
+    Severity.ERROR,
+    Title("{n} mask holds values outside the class map", "{n} masks hold values outside the class map"),
+    means=message("Nobody said what these values mean, so a training would stop."),
+    advice=message("add the values to `classes`, or to `ignore`"),
+    before_training=True,
+)
+LOSSY_MASK_FILES = Code(
+    "lossy_mask_files",
+    Severity.WARNING,
+    Title("{n} mask stored as JPEG, which changes values", "{n} masks stored as JPEG, which changes values"),
+    means=message(
+        "JPEG blurs borders and invents values between classes; what the labels were cannot be known exactly."
+    ),
+    advice=message("save masks as PNG from the program they were made with"),
+)
+SOME_INVERTED_MASKS = Code(
+    "some_inverted_masks",
+    Severity.WARNING,
+    Title(
+        "{n} mask looks inverted, the other {others} do not: {name!r} is most of the border and of the area",
+        "{n} masks look inverted, the other {others} do not: {name!r} is most of the border and of the area",
+    ),
+    means=message("What is looked for usually lies inside of the image."),
+    advice=message("look at the overlays; where an object does not fill the image, swap the two values of these masks"),
+    before_training=True,
+)
+INVERTED_MASKS = Code(
+    "inverted_masks",
+    Severity.WARNING,
+    Title("the masks look inverted: {what}"),
+    means=message(
+        "What is looked for usually lies inside of the image, and programs differ in which value they give it."
+    ),
+    advice=message("look at the overlays; if so, swap the two values in `classes`"),
+    before_training=True,
+)
+IGNORE_AS_CLASS = Code(
+    "ignore_as_class",
+    Severity.WARNING,
+    Title("value 255 is taken as the class {name!r}; beside class numbers it usually means ignore"),
+    means=message("As a class it would be learned and scored."),
+    advice=message("leave it out of `classes` and set {option}", option=set_option("ignore", "[255]")),
+)
+GAPS_IN_VALUES = Code(
+    "gaps_in_values",
+    Severity.INFO,
+    Title(
+        "the classes' numbers have {n} gap: {values} means nothing",
+        "the classes' numbers have {n} gaps: {values} mean nothing",
+    ),
+    means=message("In memory the classes are numbered without gaps."),
+    advice=message("check that no class was forgotten in `classes`"),
+)
+TRIMAP = Code(
+    "trimap",
+    Severity.INFO,
+    Title("the masks are trimaps: 1 object, 2 background, 3 a border that was not decided"),
+    means=message("Whoever drew them left the border undecided."),
+    advice=message("nothing has to be done where 3 is ignored; else ignore it, so that it does not blur the score"),
+)
+MUCH_IGNORED = Code(
+    "much_ignored",
+    Severity.WARNING,
+    Title("{share} of all pixels count nowhere"),
+    means=message("Nothing is learned from ignored pixels, and no score looks at them."),
+    advice=message("check the option ignore, and which class was meant by these values"),
+)
+NO_CLASS_MAP = Code(
+    "no_class_map",
+    Severity.ERROR,
+    Title("what the masks' value means has to be said", "what the masks' {n} values mean has to be said"),
+    means=message("The values alone do not tell which classes there are."),
+    advice=message("name the values under data.options.classes"),
+)
+CODES = (
+    LOSSY_MASK_VALUES,
+    UNKNOWN_VALUES,
+    LOSSY_MASK_FILES,
+    SOME_INVERTED_MASKS,
+    INVERTED_MASKS,
+    IGNORE_AS_CLASS,
+    GAPS_IN_VALUES,
+    TRIMAP,
+    MUCH_IGNORED,
+    NO_CLASS_MAP,
+)
 
 
 @dataclass
@@ -46,10 +148,18 @@ class _Foreign:
 
     def text(self, limit: int = 8) -> str:
         order = sorted(self.counts, key=lambda value: -self.counts[value])
-        return shorten((f"{describe_value(value)} on {number(self.counts[value], 'pixel')}" for value in order), limit)
+        return listed(
+            [
+                plural(
+                    "{value} on {n} pixel", "{value} on {n} pixels", value=describe_value(value), n=self.counts[value]
+                )
+                for value in order
+            ],
+            limit,
+        )
 
 
-def check_values(reading: Reading) -> list[Finding]:
+def check(reading: Reading) -> list[Finding]:
     """Returns what is strange about the values that the mask files hold."""
     return [
         *_foreign_values(reading),
@@ -131,27 +241,38 @@ def _lossy(reading: Reading, moved: _Foreign, known: Mapping[MaskValue, int], la
     anchors = sorted(value for value in known if isinstance(value, int))
     total = sum(reading.masks[path].height * reading.masks[path].width for path in moved.files)
     kinds = {reading.masks[path].kind for path in moved.files}
-    cause = "the masks were saved as JPEG" if kinds <= set(_LOSSY_KINDS) else "the masks were smoothed or resized"
-    return about(
+    jpeg = kinds <= set(_LOSSY_KINDS)
+    return LOSSY_MASK_VALUES.about(
         reading,
-        "lossy_mask_values",
-        Severity.WARNING,
-        f"{number(moved.pixels, 'pixel')} in {number(len(moved.files), 'mask')} near a class's value, not "
-        "the value itself",
         moved.files,
-        detail=f"{percent(moved.pixels / total)} of the pixels of these masks, {len(moved.counts)} values: "
-        f"{moved.text()}. Likely cause: {cause}. Each is taken as the nearest of {shorten(anchors)}.",
-        advice=f"first name {shorten(map(describe_value, sorted(labels, key=str)), 6)}, which other masks hold, in "
-        "`classes`; then save these masks as PNG from the program they were made with"
+        n=moved.pixels,
+        masks=plural("{n:,} mask", "{n:,} masks", n=len(moved.files)),
+        detail=message(
+            "{share} of the pixels of these masks, {n} values: {values}. Likely cause: {cause}. Each is taken as the "
+            "nearest of {known}.",
+            share=percent(moved.pixels / total),
+            n=len(moved.counts),
+            values=moved.text(),
+            cause=message("the masks were saved as JPEG") if jpeg else message("the masks were smoothed or resized"),
+            known=listed([str(value) for value in anchors]),
+        ),
+        advice=message(
+            "first name {values}, which other masks hold, in `classes`; then save these masks as PNG from the program "
+            "they were made with",
+            values=listed([describe_value(value) for value in sorted(labels, key=str)], 6),
+        )
         if labels
-        else f"keep {set_option('tolerance', str(reading.tolerance))}, or save the masks as PNG without smoothing",
+        else message(
+            "keep {option}, or save the masks as PNG without smoothing",
+            option=set_option("tolerance", str(reading.tolerance)),
+        ),
         pictures=reading.portraits(moved.files, "values"),
         fixes=tuple(
             Fix(
                 action="snap_values",
                 file=reading.name(path),
                 arguments={"values": anchors},
-                reason=f"{number(sum(values.values()), 'pixel')} beside {shorten(anchors)}",
+                reason=f"{sum(values.values())} pixels beside {shorten(anchors)}",
             )
             for path, values in moved.files.items()
             if not labels
@@ -173,14 +294,21 @@ def _unknown(
         [value for value in unknown.counts if isinstance(value, int)], anchors if len(anchors) > 1 else (0, 255)
     )
     lossy = tolerance is not None and len(unknown.counts) > 1 and not has_colors(class_map) and not labels
-    return about(
+    alien = _alien(reading, unknown)
+    detail = [
+        message(
+            "{pixels}: {values}. The class map knows {known}.",
+            pixels=plural("{n} pixel", "{n} pixels", n=unknown.pixels),
+            values=unknown.text(),
+            known=listed([describe_value(value) for value in known]),
+        )
+    ]
+    if alien:
+        detail.append(message("Probably no masks but pictures: {names}.", names=listed(alien, 4)))
+    return UNKNOWN_VALUES.about(
         reading,
-        "unknown_values",
-        Severity.ERROR,
-        f"{number(len(unknown.files), 'mask holds', 'masks hold')} values outside the class map",
         unknown.files,
-        detail=f"{number(unknown.pixels, 'pixel')}: {unknown.text()}. The class map knows "
-        f"{shorten(describe_value(value) for value in known)}.{_alien(reading, unknown)}",
+        detail=join(" ", detail),
         advice=_unknown_advice(reading, unknown, found, known),
         pictures=reading.portraits(unknown.files, "values"),
         fixes=tuple(
@@ -192,15 +320,14 @@ def _unknown(
     )
 
 
-def _alien(reading: Reading, unknown: _Foreign) -> str:
+def _alien(reading: Reading, unknown: _Foreign) -> tuple[str, ...]:
     """Returns which files are no masks at all: nearly all of their pixels mean nothing, in many values."""
-    others = [
+    return reading.names(
         path
         for path, values in unknown.files.items()
         if (fact := reading.masks[path]).distinct > _LABELS
         and 2 * (sum(values.values()) or fact.height * fact.width) > fact.height * fact.width
-    ]
-    return f" Probably no masks but pictures: {shorten(reading.names(others), 4)}." if others else ""
+    )
 
 
 def _unknown_advice(
@@ -212,15 +339,17 @@ def _unknown_advice(
     files = [{*reading.masks[path].counts} for path in unknown.files]
     some = len(files) < len(reading.used_masks)
     if some and {*known} >= {0, 1} and all(0 not in values and values <= one_too_high for values in files):
-        return (
-            f"in {'this mask' if len(files) == 1 else 'these masks alone'} every value is one too high (0 is missing, "
-            f"{max(max(values, default=0) for values in map(_numbers, files))} comes in): lower it by 1"
+        return plural(
+            "in this mask every value is one too high (0 is missing, {most} comes in): lower it by 1",
+            "in these masks alone every value is one too high (0 is missing, {most} comes in): lower it by 1",
+            n=len(files),
+            most=max(max(values, default=0) for values in map(_numbers, files)),
         )
     if _alien(reading, unknown):
-        return "check whether a wrong file lies among the masks; save masks as PNG without smoothing"
+        return message("check whether a wrong file lies among the masks; save masks as PNG without smoothing")
     distinct = max(reading.masks[path].distinct for path in unknown.files)
     if distinct > _LABELS and len(known) > 2 and not has_colors(class_map):
-        return (
+        return message(
             "so many values in one mask come from smoothing: draw or resize the masks again with nearest neighbour; "
             "what lies between two classes may mean a third, so that nothing can be mended here"
         )
@@ -233,18 +362,8 @@ def _numbers(values: Iterable[MaskValue]) -> list[int]:
 
 def _lossy_files(reading: Reading) -> Iterator[Finding]:
     paths = [path for path, _, fact in _mask_files(reading) if fact.kind in _LOSSY_KINDS]
-    if not paths:
-        return
-    yield about(
-        reading,
-        "lossy_mask_files",
-        Severity.WARNING,
-        f"{number(len(paths), 'mask')} stored as JPEG, which changes values",
-        paths,
-        detail="JPEG blurs borders and invents values between classes; what the labels were cannot be known exactly.",
-        advice="save masks as PNG from the program they were made with",
-        pictures=reading.portraits(paths, "values"),
-    )
+    if paths:
+        yield LOSSY_MASK_FILES.about(reading, paths, pictures=reading.portraits(paths, "values"))
 
 
 def _inverted(reading: Reading) -> Iterator[Finding]:
@@ -271,33 +390,39 @@ def _inverted(reading: Reading) -> Iterator[Finding]:
                 around += [case] if edge == border and inside < fact.height * fact.width else []
     names = class_map.names
     if around and len(around) <= _SOME * seen and free >= (1 - _SOME) * (seen - len(around)):
-        yield about(
+        yield SOME_INVERTED_MASKS.about(
             reading,
-            "some_inverted_masks",
-            Severity.WARNING,
-            f"{number(len(around), 'mask looks', 'masks look')} inverted, the other {seen - len(around)} do not: "
-            f"{names[1]!r} is most of the border and of the area",
             (reading.label_file(case) for case in around),
             count=len(around),
-            detail=shorten((case.id for case in around), 12),
-            advice="look at the overlays; where an object does not fill the image, swap the two values of these masks",
+            others=seen - len(around),
+            name=names[1],
+            detail=listed([case.id for case in around], 12),
             pictures=reading.overlays(around),
         )
     if not seen or len(wrong) < max(2, _MOSTLY * seen):
         return
     values = [shorten(describe_value(value) for value in values) for values in class_map.values]
-    yield about(
+    yield INVERTED_MASKS.about(
         reading,
-        "inverted_masks",
-        Severity.WARNING,
-        f"the masks look inverted: {names[1]!r} is most of the border and of the area in {len(wrong)} of "
-        f"{number(seen, 'mask')}",
         (reading.label_file(case) for case in wrong),
         count=len(wrong),
-        detail=f"Value {values[1]} means {names[1]!r}, value {values[0]} {names[0]!r}. What is looked for usually lies "
-        "inside of the image.",
-        advice="look at the overlays; if so, swap the values: "
-        + set_option("classes", f"{{{names[0]}: {values[1]}, {names[1]}: {values[0]}}}"),
+        what=message(
+            "{name!r} is most of the border and of the area in {n} of {total} masks",
+            name=names[1],
+            n=len(wrong),
+            total=seen,
+        ),
+        detail=message(
+            "Value {one} means {name!r}, value {zero} {other!r}.",
+            one=values[1],
+            name=names[1],
+            zero=values[0],
+            other=names[0],
+        ),
+        advice=message(
+            "look at the overlays; if so, swap the values: {option}",
+            option=set_option("classes", f"{{{names[0]}: {values[1]}, {names[1]}: {values[0]}}}"),
+        ),
         pictures=reading.overlays(wrong),
     )
 
@@ -311,14 +436,11 @@ def _maybe_ignored(reading: Reading) -> Iterator[Finding]:
         return
     place = class_map.values.index((255,))
     paths = [path for path, _, fact in _mask_files(reading) if fact.counts.get(255)]
-    yield about(
+    yield IGNORE_AS_CLASS.about(
         reading,
-        "ignore_as_class",
-        Severity.WARNING,
-        f"value 255 is taken as the class {class_map.names[place]!r}; beside class numbers it usually means ignore",
         paths,
-        detail=f"The other classes are {min(others)} to {max(others)}.",
-        advice=f"leave it out of `classes` and set {set_option('ignore', '[255]')}",
+        name=class_map.names[place],
+        detail=message("The other classes are {low} to {high}.", low=min(others), high=max(others)),
         pictures=reading.portraits(paths, "values"),
     )
 
@@ -332,13 +454,10 @@ def _gaps(reading: Reading) -> Iterator[Finding]:
     missing = [value for value in missing if value not in class_map.ignore_values]
     if not missing or values[-1] > _LABELS or missing == [0]:
         return
-    yield Finding(
-        code="gaps_in_values",
-        severity=Severity.INFO,
-        title=f"the classes' numbers have {number(len(missing), 'gap')}: {shorten(missing)} mean nothing",
+    yield GAPS_IN_VALUES.finding(
         count=len(missing),
-        detail=f"Known are {shorten(values, 16)}; in memory the classes are numbered without gaps.",
-        advice="check that no class was forgotten in `classes`",
+        values=listed([str(value) for value in missing]),
+        detail=message("Known are {values}.", values=listed([str(value) for value in values], 16)),
     )
 
 
@@ -353,15 +472,13 @@ def _trimap(reading: Reading) -> Iterator[Finding]:
     class_map = reading.class_map
     ignored = class_map is not None and 3 in class_map.ignore_values
     option = set_option("border", "ignore") if reading.has_option("border") else set_option("ignore", "[3]")
-    told = "Value 3 is ignored." if ignored else "Value 3 is read as a class of its own."
-    yield about(
+    yield TRIMAP.about(
         reading,
-        "trimap",
-        Severity.INFO,
-        "the masks are trimaps: 1 object, 2 background, 3 a border that was not decided",
         (path for path, _, _ in _mask_files(reading)),
-        detail=told,
-        advice="" if ignored else f"to leave the undecided border out of loss and scores, set {option}",
+        detail=message("Value 3 is ignored.") if ignored else message("Value 3 is read as a class of its own."),
+        advice=message("nothing has to be done")
+        if ignored
+        else message("to leave the undecided border out of loss and scores, set {option}", option=option),
     )
 
 
@@ -373,14 +490,7 @@ def _much_ignored(reading: Reading) -> Iterator[Finding]:
     share = known[:, -1].sum() / max(1, known.sum())
     if share < 0.3:
         return
-    yield Finding(
-        code="much_ignored",
-        severity=Severity.WARNING,
-        title=f"{percent(float(share))} of all pixels count nowhere",
-        count=int((known[:, -1] > 0).sum()),
-        detail="Nothing is learned from ignored pixels, and no score looks at them.",
-        advice="check the option ignore, and which class was meant by these values",
-    )
+    yield MUCH_IGNORED.finding(count=int((known[:, -1] > 0).sum()), share=percent(float(share)))
 
 
 def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
@@ -393,14 +503,18 @@ def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
     order = sorted(values, key=lambda value: -values[value])
     odd = [path for path, fact in reading.masks.items() if fact.distinct > _FEW_VALUES * _FEW_VALUES]
     if odd and len(odd) <= _SOME * len(reading.masks):
-        names = shorten(reading.names(odd), 4)
-        reason = f"{reason}. Most of these values are in {number(len(odd), 'mask')} alone: {names}"
-        proposal = f"look at {names} first: a picture among the masks, or saved with losses; then say what is left"
-    return about(
+        names = listed(reading.names(odd), 4)
+        reason = message(
+            "{reason}. Most of these values are in {masks} alone: {names}",
+            reason=reason,
+            masks=plural("{n:,} mask", "{n:,} masks", n=len(odd)),
+            names=names,
+        )
+        proposal = message(
+            "look at {names} first: a picture among the masks, or saved with losses; then say what is left", names=names
+        )
+    return NO_CLASS_MAP.about(
         reading,
-        "no_class_map",
-        Severity.ERROR,
-        f"what the masks' {number(len(values), 'value')} mean has to be said",
         paths,
         count=len(values),
         detail=reason,

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from segbench import __version__
+from segbench.data.files.hints import options_in
 from segbench.data.formats import FORMATS
 from segbench.doctor import Checkup, Finding, Picture, Severity
 from segbench.files import write_text
-from segbench.locale.texts_data import DataWords
-from segbench.locale.words import Language
-from segbench.report.doctor_page.numbers import class_section, image_section
+from segbench.locale import Numbers, join, listed, localize, message, plural, translate
+from segbench.report.doctor_page.numbers import PARTS, class_section, image_section
 from segbench.report.doctor_page.pictures import LARGEST_PX, DataPictures
 from segbench.report.doctor_page.settings import check_command, config_text, plain
 from segbench.report.document import Block, Code, Document, Facts, Folded, Gallery, Section, Text, Tile, text
@@ -27,8 +26,11 @@ _SIDES = (LARGEST_PX, 160, 112, 72)  # of pictures, pixels: lowered until the pa
 _SAMPLES = 24
 _FILES_LISTED = 400
 _NAMES_LISTED = 30
-_GIVEN_OPTION = re.compile(r"the option (\w+): (.+?) \(--option ")  # as segbench.data.files.hints.set_option writes it
-_OTHER_READING = "when reading "  # the advice is about files that this reading leaves aside
+_BADGES = {
+    Severity.ERROR: message("error"),
+    Severity.WARNING: message("warning"),
+    Severity.INFO: message("remark"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,107 +57,129 @@ def write_data_page(checkup: Checkup, path: str | Path, *, language: str = "en")
     Args:
         checkup: as `segbench.doctor.examine` returns it.
         path: of the HTML file.
-        language: `en` or `ru`; the findings themselves are English in both.
+        language: one of `segbench.locale.languages()`.
+    Raises:
+        ValueError: there is no such language.
     Example:
         >>> write_data_page(examine("my_images"), "check.html")  # doctest: +SKIP
     """
-    words: Language = "ru" if language == "ru" else "en"
-    say = DataWords(words)
-    pictures, sketch = DataPictures(checkup, say), Sketch()
+    pictures, sketch = DataPictures(checkup), Sketch()
     for side in _SIDES:
-        page = _page(checkup, say, pictures, sketch, side)
+        page = _page(checkup, language, pictures, sketch, side)
         if len(page.encode()) <= MAX_BYTES:
             break
     write_text(path, page)
 
 
-def _page(checkup: Checkup, say: DataWords, pictures: DataPictures, sketch: Sketch, side: int) -> str:
-    cards = tuple(_card(place, finding, checkup, say, pictures, side) for place, finding in enumerate(checkup.findings))
-    samples = _samples_section(say, pictures, side)
+def _page(checkup: Checkup, lang: str, pictures: DataPictures, sketch: Sketch, side: int) -> str:
+    cards = tuple(
+        _card(index, finding, checkup, lang, pictures, side) for index, finding in enumerate(checkup.findings)
+    )
     sections = (
-        samples,
-        _settings_section(checkup, say),
-        class_section(checkup, say, sketch),
-        image_section(checkup, say, sketch),
+        _samples_section(pictures, side),
+        _settings_section(checkup, lang),
+        class_section(checkup, sketch, lang),
+        image_section(checkup, sketch, lang),
     )
     document = Document(
-        lang=say.lang,
-        title=say("head.title", name=checkup.root.name),
+        lang=lang,
+        title=message("Data set {name}", name=checkup.root.name),
         question=str(checkup.root),
-        top=(Text(paragraphs=(_verdict(checkup, say),), tone="lead"), Facts(rows=tuple(_facts(checkup, say)))),
+        top=(Text(paragraphs=(_verdict(checkup),), tone="lead"), Facts(rows=tuple(_facts(checkup)))),
         sections=tuple(section for section in sections if section is not None),
-        foot=say("head.foot", version=__version__, seconds=say.duration(checkup.seconds)),
-        contents=say("page.contents"),
+        foot=message(
+            "Made by segbench {version} in {seconds}. All of it as numbers: segbench data check --json FILE.",
+            version=__version__,
+            seconds=Numbers().duration(checkup.seconds),
+        ),
+        contents=message("Contents"),
     )
-    return render(
-        "data.html",
-        document=document,
-        findings=cards,
-        findings_title=say("findings"),
-        before=_before(checkup, say, pictures),
-        worst=str(checkup.findings[0].severity) if checkup.exit_code else "none",
-        copy=say("page.copy"),
-        copied=say("page.copied"),
-    )
+    texts = {
+        "document": document,
+        "findings": cards,
+        "findings_title": message("Findings"),
+        "before": _before(checkup, pictures),
+        "copy": message("copy"),
+        "copied": message("copied"),
+    }
+    worst = str(checkup.findings[0].severity) if checkup.exit_code else "none"
+    return render("data.html", worst=worst, **localize(texts, lang))
 
 
-def _verdict(checkup: Checkup, say: DataWords) -> str:
+def _verdict(checkup: Checkup) -> str:
     """Returns `2 errors, 3 warnings, 1 remark`; without errors and warnings that nothing has to be done."""
     number = Counter(finding.severity for finding in checkup.findings)
-    told = [say.count(str(kind), number[kind]) for kind in Severity if number[kind]]
-    return ", ".join(told if checkup.exit_code else [say("head.clean"), *told])
+    counts = {
+        Severity.ERROR: plural("{n:,} error", "{n:,} errors", n=number[Severity.ERROR]),
+        Severity.WARNING: plural("{n:,} warning", "{n:,} warnings", n=number[Severity.WARNING]),
+        Severity.INFO: plural("{n:,} remark", "{n:,} remarks", n=number[Severity.INFO]),
+    }
+    told = [text for kind, text in counts.items() if number[kind]]
+    return listed(told if checkup.exit_code else [message("Nothing found that needs to be done"), *told])
 
 
-def _facts(checkup: Checkup, say: DataWords) -> Iterator[tuple[str, str]]:
-    name = checkup.format or say("head.unknown")
-    yield say("head.format"), f"{name} ({checkup.why})" if checkup.why else name
+def _facts(checkup: Checkup) -> Iterator[tuple[str, str]]:
+    name = checkup.format or message("nothing that is known")
+    yield message("Read as"), message("{format} ({why})", format=name, why=checkup.why) if checkup.why else name
     if checkup.options:
-        yield say("head.options"), ", ".join(f"{key}: {plain(value)}" for key, value in checkup.options.items())
-    yield say("head.samples"), say.count("image", checkup.samples)
+        yield message("Options"), ", ".join(f"{key}: {plain(value)}" for key, value in checkup.options.items())
+    yield message("Holds"), plural("{n:,} labelled image", "{n:,} labelled images", n=checkup.samples)
     parts = [part for part in (*SPLITS, "-") if checkup.parts.get(part)]
     if set(parts) - {"-"}:
-        yield say("head.parts"), ", ".join(f"{say(f'part.{part}')} {checkup.parts[part]}" for part in parts)
+        told = [message("{part} {n}", part=PARTS[part], n=checkup.parts[part]) for part in parts]
+        yield message("Published parts"), listed(told)
     class_map = checkup.class_map
     if class_map is not None:
-        yield say("head.task"), str(class_map.task)
-        yield say("head.classes"), f"{class_map.num_classes}: {say.join(class_map.names, _NAMES_LISTED)}"
+        yield message("Task"), str(class_map.task)
+        names = listed(class_map.names, _NAMES_LISTED)
+        yield message("Classes"), message("{n}: {names}", n=class_map.num_classes, names=names)
 
 
-def _before(checkup: Checkup, say: DataWords, pictures: DataPictures) -> tuple[Block, ...]:
+def _before(checkup: Checkup, pictures: DataPictures) -> tuple[Block, ...]:
     """Returns what stands before the findings: how to correct them all, and what the pictures' colours mean."""
-    blocks = text(say("findings.language"), tone="note")
+    blocks: tuple[Block, ...] = ()
     files = {fix.file for finding in checkup.findings for fix in finding.fixes}
     if files:
         target = checkup.root.with_name(f"{checkup.root.name}_fixed")
-        blocks += text(say("findings.fix", files=say.count("file", len(files))))
+        blocks += text(
+            message(
+                "A corrected copy, which leaves the original as it is (changes of {files}):", files=_files(len(files))
+            )
+        )
         blocks += (Code(text=check_command(checkup, fix=target)),)
     legend = pictures.legend()
-    return (*blocks, *text(say("findings.colors"), tone="note"), *legend) if legend else blocks
+    return (*blocks, *text(message("The colours of the pictures:"), tone="note"), *legend) if legend else blocks
 
 
-def _card(place: int, finding: Finding, checkup: Checkup, say: DataWords, pictures: DataPictures, side: int) -> Card:
-    advice, _, example = finding.advice.partition("\n")
+def _files(number: int) -> str:
+    return plural("{n:,} file", "{n:,} files", n=number)
+
+
+def _card(index: int, finding: Finding, checkup: Checkup, lang: str, pictures: DataPictures, side: int) -> Card:
+    advice, _, example = translate(finding.advice, lang).partition("\n")
     blocks = [*text(finding.detail)]
     if advice:
-        blocks += text(say("finding.todo", advice=advice))
+        blocks += text(message("To do: {advice}", advice=advice))
     blocks += [Code(text=example)] if example else []
     commands = [check_command(checkup, option=given) for given in _given_options(finding, checkup.format)]
     if commands:
-        blocks += [*text(say("finding.command"), tone="note"), Code(text="\n".join(commands))]
+        blocks += [
+            *text(message("As a command, to see whether it helps:"), tone="note"),
+            Code(text="\n".join(commands)),
+        ]
     if finding.fixes:
-        files = len({fix.file for fix in finding.fixes})
-        blocks += text(say("finding.fixes", files=say.count("file", files)), tone="note")
+        files = _files(len({fix.file for fix in finding.fixes}))
+        blocks += text(message("The corrected copy changes {files}.", files=files), tone="note")
     blocks += _gallery(finding.pictures, pictures, side)
     if finding.files:
         shown = list(finding.files[:_FILES_LISTED])
         more = len(finding.files) - len(shown)
-        shown += [say("finding.more", n=more)] if more else []
-        title = say("finding.files", files=say.count("file", len(finding.files)))
-        blocks.append(Folded(title=title, blocks=(Code(text="\n".join(shown)),)))
+        shown += [message("... and {n} more; all of them: segbench data check --json FILE", n=more)] if more else []
+        blocks.append(Folded(title=_files(len(finding.files)), blocks=(Code(text=join("\n", shown)),)))
     return Card(
-        key=f"{finding.code}-{place}",
+        key=f"{finding.code}-{index}",
         severity=str(finding.severity),
-        badge=say(f"badge.{finding.severity}"),
+        badge=_BADGES[finding.severity],
         title=finding.title,
         blocks=tuple(blocks),
     )
@@ -163,10 +187,8 @@ def _card(place: int, finding: Finding, checkup: Checkup, say: DataWords, pictur
 
 def _given_options(finding: Finding, format: str) -> list[tuple[str, str]]:  # noqa: A002  # the config's word
     """Returns the options (name, value as YAML) that the advice gives and the reader has."""
-    if finding.advice.startswith(_OTHER_READING):
-        return []
     known = FORMATS.options(format) if format else []
-    return [(name, value) for name, value in _GIVEN_OPTION.findall(finding.advice) if name in known]
+    return [(name, value) for name, value in options_in(finding.advice) if name in known]
 
 
 def _gallery(shown: tuple[Picture, ...], pictures: DataPictures, side: int) -> tuple[Block, ...]:
@@ -182,19 +204,21 @@ def _gallery(shown: tuple[Picture, ...], pictures: DataPictures, side: int) -> t
     return (Gallery(rows=tuple(rows)),) if rows else ()
 
 
-def _samples_section(say: DataWords, pictures: DataPictures, side: int) -> Section | None:
+def _samples_section(pictures: DataPictures, side: int) -> Section | None:
     tiles = pictures.samples(_SAMPLES, side)
     if not tiles:
         return None
-    images = say.count("image", len(pictures.views.entries))
-    about = text(say("samples.about", shown=len(tiles), images=images))
-    return Section(
-        key="samples", title=say("samples"), blocks=(*about, *pictures.legend(), Gallery(rows=(("", tiles),)))
-    )
+    images = plural("{n:,} labelled image", "{n:,} labelled images", n=len(pictures.views.entries))
+    about = text(message("{shown} of {images}, drawn at random, with their labels.", shown=len(tiles), images=images))
+    gallery = Gallery(rows=(("", tiles),))
+    return Section(key="samples", title=message("Samples"), blocks=(*about, *pictures.legend(), gallery))
 
 
-def _settings_section(checkup: Checkup, say: DataWords) -> Section | None:
+def _settings_section(checkup: Checkup, lang: str) -> Section | None:
     if not checkup.format:
         return None
-    about = say("settings.about" if checkup.suggestions else "settings.none")
-    return Section(key="settings", title=say("settings"), blocks=(*text(about), Code(text=config_text(checkup))))
+    about = message("What the numbers speak for, to be put into a config. Each has its reason beside it.")
+    if not checkup.suggestions:
+        about = message("The numbers speak for nothing but the defaults; this much is needed:")
+    code = Code(text=config_text(checkup, lang))
+    return Section(key="settings", title=message("Suggested settings"), blocks=(*text(about), code))

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from segbench.doctor import Checkup, Picture
 from segbench.errors import ConfigError, DatasetError, SegbenchError
-from segbench.locale.words import Words
+from segbench.locale import join, message
 from segbench.plots.panels import ERROR_COLORS
 from segbench.report.doctor_page.views import View, Views
 from segbench.report.document import Block, Legend, Tile, text
@@ -29,12 +29,10 @@ class DataPictures:
 
     Args:
         checkup: of the data set.
-        say: words of the page.
     """
 
-    def __init__(self, checkup: Checkup, say: Words) -> None:
+    def __init__(self, checkup: Checkup) -> None:
         self.views = Views(checkup)
-        self.say = say
         self._made: dict[tuple[str, str], tuple[View, str]] = {}
 
     def tiles(self, picture: Picture, side: int) -> tuple[Tile, ...]:
@@ -66,13 +64,13 @@ class DataPictures:
             items += [(class_map.names[index], class_map.colors[index]) for index in named[:_MOST_NAMES]]
             more = max(0, len(named) - _MOST_NAMES)
             if class_map.ignore_index in seen:
-                items.append((self.say("picture.error.ignored"), ERROR_COLORS["ignored"]))
+                items.append((message("not counted"), ERROR_COLORS["ignored"]))
         if any(view.marks is not None and view.marks.any() for view in views):
-            items.append((self.say("color.marked"), MARK_COLOR))
+            items.append((message("value that is not exactly a class's"), MARK_COLOR))
         if not items:
             return ()
         legend = Legend(items=tuple((name, "#{:02x}{:02x}{:02x}".format(*color)) for name, color in items))
-        return (legend, *text(self.say("and_more", n=more) if more else "", tone="note"))
+        return (legend, *text(message("and {n} more", n=more) if more else "", tone="note"))
 
     def _sample(self, name: str, side: int) -> Tile:
         return self._tile(("overlay", name), name, side, lambda: self.views.overlay(name))
@@ -89,7 +87,7 @@ class DataPictures:
         pixels = view.pixels.copy()
         if view.marks is not None:
             pixels[view.marks] = MARK_COLOR
-        caption = f"{caption}: {told}" if told else caption
+        caption = join(": ", [caption, told]) if told else caption
         height, width = pixels.shape[:2]
         return Tile(source=_address(pixels, flat=view.flat), width=width, height=height, caption=caption, label=caption)
 
@@ -99,9 +97,11 @@ class DataPictures:
             view = make().shrunk(LARGEST_PX)
         except (SegbenchError, OSError) as error:
             reason = error.reason if isinstance(error, DatasetError | ConfigError) else str(error)
-            return _cross(), self.say("picture.unreadable", why=_cut(reason))
+            return _cross(), message("cannot be shown ({why})", why=_cut(reason))
         if view.stretched:
-            return view, self.say("picture.stretched", height=view.stretched[0], width=view.stretched[1])
+            return view, message(
+                "the mask, {height} x {width}, is stretched here", height=view.stretched[0], width=view.stretched[1]
+            )
         return view, view.told
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segbench.doctor import Checkup
+from segbench.locale import translate
 
 _COMMENT_WIDTH = 96
 _PLAIN = re.compile(r"[A-Za-z_/][\w./ -]*(?<! )")
@@ -34,7 +35,7 @@ def check_command(checkup: Checkup, *, option: tuple[str, str] | None = None, fi
     return shlex.join(parts)
 
 
-def config_text(checkup: Checkup) -> str:
+def config_text(checkup: Checkup, lang: str = "en") -> str:
     """Returns YAML: where the data set is, how it is read, and every suggestion with its reason as a comment."""
     data = {"path": str(checkup.root), "format": checkup.format}
     options = {**checkup.options, **_guessed(checkup)}
@@ -46,7 +47,7 @@ def config_text(checkup: Checkup) -> str:
         for name in way:
             place = place.setdefault(name, {})
         place[last] = value
-        reasons[(*way, last)] = reason
+        reasons[(*way, last)] = translate(reason, lang)
     return "\n".join(_lines(tree, reasons, ()))
 
 

@@ -20,7 +20,8 @@ from segbench.data.shapes.drawing import paint
 from segbench.doctor import Checkup
 from segbench.doctor.reading import known_values, percent
 from segbench.doctor.run import TOLERANT
-from segbench.errors import SegbenchError, shorten
+from segbench.errors import SegbenchError
+from segbench.locale import listed
 from segbench.plots.panels import colorize, overlay
 from segbench.types import ClassMap, Task
 
@@ -252,5 +253,5 @@ def _told(values: NDArray[Any]) -> str:
     counts, distinct = count_values(values)
     order = sorted(counts, key=lambda value: -counts[value])
     total = values.shape[0] * values.shape[1]
-    shown = shorten((f"{value} {percent(counts[value] / total)}" for value in order[:_VALUES_TOLD]), _VALUES_TOLD)
-    return f"{shown} +{distinct - _VALUES_TOLD}" if distinct > _VALUES_TOLD else shown
+    shown = [f"{value} {percent(counts[value] / total)}" for value in order[:_VALUES_TOLD]]
+    return listed([*shown, *[""] * (distinct - len(shown))], _VALUES_TOLD)

@@ -11,6 +11,7 @@ from segbench.data.facts.store import MaskFact
 from segbench.data.files.bands import Bands
 from segbench.data.shapes.drawing import Drawing, Painting
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.locale import message
 from segbench.types import ClassMap, SplitName
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
@@ -75,18 +76,18 @@ class Defect:
 
 
 DEFECTS = {
-    "few_points": "polygons with fewer than three points",
-    "bad_numbers": "coordinates that are no finite numbers, or far outside of the image",
-    "bad_rle": "run lengths that do not add up to the image",
-    "outside": "shapes that lie outside of the image, in part or whole",
-    "no_class": "images with regions without a class",
-    "unknown_class": "regions of a class that the list of classes does not have",
-    "no_annotation": "images without annotations",
-    "no_image": "annotations of images that are not there",
-    "wrong_path": "annotations that name another image, or another folder, than the one taken",
-    "unused_shape": "shapes of a kind that covers no pixels",
-    "overlapping_lists": "names in more than one published list",
-    "wrong_size": "annotations made for another image size",
+    "few_points": message("polygons with fewer than three points"),
+    "bad_numbers": message("coordinates that are no finite numbers, or far outside of the image"),
+    "bad_rle": message("run lengths that do not add up to the image"),
+    "outside": message("shapes that lie outside of the image, in part or whole"),
+    "no_class": message("images with regions without a class"),
+    "unknown_class": message("regions of a class that the list of classes does not have"),
+    "no_annotation": message("images without annotations"),
+    "no_image": message("annotations of images that are not there"),
+    "wrong_path": message("annotations that name another image, or another folder, than the one taken"),
+    "unused_shape": message("shapes of a kind that covers no pixels"),
+    "overlapping_lists": message("names in more than one published list"),
+    "wrong_size": message("annotations made for another image size"),
 }
 
 ClassMapRule: TypeAlias = Callable[[Mapping[Path, MaskFact]], ClassMap]
