@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tests.data._rasters import scenes
 from tests.doctor._sets import SIDE, blob, codes, finding, pairs, photo, save
 
 from segbench.doctor import Finding, Severity, examine, run, sort_findings
@@ -59,6 +60,18 @@ def test_two_ways_to_read(tmp_path: Path) -> None:
     checkup = examine(tmp_path)
     assert checkup.options["masks"] == "labels"
     assert "--option masks=labels or --option masks=masks" in finding(checkup, "several_ways").advice
+
+
+def test_a_guess_and_what_the_reader_leaves_out_are_told(tmp_path: Path) -> None:
+    save(pairs(tmp_path) / "images/lonely.png", photo(77))
+    checkup = examine(tmp_path)
+    assert "unpaired: skip" in finding(checkup, "guessed").advice
+    assert "'folder'" in finding(checkup, "reader_notes").title
+
+
+def test_files_read_by_windows(tmp_path: Path) -> None:
+    checkup = examine(scenes(tmp_path), "geotiff", options={"depth_range": "auto"})
+    assert finding(checkup, "read_by_windows").count == 4
 
 
 def test_several_sets_and_an_empty_folder(tmp_path: Path) -> None:

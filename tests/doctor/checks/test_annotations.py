@@ -140,3 +140,31 @@ def test_a_star_crosses_and_a_circle_does_not() -> None:
     assert not crosses_itself(circle)
     assert crosses_itself(star)
     assert ring_area(circle) == pytest.approx(math.pi, rel=1e-3)
+
+
+def test_each_defect_of_an_annotation_is_told(tmp_path: Path) -> None:
+    wrong: list[dict[str, Any]] = [
+        {"segmentation": {"size": [SIDE, SIDE], "counts": [5]}},
+        {"segmentation": {"size": [SIDE, 2 * SIDE], "counts": [2 * SIDE * SIDE]}},
+        {"segmentation": [[1.0, 1.0, math.nan, 9.0, 9.0, 9.0]]},
+        {"segmentation": [], "bbox": [1, 1, 8, 8]},
+        {"segmentation": [[40, 40, 60, 40, 60, 60, 40, 60]]},
+        {"segmentation": [SQUARE], "category_id": 77},
+    ]
+    coco(tmp_path, sound())
+    table = tmp_path / "annotations/instances.json"
+    plain = json.loads(table.read_text())
+    plain["annotations"] += [
+        {"id": 100 + place, "image_id": place, "category_id": 1, "iscrowd": 0, **change}
+        for place, change in enumerate(wrong)
+    ]
+    table.write_text(json.dumps(plain))
+    checkup = check(tmp_path)
+    assert "id 100" in finding(checkup, "bad_rle").detail
+    assert "id 101" in finding(checkup, "wrong_size").detail
+    assert "id 102" in finding(checkup, "bad_numbers").detail
+    assert finding(checkup, "unused_shape").severity is Severity.WARNING
+    assert finding(checkup, "outside").severity is Severity.WARNING
+    unknown = finding(checkup, "unknown_class")
+    assert unknown.severity is Severity.ERROR  # nothing can be drawn of it
+    assert "77" in unknown.detail

@@ -20,7 +20,10 @@ def test_unreadable_files_are_told_apart(tmp_path: Path) -> None:
     frames = [Image.fromarray(photo(seed)) for seed in (1, 2)]
     frames[0].save(tmp_path / "images/s04x.png", format="GIF", save_all=True, append_images=frames[1:])
     Image.fromarray(np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE)).save(tmp_path / "images/s05x.png")
+    (tmp_path / "images/s06x.png").unlink()
+    (tmp_path / "images/s06x.png").symlink_to(tmp_path / "gone.png")
     checkup = check(tmp_path)
+    assert finding(checkup, "missing_files").files == ("images/s06x.png",)
     assert finding(checkup, "damaged_files").files == ("images/s00x.png", "masks/s03x.png")
     assert finding(checkup, "empty_files").files == ("images/s01x.png",)
     assert finding(checkup, "not_an_image").files == ("images/s02x.png",)

@@ -193,5 +193,6 @@ def test_fast_leaves_out_what_needs_pixels(tmp_path: Path) -> None:
     (tmp_path / "test/images/test00.png").write_bytes((tmp_path / "train/images/train00.png").read_bytes())
     quick = examine(tmp_path, "folder", fast=True)
     assert "identical_images_across_parts" in codes(quick)
+    assert "near copies" in finding(quick, "fast_look").detail
     assert quick.statistics["classes"][1]["objects"] is None
     assert quick.statistics["sizes_tried"] == []

@@ -81,6 +81,15 @@ def test_another_folder_of_masks_that_is_inverted(tmp_path: Path) -> None:
     assert any("inverted: those of extra/masks2/, since where masks/" in title for title in told)
 
 
+def test_another_folder_of_masks(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    for place in range(8):
+        save(tmp_path / "depth" / f"s{place:02d}x.png", blob(place) // 255)
+    found = finding(check(tmp_path, options={"masks": "masks"}), "other_masks")
+    assert found.title == "depth/ holds another file for 8 of 8 images"
+    assert "--option masks=depth" in found.advice
+
+
 def test_masks_beside_their_images(tmp_path: Path) -> None:
     for place in range(6):
         save(tmp_path / f"s{place}.jpg", photo(place), quality=95)

@@ -165,6 +165,20 @@ def test_a_class_missing_in_a_part(tmp_path: Path) -> None:
     assert "class_2" in found.title
 
 
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_class_missing_where_it_is_scored(tmp_path: Path, part: str) -> None:
+    for folder in ("train", "val", "test"):
+        plain = folder == part
+        pairs(tmp_path, 4, (lambda seed: blob(seed, value=1)) if plain else three, folder, name=f"{folder}{{:02d}}")
+    found = {
+        "val": lambda told: finding(told, "class_missing_in_val"),
+        "test": lambda told: finding(told, "class_missing_in_test"),
+    }
+    missing = found[part](check(tmp_path))
+    assert missing.severity is Severity.WARNING
+    assert "undefined" in missing.detail
+
+
 def test_masks_without_content(tmp_path: Path) -> None:
     pairs(tmp_path)
     save(tmp_path / "masks/s03x.png", np.zeros((SIDE, SIDE)))
@@ -174,6 +188,8 @@ def test_masks_without_content(tmp_path: Path) -> None:
     assert finding(checkup, "empty_masks").files == ("masks/s03x.png",)
     assert finding(checkup, "full_masks").files == ("masks/s04x.png",)
     assert finding(checkup, "identical_masks").files == ("masks/s05x.png", "masks/s06x.png")
+    ignoring = check(tmp_path, options={"classes": {"background": 0, "x": 1}, "ignore": [255]})
+    assert finding(ignoring, "ignored_masks").files == ("masks/s04x.png",)
 
 
 def test_palette_masks_are_no_colour_masks(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from segbench.data.files.hints import set_option
 from segbench.doctor import Checkup, Finding, Picture, Severity, examine
+from segbench.locale import message
 from segbench.report.doctor_page import page as data_page
 from segbench.report.doctor_page.page import MAX_BYTES, write_data_page
 from segbench.report.doctor_page.settings import config_text
@@ -146,8 +147,14 @@ def test_a_folder_of_nothing_still_makes_a_page(tmp_path: Path) -> None:
 def test_advice_becomes_a_command_unless_it_is_about_another_folder() -> None:
     advice = set_option("tolerance", "8")
     finding = Finding(code="x", severity=Severity.INFO, title="t", count=1, advice=advice)
-    assert data_page._given_options(finding, "folder") == [("tolerance", "8")]
-    assert data_page._given_options(replace(finding, advice=f"when reading masks/, {advice}"), "folder") == []
+    assert data_page.given_options(finding, "folder") == [("tolerance", "8")]
+    assert data_page.given_options(replace(finding, advice=message("first {option}", option=advice)), "folder") == [
+        ("tolerance", "8")
+    ]
+    assert (
+        data_page.given_options(replace(finding, advice=message("when reading masks/: tolerance: 8")), "folder") == []
+    )
+    assert data_page.given_options(finding, "camvid") == []  # it has no such option
 
 
 @pytest.mark.data

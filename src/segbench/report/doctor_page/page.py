@@ -161,7 +161,7 @@ def _card(index: int, finding: Finding, checkup: Checkup, lang: str, pictures: D
     if advice:
         blocks += text(message("To do: {advice}", advice=advice))
     blocks += [Code(text=example)] if example else []
-    commands = [check_command(checkup, option=given) for given in _given_options(finding, checkup.format)]
+    commands = [check_command(checkup, option=given) for given in given_options(finding, checkup.format)]
     if commands:
         blocks += [
             *text(message("As a command, to see whether it helps:"), tone="note"),
@@ -185,7 +185,7 @@ def _card(index: int, finding: Finding, checkup: Checkup, lang: str, pictures: D
     )
 
 
-def _given_options(finding: Finding, format: str) -> list[tuple[str, str]]:  # noqa: A002  # the config's word
+def given_options(finding: Finding, format: str) -> list[tuple[str, str]]:  # noqa: A002  # the config's word
     """Returns the options (name, value as YAML) that the advice gives and the reader has."""
     known = FORMATS.options(format) if format else []
     return [(name, value) for name, value in options_in(finding.advice) if name in known]
