@@ -12,6 +12,7 @@ from segbench.cli._common import Quiet, console, make_watcher, require
 from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any, read_options, unpacked
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.files import write_json
+from segbench.locale import languages
 from segbench.types import SPLITS, Sample
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def data_check(
 
     Example: segbench data check my_images --report check.html --fix my_images_fixed
     """
-    require("--lang", language, ("en", "ru"))
+    require("--lang", language, languages())
     from segbench.data.manifest.manifest import Manifest, is_manifest
     from segbench.doctor import examine
 

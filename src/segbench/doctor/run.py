@@ -32,7 +32,7 @@ from segbench.doctor.reading import Case, Reading, Remembered, all_files, damage
 from segbench.doctor.statistics import statistics
 from segbench.doctor.suggest import suggestions
 from segbench.errors import ConfigError, DatasetError, SegbenchError
-from segbench.locale import join, listed, message, plural
+from segbench.locale import join, listed, message, plural, quoted
 from segbench.types import ClassMap, Progress, Sample
 
 # Options by which a reader leaves out what it cannot use, so that the rest is looked at.
@@ -93,7 +93,7 @@ def examine(
     stats = statistics(reading, reading.objects)
     unsaved = store.save()
     if unsaved is not None:
-        findings.append(codes.NOT_REMEMBERED.finding(count=1, detail=unsaved))
+        findings.append(codes.NOT_REMEMBERED.finding(count=1, detail=quoted(unsaved)))
     return Checkup(
         root=root,
         format=read.format,
@@ -143,7 +143,7 @@ def ask(reading: Reading, checks: Mapping[str, Check]) -> list[Finding]:
             findings += check(reading)
         except Exception as error:  # noqa: BLE001  # whatever a strange file does to one check, the others go on
             reason = str(error) if isinstance(error, SegbenchError) else f"{type(error).__name__}: {error}"
-            findings.append(codes.CHECK_FAILED.finding(count=1, check=name, detail=reason))
+            findings.append(codes.CHECK_FAILED.finding(count=1, check=name, detail=quoted(reason)))
     return findings
 
 
@@ -159,7 +159,7 @@ def _chosen(root: Path, found: Detection | None, name: str | None, options: dict
     if found is None:
         assert name is not None, "one of both is known"
         check_format(name, options)
-        return _Read(root, name, options, "as told")
+        return _Read(root, name, options, message("as told"))
     usable = [candidate for candidate in found.candidates if not candidate.trouble]
     best = found.best or max(usable, key=lambda one: (len(one.classes), one.samples), default=None)
     if best is None:
@@ -218,7 +218,7 @@ def _given(candidate: Candidate, others: Sequence[Candidate]) -> str:
 
 def _unreadable(reason: str, nested: Sequence[Path] = ()) -> Finding:
     code = codes.SEVERAL_DATA_SETS if nested else codes.CANNOT_BE_READ
-    return code.finding(count=max(1, len(nested)), detail=reason)
+    return code.finding(count=max(1, len(nested)), detail=quoted(reason))
 
 
 def _list(read: _Read) -> None:
@@ -240,7 +240,11 @@ def _list(read: _Read) -> None:
     told = {DEFECTS.get(defect.code, defect.code) for defect in read.listing.defects}  # findings of their own
     notes = [note for note in read.listing.notes if not any(what in note for what in told)]
     if notes:
-        read.findings.append(codes.READER_NOTES.finding(count=len(notes), reader=read.format, detail=join("; ", notes)))
+        read.findings.append(
+            codes.READER_NOTES.finding(
+                count=len(notes), reader=read.format, detail=join("; ", [quoted(note) for note in notes])
+            )
+        )
 
 
 def _look(
@@ -285,11 +289,15 @@ def _read_by_windows(survey: Survey) -> list[Finding]:
         _, samples, notes = read_survey(survey)
     except DatasetError as error:
         return [_unreadable(error.reason)]
-    return [codes.READ_BY_WINDOWS.finding(count=len(samples), detail=join("; ", notes))]
+    return [codes.READ_BY_WINDOWS.finding(count=len(samples), detail=join("; ", [quoted(note) for note in notes]))]
 
 
 def _undrawn(reasons: Sequence[str]) -> list[Finding]:
-    return [codes.CANNOT_BE_DRAWN.finding(count=len(reasons), detail=listed(reasons, 6))] if reasons else []
+    return (
+        [codes.CANNOT_BE_DRAWN.finding(count=len(reasons), detail=listed([quoted(reason) for reason in reasons], 6))]
+        if reasons
+        else []
+    )
 
 
 def _class_map(read: _Read, reading: Reading, survey: Survey) -> ClassMap | None:
@@ -373,7 +381,7 @@ def _divided(read: _Read, reading: Reading, split: SplitConfig | None) -> Readin
             codes.CANNOT_BE_SPLIT.finding(
                 count=1,
                 otherwise=split is not None,
-                detail=error.reason,
+                detail=quoted(error.reason),
                 advice=None if split is None else message("change data.split"),
             )
         )

@@ -82,6 +82,16 @@ def join(separator: str, texts: Iterable[str]) -> Message:
     return Message(escaped.join(f"{{{name}}}" for name in values), values)
 
 
+def quoted(text: str) -> Message:
+    """Returns what a library or another program says: a message as it is, any other text as a quotation.
+
+    Example:
+        >>> quoted("No space left on device")
+        'No space left on device'
+    """
+    return text if isinstance(text, Message) else message("{quote}", quote=text)
+
+
 def fill(template: str, values: Mapping[str, Any]) -> str:
     """Returns the template with its values; digits that `:,` groups have a narrow space between the groups."""
     return _FORMATTER.vformat(template, (), values)

@@ -162,7 +162,7 @@ def test_each_defect_of_an_annotation_is_told(tmp_path: Path) -> None:
     checkup = check(tmp_path)
     assert "id 100" in finding(checkup, "bad_rle").detail
     assert "id 101" in finding(checkup, "wrong_size").detail
-    assert "id 102" in finding(checkup, "bad_numbers").detail
+    assert "(002.jpg), shape 3" in finding(checkup, "bad_numbers").detail
     assert finding(checkup, "unused_shape").severity is Severity.WARNING
     assert finding(checkup, "outside").severity is Severity.WARNING
     unknown = finding(checkup, "unknown_class")

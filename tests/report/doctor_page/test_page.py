@@ -13,11 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from markupsafe import escape
 from ruamel.yaml import YAML
+from tests.doctor._sets import flawed_sets
+from tests.locale.english import english_in
 
 from segbench.data.files.hints import set_option
 from segbench.doctor import Checkup, Finding, Picture, Severity, examine
-from segbench.locale import message
+from segbench.locale import message, translate
 from segbench.report.doctor_page import page as data_page
 from segbench.report.doctor_page.page import MAX_BYTES, write_data_page
 from segbench.report.doctor_page.settings import config_text
@@ -99,6 +102,24 @@ def test_the_page_is_whole_and_asks_nothing_of_the_network(flawed: Path, tmp_pat
     assert len(page.encode()) < MAX_BYTES
     assert min(min(picture.size) for picture in pictures(page)) > 20
     assert ("предупреж" in page) == (language == "ru")
+
+
+def test_a_russian_page_is_russian(tmp_path: Path) -> None:
+    codes: set[str] = set()
+    for checkup in flawed_sets(tmp_path):
+        page = written(checkup, tmp_path, "ru")
+        codes |= {finding.code for finding in checkup.findings}
+        quotations = r"\(по-английски\) «[^»]*»"  # what Pillow, Python and the readers of formats say
+        assert english_in(re.sub(quotations, "", page), own=["segbench data check"]) == []
+        assert all(escape(translate(finding.title, "ru")) in page.replace("<wbr>", "") for finding in checkup.findings)
+    assert len(codes) >= 50
+    english = written(checkup, tmp_path)
+    assert len(english_in(english)) > 10
+
+
+def test_a_language_without_a_catalogue_is_refused(binary_pairs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="languages en, ru"):
+        write_data_page(examine(binary_pairs, fast=True), tmp_path / "page.html", language="xx")
 
 
 def test_pictures_show_the_labels(flawed: Path, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from PIL import (
 
 from segbench.data.files.hints import set_option
 from segbench.errors import DatasetError
+from segbench.locale import message, quoted
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF")  # JPEG opens MPO too: JPEG with previews behind
 
@@ -170,9 +171,11 @@ def read_bytes(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise DatasetError(missing_text(path), path=path) from error
     except OSError as error:
-        raise DatasetError(f"cannot read the file: {error.strerror or error}", path=path) from error
+        raise DatasetError(
+            message("cannot read the file: {reason}", reason=quoted(str(error.strerror or error))), path=path
+        ) from error
     if not data:
-        raise DatasetError("the file is empty (0 bytes); copy it again", path=path)
+        raise DatasetError(message("the file is empty (0 bytes); copy it again"), path=path)
     return data
 
 
@@ -194,8 +197,8 @@ def file_state(path: Path) -> tuple[int, int]:
 def missing_text(path: Path) -> str:
     """Returns how a file that cannot be found is missing: as itself, or as what a link points to."""
     if not path.is_symlink():
-        return "there is no such file"
-    return f"a link to {path.readlink()}, which is not there; mend or delete the link"
+        return message("there is no such file")
+    return message("a link to {target}, which is not there; mend or delete the link", target=str(path.readlink()))
 
 
 @contextmanager
@@ -212,8 +215,12 @@ def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
             frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))  # MPO: a JPEG with previews
             if frames != 1:
                 raise DatasetError(
-                    f"expected one picture, got a {image.format} file with {frames} frames or pages; "
-                    "save each as a file of its own",
+                    message(
+                        "expected one picture, got a {format} file with {frames} frames or pages; save each as a "
+                        "file of its own",
+                        format=image.format,
+                        frames=frames,
+                    ),
                     path=path,
                 )
             yield image
@@ -221,24 +228,38 @@ def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DatasetError(
-            f"the image is too large to open safely: {error}; read it by windows with data.format: geotiff (--format "
-            f"geotiff) and {set_option('window', '512')}, or shrink it first",
+            message(
+                "the image is too large to open safely: {error}; read it by windows with data.format: "
+                "geotiff (--format geotiff) and {option}, or shrink it first",
+                error=quoted(str(error)),
+                option=set_option("window", "512"),
+            ),
             path=path,
         ) from error
     except UnidentifiedImageError as error:
         if data[:4] in _TIFF:
             raise DatasetError(
-                "a TIFF file whose bands or depth the ordinary reader does not know; read it with data.format: geotiff "
-                "(--format geotiff)",
+                message(
+                    "a TIFF file whose bands or depth the ordinary reader does not know; read it with "
+                    "data.format: geotiff (--format geotiff)"
+                ),
                 path=path,
             ) from error
         raise DatasetError(
-            f"not an image segbench can read (PNG, JPEG, BMP, TIFF, WebP or GIF); the file begins with {data[:8]!r}",
+            message(
+                "not an image segbench can read (PNG, JPEG, BMP, TIFF, WebP or GIF); the file begins with "
+                "{beginning!r}",
+                beginning=data[:8],
+            ),
             path=path,
         ) from error
     except _DECODE_ERRORS as error:
         raise DatasetError(
-            f"the image is damaged or cut off and cannot be decoded ({error}; {len(data)} bytes); copy it again",
+            message(
+                "the image is damaged or cut off and cannot be decoded ({error}; {n} bytes); copy it again",
+                error=quoted(str(error)),
+                n=len(data),
+            ),
             path=path,
         ) from error
 
@@ -250,7 +271,8 @@ def _embedded(data: bytes, path: Path) -> bytes:
         return base64.b64decode(text, validate=False)
     except (ValueError, KeyError, TypeError) as error:
         raise DatasetError(
-            "expected an image, or a LabelMe file with its image inside (imageData); this JSON holds none", path=path
+            message("expected an image, or a LabelMe file with its image inside (imageData); this JSON holds none"),
+            path=path,
         ) from error
 
 
@@ -279,12 +301,18 @@ def _oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 def _scale_depth(grey: NDArray[Any], depth_range: tuple[float, float] | None, path: Path) -> NDArray[np.uint8]:
     if not np.isfinite(grey).all():
-        raise DatasetError("the image holds values that are not finite numbers (NaN or infinity)", path=path)
+        raise DatasetError(message("the image holds values that are not finite numbers (NaN or infinity)"), path=path)
     low, high = float(grey.min()), float(grey.max())
     if depth_range is None:
         raise DatasetError(
-            f"the image has more than 8 bit ({grey.dtype}, values {low:g} to {high:g}); say which values mean black "
-            f"and white, the same for all images, with {set_option('depth_range', f'[{low:g}, {high:g}]')}",
+            message(
+                "the image has more than 8 bit ({dtype}, values {low:g} to {high:g}); say which values "
+                "mean black and white, the same for all images, with {option}",
+                dtype=grey.dtype,
+                low=low,
+                high=high,
+                option=set_option("depth_range", f"[{low:g}, {high:g}]"),
+            ),
             path=path,
         )
     black, white = depth_range
@@ -312,8 +340,13 @@ def _mask_array(image: Image.Image, colors: bool, path: Path) -> NDArray[Any]:
         grey = np.asarray(image)
         if not np.isfinite(grey).all() or (grey != np.rint(grey)).any() or grey.min() < 0 or grey.max() > 65535:
             raise DatasetError(
-                f"expected a mask of whole numbers from 0 to 65535, got {grey.dtype} values {grey.min():g} to "
-                f"{grey.max():g}; save the labels as 8-bit grey or palette PNG",
+                message(
+                    "expected a mask of whole numbers from 0 to 65535, got {dtype} values {low:g} to "
+                    "{high:g}; save the labels as 8-bit grey or palette PNG",
+                    dtype=grey.dtype,
+                    low=grey.min(),
+                    high=grey.max(),
+                ),
                 path=path,
             )
         return grey.astype(np.uint16)

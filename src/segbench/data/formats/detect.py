@@ -15,7 +15,8 @@ from segbench.data.formats import FORMATS, Listing, check_format, recognise
 from segbench.data.formats.shared.classes import mixed_binary
 from segbench.data.formats.shared.layout import MASK_NAME, SPLIT_WORDS
 from segbench.data.formats.shared.listing import image_files, subfolders
-from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.errors import ConfigError, DatasetError
+from segbench.locale import join, listed, message, plural
 from segbench.types import ClassMap, MaskValue, Task
 
 _SAMPLE = 96  # masks that are looked at for a guess, spread over the data set
@@ -73,16 +74,43 @@ class Detection:
         """Returns what has to be decided, in one sentence."""
         usable = [candidate for candidate in self.candidates if not candidate.trouble]
         if usable:
-            ways = "; ".join(f"--format {one.format}{_options_text(one.options)} ({one.reason})" for one in usable)
-            others = [one for one in self.candidates if one.trouble]
-            also = "".join(f"; it also looks like {one.format} ({one.reason}), but {one.trouble}" for one in others)
-            number = "one way" if len(usable) == 1 else f"{len(usable)} ways"
-            return f"{number} to read this folder, choose{' it or mend the other' * bool(also)}: {ways}{also}"
+            ways = [
+                message("{way} ({reason})", way=f"--format {one.format}{_options_text(one.options)}", reason=one.reason)
+                for one in usable
+            ]
+            also = [
+                message(
+                    "it also looks like {format} ({reason}), but {trouble}",
+                    format=one.format,
+                    reason=one.reason,
+                    trouble=one.trouble,
+                )
+                for one in self.candidates
+                if one.trouble
+            ]
+            told = join("; ", [*ways, *also])
+            if also:
+                return plural(
+                    "one way to read this folder, choose it or mend the other: {ways}",
+                    "{n} ways to read this folder, choose or mend the other: {ways}",
+                    n=len(usable),
+                    ways=told,
+                )
+            return plural(
+                "one way to read this folder, choose: {ways}",
+                "{n} ways to read this folder, choose: {ways}",
+                n=len(usable),
+                ways=told,
+            )
         if self.nested:
-            names = (path.relative_to(self.root).as_posix() for path in self.nested)
-            return f"this folder holds {len(self.nested)} data sets, choose one: {shorten(names, 12)}"
-        troubles = "; ".join(f"{one.format}: {one.trouble}" for one in self.candidates)
-        return f"no labelled images were found ({troubles})" if troubles else "no labelled images were found"
+            names = [path.relative_to(self.root).as_posix() for path in self.nested]
+            return message(
+                "this folder holds {n} data sets, choose one: {names}", n=len(self.nested), names=listed(names, 12)
+            )
+        if not self.candidates:
+            return message("no labelled images were found")
+        troubles = [join("", [f"{one.format}: ", one.trouble]) for one in self.candidates]
+        return message("no labelled images were found ({troubles})", troubles=join("; ", troubles))
 
 
 def detect(path: str | Path, options: Mapping[str, Any] | None = None) -> Detection:
@@ -121,7 +149,7 @@ def resolve(path: str | Path, format: str | None, options: Mapping[str, Any]) ->
         DatasetError: nothing or several ways were found; the message names them.
     """
     if format is not None:
-        return Candidate(format=format, options=options, reason="as told")
+        return Candidate(format=format, options=options, reason=message("as told"))
     found = detect(path, options)
     if found.best is None:
         raise DatasetError(found.question(), path=found.root)
@@ -148,8 +176,8 @@ def _read_as(root: Path, name: str, options: Mapping[str, Any], reason: str) -> 
 def _tolerant(root: Path, name: str, options: Mapping[str, Any], reason: str) -> Candidate | None:
     """Returns the candidate that leaves out what cannot be read, where the reader can do so and the user may agree."""
     told = {
-        "defects": "shapes that cannot be drawn are left out, and regions without a class count nowhere",
-        "unpaired": "what has no partner is left out",
+        "defects": message("shapes that cannot be drawn are left out, and regions without a class count nowhere"),
+        "unpaired": message("what has no partner is left out"),
     }
     for option, what in told.items():
         if option not in FORMATS.options(name) or option in options:
@@ -164,14 +192,17 @@ def _tolerant(root: Path, name: str, options: Mapping[str, Any], reason: str) ->
         names = listing.class_map.names
         fatal = {defect.code for defect in listing.defects if defect.fatal}
         if fatal == {"no_class"} and listing.class_map.task is Task.BINARY:
-            changed, what = {**options, "default_class": names[1]}, f"regions without a class are taken as {names[1]!r}"
+            changed, what = (
+                {**options, "default_class": names[1]},
+                message("regions without a class are taken as {name!r}", name=names[1]),
+            )
         return Candidate(
             format=name,
             options=changed,
             reason=reason,
             classes=names,
             samples=len(listing.entries),
-            guesses=(f"{what}; see `segbench data check`",),
+            guesses=(message("{what}; see `segbench data check`", what=what),),
         )
     return None
 
@@ -181,7 +212,7 @@ def _as_folder(root: Path, given: Mapping[str, Any]) -> Iterator[Candidate]:
     if not _knows("folder", given):
         return
     try:
-        yield _guess(root, given, "images and masks of the same names")
+        yield _guess(root, given, message("images and masks of the same names"))
         return
     except (DatasetError, ConfigError) as error:
         trouble = error.reason
@@ -189,7 +220,7 @@ def _as_folder(root: Path, given: Mapping[str, Any]) -> Iterator[Candidate]:
     found = []
     for name in choices if len(choices) > 1 else []:
         try:
-            found.append(_guess(root, {**given, "masks": name}, f"masks in {name}/"))
+            found.append(_guess(root, {**given, "masks": name}, message("masks in {name}/", name=name)))
         except (DatasetError, ConfigError):
             continue
     yield from found
@@ -208,7 +239,7 @@ def _guess(root: Path, given: Mapping[str, Any], reason: str) -> Candidate:
             raise
         options["unpaired"] = "skip"
         listing = FORMATS.get("folder")(root, **options)
-        guesses.append("some images or masks have no partner and are left out; see `segbench data check`")
+        guesses.append(message("some images or masks have no partner and are left out; see `segbench data check`"))
     facts = _some_masks(root, listing)
     if not isinstance(listing.class_map, ClassMap):
         try:
@@ -251,23 +282,28 @@ def guess_classes(facts: Mapping[Path, MaskFact], ignored: Sequence[Any] = ()) -
         if not 2 <= len(lifted) <= _MOST_CLASSES:
             return {}, []
         order = sorted(lifted, key=lambda value: -lifted[value])
-        return {"classes": _named(order)}, [f"{len(lifted)} colours, each taken as a class: rename them in `classes`"]
+        return {"classes": _named(order)}, [
+            message("{n} colours, each taken as a class: rename them in `classes`", n=len(lifted))
+        ]
     values = sorted(value for value in counts if isinstance(value, int))
     if values == [0, 1, 255] and mixed_binary(facts):
         return {"classes": {"background": 0, "foreground": [1, 255]}}, [
-            "some masks write the foreground as 1, others as 255: both are read as the same class"
+            message("some masks write the foreground as 1, others as 255: both are read as the same class")
         ]
     tolerance = lossy_tolerance(values, {0, 255})
     if tolerance is None and all(_smoothed(fact) for fact in facts.values()):
         tolerance = 127
     if tolerance is not None:
         return {"tolerance": max(tolerance, 1)}, [
-            f"{len(values)} grey values near 0 and 255, as in masks saved as JPEG or smoothed: each is taken as the "
-            "nearer of the two"
+            message(
+                "{n} grey values near 0 and 255, as in masks saved as JPEG or smoothed: each is taken as "
+                "the nearer of the two",
+                n=len(values),
+            )
         ]
     if set(values) == {1, 2, 3}:
         border = {} if 3 in ignored else {"border": 3}
-        return {"classes": {"foreground": 1, "background": 2, **border}}, ["1, 2, 3 is read as a trimap"]
+        return {"classes": {"foreground": 1, "background": 2, **border}}, [message("1, 2, 3 is read as a trimap")]
     values = [value for value in values if value not in ignored]
     rest = [value for value in values if value != 255]
     ignore = [255] if 255 in values and rest and max(rest) <= _MOST_CLASSES else []
@@ -277,7 +313,7 @@ def guess_classes(facts: Mapping[Path, MaskFact], ignored: Sequence[Any] = ()) -
     options: dict[str, Any] = {"classes": _named(kept)}
     if ignore:
         options["ignore"] = ignore
-    return options, [f"{len(kept)} values, each taken as a class: rename them in `classes`"]
+    return options, [message("{n} values, each taken as a class: rename them in `classes`", n=len(kept))]
 
 
 def _smoothed(fact: MaskFact) -> bool:

@@ -23,6 +23,7 @@ from segbench.data.formats.shared.run_lengths import counts_of, lengths_of_pairs
 from segbench.data.formats.shared.tables import Table, find_column, read_table
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError
+from segbench.locale import message
 
 _KIND = "a table with images and run lengths (ImageId, EncodedPixels)"
 _JOINED = ("ImageId_ClassId", "Image_Label")
@@ -107,7 +108,7 @@ def kaggle_rle(
 def looks_like(root: Path) -> str | None:
     """Returns by what a folder is recognised: a table whose columns and first rows are images and run lengths."""
     found = _candidates(root)
-    return f"run lengths in a table ({found[0].relative_to(root).as_posix()})" if found else None
+    return message("run lengths in a table ({file})", file=found[0].relative_to(root).as_posix()) if found else None
 
 
 def _candidates(root: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from segbench.data.formats.shared.tables import read_rows, read_table
 from segbench.data.formats.shared.values import part_of
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError, shorten
+from segbench.locale import message
 from segbench.types import SplitName
 
 _TABLE = "-annotations-object-segmentation.csv"
@@ -137,13 +138,16 @@ def _drawing(
     files: dict[str, str] = {}
     for label, mask, name in objects:
         if mask is None:
-            text = f"the mask {name} is not below masks/; left out"
+            text = message("the mask {name} is not below masks/; left out", name=name)
             defects.append(Defect(code="no_image", path=table, where=image.stem, text=text, fatal=True))
             continue
         facts = image_facts(mask)
         if _size(facts) != size:
-            text = (
-                f"the mask {name} is {_size(facts)} pixels (height, width), its image {size}; take images of that size"
+            text = message(
+                "the mask {name} is {mask} pixels (height, width), its image {size}; take images of that size",
+                name=name,
+                mask=_size(facts),
+                size=size,
             )
             defects.append(Defect(code="wrong_size", path=table, where=image.stem, text=text, fatal=True))
             continue

@@ -22,6 +22,7 @@ from segbench.data.split.files import write_split as write_split
 from segbench.data.split.folds import Presence, assign_folds, deal, strata
 from segbench.data.split.units import Unit, across_parts, join_units, members, natural_order, too_near
 from segbench.errors import DatasetError, shorten
+from segbench.locale import message
 from segbench.types import SPLITS, Sample, SplitName
 
 Assignment = dict[str, SplitName]
@@ -64,7 +65,11 @@ def split_manifest(manifest: Manifest, config: SplitConfig, *, presence: Presenc
     for split in SPLITS:
         if not result.split(split):
             raise DatasetError(
-                f"the {split} part would be empty ({_sizes(assignment)}); give it a larger share",
+                message(
+                    "the {split} part would be empty ({sizes}); give it a larger share",
+                    split=split,
+                    sizes=_sizes(assignment),
+                ),
                 path=manifest.root,
             )
     return result
@@ -85,7 +90,8 @@ def _assign(manifest: Manifest, config: SplitConfig, presence: Presence | None, 
     listed = any(sample.split is not None for sample in manifest.samples)
     if config.method == "official" and not listed:
         raise DatasetError(
-            "split.method is official, but this data set has no official lists; use method: ratios", path=manifest.root
+            message("split.method is official, but this data set has no official lists; use method: ratios"),
+            path=manifest.root,
         )
     if config.method == "permutation":
         return _permutation(manifest, config, notes)
@@ -106,7 +112,10 @@ def _refuse_leaks(manifest: Manifest, assignment: Assignment) -> None:
     divided = manifest.with_splits(assignment).samples
     leaks = [text for attribute in ("group", "image_hash") for text in across_parts(divided, attribute)]
     if leaks:
-        raise DatasetError(f"{len(leaks)} groups or images would be in two parts: {shorten(leaks)}", path=manifest.root)
+        raise DatasetError(
+            message("{n} groups or images would be in two parts: {names}", n=len(leaks), names=shorten(leaks)),
+            path=manifest.root,
+        )
 
 
 def _turn(manifest: Manifest, config: SplitConfig, presence: Presence | None, notes: list[str]) -> Assignment:
@@ -128,18 +137,31 @@ def _turn(manifest: Manifest, config: SplitConfig, presence: Presence | None, no
 def _official(manifest: Manifest, config: SplitConfig, presence: Presence | None, notes: list[str]) -> Assignment:
     lists = "the official lists have" if config.method != "file" else f"{config.file} has"
     assignment: Assignment = {sample.id: sample.split for sample in manifest.samples if sample.split is not None}
-    for split, what in (("test", "to score on"), ("train", "to learn from")):
+    for split, what in (("test", message("to score on")), ("train", message("to learn from"))):
         if split not in assignment.values():
+            found = {"split": split, "sizes": _sizes(assignment), "what": what}
             raise DatasetError(
-                f"{lists} no {split} part ({_sizes(assignment)}), and one is needed {what}; add a "
-                f"{split} list or folder, or divide anew with method: ratios",
+                message(
+                    "{file} has no {split} part ({sizes}), and one is needed {what}; add a {split} list or folder, or "
+                    "divide anew with method: ratios",
+                    file=str(config.file),
+                    **found,
+                )
+                if config.method == "file"
+                else message(
+                    "the official lists have no {split} part ({sizes}), and one is needed {what}; add a {split} list "
+                    "or folder, or divide anew with method: ratios",
+                    **found,
+                ),
                 path=manifest.root,
             )
     if "val" not in assignment.values():
         train = [sample for sample in manifest.samples if sample.split == "train"]
         number = min(max(1, round(len(train) * config.val_frac)), len(train) - 1)
         if number < 1:
-            raise DatasetError("the official train part has 1 sample; val cannot be taken from it", path=manifest.root)
+            raise DatasetError(
+                message("the official train part has 1 sample; val cannot be taken from it"), path=manifest.root
+            )
         wanted: dict[SplitName, int] = {"train": len(train) - number, "val": number}
         assignment |= _draw(train, wanted, config, presence, manifest, notes)
         notes.append(
@@ -172,8 +194,12 @@ def _permutation(manifest: Manifest, config: SplitConfig, notes: list[str]) -> A
     grouped = [name for name, ids in members(manifest.samples, "group").items() if len(ids) > 1]
     if grouped:
         raise DatasetError(
-            f"method permutation would tear {len(grouped)} groups apart ({shorten(grouped, 5)}); use method: ratios "
-            "with counts, which keeps groups together",
+            message(
+                "method permutation would tear {n} groups apart ({names}); use method: ratios with counts, "
+                "which keeps groups together",
+                n=len(grouped),
+                names=shorten(grouped, 5),
+            ),
             path=manifest.root,
         )
     order = np.random.RandomState(config.seed).choice(number, number, replace=False)
@@ -193,7 +219,8 @@ def _wanted(number: int, config: SplitConfig, manifest: Manifest) -> dict[SplitN
         return dict(zip(SPLITS, config.counts, strict=True))
     if number < len(SPLITS):
         raise DatasetError(
-            f"train, val and test need at least 3 samples, got {number}; add labelled images", path=manifest.root
+            message("train, val and test need at least 3 samples, got {number}; add labelled images", number=number),
+            path=manifest.root,
         )
     exact = [number * ratio for ratio in config.ratios]
     counts = [int(share) for share in exact]
@@ -209,8 +236,12 @@ def _wanted(number: int, config: SplitConfig, manifest: Manifest) -> dict[SplitN
 def _check_counts(number: int, counts: Sequence[int], manifest: Manifest) -> None:
     if sum(counts) > number:
         raise DatasetError(
-            f"split.counts ask for {' + '.join(map(str, counts))} = {sum(counts)} samples, but there are {number}; "
-            "lower them, or use ratios",
+            message(
+                "split.counts ask for {counts} = {total} samples, but there are {number}; lower them, or use ratios",
+                counts=" + ".join(map(str, counts)),
+                total=sum(counts),
+                number=number,
+            ),
             path=manifest.root,
         )
 
@@ -227,8 +258,14 @@ def _draw(
     units = join_units(samples, config.block)
     if len(units) < len(wanted):
         raise DatasetError(
-            f"{len(samples)} samples form {len(units)} groups that must stay together, too few for {len(wanted)} parts "
-            f"({', '.join(wanted)}); label images of more groups, or make the groups smaller",
+            message(
+                "{n} samples form {groups} groups that must stay together, too few for {parts} parts ({names}); "
+                "label images of more groups, or make the groups smaller",
+                n=len(samples),
+                groups=len(units),
+                parts=len(wanted),
+                names=", ".join(wanted),
+            ),
             path=manifest.root,
         )
     if presence is not None:

@@ -12,7 +12,7 @@ from segbench.doctor.checks.parts import OVERLAPPING_LISTS
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Severity
 from segbench.doctor.reading import Reading, percent
-from segbench.locale import Message, join, listed, message, plural
+from segbench.locale import Message, join, listed, message, plural, quoted
 
 _SHARED = 0.01  # of the pixels covered by shapes of several classes, from which on it is worth a warning
 _SKIP = set_option("defects", "skip")
@@ -149,7 +149,8 @@ def _defects(reading: Reading) -> Iterator[Finding]:
             count=len(found),
             otherwise=code.otherwise is not None and any(defect.fatal for defect in found),
             detail=listed(
-                [join("", [f"{reading.name(defect.path)}, {defect.where}: ", defect.text]) for defect in found], 6
+                [join("", [f"{reading.name(defect.path)}, {defect.where}: ", quoted(defect.text)]) for defect in found],
+                6,
             ),
             pictures=reading.overlays(cases),
         )

@@ -13,7 +13,7 @@ from segbench.data.manifest.sample import size_text
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Severity
 from segbench.doctor.reading import Case, Reading
-from segbench.locale import join, listed, message, plural
+from segbench.locale import join, listed, message, plural, quoted
 
 _SUFFIXES = {
     "PNG": {".png"},
@@ -249,7 +249,7 @@ def _unreadable(reading: Reading) -> Iterator[Finding]:
         yield by_name[name].about(
             reading,
             paths,
-            detail=join("; ", [join("", [f"{reading.name(path)}: ", reason]) for path, reason in found[:6]]),
+            detail=join("; ", [join("", [f"{reading.name(path)}: ", quoted(reason)]) for path, reason in found[:6]]),
             fixes=()
             if name == DEEP_IMAGES.name
             else tuple(
@@ -269,7 +269,9 @@ def _broken_annotations(reading: Reading) -> Iterator[Finding]:
             broken[path] = trouble
     if broken:
         yield BROKEN_ANNOTATIONS.about(
-            reading, broken, detail=listed([f"{reading.name(path)}: {why}" for path, why in broken.items()], 6)
+            reading,
+            broken,
+            detail=listed([join("", [f"{reading.name(path)}: ", quoted(why)]) for path, why in broken.items()], 6),
         )
 
 

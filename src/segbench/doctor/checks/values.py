@@ -20,7 +20,7 @@ from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Severity
 from segbench.doctor.reading import Case, Reading, known_values, percent
 from segbench.errors import shorten
-from segbench.locale import join, listed, message, plural
+from segbench.locale import join, listed, message, plural, quoted
 from segbench.types import ClassMap, MaskValue, Task
 
 _LOSSY_KINDS = ("JPEG", "MPO")
@@ -506,7 +506,7 @@ def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
         names = listed(reading.names(odd), 4)
         reason = message(
             "{reason}. Most of these values are in {masks} alone: {names}",
-            reason=reason,
+            reason=quoted(reason),
             masks=plural("{n:,} mask", "{n:,} masks", n=len(odd)),
             names=names,
         )
@@ -517,7 +517,7 @@ def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
         reading,
         paths,
         count=len(values),
-        detail=reason,
+        detail=quoted(reason),
         advice=proposal or propose_classes(order[:12]),
         pictures=reading.portraits(paths, "values"),
     )

@@ -27,6 +27,7 @@ from segbench.data.formats.shared.listing import (
 from segbench.data.formats.shared.pairs import paired
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.locale import message
 from segbench.types import ClassMap, Task
 
 _SEG = "_seg"
@@ -182,7 +183,7 @@ def _full(root: Path, home: Path, top: int | None, shared: AnnotationOptions) ->
         name, facts = mask.relative_to(root).as_posix(), image_facts(mask)
         source = _objects_file(mask) or mask
         if 0 in numbers[mask]:
-            text = "an object has the number 0, which means no object; left out"
+            text = message("an object has the number 0, which means no object; left out")
             defects.append(Defect(code="unused_shape", path=source, where=picture.name, text=text))
         shapes = tuple(
             Shape(label=labels[number], file=name, coding="ade20k", value=number)

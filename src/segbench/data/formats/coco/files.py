@@ -14,6 +14,7 @@ from segbench.data.formats.shared.image_names import ImageIndex, head, matching
 from segbench.data.formats.shared.listing import Defect
 from segbench.data.formats.shared.values import as_kind, need, side_of, some_files, split_of, tail
 from segbench.errors import DatasetError, shorten
+from segbench.locale import message
 from segbench.types import SplitName
 
 DRAWABLE = ("instances", "stuff")
@@ -173,13 +174,16 @@ def annotations_of(file: CocoFile) -> Iterator[tuple[str, Mapping[str, Any], int
 
 def unknown_image(file: CocoFile, where: str, owner: int | str) -> Defect:
     """Returns the defect of an annotation whose image is not listed; fatal where only the kind of its id differs."""
-    text, other = (
-        f"image_id {owner!r} is not in the list of images",
-        next((number for number in file.pictures if str(number) == str(owner)), None),
-    )
+    other = next((number for number in file.pictures if str(number) == str(owner)), None)
+    text = message("image_id {owner!r} is not in the list of images; left out", owner=owner)
     if other is not None:
-        text += f", which has {other!r}; write both as numbers, or both as text"
-    return Defect(code="no_image", path=file.path, where=where, text=f"{text}; left out", fatal=other is not None)
+        text = message(
+            "image_id {owner!r} is not in the list of images, which has {other!r}; write both as numbers, or both as "
+            "text; left out",
+            owner=owner,
+            other=other,
+        )
+    return Defect(code="no_image", path=file.path, where=where, text=text, fatal=other is not None)
 
 
 def category_of(plain: Mapping[str, Any], path: Path, where: str) -> int | str:

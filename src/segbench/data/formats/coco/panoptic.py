@@ -31,6 +31,7 @@ from segbench.data.formats.shared.listing import Defect, Listing
 from segbench.data.formats.shared.values import as_kind, is_crowd, need, no_annotation
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError, shorten
+from segbench.locale import message
 from segbench.types import RGB
 
 _WANTED = "COCO's panoptic annotations (annotations/panoptic_train.json and annotations/panoptic_train/)"
@@ -139,14 +140,21 @@ class _Reader:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise DatasetError(f"{where}.file_name: expected a name in {masks.name}/, got {name!r}", path=file.path)
         if not png.is_file():
-            text = f"the mask {png.relative_to(self.root)} is not there"
+            text = message("the mask {file} is not there", file=png.relative_to(self.root).as_posix())
             self._tell("no_annotation", file, picture.key, text, fatal=True)
             return None
         data = read_bytes(png)
         pixels, size = _numbers(png, data)
         told = (picture.height or size[0], picture.width or size[1])
         if told != size:
-            text = f"{png.name} is {size[0]} x {size[1]} pixels, the image {told[0]} x {told[1]} as the file says"
+            text = message(
+                "{name} is {height} x {width} pixels, the image {image_height} x {image_width} as the file says",
+                name=png.name,
+                height=size[0],
+                width=size[1],
+                image_height=told[0],
+                image_width=told[1],
+            )
             self._tell("wrong_size", file, picture.key, text, fatal=True)
             return None
         name = png.relative_to(self.root).as_posix()
@@ -176,17 +184,31 @@ class _Reader:
                 raise DatasetError(f"{spot}.id: {number} is void, or the id of another segment too", path=file.path)
             listed.add(number)
             if category not in file.names:
-                text = f"category_id {category!r} is not in the list of categories: {shorten(file.names)}"
+                text = message(
+                    "category_id {category!r} is not in the list of categories: {names}",
+                    category=category,
+                    names=shorten(file.names),
+                )
                 self._tell("unknown_class", file, spot, text, fatal=True)
             elif number not in pixels:
-                self._tell("unused_shape", file, spot, f"the segment {number} is not in {name}; left out")
+                self._tell(
+                    "unused_shape",
+                    file,
+                    spot,
+                    message("the segment {number} is not in {name}; left out", number=number, name=name),
+                )
             else:
                 crowd = is_crowd(segment, file.path, spot)
                 label = file.names[category]
                 shapes.append(Shape(label=label, file=name, coding="packed_rgb", value=number, crowd=crowd))
         lost = {number: count for number, count in pixels.items() if number not in listed}
         if lost:
-            text = f"{sum(lost.values())} pixels of {name} belong to no segment: {shorten(lost)}; they are void"
+            text = message(
+                "{total} pixels of {name} belong to no segment: {names}; they are void",
+                total=sum(lost.values()),
+                name=name,
+                names=shorten(lost),
+            )
             self._tell("unknown_class", file, picture.key, text)
         return shapes
 

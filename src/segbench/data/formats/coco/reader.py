@@ -32,6 +32,7 @@ from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import outside
 from segbench.data.shapes.drawing import Drawing, Shape, shape_mask
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.locale import message
 
 _WANTED = "COCO's annotations of instances or stuff (annotations/instances_train.json, train/_annotations.coco.json)"
 
@@ -166,7 +167,11 @@ def _drawings(
             continue
         category = category_of(plain, file.path, where)
         if category not in file.names:
-            text = f"category_id {category!r} is not in the list of categories: {shorten(file.names)}"
+            text: str = message(
+                "category_id {category!r} is not in the list of categories: {names}",
+                category=category,
+                names=shorten(file.names),
+            )
             defects.append(Defect(code="unknown_class", path=file.path, where=place, text=text, fatal=True))
             continue
         size = (picture.height, picture.width)

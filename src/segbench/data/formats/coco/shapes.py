@@ -11,6 +11,7 @@ from segbench.data.formats.shared.annotated import wrong_key
 from segbench.data.formats.shared.values import as_kind, is_crowd, need, ring_of, side_of
 from segbench.data.shapes.drawing import Shape, decompress, rectangle_ring
 from segbench.errors import DatasetError
+from segbench.locale import message
 
 Trouble: TypeAlias = tuple[Literal["bad_rle", "wrong_size", "unused_shape"], str]
 Size: TypeAlias = tuple[int | None, int | None]
@@ -39,9 +40,11 @@ def read_shape(
         found = (ring_of(ring, path, f"{where}.segmentation[{place}]") for place, ring in enumerate(rings))
         return Shape(label=label, rings=tuple(found), crowd=crowd)
     if not plain.get("bbox"):
-        return "unused_shape", "neither a segmentation nor a box; left out"
+        return "unused_shape", message("neither a segmentation nor a box; left out")
     if not fill_boxes:
-        return "unused_shape", f"only a box; left out (it would be drawn with {set_option('boxes', 'fill')})"
+        return "unused_shape", message(
+            "only a box; left out (it would be drawn with {option})", option=set_option("boxes", "fill")
+        )
     box = ring_of(plain["bbox"], path, f"{where}.bbox")
     if len(box) != 4:
         raise wrong_key(path, f"{where}.bbox", "[left, top, width, height]", plain["bbox"])
@@ -60,14 +63,26 @@ def _run_lengths(
     if "counts" not in plain:
         raise DatasetError(f"{where}: expected run lengths, but there is no key counts", path=path)
     if None not in size and (height, width) != size:
-        return "wrong_size", f"run lengths for {height} x {width} pixels, the image has {size[0]} x {size[1]}"
+        return "wrong_size", message(
+            "run lengths for {height} x {width} pixels, the image has {image_height} x {image_width}",
+            height=height,
+            width=width,
+            image_height=size[0],
+            image_width=size[1],
+        )
     counts = _counts(plain["counts"])
     if isinstance(counts, str):
         return "bad_rle", counts
     if min(counts, default=0) < 0:
-        return "bad_rle", f"a run length is negative ({min(counts)})"
+        return "bad_rle", message("a run length is negative ({low})", low=min(counts))
     if sum(counts) != height * width:
-        return "bad_rle", f"run lengths add up to {sum(counts)} pixels, expected {height} x {width} = {height * width}"
+        return "bad_rle", message(
+            "run lengths add up to {total} pixels, expected {height} x {width} = {pixels}",
+            total=sum(counts),
+            height=height,
+            width=width,
+            pixels=height * width,
+        )
     return Shape(label=label, counts=counts, box=None if None not in size else (0, 0, width, height), crowd=crowd)
 
 

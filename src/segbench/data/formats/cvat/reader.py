@@ -26,6 +26,7 @@ from segbench.data.formats.shared.listing import Defect, Listing
 from segbench.data.formats.shared.xml import load_xml
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError, suggest
+from segbench.locale import message
 from segbench.types import RGB, SplitName
 
 _KIND = "CVAT's annotations (annotations.xml, of CVAT for images 1.1 or for video 1.1)"
@@ -197,7 +198,11 @@ def _known(item: Annotated, labels: Sequence[str], defects: list[Defect]) -> Ann
     drawing = item.drawing
     unknown = sorted({shape.label for shape in drawing.shapes} - {"", *labels})
     for label in unknown:
-        text = f"the class {label!r} is none of those that the file declares; {suggest(label, labels)}"
+        text = message(
+            "the class {label!r} is none of those that the file declares; {known}",
+            label=label,
+            known=suggest(label, labels),
+        )
         defects.append(Defect(code="unknown_class", path=drawing.source, where=drawing.key, text=text, fatal=True))
     kept = tuple(shape for shape in drawing.shapes if shape.label not in unknown)
     return replace(item, drawing=replace(drawing, shapes=kept)) if unknown else item

@@ -25,6 +25,7 @@ from segbench.data.formats.shared.values import (
 )
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.locale import message
 
 _IGNORED, _BACKGROUND = "__ignore__", "_background_"
 _LIST = "labels.txt"
@@ -171,7 +172,7 @@ def _image(
     image = own if named.stem == path.stem and own in known else _beside(path)
     if image is not None:
         if named.name not in (image.name, ""):
-            text = f"imagePath is {name!r}; taken is {image.name} beside it"
+            text = message("imagePath is {name!r}; taken is {image} beside it", name=name, image=image.name)
             defects.append(Defect(code="wrong_path", path=path, where="imagePath", text=text))
         return image
     there = (path.parent / named).resolve()
@@ -199,7 +200,7 @@ def _drawing(plain: Mapping[str, Any], path: Path, width_px: float, defects: lis
         drawn = read_shapes(entry, (label or "").strip(), width_px, path, where)
         shapes += drawn
         if not drawn:
-            text = f"a shape of the kind {entry.get('shape_type')!r}, which is not drawn; left out"
+            text = message("a shape of the kind {kind!r}, which is not drawn; left out", kind=entry.get("shape_type"))
             defects.append(Defect(code="unused_shape", path=path, where=where, text=text))
     height, width = side_of(plain, "imageHeight", path, "file"), side_of(plain, "imageWidth", path, "file")
     return Drawing(source=path, key=path.stem, shapes=tuple(shapes), height=height, width=width)
@@ -239,7 +240,12 @@ def _unlisted(found: Iterable[Annotated], labels: Sequence[str] | None, listed: 
             code="unknown_class",
             path=drawing.source,
             where=drawing.key,
-            text=f"{label!r} is not in {_LIST}, and became a class of its own; {suggest(label, labels)}",
+            text=message(
+                "{label!r} is not in {file}, and became a class of its own; {known}",
+                label=label,
+                file=_LIST,
+                known=suggest(label, labels),
+            ),
         )
         for label, drawing in first.items()
         if label not in {*labels, "", "background", _IGNORED}

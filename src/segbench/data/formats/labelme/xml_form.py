@@ -18,6 +18,7 @@ from segbench.data.formats.shared.values import split_folder
 from segbench.data.formats.shared.xml import load_xml
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError
+from segbench.locale import message
 
 _BEGINS = re.compile(r"^\s*(<\?xml[^>]*>\s*)?<annotation>")
 _OWN = re.compile(r"<(polygon|segm|deleted|sourceAnnotation)>")  # VOC's <annotation> has none of these
@@ -97,12 +98,23 @@ def _mask_name(
     places = (root / "Masks" / inner / name, path.parent / name)
     found = next((place for place in places if name and place.is_file()), None)
     if found is None:
-        text = f"the mask {name or '(without a name)'} is not in {places[0].parent.relative_to(root).as_posix()}/"
+        text = message(
+            "the mask {name} is not in {folder}/",
+            name=name or message("(without a name)"),
+            folder=places[0].parent.relative_to(root).as_posix(),
+        )
         defects.append(Defect(code="unused_shape", path=path, where=where, text=text, fatal=True))
         return None
     there = _size(found)
     if there != size:
-        text = f"the mask {name} is {there[0]} x {there[1]} pixels, the image {size[0]} x {size[1]}"
+        text = message(
+            "the mask {name} is {height} x {width} pixels, the image {image_height} x {image_width}",
+            name=name,
+            height=there[0],
+            width=there[1],
+            image_height=size[0],
+            image_width=size[1],
+        )
         defects.append(Defect(code="wrong_size", path=path, where=where, text=text, fatal=True))
         return None
     return found.relative_to(root).as_posix()

@@ -14,6 +14,7 @@ from segbench.data.formats.shared.annotated import wrong_key
 from segbench.data.formats.shared.listing import Defect
 from segbench.data.formats.shared.run_lengths import counts_of
 from segbench.data.shapes.drawing import Shape, ellipse_ring, rectangle_ring
+from segbench.locale import message
 
 _LABELS = ("polygonlabels", "rectanglelabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
 _CHANNELS = 4  # a stroke is stored as an RGBA picture
@@ -54,7 +55,7 @@ def read_regions(regions: Sequence[Any], source: Path, key: str) -> Regions:
             raise wrong_key(source, where, f"original_height and original_width {found.size}", size)
         found.size = size
         if region.get("image_rotation") not in (None, 0):
-            found.defects.append(reader.defect("wrong_size", "the region was drawn on the turned image"))
+            found.defects.append(reader.defect("wrong_size", message("the region was drawn on the turned image")))
             continue
         labels = _labels(region["value"]) or (named[str(region["id"])] if "id" in region else [])
         try:

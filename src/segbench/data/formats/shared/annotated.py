@@ -15,6 +15,7 @@ from segbench.data.formats.shared.groups import check_pattern, find_groups
 from segbench.data.formats.shared.listing import DEFECTS, Defect, Entry, Listing, check_depth, choose
 from segbench.data.shapes.drawing import Drawing, Overlap, Painting, Shape, far_inside
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.locale import message
 from segbench.types import IGNORE_INDEX, RGB, ClassMap, SplitName, Task
 
 OVERLAPS: tuple[Overlap, ...] = ("smaller_on_top", "later_on_top", "class_order")
@@ -187,7 +188,7 @@ def _sound(item: Annotated, found: list[Defect]) -> Annotated:
                 code="no_annotation",
                 path=drawing.source,
                 where=drawing.key,
-                text="the image has no annotation",
+                text=message("the image has no annotation"),
             )
         )
         return item
@@ -205,23 +206,27 @@ def _sound(item: Annotated, found: list[Defect]) -> Annotated:
 
 def _wrong(shape: Shape, drawing: Drawing) -> tuple[str, str] | None:
     if not (shape.rings or shape.line or shape.counts or shape.file):
-        return "unused_shape", "the shape covers no pixels"
+        return "unused_shape", message("the shape covers no pixels")
     for ring in (*shape.rings, *shape.holes):
         if len(ring) % 2:
-            return "bad_numbers", f"a polygon of {len(ring)} numbers; expected pairs x, y"
+            return "bad_numbers", message("a polygon of {n} numbers; expected pairs x, y", n=len(ring))
         if len(ring) < 6:
-            return "few_points", f"a polygon of {len(ring) // 2} points; expected at least 3"
+            return "few_points", message("a polygon of {n} points; expected at least 3", n=len(ring) // 2)
     if not all(math.isfinite(sum(ring)) for ring in (*shape.rings, *shape.holes, shape.line)):
-        return "bad_numbers", "coordinates that are no finite numbers, or far outside of the image"
+        return "bad_numbers", message("coordinates that are no finite numbers, or far outside of the image")
     size = None if drawing.height is None or drawing.width is None else (drawing.height, drawing.width)
     if size is None:
         return None
     if _is_far(shape, size):
-        return "bad_numbers", f"coordinates that are no finite numbers, or far outside of the image {size}"
+        return "bad_numbers", message(
+            "coordinates that are no finite numbers, or far outside of the image {size}", size=size
+        )
     if shape.counts and not isinstance(shape.counts, str):
         area = shape.box[2] * shape.box[3] if shape.box else size[0] * size[1]
         if sum(shape.counts) != area:
-            return "bad_rle", f"run lengths add up to {sum(shape.counts)} pixels, expected {area}"
+            return "bad_rle", message(
+                "run lengths add up to {total} pixels, expected {area}", total=sum(shape.counts), area=area
+            )
     return None
 
 
@@ -242,7 +247,7 @@ def _named(images: Sequence[Annotated], options: AnnotationOptions, found: list[
     others = sorted({shape.label for item in images for shape in item.drawing.shapes} - {""})
     if default is None and not others:
         default = "object"
-    did = f"taken as {default!r}" if default else "they count nowhere"
+    did = message("taken as {name!r}", name=default) if default else message("they count nowhere")
     for item in bare:
         count = sum(not shape.label for shape in item.drawing.shapes)
         found.append(
@@ -250,7 +255,9 @@ def _named(images: Sequence[Annotated], options: AnnotationOptions, found: list[
                 code="no_class",
                 path=item.drawing.source,
                 where=item.drawing.key,
-                text=f"{count} of {len(item.drawing.shapes)} regions have no class; {did}",
+                text=message(
+                    "{count} of {n} regions have no class; {did}", count=count, n=len(item.drawing.shapes), did=did
+                ),
                 fatal=default is None,
             )
         )

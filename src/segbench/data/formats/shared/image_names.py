@@ -13,6 +13,7 @@ from segbench.data.formats.shared.layout import IMAGE_NAME, MASK_NAME, SPLIT_WOR
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, image_files, missing_folder
 from segbench.data.formats.shared.values import split_of
 from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.locale import message
 
 _HEAD_BYTES = 65536
 _SHOWN = 80  # characters of a name; some tools put the whole image there
@@ -82,7 +83,11 @@ class ImageIndex:
         problem = None if anywhere else self._elsewhere(path, parts[:-1], folder)
         if problem is None and parts[-1] not in (path.name, path.stem):
             problem = (
-                f"named {parts[-1]!r}, taken is {path.name!r}: capitals or accents are written another way",
+                message(
+                    "named {name!r}, taken is {taken!r}: capitals or accents are written another way",
+                    name=parts[-1],
+                    taken=path.name,
+                ),
                 False,
             )
         if problem is None:
@@ -138,10 +143,16 @@ class ImageIndex:
             return None
         taken = path.relative_to(self.root).as_posix()
         if _contradict(there, (*named, split_of(folder) or "")):
-            return f"the only image of this name is {taken}, in another part; left out, as it is another image", True
+            return message(
+                "the only image of this name is {taken}, in another part; left out, as it is another image", taken=taken
+            ), True
         if not named or IMAGE_NAME.search(there[-1]):  # a folder `images` says nothing against any other
             return None
-        return f"in the folder {'/'.join(named)}, taken is {taken}; check that it is the same image", False
+        return message(
+            "in the folder {folder}, taken is {taken}; check that it is the same image",
+            folder="/".join(named),
+            taken=taken,
+        ), False
 
     def _is_mask(self, path: Path) -> bool:
         return any(MASK_NAME.search(part) for part in path.relative_to(self.root).parts[:-1])
@@ -174,7 +185,10 @@ def short_ids(paths: Sequence[Path], root: Path) -> dict[Path, str]:
 def no_image(source: Path, name: str) -> Defect:
     """Returns the defect of an annotated image that is not below the root."""
     return Defect(
-        code="no_image", path=source, where=name[:_SHOWN], text="there is no such image below the folder; left out"
+        code="no_image",
+        path=source,
+        where=name[:_SHOWN],
+        text=message("there is no such image below the folder; left out"),
     )
 
 

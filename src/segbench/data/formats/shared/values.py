@@ -14,6 +14,7 @@ from segbench.data.formats.shared.layout import SPLIT_WORDS
 from segbench.data.formats.shared.listing import Defect, subfolders
 from segbench.data.shapes.drawing import Drawing, Ring, Shape, far_inside
 from segbench.errors import DatasetError, shorten
+from segbench.locale import message
 from segbench.types import SplitName
 
 Kind = TypeVar("Kind")
@@ -22,6 +23,8 @@ _SNIFFED = 50  # files of a kind looked into; a folder with more has one file an
 _TAIL_BYTES = 65536
 _SLACK_PX = 1.0  # tools write points on the far border of the last pixel, and round
 _WORDS = {dict: "a mapping", list: "a list", str: "text", int: "a whole number"}
+
+_NOT_NAMED = message("no annotation file names it; left out")
 
 
 def need(plain: Mapping[str, Any], key: str, kind: type[Kind], source: Path, where: str) -> Kind:
@@ -96,11 +99,17 @@ def outside(drawing: Drawing) -> list[Defect]:
     count = sum(_reaches_out(shape, size) for shape in drawing.shapes)
     if not count:
         return []
-    text = f"{count} of {len(drawing.shapes)} shapes reach beyond the image, {size[0]} x {size[1]}; cut at its border"
+    text = message(
+        "{count} of {n} shapes reach beyond the image, {height} x {width}; cut at its border",
+        count=count,
+        n=len(drawing.shapes),
+        height=size[0],
+        width=size[1],
+    )
     return [Defect(code="outside", path=drawing.source, where=drawing.key, text=text)]
 
 
-def no_annotation(paths: Iterable[Path], text: str = "no annotation file names it; left out") -> list[Defect]:
+def no_annotation(paths: Iterable[Path], text: str = _NOT_NAMED) -> list[Defect]:
     """Returns a defect for each image that was left out because nobody annotated it."""
     return [Defect(code="no_annotation", path=path, where="", text=text) for path in paths]
 

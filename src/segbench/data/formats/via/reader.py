@@ -16,6 +16,7 @@ from segbench.data.formats.via.files import Record, Region, ViaFile, choose_via,
 from segbench.data.formats.via.shapes import read_shape
 from segbench.data.shapes.drawing import Drawing
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.locale import message
 
 
 def via(
@@ -167,7 +168,12 @@ def _in_two_lists(found: Mapping[Path, tuple[Record, ViaFile]], root: Path) -> l
     for path, (_, file) in found.items():
         other = first.setdefault(path.name, path)
         if found[other][1].split != file.split:
-            text = f"{path.name} is in {_part(other, root)} and in {_part(path, root)}; both were kept"
+            text = message(
+                "{name} is in {one} and in {other}; both were kept",
+                name=path.name,
+                one=_part(other, root),
+                other=_part(path, root),
+            )
             defects.append(Defect(code="overlapping_lists", path=file.path, where=path.name, text=text))
     return defects
 
@@ -184,6 +190,6 @@ def _drawing(record: Record, file: ViaFile, classes: _Classes, width_px: float, 
         if shape.rings or shape.line:
             shapes.append(shape)
             continue
-        text = f"a region of the kind {region.shape['name']!r}, which is not drawn; left out"
+        text = message("a region of the kind {kind!r}, which is not drawn; left out", kind=region.shape["name"])
         defects.append(Defect(code="unused_shape", path=file.path, where=region.where, text=text))
     return Drawing(source=file.path, key=record.key, shapes=tuple(shapes))

@@ -21,6 +21,7 @@ from segbench.data.formats.shared.listing import (
 from segbench.data.formats.shared.pairs import defect_notes, with_groups
 from segbench.data.formats.voc.classes import read_classes
 from segbench.errors import DatasetError, shorten
+from segbench.locale import message
 from segbench.types import SPLITS, SplitName
 
 _IMAGES, _MASKS, _LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
@@ -132,7 +133,7 @@ def _parts(
                 continue
             before = parts.setdefault(name, split)
             if split is not None and before != split:
-                text = f"in {before}.txt and {path.name}; taken as {before}"
+                text = message("in {part}.txt and {file}; taken as {part}", part=before, file=path.name)
                 defects.append(Defect(code="overlapping_lists", path=path, where=name, text=text))
     return parts
 

@@ -13,6 +13,7 @@ from segbench.data.formats.shared.layout import SPLIT_WORDS
 from segbench.data.formats.shared.listing import Defect, image_files, read_lines, subfolders
 from segbench.data.formats.shared.values import some_files, split_folder, split_of
 from segbench.errors import DatasetError, shorten
+from segbench.locale import listed, message
 from segbench.types import SplitName
 
 _PARTS = ("train", "val", "valid", "test")
@@ -205,10 +206,12 @@ def _add(
     split = SPLIT_WORDS[part]
     doubles = [path for path in found if images.get(path, split) != split]
     if doubles:
-        text = (
-            f"{len(doubles)} images are in {images[doubles[0]]} too, and count there only; they cannot test what learnt"
+        text = message(
+            "{n} images are in {part} too, and count there only; they cannot test what learnt from them: {names}",
+            n=len(doubles),
+            part=images[doubles[0]],
+            names=listed([path.name for path in doubles]),
         )
-        text += f" from them: {shorten(path.name for path in doubles)}"
         defects.append(Defect(code="overlapping_lists", path=source, where=part, text=text))
     for path in found:
         images.setdefault(path, split)

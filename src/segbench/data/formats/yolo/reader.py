@@ -16,6 +16,7 @@ from segbench.data.formats.shared.values import no_annotation, outside
 from segbench.data.formats.yolo.files import has_labels, is_label_file, label_places, names_file, read_set, yaml_files
 from segbench.data.shapes.drawing import Drawing, Shape, rectangle_ring
 from segbench.errors import DatasetError
+from segbench.locale import message, quoted
 
 _FARTHEST = 4.0  # in sides of the image; larger numbers are pixels, or no coordinates at all
 
@@ -124,22 +125,31 @@ class _Reader:
         try:
             number, *numbers = (float(part) for part in parts)
         except ValueError as error:
-            return "bad_numbers", f"expected a class number and pairs x y: {error}"
+            return "bad_numbers", message("expected a class number and pairs x y: {error}", error=quoted(str(error)))
         label = self.names.get(int(number)) if number.is_integer() else None
         if label is None:
-            return "unknown_class", f"there is no class {parts[0]}; there are {min(self.names)} to {max(self.names)}"
+            return "unknown_class", message(
+                "there is no class {number}; there are {low} to {high}",
+                number=parts[0],
+                low=min(self.names),
+                high=max(self.names),
+            )
         if not all(abs(value) <= _FARTHEST for value in numbers):
             text = f"{min(numbers):g} to {max(numbers):g}"
-            return "bad_numbers", f"coordinates from {text}; expected 0 to 1, parts of the image's width and height"
+            return "bad_numbers", message(
+                "coordinates from {text}; expected 0 to 1, parts of the image's width and height", text=text
+            )
         if len(numbers) == 4:
             self.told["box"] += 1
             if not self.fill_boxes:
-                return "unused_shape", f"only a box; left out (it would be drawn with {set_option('boxes', 'fill')})"
+                return "unused_shape", message(
+                    "only a box; left out (it would be drawn with {option})", option=set_option("boxes", "fill")
+                )
             x, y, width, height = numbers
             numbers = list(rectangle_ring(x - width / 2, y - height / 2, width, height))
         elif len(numbers) % 2:
-            return "bad_numbers", f"expected a class number and pairs x y, got {len(parts)} numbers"
+            return "bad_numbers", message("expected a class number and pairs x y, got {n} numbers", n=len(parts))
         elif len(numbers) < 6:
-            return "few_points", f"expected a polygon of at least 3 points, got {len(numbers) // 2}"
+            return "few_points", message("expected a polygon of at least 3 points, got {n}", n=len(numbers) // 2)
         self.told["polygon"] += 1
         return Shape(label=label, rings=(tuple(value * size[1 - place % 2] for place, value in enumerate(numbers)),))
