@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from markupsafe import escape
+from PIL import Image
 from ruamel.yaml import YAML
 from tests.doctor._sets import flawed_sets
 from tests.locale.english import english_in
