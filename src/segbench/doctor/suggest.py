@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from segbench.doctor.checks.meaning import is_trimap
 from segbench.doctor.checks.parts import suggest_group
-from segbench.doctor.checks.values import is_trimap
 from segbench.doctor.reading import Reading, percent
 from segbench.doctor.regions import SIZES, Objects
 from segbench.locale import listed, message

@@ -43,7 +43,9 @@ class Check:
 CHECKS: dict[str, Check] = {
     "pairing": Check(module="segbench.doctor.checks.pairing"),
     "files": Check(module="segbench.doctor.checks.files"),
+    "sizes": Check(module="segbench.doctor.checks.sizes"),
     "values": Check(module="segbench.doctor.checks.values", early=True),
+    "meaning": Check(module="segbench.doctor.checks.meaning", early=True),
     "colors": Check(module="segbench.doctor.checks.colors"),
     "classes": Check(module="segbench.doctor.checks.classes", early=True),
     "annotations": Check(module="segbench.doctor.checks.annotations"),

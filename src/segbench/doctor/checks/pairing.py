@@ -11,7 +11,7 @@ from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.layout import MASK_NAME
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
 from segbench.data.formats.shared.pairing import file_key, find_renames
-from segbench.doctor.checks.values import INVERTED_MASKS
+from segbench.doctor.checks.meaning import INVERTED_MASKS
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Picture, Severity
 from segbench.doctor.reading import PICTURES, Case, Reading, percent

@@ -1,4 +1,4 @@
-"""What the masks hold: values that mean nothing, traces of lossy saving, traces of wrong conversion."""
+"""What the masks hold: values that mean nothing, and traces of lossy saving."""
 
 from __future__ import annotations
 
@@ -18,18 +18,16 @@ from segbench.data.files.hints import (
 from segbench.data.files.masks import has_colors
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Severity
-from segbench.doctor.reading import Case, Reading, known_values, percent
+from segbench.doctor.reading import Reading, known_values, percent
 from segbench.errors import shorten
 from segbench.locale import join, listed, message, plural, quoted
 from segbench.types import ClassMap, MaskValue, Task
 
 _LOSSY_KINDS = ("JPEG", "MPO")
-_MOSTLY = 0.6  # of the masks, from which on a peculiarity is one of the data set
-_SOME = 0.2  # of the masks, up to which a peculiarity is a slip
-_TRIMAP = {1, 2, 3}
+FEW = 0.2  # of the masks, up to which a peculiarity is a slip
 _FEW_VALUES = 6  # in a mask, up to which each was meant
 _FAR, _FAR_JPEG = 0.1, 0.5  # of a mask's pixels, that lossy saving may bring between the values
-_LABELS = 64  # values up to here are class numbers rather than grey levels
+MOST_LABELS = 64  # values up to here are class numbers rather than grey levels
 
 
 LOSSY_MASK_VALUES = Code(
@@ -59,58 +57,6 @@ LOSSY_MASK_FILES = Code(
     ),
     advice=message("save masks as PNG from the program they were made with"),
 )
-SOME_INVERTED_MASKS = Code(
-    "some_inverted_masks",
-    Severity.WARNING,
-    Title(
-        "{n} mask looks inverted, the other {others} do not: {name!r} is most of the border and of the area",
-        "{n} masks look inverted, the other {others} do not: {name!r} is most of the border and of the area",
-    ),
-    means=message("What is looked for usually lies inside of the image."),
-    advice=message("look at the overlays; where an object does not fill the image, swap the two values of these masks"),
-    before_training=True,
-)
-INVERTED_MASKS = Code(
-    "inverted_masks",
-    Severity.WARNING,
-    Title("the masks look inverted: {what}"),
-    means=message(
-        "What is looked for usually lies inside of the image, and programs differ in which value they give it."
-    ),
-    advice=message("look at the overlays; if so, swap the two values in `classes`"),
-    before_training=True,
-)
-IGNORE_AS_CLASS = Code(
-    "ignore_as_class",
-    Severity.WARNING,
-    Title("value 255 is taken as the class {name!r}; beside class numbers it usually means ignore"),
-    means=message("As a class it would be learned and scored."),
-    advice=message("leave it out of `classes` and set {option}", option=set_option("ignore", "[255]")),
-)
-GAPS_IN_VALUES = Code(
-    "gaps_in_values",
-    Severity.INFO,
-    Title(
-        "the classes' numbers have {n} gap: {values} means nothing",
-        "the classes' numbers have {n} gaps: {values} mean nothing",
-    ),
-    means=message("In memory the classes are numbered without gaps."),
-    advice=message("check that no class was forgotten in `classes`"),
-)
-TRIMAP = Code(
-    "trimap",
-    Severity.INFO,
-    Title("the masks are trimaps: 1 object, 2 background, 3 a border that was not decided"),
-    means=message("Whoever drew them left the border undecided."),
-    advice=message("nothing has to be done where 3 is ignored; else ignore it, so that it does not blur the score"),
-)
-MUCH_IGNORED = Code(
-    "much_ignored",
-    Severity.WARNING,
-    Title("{share} of all pixels count nowhere"),
-    means=message("Nothing is learned from ignored pixels, and no score looks at them."),
-    advice=message("check the option ignore, and which class was meant by these values"),
-)
 NO_CLASS_MAP = Code(
     "no_class_map",
     Severity.ERROR,
@@ -122,12 +68,6 @@ CODES = (
     LOSSY_MASK_VALUES,
     UNKNOWN_VALUES,
     LOSSY_MASK_FILES,
-    SOME_INVERTED_MASKS,
-    INVERTED_MASKS,
-    IGNORE_AS_CLASS,
-    GAPS_IN_VALUES,
-    TRIMAP,
-    MUCH_IGNORED,
     NO_CLASS_MAP,
 )
 
@@ -164,15 +104,10 @@ def check(reading: Reading) -> list[Finding]:
     return [
         *_foreign_values(reading),
         *_lossy_files(reading),
-        *_inverted(reading),
-        *_maybe_ignored(reading),
-        *_gaps(reading),
-        *_trimap(reading),
-        *_much_ignored(reading),
     ]
 
 
-def _mask_files(reading: Reading) -> Iterator[tuple[Path, int | None, MaskFact]]:
+def mask_files(reading: Reading) -> Iterator[tuple[Path, int | None, MaskFact]]:
     """Yields (file, class index of a multilabel file or None, facts) of each readable mask file, once."""
     seen: set[Path] = set()
     multilabel = reading.class_map is not None and reading.class_map.task is Task.MULTILABEL
@@ -191,7 +126,7 @@ def _foreign_values(reading: Reading) -> Iterator[Finding]:
     unknown, moved = _Foreign(), _Foreign()
     labels = _labels(reading, class_map)
     found: dict[MaskValue, int] = {}
-    for path, index, fact in _mask_files(reading):
+    for path, index, fact in mask_files(reading):
         known = known_values(class_map, index)
         counts = fact.in_colors() if has_colors(class_map) else fact.counts
         if has_colors(class_map):
@@ -213,7 +148,7 @@ def _foreign_values(reading: Reading) -> Iterator[Finding]:
 def _labels(reading: Reading, class_map: ClassMap) -> set[MaskValue]:
     """Returns foreign values that somebody drew: far from known ones, in lossless masks of few values."""
     drawn: set[MaskValue] = set()
-    for _, index, fact in _mask_files(reading):
+    for _, index, fact in mask_files(reading):
         known = known_values(class_map, index)
         if fact.kind not in _LOSSY_KINDS and fact.distinct <= _FEW_VALUES:
             drawn |= {value for value in fact.counts if value not in known and not _near(value, known, LOSSY_DISTANCE)}
@@ -325,7 +260,7 @@ def _alien(reading: Reading, unknown: _Foreign) -> tuple[str, ...]:
     return reading.names(
         path
         for path, values in unknown.files.items()
-        if (fact := reading.masks[path]).distinct > _LABELS
+        if (fact := reading.masks[path]).distinct > MOST_LABELS
         and 2 * (sum(values.values()) or fact.height * fact.width) > fact.height * fact.width
     )
 
@@ -348,7 +283,7 @@ def _unknown_advice(
     if _alien(reading, unknown):
         return message("check whether a wrong file lies among the masks; save masks as PNG without smoothing")
     distinct = max(reading.masks[path].distinct for path in unknown.files)
-    if distinct > _LABELS and len(known) > 2 and not has_colors(class_map):
+    if distinct > MOST_LABELS and len(known) > 2 and not has_colors(class_map):
         return message(
             "so many values in one mask come from smoothing: draw or resize the masks again with nearest neighbour; "
             "what lies between two classes may mean a third, so that nothing can be mended here"
@@ -361,136 +296,9 @@ def _numbers(values: Iterable[MaskValue]) -> list[int]:
 
 
 def _lossy_files(reading: Reading) -> Iterator[Finding]:
-    paths = [path for path, _, fact in _mask_files(reading) if fact.kind in _LOSSY_KINDS]
+    paths = [path for path, _, fact in mask_files(reading) if fact.kind in _LOSSY_KINDS]
     if paths:
         yield LOSSY_MASK_FILES.about(reading, paths, pictures=reading.portraits(paths, "values"))
-
-
-def _inverted(reading: Reading) -> Iterator[Finding]:
-    """Finds binary masks whose foreground is what surrounds: most of the border and of the pixels of most images."""
-    class_map = reading.class_map
-    if class_map is None or class_map.task is not Task.BINARY:
-        return
-    present = set(class_map.values[1])
-    seen = 0
-    wrong: list[Case] = []
-    around: list[Case] = []  # nothing but foreground along the border, which none of the others has
-    free = 0
-    for case in reading.cases:
-        for _, fact in reading.facts(case):
-            border = sum(fact.border.values())
-            inside = sum(pixels for value, pixels in fact.counts.items() if value in present)
-            if not border or not inside:
-                continue
-            seen += 1
-            edge = sum(pixels for value, pixels in fact.border.items() if value in present)
-            free += 20 * edge < border
-            if 2 * edge > border and 2 * inside > fact.height * fact.width:
-                wrong.append(case)
-                around += [case] if edge == border and inside < fact.height * fact.width else []
-    names = class_map.names
-    if around and len(around) <= _SOME * seen and free >= (1 - _SOME) * (seen - len(around)):
-        yield SOME_INVERTED_MASKS.about(
-            reading,
-            (reading.label_file(case) for case in around),
-            count=len(around),
-            others=seen - len(around),
-            name=names[1],
-            detail=listed([case.id for case in around], 12),
-            pictures=reading.overlays(around),
-        )
-    if not seen or len(wrong) < max(2, _MOSTLY * seen):
-        return
-    values = [shorten(describe_value(value) for value in values) for values in class_map.values]
-    yield INVERTED_MASKS.about(
-        reading,
-        (reading.label_file(case) for case in wrong),
-        count=len(wrong),
-        what=message(
-            "{name!r} is most of the border and of the area in {n} of {total} masks",
-            name=names[1],
-            n=len(wrong),
-            total=seen,
-        ),
-        detail=message(
-            "Value {one} means {name!r}, value {zero} {other!r}.",
-            one=values[1],
-            name=names[1],
-            zero=values[0],
-            other=names[0],
-        ),
-        advice=message(
-            "look at the overlays; if so, swap the values: {option}",
-            option=set_option("classes", f"{{{names[0]}: {values[1]}, {names[1]}: {values[0]}}}"),
-        ),
-        pictures=reading.overlays(wrong),
-    )
-
-
-def _maybe_ignored(reading: Reading) -> Iterator[Finding]:
-    class_map = reading.class_map
-    if class_map is None or class_map.task is not Task.MULTICLASS or has_colors(class_map):
-        return
-    others = [value for values in class_map.values for value in values if isinstance(value, int) and value != 255]
-    if (255,) not in class_map.values or len(others) < 2 or max(others) > _LABELS or any(reading.drawn):
-        return
-    place = class_map.values.index((255,))
-    paths = [path for path, _, fact in _mask_files(reading) if fact.counts.get(255)]
-    yield IGNORE_AS_CLASS.about(
-        reading,
-        paths,
-        name=class_map.names[place],
-        detail=message("The other classes are {low} to {high}.", low=min(others), high=max(others)),
-        pictures=reading.portraits(paths, "values"),
-    )
-
-
-def _gaps(reading: Reading) -> Iterator[Finding]:
-    class_map = reading.class_map
-    if class_map is None or class_map.task is not Task.MULTICLASS or has_colors(class_map) or reading.paintings:
-        return
-    values = sorted({value for known in class_map.values for value in known if isinstance(value, int)})
-    missing = sorted(set(range(values[-1] + 1)) - set(values)) if values else []
-    missing = [value for value in missing if value not in class_map.ignore_values]
-    if not missing or values[-1] > _LABELS or missing == [0]:
-        return
-    yield GAPS_IN_VALUES.finding(
-        count=len(missing),
-        values=listed([str(value) for value in missing]),
-        detail=message("Known are {values}.", values=listed([str(value) for value in values], 16)),
-    )
-
-
-def is_trimap(reading: Reading) -> bool:
-    """Returns whether the mask files hold 1, 2 and 3 and nothing else."""
-    return {value for _, _, fact in _mask_files(reading) for value in fact.counts} == _TRIMAP
-
-
-def _trimap(reading: Reading) -> Iterator[Finding]:
-    if not is_trimap(reading):
-        return
-    class_map = reading.class_map
-    ignored = class_map is not None and 3 in class_map.ignore_values
-    option = set_option("border", "ignore") if reading.has_option("border") else set_option("ignore", "[3]")
-    yield TRIMAP.about(
-        reading,
-        (path for path, _, _ in _mask_files(reading)),
-        detail=message("Value 3 is ignored.") if ignored else message("Value 3 is read as a class of its own."),
-        advice=message("nothing has to be done")
-        if ignored
-        else message("to leave the undecided border out of loss and scores, set {option}", option=option),
-    )
-
-
-def _much_ignored(reading: Reading) -> Iterator[Finding]:
-    class_map = reading.class_map
-    if class_map is None or class_map.task is Task.MULTILABEL or not len(reading.cases):
-        return
-    known = reading.counts[reading.decoded]
-    share = known[:, -1].sum() / max(1, known.sum())
-    if share < 0.3:
-        return
-    yield MUCH_IGNORED.finding(count=int((known[:, -1] > 0).sum()), share=percent(float(share)))
 
 
 def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
@@ -502,7 +310,7 @@ def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
     paths = [path for case in reading.cases for path in case.mask_files]
     order = sorted(values, key=lambda value: -values[value])
     odd = [path for path, fact in reading.masks.items() if fact.distinct > _FEW_VALUES * _FEW_VALUES]
-    if odd and len(odd) <= _SOME * len(reading.masks):
+    if odd and len(odd) <= FEW * len(reading.masks):
         names = listed(reading.names(odd), 4)
         reason = message(
             "{reason}. Most of these values are in {masks} alone: {names}",

@@ -64,11 +64,11 @@ def image_section(checkup: Checkup, sketch: Sketch, lang: str) -> Section | None
     if stats["distinct_sizes"] > 1:
         make = partial(size_plot, stats["sizes"], *localize((message("width, px"), message("height, px")), lang))
         caption = message("The larger the dot, the more images have that size.")
-        blocks.append(sketch.draw(make, message("Sizes of the images"), caption))
+        blocks.append(sketch.draw(make, localize(message("Sizes of the images"), lang), caption))
     light = [(label, stats[what]["edges"], stats[what]["counts"]) for what, label in _LIGHT.items() if stats.get(what)]
     if light:
         make = partial(histograms, *localize((light, message("images")), lang))
-        blocks.append(sketch.draw(make, message("Brightness and contrast of the images")))
+        blocks.append(sketch.draw(make, localize(message("Brightness and contrast of the images"), lang)))
     return Section(key="images", title=message("Images"), blocks=tuple(blocks))
 
 
@@ -96,15 +96,15 @@ def _shares(stats: Mapping[str, Any], sketch: Sketch, lang: str) -> Drawing:
             total=len(classes),
         )
     make = partial(dot_plot, *localize((rows, kinds, message("Share of the pixels that count, %")), lang))
-    return sketch.draw(make, message("Share of each class"), caption)
+    return sketch.draw(make, localize(message("Share of each class"), lang), caption)
 
 
 def _areas(classes: Sequence[Mapping[str, Any]], sketch: Sketch, lang: str) -> Drawing:
     most = sorted(classes, key=lambda entry: -entry["objects"]["count"])[:MOST_ROWS]
     rows = [(entry["name"], entry["objects"]["area_px"]) for entry in most]
-    label = message("Area of an object, px")
+    label = localize(message("Area of an object, px"), lang)
     return sketch.draw(
-        partial(spread_plot, rows, localize(label, lang)),
+        partial(spread_plot, rows, label),
         label,
         message("Dot: the median; thick: half of the objects; thin: 90 % of them."),
     )
