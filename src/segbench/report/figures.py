@@ -63,7 +63,7 @@ def interval_plot(rows: Sequence[IntervalRow], axis: str, *, narrow: bool, mark:
             )
         if narrow:
             axes.annotate(
-                f"{_cut(row.name, 34)}",
+                f"{cut_name(row.name, 34)}",
                 (0.0, place - 0.42),
                 xycoords=("axes fraction", "data"),
                 va="center",
@@ -71,7 +71,7 @@ def interval_plot(rows: Sequence[IntervalRow], axis: str, *, narrow: bool, mark:
             )
     if not math.isnan(mark):
         axes.axvline(mark, color=ORANGE, linewidth=0.9, linestyle=(0, (2, 2)))
-    axes.set_yticks([] if narrow else range(len(rows)), [] if narrow else [_cut(row.name, 44) for row in rows])
+    axes.set_yticks([] if narrow else range(len(rows)), [] if narrow else [cut_name(row.name, 44) for row in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.4, -0.8 if narrow else -0.6)
     axes.spines["left"].set_visible(False)
@@ -270,8 +270,8 @@ def stacked_bars(
             )
             left += length
         if narrow:
-            axes.annotate(_cut(name, 40), (0.0, place - 0.45), xycoords=("axes fraction", "data"), va="center")
-    axes.set_yticks([] if narrow else range(len(rows)), [] if narrow else [_cut(name, 44) for name, _ in rows])
+            axes.annotate(cut_name(name, 40), (0.0, place - 0.45), xycoords=("axes fraction", "data"), va="center")
+    axes.set_yticks([] if narrow else range(len(rows)), [] if narrow else [cut_name(name, 44) for name, _ in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.4, -0.8 if narrow else -0.6)
     axes.spines["left"].set_visible(False)
@@ -280,5 +280,6 @@ def stacked_bars(
     return figure
 
 
-def _cut(text: str, length: int) -> str:
+def cut_name(text: str, length: int) -> str:
+    """Returns a name that is at most `length` characters long, with an ellipsis where it was cut."""
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from segbench.report.figures import _cut
+from segbench.report.figures import cut_name
 from segbench.report.svg import BLUE, GREEN, GREY, INK, NARROW_INCH, ORANGE, PAPER, WIDE_INCH
 
 MOST_ROWS = 30
@@ -122,8 +122,8 @@ def _rows_figure(names: Sequence[str], *, narrow: bool, extra: float = 0.0) -> t
     axes = figure.subplots()
     if narrow:
         for place, name in enumerate(names):
-            axes.annotate(_cut(name, 34), (0.0, place - 0.42), xycoords=("axes fraction", "data"), va="center")
-    axes.set_yticks([] if narrow else range(len(names)), [] if narrow else [_cut(name, 30) for name in names])
+            axes.annotate(cut_name(name, 34), (0.0, place - 0.42), xycoords=("axes fraction", "data"), va="center")
+    axes.set_yticks([] if narrow else range(len(names)), [] if narrow else [cut_name(name, 30) for name in names])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(names) - 0.4, -0.8 if narrow else -0.6)
     axes.spines["left"].set_visible(False)
