@@ -50,9 +50,10 @@ LAYERS: dict[str, list[set[str]]] = {
         {"augment.preview", "writers.convert"},
     ],
     "segbench.doctor": [
-        {"finding"},
+        {"finding", "regions"},
         {"copies", "reading"},
-        {"checks"},
+        {"code"},
+        {"checks", "reading_codes"},
         {"statistics", "suggest"},
         {"run"},
         {"before_training", "fix"},
@@ -127,7 +128,6 @@ KNOWN_CIRCLES: list[set[str]] = [
 ]
 KNOWN_PRIVATE = {
     "segbench.losses._weighted_sum",
-    "segbench.report.figures._cut",
     "segbench.train.fit._resolve_loss",
 }
 

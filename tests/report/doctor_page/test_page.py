@@ -104,6 +104,7 @@ def test_the_page_is_whole_and_asks_nothing_of_the_network(flawed: Path, tmp_pat
     assert ("предупреж" in page) == (language == "ru")
 
 
+@pytest.mark.slow
 def test_a_russian_page_is_russian(tmp_path: Path) -> None:
     codes: set[str] = set()
     for checkup in flawed_sets(tmp_path):
