@@ -97,6 +97,7 @@ def test_numbers_have_the_digits_that_a_reader_needs() -> None:
     assert [translate(numbers.large(n), "ru") for n in (31_040_000, 1234)] == ["31.0\u00a0млн", "1\u202f234"]
 
 
+@pytest.mark.slow
 def test_importing_it_is_cheap() -> None:
     """Every module with a sentence imports it."""
     code = "import segbench.locale, sys; print([m for m in ('babel', 'numpy', 'scipy', 'torch') if m in sys.modules])"
