@@ -1,7 +1,8 @@
 """Brings the catalogues of translations up to date with the sentences in the source, or begins one for a language.
 
 `python tools/catalogue.py` adds to every catalogue the templates that are new, with an empty translation, and removes
-those that are gone. `python tools/catalogue.py de` begins `src/segbench/locale/de/LC_MESSAGES/segbench.po`.
+those that are gone (`--keep` leaves them as comments). `python tools/catalogue.py de` begins the catalogue of German,
+`src/segbench/locale/de/LC_MESSAGES/segbench.po`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from babel.messages.pofile import read_po, write_po
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 # Function -> how many of its arguments are templates; a `Title` of the doctor may do without the second.
-_CALLS = {"message": (1,), "plural": (2,), "Title": (1, 2)}
+_CALLS = {"message": (1,), "plural": (2,), "template": (1,), "Title": (1, 2)}
 
 
 def templates(source: Path = SOURCE) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -57,33 +58,36 @@ def extracted(source: Path = SOURCE) -> Catalog:
 def write_catalogue(path: Path, catalogue: Catalog) -> None:
     """Writes a catalogue without dates or line numbers, so that it changes only where sentences do."""
     stream = io.BytesIO()
-    write_po(
-        stream, catalogue, width=120, sort_output=True, include_lineno=False, ignore_obsolete=True, omit_header=True
-    )
+    write_po(stream, catalogue, width=120, sort_output=True, include_lineno=False, omit_header=True)
     header = f'msgid ""\nmsgstr ""\n"Language: {catalogue.locale}\\n"\n"Content-Type: text/plain; charset=utf-8\\n"\n'
     header += f'"Plural-Forms: {catalogue.plural_forms}\\n"\n\n'
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(header.encode() + stream.getvalue())
 
 
-def main(langs: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Updates the catalogues there are, and begins those of the languages named."""
     folder = SOURCE / "segbench" / "locale"
     there = {path.parts[-3] for path in folder.glob("*/LC_MESSAGES/segbench.po")}
-    for lang in sorted(there | set(langs)):
+    for lang in sorted(there | {each for each in arguments if not each.startswith("-")}):
         path = folder / lang / "LC_MESSAGES" / "segbench.po"
         catalogue = read_catalogue(path, lang) if path.exists() else Catalog(locale=lang)
-        catalogue.update(extracted(), no_fuzzy_matching=True)
+        for entry in catalogue.obsolete.values():  # a template that comes back finds its translation
+            catalogue[entry.id] = entry
         catalogue.obsolete.clear()
+        catalogue.update(extracted(), no_fuzzy_matching=True)
+        if "--keep" not in arguments:
+            catalogue.obsolete.clear()
         write_catalogue(path, catalogue)
-        empty = sum(1 for entry in catalogue if entry.id and not any(_forms(entry.string)))
+        empty = sum(1 for entry in catalogue if entry.id and not any(forms(entry.string)))
         sys.stdout.write(
             f"{path.relative_to(SOURCE.parent)}: {len(catalogue)} sentences, {empty} without translation\n"
         )
 
 
-def _forms(translation: str | tuple[str, ...] | list[str]) -> tuple[str, ...]:
-    return (translation,) if isinstance(translation, str) else tuple(translation)
+def forms(translation: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
+    """Returns the forms of a translation; none or empty ones: there is none."""
+    return (translation,) if isinstance(translation, str) else tuple(translation or ())
 
 
 if __name__ == "__main__":

@@ -43,10 +43,10 @@ def test_the_factor_that_matters_is_found_and_the_other_is_not() -> None:
     assert loss.largest.difference.value == pytest.approx(0.03, abs=0.006)
     assert not view.interactions[0].interact
     words = view.sentences()
-    assert words[0].startswith("The network: no difference could be shown (largest: ")
-    assert words[1].startswith("The loss matters: dice over bce by 0.0")
-    assert words[2].startswith("That the effects of network and loss depend on each other could not be shown")
-    assert words[3] == "That no difference could be shown does not show that there is none: see the intervals."
+    assert words[0].startswith("network: no difference could be shown; the largest, ")
+    assert words[1].startswith("loss matters: dice minus bce is +0.0")
+    assert words[2].startswith("network and loss: it could not be shown that they act on each other; the largest ")
+    assert words[3].startswith("Where no difference could be shown, there may still be one that these data are too few")
     assert view.reason == ""
     assert view.left_out == ()
 
@@ -77,7 +77,7 @@ def test_an_interaction_is_found_in_its_cell() -> None:
     found = next(cell for cell in interaction.cells if (cell.first_level, cell.second_level) == ("fcn", "bce"))
     assert found.deviation.value == pytest.approx(-0.02, abs=0.004)
     assert sum(cell.deviation.value for cell in interaction.cells) == pytest.approx(0, abs=1e-12)
-    assert any(words.startswith("The effects of network and loss depend on each other") for words in view.sentences())
+    assert any(words.startswith("network and loss act on each other: ") for words in view.sentences())
 
 
 def test_two_by_two_is_one_hypothesis() -> None:
@@ -95,9 +95,9 @@ def test_a_hole_leaves_the_largest_complete_part() -> None:
     assert view.left_out == (4,)
     assert view.reason == (
         "1 of 5 entries are left out of the factors, since not every combination of levels is there; the largest "
-        "complete part has 2 x 2"
+        "complete part has 2 x 2."
     )
-    assert view.sentences()[-1] == f"{view.reason}."
+    assert view.sentences()[-1] == view.reason
     assert [level.level for level in sorted(view.effects[0].levels, key=lambda x: x.level)] == ["segnet", "unet"]
 
 
@@ -130,15 +130,15 @@ def test_entries_of_one_cell_share_its_weight() -> None:
 @pytest.mark.parametrize(
     ("factors", "reason"),
     [
-        ([{}, {}], "no factor has two levels among these entries"),
-        ([{"loss": "a"}, {"loss": "a"}], "no factor has two levels among these entries"),
-        ([{"loss": "a", "net": "x"}, {"loss": "b", "net": "y"}], "no two entries differ in one factor alone"),
+        ([{}, {}], "No factor has two levels among these entries."),
+        ([{"loss": "a"}, {"loss": "a"}], "No factor has two levels among these entries."),
+        ([{"loss": "a", "net": "x"}, {"loss": "b", "net": "y"}], "No two entries differ in one factor alone."),
     ],
 )
 def test_why_there_is_no_view(factors: list[dict[str, str]], reason: str) -> None:
     view = factor_view(grid()[0][:2], factors)
     assert (view.effects, view.reason, view.left_out) == ((), reason, (0, 1))
-    assert view.sentences() == [f"{reason[0].upper()}{reason[1:]}."]
+    assert view.sentences() == [reason]
 
 
 def test_an_entry_without_factors_is_left_out() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import re
 import shutil
 from dataclasses import replace
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.locale.english import english_in
 from tests.report._browser import look
 from tests.report._study import NETWORKS, distort, write_study
 
+from segbench.cli import main
 from segbench.compare.evidence import Entry
 from segbench.compare.gather import load_evidence, study_evidence
 from segbench.data.sources.load import load_sample
@@ -20,6 +23,7 @@ from segbench.errors import DatasetError
 from segbench.folders.mask_archive import MaskArchive, save_masks
 from segbench.folders.study import StudyFolder
 from segbench.report import page
+from segbench.report.markdown import plain
 from segbench.report.page import ReportFiles, write_report
 
 NASTY = "<script>alert(1)</script>"
@@ -156,15 +160,27 @@ def test_markdown_tells_the_same_story(english: ReportFiles) -> None:
     assert "data:image" not in story
 
 
-def test_russian_reports_are_russian(russian: ReportFiles) -> None:
+def test_russian_reports_are_russian(russian: ReportFiles, study: StudyFolder) -> None:
     text = russian.html.read_text(encoding="utf-8")
-    text = re.sub(r"<style>.*?</style>|<script>.*?</script>|<pre.*?</pre>|src=\"[^\"]*\"", "", text, flags=re.DOTALL)
-    shown = re.sub(r"<[^>]+>", "\n", re.sub(r"<wbr>", "", text))
-    words = ("approach", "image", "seeds", "loss curves", "training", "interval", "which", "images", "epoch", " the ")
-    english = [line for line in shown.splitlines() if any(word in line for word in words)]
-    own = r"outlines the object|find it best|^[\w.]+$"  # of the study's author; names of config keys stay
-    assert [line for line in english if not re.search(own, line)] == []
-    assert '<html lang="ru">' in russian.html.read_text(encoding="utf-8")
+    config = study.read_config()
+    manifest = russian.analysis.evidence.manifest
+    own = (config.title, config.question, config.expected, *manifest.notes)  # their authors wrote them
+    assert english_in(text, own) == []
+    assert '<html lang="ru">' in text
+
+
+def test_terminal_markdown_and_page_say_the_same_sentences(
+    english: ReportFiles, study: StudyFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["compare", str(study.path), "-q"])
+    told = capsys.readouterr().out.split("\n\n")[0].splitlines()
+    assert len(told) >= 8
+    story = english.markdown.read_text(encoding="utf-8")
+    page = html.unescape(re.sub(r"<wbr>", "", english.html.read_text(encoding="utf-8")))
+    for sentence in told:
+        assert plain(sentence) in story
+        assert sentence in page
 
 
 @pytest.mark.slow

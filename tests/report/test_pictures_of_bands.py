@@ -13,7 +13,6 @@ from tests.report._evidence import make_evidence
 
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_sample
-from segbench.locale.words import Words
 from segbench.report.document import Tile
 from segbench.report.pictures import BUDGETS, Pictures
 
@@ -29,7 +28,7 @@ def test_a_page_shows_the_chosen_bands(tmp_path: Path) -> None:
     image, _ = load_sample(manifest, manifest.samples[0])
     loaded, _ = evidence.load(name)
     assert np.array_equal(loaded, image[:, :, [4, 1, 0]])
-    pictures = Pictures(evidence, BUDGETS[0], Words("en"))
+    pictures = Pictures(evidence, BUDGETS[0])
     photo, truth = pictures.image_and_truth(name)
     expected = io.BytesIO()
     Image.fromarray(loaded).save(expected, "JPEG", quality=80)

@@ -9,20 +9,13 @@ import numpy as np
 import pytest
 
 from segbench.compare.evidence import Costs
-from segbench.locale.words import Words
+from segbench.locale import translate
 from segbench.report.figures import CostPoint, unbeaten
 from segbench.report.markdown import plain
-from segbench.report.summary import (
-    baseline_sentences,
-    factor_sentences,
-    headline,
-    pair_sentences,
-    verdict_paragraphs,
-)
+from segbench.report.summary import pair_sentences, verdict_paragraphs
+from segbench.statistics.decide import decide
 from segbench.statistics.factors import factor_view
-from segbench.statistics.verdict import judge
-
-ENGLISH, RUSSIAN = Words("en"), Words("ru")
+from segbench.statistics.verdict import baseline_sentences
 
 
 def analysis_of(
@@ -42,38 +35,38 @@ def analysis_of(
         for mean in means.values()
     ]
     costs = {"training_s": [10.0 * (1 + place) for place in range(len(means))]}
-    verdict = judge(list(means), values, costs=costs, **judged)
+    verdict = decide(list(means), values, costs=costs, score="iou_per_image", **judged)
     entries = [
         SimpleNamespace(name=name, costs=Costs(training_s=10.0 * (1 + place)), values=values[place])
         for place, name in enumerate(means)
     ]
     evidence = SimpleNamespace(entries=entries, score="iou_per_image")
     factors = factor_view(values, [{"network": name} for name in means])
-    return SimpleNamespace(verdict=verdict, evidence=evidence, factors=factors)
+    return SimpleNamespace(verdict=verdict, numbers=verdict.numbers, evidence=evidence, factors=factors)
 
 
 def test_a_winner_is_named() -> None:
     analysis = analysis_of({"unet": 0.9, "segnet": 0.7, "fcn": 0.6})
-    assert headline(analysis, ENGLISH) == "Best: unet"
-    assert headline(analysis, RUSSIAN) == "Лучший подход: unet"
-    first, told, cheap, needed, speaks = verdict_paragraphs(analysis, ENGLISH)
-    assert first.startswith("unet reaches IoU per image 0.9")
-    assert first.endswith("differs from every other approach, after correction for all pairs.")
+    assert analysis.verdict.headline() == "Best: unet"
+    assert translate(analysis.verdict.headline(), "ru") == "Лучший подход: unet"
+    first, told, cheap, needed, speaks = verdict_paragraphs(analysis)
+    assert first.startswith("unet reaches iou_per_image 0.9")
+    assert "differs from every other approach, after correction for all pairs. The difference from the next, " in first
     assert (told, cheap, needed) == ("", "", "")  # one factor says what the verdict says
     assert speaks.startswith("The intervals speak of the approaches: trained again with other seeds (3 each here)")
     backwards = analysis_of({"fcn": 0.6, "segnet": 0.7, "unet": 0.9})
     for each in (analysis, backwards):
-        count, largest = pair_sentences(each, ENGLISH)
+        count, largest = pair_sentences(each)
         assert count.startswith("3 of 3 pairs differ significantly")
         assert largest.startswith("The largest difference is unet minus fcn: +0.")
-    assert factor_sentences(analysis, ENGLISH)[0].startswith("network matters: unet minus fcn is +0.3")
+    assert analysis.factors.sentences()[0].startswith("network matters: unet minus fcn is +0.3")
 
 
 def test_nobody_wins_and_the_cheapest_is_named() -> None:
     analysis = analysis_of({"unet": 0.8, "segnet": 0.8001, "fcn": 0.5}, noise=0.1)
-    assert headline(analysis, ENGLISH) == "No winner: 2 of 3 approaches cannot be told apart"
-    assert headline(analysis, RUSSIAN) == "Победителя нет: 2 из 3 подходов неразличимы"
-    _, _, cheap, needed, _ = verdict_paragraphs(analysis, ENGLISH)
+    assert analysis.verdict.headline() == "No winner: 2 of 3 approaches cannot be told apart"
+    assert translate(analysis.verdict.headline(), "ru") == "Победителя нет: 2 из 3 подходов неразличимы"
+    _, _, cheap, needed, _ = verdict_paragraphs(analysis)
     assert cheap == "Among those that cannot be told apart, unet is the quickest to train (10.0\u00a0s a run)."
     now = analysis.verdict.needed
     assert now is not None
@@ -87,57 +80,57 @@ def test_the_verdict_tells_what_each_of_two_factors_does() -> None:
     values = [entry.values for entry in analysis.evidence.entries]
     grid = [dict(zip(("network", "loss"), name.split(), strict=True)) for name in means]
     analysis.factors = factor_view(values, grid)
-    told = verdict_paragraphs(analysis, ENGLISH)[1]
+    told = verdict_paragraphs(analysis)[1]
     assert told.startswith("network matters: unet minus segnet is +0.")
     assert "loss: no difference could be shown" in told
 
 
 def test_what_several_share_is_not_one_entrys_merit() -> None:
     analysis = analysis_of({"unet": 0.8, "segnet": 0.8}, noise=0.1)
-    for entry in analysis.evidence.entries:
-        entry.costs = Costs(training_s=10.0)
-    assert verdict_paragraphs(analysis, ENGLISH)[2] == ""
+    values = [entry.values for entry in analysis.evidence.entries]
+    analysis.verdict = decide(["unet", "segnet"], values, costs={"training_s": [10.0, 10.0]})
+    assert verdict_paragraphs(analysis)[2] == ""
 
 
 def test_none_of_all_can_be_told_apart() -> None:
     analysis = analysis_of({"unet": 0.8, "segnet": 0.8, "fcn": 0.8}, noise=0.1)
-    assert headline(analysis, ENGLISH) == "No winner: none of 3 approaches can be told from the best"
-    assert headline(analysis, RUSSIAN) == "Победителя нет: ни один из 3 подходов не отличим от лучшего"
-    (told,) = pair_sentences(analysis, ENGLISH)
+    assert analysis.verdict.headline() == "No winner: none of 3 approaches can be told from the best"
+    assert translate(analysis.verdict.headline(), "ru") == "Победителя нет: ни один из 3 подходов не отличим от лучшего"
+    (told,) = pair_sentences(analysis)
     assert told.startswith("0 of 3 pairs differ significantly after Holm's correction over all pairs: no difference")
-    assert factor_sentences(analysis, ENGLISH)[0].startswith("network: no difference could be shown; the largest, ")
+    assert analysis.factors.sentences()[0].startswith("network: no difference could be shown; the largest, ")
 
 
 def test_two_approaches_have_sentences_of_their_own() -> None:
     same, other = analysis_of({"unet": 0.8, "segnet": 0.8}, noise=0.1), analysis_of({"unet": 0.9, "segnet": 0.6})
-    assert headline(same, ENGLISH) == "No winner: the two approaches cannot be told apart"
-    assert headline(same, RUSSIAN) == "Победителя нет: оба подхода неразличимы"
-    assert pair_sentences(same, ENGLISH)[0].startswith("No difference could be shown, which does not mean that")
-    (told,) = pair_sentences(other, ENGLISH)
+    assert same.verdict.headline() == "No winner: the two approaches cannot be told apart"
+    assert translate(same.verdict.headline(), "ru") == "Победителя нет: оба подхода неразличимы"
+    assert pair_sentences(same)[0].startswith("No difference could be shown, which does not mean that")
+    (told,) = pair_sentences(other)
     assert told.startswith("The two differ significantly: unet minus segnet is +0.")
     assert told.endswith("], p < 0.001.")
 
 
 def test_seeds_that_differ_more_than_entries_need_more_seeds() -> None:
     analysis = analysis_of({"unet": 0.8, "segnet": 0.79}, seeds=2, seed_sd=0.05)
-    needed = verdict_paragraphs(analysis, ENGLISH)[3]
+    needed = verdict_paragraphs(analysis)[3]
     assert analysis.verdict.needed.images is None
     assert "With 2 seeds no number of images suffices" in needed
-    assert "2 сида" in verdict_paragraphs(analysis, RUSSIAN)[3]
+    assert "2 сида" in translate(verdict_paragraphs(analysis)[3], "ru")
 
 
 def test_one_seed_speaks_of_weights() -> None:
     analysis = analysis_of({"unet": 0.9, "segnet": 0.7}, seeds=1)
-    assert "these trained weights" in verdict_paragraphs(analysis, ENGLISH)[4]
-    assert "об этих обученных весах" in verdict_paragraphs(analysis, RUSSIAN)[4]
+    assert "these trained weights" in verdict_paragraphs(analysis)[4]
+    assert "об этих обученных весах" in translate(verdict_paragraphs(analysis)[4], "ru")
 
 
 def test_the_baseline_is_compared_with_all() -> None:
     means = {"unet": 0.9, "segnet": 0.7, "fcn": 0.5, "like segnet": 0.7}
-    summary, best = baseline_sentences(analysis_of(means, baseline="segnet"), ENGLISH)
-    assert summary.endswith("Significantly better: 1, significantly worse: 1, cannot be told apart: 1.")
+    summary, best = baseline_sentences(analysis_of(means, baseline="segnet").verdict)
+    assert summary.endswith("Significantly better: unet; significantly worse: fcn; cannot be told apart: like segnet.")
     assert best.startswith("Best minus baseline, unet minus segnet: +0.19")
-    assert baseline_sentences(analysis_of(means), ENGLISH) == ["No baseline was named."]
+    assert baseline_sentences(analysis_of(means).verdict) == []
 
 
 @pytest.mark.parametrize(("more_cost", "kept"), [(False, ["a", "c"]), (True, ["c", "d"])])

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
+from segbench.locale import grouped
+from segbench.statistics import compare_scores
+from segbench.statistics.decide import decide
 from segbench.statistics.differences import compare_pairs
 from segbench.statistics.ranks import rank_distribution
-from segbench.statistics.verdict import judge
 
 Scores = list[np.ndarray]
 
@@ -29,15 +32,16 @@ def scores(means: list[float], seeds: int = 3, images: int = 60, seed: int = 0, 
 
 
 def test_a_clear_winner() -> None:
-    found = judge(["low", "high", "middle"], scores([0.3, 0.5, 0.4]))
+    found = decide(["low", "high", "middle"], scores([0.3, 0.5, 0.4]))
     assert (found.best, found.winner, found.together, found.needed) == (1, 1, (1,), None)
     assert [entry.name for entry in found.entries] == ["high", "middle", "low"]
     assert found.speaks_of == "the networks"
     words = found.sentences()
-    assert words[0].startswith("high wins: 0.6")
-    assert "told apart from each of the other 2; 0.1" in words[0]
-    assert "from middle." in words[0]
-    assert "speaks of the networks, trained again" in words[1]
+    assert words[0] == "Best: high"
+    assert words[1].startswith("high reaches score 0.6")
+    assert words[1].endswith(" and differs from every other approach, after correction for all pairs.")
+    assert words[2].startswith("The difference from the next, middle, is +0.1")
+    assert "intervals speak of the approaches: trained again" in words[3]
     assert np.argmax(found.ranks.probabilities[1]) == 0
 
 
@@ -47,33 +51,34 @@ def test_no_winner_names_who_stands_together_and_the_cheapest() -> None:
         "images_per_s": [99.0, 5.0, 3.0, 4.0],
         "parameters": [math.nan] * 4,
     }
-    found = judge(list("abcd"), scores([0.1, 0.5, 0.5, 0.5]), costs=costs)
+    found = decide(list("abcd"), scores([0.1, 0.5, 0.5, 0.5]), costs=costs)
     assert found.winner is None
     assert set(found.together) == {1, 2, 3}
     assert found.together[0] == found.best
     assert found.cheapest == {"training_s": 2, "images_per_s": 1}  # a is cheaper still, and worse
     words = found.sentences()
     best, others = found.entries[0].name, ", ".join(found.names[k] for k in found.together[1:])
-    assert words[0].startswith("No winner: 2 of the other 3 cannot be told apart from the best")
-    assert words[0].endswith(f": {others}.")
-    assert f"({best}, 0.6" in words[0]
-    assert "The cheapest of them to train is c (700 s)." in words
-    assert "The fastest of them is b (5.0 images/s)." in words
-    assert "training_s: not known of d, which therefore cannot be the cheapest." in found.warnings
+    assert words[0] == "No winner: 3 of 4 approaches cannot be told apart"
+    assert words[1].startswith(f"The best mean is that of {best}: score 0.6")
+    assert words[2] == f"It cannot be told apart from {others}."
+    cheap = "c is the quickest to train (11.7\u00a0min a run); b is the fastest to predict (5.00 images/s)"
+    assert f"Among those that cannot be told apart, {cheap}." in words
+    assert "training time: not known of d, which therefore cannot be the cheapest." in found.warnings
 
 
 def test_errors_are_better_when_low() -> None:
-    found = judge(["a", "b"], scores([0.5, 0.3]), higher_is_better=False, baseline="a")
+    found = decide(["a", "b"], scores([0.5, 0.3]), higher_is_better=False, baseline="a")
     assert found.winner == 1
     assert found.entries[0].name == "b"
     assert found.pair(1, 0).better == 1
     assert found.ranks.probabilities[1, 0] > 0.99
-    assert "Against the baseline a: better: b." in found.sentences()
+    told = "Significantly better: b; significantly worse: none; cannot be told apart: none."
+    assert any(sentence.endswith(told) for sentence in found.sentences())
 
 
 def test_together_is_what_the_pairs_say() -> None:
     values = scores([0.50, 0.503, 0.506, 0.51, 0.512, 0.52], seeds=3)
-    found = judge(list("abcdef"), values)
+    found = decide(list("abcdef"), values)
     for other in range(6):
         apart = other != found.best and found.pair(found.best, other).significant
         assert (other in found.together) != apart
@@ -82,20 +87,21 @@ def test_together_is_what_the_pairs_say() -> None:
 
 
 def test_one_seed_speaks_of_these_weights() -> None:
-    found = judge(["a", "b"], scores([0.5, 0.501], seeds=1))
+    found = decide(["a", "b"], scores([0.5, 0.501], seeds=1))
     assert found.speaks_of == "these trained weights"
     assert math.isnan(found.entries[0].used_seed_sd)
     assert found.needed is not None
     assert found.needed.seeds is None
     words = found.sentences()
     assert words[0].startswith("No winner: ")
-    assert "This speaks of these trained weights on other images of this kind, not of the networks" in words[2]
+    assert any("speak of these trained weights on other images of this kind, not of the approaches" in w for w in words)
     assert "Every network was trained with one seed" in found.warnings[0]
-    assert "seeds" not in words[1]
+    assert words[3].startswith("To tell ")
+    assert "or " not in words[3]
 
 
 def test_what_it_would_take() -> None:
-    found = judge(["a", "b"], scores([0.5, 0.504], seeds=5, images=50, seed_sd=0.0))
+    found = decide(["a", "b"], scores([0.5, 0.504], seeds=5, images=50, seed_sd=0.0))
     needed = found.needed
     assert needed is not None
     assert needed.images is not None
@@ -103,25 +109,26 @@ def test_what_it_would_take() -> None:
     assert needed.seeds_now == 5
     assert needed.detectable > needed.difference
     one, other = found.names[needed.first], found.names[needed.second]
-    assert found.sentences()[1].startswith(f"To tell {one} from {other}, if they truly differ by the estimated 0.00")
-    assert f"about {needed.images:,} images instead of 50 would be needed with 5 seeds" in found.sentences()[1]
-    noisy = judge(["a", "b"], scores([0.5, 0.51], seeds=2, seed=3, seed_sd=0.05))
+    told = next(sentence for sentence in found.sentences() if sentence.startswith("To tell"))
+    assert told.startswith(f"To tell {one} from {other} at the estimated difference of 0.00")
+    assert f"about {grouped(needed.images)} images instead of 50 (with 5 seeds)" in told
+    noisy = decide(["a", "b"], scores([0.5, 0.51], seeds=2, seed=3, seed_sd=0.05))
     assert noisy.needed is not None
     assert noisy.needed.images is None
-    assert "no number of images suffices with 2 seeds" in noisy.sentences()[1]
+    assert any("With 2 seeds no number of images suffices" in sentence for sentence in noisy.sentences())
 
 
 def test_warnings_of_few_seeds_few_units_and_unequal_groups() -> None:
     values = scores([0.5, 0.5], seeds=2)
     groups = np.repeat(np.arange(6), [1, 2, 3, 4, 10, 40])
-    found = judge(["a", "b"], values, groups=groups)
+    found = decide(["a", "b"], values, groups=groups)
     assert (found.unit, found.n_units, found.n_images) == ("groups", 6, 60)
     text = " ".join(found.warnings)
     assert "How much seeds matter is estimated with 2 degrees of freedom" in text
     assert "6 independent groups are few" in text
     assert "6 of them are worth 2." in text or "6 of them are worth 3." in text
     assert "over 6 groups of images" in found.method[0]
-    assert judge(["a", "b"], scores([0.5, 0.5])).warnings == ()
+    assert decide(["a", "b"], scores([0.5, 0.5])).warnings == ()
 
 
 def test_warnings_of_borrowed_unstable_and_equal_entries() -> None:
@@ -129,7 +136,7 @@ def test_warnings_of_borrowed_unstable_and_equal_entries() -> None:
     values[1] = values[1][:1]
     values[2] = values[2] + np.array([[-0.1], [0.0], [0.1]])
     values[4] = values[3].copy()
-    found = judge(list("abcde"), values)
+    found = decide(list("abcde"), values)
     text = " ".join(found.warnings)
     assert "b has one seed: how much another training would change it is not known" in text
     assert "c varied more between seeds than the others" in text
@@ -140,7 +147,7 @@ def test_warnings_of_borrowed_unstable_and_equal_entries() -> None:
 
 
 def test_against_the_baseline() -> None:
-    found = judge(["a", "b", "c", "d"], scores([0.4, 0.5, 0.4, 0.3]), baseline="a")
+    found = decide(["a", "b", "c", "d"], scores([0.4, 0.5, 0.4, 0.3]), baseline="a")
     assert [found.names[pair.first] for pair in found.against_baseline] == [
         entry.name for entry in found.entries if entry.name != "a"
     ]
@@ -148,16 +155,15 @@ def test_against_the_baseline() -> None:
     b = next(pair for pair in found.against_baseline if pair.first == 1)
     assert b.difference.value > 0.08
     assert b.p_holm == found.pair(0, 1).p_holm
-    assert "Against the baseline a: better: b; worse: d; for 1 no difference could be shown." in found.sentences()
-    assert (
-        judge(["a", "b"], scores([0.5, 0.5]), baseline="b")
-        .sentences()[2]
-        .startswith("The other cannot be told apart from the baseline b")
-    )
+    told = "Significantly better: b; significantly worse: d; cannot be told apart: c."
+    assert any(sentence.endswith(told) for sentence in found.sentences())
+    alone = decide(["a", "b"], scores([0.5, 0.5]), baseline="b")
+    told = "Significantly better: none; significantly worse: none; cannot be told apart: a."
+    assert any(sentence.endswith(told) for sentence in alone.sentences())
 
 
 def test_plain_values_survive_json() -> None:
-    found = judge(["a", "b"], scores([0.5, 0.5], seeds=1), costs={"training_s": [1, math.nan]})
+    found = decide(["a", "b"], scores([0.5, 0.5], seeds=1), costs={"training_s": [1, math.nan]})
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["entries"][0]["parts"]["seed_sd"] is None
     assert plain["costs"] == {"training_s": [1.0, None]}
@@ -167,9 +173,9 @@ def test_plain_values_survive_json() -> None:
 
 def test_the_same_every_time_and_in_any_order() -> None:
     values = scores([0.5, 0.503, 0.506])
-    first, again = judge(list("abc"), values), judge(list("abc"), values)
+    first, again = decide(list("abc"), values), decide(list("abc"), values)
     assert first.to_dict() == again.to_dict()
-    turned = judge(list("cba"), values[::-1])
+    turned = decide(list("cba"), values[::-1])
     assert [entry.name for entry in turned.entries] == [entry.name for entry in first.entries]
     assert turned.pair(2, 0).difference.p == pytest.approx(first.pair(0, 2).difference.p)
 
@@ -177,26 +183,26 @@ def test_the_same_every_time_and_in_any_order() -> None:
 def test_twenty_entries_are_judged_in_a_second() -> None:
     values = scores([0.5 + 0.002 * k for k in range(20)], images=200)
     start = time.process_time()
-    judge([str(k) for k in range(20)], values)
+    decide([str(k) for k in range(20)], values)
     assert time.process_time() - start < 2
 
 
 def test_what_cannot_be_judged_is_refused() -> None:
     values = scores([0.5, 0.5])
     with pytest.raises(ValueError, match="expected two entries or more to compare, got 1"):
-        judge(["a"], values[:1])
+        decide(["a"], values[:1])
     with pytest.raises(ValueError, match="expected different names, got a more than once"):
-        judge(["a", "a"], values)
+        decide(["a", "a"], values)
     with pytest.raises(ValueError, match="expected the scores of 3 entries, got those of 2"):
-        judge(["a", "b", "c"], values)
+        decide(["a", "b", "c"], values)
     with pytest.raises(ValueError, match="expected costs named training_s, images_per_s, parameters, got 'price'"):
-        judge(["a", "b"], values, costs={"price": [1, 2]})
+        decide(["a", "b"], values, costs={"price": [1, 2]})
     with pytest.raises(ValueError, match="expected one parameters for each of the 2 entries, got 1"):
-        judge(["a", "b"], values, costs={"parameters": [1]})
+        decide(["a", "b"], values, costs={"parameters": [1]})
     with pytest.raises(ValueError, match="expected the baseline to be one of a, b, got 'z'"):
-        judge(["a", "b"], values, baseline="z")
+        decide(["a", "b"], values, baseline="z")
     with pytest.raises(ValueError, match="expected two different entries of 2, got 1 and 1"):
-        judge(["a", "b"], values).pair(1, 1)
+        decide(["a", "b"], values).pair(1, 1)
 
 
 def test_ranks_of_two_agree_with_the_p_value() -> None:
@@ -229,7 +235,7 @@ def test_masks_that_nobody_trains_again_have_no_seed_part() -> None:
     masks = scores([0.9])[0][:1]
     given = [*networks, masks]
     names = ["a", "b", "c", "masks"]
-    borrowed, own = judge(names, given), judge(names, given, fixed=[False, False, False, True])
+    borrowed, own = decide(names, given), decide(names, given, fixed=[False, False, False, True])
     narrow, wide = own.standing(3).mean, borrowed.standing(3).mean
     assert own.standing(3).used_seed_sd == 0.0
     assert narrow.high - narrow.low < wide.high - wide.low
@@ -238,29 +244,66 @@ def test_masks_that_nobody_trains_again_have_no_seed_part() -> None:
     assert "What is said of masks holds for these masks alone, whatever made them." in own.warnings
     assert not any("has one seed" in warning for warning in own.warnings)
     with pytest.raises(ValueError, match="True only where one row of scores is given"):
-        judge(names, given, fixed=[True, False, False, True])
+        decide(names, given, fixed=[True, False, False, True])
 
 
 def test_a_time_that_several_share_names_nobody_and_of_the_smallest_the_best() -> None:
     given = scores([0.5, 0.6, 0.5], seed_sd=0.3)
     costs = {"training_s": [2.0, 2.0, 3.0], "images_per_s": [5.0, math.nan, math.nan], "parameters": [10.0, 10.0, 20.0]}
-    found = judge(["a", "b", "c"], given, costs=costs)
+    found = decide(["a", "b", "c"], given, costs=costs)
     assert found.together[0] in (0, 1)
     assert found.cheapest == {"parameters": found.together[0]}
-    assert any("(10 parameters), as 1 more are." in sentence for sentence in found.sentences())
-    assert judge(["a", "b", "c"], given, costs={"parameters": [10.0] * 3}).cheapest == {}
+    assert any("among the smallest (10 parameters, as 1 more)" in sentence for sentence in found.sentences())
+    assert decide(["a", "b", "c"], given, costs={"parameters": [10.0] * 3}).cheapest == {}
 
 
 def test_differences_without_variation_are_judged_by_sign_flips() -> None:
     same = np.full((1, 3), 0.8)
-    found = judge(["a", "b"], [same, same - 0.1])
+    found = decide(["a", "b"], [same, same - 0.1])
     assert found.pairs[0].difference.p == found.pairs[0].permutation_p == 0.25
     assert found.winner is None
-    assert judge(["a", "b"], [np.full((1, 60), 0.81), np.full((1, 60), 0.80)]).winner == 0
+    assert decide(["a", "b"], [np.full((1, 60), 0.81), np.full((1, 60), 0.80)]).winner == 0
 
 
 def test_the_plan_with_fixed_masks_counts_the_networks_seeds() -> None:
     networks = scores([0.5], seeds=4, seed_sd=0.02)
-    found = judge(["net", "masks"], [*networks, networks[0][:1] + 0.001], fixed=[False, True])
+    found = decide(["net", "masks"], [*networks, networks[0][:1] + 0.001], fixed=[False, True])
     assert found.needed is not None
     assert found.needed.seeds_now == 4
+
+
+def test_plain_arrays_give_the_verdict() -> None:
+    values = scores([0.3, 0.5])
+    found = compare_scores(np.stack(values))
+    assert found.names == ("entry 1", "entry 2")
+    assert found.to_dict() == decide(["entry 1", "entry 2"], values).to_dict()
+    assert found.winner == 1
+
+
+def test_absent_seeds_and_images_are_left_out_and_told() -> None:
+    values = np.stack(scores([0.3, 0.5]))
+    values[0, 2] = np.nan
+    values[1, 0, 7] = np.nan
+    groups = np.repeat(np.arange(30), 2)
+    found = compare_scores(values, names=["a", "b"], groups=groups)
+    kept = np.delete(values, 7, axis=2)
+    expected = decide(["a", "b"], [kept[0, :2].copy(), kept[1].copy()], groups=np.delete(groups, 7))
+    assert found.warnings[0] == "1 of 60 images have no score in at least one training and count nowhere here."
+    assert found.warnings[1:] == expected.warnings
+    assert [entry.seeds for entry in found.entries] == [3, 2]
+    assert found.pairs == expected.pairs
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.zeros((2, 5)), r"expected scores of shape \(entries, seeds, images\), got \(5,\) for entry 0"),
+        ([np.zeros((1, 5)), np.zeros((1, 6))], "expected the same images for every entry: entry 0 has 5, entry 1 6"),
+        (np.full((2, 1, 5), np.nan), "expected a score of every entry, got only NaN for entry 0, 1"),
+        (np.zeros((1, 2, 5)), "expected two entries or more to compare, got 1"),
+        ([], "expected two entries or more to compare, got 0"),
+    ],
+)
+def test_arrays_of_other_shapes_are_refused(values: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare_scores(values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,13 +10,13 @@ import typer
 
 from segbench.cli._common import Quiet, console, make_watcher, print_table, require
 from segbench.errors import ConfigError
+from segbench.locale import languages
 
 if TYPE_CHECKING:
     from segbench.compare.evidence import Evidence
     from segbench.folders.study import StudyFolder
     from segbench.statistics.verdict import Verdict
 
-_LANGUAGES = ("en", "ru")
 _RESOLUTIONS = ("auto", "training", "original")
 _MASKS = ("auto", "values", "indices")
 
@@ -83,7 +82,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="HTML file; tables are written beside it.")] = Path(
         "report.html"
     ),
-    lang: Annotated[str, typer.Option(help="en or ru.")] = "en",
+    lang: Annotated[str, typer.Option(help=f"{' or '.join(languages())}.")] = "en",
     score: Score = None,
     resolution: ResolutionOption = "auto",
     masks: MasksOption = "auto",
@@ -93,7 +92,7 @@ def report(
 
     Example: segbench report runs/ph2_networks_x_losses -o report.html --lang en
     """
-    require("--lang", lang, _LANGUAGES)
+    require("--lang", lang, languages())
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"expected a file that ends in .html, got {out.name!r}", key="--out")
     from segbench.report.page import write_report
@@ -101,7 +100,7 @@ def report(
     watch = make_watcher(quiet)
     try:
         evidence, study = _evidence(paths, score, resolution, masks, watch.progress)
-        files = write_report(out, evidence, study=study, lang=lang, progress=watch.progress)  # type: ignore[arg-type]
+        files = write_report(out, evidence, study=study, lang=lang, progress=watch.progress)
     finally:
         watch.close()
     console.print(f"report: {files.html}; as tables: {files.csv}; as text: {files.markdown}")
@@ -145,32 +144,28 @@ def print_verdict(evidence: Evidence, verdict: Verdict) -> None:
     from segbench.compare.gather import judge_factors
 
     factors = judge_factors(evidence)
-    for sentence in [*verdict.sentences(), *(factors.sentences() if factors is not None else [])]:
+    for sentence in [*verdict.sentences(), *(factors.sentences(verdict.numbers) if factors is not None else [])]:
         console.print(sentence)
     console.print(
         f"\n{evidence.label} on {verdict.n_images} test images, 95 % intervals; * cannot be told from the best"
     )
-    probabilities = verdict.ranks.probabilities
+    probabilities, numbers = verdict.ranks.probabilities, verdict.numbers
     rows = [
         [
             ("* " if standing.index in verdict.together else "  ") + standing.name,
             str(standing.seeds),
-            f"{standing.mean.value:.4f}",
-            f"[{standing.mean.low:.4f}, {standing.mean.high:.4f}]",
-            _number(standing.seed_spread, ".4f"),
-            f"{probabilities[standing.index, 0]:.2f}",
-            _number(evidence.entries[standing.index].costs.training_s, ",.0f"),
-            _number(evidence.entries[standing.index].costs.images_per_s, ",.1f"),
-            _number(evidence.entries[standing.index].costs.parameters, ",.0f"),
+            numbers.score(standing.mean.value),
+            f"[{numbers.score(standing.mean.low)}, {numbers.score(standing.mean.high)}]",
+            numbers.score(standing.seed_spread),
+            numbers.percent(probabilities[standing.index, 0]),
+            numbers.duration(evidence.entries[standing.index].costs.training_s),
+            numbers.rate(evidence.entries[standing.index].costs.images_per_s),
+            numbers.large(evidence.entries[standing.index].costs.parameters),
         ]
         for standing in verdict.entries
     ]
-    header = ["  entry", "seeds", "mean", "interval", "seed SD", "P(best)", "train s", "images/s", "parameters"]
+    header = ["  entry", "seeds", "mean", "interval", "seed SD", "P(best)", "training", "images/s", "parameters"]
     print_table(header, rows)
     console.print(f"\n{evidence.label}: {evidence.definition['sentence']}")
     for note in evidence.notes:
         console.print(f"note: {note}")
-
-
-def _number(value: float, form: str) -> str:
-    return "–" if math.isnan(value) else format(value, form)

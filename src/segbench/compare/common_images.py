@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segbench.compare.image_scores import FloatArray, ImageScores, check_score
-from segbench.errors import RunError, shorten
+from segbench.errors import RunError
+from segbench.locale import Message, join, listed, message
 from segbench.metrics.definitions import Definition
 from segbench.metrics.families import SCORES, label_of
 from segbench.types import Sample
@@ -36,7 +37,7 @@ def common_images(
     scored: Sequence[tuple[str, ImageScores]],
     samples: Sequence[Sample],
     definition: Definition,
-    notes: list[str],
+    notes: list[Message],
     names: Sequence[str],
 ) -> Common:
     """Returns the values of the images that count for every run, so that all are compared on the same ones.
@@ -57,20 +58,18 @@ def common_images(
     expected = [sample.id for sample in samples]
     for place, item in scored:
         if set(item.ids) != set(expected):
-            message = "its counts are not of the test images of its manifest; score it again with `segbench evaluate`"
-            raise RunError(message, run=place)
+            told = "its counts are not of the test images of its manifest; score it again with `segbench evaluate`"
+            raise RunError(told, run=place)
     table = np.stack([_in_order(item, expected) for _, item in scored])  # (runs, images)
     lacking = np.isnan(table)
     perfect = SCORES[check_score(definition.name)[0]].measure.perfect
     dropped: npt.NDArray[np.bool_] = np.all(lacking, axis=0) if perfect is not None else np.any(lacking, axis=0)
-    where = "any run" if perfect is not None else "at least one run"
     if dropped.all():
         some = "any run" if perfect is not None else "every run"
         raise RunError(f"no test image has a value of {label_of(definition.name)} in {some}", run=scored[0][0])
     left_out = tuple(sorted(name for name, gone in zip(expected, dropped, strict=True) if gone))
     if left_out:
-        told = f"have no value of {label_of(definition.name)} in {where} and count nowhere here"
-        notes.append(f"{len(left_out)} of {len(expected)} test images {told}: {shorten(left_out, 4)}")
+        notes.append(_left_out_note(definition.name, left_out, len(expected), anywhere=perfect is not None))
         notes += _told_lost(~lacking[:, dropped], names, label_of(definition.name))
     if perfect is not None and (lacking & ~dropped).any():
         told, definition = _count_as_perfect(table, lacking & ~dropped, perfect, definition)
@@ -86,22 +85,39 @@ def common_images(
 
 def _count_as_perfect(
     table: FloatArray, absent: npt.NDArray[np.bool_], perfect: float, definition: Definition
-) -> tuple[str, Definition]:
+) -> tuple[Message, Definition]:
     """Fills the table in place; returns the note, and the definition with the rule in it."""
     table[absent] = perfect
     images = int(absent.any(axis=0).sum())
-    rule = (
+    rule = message(
         "where they are absent from the truth of an image and only some of the compared approaches predict them, those "
-        f"that do not count as perfect there ({perfect:g})"
+        "that do not count as perfect there ({perfect})",
+        perfect=f"{perfect:g}",
     )
-    told = (
-        f"{images} of {table.shape[1]} test images hold none of the classes of {label_of(definition.name)}, and only "
-        f"some runs predict one there: the others are right and count as {perfect:g} there"
+    told = message(
+        "{n} of {total} test images hold none of the classes of {score}, and only some runs predict one there: the "
+        "others are right and count as {perfect} there",
+        n=images,
+        total=table.shape[1],
+        score=label_of(definition.name),
+        perfect=f"{perfect:g}",
     )
-    return told, replace(definition, absent="; ".join(filter(None, (definition.absent, rule))))
+    return told, replace(definition, absent=join("; ", filter(None, (definition.absent, rule))))
 
 
-def _told_lost(has_value: npt.NDArray[np.bool_], names: Sequence[str], score: str) -> list[str]:
+def _left_out_note(score: str, left_out: Sequence[str], total: int, *, anywhere: bool) -> Message:
+    values = {"n": len(left_out), "total": total, "score": label_of(score), "ids": listed(left_out, 4)}
+    if anywhere:
+        return message(
+            "{n} of {total} test images have no value of {score} in any run and count nowhere here: {ids}", **values
+        )
+    return message(
+        "{n} of {total} test images have no value of {score} in at least one run and count nowhere here: {ids}",
+        **values,
+    )
+
+
+def _told_lost(has_value: npt.NDArray[np.bool_], names: Sequence[str], score: str) -> list[Message]:
     """Returns a note an entry about the images it has a value on that do not count; `has_value` is (runs, images)."""
     by_name: dict[str, list[int]] = {}
     for name, row in zip(names, has_value, strict=True):
@@ -109,8 +125,10 @@ def _told_lost(has_value: npt.NDArray[np.bool_], names: Sequence[str], score: st
     notes = []
     for name, counts in by_name.items():
         if any(counts):
-            shown = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}, by seed,"
-            notes.append(f"{name} has a value of {score} on {shown} of the images left out")
+            shown = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)}–{max(counts)}"
+            notes.append(
+                message("{name} has a value of {score} on {n} of the images left out", name=name, score=score, n=shown)
+            )
     return notes
 
 

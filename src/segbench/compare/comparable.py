@@ -14,6 +14,7 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.errors import ConfigError, DatasetError, RunError, shorten
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
+from segbench.locale import Message, join, listed, message
 from segbench.metrics.definitions import Definition
 
 Resolution: TypeAlias = Literal["auto", "training", "original"]
@@ -23,7 +24,12 @@ _SAME = ("formula", "level", "summary", "classes", "absent", "resolution", "igno
 # What a time depends on besides the approach: key of a run's environment -> what it is called.
 # Speeds of one network that differ by more than this factor between runs were measured on a busy machine.
 _STEADY = 1.5
-_MACHINE = {"processor": "the processor", "gpu": "the graphics card", "device": "the device", "threads": "threads"}
+_MACHINE = {
+    "processor": message("the processor"),
+    "gpu": message("the graphics card"),
+    "device": message("the device"),
+    "threads": message("threads"),
+}
 
 
 def decide_score(score: str | None, studies: Sequence[StudyFolder]) -> str:
@@ -42,7 +48,7 @@ def decide_score(score: str | None, studies: Sequence[StudyFolder]) -> str:
     return next(iter(wanted), "iou_per_image")
 
 
-def same_test_part(runs: Sequence[RunFolder], notes: list[str]) -> Manifest:
+def same_test_part(runs: Sequence[RunFolder], notes: list[Message]) -> Manifest:
     """Returns the manifest of the first run, after making sure that all were scored on the same test images.
 
     Raises:
@@ -62,7 +68,11 @@ def same_test_part(runs: Sequence[RunFolder], notes: list[str]) -> Manifest:
                 run=run.path,
             )
         seen.add(other.content_hash)
-        notes.append(f"{run.path} was trained on another training or validation part; the test images are the same")
+        notes.append(
+            message(
+                "{run} was trained on another training or validation part; the test images are the same", run=run.path
+            )
+        )
     return first
 
 
@@ -100,20 +110,20 @@ def decide_size(
         resolution = "original" if len(sizes) > 1 or own else "training"
     if resolution == "original":
         if trained:
-            message = "its masks have the training size, the others are compared at each image's own size"
-            raise DatasetError(f"{message}; write them at the images' own size", path=trained[0])
+            told = "its masks have the training size, the others are compared at each image's own size"
+            raise DatasetError(f"{told}; write them at the images' own size", path=trained[0])
         return None
     if len(sizes) > 1:
         shown = shorten(f"{height}x{width}" for height, width in sizes)
-        message = f"runs were scored at different sizes ({shown}), and such numbers cannot be compared"
-        raise ConfigError(f"{message}; take --resolution original", key="--resolution")
+        told = f"runs were scored at different sizes ({shown}), and such numbers cannot be compared"
+        raise ConfigError(f"{told}; take --resolution original", key="--resolution")
     if own:
-        message = "its masks have the images' own sizes; take --resolution original"
-        raise DatasetError(message, path=own[0])
+        told = "its masks have the images' own sizes; take --resolution original"
+        raise DatasetError(told, path=own[0])
     return sizes[0]
 
 
-def same_definition(scored: Sequence[tuple[str, ImageScores]], notes: list[str]) -> Definition:
+def same_definition(scored: Sequence[tuple[str, ImageScores]], notes: list[Message]) -> Definition:
     """Returns the one definition; what belongs to the approach (its threshold) may differ and is told.
 
     Raises:
@@ -132,11 +142,11 @@ def same_definition(scored: Sequence[tuple[str, ImageScores]], notes: list[str])
                 )
     decisions = sorted({item.definition.decision for _, item in scored})
     if len(decisions) > 1:
-        notes.append(f"pixels were decided differently: {'; '.join(decisions)}")
+        notes.append(message("pixels were decided differently: {decisions}", decisions=join("; ", decisions)))
     return first.definition
 
 
-def tell_unequal_terms(runs: Sequence[RunFolder], notes: list[str]) -> None:
+def tell_unequal_terms(runs: Sequence[RunFolder], notes: list[Message]) -> None:
     """Notes budgets that differ between runs, and machines, on which times cannot be compared."""
     planned = [
         PlannedRun(id=str(run.path), entry=str(run.path), factors={}, seed=config.seed, config=config)
@@ -144,18 +154,25 @@ def tell_unequal_terms(runs: Sequence[RunFolder], notes: list[str]) -> None:
         for config in [run.read_config()]
     ]
     for told in unequal_budgets(planned):
-        key = told.partition(" differs between runs: ")[0]
         # A study told its own part of it.
-        notes[:] = [note for note in notes if not note.startswith(f"{key} differs between runs: ")]
+        notes[:] = [note for note in notes if not _same_budget(note, told)]
         notes.append(told)
     machines = [run.read_facts().get("environment", {}) for run in runs]
     for key, name in _MACHINE.items():
         found = sorted({str(machine[key]) for machine in machines if machine.get(key) is not None})
         if len(found) > 1:
-            notes.append(f"{name} differs between runs: {shorten(found)}; times cannot be compared")
+            notes.append(
+                message(
+                    "{key} differs between runs: {values}; times cannot be compared", key=name, values=listed(found)
+                )
+            )
 
 
-def tell_busy_machine(runs: Sequence[RunFolder], notes: list[str]) -> bool:
+def _same_budget(note: Message, other: Message) -> bool:
+    return note.template == other.template and note.values["key"] == other.values["key"]
+
+
+def tell_busy_machine(runs: Sequence[RunFolder], notes: list[Message]) -> bool:
     """Notes that equal networks were timed very differently, and returns whether times can be compared.
 
     One network at one size predicts at one speed, whatever it was trained with. Where it does not, other work was done
@@ -172,8 +189,11 @@ def tell_busy_machine(runs: Sequence[RunFolder], notes: list[str]) -> bool:
     if factor <= _STEADY:
         return True
     notes.append(
-        f"one network predicted up to {factor:.1f} times as fast in one run as in another: other work was done on the "
-        "machine, so no approach is called the quickest"
+        message(
+            "one network predicted up to {factor} times as fast in one run as in another: other work was done on the "
+            "machine, so no approach is called the quickest",
+            factor=f"{factor:.1f}",
+        )
     )
     return False
 

@@ -14,6 +14,7 @@ from segbench.config.run import RunConfig
 from segbench.errors import RunError, shorten
 from segbench.folders.run import RunFolder
 from segbench.folders.study import RunStatus, StudyFolder
+from segbench.locale import Message, listed, message
 
 _SEED_SUFFIX = re.compile(r"[._-]*seed[._-]?\d+$")
 # Where a run was made and on what, and the seed: none of it makes another approach. The manifest's hash says which
@@ -46,7 +47,7 @@ class Gathered:
     sources: list[Source] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
     studies: list[StudyFolder] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Message] = field(default_factory=list)
 
     @property
     def runs(self) -> list[RunFolder]:
@@ -98,30 +99,37 @@ def result_value(run: RunFolder, key: str) -> Any:
     """
     result = run.read_result().result
     if key not in result:
-        message = f"result.json lacks {key}: it is damaged, or of another version of segbench"
-        raise RunError(f"{message}; train the run again with --restart", run=run.path)
+        told = f"result.json lacks {key}: it is damaged, or of another version of segbench"
+        raise RunError(f"{told}; train the run again with --restart", run=run.path)
     return result[key]
 
 
-def _entries_of(study: StudyFolder, notes: list[str]) -> list[Source]:
+def _entries_of(study: StudyFolder, notes: list[Message]) -> list[Source]:
     plan = study.read_plan()
     statuses = study.status(plan)
     unfinished = [status for status in statuses if status.state != "finished"]
     if unfinished:
         notes.append(
-            f"{len(unfinished)} of {len(statuses)} runs are not finished: {shorten(map(_told, unfinished), 6)}"
+            message(
+                "{n} of {total} runs are not finished: {runs}",
+                n=len(unfinished),
+                total=len(statuses),
+                runs=listed([_told(status) for status in unfinished], 6),
+            )
         )
     finished: dict[str, list[RunStatus]] = {}
     for status in statuses:
         if status.state == "finished":
             finished.setdefault(status.run.entry, []).append(status)
     if not finished:
-        message = f"none of the {len(statuses)} runs of this study is finished; go on with `segbench study run`"
-        raise RunError(message, run=study.path)
+        told = f"none of the {len(statuses)} runs of this study is finished; go on with `segbench study run`"
+        raise RunError(told, run=study.path)
     baseline = study.read_config().baseline
     entry = None if baseline is None else plan.entry_of(baseline)
     if baseline is not None and entry not in finished:
-        notes.append(f"the study's baseline, {entry}, has no finished run; nothing is measured against it")
+        notes.append(
+            message("the study's baseline, {name}, has no finished run; nothing is measured against it", name=entry)
+        )
     notes += plan.notes
     return [
         Source(
@@ -167,8 +175,8 @@ def _require_different_seeds(source: Source) -> None:
         seed = int(result_value(run, "seed"))
         other = run_of.setdefault(seed, run)
         if other is not run:
-            message = f"has the config and the seed ({seed}) of {other.path}: a copy, or the same training again, which"
-            raise RunError(f"{message} is no second seed. Name only one of them", run=run.path)
+            told = f"has the config and the seed ({seed}) of {other.path}: a copy, or the same training again, which"
+            raise RunError(f"{told} is no second seed. Name only one of them", run=run.path)
 
 
 def _name_of(members: Sequence[RunFolder]) -> str:

@@ -15,6 +15,7 @@ from segbench.data.files.resize import resize_image, resize_mask
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_picture
 from segbench.folders.run import RunFolder
+from segbench.locale import Message
 from segbench.metrics.families import label_of
 from segbench.types import ClassMap, Sample
 
@@ -99,7 +100,7 @@ class Evidence:
     size: tuple[int, int] | None
     left_out: tuple[str, ...] = ()
     times_comparable: bool = True
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     @property
     def class_map(self) -> ClassMap:

@@ -41,13 +41,15 @@ from segbench.errors import ConfigError, RunError, shorten, suggest
 from segbench.folders.mask_archive import MaskArchive
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
+from segbench.locale import Message, listed, message
 from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.definitions import OWN_SIZE, size_text
 from segbench.metrics.scores import score_counts
 from segbench.metrics.surface import SurfaceCollector, SurfaceSettings
 from segbench.metrics.surface_scores import score_surfaces
+from segbench.statistics.decide import decide
 from segbench.statistics.factors import FactorView, factor_view
-from segbench.statistics.verdict import MORE_IS_BETTER, Verdict, judge
+from segbench.statistics.verdict import MORE_IS_BETTER, Verdict
 from segbench.types import Progress, Sample
 
 
@@ -141,13 +143,14 @@ def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdic
     if baseline is not None and baseline not in names:
         raise ConfigError(f"there is no entry {baseline!r}; {suggest(baseline, names)}", key="baseline")
     costs = MORE_IS_BETTER if evidence.times_comparable else ("parameters",)
-    return judge(
+    return decide(
         names,
         [entry.values for entry in evidence.entries],
         groups=evidence.groups,
         costs={cost: [getattr(entry.costs, cost) for entry in evidence.entries] for cost in costs},
         higher_is_better=evidence.higher_is_better,
         baseline=baseline,
+        score=evidence.label,
         fixed=[not entry.runs for entry in evidence.entries],
     )
 
@@ -180,8 +183,8 @@ def study_baseline(folder: StudyFolder, evidence: Evidence) -> str | None:
 
 def _require_enough(found: Gathered) -> None:
     if not found.runs:
-        message = "expected a run or a study among them, which says what the test images are; got only folders of masks"
-        raise RunError(message, run=found.folders[0] if found.folders else "")
+        told = "expected a run or a study among them, which says what the test images are; got only folders of masks"
+        raise RunError(told, run=found.folders[0] if found.folders else "")
     names = [*(source.name for source in found.sources), *(folder.resolve().name for folder in found.folders)]
     if len(names) < 2:
         raise ConfigError(f"a comparison needs two entries or more, got {shorten(names)}", key="PATH")
@@ -240,7 +243,7 @@ def _names(found: Gathered, outside: Sequence[OutsideMasks]) -> list[str]:
     return unique_names(names, [*(source.place for source in found.sources), *(each.folder for each in outside)])
 
 
-def _evaluate_missing(runs: Sequence[RunFolder], notes: list[str], progress: Progress | None) -> None:
+def _evaluate_missing(runs: Sequence[RunFolder], notes: list[Message], progress: Progress | None) -> None:
     """Scores the test part at each image's own size where that has not been done; counted in every run's test_log."""
     wanting = [run for run in runs if not _scored_at_own_size(run)]
     if not wanting:
@@ -252,7 +255,7 @@ def _evaluate_missing(runs: Sequence[RunFolder], notes: list[str], progress: Pro
         if progress is not None:
             progress("scoring runs at the images' own size", done, len(wanting))
         evaluate(run.path, "test", resolution="original", watch=Watcher())
-    notes.append(f"{len(wanting)} runs were scored again, at each image's own size")
+    notes.append(message("{n} runs were scored again, at each image's own size", n=len(wanting)))
 
 
 def _scored_at_own_size(run: RunFolder) -> bool:
@@ -263,14 +266,21 @@ def _scored_at_own_size(run: RunFolder) -> bool:
     return scored_epoch(run, "test_original") == best_epoch(run)
 
 
-def _entry(name: str, source: Source, values: FloatArray, part: str, notes: list[str]) -> Entry:
+def _entry(name: str, source: Source, values: FloatArray, part: str, notes: list[Message]) -> Entry:
     results = [run.read_result().result for run in source.runs]
     files = [run.predicted_file(part) for run in source.runs]
     lacking = [str(run.path) for run, file in zip(source.runs, files, strict=True) if not file.is_file()]
     masks: tuple[Masks, ...] = () if lacking else tuple(MaskArchive(file) for file in files)
     if lacking:
-        told = f"there is no {files[0].name} in {shorten(lacking, 4)}, so no masks of {name} are looked at"
-        notes.append(f"{told}; `segbench evaluate` writes it again")
+        notes.append(
+            message(
+                "there is no {file} in {runs}, so no masks of {name} are looked at; `segbench evaluate` writes it "
+                "again",
+                file=files[0].name,
+                runs=listed(lacking, 4),
+                name=name,
+            )
+        )
     more = f" and {len(source.runs) - 1} more" if len(source.runs) > 1 else ""
     return Entry(
         name=name,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from segbench.errors import ConfigError, RunError, suggest
 from segbench.folders.run import RunFolder
+from segbench.metrics.calibration import Calibration
 from segbench.metrics.counts import Counts
 from segbench.metrics.definitions import OWN_SIZE, Definition, read_stated, sidecar, size_text
 from segbench.metrics.families import COMPARED, SCORES, SURFACE_SCORES
@@ -177,10 +178,23 @@ def read_image_scores(folder: RunFolder, part: str, name: str) -> ImageScores:
     if needs_outlines(name):
         file: Path = folder.table_file("surfaces", part)
         if not file.is_file():
-            message = f"there is no {file.name}: outlines were not measured (scores.surface: false in its config)"
-            raise RunError(f"{message}; choose a score from counts, such as iou_per_image", run=folder.path)
+            told = f"there is no {file.name}: outlines were not measured (scores.surface: false in its config)"
+            raise RunError(f"{told}; choose a score from counts, such as iou_per_image", run=folder.path)
         surfaces = read_surfaces(file, scores.class_map)
     return pick(name, scores, surfaces)
+
+
+def read_definitions(folder: RunFolder, part: str) -> dict[str, Definition]:
+    """Returns name -> what it means, for every score of a run's part."""
+    scores = read_scores(folder, part)
+    found = dict(scores.definition_of)
+    surfaces, bins = folder.table_file("surfaces", part), folder.table_file("calibration", part)
+    if surfaces.is_file():
+        found |= read_surfaces(surfaces, scores.class_map).definition_of
+    if bins.is_file():
+        calibration = Calibration.read_csv(bins, n_images=len(scores.ids), task=scores.class_map.task)
+        found |= calibration.definition_of(resolution=scores.resolution)
+    return found
 
 
 def _stated(folder: RunFolder, part: str) -> tuple[float | None, str]:
@@ -188,7 +202,11 @@ def _stated(folder: RunFolder, part: str) -> tuple[float | None, str]:
     table = folder.table_file("scores", part)
     stated = read_stated(table)
     if stated is not None:
-        return stated
+        threshold, resolution = stated
+        known = [OWN_SIZE]  # a message, which can be translated, for the text that was read
+        if folder.config_file.is_file():
+            known.append(size_text(folder.read_config().data.size))
+        return threshold, next((size for size in known if size == resolution), resolution)
     if sidecar(table).is_file():
         raise RunError(
             f"{sidecar(table).name}, which says what the scores mean, cannot be read; run "

@@ -19,6 +19,7 @@ from segbench.data.files.images import read_bytes, read_mask_values, read_palett
 from segbench.data.files.masks import class_counts, count_values, encode_mask, encode_plane, has_colors
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError, shorten
+from segbench.locale import Message, message
 from segbench.types import ClassMap, MaskValue, Task
 
 MaskMeaning: TypeAlias = Literal["auto", "values", "indices"]
@@ -149,7 +150,7 @@ def look_at(file: Path, index: int | None, class_map: ClassMap) -> Look:
 
 def decide_reading(
     looks: Sequence[Look], manifest: Manifest, asked: MaskMeaning, root: Path
-) -> tuple[MaskReader, str | None]:
+) -> tuple[MaskReader, Message | None]:
     """Returns how a folder's masks are to be read, and what a reader must know about it.
 
     Decided over all masks together: a mask that is 0 everywhere fits everything.
@@ -226,14 +227,14 @@ def _highest(class_map: ClassMap) -> int:
     return 1 if class_map.task is Task.MULTILABEL else class_map.num_classes - 1
 
 
-def _note(reading: Reading, class_map: ClassMap) -> str | None:
+def _note(reading: Reading, class_map: ClassMap) -> Message | None:
     if reading == "palette":
-        return "the masks were read by the colours of their palettes"
+        return message("the masks were read by the colours of their palettes")
     if reading == "values":
         return None
     if class_map.task is Task.MULTILABEL:
-        return "the masks were read as 0 for absent and any other value for present"
-    return f"the masks were read as class indices 0 to {_highest(class_map)}"
+        return message("the masks were read as 0 for absent and any other value for present")
+    return message("the masks were read as class indices 0 to {n}", n=_highest(class_map))
 
 
 def _told_unknown(looks: Sequence[Look], manifest: Manifest, asked: MaskMeaning) -> str:

@@ -21,6 +21,7 @@ from segbench.compare.mask_values import MaskMeaning, MaskReader, decide_reading
 from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError, shorten
+from segbench.locale import Message, join, listed, message
 from segbench.predict.mask_folder import holds_indices
 from segbench.types import Sample, Task
 
@@ -45,7 +46,7 @@ class OutsideMasks:
     files: dict[str, tuple[Path, ...]] = field(repr=False)
     reader: MaskReader = field(repr=False)
     size: SizeKind
-    notes: tuple[str, ...]
+    notes: tuple[Message, ...]
 
     def __contains__(self, image_id: str) -> bool:
         return image_id in self.files
@@ -91,7 +92,11 @@ def read_outside(
     extra = sorted(name for name, file in found.items() if file not in used)
     notes = []
     if extra:
-        notes.append(f"{len(extra)} masks belong to no test image and were left out: {shorten(extra, 4)}")
+        notes.append(
+            message(
+                "{n} masks belong to no test image and were left out: {names}", n=len(extra), names=listed(extra, 4)
+            )
+        )
     size = _check_sizes(root, samples, files, training_size)
     if masks == "auto" and holds_indices(root, class_map):
         masks = "indices"
@@ -102,9 +107,14 @@ def read_outside(
         for index, file in enumerate(chosen)
     ]
     reader, note = decide_reading(looks, manifest, masks, root)
-    notes += [note] if note is not None else []
+    if note is not None:
+        notes.append(note)
     return OutsideMasks(
-        folder=folder, files=files, reader=reader, size=size, notes=tuple(f"{folder}: {note}" for note in notes)
+        folder=folder,
+        files=files,
+        reader=reader,
+        size=size,
+        notes=tuple(join(": ", (str(folder), note)) for note in notes),
     )
 
 
@@ -180,13 +190,11 @@ def _check_sizes(
             trained += [file.name] * (fits_trained and not fits_own)
     if wrong:
         also = f" or {training_size[0]}x{training_size[1]}, the size of the runs" if training_size else ""
-        message = f"{len(wrong)} masks have another size (H x W) than their image{also}: {shorten(wrong, 4)}"
-        raise DatasetError(f"{message}. Write them at the image's own size, by nearest neighbour", path=root)
+        told = f"{len(wrong)} masks have another size (H x W) than their image{also}: {shorten(wrong, 4)}"
+        raise DatasetError(f"{told}. Write them at the image's own size, by nearest neighbour", path=root)
     if own and trained:
-        message = (
-            f"{len(own)} masks have their image's size ({shorten(own, 3)}) and {len(trained)} the size of the runs"
-        )
-        raise DatasetError(f"{message} ({shorten(trained, 3)}); write all of them at one kind of size", path=root)
+        told = f"{len(own)} masks have their image's size ({shorten(own, 3)}) and {len(trained)} the size of the runs"
+        raise DatasetError(f"{told} ({shorten(trained, 3)}); write all of them at one kind of size", path=root)
     if not own and not trained:
         return "both"
     return "own" if own else "training"

@@ -12,6 +12,7 @@ from typing import Any
 
 from segbench.config.run import RunConfig
 from segbench.errors import ConfigError, shorten, suggest
+from segbench.locale import Message, listed, message
 
 # What every run of a study shares, or its numbers could not stand in one table.
 _DATA_KEYS = ("path", "format", "options", "split")
@@ -52,7 +53,7 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     factors: Mapping[str, tuple[str, ...]]
     excluded: int = 0
-    notes: tuple[str, ...] = ()
+    notes: tuple[Message, ...] = ()
 
     @cached_property
     def entries(self) -> dict[str, tuple[PlannedRun, ...]]:
@@ -75,18 +76,16 @@ def check_different(runs: Sequence[PlannedRun], *, entries_too: bool) -> None:
         first = entries.setdefault(run.entry, run)
         if first.factors != run.factors:
             left, right = (", ".join(f"{key}: {name}" for key, name in each.factors.items()) for each in (first, run))
-            message = f"two entries are called {run.entry!r} ({left}; {right}); give one value another name"
-            raise ConfigError(message, key="vary")
+            told = f"two entries are called {run.entry!r} ({left}; {right}); give one value another name"
+            raise ConfigError(told, key="vary")
     ids: dict[str, PlannedRun] = {}
     prints: dict[str, PlannedRun] = {}
     for run in runs:
         for known, key, what in ((ids, run.id.lower(), "id"), (prints, run.config.fingerprint(), "config")):
             other = known.setdefault(key, run)
             if other is not run:
-                message = (
-                    f"two runs have one {what}: {other.entry!r} and {run.entry!r}, seed {run.seed}, both {run.id!r}"
-                )
-                raise ConfigError(f"{message}; give one value another name or remove it", key="vary")
+                told = f"two runs have one {what}: {other.entry!r} and {run.entry!r}, seed {run.seed}, both {run.id!r}"
+                raise ConfigError(f"{told}; give one value another name or remove it", key="vary")
 
 
 def check_same_data(runs: Sequence[PlannedRun]) -> None:
@@ -105,20 +104,30 @@ def check_same_data(runs: Sequence[PlannedRun]) -> None:
             )
 
 
-def lonely(runs: Sequence[PlannedRun]) -> tuple[str, ...]:
+def lonely(runs: Sequence[PlannedRun]) -> tuple[Message, ...]:
     """Returns a sentence where a study has one entry."""
     if len({run.entry for run in runs}) > 1:
         return ()
-    return (f"there is one entry, {runs[0].entry!r}: its runs can be trained, but there is nothing to compare with",)
+    told = message(
+        "there is one entry, {name!r}: its runs can be trained, but there is nothing to compare with",
+        name=runs[0].entry,
+    )
+    return (told,)
 
 
-def unequal_budgets(runs: Sequence[PlannedRun]) -> tuple[str, ...]:
+def unequal_budgets(runs: Sequence[PlannedRun]) -> tuple[Message, ...]:
     """Returns a sentence for every setting in which runs differ so that the comparison is not at equal terms."""
     notes = []
     for key in BUDGET_KEYS:
         found = {str(_look_up(run.config.to_dict(), key)) for run in runs}
         if len(found) > 1:
-            notes.append(f"{key} differs between runs: {shorten(sorted(found))}; the comparison is not at equal terms")
+            notes.append(
+                message(
+                    "{key} differs between runs: {values}; the comparison is not at equal terms",
+                    key=key,
+                    values=listed(sorted(found)),
+                )
+            )
     return tuple(notes)
 
 
@@ -134,12 +143,12 @@ def check_baseline(baseline: Mapping[str, str], plan: Plan, *, one: bool) -> Non
         if factor not in plan.factors:
             raise ConfigError(f"there is no factor {factor!r}; {suggest(factor, plan.factors)}", key="baseline")
         if name not in plan.factors[factor]:
-            message = f"{factor} has no value {name!r}; {suggest(name, plan.factors[factor])}"
-            raise ConfigError(message, key=f"baseline.{factor}")
+            told = f"{factor} has no value {name!r}; {suggest(name, plan.factors[factor])}"
+            raise ConfigError(told, key=f"baseline.{factor}")
     fitting = [name for name, runs in plan.entries.items() if baseline.items() <= runs[0].factors.items()]
     if not fitting:
         raise ConfigError("names a combination that `exclude` leaves out", key="baseline")
     if one and len(fitting) > 1:
         open_factors = [factor for factor in plan.factors if factor not in baseline]
-        message = f"fits {len(fitting)} entries ({shorten(fitting, 3)}); name a value of {shorten(open_factors)}, too"
-        raise ConfigError(message, key="baseline")
+        told = f"fits {len(fitting)} entries ({shorten(fitting, 3)}); name a value of {shorten(open_factors)}, too"
+        raise ConfigError(told, key="baseline")

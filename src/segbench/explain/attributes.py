@@ -15,6 +15,7 @@ from segbench.compare.evidence import Evidence
 from segbench.errors import ConfigError, suggest
 from segbench.explain.attributes_math import View, blur, border_contrast, hair_share, make_view, perimeter_px
 from segbench.files import write_csv
+from segbench.locale import Message, message
 from segbench.types import ClassMap, Progress, Task
 
 
@@ -29,7 +30,7 @@ class Attribute:
         of_object: NaN where there is no object.
     """
 
-    sentence: str
+    sentence: Message
     unit: str
     measure: Callable[[View], float]
     of_object: bool = True
@@ -56,84 +57,93 @@ def _compactness(view: View) -> float:
 
 ATTRIBUTES: dict[str, Attribute] = {
     "object_share": Attribute(
-        sentence="share of the counted pixels that the largest object (8-connected component) covers",
+        sentence=message("share of the counted pixels that the largest object (8-connected component) covers"),
         unit="share",
         measure=lambda view: float(view.sizes[0] / view.full_counted.sum()),
     ),
     "object_size": Attribute(
-        sentence="pixels of an object, mean over the objects of the image",
+        sentence=message("pixels of an object, mean over the objects of the image"),
         unit="px",
         measure=lambda view: float(view.sizes.mean()),
     ),
     "foreground_share": Attribute(
-        sentence="share of the counted pixels that belong to any object",
+        sentence=message("share of the counted pixels that belong to any object"),
         unit="share",
         measure=lambda view: float(view.full.sum() / view.full_counted.sum()) if view.full_counted.any() else math.nan,
         of_object=False,
     ),
     "object_count": Attribute(
-        sentence="number of objects (8-connected components of the mask)",
+        sentence=message("number of objects (8-connected components of the mask)"),
         unit="count",
         measure=lambda view: float(len(view.sizes)),
         of_object=False,
     ),
     "compactness": Attribute(
-        sentence="roundness of the largest object: 4 pi area / perimeter squared; 1 is a circle",
+        sentence=message("roundness of the largest object: 4 pi area / perimeter squared; 1 is a circle"),
         unit="",
         measure=_compactness,
     ),
     "perimeter": Attribute(
-        sentence="length of the outlines of all objects, by Crofton's formula in 4 directions",
+        sentence=message("length of the outlines of all objects, by Crofton's formula in 4 directions"),
         unit="px",
         measure=lambda view: perimeter_px(view.full),
     ),
     "touches_frame": Attribute(
-        sentence="whether an object reaches the edge of the image", unit="yes or no", measure=_touches_frame
+        sentence=message("whether an object reaches the edge of the image"), unit="yes or no", measure=_touches_frame
     ),
     "border_contrast": Attribute(
-        sentence="colour difference across the border: mean over border pixels of the CIE Lab distance between the "
-        "mean colours inside and outside, in a square that reaches 2 % of the diagonal",
+        sentence=message(
+            "colour difference across the border: mean over border pixels of the CIE Lab distance between the "
+            "mean colours inside and outside, in a square that reaches 2 % of the diagonal"
+        ),
         unit="Lab",
         measure=border_contrast,
     ),
     "dominant_colors": Attribute(
-        sentence="number of colours at least 20 apart in CIE Lab that hold 5 % or more of the object each, within 12",
+        sentence=message(
+            "number of colours at least 20 apart in CIE Lab that hold 5 % or more of the object each, within 12"
+        ),
         unit="count",
         measure=lambda view: float(len(view.dominant)),
     ),
     "dominant_color_contrast": Attribute(
-        sentence="largest CIE Lab distance between two dominant colours of the object; 0 where it has one",
+        sentence=message("largest CIE Lab distance between two dominant colours of the object; 0 where it has one"),
         unit="Lab",
         measure=_dominant_contrast,
     ),
     "color_spread": Attribute(
-        sentence="mean CIE Lab distance of the object's pixels to their median colour",
+        sentence=message("mean CIE Lab distance of the object's pixels to their median colour"),
         unit="Lab",
         measure=_color_spread,
     ),
     "brightness": Attribute(
-        sentence="mean L* of the image", unit="L*", measure=lambda view: float(view.lab[..., 0].mean()), of_object=False
+        sentence=message("mean L* of the image"),
+        unit="L*",
+        measure=lambda view: float(view.lab[..., 0].mean()),
+        of_object=False,
     ),
     "contrast": Attribute(
-        sentence="standard deviation of L* over the image",
+        sentence=message("standard deviation of L* over the image"),
         unit="L*",
         measure=lambda view: float(view.lab[..., 0].std()),
         of_object=False,
     ),
     "colorfulness": Attribute(
-        sentence="mean chroma of the image: distance from grey in CIE Lab",
+        sentence=message("mean chroma of the image: distance from grey in CIE Lab"),
         unit="Lab",
         measure=lambda view: float(np.hypot(view.lab[..., 1], view.lab[..., 2]).mean()),
         of_object=False,
     ),
     "blur": Attribute(
-        sentence="minus the decimal logarithm of the variance of the Laplacian of L*; higher is more blurred",
+        sentence=message("minus the decimal logarithm of the variance of the Laplacian of L*; higher is more blurred"),
         unit="",
         measure=lambda view: blur(view.lab[..., 0]),
         of_object=False,
     ),
     "hair": Attribute(
-        sentence="share of the image on thin, dark, long lines (black top-hat in 4 directions, after DullRazor)",
+        sentence=message(
+            "share of the image on thin, dark, long lines (black top-hat in 4 directions, after DullRazor)"
+        ),
         unit="share",
         measure=lambda view: hair_share(view.lab[..., 0]),
         of_object=False,

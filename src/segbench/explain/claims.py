@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from segbench.locale import Message, message
+
 Direction: TypeAlias = Literal["worse when higher", "worse when lower"]
 
 
@@ -30,13 +32,13 @@ class Finding:
         clues: what would have to show; one that does, after Holm over the clues, supports the claim.
     """
 
-    sentence: str
+    sentence: Message
     clues: tuple[Clue, ...]
 
 
 FINDINGS: dict[str, Finding] = {
     "fails on objects of several contrasting colours": Finding(
-        sentence="it does worse on objects that have several contrasting colours",
+        sentence=message("it does worse on objects that have several contrasting colours"),
         clues=(
             Clue(attribute="dominant_colors", direction="worse when higher"),
             Clue(attribute="dominant_color_contrast", direction="worse when higher"),
@@ -44,28 +46,31 @@ FINDINGS: dict[str, Finding] = {
         ),
     ),
     "fails on small objects": Finding(
-        sentence="it does worse on small objects",
+        sentence=message("it does worse on small objects"),
         clues=(Clue(attribute="object_share", direction="worse when lower"),),
     ),
     "fails on pale borders": Finding(
-        sentence="it does worse where the object hardly differs from its surroundings",
+        sentence=message("it does worse where the object hardly differs from its surroundings"),
         clues=(Clue(attribute="border_contrast", direction="worse when lower"),),
     ),
     "fails on hair": Finding(
-        sentence="it does worse on images with hair", clues=(Clue(attribute="hair", direction="worse when higher"),)
+        sentence=message("it does worse on images with hair"),
+        clues=(Clue(attribute="hair", direction="worse when higher"),),
     ),
     "fails on cut objects": Finding(
-        sentence="it does worse on objects that reach the edge of the image",
+        sentence=message("it does worse on objects that reach the edge of the image"),
         clues=(Clue(attribute="touches_frame", direction="worse when higher"),),
     ),
     "fails on ragged objects": Finding(
-        sentence="it does worse on objects of irregular outline",
+        sentence=message("it does worse on objects of irregular outline"),
         clues=(Clue(attribute="compactness", direction="worse when lower"),),
     ),
     "fails on dark images": Finding(
-        sentence="it does worse on dark images", clues=(Clue(attribute="brightness", direction="worse when lower"),)
+        sentence=message("it does worse on dark images"),
+        clues=(Clue(attribute="brightness", direction="worse when lower"),),
     ),
     "fails on blurred images": Finding(
-        sentence="it does worse on blurred images", clues=(Clue(attribute="blur", direction="worse when higher"),)
+        sentence=message("it does worse on blurred images"),
+        clues=(Clue(attribute="blur", direction="worse when higher"),),
     ),
 }

@@ -5,7 +5,7 @@ sentence as a plain `str`. Nothing has to be taken apart to translate it: the te
 `segbench/locale/LANGUAGE/LC_MESSAGES/segbench.po`.
 """
 
-from segbench.locale.message import Message, join, message, plural, quoted
+from segbench.locale.message import Message, join, message, plural, quoted, template
 from segbench.locale.numbers import NO_VALUE, Numbers, grouped, listed
 from segbench.locale.translation import languages, localize, translate
 
@@ -21,5 +21,6 @@ __all__ = [
     "message",
     "plural",
     "quoted",
+    "template",
     "translate",
 ]

@@ -70,6 +70,18 @@ def plural(template: str, plural_template: str, /, *, n: int, **values: Any) -> 
     return Message(template, {"n": n, **values}, plural_template, n)
 
 
+def template(text: str, /) -> str:
+    """Returns a template as it is: it is filled later, as `Message(text, values)`.
+
+    A table of templates marks them so, and they are found for the catalogue.
+
+    Example:
+        >>> Message(template("within {tolerance} px"), {"tolerance": 2})
+        'within 2 px'
+    """
+    return text
+
+
 def join(separator: str, texts: Iterable[str]) -> Message:
     """Returns the texts with a separator between them, which stays as it is in every language.
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from segbench.errors import RunError
 from segbench.files import write_csv
+from segbench.locale import message
 from segbench.metrics._arrays import FloatArray, divide
 from segbench.metrics.definitions import Definition, Setting, define, write_definitions
 from segbench.metrics.families import CALIBRATION_SCORES
@@ -99,18 +100,23 @@ class Calibration:
 
     def definition_of(self, *, resolution: str = "", ignore_index: int = IGNORE_INDEX) -> dict[str, Definition]:
         """Returns name -> what the number means, for every name in `summary()`."""
-        if self.task is Task.MULTILABEL:
-            confidence = "the probability of the likelier of present and absent, for every class of every pixel"
-            decision = "every class of every pixel is taken as present or absent, whichever is likelier"
-        else:
-            confidence = "the probability of each pixel's most probable class"
-            decision = "every pixel takes its most probable class"
+        over = message("confidence is the probability of each pixel's most probable class")
+        decision = message("every pixel takes its most probable class")
         # The label a network is surest of: at another threshold the confidence could not be the larger share.
-        decision += "" if self.task is Task.MULTICLASS else ", whatever the threshold"
+        if self.task is Task.BINARY:
+            decision = message("every pixel takes its most probable class, whatever the threshold")
+        elif self.task is Task.MULTILABEL:
+            over = message(
+                "confidence is the probability of the likelier of present and absent, for every class of every pixel"
+            )
+            decision = message(
+                "every class of every pixel is taken as present or absent, whichever is likelier, whatever the "
+                "threshold"
+            )
         setting = Setting(
             decision=decision, threshold=None, resolution=resolution, ignore_index=ignore_index, n=self.n_images
         )
-        values, over = {"bins": str(len(self.pixels))}, f"confidence is {confidence}"
+        values = {"bins": str(len(self.pixels))}
         return {name: define(score, setting, over=over, values=values) for name, score in CALIBRATION_SCORES.items()}
 
     def write_csv(self, path: str | Path, *, resolution: str = "", ignore_index: int = IGNORE_INDEX) -> None:

@@ -9,17 +9,16 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segbench.errors import shorten
 from segbench.files import write_json
+from segbench.locale import Message, join, listed, message
 from segbench.metrics.measure import SUMMARY_TEXT, Better, Level, Score
 from segbench.types import ClassMap, Task
 
-NOT_STATED = "not stated"
-OWN_SIZE = "each image's own size"
+OWN_SIZE = message("each image's own size")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,8 @@ class Definition:
         lowest, highest: ends of the range.
         n: images scored.
         n_valued: images among them that have a value; None for a pooled score.
-        values: what the placeholders of the templates stand for that `formula`, `summary` and `absent` were made of.
+
+    Texts are messages where segbench made them.
     """
 
     name: str
@@ -64,20 +64,21 @@ class Definition:
     highest: float = 1.0
     n: int
     n_valued: int | None = None
-    values: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
-    def sentence(self) -> str:
+    def sentence(self) -> Message:
         """Returns everything in one sentence, for people."""
-        where = "of each image" if self.level == "per image" else "of the pixels of all images together"
-        parts = [", ".join(part for part in (f"{self.formula} {where}", self._over(), self.summary) if part)]
-        parts += [self.absent] * bool(self.absent)
-        return "; ".join([*parts, self.conditions]) + "."
+        if self.level == "per image":
+            what = message("{formula} of each image", formula=self.formula)
+        else:
+            what = message("{formula} of the pixels of all images together", formula=self.formula)
+        parts = [join(", ", filter(None, (what, self._over(), self.summary))), self.absent, self.conditions]
+        return join("", [join("; ", filter(None, parts)), "."])
 
     @property
-    def conditions(self) -> str:
+    def conditions(self) -> Message:
         """Returns what does not depend on the score: decision, size, ignored label and n."""
-        return "; ".join((self.decision, self._scored_at(), self._ignored(), self._images()))
+        return join("; ", (self.decision, self._scored_at(), self._ignored(), self._images()))
 
     @property
     def short(self) -> str:
@@ -113,25 +114,29 @@ class Definition:
         if not self.classes:
             return ""
         if len(self.classes) == 1:
-            return f"class {self.classes[0]}"
+            return message("class {name}", name=self.classes[0])
         if self._lacks_classes():
-            return f"{self._over_valued()} (of {shorten(self.classes)})"
-        return f"mean over {len(self.classes)} classes ({shorten(self.classes)})"
+            return message("{mean} (of {names})", mean=self._over_valued(), names=listed(self.classes))
+        return message("mean over {n} classes ({names})", n=len(self.classes), names=listed(self.classes))
 
     def _lacks_classes(self) -> bool:
         return self.classes_valued is not None and 1 < len(self.classes) != self.classes_valued
 
     def _over_valued(self) -> str:
-        return f"mean over the {self.classes_valued} of {len(self.classes)} classes with a value"
+        return message(
+            "mean over the {n} of {total} classes with a value", n=self.classes_valued, total=len(self.classes)
+        )
 
     def _scored_at(self) -> str:
-        return f"scored at {self.resolution}" if self.resolution else f"size it was scored at {NOT_STATED}"
+        if not self.resolution:
+            return message("size it was scored at not stated")
+        return message("scored at {size}", size=self.resolution)
 
     def _ignored(self) -> str:
-        return f"pixels labelled {self.ignore_index} in the target are left out"
+        return message("pixels labelled {label} in the target are left out", label=self.ignore_index)
 
     def _images(self) -> str:
-        return f"n = {self.n} images"
+        return message("n = {n} images", n=self.n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,12 +195,12 @@ def define(
     measure = score.measure
     return Definition(
         name=score.name,
-        formula=measure.formula.format(**values),
+        formula=Message(measure.formula, values),
         level=score.level,
-        summary=", ".join(part for part in (over, SUMMARY_TEXT[score.summary]) if part),
+        summary=join(", ", filter(None, (over, SUMMARY_TEXT[score.summary]))),
         classes=setting.classes if measure.by_class else (),
         classes_valued=classes_valued,
-        absent=measure.absent.format(**values) if absent is None else absent,
+        absent=Message(measure.absent, values) if absent is None else absent,
         decision=setting.decision,
         threshold=setting.threshold,
         resolution=setting.resolution,
@@ -206,11 +211,10 @@ def define(
         highest=measure.highest,
         n=setting.n,
         n_valued=n_valued,
-        values=values,
     )
 
 
-def size_text(size: tuple[int, int]) -> str:
+def size_text(size: tuple[int, int]) -> Message:
     """Returns the size (H, W) that a run is trained and, unless something else is said, scored at, in words.
 
     Example:
@@ -218,17 +222,18 @@ def size_text(size: tuple[int, int]) -> str:
         '128x96 pixels (H x W), the training size'
     """
     height, width = size
-    return f"{height}x{width} pixels (H x W), the training size"
+    return message("{size} pixels (H x W), the training size", size=f"{height}x{width}")
 
 
-def state_decision(task: Task, threshold: float | None) -> str:
+def state_decision(task: Task, threshold: float | None) -> Message:
     """Returns how a pixel got its predicted label; None: the threshold is not known."""
     if task is Task.MULTICLASS:
-        return "every pixel takes its most probable class"
-    what = "foreground" if task is Task.BINARY else "a class is present"
-    return (
-        f"{what} where the probability is above {threshold:g}" if threshold is not None else f"threshold {NOT_STATED}"
-    )
+        return message("every pixel takes its most probable class")
+    if threshold is None:
+        return message("threshold not stated")
+    if task is Task.BINARY:
+        return message("foreground where the probability is above {threshold}", threshold=f"{threshold:g}")
+    return message("a class is present where the probability is above {threshold}", threshold=f"{threshold:g}")
 
 
 def footnote(definitions: Iterable[Definition]) -> str:

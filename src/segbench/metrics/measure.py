@@ -9,19 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from segbench.locale import message, template
+
 Better: TypeAlias = Literal["higher", "lower", "zero"]
 Level: TypeAlias = Literal["pooled", "per image"]
 Summary: TypeAlias = Literal["pooled", "mean", "median", "worst5"]
 Source: TypeAlias = Literal["counts", "masks", "probabilities"]
 
-ABSENT = "a class absent from truth and prediction is left out"
+ABSENT = template("a class absent from truth and prediction is left out")
 
 # How one number is made: for definitions, and for the list of scores where the measure has classes and where not.
 SUMMARY_TEXT: dict[Summary, str] = {
     "pooled": "",
-    "mean": "then mean over the images with a value",
-    "median": "then median over the images with a value",
-    "worst5": "then mean over the worst 5 % (rounded up) of the images with a value",
+    "mean": message("then mean over the images with a value"),
+    "median": message("then median over the images with a value"),
+    "worst5": message("then mean over the worst 5 % (rounded up) of the images with a value"),
 }
 _LISTED: dict[Summary, tuple[str, str]] = {
     "pooled": (", all images together, then the mean over classes", ", all images together"),
@@ -54,7 +56,7 @@ class Measure:
     Attributes:
         key: in tables of images, such as the columns of `scores_test.csv`.
         about: what it is, in a few words.
-        formula: of its definition; placeholders such as `{width}` are filled with what it was measured with.
+        formula: of its definition, a template; placeholders such as `{width}` take what it was measured with.
         value: the number. From counts: `Cells` -> numerator and denominator, no value where that is not above 0. From
             masks: `Outlines` and `SurfaceSettings` -> float. From probabilities: `Calibration` -> numerator and
             denominator.
@@ -88,7 +90,7 @@ class Score:
 
     Attributes:
         name: its key in files, configs and commands.
-        label: for people, in reports, plots and terminal tables.
+        label: for people, in reports, plots and terminal tables: a message.
         measure: what is measured.
         summary: how what was measured becomes one number: `pooled`, once from the pixels of all images; else the mean,
             the median or the mean of the worst 5 % of the images' values.

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segbench.errors import shorten
+from segbench.locale import Message, message
 from segbench.metrics._arrays import FloatArray, divide, float_cells, nan_mean, stream_csv, summarise
 from segbench.metrics._html import html_table
 from segbench.metrics.confusion_matrix import write_confusion_csv
@@ -85,7 +86,7 @@ class Scores:
 
     def _define(self, score: Score, setting: Setting) -> Definition:
         measure, classes = score.measure, self.class_map
-        every = "all classes" if classes.background is None else "all classes with the background"
+        every = message("all classes") if classes.background is None else message("all classes with the background")
         pooled = score.summary == "pooled"
         valued = self.pooled[measure.key][list(self.scored)] if pooled and measure.by_class else None
         planes = classes.task is Task.MULTILABEL
@@ -94,7 +95,7 @@ class Scores:
             setting,
             over="" if measure.by_class else every,
             absent=_absent_rule(measure, self.empty),
-            values={"pixels": "labels (every class of every pixel)" if planes else "pixels"},
+            values={"pixels": message("labels (every class of every pixel)") if planes else message("pixels")},
             n_valued=None if pooled else _count_valued(self.image_means(measure.key)),
             classes_valued=None if valued is None else _count_valued(valued),
         )
@@ -376,11 +377,13 @@ def _measure(measure: Measure, cells: Cells, empty: Empty) -> FloatArray:
     return np.where(_absent(cells), 1.0, values) if empty == "one" and _is_share(measure) else values
 
 
-def _absent_rule(measure: Measure, empty: Empty) -> str:
+def _absent_rule(measure: Measure, empty: Empty) -> Message:
+    rule = Message(measure.absent, {})
     if empty != "one" or not _is_share(measure):
-        return measure.absent
-    other = "" if measure.absent == ABSENT else f" and {measure.absent} otherwise"
-    return f"a class absent from truth and prediction scores 1{other}"
+        return rule
+    if measure.absent == ABSENT:
+        return message("a class absent from truth and prediction scores 1")
+    return message("a class absent from truth and prediction scores 1 and {rule} otherwise", rule=rule)
 
 
 def _count_valued(values: FloatArray) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from segbench.errors import RunError
+from segbench.locale import message
 from segbench.metrics._arrays import FloatArray, nan_mean, summarise
 from segbench.metrics.definitions import Definition, Setting, define, footnote, sidecar, write_definitions
 from segbench.metrics.families import SURFACE_SCORES
@@ -88,7 +89,10 @@ class SurfaceScores:
             name: define(
                 score,
                 setting,
-                values={**measured_with, "worst": "the image diagonal in px" if score.measure.unit == "px" else "0"},
+                values={
+                    **measured_with,
+                    "worst": message("the image diagonal in px") if score.measure.unit == "px" else "0",
+                },
                 n_valued=int((~np.isnan(self.image_means(score.measure.key))).sum()),
             )
             for name, score in SURFACE_SCORES.items()

@@ -22,6 +22,7 @@ from segbench.explain.error_types import ErrorTable, error_table
 from segbench.explain.overfitting import OverfittingSummary, summarize_overfitting
 from segbench.explain.slices import FindingTest, SliceReport, check_findings, explain_scores
 from segbench.folders.study import RunStatus, StudyFolder
+from segbench.locale import Numbers
 from segbench.statistics.factors import FactorView
 from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
@@ -70,6 +71,11 @@ class Analysis:
     def number(self) -> Mapping[int, int]:
         """Place -> number in the report, 1 for the best mean."""
         return {place: number for number, place in enumerate(self.order, start=1)}
+
+    @property
+    def numbers(self) -> Numbers:
+        """How scores are written here."""
+        return self.verdict.numbers
 
     @property
     def best(self) -> Entry:

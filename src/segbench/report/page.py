@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,8 +11,7 @@ from segbench import __version__
 from segbench.compare.evidence import Evidence
 from segbench.files import write_text
 from segbench.folders.study import StudyFolder
-from segbench.locale.translate import score_words, translate
-from segbench.locale.words import Language, Words
+from segbench.locale import localize, message, plural
 from segbench.report.analysis import Analysis, analyze
 from segbench.report.document import Document, Section, Text, bullets, text
 from segbench.report.html import render
@@ -29,14 +28,14 @@ from segbench.report.sections.scores import (
     results_section,
 )
 from segbench.report.sections.why import attributes_section, cases_section, errors_section, learning_section
-from segbench.report.summary import headline, verdict_paragraphs
+from segbench.report.summary import verdict_paragraphs
 from segbench.report.svg import Sketch
 from segbench.report.tables import write_results
 from segbench.types import Progress
 
 MAX_BYTES = 10 * 2**20
 
-_Builder: TypeAlias = Callable[[Analysis, Words, Sketch, Pictures], Section | None]
+_Builder: TypeAlias = Callable[[Analysis, Sketch, Pictures], Section | None]
 _BUILDERS: tuple[_Builder, ...] = (
     data_section,
     protocol_section,
@@ -77,7 +76,7 @@ def write_report(
     evidence: Evidence,
     *,
     study: StudyFolder | None = None,
-    lang: Language = "en",
+    lang: str = "en",
     progress: Progress | None = None,
 ) -> ReportFiles:
     """Writes the report; the page opens offline and asks nothing of the network.
@@ -87,7 +86,7 @@ def write_report(
             `results.csv` beside `report.html`, `NAME_results.csv` beside `NAME.html`.
         evidence: what is compared.
         study: the study folder it comes from; None for a loose set of runs.
-        lang: language of the text.
+        lang: language of the text, one of `segbench.locale.languages()`.
         progress: called while images are looked at and the page is written.
     Raises:
         RunError: a run folder is incomplete or damaged.
@@ -95,12 +94,12 @@ def write_report(
     """
     path = Path(path)
     analysis = analyze(evidence, study=study, progress=progress)
-    words = Words(lang, digits=_digits(analysis))
     table = path.with_name("results.csv" if path.stem == "report" else f"{path.stem}_results.csv")
     files = ReportFiles(html=path, markdown=path.with_suffix(".md"), csv=table, analysis=analysis)
-    sketch = Sketch()
+    sketch = Sketch(lang)
     for budget in BUDGETS:
-        document = _document(analysis, words, sketch, Pictures(evidence, budget, words), files, progress)
+        english = _document(analysis, sketch, Pictures(evidence, budget), files, progress)
+        document = replace(localize(english, lang), lang=lang)
         page = render_html(document)
         if len(page.encode()) <= MAX_BYTES:
             break
@@ -110,45 +109,44 @@ def write_report(
     return files
 
 
-def _digits(analysis: Analysis) -> int:
-    """Returns the decimals of scores: so many that an interval's half width has two digits, 2 to 4."""
-    widths = sorted(standing.mean.high - standing.mean.low for standing in analysis.verdict.entries)
-    half = widths[len(widths) // 2] / 2.0
-    return 2 if half >= 1.0 else 3 if half >= 0.002 else 4
-
-
 def _document(
     analysis: Analysis,
-    words: Words,
     sketch: Sketch,
     pictures: Pictures,
     files: ReportFiles,
     progress: Progress | None,
 ) -> Document:
     verdict = (
-        Text(paragraphs=(headline(analysis, words),), tone="lead"),
-        *text(*verdict_paragraphs(analysis, words)),
-        interval_drawing(analysis, words, sketch),
-        *bullets([translate(warning, words) for warning in analysis.verdict.warnings]),
+        Text(paragraphs=(analysis.verdict.headline(),), tone="lead"),
+        *text(*verdict_paragraphs(analysis)),
+        interval_drawing(analysis, sketch),
+        *bullets(analysis.verdict.warnings),
     )
     sections = []
     for done, build in enumerate(_BUILDERS):
         if progress is not None:
             progress("writing the report", done, len(_BUILDERS))
-        section = build(analysis, words, sketch, pictures)
+        section = build(analysis, sketch, pictures)
         if section is not None:
             sections.append(section)
     study = analysis.study
-    score = score_words(analysis.evidence.score, words)
-    approaches = words.count("approach", len(analysis.evidence.entries))
+    approaches = plural("{n:,} approach", "{n:,} approaches", n=len(analysis.evidence.entries))
     return Document(
-        lang=words.lang,
-        title=(study.title or study.study if study is not None else "") or words("title", approaches=approaches),
-        question=(study.question if study is not None else "") or words("question", score=score),
+        lang="en",
+        title=(study.title or study.study if study is not None else "")
+        or message("Comparison of {approaches}", approaches=approaches),
+        question=(study.question if study is not None else "")
+        or message("Which of these approaches is best by {score}?", score=analysis.evidence.label),
         top=verdict,
         sections=tuple(sections),
-        foot=words("foot", version=__version__, csv=files.csv.name, markdown=files.markdown.name),
-        contents=words("contents"),
+        foot=message(
+            "Made by segbench {version} from the files of the runs. All numbers stand in {csv}, the text "
+            "in {markdown}.",
+            version=__version__,
+            csv=files.csv.name,
+            markdown=files.markdown.name,
+        ),
+        contents=message("Contents"),
     )
 
 

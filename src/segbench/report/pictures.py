@@ -13,9 +13,10 @@ from PIL import Image
 
 from segbench.compare.evidence import Entry, Evidence
 from segbench.data.sources.load import load_picture
-from segbench.locale.words import Words
+from segbench.locale import message
 from segbench.plots.panels import ERROR_COLORS, RIGHT_COLOR, errors, overlay
 from segbench.report.document import Legend, Tile
+from segbench.report.labels import PIXEL
 from segbench.types import Sample, Task
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -50,29 +51,27 @@ class Pictures:
     Args:
         evidence: whose images are shown.
         budget: their size.
-        words: of their labels.
     """
 
-    def __init__(self, evidence: Evidence, budget: PictureBudget, words: Words) -> None:
+    def __init__(self, evidence: Evidence, budget: PictureBudget) -> None:
         self.evidence = evidence
         self.budget = budget
-        self.words = words
 
     def sample(self, sample: Sample) -> Tile:
         """Returns an image of any part under its true mask."""
         image, truth = load_picture(self.evidence.manifest, sample)
         picture = overlay(image, truth, self.evidence.class_map)
-        return self._photo(picture, sample.id, self.words("picture.truth_of", image=sample.id))
+        return self._photo(picture, sample.id, message("True mask of {image}", image=sample.id))
 
     def image_and_truth(self, image_id: str) -> tuple[Tile, Tile]:
         """Returns a test image and its true mask."""
         image, truth = self.evidence.load(image_id)
         return (
-            self._photo(image, self.words("picture.image"), self.words("picture.image_of", image=image_id)),
+            self._photo(image, message("image"), message("Test image {image}", image=image_id)),
             self._photo(
                 overlay(image, truth, self.evidence.class_map),
-                self.words("picture.truth"),
-                self.words("picture.truth_of", image=image_id),
+                message("true mask"),
+                message("True mask of {image}", image=image_id),
             ),
         )
 
@@ -80,14 +79,14 @@ class Pictures:
         """Returns a test image under the mask that the entry's first training predicts."""
         image, _ = self.evidence.load(image_id)
         picture = overlay(image, entry.masks[0].read(image_id), self.evidence.class_map)
-        label = self.words("picture.prediction_of", image=image_id, name=entry.name)
+        label = message("Prediction of {name} on {image}", image=image_id, name=entry.name)
         return self._photo(picture, caption, label)
 
     def errors(self, entry: Entry, image_id: str, caption: str, seed: int = 0) -> Tile:
         """Returns where the mask that one training of the entry predicts is wrong."""
         _, truth = self.evidence.load(image_id)
         picture = errors(truth, entry.masks[seed].read(image_id), self.evidence.class_map)
-        label = self.words("picture.errors_of", image=image_id, name=entry.name)
+        label = message("Errors of {name} on {image}", image=image_id, name=entry.name)
         return self._flat(picture, caption, label)
 
     def legend(self, *, with_errors: bool) -> Legend:
@@ -103,9 +102,9 @@ class Pictures:
             unseen |= set() if classes.ignore_values else {"ignored"}
             # Without a background nothing is missed or invented: a wrong pixel has another class.
             unseen |= {"missed", "false"} if classes.background is None and classes.task is Task.MULTICLASS else set()
-            items.append((self.words("picture.error.right"), _hex(RIGHT_COLOR)))
+            items.append((PIXEL["right"], _hex(RIGHT_COLOR)))
             shown = {name: color for name, color in ERROR_COLORS.items() if name not in unseen}
-            items += [(self.words(f"picture.error.{name}"), _hex(color)) for name, color in shown.items()]
+            items += [(PIXEL[name], _hex(color)) for name, color in shown.items()]
         return Legend(items=tuple(items))
 
     @staticmethod

@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import io
 import re
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from segbench.locale import localize, translate
 from segbench.report.document import Drawing
 
 # Stand-ins that no figure uses otherwise -> the page's own colour, and what it is outside the page.
@@ -49,31 +51,33 @@ _STYLE: Any = {
 WIDE_INCH, NARROW_INCH = 8.4, 3.7
 
 
-class FigureMaker(Protocol):
-    """Makes a figure for a wide or a narrow screen."""
-
-    def __call__(self, *, narrow: bool) -> Figure: ...  # noqa: D102  # said above
-
-
 class Sketch:
-    """Draws the figures of one page, each with its own ids and label; each once."""
+    """Draws the figures of one page, each with its own ids and label; each once.
 
-    def __init__(self) -> None:
+    Args:
+        lang: of the text in the figures.
+    """
+
+    def __init__(self, lang: str = "en") -> None:
+        self._lang = lang
         self._count = 0
         self._drawn: dict[str, Drawing] = {}
 
-    def draw(self, make: FigureMaker, label: str, caption: str = "") -> Drawing:
+    def draw(self, make: partial[Figure], label: str, caption: str = "") -> Drawing:
         """Returns the drawing of a figure.
 
         Args:
-            make: called with `narrow=True` for a narrow screen (`NARROW_INCH`), False for a wide one (`WIDE_INCH`).
+            make: called with `narrow=True` for a narrow screen (`NARROW_INCH`), False for a wide one (`WIDE_INCH`);
+                its arguments may be messages.
             label: what it shows, for who cannot see it.
             caption: under it.
         """
         if label in self._drawn:  # the page is written again, with smaller pictures
             return self._drawn[label]
+        told = partial(make.func, *localize(make.args, self._lang), **localize(make.keywords, self._lang))
+        shown = translate(label, self._lang)
         with mpl.rc_context(_STYLE):
-            wide, narrow = (self._svg(make(narrow=is_narrow), label) for is_narrow in (False, True))
+            wide, narrow = (self._svg(told(narrow=is_narrow), shown) for is_narrow in (False, True))
         self._drawn[label] = Drawing(wide=wide, narrow=narrow, label=label, caption=caption)
         return self._drawn[label]
 

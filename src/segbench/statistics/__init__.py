@@ -1,1 +1,30 @@
-"""Differences between approaches with intervals that hold images and seeds. NumPy and SciPy only."""
+"""Which of several approaches is best, or that it cannot be said, from arrays of scores. NumPy and SciPy only.
+
+>>> import numpy as np
+>>> from segbench.statistics import compare_scores
+>>> scores = np.random.default_rng(0).normal([[[0.8]], [[0.7]]], 0.05, size=(2, 3, 100))  # entries x seeds x images
+>>> print(compare_scores(scores, names=["unet", "segnet"]).headline())
+Best: unet
+
+`compare_scores` returns a `Verdict`; everything else here is what it is made of. docs/statistics.md
+explains the method.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segbench.statistics.decide import compare_scores
+    from segbench.statistics.verdict import Verdict
+
+_HOMES = {"Verdict": "segbench.statistics.verdict", "compare_scores": "segbench.statistics.decide"}
+
+__all__ = ["Verdict", "compare_scores"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'segbench.statistics' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -133,7 +133,7 @@ def contrast(
     All K entries help to estimate how much seeds matter, those of weight 0 too.
 
     Raises:
-        ValueError: values that `judge` would refuse, or not one weight an entry.
+        ValueError: values that `decide` would refuse, or not one weight an entry.
     """
     if len(weights) != len(values):
         raise ValueError(f"expected one weight for each of the {len(values)} entries, got {len(weights)}")
@@ -172,7 +172,7 @@ def compare_pairs(
         level: of the intervals; 1 - level is the family-wise error over all pairs.
         seed: of the permutation tests.
     Raises:
-        ValueError: values that `judge` would refuse.
+        ValueError: values that `decide` would refuse.
     """
     return compare_prepared(prepare(values, groups), higher_is_better, level, seed)
 

@@ -9,6 +9,7 @@ from math import prod
 
 import numpy as np
 
+from segbench.locale import Message, message
 from segbench.statistics.variance import FloatArray
 
 # Subsets of so many levels are tried, 4,096; a grid with holes and more levels is not searched.
@@ -23,14 +24,14 @@ class FactorGrid:
         levels: factor -> its levels in the grid, one or more.
         cells: levels in the order of `levels` -> indices of the entries there, one or more.
         used, left_out: indices of the entries in the grid, and of the others.
-        reason: why entries are left out, or why there is no grid; empty: all are in it.
+        reason: why entries are left out, or why there is no grid, a whole sentence; empty: all are in it.
     """
 
     levels: Mapping[str, tuple[str, ...]]
     cells: Mapping[tuple[str, ...], tuple[int, ...]]
     used: tuple[int, ...]
     left_out: tuple[int, ...]
-    reason: str
+    reason: Message
 
     def entries(self, fixed: Mapping[str, str]) -> tuple[int, ...]:
         """Returns the indices of the entries with these levels."""
@@ -62,29 +63,32 @@ def largest_grid(factors: Sequence[Mapping[str, str]]) -> FactorGrid:
         cells.setdefault(tuple(factors[index][name] for name in names), []).append(index)
     levels = [tuple(dict.fromkeys(cell[place] for cell in cells)) for place in range(len(names))]
     if not any(len(each) > 1 for each in levels):
-        return _no_grid(everyone, "no factor has two levels among these entries")
+        return _no_grid(everyone, message("No factor has two levels among these entries."))
     kept = levels if prod(map(len, levels)) == len(cells) else _search(levels, set(cells))
     if kept is None:
         return _no_grid(
-            everyone, "the grid of factors has holes, and too many levels to look for a complete part of it"
+            everyone, message("The grid of factors has holes, and too many levels to look for a complete part of it.")
         )
     if not any(len(each) > 1 for each in kept):
-        return _no_grid(everyone, "no two entries differ in one factor alone")
+        return _no_grid(everyone, message("No two entries differ in one factor alone."))
     inside = {cell: tuple(cells[cell]) for cell in product(*kept)}
     used = tuple(sorted(index for members in inside.values() for index in members))
     left_out = tuple(index for index in everyone if index not in used)
-    reason = ""
+    reason = Message("", {})
     if left_out:
-        reason = (
-            f"{len(left_out)} of {len(factors)} entries are left out of the factors, since not every combination of "
-            f"levels is there; the largest complete part has {' x '.join(str(len(each)) for each in kept)}"
+        reason = message(
+            "{n} of {total} entries are left out of the factors, since not every combination of levels is there; the "
+            "largest complete part has {shape}.",
+            n=len(left_out),
+            total=len(factors),
+            shape=" x ".join(str(len(each)) for each in kept),
         )
     return FactorGrid(
         levels=dict(zip(names, kept, strict=True)), cells=inside, used=used, left_out=left_out, reason=reason
     )
 
 
-def _no_grid(everyone: Sequence[int], reason: str) -> FactorGrid:
+def _no_grid(everyone: Sequence[int], reason: Message) -> FactorGrid:
     return FactorGrid(levels={}, cells={}, used=(), left_out=tuple(everyone), reason=reason)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from segbench.locale import Message, Numbers, message
 from segbench.statistics.differences import (
     LEVEL,
     Estimate,
@@ -21,7 +22,6 @@ from segbench.statistics.differences import (
 )
 from segbench.statistics.factor_grid import FactorGrid, largest_grid
 from segbench.statistics.variance import Prepared, prepare
-from segbench.statistics.verdict_words import spell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,8 @@ class FactorView:
         interactions: one a pair of such factors.
         used: indices of the entries of the grid.
         left_out: indices of the entries that are not in it.
-        reason: why there is no view, or why entries are left out; empty: all entries are in it.
+        reason: why there is no view, or why entries are left out, a whole sentence; empty: all
+            are in it.
         speaks_of: `the networks` or `these trained weights`.
         higher_is_better: of the score.
         level: of the intervals.
@@ -132,44 +133,74 @@ class FactorView:
     interactions: tuple[Interaction, ...]
     used: tuple[int, ...]
     left_out: tuple[int, ...]
-    reason: str
+    reason: Message
     speaks_of: SpeaksOf
     higher_is_better: bool
     level: float
-    method: tuple[str, ...]
+    method: tuple[Message, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; None where there is no number."""
         return dict(plain(self))
 
-    def sentences(self) -> list[str]:
-        """Returns what the factors do in plain English."""
-        found = [_effect_sentence(effect) for effect in self.effects]
-        found += [_interaction_sentence(interaction) for interaction in self.interactions]
+    def sentences(self, numbers: Numbers | None = None) -> list[Message]:
+        """Returns what the factors do; `numbers` of the verdict they belong to."""
+        numbers = numbers or Numbers()
+        found = [effect_sentence(effect, numbers) for effect in self.effects]
+        found += [_interaction_sentence(interaction, numbers) for interaction in self.interactions]
         if any(not effect.matters for effect in self.effects) or any(not i.interact for i in self.interactions):
-            found.append("That no difference could be shown does not show that there is none: see the intervals.")
+            found.append(
+                message(
+                    "Where no difference could be shown, there may still be one that these data are too few to show."
+                )
+            )
         if self.effects and self.speaks_of == "these trained weights":
-            found.append("With one seed an entry this speaks of these trained weights, not of the networks.")
-        return found + ([f"{self.reason[0].upper()}{self.reason[1:]}."] if self.reason else [])
+            found.append(message("With one seed an entry this speaks of these trained weights, not of the networks."))
+        return [*found, self.reason] if self.reason else found
 
 
-def _effect_sentence(effect: FactorEffect) -> str:
-    largest, name = effect.largest, effect.factor
+def effect_sentence(effect: FactorEffect, numbers: Numbers) -> Message:
+    """Returns whether a factor matters, and its largest difference."""
+    significant = [pair for pair in effect.differences if pair.significant]
+    shown = significant[0] if effect.matters and not effect.largest.significant else effect.largest
+    values = {
+        "factor": effect.factor,
+        "first": shown.first,
+        "second": shown.second,
+        "value": numbers.interval(shown.difference, signed=True),
+        "p": numbers.p_is(shown.p_holm),
+    }
     if effect.matters:
-        shown = [pair for pair in effect.differences if pair.significant]
-        told = ", ".join(f"{pair.first} over {pair.second} by {spell(pair.difference)}" for pair in shown[:3])
-        more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
-        return f"The {name} matters: {told}{more}."
-    pair = f"{largest.first} over {largest.second} by {spell(largest.difference)}"
-    return f"The {name}: no difference could be shown (largest: {pair})."
+        return message(
+            "{factor} matters: {first} minus {second} is {value}, {p}, averaged over everything else that varies.",
+            **values,
+        )
+    return message(
+        "{factor}: no difference could be shown; the largest, {first} minus {second}, is {value}, {p}.", **values
+    )
 
 
-def _interaction_sentence(interaction: Interaction) -> str:
-    cell, pair = interaction.largest, f"{interaction.first} and {interaction.second}"
-    told = f"{cell.first_level} with {cell.second_level} is {spell(cell.deviation)} from the sum of both effects"
+def _interaction_sentence(interaction: Interaction, numbers: Numbers) -> Message:
+    largest = interaction.largest
+    values = {
+        "first": interaction.first,
+        "second": interaction.second,
+        "first_level": largest.first_level,
+        "second_level": largest.second_level,
+        "value": numbers.interval(largest.deviation, signed=True),
+        "p": numbers.p_is(largest.p_holm),
+    }
     if interaction.interact:
-        return f"The effects of {pair} depend on each other: {told}."
-    return f"That the effects of {pair} depend on each other could not be shown (largest: {told})."
+        return message(
+            "{first} and {second} act on each other: {first_level} with {second_level} deviates by {value} from what "
+            "each adds alone, {p}.",
+            **values,
+        )
+    return message(
+        "{first} and {second}: it could not be shown that they act on each other; the largest deviation, {first_level} "
+        "with {second_level}, is {value}, {p}.",
+        **values,
+    )
 
 
 def factor_view(
@@ -186,11 +217,11 @@ def factor_view(
     share its weight. Intervals and the pooled seed variance are those of all K entries, as in the verdict.
 
     Args:
-        values: K arrays (S_k, N) as for `judge`.
+        values: K arrays (S_k, N) as for `decide`.
         factors: K mappings, factor name -> level; an entry that lacks a factor the others have is left out.
-        groups, higher_is_better, level: as for `judge`.
+        groups, higher_is_better, level: as for `decide`.
     Raises:
-        ValueError: as `judge`; K mappings were not given.
+        ValueError: as `decide`; K mappings were not given.
     """
     if len(factors) != len(values):
         raise ValueError(f"expected the factors of {len(values)} entries, got those of {len(factors)}")
@@ -208,8 +239,12 @@ def factor_view(
         higher_is_better=higher_is_better,
         level=level,
         method=(
-            "Means of levels go over all cells of the grid, weighted equally; intervals as for pairs of entries.",
-            "Differences within a factor, and the cells of an interaction, are adjusted after Holm, each by itself.",
+            message(
+                "Means of levels go over all cells of the grid, weighted equally; intervals as for pairs of entries."
+            ),
+            message(
+                "Differences within a factor, and the cells of an interaction, are adjusted after Holm, each by itself."
+            ),
         ),
     )
 

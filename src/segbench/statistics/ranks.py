@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from segbench.locale import Message, message
 from segbench.statistics.differences import FloatArray, Groups
 from segbench.statistics.variance import Prepared, contrast_variance, prepare
 
@@ -28,7 +29,7 @@ class RankDistribution:
     probabilities: FloatArray = field(repr=False)
     expected: FloatArray
     draws: int
-    method: str
+    method: Message
 
 
 def rank_distribution(
@@ -46,7 +47,7 @@ def rank_distribution(
     statement about ranks given these data (a flat prior), not a test: among equal entries somebody looks best.
 
     Raises:
-        ValueError: values that `judge` would refuse.
+        ValueError: values that `decide` would refuse.
     """
     return rank_prepared(prepare(values, groups), higher_is_better, draws, seed)
 
@@ -75,8 +76,13 @@ def rank_prepared(prepared: Prepared, higher_is_better: bool, draws: int, seed: 
         probabilities=probabilities,
         expected=probabilities @ np.arange(1, count + 1),
         draws=draws,
-        method=f"{draws:,} draws from a multivariate t distribution with {df:.1f} degrees of freedom (the median over "
-        "pairs) and the variances of the intervals; a probability given these data, not a test",
+        method=message(
+            "{draws:,} draws from a multivariate t distribution with {df} degrees of freedom (the median over pairs) "
+            "and "
+            "the variances of the intervals; a probability given these data, not a test",
+            draws=draws,
+            df=f"{df:.1f}",
+        ),
     )
 
 

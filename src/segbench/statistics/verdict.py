@@ -1,38 +1,16 @@
-"""Who wins, or that nobody does: the comparison of K entries in one object."""
+"""The comparison of K entries in one object: who wins, or that nobody does, and the sentences that say so."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from segbench.errors import shorten
-from segbench.statistics.differences import (
-    LEVEL,
-    POWER,
-    Estimate,
-    FloatArray,
-    Groups,
-    PairDifference,
-    SpeaksOf,
-    Unit,
-    VarianceParts,
-    compare_prepared,
-    entry_parts,
-    estimate_contrasts,
-    images_needed,
-    minimum_detectable_difference,
-    plain,
-    reverse,
-    seeds_needed,
-)
-from segbench.statistics.ranks import DRAWS, RankDistribution, rank_prepared
-from segbench.statistics.variance import Prepared, prepare
-from segbench.statistics.verdict_words import method_sentences, verdict_sentences, warning_sentences
+from segbench.locale import Message, Numbers, join, listed, message, plural
+from segbench.statistics.differences import Estimate, PairDifference, SpeaksOf, Unit, VarianceParts, plain, reverse
+from segbench.statistics.ranks import RankDistribution
 
 # Which costs may decide among equals, and whether more is better.
 MORE_IS_BETTER = {"training_s": False, "images_per_s": True, "parameters": False}
@@ -102,6 +80,7 @@ class Verdict:
 
     Attributes:
         names: of the entries, as given.
+        score: what the score is called.
         entries: the K standings, the best mean first.
         best: index of the best mean.
         together: the best, and all that cannot be told apart from it after Holm over all pairs; the best mean first.
@@ -123,6 +102,7 @@ class Verdict:
     """
 
     names: tuple[str, ...]
+    score: str
     entries: tuple[Standing, ...]
     best: int
     together: tuple[int, ...]
@@ -134,9 +114,9 @@ class Verdict:
     baseline: int | None
     against_baseline: tuple[PairDifference, ...] = field(repr=False)
     needed: Needed | None
-    warnings: tuple[str, ...]
+    warnings: tuple[Message, ...]
     speaks_of: SpeaksOf
-    method: tuple[str, ...]
+    method: tuple[Message, ...]
     n_images: int
     n_units: int
     unit: Unit
@@ -164,173 +144,224 @@ class Verdict:
         """Returns plain values for JSON; None where there is no number."""
         return dict(plain(self))
 
-    def sentences(self) -> list[str]:
-        """Returns the verdict in plain English, the outcome first, warnings last."""
-        return verdict_sentences(self)
+    @property
+    def numbers(self) -> Numbers:
+        """How its scores are written: with so many decimals that half an interval has two digits, 2 to 4."""
+        widths = sorted(entry.mean.high - entry.mean.low for entry in self.entries)
+        half = widths[len(widths) // 2] / 2.0
+        return Numbers(2 if half >= 1.0 else 3 if half >= 0.002 else 4)
 
-
-def judge(
-    names: Sequence[str],
-    values: Sequence[FloatArray],
-    *,
-    groups: Groups | None = None,
-    costs: Mapping[str, Sequence[float]] | None = None,
-    higher_is_better: bool = True,
-    baseline: str | None = None,
-    fixed: Sequence[bool] | None = None,
-    level: float = LEVEL,
-    seed: int = 0,
-) -> Verdict:
-    """Returns the verdict over K >= 2 entries.
-
-    Args:
-        names: K different names.
-        values: K arrays (S_k, N), scores of the same N images in the same order; no NaN.
-        groups: (N,) group of every image (patient, scene), or None: images are independent.
-        costs: cost name (`training_s`, `images_per_s`, `parameters`) -> K numbers, NaN where not known.
-        higher_is_better: of the score.
-        baseline: name of the entry the others are compared with.
-        fixed: K flags: an entry that stands for itself and has no seeds, such as masks of another tool.
-        level: of the intervals; 1 - level is the family-wise error of the verdict.
-        seed: of the permutation tests and the rank draws.
-    Raises:
-        ValueError: fewer than two entries, names that repeat, arrays of other shapes or with NaN, an unknown cost or
-            baseline, fewer than two independent units.
-    """
-    names = tuple(names)
-    _check(names, values, costs or {}, baseline)
-    prepared = prepare(values, groups, fixed)
-    pairs = compare_prepared(prepared, higher_is_better, level, seed)
-    standings = _standings(names, prepared, higher_is_better, level)
-    best = standings[0].index
-    apart = {
-        pair.second if pair.first == best else pair.first for pair in pairs if pair.significant and _has(pair, best)
-    }
-    together = tuple(entry.index for entry in standings if entry.index not in apart)
-    known = {name: tuple(float(value) for value in given) for name, given in (costs or {}).items()}
-    reference = None if baseline is None else names.index(baseline)
-    return Verdict(
-        names=names,
-        entries=standings,
-        best=best,
-        together=together,
-        winner=best if len(together) == 1 else None,
-        cheapest=_cheapest(known, together),
-        costs=known,
-        ranks=rank_prepared(prepared, higher_is_better, DRAWS, seed),
-        pairs=pairs,
-        baseline=reference,
-        against_baseline=_against(reference, standings, pairs),
-        needed=_needed(prepared, pairs, together, level) if len(together) > 1 else None,
-        warnings=warning_sentences(names, prepared, known),
-        speaks_of="the networks" if prepared.parts.knows_seeds else "these trained weights",
-        method=method_sentences(prepared, level),
-        n_images=prepared.averaged.shape[1],
-        n_units=prepared.units.count,
-        unit="groups" if prepared.grouped else "images",
-        higher_is_better=higher_is_better,
-        level=level,
-    )
-
-
-def _check(
-    names: tuple[str, ...],
-    values: Sequence[FloatArray],
-    costs: Mapping[str, Sequence[float]],
-    baseline: str | None,
-) -> None:
-    if len(names) < 2:
-        raise ValueError(f"expected two entries or more to compare, got {len(names)}")
-    if len(values) != len(names):
-        raise ValueError(f"expected the scores of {len(names)} entries, got those of {len(values)}")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"expected different names, got {shorten(twice)} more than once")
-    for name, given in costs.items():
-        if name not in MORE_IS_BETTER:
-            raise ValueError(f"expected costs named {', '.join(MORE_IS_BETTER)}, got {name!r}")
-        if len(given) != len(names):
-            raise ValueError(f"expected one {name} for each of the {len(names)} entries, got {len(given)}")
-    if baseline is not None and baseline not in names:
-        raise ValueError(f"expected the baseline to be one of {shorten(names)}, got {baseline!r}")
-
-
-def _has(pair: PairDifference, index: int) -> bool:
-    return index in (pair.first, pair.second)
-
-
-def _standings(names: Sequence[str], prepared: Prepared, higher_is_better: bool, level: float) -> tuple[Standing, ...]:
-    """Returns the entries, the best mean first; of equal means the one given first."""
-    parts = prepared.parts
-    means = estimate_contrasts(prepared, np.eye(len(names)), level)
-    used = np.sqrt(parts.seed_variance)
-    order = np.argsort(-parts.means if higher_is_better else parts.means, kind="stable")
-    return tuple(
-        Standing(
-            index=k,
-            name=names[k],
-            mean=means[k],
-            seeds=int(parts.seeds[k]),
-            parts=entry_parts(prepared, k),
-            used_seed_sd=float(used[k]),
-            keeps_own_seed_sd=bool(parts.keeps_own[k]),
-            seed_means=tuple(prepared.values[k].mean(axis=1).tolist()),
+    def headline(self) -> Message:
+        """Returns the outcome in a few words: the winner, or how many cannot be told apart."""
+        count, total = len(self.together), len(self.names)
+        if self.winner is not None:
+            return message("Best: {name}", name=self.names[self.winner])
+        if total == 2:
+            return message("No winner: the two approaches cannot be told apart")
+        if count == total:
+            return plural(
+                "No winner: {n} approach cannot be told from the best",
+                "No winner: none of {n} approaches can be told from the best",
+                n=total,
+            )
+        return plural(
+            "No winner: {count} of {n} approach cannot be told apart",
+            "No winner: {count} of {n} approaches cannot be told apart",
+            n=total,
+            count=count,
         )
-        for k in order.tolist()
+
+    def sentences(self) -> list[Message]:
+        """Returns the verdict in whole sentences, the outcome first, warnings last.
+
+        The terminal, the Markdown report and the page say these, in this order where they stand together.
+        """
+        told = [self.headline(), *best_sentences(self), *cheapest_sentences(self), *needed_sentences(self)]
+        return [*told, *baseline_sentences(self), speaks_of_sentence(self), *self.warnings]
+
+
+def best_sentences(verdict: Verdict) -> list[Message]:
+    """Returns what the best mean is, and what it can or cannot be told apart from."""
+    best, numbers = verdict.standing(verdict.best), verdict.numbers
+    values = {"name": best.name, "score": verdict.score, "value": numbers.interval(best.mean)}
+    if verdict.winner is not None:
+        following = verdict.entries[1]
+        ahead = verdict.pair(best.index, following.index).difference
+        return [
+            message(
+                "{name} reaches {score} {value} and differs from every other approach, after correction for all pairs.",
+                **values,
+            ),
+            message(
+                "The difference from the next, {name}, is {value}.",
+                name=following.name,
+                value=numbers.interval(ahead, signed=True),
+            ),
+        ]
+    told = [message("The best mean is that of {name}: {score} {value}.", **values)]
+    if len(verdict.together) < len(verdict.names):
+        rest = [verdict.names[index] for index in verdict.together[1:]]
+        told.append(message("It cannot be told apart from {names}.", names=listed(rest)))
+    told.append(
+        message(
+            "That is a normal outcome: not showing a difference is not showing that there is none. Where scores do not "
+            "decide, cost may."
+        )
     )
+    return told
 
 
-def _cheapest(costs: Mapping[str, tuple[float, ...]], together: Sequence[int]) -> dict[str, int]:
-    """Returns cost -> the entry that beats all others whose cost is known.
-
-    Of several with the fewest parameters it is the one with the best mean, unless all have as many: one network that
-    is compared with several losses has one size. A time that several share is nobody's merit.
-    """
-    found = {}
-    for name, given in costs.items():
-        known = [index for index in together if np.isfinite(given[index])]
-        if len(known) < 2:
-            continue
-        best = (max if MORE_IS_BETTER[name] else min)(given[index] for index in known)
-        holders = [index for index in known if given[index] == best]
-        if len(holders) == 1 or (name == "parameters" and len(holders) < len(known)):
-            found[name] = holders[0]
-    return found
+def cheapest_sentences(verdict: Verdict) -> list[Message]:
+    """Returns a sentence that names the entry that is the cheapest, for every cost that is known."""
+    if verdict.winner is not None:
+        return []
+    found: dict[int, list[Message]] = {}
+    for cost, index in verdict.cheapest.items():
+        value = verdict.costs[cost][index]
+        shared = sum(verdict.costs[cost][other] == value for other in verdict.together) - 1
+        found.setdefault(index, []).append(_cheap(cost, value, shared, verdict.numbers))
+    parts = [
+        message("{name} is {what}", name=verdict.names[index], what=join(", ", what)) for index, what in found.items()
+    ]
+    return [message("Among those that cannot be told apart, {parts}.", parts=join("; ", parts))] if parts else []
 
 
-def _against(
-    baseline: int | None, standings: Sequence[Standing], pairs: Sequence[PairDifference]
-) -> tuple[PairDifference, ...]:
-    if baseline is None:
-        return ()
-    found = {}
-    for pair in pairs:
-        if _has(pair, baseline):
-            turned = pair if pair.second == baseline else reverse(pair)
-            found[turned.first] = turned
-    return tuple(found[entry.index] for entry in standings if entry.index != baseline)
+def _cheap(cost: str, value: float, shared: int, numbers: Numbers) -> Message:
+    if cost == "training_s":
+        return message("the quickest to train ({value} a run)", value=numbers.duration(value))
+    if cost == "images_per_s":
+        return message("the fastest to predict ({value} images/s)", value=numbers.rate(value))
+    shown = numbers.large(value)
+    if shared:
+        return message("among the smallest ({value} parameters, as {n} more)", value=shown, n=shared)
+    return message("the smallest ({value} parameters)", value=shown)
 
 
-def _needed(prepared: Prepared, pairs: Sequence[PairDifference], together: Sequence[int], level: float) -> Needed:
-    """Returns the plan for the best and the next; at least one image or seed more, since these did not suffice."""
-    first, second = together[:2]
-    pair = next(pair for pair in pairs if _has(pair, first) and _has(pair, second))
-    difference = abs(pair.difference.value)
-    trained = prepared.parts.seeds[~prepared.fixed]
-    images, seeds, entries = prepared.units.count, int(trained.min()) if len(trained) else 1, len(prepared.values)
-    parts = pair.parts
-    planned = max(seeds, 2) if prepared.parts.knows_seeds else seeds
-    more_images = images_needed(difference, parts, seeds=planned, entries=entries, level=level)
-    more_seeds = seeds_needed(difference, parts, images=images, entries=entries, level=level)
-    return Needed(
-        first=first,
-        second=second,
-        difference=difference,
-        unit="groups" if prepared.grouped else "images",
-        images_now=images,
-        seeds_now=planned,
-        images=None if more_images is None else max(more_images, images + 1),
-        seeds=None if more_seeds is None else max(more_seeds, planned + 1),
-        detectable=minimum_detectable_difference(parts, images=images, seeds=planned, entries=entries, level=level),
-        power=POWER,
+def units(unit: Unit, number: int) -> Message:
+    """Returns a number of images, or of groups."""
+    if unit == "groups":
+        return plural("{n:,} group", "{n:,} groups", n=number)
+    return plural("{n:,} image", "{n:,} images", n=number)
+
+
+def _seeds(number: int) -> Message:
+    return plural("{n:,} seed", "{n:,} seeds", n=number)
+
+
+def needed_sentences(verdict: Verdict) -> list[Message]:
+    """Returns what would tell the best from the next, and what would have been found; nothing where there is a "
+    "winner."""
+    needed, numbers = verdict.needed, verdict.numbers
+    if needed is None:
+        return []
+    gap = numbers.score(needed.difference)
+    names = {"first": verdict.names[needed.first], "second": verdict.names[needed.second]}
+    images_now, seeds_now = units(needed.unit, needed.images_now), _seeds(needed.seeds_now)
+    ways = _ways(needed, images_now, seeds_now)
+    result = []
+    if ways:
+        result.append(
+            message(
+                "To tell {first} from {second} at the estimated difference of {difference}, about {ways} would be "
+                "needed.",
+                difference=gap,
+                ways=message("{way}, or {other}", way=ways[0], other=ways[1]) if len(ways) == 2 else ways[0],
+                **names,
+            )
+        )
+    if needed.images is None and verdict.speaks_of == "these trained weights":
+        result.append(message("No number of images shows a difference of {difference}.", difference=gap))
+    elif needed.images is None and needed.seeds is None:
+        result.append(
+            message(
+                "A difference of {difference} would be shown neither by more images alone nor by more seeds alone; it "
+                "takes more of both.",
+                difference=gap,
+            )
+        )
+    elif needed.images is None:
+        result.append(
+            message(
+                "With {seeds} no number of images suffices for a difference of {difference}: how much one training "
+                "differs from the next is larger.",
+                seeds=seeds_now,
+                difference=gap,
+            )
+        )
+    result.append(
+        message(
+            "With {images} and {seeds}, a true difference of {difference} between {first} and {second} would have been "
+            "found with a probability of {power}.",
+            images=images_now,
+            seeds=seeds_now,
+            difference=numbers.score(needed.detectable),
+            power=numbers.percent(needed.power),
+            **names,
+        )
+    )
+    return result
+
+
+def _ways(needed: Needed, images_now: Message, seeds_now: Message) -> list[Message]:
+    ways = []
+    if needed.images is not None:
+        more = units(needed.unit, needed.images)
+        ways.append(
+            message("{more} instead of {now:,} (with {seeds})", more=more, now=needed.images_now, seeds=seeds_now)
+        )
+    if needed.seeds is not None:
+        more = _seeds(needed.seeds)
+        ways.append(
+            message("{more} instead of {now:,} (with {images})", more=more, now=needed.seeds_now, images=images_now)
+        )
+    return ways
+
+
+def baseline_sentences(verdict: Verdict) -> list[Message]:
+    """Returns how the entries stand to the baseline; nothing where none was named."""
+    if verdict.baseline is None:
+        return []
+    base = verdict.standing(verdict.baseline)
+    better = [verdict.names[pair.first] for pair in verdict.against_baseline if pair.better == pair.first]
+    worse = [verdict.names[pair.first] for pair in verdict.against_baseline if pair.better == verdict.baseline]
+    rest = [verdict.names[pair.first] for pair in verdict.against_baseline if pair.better is None]
+    result = [
+        message(
+            "The baseline is {name} with {value}. Significantly better: {better}; significantly worse: {worse}; cannot "
+            "be told apart: {rest}.",
+            name=base.name,
+            value=verdict.numbers.interval(base.mean),
+            better=listed(better) if better else message("none"),
+            worse=listed(worse) if worse else message("none"),
+            rest=listed(rest) if rest else message("none"),
+        )
+    ]
+    if verdict.best != verdict.baseline:
+        best = next(pair for pair in verdict.against_baseline if pair.first == verdict.best)
+        result.append(
+            message(
+                "Best minus baseline, {first} minus {second}: {value}, {p}.",
+                first=verdict.names[best.first],
+                second=verdict.names[best.second],
+                value=verdict.numbers.interval(best.difference, signed=True),
+                p=verdict.numbers.p_is(best.p_holm),
+            )
+        )
+    return result
+
+
+def speaks_of_sentence(verdict: Verdict) -> Message:
+    """Returns what the intervals hold for."""
+    if verdict.speaks_of == "these trained weights":
+        return message(
+            "One training each: the intervals speak of these trained weights on other images of this kind, not of the "
+            "approaches."
+        )
+    seeds = sorted({standing.seeds for standing in verdict.entries if standing.seeds})
+    return message(
+        "The intervals speak of the approaches: trained again with other seeds ({seeds} each here), and scored on "
+        "other "
+        "data of this kind ({units} here).",
+        seeds=f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]}–{seeds[-1]}",
+        units=units(verdict.unit, verdict.n_units),
     )

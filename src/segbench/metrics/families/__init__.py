@@ -10,6 +10,7 @@ import importlib
 import re
 from collections.abc import Iterable
 
+from segbench.locale import join
 from segbench.metrics.measure import Measure, Score
 
 
@@ -55,6 +56,8 @@ COMPARED: tuple[str, ...] = tuple(score.name for score in SCORES.values() if sco
 def label_of(name: str) -> str:
     """Returns the words for people of a score, or of one class of it; a name that is none stays as it is.
 
+    A message, so that it can be translated.
+
     Example:
         >>> label_of("iou_per_image"), label_of("iou_per_image[car]"), label_of("loss")
         ('IoU per image', 'IoU per image [car]', 'loss')
@@ -62,7 +65,8 @@ def label_of(name: str) -> str:
     score, bracket, label = name.partition("[")
     if score not in SCORES:
         return name
-    return f"{SCORES[score].label}{' ' * bool(bracket)}{bracket}{label}"
+    of_class = f" [{label}" if bracket else ""
+    return join("", [SCORES[score].label, of_class])
 
 
 def lower_is_better(monitored: str) -> bool:

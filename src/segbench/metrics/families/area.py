@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 
+from segbench.locale import message, template
 from segbench.metrics.measure import Measure, Score
 
 AREA_ERROR = Measure(
     key="area_error",
     about="|predicted - true| / true pixels",
-    formula="Area error = |predicted - true| / true pixels",
+    formula=template("Area error = |predicted - true| / true pixels"),
     value=lambda cells: (abs(cells.fp - cells.fn), cells.tp + cells.fn),
-    absent="a class absent from the truth is left out",
+    absent=template("a class absent from the truth is left out"),
     unit="relative",
     better="lower",
     highest=math.inf,
@@ -19,9 +20,9 @@ AREA_ERROR = Measure(
 AREA_BIAS = Measure(
     key="area_bias",
     about="(predicted - true) / true pixels",
-    formula="Area bias = (predicted - true) / true pixels",
+    formula=template("Area bias = (predicted - true) / true pixels"),
     value=lambda cells: (cells.fp - cells.fn, cells.tp + cells.fn),
-    absent="a class absent from the truth is left out",
+    absent=template("a class absent from the truth is left out"),
     unit="relative",
     better="zero",
     lowest=-1.0,
@@ -29,6 +30,6 @@ AREA_BIAS = Measure(
 )
 
 SCORES = (
-    Score(name="area_error_per_image", label="area error per image", measure=AREA_ERROR, summary="mean"),
-    Score(name="area_bias_per_image", label="area bias per image", measure=AREA_BIAS, summary="mean"),
+    Score(name="area_error_per_image", label=message("area error per image"), measure=AREA_ERROR, summary="mean"),
+    Score(name="area_bias_per_image", label=message("area bias per image"), measure=AREA_BIAS, summary="mean"),
 )

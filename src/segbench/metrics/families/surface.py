@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 
-from segbench.metrics.measure import ABSENT, Measure, Score
+from segbench.locale import message, template
+from segbench.metrics.measure import Measure, Score
 
-_ABSENT = ABSENT + ", one that is absent from only one of them scores {worst}"
+_ABSENT = template(
+    "a class absent from truth and prediction is left out, one that is absent from only one of them scores {worst}"
+)
 
 BOUNDARY_IOU = Measure(
     key="boundary_iou",
     about="IoU of the bands along both contours",
-    formula="Boundary IoU = IoU of the bands along the inside of both contours, {width} of the image diagonal wide (at "
-    "least 1 px),",
+    formula=template(
+        "Boundary IoU = IoU of the bands along the inside of both contours, {width} of the image diagonal wide (at "
+        "least 1 px),"
+    ),
     value=lambda outlines, settings: outlines.band_iou(settings.boundary_width_frac),
     absent=_ABSENT,
     perfect=1.0,
@@ -20,7 +25,7 @@ BOUNDARY_IOU = Measure(
 HD95 = Measure(
     key="hd95_px",
     about="95th percentile of the distance between contours, px,",
-    formula="HD95 = larger of the two 95th percentiles of the distance to the other contour, in px,",
+    formula=template("HD95 = larger of the two 95th percentiles of the distance to the other contour, in px,"),
     value=lambda outlines, settings: outlines.percentile(0.95),
     absent=_ABSENT,
     unit="px",
@@ -31,7 +36,7 @@ HD95 = Measure(
 ASSD = Measure(
     key="assd_px",
     about="mean distance between the contours, px,",
-    formula="ASSD = mean distance to the other contour over both contours by length, in px,",
+    formula=template("ASSD = mean distance to the other contour over both contours by length, in px,"),
     value=lambda outlines, settings: outlines.mean(),
     absent=_ABSENT,
     unit="px",
@@ -42,7 +47,7 @@ ASSD = Measure(
 NSD = Measure(
     key="nsd",
     about="share of both contours within a tolerance of the other one",
-    formula="NSD = share of the length of both contours within {tolerance} px of the other one",
+    formula=template("NSD = share of the length of both contours within {tolerance} px of the other one"),
     value=lambda outlines, settings: outlines.share_within(settings.tolerance_px),
     absent=_ABSENT,
     perfect=1.0,
@@ -51,12 +56,12 @@ NSD = Measure(
 SCORES = (
     Score(
         name="boundary_iou_per_image",
-        label="boundary IoU per image",
+        label=message("boundary IoU per image"),
         measure=BOUNDARY_IOU,
         summary="mean",
         source="masks",
     ),
-    Score(name="hd95_per_image_px", label="HD95 per image, px", measure=HD95, summary="mean", source="masks"),
-    Score(name="assd_per_image_px", label="ASSD per image, px", measure=ASSD, summary="mean", source="masks"),
-    Score(name="nsd_per_image", label="NSD per image", measure=NSD, summary="mean", source="masks"),
+    Score(name="hd95_per_image_px", label=message("HD95 per image, px"), measure=HD95, summary="mean", source="masks"),
+    Score(name="assd_per_image_px", label=message("ASSD per image, px"), measure=ASSD, summary="mean", source="masks"),
+    Score(name="nsd_per_image", label=message("NSD per image"), measure=NSD, summary="mean", source="masks"),
 )

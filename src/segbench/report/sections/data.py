@@ -10,8 +10,7 @@ from typing import Any
 
 from segbench.config.text import flatten
 from segbench.folders.run import RunFolder
-from segbench.locale.translate import translate
-from segbench.locale.words import NO_VALUE, Words
+from segbench.locale import NO_VALUE, Message, join, listed, message, plural
 from segbench.report.analysis import Analysis
 from segbench.report.document import (
     Block,
@@ -27,6 +26,7 @@ from segbench.report.document import (
     cells,
     text,
 )
+from segbench.report.labels import ENVIRONMENT, HEAD, PART, STATE, TASK
 from segbench.report.pictures import Pictures
 from segbench.report.summary import name_of
 from segbench.report.svg import Sketch
@@ -41,47 +41,58 @@ _PROTOCOL = (
 _NOT_SETTINGS = ("name", "output", "seed", "device", "threads", "data.cache_dir", "data.path")
 
 
-def data_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
+def data_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns the data card: parts, classes, sizes, groups, sample pictures, and what the reader noted."""
     evidence, manifest = analysis.evidence, analysis.evidence.manifest
-    facts = [(words(f"part.{part}"), _part(analysis, part, words)) for part in SPLITS]
-    facts.append((words("data.compared"), words("data.compared_on", images=words.count("image", len(evidence.ids)))))
+    facts = [(PART[part], _part(analysis, part)) for part in SPLITS]
+    facts.append(
+        (
+            message("compared on"),
+            message("{images} of the test part", images=plural("{n:,} image", "{n:,} images", n=len(evidence.ids))),
+        )
+    )
     if evidence.left_out:
-        facts.append((words("data.left_out"), words.join(evidence.left_out, 5)))
-    facts.append((words("data.task"), words(f"task.{evidence.class_map.task}")))
-    facts.append((words("data.sizes"), _sizes(analysis, words)))
-    at = f"{evidence.size[0]}×{evidence.size[1]}" if evidence.size else words("data.own_size")
-    facts.append((words("data.scored_at"), at))
-    facts.append((words("data.hash"), manifest.content_hash[:16]))
-    blocks: list[Block] = [Facts(rows=tuple(facts)), *_classes(analysis, words)]
+        facts.append((message("test images left out (no score)"), listed(evidence.left_out, 5)))
+    facts.append((message("task"), TASK[evidence.class_map.task]))
+    facts.append((message("image sizes, H×W px (images)"), _sizes(analysis)))
+    at = f"{evidence.size[0]}×{evidence.size[1]}" if evidence.size else message("each image's own size")
+    facts.append((message("compared at, H×W px"), at))
+    facts.append((message("manifest (SHA-256)"), manifest.content_hash[:16]))
+    blocks: list[Block] = [Facts(rows=tuple(facts)), *_classes(analysis)]
     samples = manifest.split("train") or evidence.samples
     step = max(1, len(samples) // _SAMPLES)
     tiles = tuple(pictures.sample(sample) for sample in samples[::step][:_SAMPLES])
-    blocks += [Gallery(rows=(("", tiles),), caption=words("data.samples")), pictures.legend(with_errors=False)]
-    notes = [translate(note, words) for note in (*manifest.notes, *evidence.notes)]
+    blocks += [
+        Gallery(rows=(("", tiles),), caption=message("Images of the training part with their true masks.")),
+        pictures.legend(with_errors=False),
+    ]
+    notes = (*manifest.notes, *evidence.notes)
     if notes:
-        blocks += [Heading(text=words("data.notes")), *bullets(notes)]
-    return Section(key="data", title=words("section.data"), blocks=tuple(blocks))
+        blocks += [Heading(text=message("Notes")), *bullets(notes)]
+    return Section(key="data", title=message("Data"), blocks=tuple(blocks))
 
 
-def _part(analysis: Analysis, part: Any, words: Words) -> str:
+def _part(analysis: Analysis, part: Any) -> str:
     samples = analysis.evidence.manifest.split(part)
-    told = words.count("image", len(samples))
+    told = plural("{n:,} image", "{n:,} images", n=len(samples))
     groups = {sample.group for sample in samples if sample.group is not None}
-    return f"{told}, {words.count('group', len(groups))}" if groups else told
+    return join(", ", [told, plural("{n:,} group", "{n:,} groups", n=len(groups))]) if groups else told
 
 
-def _sizes(analysis: Analysis, words: Words) -> str:
+def _sizes(analysis: Analysis) -> str:
     sizes = Counter((sample.height, sample.width) for sample in analysis.evidence.manifest.samples)
     if len(sizes) <= 3:
         return ", ".join(f"{height}×{width} ({number:,})" for (height, width), number in sizes.most_common())
     heights, widths = sorted(height for height, _ in sizes), sorted(width for _, width in sizes)
-    return words(
-        "data.size_range", sizes=len(sizes), low=f"{heights[0]}×{widths[0]}", high=f"{heights[-1]}×{widths[-1]}"
+    return message(
+        "{sizes} different ones, {low} to {high}",
+        sizes=len(sizes),
+        low=f"{heights[0]}×{widths[0]}",
+        high=f"{heights[-1]}×{widths[-1]}",
     )
 
 
-def _classes(analysis: Analysis, words: Words) -> tuple[Block, ...]:
+def _classes(analysis: Analysis) -> tuple[Block, ...]:
     """Returns the classes' shares of the counted pixels in every part, at the size that runs scored at."""
     run = next((entry.runs[0] for entry in analysis.evidence.entries if entry.runs), None)
     if run is None:
@@ -94,29 +105,38 @@ def _classes(analysis: Analysis, words: Words) -> tuple[Block, ...]:
     rows = []
     for name in analysis.evidence.class_map.names:
         shares = [pixels[part].get(name, 0) / total[part] if total[part] else math.nan for part in parts]
-        is_scored = words("yes") if name in scored else words("no")
-        rows.append((Cell(text=name), Cell(text=is_scored), *(Cell(text=words.percent(s), sort=s) for s in shares)))
-    head = (words("head.class"), words("head.scored"), *(words(f"part.{part}") for part in parts))
-    return (Table(head=head, rows=tuple(rows), words=2, caption=words("data.class_caption")),)
+        is_scored = message("yes") if name in scored else message("no")
+        rows.append(
+            (Cell(text=name), Cell(text=is_scored), *(Cell(text=analysis.numbers.percent(s), sort=s) for s in shares))
+        )
+    head = (message("class"), message("scored"), *(PART[part] for part in parts))
+    return (
+        Table(
+            head=head,
+            rows=tuple(rows),
+            words=2,
+            caption=message("Share of the counted pixels that belong to each class."),
+        ),
+    )
 
 
-def protocol_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
+def protocol_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns what all runs share, what differs, and how often the test part was scored."""
     settings = _settings(analysis)
     shared, different = [], []
     for key in dict.fromkeys(key for values in settings.values() for key in values):
         found = list(dict.fromkeys(_shown(values.get(key)) for values in settings.values()))
         if len(found) > 1:
-            different.append((key, words.join(found, 8)))
+            different.append((key, listed(found, 8)))
         elif key in _PROTOCOL:
             shared.append((key, found[0]))
-    blocks: list[Block] = [*bullets(_promises(analysis, words))]
+    blocks: list[Block] = [*bullets(_promises(analysis))]
     if different:
-        blocks += [Heading(text=words("protocol.different")), Facts(rows=tuple(different))]
+        blocks += [Heading(text=message("What differs between the approaches")), Facts(rows=tuple(different))]
     if shared:
         augment = _augment(analysis)
-        blocks += [Heading(text=words("protocol.shared")), Facts(rows=(*shared, *augment))]
-    return Section(key="protocol", title=words("section.protocol"), blocks=tuple(blocks))
+        blocks += [Heading(text=message("What all runs share")), Facts(rows=(*shared, *augment))]
+    return Section(key="protocol", title=message("Protocol"), blocks=tuple(blocks))
 
 
 def _settings(analysis: Analysis) -> dict[str, dict[str, Any]]:
@@ -159,26 +179,46 @@ def _augment(analysis: Analysis) -> list[tuple[str, str]]:
     return [("data.augment", ", ".join(told) or NO_VALUE)]
 
 
-def _promises(analysis: Analysis, words: Words) -> list[str]:
+def _promises(analysis: Analysis) -> list[Message]:
     """Returns in sentences: the split, the seeds, and how often the test part was looked at."""
     evidence = analysis.evidence
     runs = [run for entry in evidence.entries for run in entry.runs]
-    result = [words("protocol.same_images", images=words.count("image", len(evidence.ids)))]
+    result = [
+        message(
+            "All approaches were scored on the same {images}, with one definition of the score.",
+            images=plural("{n:,} image", "{n:,} images", n=len(evidence.ids)),
+        )
+    ]
     if runs:
         seeds = sorted({seed for entry in evidence.entries for seed in entry.seeds})
-        told = words.join([str(seed) for seed in seeds], 10)
-        result.append(words("protocol.seeds", runs=words.count("run", len(runs)), seeds=told))
+        told = listed([str(seed) for seed in seeds], 10)
+        result.append(
+            message("{runs}; seeds: {seeds}.", runs=plural("{n:,} run", "{n:,} runs", n=len(runs)), seeds=told)
+        )
         times = Counter(times_test_scored(run) for run in runs)
         parts = [
-            words("protocol.scored", runs=words.count("run", number), times=words.count("time", often))
+            message(
+                "{runs} scored it {times}",
+                runs=plural("{n:,} run", "{n:,} runs", n=number),
+                times=plural("{n:,} time", "{n:,} times", n=often),
+            )
             for often, number in sorted(times.items())
         ]
-        result.append(words("protocol.test_log", parts="; ".join(parts)))
+        result.append(
+            message("How often the test part was scored, by each run's log: {parts}.", parts=join("; ", parts))
+        )
     outside = [entry.name for entry in evidence.entries if not entry.runs]
     if outside:
-        result.append(words("protocol.outside", names=words.join(outside)))
+        result.append(
+            message("Masks that another tool made, trained nobody here knows how: {names}.", names=listed(outside))
+        )
     if analysis.plan is not None and analysis.plan.excluded:
-        result.append(words("protocol.excluded", combinations=words.count("combination", analysis.plan.excluded)))
+        result.append(
+            message(
+                "The study leaves out {combinations} of its factors.",
+                combinations=plural("{n:,} combination", "{n:,} combinations", n=analysis.plan.excluded),
+            )
+        )
     return result
 
 
@@ -191,7 +231,7 @@ def times_test_scored(run: RunFolder) -> int:
         return max(0, sum(1 for row in csv.reader(stream) if row) - 1)
 
 
-def missing_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section | None:
+def missing_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section | None:
     """Returns the runs of the study that failed or are not finished; None where all are."""
     if not analysis.unfinished:
         return None
@@ -200,18 +240,24 @@ def missing_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: 
         why = (
             ""
             if status.failure is None
-            else words("missing.why", why=status.failure.error, times=status.failure.attempts)
+            else message("{why} (tried {times}×)", why=status.failure.error, times=status.failure.attempts)
         )
-        state = words(f"state.{status.state}")
+        state = STATE[status.state]
         rows.append(cells(status.run.id, state, f"{status.epoch} / {status.epochs}", why))
-    head = tuple(words(f"head.{key}") for key in ("run", "state", "epochs", "why"))
+    head = tuple(HEAD[key] for key in ("run", "state", "epochs", "why"))
     table = Table(head=head, rows=tuple(rows), words=4)
-    total = words.count("run_of", len(analysis.statuses))
-    note = text(words("missing.note", count=len(rows), total=total))
-    return Section(key="missing", title=words("section.missing"), blocks=(*note, table))
+    note = text(
+        plural(
+            "{count} of {n} run are not finished. The numbers above rest on the others.",
+            "{count} of {n} runs are not finished. The numbers above rest on the others.",
+            n=len(analysis.statuses),
+            count=len(rows),
+        )
+    )
+    return Section(key="missing", title=message("Runs that are missing"), blocks=(*note, table))
 
 
-def repeat_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
+def repeat_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns the machine and versions, and how to make everything again."""
     runs = [run for entry in analysis.evidence.entries for run in entry.runs]
     blocks: list[Block] = []
@@ -221,24 +267,24 @@ def repeat_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: P
         for key in ("processor", "device", "threads", "precision", "system", "python"):
             values = list(dict.fromkeys(str(each.get(key)) for each in found if each.get(key) is not None))
             if values:
-                rows.append((words(f"environment.{key}"), words.join(values)))
+                rows.append((ENVIRONMENT[key], listed(values)))
         for name in dict.fromkeys(name for each in found for name in each.get("packages", {})):
             values = list(dict.fromkeys(str(each["packages"].get(name)) for each in found))
-            rows.append((name, words.join(values)))
+            rows.append((name, listed(values)))
         blocks.append(Facts(rows=tuple(rows)))
-    blocks.append(Heading(text=words("repeat.how")))
+    blocks.append(Heading(text=message("How to repeat it")))
     if analysis.folder is not None and analysis.study is not None:
         name = f"{analysis.study.study}.yaml"
-        blocks += text(words("repeat.study", file=name))
+        blocks += text(message("Save the study below as {file}, then:", file=name))
         blocks.append(
             Code(text=f"segbench study run {name}\nsegbench report {analysis.study.study_folder} -o report.html")
         )
         yaml = analysis.folder.config_file.read_text(encoding="utf-8")
         blocks.append(Folded(title=name, blocks=(Code(text=yaml.rstrip()),)))
-        return Section(key="repeat", title=words("section.repeat"), blocks=tuple(blocks))
-    blocks += text(words("repeat.runs"))
+        return Section(key="repeat", title=message("Machine, and how to repeat it"), blocks=tuple(blocks))
+    blocks += text(message("Each approach's config; `segbench train FILE` trains it again."))
     for place in analysis.order:
         for run in analysis.evidence.entries[place].runs[:1]:
             yaml = run.config_file.read_text(encoding="utf-8")
             blocks.append(Folded(title=name_of(analysis, place), blocks=(Code(text=yaml.rstrip()),)))
-    return Section(key="repeat", title=words("section.repeat"), blocks=tuple(blocks))
+    return Section(key="repeat", title=message("Machine, and how to repeat it"), blocks=tuple(blocks))

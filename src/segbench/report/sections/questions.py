@@ -2,83 +2,87 @@
 
 from __future__ import annotations
 
-from segbench.locale.translate import score_words
-from segbench.locale.words import Words
+from collections.abc import Sequence
+
+from segbench.locale import Message, join, listed, message, plural
 from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Heading, Section, text
 from segbench.report.pictures import Pictures
 from segbench.report.summary import (
-    baseline_sentences,
     error_sentences,
-    factor_sentences,
-    headline,
     name_of,
     overfitting_sentences,
     pair_sentences,
     slice_sentences,
-    verdict_sentences,
+    verdict_paragraphs,
 )
 from segbench.report.svg import Sketch
+from segbench.statistics.verdict import baseline_sentences
 
 
-def questions_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
+def questions_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns what was done, expected and reached, how the approaches differ, overfitting, and which is best."""
-    answers = {
-        "done": _done(analysis, words),
-        "expected": _expected(analysis, words),
-        "reached": _reached(analysis, words),
-        "differ": [*pair_sentences(analysis, words), *factor_sentences(analysis, words)],
-        "baseline": baseline_sentences(analysis, words),
-        "overfit": overfitting_sentences(analysis, words),
-        "fails": [*error_sentences(analysis, words), *slice_sentences(analysis.slices, words)],
-        "best": [headline(analysis, words), *verdict_sentences(analysis, words)],
-    }
+    verdict = analysis.verdict
+    factors = [] if analysis.factors is None else analysis.factors.sentences(analysis.numbers)
+    baseline = baseline_sentences(verdict) or [message("No baseline was named.")]
+    fails = [*error_sentences(analysis), *slice_sentences(analysis.slices, analysis.numbers)]
+    answers: tuple[tuple[Message, Sequence[str]], ...] = (
+        (message("What was done?"), _done(analysis)),
+        (message("What was expected?"), _expected(analysis)),
+        (message("What was reached?"), _reached(analysis)),
+        (message("How do the approaches differ from each other?"), [*pair_sentences(analysis), *factors]),
+        (message("How do they stand to the baseline?"), baseline),
+        (message("Do the models overfit, and from which epoch?"), overfitting_sentences(analysis)),
+        (message("Where does the best approach fail?"), fails),
+        (message("Which approach is best?"), [verdict.headline(), *filter(None, verdict_paragraphs(analysis))]),
+    )
     blocks: list[Block] = []
-    for key, sentences in answers.items():
-        blocks += [Heading(text=words(f"question.{key}")), *text(" ".join(sentences))]
-    return Section(key="questions", title=words("section.questions"), blocks=tuple(blocks))
+    for question, sentences in answers:
+        blocks += [Heading(text=question), *text(join(" ", sentences))]
+    return Section(key="questions", title=message("Questions and answers"), blocks=tuple(blocks))
 
 
-def _done(analysis: Analysis, words: Words) -> list[str]:
+def _done(analysis: Analysis) -> list[Message]:
     evidence = analysis.evidence
     parts = {part: len(evidence.manifest.split(part)) for part in ("train", "val", "test")}
     runs = sum(len(entry.runs) for entry in evidence.entries)
     result = [
-        words(
-            "done.summary",
-            approaches=words.count("approach", len(evidence.entries)),
-            runs=words.count("run", runs),
+        message(
+            "{approaches} were compared in {runs}, trained on {train} images; {val} others chose the "
+            "epoch, and {test} test images that no training saw decided, by {score}.",
+            approaches=plural("{n:,} approach", "{n:,} approaches", n=len(evidence.entries)),
+            runs=plural("{n:,} run", "{n:,} runs", n=runs),
             train=parts["train"],
             val=parts["val"],
             test=len(evidence.ids),
-            score=score_words(evidence.score, words),
+            score=evidence.label,
         )
     ]
     if analysis.plan is not None:
         factors = [
-            words("done.factor", factor=factor, values=words.join(values, 12))
+            message("{factor} ({values})", factor=factor, values=listed(values, 12))
             for factor, values in analysis.plan.factors.items()
         ]
-        result.append(words("done.factors", factors="; ".join(factors)))
+        result.append(message("What varied: {factors}.", factors=join("; ", factors)))
     return result
 
 
-def _expected(analysis: Analysis, words: Words) -> list[str]:
+def _expected(analysis: Analysis) -> list[Message]:
     if analysis.study is not None and analysis.study.expected:
-        return [words("expected.quoted", text=analysis.study.expected.strip())]
-    return [words("expected.nothing")]
+        return [message("Written down before the runs: “{text}”", text=analysis.study.expected.strip())]
+    return [message("Nothing was written down before (`expected` in the study's file).")]
 
 
-def _reached(analysis: Analysis, words: Words) -> list[str]:
+def _reached(analysis: Analysis) -> list[Message]:
     verdict = analysis.verdict
     best, last = verdict.entries[0], verdict.entries[-1]
     return [
-        words(
-            "reached.range",
+        message(
+            "From {best} with {score} {best_value} down to {last} with {last_value}.",
             best=name_of(analysis, best.index),
-            best_value=words.interval(best.mean),
+            best_value=analysis.numbers.interval(best.mean),
             last=name_of(analysis, last.index),
-            last_value=words.interval(last.mean),
-            score=score_words(analysis.evidence.score, words),
+            last_value=analysis.numbers.interval(last.mean),
+            score=analysis.evidence.label,
         )
     ]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
 
-from segbench.locale.translate import definition_sentence, score_words, translate
-from segbench.locale.words import NO_VALUE, Words
+from segbench.compare.image_scores import read_definitions
+from segbench.locale import NO_VALUE, Message, Numbers, join, listed, message, plural
+from segbench.metrics.families import label_of
 from segbench.report.analysis import Analysis
 from segbench.report.document import (
     Block,
@@ -25,8 +26,9 @@ from segbench.report.document import (
     text,
 )
 from segbench.report.figures import CostPoint, IntervalRow, cost_plot, interval_plot
+from segbench.report.labels import COST_AXIS, HEAD
 from segbench.report.pictures import Pictures
-from segbench.report.summary import factor_sentences, name_of, pair_sentences
+from segbench.report.summary import name_of, pair_sentences
 from segbench.report.svg import Sketch
 from segbench.statistics.differences import PairDifference
 from segbench.statistics.verdict import Standing
@@ -35,7 +37,7 @@ _COSTS = ("training_s", "images_per_s", "parameters")
 _SMALL = 6  # entries of a matrix that still has room for numbers
 
 
-def interval_drawing(analysis: Analysis, words: Words, sketch: Sketch) -> Drawing:
+def interval_drawing(analysis: Analysis, sketch: Sketch) -> Drawing:
     """Returns the plot of every entry's mean with its interval and its single seeds."""
     verdict = analysis.verdict
     rows = [
@@ -45,46 +47,58 @@ def interval_drawing(analysis: Analysis, words: Words, sketch: Sketch) -> Drawin
             low=standing.mean.low,
             high=standing.mean.high,
             points=standing.seed_means if standing.seeds > 1 else (),
-            text=words.interval(standing.mean),
+            text=analysis.numbers.interval(standing.mean),
             strong=standing.index in verdict.together,
         )
         for number, standing in enumerate(verdict.entries, start=1)
     ]
     best = verdict.standing(verdict.best).mean.value
     return sketch.draw(
-        partial(interval_plot, rows, score_axis(analysis, words), mark=best),
-        words("plot.intervals"),
-        words("plot.intervals.caption", level=f"{verdict.level:.0%}"),
+        partial(interval_plot, rows, score_axis(analysis), mark=best),
+        message("Mean score of every approach with its interval"),
+        message(
+            "Mean with its {level} interval; small ticks are single seeds. Blue: cannot be told from the "
+            "best. Dashed: the best mean.",
+            level=f"{verdict.level:.0%}",
+        ),
     )
 
 
-def score_axis(analysis: Analysis, words: Words) -> str:
+def score_axis(analysis: Analysis) -> Message:
     """Returns the name of the score for an axis."""
-    way = "axis.higher" if analysis.evidence.higher_is_better else "axis.lower"
-    return words(way, score=score_words(analysis.evidence.score, words))
+    if analysis.evidence.higher_is_better:
+        return message("{score} (higher is better)", score=analysis.evidence.label)
+    return message("{score} (lower is better)", score=analysis.evidence.label)
 
 
-def results_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
+def results_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns the table of results with the definition of the score that decides, and the other scores."""
     evidence = analysis.evidence
     blocks: list[Block] = [
-        _results(analysis, words),
-        *text(words("results.note", level=f"{analysis.verdict.level:.0%}")),
+        _results(analysis),
+        *text(
+            message(
+                "Intervals at {level}: over images and seeds together. Seed SD: standard deviation of the "
+                "means of its seeds; the intervals pool it over the approaches. P(best): how probable it is "
+                "that the approach has the best true mean.",
+                level=f"{analysis.verdict.level:.0%}",
+            )
+        ),
     ]
-    definition = definition_sentence(evidence.definition, words)
-    blocks += [Heading(text=words("results.definition")), *text(f"{score_words(evidence.score, words)}: {definition}")]
-    blocks += _other_scores(analysis, words)
-    method = [translate(each, words) for each in analysis.verdict.method]
-    blocks.append(Folded(title=words("results.method"), blocks=bullets(method)))
-    return Section(key="results", title=words("section.results"), blocks=tuple(blocks))
+    definition = join(": ", [evidence.label, evidence.definition["sentence"]])
+    blocks += [Heading(text=message("What the score is")), *text(definition)]
+    blocks += _other_scores(analysis)
+    method = bullets(analysis.verdict.method)
+    blocks.append(Folded(title=message("How the numbers were made"), blocks=method))
+    return Section(key="results", title=message("Results"), blocks=tuple(blocks))
 
 
-def _results(analysis: Analysis, words: Words) -> Table:
-    verdict, factors = analysis.verdict, _factor_names(analysis)
+def _results(analysis: Analysis) -> Table:
+    verdict, numbers, factors = analysis.verdict, analysis.numbers, _factor_names(analysis)
     costs = [cost for cost in _COSTS if any(_known(analysis, cost))]
-    head = ["#", *(factors or [words("head.approach")])]
-    head += [words(f"head.{key}") for key in ("mean", "interval", "seed_sd", "seeds", "p_best")]
-    head += [words(f"head.{cost}") for cost in costs]
+    head = ["#", *(factors or [message("approach")])]
+    head += [HEAD[key] for key in ("mean", "interval", "seed_sd", "seeds", "p_best")]
+    head += [HEAD[cost] for cost in costs]
     rows = []
     for number, standing in enumerate(verdict.entries, start=1):
         entry = analysis.evidence.entries[standing.index]
@@ -93,15 +107,15 @@ def _results(analysis: Analysis, words: Words) -> Table:
             (
                 Cell(text=str(number), sort=number),
                 *(Cell(text=each) for each in ([entry.factors[f] for f in factors] or [entry.name])),
-                Cell(text=words.score(standing.mean.value), sort=standing.mean.value, strong=True),
+                Cell(text=numbers.score(standing.mean.value), sort=standing.mean.value, strong=True),
                 Cell(
-                    text=f"[{words.score(standing.mean.low)}, {words.score(standing.mean.high)}]",
+                    text=f"[{numbers.score(standing.mean.low)}, {numbers.score(standing.mean.high)}]",
                     sort=standing.mean.low,
                 ),
-                _seed_sd(standing, words),
+                _seed_sd(standing, numbers),
                 Cell(text=str(standing.seeds) if entry.runs else NO_VALUE, sort=standing.seeds),
-                Cell(text=words.percent(first), sort=first),
-                *(_cost_cell(analysis, standing.index, cost, words) for cost in costs),
+                Cell(text=numbers.percent(first), sort=first),
+                *(_cost_cell(analysis, standing.index, cost) for cost in costs),
             )
         )
     marked = frozenset(place for place, standing in enumerate(verdict.entries) if standing.index in verdict.together)
@@ -109,15 +123,19 @@ def _results(analysis: Analysis, words: Words) -> Table:
         head=tuple(head),
         rows=tuple(rows),
         words=1 + max(1, len(factors)),
-        caption=words("results.caption", score=score_words(analysis.evidence.score, words)),
+        caption=message(
+            "{score} on the test images, mean over images and seeds. Shaded: cannot be told from the "
+            "best. A click on a column's title sorts.",
+            score=analysis.evidence.label,
+        ),
         sortable=True,
         marked=marked,
     )
 
 
-def _seed_sd(standing: Standing, words: Words) -> Cell:
+def _seed_sd(standing: Standing, numbers: Numbers) -> Cell:
     value = standing.seed_spread
-    return Cell(text=words.score(value), sort=value)
+    return Cell(text=numbers.score(value), sort=value)
 
 
 def _factor_names(analysis: Analysis) -> list[str]:
@@ -130,9 +148,10 @@ def _known(analysis: Analysis, cost: str) -> list[bool]:
     return [not math.isnan(getattr(entry.costs, cost)) for entry in analysis.evidence.entries]
 
 
-def _cost_cell(analysis: Analysis, place: int, cost: str, words: Words) -> Cell:
+def _cost_cell(analysis: Analysis, place: int, cost: str) -> Cell:
     value = getattr(analysis.evidence.entries[place].costs, cost)
-    show = {"training_s": words.duration, "images_per_s": words.rate, "parameters": words.large}[cost]
+    numbers = analysis.numbers
+    show = {"training_s": numbers.duration, "images_per_s": numbers.rate, "parameters": numbers.large}[cost]
     return Cell(text=show(value), sort=value)
 
 
@@ -149,7 +168,7 @@ def other_scores(analysis: Analysis) -> dict[str, list[float]]:
     }
 
 
-def _other_scores(analysis: Analysis, words: Words) -> list[Block]:
+def _other_scores(analysis: Analysis) -> list[Block]:
     scores = other_scores(analysis)
     if not scores:
         return []
@@ -157,64 +176,80 @@ def _other_scores(analysis: Analysis, words: Words) -> list[Block]:
         (
             Cell(text=str(number), sort=number),
             Cell(text=name_of(analysis, place)),
-            *(Cell(text=words.score(values[place]), sort=values[place]) for values in scores.values()),
+            *(Cell(text=analysis.numbers.score(values[place]), sort=values[place]) for values in scores.values()),
         )
         for number, place in enumerate(analysis.order, start=1)
     ]
     table = Table(
-        head=("#", words("head.approach"), *(score_words(name, words) for name in scores)),
+        head=("#", message("approach"), *(label_of(name) for name in scores)),
         rows=tuple(rows),
         words=2,
         sortable=True,
     )
-    size = words("results.other_size") if analysis.evidence.size is None else ""
-    first = next(entry.runs[0] for entry in analysis.evidence.entries if entry.runs)
-    defined = first.read_result().result["definition_of"]
-    facts = Facts(
-        rows=tuple(
-            (score_words(name, words), definition_sentence(defined[name], words)) for name in scores if name in defined
-        )
+    size = (
+        message("They were measured at the training size, the score that decides at each image's own.")
+        if analysis.evidence.size is None
+        else ""
     )
+    first = next(entry.runs[0] for entry in analysis.evidence.entries if entry.runs)
+    defined = read_definitions(first, "test")
+    facts = Facts(rows=tuple((label_of(name), defined[name].sentence) for name in scores if name in defined))
     return [
-        Heading(text=words("results.other")),
-        *text(words("results.other_note"), size),
+        Heading(text=message("Other scores")),
+        *text(
+            message(
+                "Plain means over runs, for reading only: no test was made on them, and the order above does "
+                "not follow from them."
+            ),
+            size,
+        ),
         table,
-        Folded(title=words("results.definitions"), blocks=(facts,)),
+        Folded(title=message("What these scores are"), blocks=(facts,)),
     ]
 
 
-def pairs_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
+def pairs_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns which approaches differ: a matrix, and every pair in a list."""
-    blocks: list[Block] = [*bullets(pair_sentences(analysis, words))]
+    blocks: list[Block] = [*bullets(pair_sentences(analysis))]
     if len(analysis.order) <= _SMALL or any(pair.significant for pair in analysis.verdict.pairs):
-        blocks.append(_matrix(analysis, words))  # a large one that says "=" everywhere says nothing more
-    table = _pair_table(analysis, analysis.verdict.pairs, words)
-    blocks.append(Folded(title=words("pairs.all", total=words.count("pair", len(table.rows))), blocks=(table,)))
-    return Section(key="pairs", title=words("section.pairs"), blocks=tuple(blocks))
+        blocks.append(_matrix(analysis))  # a large one that says "=" everywhere says nothing more
+    table = _pair_table(analysis, analysis.verdict.pairs)
+    blocks.append(
+        Folded(
+            title=message("All {total}", total=plural("{n:,} pair", "{n:,} pairs", n=len(table.rows))), blocks=(table,)
+        )
+    )
+    return Section(key="pairs", title=message("Which approaches differ"), blocks=tuple(blocks))
 
 
-def _matrix(analysis: Analysis, words: Words) -> Table:
+def _matrix(analysis: Analysis) -> Table:
     verdict, order = analysis.verdict, analysis.order
     small = len(order) <= _SMALL
     rows = []
     for row in order:
         pairs = [None if row == column else verdict.pair(row, column) for column in order]
-        line = (Cell(text="") if pair is None else _pair_cell(pair, row, small, words) for pair in pairs)
+        line = (Cell(text="") if pair is None else _pair_cell(pair, row, small, analysis.numbers) for pair in pairs)
         rows.append((Cell(text=str(analysis.number[row])), Cell(text=name_of(analysis, row)), *line))
-    head = ("#", words("head.approach"), *(str(analysis.number[place]) for place in order))
-    caption = words("pairs.matrix_small" if small else "pairs.matrix")
+    head = ("#", message("approach"), *(str(analysis.number[place]) for place in order))
+    caption = message("Row minus column; coloured where significant after Holm's correction over all pairs.")
+    if not small:
+        caption = message(
+            "Row against column: + row significantly better, − significantly worse, = cannot be told apart."
+        )
     return Table(head=head, rows=tuple(rows), words=2, caption=caption, dense=True)
 
 
-def _pair_cell(pair: PairDifference, row: int, small: bool, words: Words) -> Cell:
+def _pair_cell(pair: PairDifference, row: int, small: bool, numbers: Numbers) -> Cell:
     value = pair.difference.value
     sign = "=" if not pair.significant else "+" if pair.better == row else "\u2212"
     heat = math.nan if not pair.significant else 0.45 if pair.better == row else -0.45
-    hint = words("pairs.hint", value=words.interval(pair.difference, signed=True), p=words.p_is(pair.p_holm))
-    return Cell(text=words.signed(value) if small else sign, heat=heat, hint=hint, strong=pair.significant)
+    hint = message(
+        "difference {value}, {p}", value=numbers.interval(pair.difference, signed=True), p=numbers.p_is(pair.p_holm)
+    )
+    return Cell(text=numbers.signed(value) if small else sign, heat=heat, hint=hint, strong=pair.significant)
 
 
-def _pair_table(analysis: Analysis, pairs: Sequence[PairDifference], words: Words) -> Table:
+def _pair_table(analysis: Analysis, pairs: Sequence[PairDifference]) -> Table:
     keys = (
         "pair_first",
         "pair_second",
@@ -226,27 +261,39 @@ def _pair_table(analysis: Analysis, pairs: Sequence[PairDifference], words: Word
         "d_z",
         "better_on",
     )
-    rows = []
+    rows, numbers = [], analysis.numbers
     for pair in sorted(pairs, key=lambda pair: pair.p_holm):
         difference = pair.difference
         rows.append(
             (
                 Cell(text=name_of(analysis, pair.first)),
                 Cell(text=name_of(analysis, pair.second)),
-                Cell(text=words.signed(difference.value), sort=difference.value, strong=pair.significant),
-                Cell(text=f"[{words.signed(difference.low)}, {words.signed(difference.high)}]", sort=difference.low),
-                Cell(text=words.p(pair.p_holm), sort=pair.p_holm),
-                Cell(text=words.p(pair.wilcoxon_p), sort=pair.wilcoxon_p),
-                Cell(text=words.p(pair.permutation_p), sort=pair.permutation_p),
-                Cell(text=words.rate(pair.effect_size), sort=pair.effect_size),
-                Cell(text=words.percent(pair.first_better_frac), sort=pair.first_better_frac),
+                Cell(text=numbers.signed(difference.value), sort=difference.value, strong=pair.significant),
+                Cell(
+                    text=f"[{numbers.signed(difference.low)}, {numbers.signed(difference.high)}]", sort=difference.low
+                ),
+                Cell(text=numbers.p(pair.p_holm), sort=pair.p_holm),
+                Cell(text=numbers.p(pair.wilcoxon_p), sort=pair.wilcoxon_p),
+                Cell(text=numbers.p(pair.permutation_p), sort=pair.permutation_p),
+                Cell(text=numbers.rate(pair.effect_size), sort=pair.effect_size),
+                Cell(text=numbers.percent(pair.first_better_frac), sort=pair.first_better_frac),
             )
         )
-    head = tuple(words(f"head.{key}") for key in keys)
-    return Table(head=head, rows=tuple(rows), words=2, sortable=True, caption=words("pairs.secondary"))
+    head = tuple(HEAD[key] for key in keys)
+    return Table(
+        head=head,
+        rows=tuple(rows),
+        words=2,
+        sortable=True,
+        caption=message(
+            "p (Holm) decides, over images and seeds; every interval stands for itself. Wilcoxon and sign "
+            "flips are second opinions that treat the trained weights as given. d_z: mean over SD of the "
+            "differences per image."
+        ),
+    )
 
 
-def ranks_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section:
+def ranks_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns how surely every approach has every rank."""
     verdict = analysis.verdict
     probabilities = verdict.ranks.probabilities
@@ -260,43 +307,54 @@ def ranks_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pi
         rows.append(tuple(line))
     ranks = (str(rank) for rank in range(1, len(verdict.names) + 1))
     table = Table(
-        head=("#", words("head.approach"), words("head.mean_rank"), *ranks),
+        head=("#", message("approach"), message("mean rank"), *ranks),
         rows=tuple(rows),
         words=2,
         dense=True,
-        caption=words("ranks.caption"),
+        caption=message(
+            "Probability, in percent, that an approach (row) truly has a rank (column); below 0.5 % is left empty."
+        ),
     )
-    blocks = (table, *text(translate(verdict.ranks.method, words), tone="note"))
-    return Section(key="ranks", title=words("section.ranks"), blocks=blocks)
+    blocks = (table, *text(verdict.ranks.method, tone="note"))
+    return Section(key="ranks", title=message("How sure is the order"), blocks=blocks)
 
 
-def factors_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section | None:
+def factors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section | None:
     """Returns what each factor does, with a table of every two factors; None outside studies."""
     view = analysis.factors
     if view is None:
         return None
-    blocks: list[Block] = [*bullets(factor_sentences(analysis, words))]
+    blocks: list[Block] = [*bullets(view.sentences(analysis.numbers))]
     left_out = [name_of(analysis, place) for place in view.left_out]
-    if view.reason:
-        blocks += text(translate(view.reason, words), words.join(left_out), tone="note")
-    blocks += text(words("factor.note"), tone="note")
+    blocks += text(listed(left_out), tone="note")
+    blocks += text(
+        message(
+            "Every interval stands for itself; p is corrected (Holm) for all comparisons of its kind, so "
+            "an interval may leave out 0 where p shows no difference."
+        ),
+        tone="note",
+    )
     for effect in view.effects:
         rows = [
             IntervalRow(name=level.level, value=level.mean.value, low=level.mean.low, high=level.mean.high,
-                        text=words.interval(level.mean))
+                        text=analysis.numbers.interval(level.mean))
             for level in effect.levels
         ]  # fmt: skip
-        plot = partial(interval_plot, rows, score_axis(analysis, words))
-        blocks.append(sketch.draw(plot, words("plot.factor", factor=effect.factor)))
+        plot = partial(interval_plot, rows, score_axis(analysis))
+        blocks.append(
+            sketch.draw(
+                plot,
+                message("Mean score of every level of {factor}, averaged over everything else", factor=effect.factor),
+            )
+        )
     varied = [effect.factor for effect in view.effects]
     if len(varied) >= 2:
-        blocks += [_heat_map(analysis, first, second, words) for first, second in itertools.combinations(varied, 2)]
-    method = [translate(each, words) for each in view.method]
-    blocks.append(Folded(title=words("results.method"), blocks=bullets(method)))
-    return Section(key="factors", title=words("section.factors"), blocks=tuple(blocks))
+        blocks += [_heat_map(analysis, first, second) for first, second in itertools.combinations(varied, 2)]
+    blocks.append(Folded(title=message("How the numbers were made"), blocks=bullets(view.method)))
+    return Section(key="factors", title=message("What each factor does"), blocks=tuple(blocks))
 
 
-def _heat_map(analysis: Analysis, first: str, second: str, words: Words) -> Table:
+def _heat_map(analysis: Analysis, first: str, second: str) -> Table:
     """Returns the mean of every pair of levels over everything else that varies."""
     entries = analysis.evidence.entries
     assert analysis.factors is not None
@@ -317,24 +375,29 @@ def _heat_map(analysis: Analysis, first: str, second: str, words: Words) -> Tabl
     def cell(value: float) -> Cell:
         share = (value - low) / (high - low) if high > low else 0.5
         share = share if sign > 0 else 1.0 - share
-        return Cell(text=words.score(value), heat=math.nan if math.isnan(value) else 0.05 + 0.75 * share)
+        return Cell(text=analysis.numbers.score(value), heat=math.nan if math.isnan(value) else 0.05 + 0.75 * share)
 
     lines = [(Cell(text=row, strong=True), *(cell(means[row, column]) for column in columns)) for row in rows_of]
     return Table(
         head=(f"{first} \\ {second}", *columns),
         rows=tuple(lines),
-        caption=words("factors.heat", first=first, second=second, score=score_words(analysis.evidence.score, words)),
+        caption=message(
+            "{score}: mean of every combination of {first} (rows) and {second} (columns).",
+            first=first,
+            second=second,
+            score=analysis.evidence.label,
+        ),
     )
 
 
-def costs_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pictures) -> Section | None:
+def costs_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section | None:
     """Returns cost against score; None where no cost is known."""
     panels: dict[str, list[CostPoint]] = {}
     wanted = {"": analysis.evidence.higher_is_better}
     for cost in _COSTS:
         if sum(_known(analysis, cost)) < 2:
             continue
-        name = words(f"axis.{cost}")
+        name = COST_AXIS[cost]
         wanted[name] = cost == "images_per_s"
         panels[name] = [
             CostPoint(
@@ -350,8 +413,15 @@ def costs_section(analysis: Analysis, words: Words, sketch: Sketch, pictures: Pi
         ]
     if not panels:
         return None
-    axis = score_axis(analysis, words)
-    drawing = sketch.draw(partial(cost_plot, panels, wanted, axis), words("plot.costs"), words("plot.costs.caption"))
+    axis = score_axis(analysis)
+    drawing = sketch.draw(
+        partial(cost_plot, panels, wanted, axis),
+        message("Cost of every approach against its score"),
+        message(
+            "Numbers as in the table of results. Dashed: approaches that no other beats in both cost and "
+            "mean. Times were measured on the machine below and hold for it."
+        ),
+    )
     names = [f"{number}. {name_of(analysis, place)}" for number, place in enumerate(analysis.order, start=1)]
-    listed = Folded(title=words("costs.names"), blocks=(Bullets(items=tuple(names)),))
-    return Section(key="costs", title=words("section.costs"), blocks=(drawing, listed))
+    numbered = Folded(title=message("Which number is which approach"), blocks=(Bullets(items=tuple(names)),))
+    return Section(key="costs", title=message("Cost against quality"), blocks=(drawing, numbered))

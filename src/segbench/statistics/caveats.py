@@ -1,0 +1,178 @@
+"""What a reader must know before believing a verdict, and how its numbers were made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from segbench.locale import Message, join, listed, message, plural
+from segbench.statistics.variance import KEEP_OWN_LEVEL, Prepared
+
+# Below this many independent units the t interval leans on scores being roughly normal.
+FEW_UNITS = 50
+_COSTS = {
+    "training_s": message("training time"),
+    "images_per_s": message("speed of prediction"),
+    "parameters": message("number of parameters"),
+}
+
+
+def warning_messages(
+    names: Sequence[str], prepared: Prepared, costs: Mapping[str, Sequence[float]]
+) -> tuple[Message, ...]:
+    """Returns what a reader must know before believing the numbers, whole sentences."""
+    found = [*_about_seeds(names, prepared), *_about_units(prepared)]
+    same = [
+        message("{first} and {second}", first=names[i], second=names[j])
+        for i, j in combinations(range(len(names)), 2)
+        if _same(prepared, i, j)
+    ]
+    if same:
+        found.append(message("The same score on every image: {names}; are they the same network?", names=listed(same)))
+    unknown: dict[tuple[str, ...], list[Message]] = {}
+    for cost, given in costs.items():
+        without = tuple(name for name, value in zip(names, given, strict=True) if not np.isfinite(value))
+        if without and len(without) < len(names):
+            unknown.setdefault(without, []).append(_COSTS[cost])
+    for owners, which in unknown.items():
+        found.append(
+            message(
+                "{cost}: not known of {names}, which therefore cannot be the cheapest.",
+                cost=join(", ", which),
+                names=listed(owners),
+            )
+        )
+    return tuple(found)
+
+
+def _about_seeds(names: Sequence[str], prepared: Prepared) -> list[Message]:
+    parts = prepared.parts
+    fixed = [name for name, flag in zip(names, prepared.fixed, strict=True) if flag]
+    alone = [name for name, seeds in zip(names, parts.seeds, strict=True) if seeds == 1 and name not in fixed]
+    found = []
+    if not parts.knows_seeds:
+        found.append(
+            message(
+                "Every network was trained with one seed: training one again may change its score by more than the "
+                "intervals show; only more seeds can tell."
+            )
+        )
+    elif alone:
+        found.append(
+            message(
+                "{names} has one seed: how much another training would change it is not known; the intervals assume "
+                "that it varies between seeds as the others do.",
+                names=listed(alone),
+            )
+        )
+    if fixed:
+        found.append(
+            message("What is said of {names} holds for these masks alone, whatever made them.", names=listed(fixed))
+        )
+    df = int((parts.seeds - 1).sum())
+    if 0 < df < 4:
+        found.append(
+            plural(
+                "How much seeds matter is estimated with {n} degree of freedom: intervals are wide, and cover a little "
+                "less often than they say. More seeds help most.",
+                "How much seeds matter is estimated with {n} degrees of freedom: intervals are wide, and cover a "
+                "little "
+                "less often than they say. More seeds help most.",
+                n=df,
+            )
+        )
+    own = [name for name, keeps in zip(names, parts.keeps_own, strict=True) if keeps]
+    if own:
+        found.append(
+            plural(
+                "{names} varied more between seeds than the others: how much it may vary is estimated from its own "
+                "seeds "
+                "alone, which makes its intervals wide.",
+                "{names} varied more between seeds than the others: how much they may vary is estimated from their own "
+                "seeds alone, which makes their intervals wide.",
+                n=len(own),
+                names=listed(own),
+            )
+        )
+    return found
+
+
+def _about_units(prepared: Prepared) -> list[Message]:
+    units, found = prepared.units, []
+    if units.count < FEW_UNITS and prepared.grouped:
+        found.append(
+            message(
+                "{n} independent groups are few: the intervals rely on differences being roughly normal.", n=units.count
+            )
+        )
+    elif units.count < FEW_UNITS:
+        found.append(
+            message("{n} test images are few: the intervals rely on differences being roughly normal.", n=units.count)
+        )
+    if prepared.grouped and units.df < 0.8 * (units.count - 1):
+        found.append(
+            message(
+                "The groups hold very different numbers of images: {n} of them are worth {worth} equal ones.",
+                n=units.count,
+                worth=f"{units.df + 1:.1f}",
+            )
+        )
+    return found
+
+
+def _same(prepared: Prepared, first: int, second: int) -> bool:
+    return bool(np.allclose(prepared.averaged[first], prepared.averaged[second], rtol=1e-12, atol=0))
+
+
+def method_messages(prepared: Prepared, level: float) -> tuple[Message, ...]:
+    """Returns how intervals, p values and the family-wise error were made, whole sentences."""
+    units, values = prepared.units, {"level": f"{level:.0%}", "n": prepared.units.count}
+    df = f"{units.df:.4g}"
+    if prepared.grouped:
+        images = message(
+            "Two-sided t intervals at {level}. Images: variance of seed-averaged scores over {n} groups of images (the "
+            "same for every entry), {df} degrees of freedom.",
+            df=df,
+            **values,
+        )
+    else:
+        images = message(
+            "Two-sided t intervals at {level}. Images: variance of seed-averaged scores over {n} images (the same for "
+            "every entry), {df} degrees of freedom.",
+            df=df,
+            **values,
+        )
+    holm = message(
+        "Differences are called real after Holm's adjustment over all pairs ({pairs}), which bounds the chance of any "
+        "false one by {share}.",
+        pairs=len(prepared.values) * (len(prepared.values) - 1) // 2,
+        share=f"{1 - level:.2g}",
+    )
+    return images, _seed_method(prepared), holm
+
+
+def _seed_method(prepared: Prepared) -> Message:
+    parts = prepared.parts
+    if not parts.knows_seeds:
+        return message("Seeds: one each, so their part is not known and not in the intervals.")
+    counts, total = sorted(set(parts.seeds.tolist())), int((parts.seeds - 1).sum())
+    shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+    if not parts.pooled:
+        return message(
+            "Seeds: {seeds} an entry; variance between seeds from a crossed seed-by-image analysis of variance, each "
+            "entry's own ({total} degrees of freedom together); Satterthwaite's degrees of freedom.",
+            seeds=shown,
+            total=total,
+        )
+    return message(
+        "Seeds: {seeds} an entry; variance between seeds from a crossed seed-by-image analysis of variance, pooled "
+        "over "
+        "the entries ({total} degrees of freedom); an entry that an F test at {test} finds less stable than the others "
+        "keeps its own ({own} here); Satterthwaite's degrees of freedom.",
+        seeds=shown,
+        total=total,
+        test=f"{KEEP_OWN_LEVEL:g}",
+        own=int(parts.keeps_own.sum()),
+    )
