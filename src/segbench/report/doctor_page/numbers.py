@@ -9,7 +9,7 @@ from typing import Any
 
 from segbench.doctor import Checkup
 from segbench.doctor.reading import percent
-from segbench.locale import Numbers, join, localize, message, plural
+from segbench.locale import Numbers, join, message, plural
 from segbench.report.doctor_page.figures import MOST_ROWS, DotRow, dot_plot, histograms, size_plot, spread_plot
 from segbench.report.document import Block, Cell, Drawing, Facts, Folded, Section, Table
 from segbench.report.svg import Sketch
@@ -37,42 +37,42 @@ _CHANNELS = {"mean": message("Mean of the channels, 0 to 1"), "std": message("Th
 _LIGHT = {"brightness": message("Mean grey value of an image"), "contrast": message("Its standard deviation")}
 
 
-def class_section(checkup: Checkup, sketch: Sketch, lang: str) -> Section | None:
+def class_section(checkup: Checkup, sketch: Sketch) -> Section | None:
     """Returns shares and objects of the classes; None where nothing could be counted."""
     stats = checkup.statistics
     classes: Sequence[Mapping[str, Any]] = stats.get("classes", ())
     if not classes:
         return None
-    blocks: list[Block] = [_shares(stats, sketch, lang)]
+    blocks: list[Block] = [_shares(stats, sketch)]
     rows = tuple(_class_facts(stats))
     blocks += [Facts(rows=rows)] if rows else []
     areas = [entry for entry in classes if entry["objects"] and entry["objects"]["count"]]
     if areas:
-        blocks.append(_areas(areas, sketch, lang))
+        blocks.append(_areas(areas, sketch))
     table = _class_table(stats)
     title = message("All {classes} in a table", classes=plural("{n:,} class", "{n:,} classes", n=len(classes)))
     blocks.append(Folded(title=title, blocks=(table,)) if len(classes) > _LONG_TABLE else table)
     return Section(key="classes", title=message("Classes and objects"), blocks=tuple(blocks))
 
 
-def image_section(checkup: Checkup, sketch: Sketch, lang: str) -> Section | None:
+def image_section(checkup: Checkup, sketch: Sketch) -> Section | None:
     """Returns sizes, kinds and brightness of the images; None where none is readable."""
     stats = checkup.statistics
     if not stats.get("images"):
         return None
     blocks: list[Block] = [Facts(rows=tuple(_image_facts(stats)))]
     if stats["distinct_sizes"] > 1:
-        make = partial(size_plot, stats["sizes"], *localize((message("width, px"), message("height, px")), lang))
+        make = partial(size_plot, stats["sizes"], message("width, px"), message("height, px"))
         caption = message("The larger the dot, the more images have that size.")
-        blocks.append(sketch.draw(make, localize(message("Sizes of the images"), lang), caption))
+        blocks.append(sketch.draw(make, message("Sizes of the images"), caption))
     light = [(label, stats[what]["edges"], stats[what]["counts"]) for what, label in _LIGHT.items() if stats.get(what)]
     if light:
-        make = partial(histograms, *localize((light, message("images")), lang))
-        blocks.append(sketch.draw(make, localize(message("Brightness and contrast of the images"), lang)))
+        make = partial(histograms, light, message("images"))
+        blocks.append(sketch.draw(make, message("Brightness and contrast of the images")))
     return Section(key="images", title=message("Images"), blocks=tuple(blocks))
 
 
-def _shares(stats: Mapping[str, Any], sketch: Sketch, lang: str) -> Drawing:
+def _shares(stats: Mapping[str, Any], sketch: Sketch) -> Drawing:
     """Returns the figure of the classes' shares, in each part where the data set has parts."""
     classes, parts = stats["classes"], stats.get("parts", {})
     order = sorted(range(len(classes)), key=lambda index: -classes[index]["share"])[:MOST_ROWS]
@@ -95,14 +95,14 @@ def _shares(stats: Mapping[str, Any], sketch: Sketch, lang: str) -> Drawing:
             n=len(order),
             total=len(classes),
         )
-    make = partial(dot_plot, *localize((rows, kinds, message("Share of the pixels that count, %")), lang))
-    return sketch.draw(make, localize(message("Share of each class"), lang), caption)
+    make = partial(dot_plot, rows, kinds, message("Share of the pixels that count, %"))
+    return sketch.draw(make, message("Share of each class"), caption)
 
 
-def _areas(classes: Sequence[Mapping[str, Any]], sketch: Sketch, lang: str) -> Drawing:
+def _areas(classes: Sequence[Mapping[str, Any]], sketch: Sketch) -> Drawing:
     most = sorted(classes, key=lambda entry: -entry["objects"]["count"])[:MOST_ROWS]
     rows = [(entry["name"], entry["objects"]["area_px"]) for entry in most]
-    label = localize(message("Area of an object, px"), lang)
+    label = message("Area of an object, px")
     return sketch.draw(
         partial(spread_plot, rows, label),
         label,

@@ -63,7 +63,7 @@ def write_data_page(checkup: Checkup, path: str | Path, *, language: str = "en")
     Example:
         >>> write_data_page(examine("my_images"), "check.html")  # doctest: +SKIP
     """
-    pictures, sketch = DataPictures(checkup), Sketch()
+    pictures, sketch = DataPictures(checkup), Sketch(language)
     for side in _SIDES:
         page = _page(checkup, language, pictures, sketch, side)
         if len(page.encode()) <= MAX_BYTES:
@@ -78,8 +78,8 @@ def _page(checkup: Checkup, lang: str, pictures: DataPictures, sketch: Sketch, s
     sections = (
         _samples_section(pictures, side),
         _settings_section(checkup, lang),
-        class_section(checkup, sketch, lang),
-        image_section(checkup, sketch, lang),
+        class_section(checkup, sketch),
+        image_section(checkup, sketch),
     )
     document = Document(
         lang=lang,
