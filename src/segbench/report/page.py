@@ -17,17 +17,18 @@ from segbench.report.document import Document, Section, Text, bullets, text
 from segbench.report.html import render
 from segbench.report.markdown import write_markdown
 from segbench.report.pictures import BUDGETS, Pictures
+from segbench.report.sections.cases import cases_section
 from segbench.report.sections.data import data_section, missing_section, protocol_section, repeat_section
+from segbench.report.sections.factors import factors_section
 from segbench.report.sections.questions import questions_section
 from segbench.report.sections.scores import (
     costs_section,
-    factors_section,
     interval_drawing,
     pairs_section,
     ranks_section,
     results_section,
 )
-from segbench.report.sections.why import attributes_section, cases_section, errors_section, learning_section
+from segbench.report.sections.why import attributes_section, errors_section, learning_section
 from segbench.report.summary import verdict_paragraphs
 from segbench.report.svg import Sketch
 from segbench.report.tables import write_results

@@ -1,4 +1,4 @@
-"""Sections that explain the scores: learning, overfitting, kinds of error, attributes, single images."""
+"""Sections that explain the scores: learning, overfitting, kinds of error, attributes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
-from segbench.compare.evidence import Entry
 from segbench.explain.attributes import ATTRIBUTES
-from segbench.explain.cases import Case
 from segbench.explain.error_types import ERROR_TYPES
 from segbench.explain.overfitting import OverfittingSummary
 from segbench.explain.slices import AttributeEffect
-from segbench.locale import Numbers, message, plural
+from segbench.locale import Numbers, message
 from segbench.metrics.families import label_of
 from segbench.plots.explain import ERROR_TYPE_COLORS
 from segbench.report.analysis import Analysis
@@ -22,16 +20,14 @@ from segbench.report.document import (
     Drawing,
     Facts,
     Folded,
-    Gallery,
     Heading,
     Section,
     Table,
-    Tile,
     bullets,
     text,
 )
 from segbench.report.figures import CurvePanel, curve_panels, stacked_bars
-from segbench.report.labels import ANSWER, ATTRIBUTE, CASES, CURVE, ERROR, HEAD, SLICE, error_meanings
+from segbench.report.labels import ANSWER, ATTRIBUTE, CURVE, ERROR, HEAD, SLICE, error_meanings
 from segbench.report.pictures import Pictures
 from segbench.report.summary import (
     error_sentences,
@@ -293,121 +289,3 @@ def _slices_table(effects: Sequence[AttributeEffect], numbers: Numbers) -> Folde
         caption=message("In bold: the worst part. Chosen after looking, so it describes and does not prove."),
     )
     return Folded(title=message("Mean score in thirds of each attribute"), blocks=(table,))
-
-
-def cases_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
-    """Returns images to look at: worst, middle and best of the best approach, disagreement, doubtful labels."""
-    best, count = analysis.best, pictures.budget.cases
-    blocks: list[Block] = [
-        *text(message("Worst, middle and best test images of {name}, by its mean score over seeds.", name=best.name))
-    ]
-    if not best.masks:
-        blocks += text(
-            message("{name} keeps no masks, so its predictions cannot be shown.", name=best.name), tone="note"
-        )
-    blocks.append(pictures.legend(with_errors=True))
-    for key in ("worst", "median", "best"):
-        cases: tuple[Case, ...] = getattr(analysis.cases, key)
-        rows = tuple((_case_title(case, analysis.numbers), _case_tiles(case, best, pictures)) for case in cases[:count])
-        blocks += [Heading(text=CASES[key]), Gallery(rows=rows)]
-    blocks += _disagreements(analysis, pictures)
-    blocks += _candidates(analysis, pictures)
-    return Section(key="cases", title=message("Images to look at"), blocks=tuple(blocks))
-
-
-def _case_title(case: Case, numbers: Numbers) -> str:
-    seeds = ", ".join(numbers.score(score) for score in case.seed_scores)
-    told = f"{case.image_id}: {numbers.score(case.score)}"
-    if len(case.seed_scores) < 2:
-        return told
-    return message("{image} (seeds: {scores})", image=told, scores=seeds)
-
-
-def _case_tiles(case: Case, entry: Entry, pictures: Pictures) -> tuple[Tile, ...]:
-    tiles = [*pictures.image_and_truth(case.image_id)]
-    if entry.masks:
-        tiles.append(pictures.prediction(entry, case.image_id, message("prediction")))
-        for seed in range(min(len(entry.masks), 2)):
-            caption = (
-                message("errors") if len(entry.masks) == 1 else message("errors, seed {seed}", seed=entry.seeds[seed])
-            )
-            tiles.append(pictures.errors(entry, case.image_id, caption, seed))
-    return tuple(tiles)
-
-
-def _shown_entries(analysis: Analysis, pictures: Pictures) -> list[int]:
-    """Returns the best entries that keep masks, as many as fit, and the baseline among them."""
-    places = [place for place in analysis.order if analysis.evidence.entries[place].masks]
-    shown = places[: pictures.budget.entries]
-    base = analysis.verdict.baseline
-    if base in places and base not in shown:
-        shown[-1] = base
-    return shown
-
-
-def _disagreements(analysis: Analysis, pictures: Pictures) -> list[Block]:
-    found = analysis.disagreements
-    if found is None:
-        return [
-            *text(
-                message("Fewer than two approaches keep masks, so they cannot be compared image by image."), tone="note"
-            )
-        ]
-    shown = _shown_entries(analysis, pictures)
-    rows = []
-    for case in found.cases[: 2 * pictures.budget.cases]:
-        tiles = [*pictures.image_and_truth(case.image_id)]
-        for place in shown:
-            entry = analysis.evidence.entries[place]
-            caption = f"{analysis.number[place]}. {entry.name}: {analysis.numbers.score(case.scores[entry.name])}"
-            tiles.append(pictures.errors(entry, case.image_id, caption))
-        title = message(
-            "{image}: disagreement {share}", image=case.image_id, share=analysis.numbers.percent(case.disagreement)
-        )
-        rows.append((title, tuple(tiles)))
-    about = message(
-        "Mean disagreement of two approaches over all test images: {mean}.", mean=analysis.numbers.percent(found.mean)
-    )
-    return [Heading(text=message("Where the approaches disagree most")), *text(about), Gallery(rows=tuple(rows))]
-
-
-def _candidates(analysis: Analysis, pictures: Pictures) -> list[Block]:
-    found = analysis.candidates
-    if found is None:
-        return []
-    blocks: list[Block] = [Heading(text=message("Masks that may be wrong"))]
-    if not found.cases:
-        blocks += text(
-            message(
-                "Among {images}, none was found on which all approaches agree against the mask.",
-                images=plural("{n:,} image", "{n:,} images", n=found.n),
-            )
-        )
-        return blocks
-    blocks += text(
-        message(
-            "All {masks} of an image agree with each other here, and not with the true mask. Candidates "
-            "to look at, not proof.",
-            masks=plural("{n:,} mask", "{n:,} masks", n=found.masks_per_image),
-        )
-    )
-    rows = []
-    best = next(place for place in analysis.order if analysis.evidence.entries[place].masks)
-    entry = analysis.evidence.entries[best]
-    for case in found.cases[: 2 * pictures.budget.cases]:
-        tiles = [*pictures.image_and_truth(case.image_id)]
-        tiles.append(pictures.prediction(entry, case.image_id, message("prediction")))
-        tiles.append(pictures.errors(entry, case.image_id, message("prediction against mask")))
-        pixels = plural("{n:,} pixel", "{n:,} pixels", n=case.pixels)
-        rows.append(
-            (
-                message(
-                    "{image}: {pixels}, {share} of the object",
-                    image=case.image_id,
-                    pixels=pixels,
-                    share=analysis.numbers.percent(case.share),
-                ),
-                tuple(tiles),
-            )
-        )
-    return [*blocks, Gallery(rows=tuple(rows))]

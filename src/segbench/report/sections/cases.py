@@ -1,0 +1,130 @@
+"""The section of images to look at: the best approach's worst, disagreement, masks that may be wrong."""
+
+from __future__ import annotations
+
+from segbench.compare.evidence import Entry
+from segbench.explain.cases import Case
+from segbench.locale import Numbers, message, plural
+from segbench.report.analysis import Analysis
+from segbench.report.document import Block, Gallery, Heading, Section, Tile, text
+from segbench.report.labels import CASES
+from segbench.report.pictures import Pictures
+from segbench.report.svg import Sketch
+
+
+def cases_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
+    """Returns images to look at: worst, middle and best of the best approach, disagreement, doubtful labels."""
+    best, count = analysis.best, pictures.budget.cases
+    blocks: list[Block] = [
+        *text(message("Worst, middle and best test images of {name}, by its mean score over seeds.", name=best.name))
+    ]
+    if not best.masks:
+        blocks += text(
+            message("{name} keeps no masks, so its predictions cannot be shown.", name=best.name), tone="note"
+        )
+    blocks.append(pictures.legend(with_errors=True))
+    for key in ("worst", "median", "best"):
+        cases: tuple[Case, ...] = getattr(analysis.cases, key)
+        rows = tuple((_case_title(case, analysis.numbers), _case_tiles(case, best, pictures)) for case in cases[:count])
+        blocks += [Heading(text=CASES[key]), Gallery(rows=rows)]
+    blocks += _disagreements(analysis, pictures)
+    blocks += _candidates(analysis, pictures)
+    return Section(key="cases", title=message("Images to look at"), blocks=tuple(blocks))
+
+
+def _case_title(case: Case, numbers: Numbers) -> str:
+    seeds = ", ".join(numbers.score(score) for score in case.seed_scores)
+    told = f"{case.image_id}: {numbers.score(case.score)}"
+    if len(case.seed_scores) < 2:
+        return told
+    return message("{image} (seeds: {scores})", image=told, scores=seeds)
+
+
+def _case_tiles(case: Case, entry: Entry, pictures: Pictures) -> tuple[Tile, ...]:
+    tiles = [*pictures.image_and_truth(case.image_id)]
+    if entry.masks:
+        tiles.append(pictures.prediction(entry, case.image_id, message("prediction")))
+        for seed in range(min(len(entry.masks), 2)):
+            caption = (
+                message("errors") if len(entry.masks) == 1 else message("errors, seed {seed}", seed=entry.seeds[seed])
+            )
+            tiles.append(pictures.errors(entry, case.image_id, caption, seed))
+    return tuple(tiles)
+
+
+def _shown_entries(analysis: Analysis, pictures: Pictures) -> list[int]:
+    """Returns the best entries that keep masks, as many as fit, and the baseline among them."""
+    places = [place for place in analysis.order if analysis.evidence.entries[place].masks]
+    shown = places[: pictures.budget.entries]
+    base = analysis.verdict.baseline
+    if base in places and base not in shown:
+        shown[-1] = base
+    return shown
+
+
+def _disagreements(analysis: Analysis, pictures: Pictures) -> list[Block]:
+    found = analysis.disagreements
+    if found is None:
+        return [
+            *text(
+                message("Fewer than two approaches keep masks, so they cannot be compared image by image."), tone="note"
+            )
+        ]
+    shown = _shown_entries(analysis, pictures)
+    rows = []
+    for case in found.cases[: 2 * pictures.budget.cases]:
+        tiles = [*pictures.image_and_truth(case.image_id)]
+        for place in shown:
+            entry = analysis.evidence.entries[place]
+            caption = f"{analysis.number[place]}. {entry.name}: {analysis.numbers.score(case.scores[entry.name])}"
+            tiles.append(pictures.errors(entry, case.image_id, caption))
+        title = message(
+            "{image}: disagreement {share}", image=case.image_id, share=analysis.numbers.percent(case.disagreement)
+        )
+        rows.append((title, tuple(tiles)))
+    about = message(
+        "Mean disagreement of two approaches over all test images: {mean}.", mean=analysis.numbers.percent(found.mean)
+    )
+    return [Heading(text=message("Where the approaches disagree most")), *text(about), Gallery(rows=tuple(rows))]
+
+
+def _candidates(analysis: Analysis, pictures: Pictures) -> list[Block]:
+    found = analysis.candidates
+    if found is None:
+        return []
+    blocks: list[Block] = [Heading(text=message("Masks that may be wrong"))]
+    if not found.cases:
+        blocks += text(
+            message(
+                "Among {images}, none was found on which all approaches agree against the mask.",
+                images=plural("{n:,} image", "{n:,} images", n=found.n),
+            )
+        )
+        return blocks
+    blocks += text(
+        message(
+            "All {masks} of an image agree with each other here, and not with the true mask. Candidates "
+            "to look at, not proof.",
+            masks=plural("{n:,} mask", "{n:,} masks", n=found.masks_per_image),
+        )
+    )
+    rows = []
+    best = next(place for place in analysis.order if analysis.evidence.entries[place].masks)
+    entry = analysis.evidence.entries[best]
+    for case in found.cases[: 2 * pictures.budget.cases]:
+        tiles = [*pictures.image_and_truth(case.image_id)]
+        tiles.append(pictures.prediction(entry, case.image_id, message("prediction")))
+        tiles.append(pictures.errors(entry, case.image_id, message("prediction against mask")))
+        pixels = plural("{n:,} pixel", "{n:,} pixels", n=case.pixels)
+        rows.append(
+            (
+                message(
+                    "{image}: {pixels}, {share} of the object",
+                    image=case.image_id,
+                    pixels=pixels,
+                    share=analysis.numbers.percent(case.share),
+                ),
+                tuple(tiles),
+            )
+        )
+    return [*blocks, Gallery(rows=tuple(rows))]
