@@ -20,7 +20,12 @@ FOLDERS = ("benchmarks", "configs", "docs", "src", "studies", "tests", "tools")
 
 # Files that a guide has its reader write, and one of another project.
 NOT_OURS = {
-    *("src/segbench/losses/poly.py", "src/segbench/models/tiny_net.py", "src/segbench/data/formats/kvasir.py"),
+    *(
+        "src/segbench/losses/poly.py",
+        "src/segbench/models/tiny_net.py",
+        "src/segbench/data/formats/kvasir.py",
+        "src/segbench/data/sources/npz.py",
+    ),
     *("src/segbench/doctor/checks/ratio.py", "tests/doctor/checks/test_ratio.py"),
     *("src/segbench/metrics/families/specificity.py", "evaluate_predictions.py"),
 }

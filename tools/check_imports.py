@@ -20,9 +20,9 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 # may. A room with a table of its own is judged by it inside, and there its front (`__init__`) is for others alone.
 LAYERS: dict[str, list[set[str]]] = {
     "segbench": [
-        {"types", "errors", "registry", "options", "files"},
+        {"types", "errors", "registry", "options", "files", "locale"},
         {"metrics"},
-        {"config", "folders", "locale", "statistics"},
+        {"config", "folders", "statistics"},
         {"data", "models", "losses", "plots"},
         {"predict", "doctor"},
         {"train"},
@@ -59,7 +59,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"before_training", "fix"},
     ],
     "segbench.report": [
-        {"analysis", "document"},
+        {"analysis", "document", "labels"},
         {"html", "markdown", "pictures", "summary", "svg"},
         {"figures"},
         {"sections"},
