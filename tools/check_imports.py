@@ -68,7 +68,7 @@ LAYERS: dict[str, list[set[str]]] = {
     ],
     "segbench.study": [
         {"live", "probe", "worker"},
-        {"ray_worker"},
+        {"engine", "ray_worker"},
         {"local", "ray", "run"},
         {"dry_run"},
     ],
@@ -116,7 +116,8 @@ LIGHT = (
     *("data.sources.*", "data.split.*", "data.synthetic.*", "data.writers.*"),
     *("data.samples.cache", "data.samples.gallery", "data.samples.sample_cache", "data.samples.shard_cache"),
     *("data.samples.shard_writer",),
-    *("train", "train.check", "predict", "study", "study.run", "study.local", "study.live"),
+    *("train", "train.callback", "train.check", "train.prepare", "predict"),
+    *("study", "study.engine", "study.run", "study.local", "study.live"),
 )
 HEAVY = {"torch", "torchvision", "lightning_fabric"}
 
@@ -124,11 +125,9 @@ HEAVY = {"torch", "torchvision", "lightning_fabric"}
 KNOWN_CIRCLES: list[set[str]] = [
     {"segbench.models.smp.decoders", "segbench.models.smp.network"},
     {"segbench.statistics.verdict", "segbench.statistics.verdict_words"},
-    {"segbench.study.run", "segbench.study.local", "segbench.study.ray"},
 ]
 KNOWN_PRIVATE = {
     "segbench.losses._weighted_sum",
-    "segbench.train.fit._resolve_loss",
 }
 
 

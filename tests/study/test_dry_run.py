@@ -15,7 +15,8 @@ from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
 from segbench.statistics.differences import VarianceParts, minimum_detectable_difference
 from segbench.study.dry_run import dry_run
-from segbench.study.run import Machine, run_study
+from segbench.study.engine import Machine
+from segbench.study.run import run_study
 
 MakeStudy = Callable[..., StudyConfig]
 

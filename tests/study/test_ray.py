@@ -22,10 +22,10 @@ from segbench.errors import ConfigError, RunError
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
 from segbench.study import ray as ray_engine
+from segbench.study.engine import Machine, make_engine
 from segbench.study.local import LocalEngine
 from segbench.study.ray import RayEngine
 from segbench.study.ray_worker import check_node
-from segbench.study.run import Machine, make_engine
 from segbench.study.worker import Task
 
 MakeStudy = Callable[..., StudyConfig]

@@ -19,8 +19,9 @@ from segbench.errors import ConfigError, DatasetError, RunError
 from segbench.files import write_json
 from segbench.folders.run import RunFolder
 from segbench.folders.study import Failure, StudyFolder
+from segbench.study.engine import Machine, make_engine
 from segbench.study.live import StudyWatcher
-from segbench.study.run import Machine, check_runs, default_workers, make_engine, run_study
+from segbench.study.run import check_runs, default_workers, run_study
 
 MakeStudy = Callable[..., StudyConfig]
 

@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
 
+from segbench.compare.gather import study_evidence
 from segbench.config.run import RunConfig
 from segbench.config.study import Plan, PlannedRun, StudyConfig, expand
+from segbench.data.manifest.manifest import Manifest
 from segbench.errors import SegbenchError
 from segbench.folders.study import RunStatus, StudyFolder
 from segbench.metrics.families import label_of
+from segbench.statistics.differences import VarianceParts, compare_pairs, minimum_detectable_difference
+from segbench.study.engine import Engine, make_engine
 from segbench.study.live import StudyWatcher, format_seconds
-from segbench.study.run import Engine, check_data, check_runs, default_workers, make_engine, read_data
-
-if TYPE_CHECKING:
-    from segbench.data.manifest.manifest import Manifest
-    from segbench.statistics.differences import VarianceParts
-    from segbench.study.probe import Speed
+from segbench.study.probe import Speed, cost_key, measure, run_seconds
+from segbench.study.run import check_data, check_runs, default_workers
+from segbench.train.prepare import read_and_split
 
 _ASSUMED_SDS = (0.05, 0.10, 0.15)
 
@@ -138,7 +138,7 @@ def dry_run(
         if threads is not None:
             folder.require_threads(threads, plan)
         threads = threads or recorded or max(1, machine.cores // at_once)
-        manifest = read_data(plan.runs[0].config, watch)
+        manifest = read_and_split(plan.runs[0].config.data, watch, tell_notes=False)
         check_data([], study.score, manifest.class_map)  # what is wrong with an entry is among the problems
         statuses = folder.status(plan)
         cost = _cost(plan, folder, statuses, manifest, at_once, threads, watch)
@@ -189,8 +189,6 @@ def _cost(
         elif run.entry in measured:
             seconds.append(measured[run.entry])
         elif speed is not None:
-            from segbench.study.probe import run_seconds
-
             seconds.append(run_seconds(run.config, manifest, speed))
         disk.append(speed.checkpoint_mb + speed.weights_mb if speed is not None else fmean(sizes) if sizes else 0.0)
     longest = max(seconds, default=0.0)
@@ -237,8 +235,6 @@ def _measure(
     """Returns entry -> speed, each kind of run timed once, and entry -> why it would fail."""
     if not runs:
         return {}, {}
-    from segbench.study.probe import cost_key, measure
-
     by_kind: dict[str, Speed | str] = {}
     speeds: dict[str, Speed] = {}
     problems: dict[str, str] = {}
@@ -282,8 +278,6 @@ def _detectable(
     study: StudyConfig, plan: Plan, statuses: Sequence[RunStatus], units: int, notes: list[str]
 ) -> tuple[Detectable, ...]:
     """Returns the smallest detectable differences, from finished runs where two entries have some."""
-    from segbench.statistics.differences import VarianceParts, minimum_detectable_difference
-
     entries = len(plan.entries)
     if entries < 2:
         return ()
@@ -322,9 +316,6 @@ def _detectable(
 
 def _measured_parts(study: StudyConfig) -> list[VarianceParts]:
     """Returns how the differences of all pairs of entries with finished runs vary."""
-    from segbench.compare.gather import study_evidence
-    from segbench.statistics.differences import compare_pairs
-
     evidence = study_evidence(StudyFolder(study.study_folder), score=study.score, resolution="training")
     pairs = compare_pairs([entry.values for entry in evidence.entries], groups=evidence.groups)
     return [pair.parts for pair in pairs]

@@ -16,6 +16,7 @@ from rich.text import Text
 from segbench.errors import shorten
 from segbench.folders.study import RunStatus, State
 from segbench.metrics.families import label_of
+from segbench.train.callback import ProgressWatcher
 
 _MOST_ROWS = 30
 _SECONDS_BETWEEN_SUMMARIES = 30.0
@@ -23,20 +24,11 @@ _SECONDS_BETWEEN_LINES = 10.0
 _STYLES: dict[State, str] = {"finished": "green", "running": "bold", "failed": "red", "stopped": "yellow"}
 
 
-class StudyWatcher:
+class StudyWatcher(ProgressWatcher):
     """Receives what happens in a study; the base says nothing."""
-
-    def message(self, text: str) -> None:
-        """Something a person should know, one sentence."""
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Preparation goes on: `done` of `total` are through."""
 
     def update(self, statuses: Sequence[RunStatus]) -> None:
         """About every second while runs train: how far every run is."""
-
-    def close(self) -> None:
-        """The study ended, however it did; the screen is to be given back."""
 
 
 class ConsoleStudyWatcher(StudyWatcher):

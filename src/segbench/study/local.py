@@ -15,7 +15,8 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from segbench.study.run import Machine
+from segbench.errors import ConfigError
+from segbench.study.engine import Machine, usable_cores
 from segbench.study.worker import Task, after_attempt, train_run
 
 _SECONDS_BETWEEN_TICKS = 1.0
@@ -25,16 +26,21 @@ PRELOADED = ["segbench.study.worker", "segbench.train.fit"]
 
 
 class LocalEngine:
-    """The engine for this machine, see `segbench.study.run.Engine`.
+    """The engine for this machine, see `segbench.study.engine.Engine`.
 
     In a script, call it below `if __name__ == "__main__":`, as with every use of `multiprocessing`.
     """
 
     name = "local"
 
+    def __init__(self, address: str | None = None) -> None:
+        if address is not None:
+            message = f"the local engine is this machine and has no address, got {address!r}; leave it out or take ray"
+            raise ConfigError(message, key="--address")
+
     def machine(self) -> Machine:
         """Returns the cores this process may use, and the GPUs torch sees."""
-        return Machine(cores=_cores(), gpus=_gpus())
+        return Machine(cores=usable_cores(), gpus=_gpus())
 
     def run(self, tasks: Sequence[Task], *, workers: int, on_tick: Callable[[], None]) -> None:
         """Trains all tasks, at most `workers` at once; see `Engine.run`.
@@ -135,13 +141,6 @@ def _describe_ending(exitcode: int | None) -> str:
         name = f"signal {-exitcode}"
     reason = "; the system does that when memory runs out" if name == "SIGKILL" else ""
     return f"was killed by {name}{reason}"
-
-
-def _cores() -> int:
-    """Returns the cores this process may use, which on a shared machine are fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _gpus() -> int:

@@ -22,8 +22,8 @@ from segbench.models import build_network
 from segbench.predict.device import pick_device
 from segbench.train.callback import Watcher
 from segbench.train.environment import cpu_settings, deterministic, pick_precision
-from segbench.train.fit import _resolve_loss
 from segbench.train.loop import Loaders, Training
+from segbench.train.prepare import resolve_loss
 from segbench.types import Sample, Task
 
 _STEPS = 2  # timed, after as many to warm up
@@ -88,7 +88,7 @@ def measure(config: RunConfig, manifest: Manifest, threads: int) -> Speed:
             load_weights=False,
             **config.network.options,
         )
-        loss = build_loss(_resolve_loss(config, drawn, cache))
+        loss = build_loss(resolve_loss(config, drawn, cache))
         long_enough = config.model_copy(update={"epochs": max(config.epochs, 2)})
         loaders = _loaders(config, cache, samples, fabric.device)
         training = Training(long_enough, network, loss, loaders, manifest.class_map, fabric, Watcher())

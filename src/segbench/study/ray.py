@@ -28,9 +28,8 @@ from segbench import __version__
 from segbench.errors import ConfigError, RunError
 from segbench.files import write_text
 from segbench.folders.study import Failure, StudyFolder
-from segbench.study.local import _cores
+from segbench.study.engine import Machine, usable_cores
 from segbench.study.ray_worker import attempt, check_node
-from segbench.study.run import Machine
 from segbench.study.worker import Task, after_attempt
 
 _SECONDS_BETWEEN_TICKS = 1.0
@@ -49,7 +48,7 @@ _SETTINGS = {
 
 
 class RayEngine:
-    """The engine for a Ray cluster, see `segbench.study.run.Engine`.
+    """The engine for a Ray cluster, see `segbench.study.engine.Engine`.
 
     Args:
         address: None starts Ray on this machine, for as long as the study runs; `auto` finds the cluster this machine
@@ -197,7 +196,11 @@ class RayEngine:
         with _kept_signal_handler():
             self._connection_is_own = True
             if self.address is None:
-                own = {"num_cpus": _cores(), "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
+                own = {
+                    "num_cpus": usable_cores(),
+                    "object_store_memory": _OBJECT_STORE_BYTES,
+                    "include_dashboard": False,
+                }
                 self._ray.init("local", **own, **quiet)
                 return
             try:

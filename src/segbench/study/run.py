@@ -7,90 +7,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from segbench.config.run import RunConfig
+from segbench.compare.image_scores import check_score, needs_outlines
 from segbench.config.study import Plan, PlannedRun, StudyConfig, expand
-from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten, suggest
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.samples.cache import build_cache
+from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
+from segbench.study.engine import Engine, Machine, make_engine
 from segbench.study.live import StudyWatcher
 from segbench.study.worker import Task
+from segbench.train.check import check_config, check_task
+from segbench.train.prepare import read_and_split
+from segbench.types import ClassMap
 
-if TYPE_CHECKING:
-    from segbench.data.manifest.manifest import Manifest
-    from segbench.types import ClassMap
-
-ENGINES = ("local", "ray")
 _SECONDS_FOR_ORPHANS = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """What an engine can compute on, all its machines together.
-
-    Attributes:
-        cores: CPU cores it may use.
-        gpus: accelerators that `device: auto` would take; 0 where there is none.
-    """
-
-    cores: int
-    gpus: int
-
-
-class Engine(Protocol):
-    """Trains runs somewhere. `segbench.study.local.LocalEngine` is the one for this machine."""
-
-    @property
-    def name(self) -> str:
-        """What `--engine` calls it."""
-        ...
-
-    def machine(self) -> Machine:
-        """Returns what there is to compute on.
-
-        Raises:
-            RunError: it cannot be reached.
-        """
-        ...
-
-    def run(self, tasks: Sequence[Task], *, workers: int, on_tick: Callable[[], None]) -> None:
-        """Trains all tasks, at most `workers` at once, and returns when every one is settled.
-
-        Each task goes through `segbench.study.worker.train_run` in a process of its own, and then through
-        `after_attempt`, which says whether it is started again. A run that fails never stops the others. On Ctrl-C, or
-        any other exception out of `on_tick`, all workers are stopped before it is passed on.
-
-        Args:
-            on_tick: called about every second, in the calling thread.
-        Raises:
-            RunError: what concerns all runs: the engine cannot be reached, say.
-        """
-        ...
-
-
-def make_engine(name: str, address: str | None = None) -> Engine:
-    """Returns the engine of a name.
-
-    Args:
-        name: one of `ENGINES`.
-        address: of a running cluster, for an engine that has clusters.
-    Raises:
-        ConfigError: an unknown name, or an address for this machine alone.
-    """
-    if name == "ray":
-        from segbench.study.ray import RayEngine
-
-        engine: Engine = RayEngine(address)
-        return engine
-    if name != "local":
-        raise ConfigError(f"there is no engine {name!r}; {suggest(name, ENGINES)}", key="--engine")
-    if address is not None:
-        message = f"the local engine is this machine and has no address, got {address!r}; leave it out or take ray"
-        raise ConfigError(message, key="--address")
-    from segbench.study.local import LocalEngine
-
-    return LocalEngine()
 
 
 def run_study(
@@ -158,9 +91,6 @@ def check_runs(folder: StudyFolder, plan: Plan, score: str) -> None:
         SegbenchError: a single problem, of its own class.
         RunError: a finished run whose result cannot be read.
     """
-    from segbench.compare.image_scores import check_score, needs_outlines
-    from segbench.train.check import check_config
-
     check_score(score)
     todo = [run for run in plan.runs if not folder.run(run.id).is_finished]
     for run in plan.runs:
@@ -181,9 +111,6 @@ def check_data(runs: Sequence[PlannedRun], score: str, classes: ClassMap) -> Non
     Raises:
         ConfigError: the score names a class that there is not; or problems, each with the runs that have it.
     """
-    from segbench.compare.image_scores import check_score
-    from segbench.train.fit import check_task
-
     check_score(score, classes)
     _raise_all(runs, lambda run: check_task(run.config, classes.task))
 
@@ -210,24 +137,6 @@ def _read_result(run: RunFolder) -> None:
     except RunError as error:
         advice = "delete its result.json and it is scored again, or delete the folder and it is trained again"
         raise RunError(f"this run counts as finished, but {error.reason}; {advice}", run=run.path) from error
-
-
-def read_data(config: RunConfig, watch: StudyWatcher) -> Manifest:
-    """Returns the manifest that all runs share, split.
-
-    Raises:
-        DatasetError, ConfigError: see `read_dataset` and `split_manifest`.
-    """
-    from segbench.data.manifest.read import read_dataset
-    from segbench.data.split.divide import split_manifest
-    from segbench.doctor.before_training import fast_warnings
-
-    data = config.data
-    manifest = read_dataset(data.path, data.format, progress=watch.progress, **data.options)
-    manifest = split_manifest(manifest, data.split)
-    for warning in fast_warnings(manifest):
-        watch.message(warning)
-    return manifest
 
 
 def default_workers(plan: Plan, machine: Machine) -> int:
@@ -300,10 +209,8 @@ class _Session:
 
     def _prepare(self, threads: int, todo: Sequence[PlannedRun]) -> Manifest:
         """Returns the manifest in the study folder, after the folder was claimed for this study and this data."""
-        from segbench.data.manifest.manifest import Manifest
-
-        manifest = read_data(self.plan.runs[0].config, self.watch)
-        for note in (*manifest.notes, *self.plan.notes):
+        manifest = read_and_split(self.plan.runs[0].config.data, self.watch)
+        for note in self.plan.notes:
             self.watch.message(f"note: {note}")
         check_data(todo, self.study.score, manifest.class_map)
         self.folder.claim(
@@ -326,8 +233,6 @@ class _Session:
 
     def _decode(self, manifest: Manifest, todo: Sequence[PlannedRun]) -> None:
         """Fills the caches of decoded samples, which the workers would otherwise wait for each other to fill."""
-        from segbench.data.samples.cache import build_cache
-
         for size, cache in dict.fromkeys((run.config.data.size, run.config.data.cache_dir) for run in todo):
             build_cache(manifest, size, folder=Path(cache) if cache else None, progress=self.watch.progress)
 

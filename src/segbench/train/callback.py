@@ -9,14 +9,21 @@ from segbench.folders.run import RunFolder
 from segbench.types import RunResult
 
 
-class Watcher:
-    """Receives the events of a run, in order; every method may be left out by a subclass."""
+class ProgressWatcher:
+    """Receives what happens before anything trains; the base says nothing."""
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Long preparation or scoring goes on: `done` of `total` are through."""
 
     def message(self, text: str) -> None:
         """Something a person should know, one sentence."""
+
+    def close(self) -> None:
+        """The work ended, however it did; the screen is to be given back."""
+
+
+class Watcher(ProgressWatcher):
+    """Receives the events of a run, in order; every method may be left out by a subclass."""
 
     def started(self, config: RunConfig, folder: RunFolder, first_epoch: int) -> None:
         """Training begins, or goes on, with epoch `first_epoch` (from 1)."""
@@ -29,6 +36,3 @@ class Watcher:
 
     def finished(self, result: RunResult) -> None:
         """The run is through."""
-
-    def close(self) -> None:
-        """The run ended, however it did; the screen is to be given back."""

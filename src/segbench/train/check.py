@@ -8,8 +8,9 @@ from segbench.config.run import RunConfig
 from segbench.data.formats import check_format
 from segbench.data.manifest.manifest import is_manifest
 from segbench.errors import ConfigError, DatasetError, WeightsError
-from segbench.losses import check_term
+from segbench.losses import LOSSES, check_term
 from segbench.models import MODELS, RESERVED, check_weights, is_weights_file
+from segbench.types import Task
 
 
 def check_config(config: RunConfig, *, data_must_exist: bool = True, weights_must_exist: bool = True) -> None:
@@ -44,3 +45,19 @@ def _check_network(config: RunConfig, weights_must_exist: bool) -> None:
     check_weights(config.network.name, config.weights)
     if weights_must_exist and is_weights_file(config.weights) and not Path(config.weights).is_file():
         raise WeightsError(f"weights names a file that does not exist; looked at {Path(config.weights).absolute()}")
+
+
+def check_task(config: RunConfig, task: Task) -> None:
+    """Raises for what the task of the data cannot take.
+
+    Raises:
+        ConfigError: a loss that is made for other tasks, or a threshold where there is none.
+    """
+    if config.threshold == "validation" and task is Task.MULTICLASS:
+        message = "a multiclass task takes the most probable class of every pixel, so there is no threshold to choose"
+        raise ConfigError(f"{message}; remove it", key="threshold")
+    fitting = [name for name in LOSSES.names() if task in getattr(LOSSES.get(name), "tasks", ())]
+    for term in config.loss:
+        if term.name not in fitting:
+            message = f"{term.name!r} cannot do the {task} task of this data; these can: {', '.join(fitting)}"
+            raise ConfigError(message, key="loss")

@@ -15,21 +15,18 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from segbench.config.loss import LossTerm, WeightSchedule
+from segbench.config.loss import WeightSchedule
 from segbench.config.run import RunConfig, load_config, parse_config
 from segbench.data.files.kept import KeptPixels
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
-from segbench.data.samples.cache import build_cache, class_pixel_counts
+from segbench.data.samples.cache import build_cache
 from segbench.data.samples.loader import BatchLoader
 from segbench.data.samples.sample_cache import SampleCache
 from segbench.data.samples.shard_loader import make_loader
-from segbench.data.split.divide import split_manifest
-from segbench.doctor.before_training import fast_warnings
 from segbench.errors import ConfigError, DatasetError, RunError, shorten
 from segbench.folders.run import RunFolder, different_settings
-from segbench.losses import LOSSES, build_loss
-from segbench.losses.class_weights import balanced_class_weights, balanced_pos_weights
+from segbench.losses import build_loss
 from segbench.models import build_network
 from segbench.models.base import SegmentationNetwork
 from segbench.models.weights import load_weights, read_metadata, save_weights
@@ -41,9 +38,10 @@ from segbench.train.console import default_watcher
 from segbench.train.environment import cpu_settings, describe, deterministic, pick_precision
 from segbench.train.freeze import check_network
 from segbench.train.loop import Loaders, Training
+from segbench.train.prepare import read_and_split, reopen, resolve_loss
 from segbench.train.result import score_and_write
 from segbench.train.visuals import EpochVisuals
-from segbench.types import SPLITS, RunResult, Sample, Task
+from segbench.types import SPLITS, RunResult, Sample
 
 
 def fit(
@@ -163,7 +161,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | 
         if fresh and config.weights != "none":
             watch.message(network.weights_origin.sentence)
         _require_training_images(network, config, manifest)
-        terms = _resolve_loss(config, manifest, cache)
+        terms = resolve_loss(config, manifest, cache)
         _tell_what_is_odd(config, watch)
         loss = build_loss(terms)
         loaders = _build_loaders(config, manifest, cache, fabric.device)
@@ -218,19 +216,10 @@ def _prepare_data(
     if folder.manifest_file.is_file():
         if prepared is not None:
             _take_over(prepared, folder)
-        try:
-            return read_dataset(folder.manifest_file, progress=watch.progress)
-        except DatasetError as error:
-            message = f"{error.reason}. The run in {folder.path} was started with other data: undo the change, or begin"
-            raise DatasetError(f"{message} again with --restart", path=error.path) from error
+        begun = f"The run in {folder.path} was started with other data: undo the change, or begin again with --restart"
+        return reopen(folder.manifest_file, watch, begun)
     if prepared is None:
-        data = config.data
-        manifest = read_dataset(data.path, data.format, progress=watch.progress, kept=kept, **data.options)
-        manifest = split_manifest(manifest, data.split)
-        for note in manifest.notes:
-            watch.message(f"note: {note}")
-        for warning in fast_warnings(manifest):
-            watch.message(warning)
+        manifest = read_and_split(config.data, watch, kept=kept)
     else:
         manifest = read_dataset(prepared, progress=watch.progress)
         if any(not manifest.split(name) for name in SPLITS):
@@ -260,44 +249,6 @@ def _take_over(prepared: Path, folder: RunFolder) -> None:
 
 def _identity(config: RunConfig) -> dict[str, Any]:
     return {"segbench": version("segbench"), "fingerprint": config.fingerprint()}
-
-
-def check_task(config: RunConfig, task: Task) -> None:
-    """Raises for what the task of the data cannot take.
-
-    Raises:
-        ConfigError: a loss that is made for other tasks, or a threshold where there is none.
-    """
-    if config.threshold == "validation" and task is Task.MULTICLASS:
-        message = "a multiclass task takes the most probable class of every pixel, so there is no threshold to choose"
-        raise ConfigError(f"{message}; remove it", key="threshold")
-    fitting = [name for name in LOSSES.names() if task in getattr(LOSSES.get(name), "tasks", ())]
-    for term in config.loss:
-        if term.name not in fitting:
-            message = f"{term.name!r} cannot do the {task} task of this data; these can: {', '.join(fitting)}"
-            raise ConfigError(message, key="loss")
-
-
-def _resolve_loss(config: RunConfig, manifest: Manifest, cache: SampleCache) -> tuple[LossTerm, ...]:
-    """Returns the loss terms, checked against the task, with inverse frequencies counted over the training part."""
-    task = manifest.class_map.task
-    check_task(config, task)
-    if not any("inverse_frequency" in term.options.values() for term in config.loss):
-        return config.loss
-    rows = cache.rows_of(manifest.split("train"))
-    counts = class_pixel_counts(cache, rows).tolist()
-    weights: Any = balanced_class_weights(counts)
-    if task is Task.BINARY:
-        weights = balanced_pos_weights([counts[1]], [counts[0]])[0]
-    elif task is Task.MULTILABEL:
-        negatives = sum((cache.masks[row] == 0).sum(axis=(1, 2)) for row in rows)  # ignored pixels are neither
-        weights = balanced_pos_weights(counts, np.asarray(negatives).tolist())
-    return tuple(
-        term.model_copy(
-            update={"options": {k: weights if v == "inverse_frequency" else v for k, v in term.options.items()}}
-        )
-        for term in config.loss
-    )
 
 
 def _require_training_images(network: SegmentationNetwork, config: RunConfig, manifest: Manifest) -> None:

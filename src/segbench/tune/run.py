@@ -26,15 +26,13 @@ from segbench.config.run import RunConfig
 from segbench.config.text import flatten, read_yaml
 from segbench.config.tune import Choice, Number, Range, TuneConfig, corners, search_space
 from segbench.data.manifest.manifest import Manifest
-from segbench.data.manifest.read import read_dataset
-from segbench.data.split.divide import split_manifest
-from segbench.doctor.before_training import fast_warnings
-from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten
+from segbench.errors import ConfigError, RunError, SegbenchError, shorten
 from segbench.files import write_text
 from segbench.folders.run import RunFolder
 from segbench.metrics.families import label_of, lower_is_better
 from segbench.train.callback import Watcher
 from segbench.train.check import check_config
+from segbench.train.prepare import read_and_split, reopen
 from segbench.tune.files import SearchFolder, SearchResult, TrialRecord, to_yaml
 from segbench.types import RunResult
 
@@ -108,18 +106,9 @@ def _what_decides(values: Mapping[str, Any]) -> dict[str, Any]:
 def _prepare_data(config: TuneConfig, folder: SearchFolder, watch: Watcher) -> Manifest:
     """Returns the data, read and split once; the trials that are there already had the same."""
     if folder.manifest_file.is_file():
-        try:
-            return read_dataset(folder.manifest_file, progress=watch.progress)
-        except DatasetError as error:
-            message = f"{error.reason}. The search in {folder.path} was begun with other data: undo the change, or"
-            raise DatasetError(f"{message} choose another output", path=error.path) from error
-    data = config.run_config(next(corners(config))).data
-    manifest = read_dataset(data.path, data.format, progress=watch.progress, **data.options)
-    manifest = split_manifest(manifest, data.split)
-    for note in manifest.notes:
-        watch.message(f"note: {note}")
-    for warning in fast_warnings(manifest):
-        watch.message(warning)
+        begun = f"The search in {folder.path} was begun with other data: undo the change, or choose another output"
+        return reopen(folder.manifest_file, watch, begun)
+    manifest = read_and_split(config.run_config(next(corners(config))).data, watch)
     manifest.write(folder.manifest_file)
     return manifest
 
