@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +21,11 @@ def normalization_of(network: nn.Module) -> Normalization:
     if not isinstance(found, Normalization):
         raise TypeError(f"{type(network).__name__}.normalization should be a Normalization, got {type(found).__name__}")
     return found
+
+
+def to_batch(image: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """Returns (H, W, C) uint8 as (1, C, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.array(image)).to(device).permute(2, 0, 1)[None].float() / 255.0
 
 
 def normalize(images: Tensor, normalization: Normalization) -> Tensor:

@@ -11,8 +11,6 @@ import numpy as np
 from PIL import Image
 
 from segbench.data.files import raster
-from segbench.data.files.bands import Bands
-from segbench.data.files.images import read_image
 from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.errors import DatasetError, PredictionError
 from segbench.files import replacing, write_csv
@@ -36,7 +34,6 @@ def predict_files(
     out: str | Path,
     *,
     probs: bool = False,
-    depth_range: tuple[float, float] | None = None,
     progress: Progress | None = None,
 ) -> PredictedFiles:
     """Segments every image and writes `masks/`, `overlays/`, `areas.csv` and, if asked, `probs/` under `out`.
@@ -48,7 +45,6 @@ def predict_files(
             `masks/classes.json` says so, for `segbench compare`. A network trained on bands reads GeoTIFF and writes
             GeoTIFF masks on the same grid, 255 where there is no data.
         probs: also write (C, H, W) float16 probabilities as compressed `.npz` under the key `probs`.
-        depth_range: (low, high) of 16-bit images, as in the data set's options.
         progress: told after every image.
     Returns:
         What was written and what was not: an unreadable image is noted and the rest goes on.
@@ -65,7 +61,7 @@ def predict_files(
     mark_indices(out / "masks", predictor.class_map)
     for done, ((path, _), name) in enumerate(zip(found, names, strict=True), start=1):
         try:
-            image, nodata = _read(path, predictor.bands, depth_range)
+            image, nodata = predictor.pipeline.read(path)
         except DatasetError as error:
             failed[str(path)] = error.reason
         else:
@@ -123,12 +119,6 @@ def output_names(found: Sequence[tuple[Path, Path]]) -> list[str]:
         if seen[name] > 1:
             names[position] = f"{name}_{seen[name]}"
     return names
-
-
-def _read(
-    path: Path, bands: Bands | None, depth_range: tuple[float, float] | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    return (read_image(path, depth_range=depth_range), None) if bands is None else raster.read_image(path, bands)
 
 
 def _write_one(prediction: Prediction, out: Path, name: str, *, like: Path | None, probs: bool) -> None:

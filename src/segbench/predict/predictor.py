@@ -8,19 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from segbench.data.files.bands import Bands, shown
-from segbench.data.files.resize import resize_image
-from segbench.errors import PredictionError
 from segbench.folders.run import RunFolder
 from segbench.models import build_network
 from segbench.models.weights import load_weights
 from segbench.plots.panels import overlay, png_bytes
-from segbench.predict.decide import normalization_of, normalize, probabilities
+from segbench.predict.decide import normalization_of
 from segbench.predict.device import pick_device
-from segbench.types import ClassMap, Task
+from segbench.predict.pipeline import Pipeline, PipelineSettings, enlarge
+from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +43,7 @@ class Prediction:
     def probs(self) -> np.ndarray:
         """(C, H, W) float32 in [0, 1] at the image's size, bilinear; C is 1 for binary (the foreground)."""
         height, width = self.image.shape[:2]
-        return _enlarge(torch.from_numpy(self.network_probs), (height, width)).numpy()
+        return enlarge(torch.from_numpy(self.network_probs), (height, width)).numpy()
 
     @property
     def area_fracs(self) -> dict[str, float]:
@@ -80,6 +78,7 @@ class Predictor:
         threshold: of the probability (binary, multilabel).
         device: where it runs.
         bands: which bands of a file are the channels, for a network trained on such files; None means RGB.
+        depth_range: grey values (low, high) of image files of more than 8 bit that become 0 and 255.
 
     Example:
         >>> predictor = Predictor.from_run("runs/ph2")  # doctest: +SKIP
@@ -93,19 +92,21 @@ class Predictor:
         class_map: ClassMap,
         size: tuple[int, int],
         *,
-        threshold: float = 0.5,
+        threshold: float = DEFAULT_THRESHOLD,
         device: torch.device | str = "cpu",
         bands: Bands | None = None,
+        depth_range: tuple[float, float] | None = None,
     ) -> None:
-        if not 0.0 < threshold < 1.0:
-            raise ValueError(f"threshold is a probability between 0 and 1, got {threshold}")
-        self.device = torch.device(device)
-        self.network = network.to(self.device).eval()
-        self.class_map = class_map
-        self.size = size
-        self.threshold = threshold
-        self.bands = bands
-        self.normalization = normalization_of(network)
+        settings = PipelineSettings(
+            class_map=class_map,
+            size=size,
+            normalization=normalization_of(network),
+            threshold=threshold,
+            bands=bands,
+            depth_range=depth_range,
+        )
+        self.network = network
+        self.pipeline = Pipeline(network, settings, device)
 
     @classmethod
     def from_run(cls, run: str | Path, *, device: str = "auto", threshold: float | None = None) -> Predictor:
@@ -120,25 +121,56 @@ class Predictor:
         """
         folder = RunFolder(Path(run))
         config = folder.read_config()
-        class_map, bands = folder.class_map(), _bands_of(folder)
+        settings = PipelineSettings.of_run(folder, threshold)
         network = build_network(
             config.network.name,
-            in_channels=3 if bands is None else bands.channels,
-            out_channels=class_map.out_channels,
+            in_channels=settings.channels,
+            out_channels=settings.class_map.out_channels,
             weights=config.weights,
             load_weights=False,
             **config.network.options,
         )
         load_weights(folder.best_file, network)
-        network.normalization = folder.normalization()
+        network.normalization = settings.normalization
         return cls(
             network,
-            class_map,
-            config.data.size,
-            threshold=folder.threshold() if threshold is None else threshold,
+            settings.class_map,
+            settings.size,
+            threshold=settings.threshold,
             device=pick_device(device),
-            bands=bands,
+            bands=settings.bands,
+            depth_range=settings.depth_range,
         )
+
+    @property
+    def class_map(self) -> ClassMap:
+        """What the outputs mean."""
+        return self.pipeline.settings.class_map
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) that images are resized to."""
+        return self.pipeline.settings.size
+
+    @property
+    def threshold(self) -> float:
+        """Of the probability (binary, multilabel)."""
+        return self.pipeline.settings.threshold
+
+    @property
+    def bands(self) -> Bands | None:
+        """Which bands of a file are the channels; None means RGB."""
+        return self.pipeline.settings.bands
+
+    @property
+    def normalization(self) -> Normalization:
+        """Of the network's input."""
+        return self.pipeline.settings.normalization
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.pipeline.device
 
     def __call__(self, image: np.ndarray, nodata: np.ndarray | None = None) -> Prediction:
         """Returns the segmentation of one image.
@@ -150,71 +182,12 @@ class Predictor:
         Raises:
             PredictionError: another shape or dtype.
         """
-        image = _as_rgb(image) if self.bands is None else _with_channels(image, self.bands.channels)
-        probs = self._network_probs(resize_image(image, self.size))
+        mask, probs = self.pipeline(image)
+        bands = self.bands
         return Prediction(
-            image=shown(image, None if self.bands is None else self.bands.display),
+            image=shown(self.pipeline.channels_of(image), None if bands is None else bands.display),
             nodata=nodata if nodata is not None and nodata.any() else None,
-            mask=self._decide(probs, (image.shape[0], image.shape[1])),
+            mask=mask,
             class_map=self.class_map,
             network_probs=probs.cpu().numpy(),
         )
-
-    @torch.inference_mode()
-    def _network_probs(self, image: np.ndarray) -> Tensor:
-        batch = torch.from_numpy(np.array(image)).to(self.device).permute(2, 0, 1)[None].float() / 255.0
-        logits = self.network(normalize(batch, self.normalization))
-        return probabilities(logits, self.class_map.task)[0]
-
-    @torch.inference_mode()
-    def _decide(self, probs: Tensor, size: tuple[int, int]) -> np.ndarray:
-        """Decides at the image's size, one class at a time, so that many classes need no more memory than one."""
-        if self.class_map.task is Task.MULTICLASS:
-            best = _enlarge(probs[:1], size)[0]
-            mask = torch.zeros(size, dtype=torch.uint8, device=probs.device)
-            for index in range(1, len(probs)):
-                plane = _enlarge(probs[index : index + 1], size)[0]
-                mask[plane > best] = index
-                torch.maximum(best, plane, out=best)
-            return mask.cpu().numpy()
-        planes = [(_enlarge(plane[None], size)[0] > self.threshold).to(torch.uint8) for plane in probs]
-        chosen = planes[0] if self.class_map.task is Task.BINARY else torch.stack(planes)
-        return chosen.cpu().numpy()
-
-
-def _enlarge(probs: Tensor, size: tuple[int, int]) -> Tensor:
-    """Returns (C, h, w) resized to (C, H, W), bilinear, pixel centres aligned."""
-    if tuple(probs.shape[1:]) == tuple(size):
-        return probs.clone()
-    return F.interpolate(probs[None], size=size, mode="bilinear", align_corners=False, antialias=False)[0]
-
-
-def _bands_of(folder: RunFolder) -> Bands | None:
-    """Returns the bands a run was trained on; None for RGB."""
-    plain = folder.read_facts().get("bands")
-    return None if plain is None else Bands.from_dict(plain)
-
-
-def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    expected = f"expected an image of shape (H, W, {channels}) and dtype uint8, as the network was trained on"
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        raise PredictionError(f"{expected}, got {getattr(image, 'dtype', type(image).__name__)}")
-    if image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
-        raise PredictionError(f"{expected}, got shape {image.shape}")
-    return image
-
-
-def _as_rgb(image: np.ndarray) -> np.ndarray:
-    expected = "expected an image of shape (H, W, 3) or (H, W) and dtype uint8"
-    if not isinstance(image, np.ndarray):
-        raise PredictionError(
-            f"{expected}, got {type(image).__name__}; np.asarray(image) makes one from a Pillow image"
-        )
-    if image.dtype != np.uint8:
-        raise PredictionError(f"{expected}, got dtype {image.dtype}; scale it to 0-255 and convert")
-    if image.ndim == 2 and image.size:
-        return np.repeat(image[:, :, None], 3, axis=2)
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        hint = "; drop the alpha channel with image[..., :3]" if image.ndim == 3 and image.shape[2] == 4 else ""
-        raise PredictionError(f"{expected}, got shape {image.shape}{hint}")
-    return image

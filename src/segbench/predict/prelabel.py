@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from segbench.data.files.images import read_image
 from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.data.writers import Labelled, WriteOptions, Written, check_writer, write_dataset
 from segbench.errors import DatasetError, PredictionError
@@ -31,20 +30,19 @@ def prelabel(
     *,
     options: WriteOptions | None = None,
     overwrite: bool = False,
-    depth_range: tuple[float, float] | None = None,
     progress: Progress | None = None,
 ) -> Prelabelled:
     """Segments images and writes the masks in the format of an annotation tool, one image at a time.
 
     Args:
         predictor: see `Predictor`.
-        paths: image files and folders (searched with their sub-folders, but for `out`).
+        paths: image files and folders (searched with their sub-folders, but for `out`); images of more than 8 bit are
+            written as PNG of 8 bit.
         out: folder; made if missing.
         to: name of the format, a key of `segbench.data.writers.WRITERS`.
         options: see `WriteOptions`; None copies images and simplifies polygons as far as an IoU of 0.99 allows, so
             that a person can move their corners.
         overwrite: replace a folder that was written so before.
-        depth_range: (low, high) of 16-bit images, as in the data set's options; they are written as PNG of 8 bit.
         progress: called after every image.
     Raises:
         PredictionError: a path does not exist, there is no image at all, or the network reads other bands than RGB.
@@ -64,12 +62,12 @@ def prelabel(
     def samples() -> Iterator[Labelled]:
         for done, ((path, _), name) in enumerate(zip(found, output_names(found), strict=True), 1):
             try:
-                image = read_image(path, depth_range=depth_range)
+                image, _ = predictor.pipeline.read(path)
             except DatasetError as error:
                 failed[str(path)] = error.reason
             else:
-                as_file = depth_range is None and path.suffix.lower() in IMAGE_SUFFIXES
-                mask = predictor(image).mask
+                as_file = predictor.pipeline.settings.depth_range is None and path.suffix.lower() in IMAGE_SUFFIXES
+                mask, _ = predictor.pipeline(image)
                 yield Labelled(id=name, image=path, labels=mask, pixels=None if as_file else image)
             if progress is not None:
                 progress("predicting", done, len(found))

@@ -136,7 +136,7 @@ def _at_original_size(
     ignored: list[int] = []
     for done, sample in enumerate(samples, start=1):
         image, target = load_sample(manifest, sample)
-        mask = predictor(image).mask
+        mask, _ = predictor.pipeline(image)
         table, skipped = count_masks(
             mask,
             target,

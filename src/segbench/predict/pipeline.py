@@ -1,0 +1,216 @@
+"""From an image to a mask of its own size: read, resize, normalise, network, decide, put back. The only place for it.
+
+`Predictor`, the prediction of files and the scores at each image's own size all go through `Pipeline`, so what a
+network is told about an image is said once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segbench.data.files import raster
+from segbench.data.files.bands import Bands
+from segbench.data.files.images import read_image
+from segbench.data.files.resize import resize_image
+from segbench.data.manifest.manifest import Manifest
+from segbench.errors import PredictionError
+from segbench.folders.run import RunFolder
+from segbench.predict.decide import normalize, probabilities, to_batch
+from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineSettings:
+    """Everything about a prediction that is not the network; plain values, which can be kept beside its weights.
+
+    Attributes:
+        class_map: what the network's outputs mean, and the task.
+        size: (H, W) in pixels that images are resized to.
+        normalization: of the network's input.
+        threshold: of the probability, 0-1, for binary and multilabel tasks.
+        bands: which bands of a file are the channels, and how their values become 0-255; None means RGB.
+        depth_range: grey values (low, high) of images of more than 8 bit that become 0 and 255; None where there are
+            none.
+    """
+
+    class_map: ClassMap
+    size: tuple[int, int]
+    normalization: Normalization
+    threshold: float = DEFAULT_THRESHOLD
+    bands: Bands | None = None
+    depth_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.threshold < 1.0:
+            raise ValueError(f"threshold is a probability between 0 and 1, got {self.threshold}")
+
+    @property
+    def channels(self) -> int:
+        """How many channels the network sees."""
+        return 3 if self.bands is None else self.bands.channels
+
+    @classmethod
+    def of_run(cls, folder: RunFolder, threshold: float | None = None) -> PipelineSettings:
+        """Returns the settings of a run; its threshold is the configured one, or what validation chose at its end.
+
+        Raises:
+            RunError: no run folder, or one whose files are damaged.
+        """
+        bands = folder.read_facts().get("bands")
+        return cls(
+            class_map=folder.class_map(),
+            size=folder.read_config().data.size,
+            normalization=folder.normalization(),
+            threshold=folder.threshold() if threshold is None else threshold,
+            bands=None if bands is None else Bands.from_dict(bands),
+            depth_range=Manifest.read(folder.manifest_file).depth_range if folder.manifest_file.is_file() else None,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON; `from_dict` reads them back."""
+        return {
+            "class_map": self.class_map.to_dict(),
+            "size": list(self.size),
+            "normalization": {"mean": list(self.normalization.mean), "std": list(self.normalization.std)},
+            "threshold": self.threshold,
+            "bands": None if self.bands is None else self.bands.to_dict(),
+            "depth_range": None if self.depth_range is None else list(self.depth_range),
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> PipelineSettings:
+        """Returns what `to_dict` gave."""
+        normalization, depth = plain["normalization"], plain["depth_range"]
+        height, width = plain["size"]
+        return cls(
+            class_map=ClassMap.from_dict(plain["class_map"]),
+            size=(height, width),
+            normalization=Normalization(mean=tuple(normalization["mean"]), std=tuple(normalization["std"])),
+            threshold=plain["threshold"],
+            bands=None if plain["bands"] is None else Bands.from_dict(plain["bands"]),
+            depth_range=None if depth is None else (depth[0], depth[1]),
+        )
+
+
+class Pipeline:
+    """A network with the steps around it.
+
+    Args:
+        network: normalised images (1, C, h, w) -> logits of the same size; a module is put into evaluation mode, and
+            anything else that can be called so (a network in another runtime, say) is taken as it is.
+        settings: see `PipelineSettings`.
+        device: where the tensors are.
+    """
+
+    def __init__(
+        self,
+        network: Callable[[Tensor], Tensor],
+        settings: PipelineSettings,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval() if isinstance(network, nn.Module) else network
+        self.settings = settings
+
+    def read(self, file: Path) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns an image file as (H, W, C) uint8, and its (H, W) pixels without data, None where all have some.
+
+        Raises:
+            DatasetError: it cannot be read.
+        """
+        if self.settings.bands is None:
+            return read_image(file, depth_range=self.settings.depth_range), None
+        return raster.read_image(file, self.settings.bands)
+
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, Tensor]:
+        """Returns mask and probabilities of an image.
+
+        Args:
+            image: what `channels_of` takes.
+        Returns:
+            (H, W) uint8 class indices, multilabel (C, H, W) uint8 in {0, 1}, at the image's size; and what
+            `probabilities` gave.
+        """
+        probs = self.probabilities(image)
+        return self.decide(probs, (image.shape[0], image.shape[1])), probs
+
+    def channels_of(self, image: np.ndarray) -> np.ndarray:
+        """Returns an image as (H, W, C) uint8 with the network's channels.
+
+        Args:
+            image: (H, W, 3) uint8 RGB or (H, W) uint8 grey; (H, W, C) uint8 for a network with `bands`.
+        Raises:
+            PredictionError: another shape or dtype.
+        """
+        bands = self.settings.bands
+        return _as_rgb(image) if bands is None else _with_channels(image, bands.channels)
+
+    @torch.inference_mode()
+    def probabilities(self, image: np.ndarray) -> Tensor:
+        """Returns (C, h, w) float32 in [0, 1] at the size the network saw, on the device; C is 1 for binary.
+
+        The whole image goes through the network at once, resized to `settings.size`.
+        """
+        pixels = resize_image(self.channels_of(image), self.settings.size)
+        batch = to_batch(pixels, self.device)
+        logits = self.network(normalize(batch, self.settings.normalization))
+        return probabilities(logits, self.settings.class_map.task)[0]
+
+    @torch.inference_mode()
+    def decide(self, probs: Tensor, size: tuple[int, int]) -> np.ndarray:
+        """Returns the mask at an image's size (H, W), put back from the probabilities at the network's.
+
+        One class at a time, so that many classes need no more memory than one.
+        """
+        task = self.settings.class_map.task
+        if task is Task.MULTICLASS:
+            best = enlarge(probs[:1], size)[0]
+            mask = torch.zeros(size, dtype=torch.uint8, device=probs.device)
+            for index in range(1, len(probs)):
+                plane = enlarge(probs[index : index + 1], size)[0]
+                mask[plane > best] = index
+                torch.maximum(best, plane, out=best)
+            return mask.cpu().numpy()
+        planes = [(enlarge(plane[None], size)[0] > self.settings.threshold).to(torch.uint8) for plane in probs]
+        chosen = planes[0] if task is Task.BINARY else torch.stack(planes)
+        return chosen.cpu().numpy()
+
+
+def enlarge(probs: Tensor, size: tuple[int, int]) -> Tensor:
+    """Returns (C, h, w) resized to (C, H, W), bilinear, pixel centres aligned."""
+    if tuple(probs.shape[1:]) == tuple(size):
+        return probs.clone()
+    return F.interpolate(probs[None], size=size, mode="bilinear", align_corners=False, antialias=False)[0]
+
+
+def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    expected = f"expected an image of shape (H, W, {channels}) and dtype uint8, as the network was trained on"
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        raise PredictionError(f"{expected}, got {getattr(image, 'dtype', type(image).__name__)}")
+    if image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
+        raise PredictionError(f"{expected}, got shape {image.shape}")
+    return image
+
+
+def _as_rgb(image: np.ndarray) -> np.ndarray:
+    expected = "expected an image of shape (H, W, 3) or (H, W) and dtype uint8"
+    if not isinstance(image, np.ndarray):
+        raise PredictionError(
+            f"{expected}, got {type(image).__name__}; np.asarray(image) makes one from a Pillow image"
+        )
+    if image.dtype != np.uint8:
+        raise PredictionError(f"{expected}, got dtype {image.dtype}; scale it to 0-255 and convert")
+    if image.ndim == 2 and image.size:
+        return np.repeat(image[:, :, None], 3, axis=2)
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        hint = "; drop the alpha channel with image[..., :3]" if image.ndim == 3 and image.shape[2] == 4 else ""
+        raise PredictionError(f"{expected}, got shape {image.shape}{hint}")
+    return image
