@@ -13,9 +13,15 @@ from segbench.study.live import StudyWatcher
 @pytest.mark.slow
 def test_the_demo_ends_in_a_report(tmp_path: Path) -> None:
     done = run_demo(tmp_path / "out", epochs=1, watch=StudyWatcher())
-    assert done.verdict.names == ("segnet | bce", "segnet | dice+bce", "unet_nearest | bce", "unet_nearest | dice+bce")
-    assert [entry.seeds for entry in done.evidence.entries] == [(0, 1)] * 4
-    assert len(done.evidence.ids) >= 50
+    names = done.comparison.verdict.names
+    assert names == (
+        "segnet | bce",
+        "segnet | dice+bce",
+        "unet_nearest | bce",
+        "unet_nearest | dice+bce",
+    )
+    assert [entry.seeds for entry in done.comparison.evidence.entries] == [(0, 1)] * 4
+    assert len(done.comparison.evidence.ids) >= 50
     text = done.page.read_text()
     assert "which network and which loss find the lesion?" in text
     assert done.page.stat().st_size < 10 * 2**20
@@ -24,4 +30,4 @@ def test_the_demo_ends_in_a_report(tmp_path: Path) -> None:
     assert len(results) == 8
     again = run_demo(tmp_path / "out", epochs=1, watch=StudyWatcher())
     assert {path: path.stat().st_mtime_ns for path in results} == results
-    assert again.verdict.to_dict() == done.verdict.to_dict()
+    assert again.comparison.verdict.to_dict() == done.comparison.verdict.to_dict()

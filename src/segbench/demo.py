@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench.compare.evidence import Evidence
-from segbench.compare.gather import judge_evidence, study_baseline, study_evidence
+from segbench.compare.gather import study_evidence
+from segbench.compare.runs import Comparison, compare_evidence
 from segbench.config.study import StudyConfig, parse_study
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.synthetic.write import write_lesions
@@ -15,7 +15,6 @@ from segbench.folders.study import StudyFolder
 from segbench.predict.files import predict_files
 from segbench.predict.predictor import Predictor
 from segbench.report.page import write_report
-from segbench.statistics.verdict import Verdict
 from segbench.study.live import StudyWatcher, failure_lines
 from segbench.study.run import run_study
 
@@ -28,15 +27,13 @@ class Demo:
 
     Attributes:
         study: its folder.
-        evidence: what the comparison rests on.
-        verdict: over the four entries.
+        comparison: of the four entries.
         page: the report.
         predicted: folder of masks and overlays that the best entry predicts for some test images.
     """
 
     study: StudyFolder
-    evidence: Evidence
-    verdict: Verdict
+    comparison: Comparison
     page: Path
     predicted: Path
 
@@ -57,11 +54,11 @@ def run_demo(out: Path, *, epochs: int, watch: StudyWatcher) -> Demo:
     if failed:
         raise RunError("; ".join(failed), run=folder.path)
     evidence = study_evidence(folder, progress=watch.progress)
-    verdict = judge_evidence(evidence, baseline=study_baseline(folder, evidence))
-    best = evidence.entries[verdict.best]
+    comparison = compare_evidence(evidence, study=folder)
+    best = evidence.entries[comparison.verdict.best]
     _predict(str(best.runs[0].path), out / "predicted", watch)
     page = write_report(out / "index.html", evidence, study=folder, lang="en", progress=watch.progress).html
-    return Demo(study=folder, evidence=evidence, verdict=verdict, page=page, predicted=out / "predicted")
+    return Demo(study=folder, comparison=comparison, page=page, predicted=out / "predicted")
 
 
 def demo_study(out: Path, epochs: int) -> StudyConfig:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
+EXIT_PROBLEMS = 1  # some files failed, or a run did
+
+ConfigFile = Annotated[Path, typer.Argument(help="Run config (YAML).", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a key, e.g. --set optimizer.lr=1e-3. May be repeated.")
+]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that `segbench train` wrote.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from segbench.cli._common import Quiet, console, make_watcher, print_table, require
+from segbench.cli._common import EXIT_PROBLEMS, Quiet, console, make_watcher, print_table, require
 from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any
 from segbench.errors import ConfigError, shorten
 
 if TYPE_CHECKING:
     from segbench.data.writers import Simplify, WriteOptions, Written
     from segbench.data.writers.convert import ConvertReport
-    from segbench.predict.predictor import Predictor
 
 To = Annotated[str, typer.Option("--to", help="coco, cvat, folder, labelme, via, voc or yolo.")]
 Link = Annotated[bool, typer.Option("--link", help="Hard-link the images instead of copying them.")]
@@ -25,8 +24,6 @@ SimplifyText = Annotated[
     typer.Option("--simplify", help="Polygons: none keeps every pixel, auto an IoU of 0.99, or a number of pixels."),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a folder that was written so before.")]
-
-_EXIT_PROBLEMS = 1
 
 
 def data_convert(
@@ -70,48 +67,7 @@ def data_convert(
         watch.close()
     _print_report(report, out)
     if report.worst:
-        raise typer.Exit(_EXIT_PROBLEMS)
-
-
-def predict_as(
-    predictor: Predictor,
-    paths: list[Path],
-    out: Path,
-    to: str,
-    *,
-    link: bool,
-    rle: bool,
-    simplify: str | None,
-    overwrite: bool,
-    depth_range: tuple[float, float] | None,
-    quiet: bool,
-) -> None:
-    """Runs `segbench predict --as`: predictions in the format of an annotation tool; None simplifies where it can."""
-    from segbench.predict.prelabel import default_options, prelabel
-
-    chosen = simplify or ("auto" if default_options(to).simplify and not rle else "none")
-    wanted = write_options(link=link, no_images=False, rle=rle, simplify=chosen)
-    watch = make_watcher(quiet)
-    try:
-        done = prelabel(
-            predictor,
-            paths,
-            out,
-            to,
-            options=wanted,
-            overwrite=overwrite,
-            depth_range=depth_range,
-            progress=watch.progress,
-        )
-    finally:
-        watch.close()
-    written = done.written
-    console.print(f"{len(written.images)} images{_regions(written)} as {to}, to be corrected: {out}")
-    _print_end(written, out)
-    for path, reason in done.failed.items():
-        console.print(f"not segmented: {path}: {reason}")
-    if done.failed:
-        raise typer.Exit(_EXIT_PROBLEMS)
+        raise typer.Exit(EXIT_PROBLEMS)
 
 
 def write_options(*, link: bool, no_images: bool, rle: bool, simplify: str) -> WriteOptions:
@@ -140,7 +96,7 @@ def parse_simplify(text: str) -> Simplify:
 
 def _print_report(report: ConvertReport, out: Path) -> None:
     written = report.written
-    console.print(f"{len(written.images)} images{_regions(written)} as {written.format}: {out}")
+    console.print(f"{len(written.images)} images{regions_text(written)} as {written.format}: {out}")
     if report.verified:
         rows = [
             [change.name, str(change.pixels), str(change.changed), _iou(change.lowest_iou), _iou(change.mean_iou)]
@@ -153,14 +109,16 @@ def _print_report(report: ConvertReport, out: Path) -> None:
         console.print(
             f"{len(report.worst)} samples have a class below an IoU of 0.99: {shown}; --simplify none is exact"
         )
-    _print_end(written, out)
+    print_end(written, out)
 
 
-def _regions(written: Written) -> str:
+def regions_text(written: Written) -> str:
+    """Returns how many regions were written, for the middle of a sentence."""
     return f", {written.regions} regions" if written.regions else ""
 
 
-def _print_end(written: Written, out: Path) -> None:
+def print_end(written: Written, out: Path) -> None:
+    """Prints the notes of a writer, and the config that reads what it wrote."""
     from segbench.data.writers import dataset_yaml
 
     for note in written.notes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.cli._common import console, make_watcher, require
+from segbench.cli._common import EXIT_PROBLEMS, console, make_watcher, require
 from segbench.config.text import apply_overrides
 from segbench.errors import ConfigError
 from segbench.types import SPLITS, Progress
@@ -48,7 +48,7 @@ def data_detect(data: DataPath, options: ReaderOptions = None) -> None:
         _print_candidate(data, candidate)
     if found.best is None:
         console.print(f"\n{found.question()}")
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_PROBLEMS)
 
 
 @data_app.command("index")

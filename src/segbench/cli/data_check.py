@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from segbench.cli._common import Quiet, console, make_watcher, require
-from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any, read_options, unpacked
+from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any, read_options
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.files import write_json
 from segbench.locale import languages
@@ -43,23 +43,12 @@ def data_check(
     Example: segbench data check my_images --report check.html --fix my_images_fixed
     """
     require("--lang", language, languages())
-    from segbench.data.manifest.manifest import Manifest, is_manifest
-    from segbench.doctor import examine
+    from segbench.doctor.dataset import check_dataset
 
     watch = make_watcher(quiet)
     try:
-        folder, given = unpacked(data, watch.progress), read_options(options)
-        if is_manifest(folder):
-            manifest = Manifest.read(folder)
-            folder, data_format, given = manifest.root, manifest.format, {**manifest.options, **given}
-        checkup = examine(
-            folder,
-            data_format,
-            options=given,
-            fast=fast,
-            image_size=(size, size),
-            progress=watch.progress,
-        )
+        given = read_options(options)
+        checkup = check_dataset(data, data_format, fast=fast, image_size=(size, size), progress=watch.progress, **given)
     except (DatasetError, ConfigError) as error:
         console.print(f"error: {error}")
         raise typer.Exit(2) from error

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from segbench.cli._common import Quiet, console, make_watcher, print_table
+from segbench.cli._common import EXIT_PROBLEMS, Quiet, console, make_watcher, print_table
 from segbench.data.public.sets import PUBLIC_SETS, PublicSet
 from segbench.errors import ConfigError, suggest
 
@@ -86,4 +86,4 @@ def _require_licence(accepted: bool) -> None:
             "read the licence above and its page, then add this flag to accept it", key="--accept-licence"
         )
     if not typer.confirm("do you accept this licence?"):
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_PROBLEMS)

@@ -104,11 +104,9 @@ def read_size(text: str | None) -> tuple[int, int] | None:
 
 def _read(path: Path, size: tuple[int, int] | None, network: SegmentationNetwork) -> Tensor:
     """Returns an image file as the network wants it: (1, C, H, W), grey for one channel, normalised."""
-    import torch
-
     from segbench.data.files.images import read_image
     from segbench.data.files.resize import resize_image
-    from segbench.predict.decide import normalize
+    from segbench.predict.decide import normalize, to_batch
 
     if network.in_channels not in (1, 3):
         message = f"an image file has 1 or 3 channels, got a network with {network.in_channels}"
@@ -119,7 +117,7 @@ def _read(path: Path, size: tuple[int, int] | None, network: SegmentationNetwork
         raise ConfigError(f"{message} {pixels.shape[0]} x {pixels.shape[1]} (H x W); give --size", key="--image")
     if size is not None:
         pixels = resize_image(pixels, size)
-    batch = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255.0
+    batch = to_batch(pixels)
     if network.in_channels == 1:
         batch = batch.mean(dim=1, keepdim=True)
     return normalize(batch, network.normalization)

@@ -140,10 +140,10 @@ def plot_classes(
     from segbench.plots.samples import classes
 
     if image is not None:
-        from segbench.data.files.images import read_image
         from segbench.predict.predictor import Predictor
 
-        name, found = image.name, Predictor.from_run(run, device=device)(read_image(image))
+        predictor = Predictor.from_run(run, device=device)
+        name, found = image.name, predictor(*predictor.pipeline.read(image))
     else:
         [(name, _, found)] = _predict(run, split, [sample] if sample else [], 1, device)
     _save(classes(found.mask, found.class_map, image=found.image, title=name), out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +13,8 @@ from segbench.errors import ConfigError
 from segbench.locale import languages
 
 if TYPE_CHECKING:
-    from segbench.compare.evidence import Evidence
-    from segbench.folders.study import StudyFolder
-    from segbench.statistics.verdict import Verdict
+    from segbench.compare.runs import Comparison
 
-_RESOLUTIONS = ("auto", "training", "original")
-_MASKS = ("auto", "values", "indices")
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Run folders, study folders, folders of another tool's masks.")
@@ -59,21 +55,25 @@ def compare(
     """
     if out is not None and out.suffix != ".json":
         raise ConfigError(f"expected a file that ends in .json, got {out.name!r}", key="--out")
-    evidence, verdict = _judged(paths, score, resolution, masks, baseline, quiet)
-    print_verdict(evidence, verdict)
+    from segbench.compare.runs import compare_runs
+
+    watch = make_watcher(quiet)
+    try:
+        comparison = compare_runs(
+            paths,
+            score=score,
+            resolution=resolution,  # type: ignore[arg-type]
+            masks=masks,  # type: ignore[arg-type]
+            baseline=baseline,
+            progress=watch.progress,
+        )
+    finally:
+        watch.close()
+    print_comparison(comparison)
     if out is not None:
         from segbench.files import write_json
 
-        plain = {
-            "score": evidence.score,
-            "definition": dict(evidence.definition),
-            "ids": list(evidence.ids),
-            "left_out": list(evidence.left_out),
-            "notes": list(evidence.notes),
-            "sources": {entry.name: entry.source for entry in evidence.entries},
-            "verdict": verdict.to_dict(),
-        }
-        write_json(out, plain)
+        write_json(out, comparison.to_dict())
         console.print(f"written: {out}")
 
 
@@ -93,59 +93,29 @@ def report(
     Example: segbench report runs/ph2_networks_x_losses -o report.html --lang en
     """
     require("--lang", lang, languages())
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"expected a file that ends in .html, got {out.name!r}", key="--out")
-    from segbench.report.page import write_report
+    from segbench.report.runs import report_runs
 
     watch = make_watcher(quiet)
     try:
-        evidence, study = _evidence(paths, score, resolution, masks, watch.progress)
-        files = write_report(out, evidence, study=study, lang=lang, progress=watch.progress)
+        files = report_runs(
+            paths,
+            out,
+            lang=lang,
+            score=score,
+            resolution=resolution,  # type: ignore[arg-type]
+            masks=masks,  # type: ignore[arg-type]
+            progress=watch.progress,
+        )
     finally:
         watch.close()
     console.print(f"report: {files.html}; as tables: {files.csv}; as text: {files.markdown}")
 
 
-def _judged(
-    paths: Sequence[Path], score: str | None, resolution: str, masks: str, baseline: str | None, quiet: bool
-) -> tuple[Evidence, Verdict]:
-    from segbench.compare.gather import judge_evidence, study_baseline
-
-    watch = make_watcher(quiet)
-    try:
-        evidence, study = _evidence(paths, score, resolution, masks, watch.progress)
-    finally:
-        watch.close()
-    if baseline is None and study is not None:
-        baseline = study_baseline(study, evidence)
-    return evidence, judge_evidence(evidence, baseline=baseline)
-
-
-def _evidence(
-    paths: Sequence[Path], score: str | None, resolution: str, masks: str, progress: object
-) -> tuple[Evidence, StudyFolder | None]:
-    """Returns the evidence, and the study where there is exactly one among the paths."""
-    require("--resolution", resolution, _RESOLUTIONS)
-    require("--masks", masks, _MASKS)
-    from segbench.compare.gather import load_evidence, only_study
-
-    evidence = load_evidence(
-        paths,
-        score=score,
-        resolution=resolution,  # type: ignore[arg-type]
-        masks=masks,  # type: ignore[arg-type]
-        progress=progress,  # type: ignore[arg-type]
-    )
-    return evidence, only_study(paths)
-
-
-def print_verdict(evidence: Evidence, verdict: Verdict) -> None:
+def print_comparison(comparison: Comparison) -> None:
     """Prints what was found in plain words, then the table, the definition and the notes."""
-    from segbench.compare.gather import judge_factors
-
-    factors = judge_factors(evidence)
-    for sentence in [*verdict.sentences(), *(factors.sentences(verdict.numbers) if factors is not None else [])]:
+    for sentence in comparison.sentences():
         console.print(sentence)
+    evidence, verdict = comparison.evidence, comparison.verdict
     console.print(
         f"\n{evidence.label} on {verdict.n_images} test images, 95 % intervals; * cannot be told from the best"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from segbench.cli._common import Quiet, console, print_table
+from segbench.cli._common import EXIT_PROBLEMS, Quiet, console, print_table
 from segbench.config.study import StudyConfig, expand, load_study, parse_study
 from segbench.config.text import apply_overrides
 from segbench.errors import ConfigError
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from segbench.study.dry_run import DryRun
 
 study_app = typer.Typer(help="Run studies: many trainings over the same data, compared fairly.", no_args_is_help=True)
-
-_EXIT_PROBLEMS = 1
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study (YAML).", show_default=False)]
 Scale = Annotated[str, typer.Option(help="One of the study's scales; without it the full size is run.")]
@@ -67,7 +65,7 @@ def run(
         result = look_ahead(loaded, engine=engine, address=address, workers=workers, threads=threads, watch=watch)
         _print_dry_run(result)
         if result.cost.problems:
-            raise typer.Exit(_EXIT_PROBLEMS)
+            raise typer.Exit(EXIT_PROBLEMS)
         return
     from segbench.study.run import run_study
 
@@ -80,7 +78,7 @@ def run(
         console.print(f"next: segbench report {folder.path}")
     if finished < len(statuses):
         console.print("the same command tries again what is not finished")
-        raise typer.Exit(_EXIT_PROBLEMS)
+        raise typer.Exit(EXIT_PROBLEMS)
 
 
 @study_app.command()

@@ -50,6 +50,7 @@ from segbench.metrics.surface_scores import score_surfaces
 from segbench.statistics.decide import decide
 from segbench.statistics.factors import FactorView, factor_view
 from segbench.statistics.verdict import MORE_IS_BETTER, Verdict
+from segbench.train.callback import Watcher
 from segbench.types import Progress, Sample
 
 
@@ -248,7 +249,6 @@ def _evaluate_missing(runs: Sequence[RunFolder], notes: list[Message], progress:
     wanting = [run for run in runs if not _scored_at_own_size(run)]
     if not wanting:
         return
-    from segbench.train.callback import Watcher
     from segbench.train.evaluate import evaluate  # needs torch
 
     for done, run in enumerate(wanting):

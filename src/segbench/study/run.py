@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from segbench.compare.image_scores import check_score, needs_outlines
-from segbench.config.study import Plan, PlannedRun, StudyConfig, expand
+from segbench.config.study import Plan, PlannedRun, StudyConfig, expand, load_study, parse_study
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.samples.cache import build_cache
 from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten
@@ -27,8 +27,9 @@ _SECONDS_FOR_ORPHANS = 10.0
 
 
 def run_study(
-    study: StudyConfig,
+    study: StudyConfig | Mapping[str, Any] | str | Path,
     *,
+    scale: str = "",
     engine: str | Engine = "local",
     address: str | None = None,
     workers: int | None = None,
@@ -42,7 +43,8 @@ def run_study(
     it below `if __name__ == "__main__":`, since the runs are processes of their own.
 
     Args:
-        study: what to train.
+        study: what to train: a `StudyConfig`, a mapping of its keys, or the path of its YAML file.
+        scale: one of the scales in that file; empty takes the full size.
         engine: a name of `ENGINES`, or an engine.
         address: of a running cluster.
         workers: runs at once; None takes one a GPU where the runs use GPUs, else one a core.
@@ -55,8 +57,14 @@ def run_study(
         DatasetError: the data cannot be read, or changed since the study was started.
         RunError: files of the study are broken, another process works on it, the engine cannot be reached, or finished
             runs turn out to have seen other data.
+
+    Example:
+        >>> import segbench
+        >>> study = segbench.run_study("studies/upsampling.yaml", scale="small")  # doctest: +SKIP
+        >>> print(*segbench.compare_runs(study.path).sentences(), sep="\\n")  # doctest: +SKIP
     """
     _require_main_guard()
+    study = _as_study(study, scale)
     for key, number in (("--workers", workers), ("--threads", threads)):
         if number is not None and number < 1:
             raise ConfigError(f"expected at least 1, got {number}", key=key)
@@ -71,6 +79,14 @@ def run_study(
     finally:
         watch.close()
     return folder
+
+
+def _as_study(study: StudyConfig | Mapping[str, Any] | str | Path, scale: str) -> StudyConfig:
+    if isinstance(study, str | Path):
+        return load_study(study, scale=scale)
+    if scale:
+        raise ConfigError(f"a scale is taken from a study's file, got {scale!r} with a study that was read already")
+    return study if isinstance(study, StudyConfig) else parse_study(study)
 
 
 def _require_main_guard() -> None:

@@ -1,0 +1,65 @@
+"""`segbench config`: make, check and show run configs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segbench.cli._common import ConfigFile, Overrides, console
+from segbench.cli.data import DataFormat, ReaderOptions, print_manifest, read_any
+from segbench.config.run import load_config
+from segbench.errors import ConfigError
+
+config_app = typer.Typer(help="Make, check and show run configs.", no_args_is_help=True)
+
+
+@config_app.command("check")
+def config_check(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Say whether a config is right, without reading data or building anything.
+
+    Example: segbench config check ph2.yaml --set epochs=20
+    """
+    from segbench.train.check import check_config
+
+    loaded = load_config(config, overrides or [])
+    check_config(loaded)
+    losses = " + ".join(f"{term.weight_text} {term.name}" for term in loaded.loss)
+    console.print(
+        f"{config} is right: {loaded.network.name}, {losses}, {loaded.epochs} epochs of {loaded.data.path} "
+        f"at {loaded.data.size[0]}x{loaded.data.size[1]}, into {loaded.run_folder}"
+    )
+    if loaded.network.options or any(term.options for term in loaded.loss):
+        console.print("values of network and loss options are checked when a training starts, before any data is read")
+
+
+@config_app.command("show")
+def config_show(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Print a config with every default spelled out.
+
+    Example: segbench config show ph2.yaml
+    """
+    console.print(load_config(config, overrides or []).to_yaml(), end="")
+
+
+@config_app.command("new")
+def config_new(
+    data: Annotated[Path, typer.Argument(help="Folder of labelled images.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write it.")] = Path("config.yaml"),
+    data_format: DataFormat = None,
+    options: ReaderOptions = None,
+) -> None:
+    """Write a commented starting config for a data set, after reading it once.
+
+    Example: segbench config new my_images -o mine.yaml
+    """
+    if out.exists():
+        raise ConfigError(f"{out} exists already; choose another name with -o", key="--out")
+    from segbench.files import write_text
+    from segbench.train.config_template import starter_config
+
+    manifest = read_any(data, data_format, options)
+    write_text(out, starter_config(manifest, data, str(out)))
+    print_manifest(manifest)
+    console.print(f"written: {out}; next: segbench train {out}")

@@ -1,0 +1,105 @@
+"""`segbench predict`: masks of any images, for people or for an annotation tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from segbench.cli._common import EXIT_PROBLEMS, Device, Quiet, RunPath, console, make_watcher
+from segbench.cli.convert import Link, Overwrite, Rle, print_end, regions_text, write_options
+from segbench.errors import ConfigError
+
+if TYPE_CHECKING:
+    from segbench.predict.predictor import Predictor
+
+
+def predict(
+    run: RunPath,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks, overlays and areas.csv.")],
+    probs: Annotated[bool, typer.Option("--probs", help="Also write probabilities (.npz).")] = False,
+    threshold: Annotated[float | None, typer.Option(help="Of the probability; default: the run's.")] = None,
+    tool: Annotated[
+        str | None,
+        typer.Option("--as", help="For an annotation tool: coco, cvat, folder, labelme, via, voc or yolo."),
+    ] = None,
+    link: Link = False,
+    rle: Rle = False,
+    overwrite: Overwrite = False,
+    simplify: Annotated[
+        str | None, typer.Option(help="With --as: none, auto or pixels; default: auto where there are polygons.")
+    ] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Segment images of any size: masks, overlays and the area of each class; or write them for an annotation tool.
+
+    Example: segbench predict runs/ph2 photos/ -o predicted, segbench predict runs/ph2 photos/ --as via -o to_correct
+    """
+    if threshold is not None and not 0.0 < threshold < 1.0:
+        raise ConfigError(f"expected a probability between 0 and 1, got {threshold}", key="--threshold")
+    from segbench.predict.files import predict_files
+    from segbench.predict.predictor import Predictor
+
+    predictor = Predictor.from_run(run, device=device, threshold=threshold)
+    if tool is not None:
+        if probs:
+            raise ConfigError("probabilities go with masks, not with --as", key="--probs")
+        _predict_as(
+            predictor, paths, out, tool,
+            link=link, rle=rle, simplify=simplify, overwrite=overwrite, quiet=quiet,
+        )  # fmt: skip
+        return
+    if link or rle or overwrite or simplify is not None:
+        raise ConfigError("goes with --as only", key="--link, --rle, --overwrite, --simplify")
+    watch = make_watcher(quiet)
+    try:
+        done = predict_files(predictor, paths, out, probs=probs, progress=watch.progress)
+    finally:
+        watch.close()
+    console.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")
+    if done.failed:
+        for path, reason in done.failed.items():
+            console.print(f"not segmented: {path}: {reason}")
+        raise typer.Exit(EXIT_PROBLEMS)
+
+
+def _predict_as(
+    predictor: Predictor,
+    paths: list[Path],
+    out: Path,
+    to: str,
+    *,
+    link: bool,
+    rle: bool,
+    simplify: str | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Runs `segbench predict --as`: predictions in the format of an annotation tool; None simplifies where it can."""
+    from segbench.predict.prelabel import default_options, prelabel
+
+    chosen = simplify or ("auto" if default_options(to).simplify and not rle else "none")
+    wanted = write_options(link=link, no_images=False, rle=rle, simplify=chosen)
+    watch = make_watcher(quiet)
+    try:
+        done = prelabel(
+            predictor,
+            paths,
+            out,
+            to,
+            options=wanted,
+            overwrite=overwrite,
+            progress=watch.progress,
+        )
+    finally:
+        watch.close()
+    written = done.written
+    console.print(f"{len(written.images)} images{regions_text(written)} as {to}, to be corrected: {out}")
+    print_end(written, out)
+    for path, reason in done.failed.items():
+        console.print(f"not segmented: {path}: {reason}")
+    if done.failed:
+        raise typer.Exit(EXIT_PROBLEMS)

@@ -1,0 +1,136 @@
+"""Runs, studies and other tools' masks compared in one call: what `segbench compare` says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from segbench.compare.comparable import Resolution
+from segbench.compare.evidence import Evidence
+from segbench.compare.gather import (
+    judge_evidence,
+    judge_factors,
+    load_evidence,
+    only_study,
+    study_baseline,
+)
+from segbench.compare.mask_values import MaskMeaning
+from segbench.errors import ConfigError
+from segbench.folders.study import StudyFolder
+from segbench.statistics.factors import FactorView
+from segbench.statistics.verdict import Verdict
+from segbench.types import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Which entry is best, or that it cannot be said, and what that rests on.
+
+    Attributes:
+        verdict: over the entries: means and differences with their intervals.
+        evidence: the score of every image, and what a person should know about it.
+        factors: what each factor of a study does; None where the entries are no grid of factors.
+
+    Example:
+        >>> import segbench
+        >>> comparison = segbench.compare_runs("runs/my_study")  # doctest: +SKIP
+        >>> comparison.verdict.best, comparison.to_dict()["score"]  # doctest: +SKIP
+    """
+
+    verdict: Verdict
+    evidence: Evidence = field(repr=False)
+    factors: FactorView | None = field(default=None, repr=False)
+
+    def sentences(self) -> list[str]:
+        """Returns what was found in plain words."""
+        return [*self.verdict.sentences(), *(self.factors.sentences(self.verdict.numbers) if self.factors is not None else [])]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns everything as plain values, for JSON."""
+        evidence = self.evidence
+        return {
+            "score": evidence.score,
+            "definition": dict(evidence.definition),
+            "ids": list(evidence.ids),
+            "left_out": list(evidence.left_out),
+            "notes": list(evidence.notes),
+            "sources": {entry.name: entry.source for entry in evidence.entries},
+            "verdict": self.verdict.to_dict(),
+        }
+
+
+def compare_runs(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    score: str | None = None,
+    resolution: Resolution = "auto",
+    masks: MaskMeaning = "auto",
+    baseline: str | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Says which of several trained networks is best on the images they were all tested on, or that nobody can say.
+
+    Runs that differ in the seed alone count as one entry; a folder of masks is judged by the same rules.
+
+    Args:
+        paths: run folders, study folders, and folders of another tool's masks, named like the test images; or one of
+            them.
+        score: the per-image score that decides, such as `dice_per_image` or `iou_per_image[car]`; None takes the
+            study's, and `iou_per_image` without a study.
+        resolution: `training`: at the size the runs scored at; `original`: at each image's own size; `auto`: the first,
+            unless sizes differ or masks come at their own size.
+        masks: what folders of masks hold: `values` of the data set's own masks, class `indices`, or `auto`: what fits.
+        baseline: name of the entry that the others are measured against; None takes the study's.
+        progress: called while runs are scored.
+    Raises:
+        ConfigError: an unknown score, baseline or choice, or fewer than two entries.
+        RunError: no run among the paths, an unfinished or damaged one, another test part, another definition.
+        DatasetError: masks that are missing, of the wrong size or unreadable, or that may mean two things.
+
+    Example:
+        >>> import segbench
+        >>> comparison = segbench.compare_runs(["runs/unet", "runs/segnet"])  # doctest: +SKIP
+        >>> print(*comparison.sentences(), sep="\\n")  # doctest: +SKIP
+    """
+    evidence, study = evidence_of(paths, score=score, resolution=resolution, masks=masks, progress=progress)
+    return compare_evidence(evidence, study=study, baseline=baseline)
+
+
+def compare_evidence(
+    evidence: Evidence, *, study: StudyFolder | None = None, baseline: str | None = None
+) -> Comparison:
+    """Returns the comparison over evidence that was gathered already.
+
+    Args:
+        evidence: what is compared.
+        study: the study it comes from, which may name a baseline.
+        baseline: see `compare_runs`.
+    Raises:
+        ConfigError: there is no such entry.
+    """
+    if baseline is None and study is not None:
+        baseline = study_baseline(study, evidence)
+    verdict = judge_evidence(evidence, baseline=baseline)
+    return Comparison(verdict=verdict, evidence=evidence, factors=judge_factors(evidence))
+
+
+def evidence_of(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    score: str | None = None,
+    resolution: Resolution = "auto",
+    masks: MaskMeaning = "auto",
+    progress: Progress | None = None,
+) -> tuple[Evidence, StudyFolder | None]:
+    """Returns the evidence of `paths`, and the study where there is exactly one among them; see `compare_runs`."""
+    for key, value, allowed in (
+        ("--resolution", resolution, get_args(Resolution)),
+        ("--masks", masks, get_args(MaskMeaning)),
+    ):
+        if value not in allowed:
+            raise ConfigError(f"expected {', '.join(allowed)}, got {value!r}", key=key)
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    evidence = load_evidence(paths, score=score, resolution=resolution, masks=masks, progress=progress)
+    return evidence, only_study(paths)

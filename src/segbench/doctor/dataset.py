@@ -1,0 +1,48 @@
+"""A data set checked in one call: what `segbench data check` looks at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from segbench.data.manifest.manifest import Manifest, is_manifest
+from segbench.data.public.archive import is_archive, open_archive
+from segbench.doctor.finding import Checkup
+from segbench.doctor.run import examine
+from segbench.types import Progress
+
+
+def check_dataset(
+    path: str | Path,
+    format: str | None = None,  # noqa: A002  # the config's word
+    *,
+    fast: bool = False,
+    image_size: tuple[int, int] = (256, 256),
+    progress: Progress | None = None,
+    **options: Any,
+) -> Checkup:
+    """Returns everything that is wrong with a labelled data set, and its numbers; nothing in it is changed.
+
+    Args:
+        path: a folder, an archive of one (unpacked once, into the cache), or a manifest (.json) written before.
+        format: name of the reader (`segbench list formats`); None recognises it.
+        fast: read headers and masks, but neither decode images nor look at objects and shapes.
+        image_size: (H, W) of training in pixels, at which objects have to survive.
+        progress: called while files are read.
+        options: of the reader.
+    Raises:
+        DatasetError: there is no such folder.
+        ConfigError: an unknown format or option.
+
+    Example:
+        >>> import segbench
+        >>> for finding in segbench.check_dataset("my_images").findings:  # doctest: +SKIP
+        ...     print(finding.severity, finding.title)
+    """
+    folder = Path(path).expanduser()
+    if is_archive(folder):
+        folder = open_archive(folder, progress=progress)
+    if is_manifest(folder):
+        manifest = Manifest.read(folder)
+        folder, format, options = manifest.root, manifest.format, {**manifest.options, **options}  # noqa: A001
+    return examine(folder, format, options=options, fast=fast, image_size=image_size, progress=progress)
