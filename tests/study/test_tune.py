@@ -18,10 +18,10 @@ from tests._processes import run_function, start_segbench
 
 from segbench.config.run import load_config
 from segbench.config.study import expand, parse_study
+from segbench.config.text import write_yaml
 from segbench.config.tune import TuneConfig, parse_tune
 from segbench.errors import ConfigError, DatasetError, RunError
 from segbench.train.callback import Watcher
-from segbench.tune.files import to_yaml
 from segbench.tune.run import SearchFolder, SearchResult, run_search
 from segbench.types import SPLITS
 
@@ -278,10 +278,35 @@ def test_a_failed_trial_is_recorded_and_does_not_stop_the_search(make_search: Ma
 
 
 @pytest.mark.slow
+def test_a_damaged_record_is_told_and_finished_trainings_are_taken_over(
+    whole: tuple[TuneConfig, SearchResult, Lines], tmp_path: Path
+) -> None:
+    config, result, _ = whole
+    shutil.copytree(config.folder, tmp_path / "copy")
+    config = config.model_copy(update={"output": str(tmp_path / "copy")})
+    journal = SearchFolder(config.folder).journal_file
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:3], lines[3][:10] + b"\n", *lines[4:]]))
+    with pytest.raises(RunError, match=r"search\.journal is damaged .*; delete it and the trials are made again"):
+        run_search(config, watch=Watcher())
+    journal.unlink()
+    finished = [trial.number for trial in result.of("finished")]
+    before = {number: change_time(config, number) for number in finished}
+    again = run_search(config, watch=Watcher())
+    assert [trial.params for trial in again.trials] == [trial.params for trial in result.trials]
+    assert {number: change_time(config, number) for number in finished} == before
+
+
+def change_time(config: TuneConfig, number: int) -> int:
+    run = SearchFolder(config.folder).run(config.tune, number)
+    return (run.path / "result.json").stat().st_mtime_ns
+
+
+@pytest.mark.slow
 def test_one_that_breaks_unexpectedly_is_recorded_with_its_traceback(
     make_search: MakeSearch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from segbench.train import fit as module
+    from segbench.tune import search as module
 
     def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("by a bug")
@@ -342,7 +367,7 @@ def test_killed_it_goes_on_with_the_same_trial_and_finds_the_same(make_search: M
     whole = run_search(make_search(tmp_path / "whole", **changes), watch=Watcher())
     config = make_search(tmp_path / "killed", **changes)
     file = tmp_path / "search.yaml"
-    file.write_text(to_yaml(config.to_dict()))
+    file.write_text(write_yaml(config.to_dict()))
     run = SearchFolder(config.folder).run("small", 0)
     process = start_segbench("tune", str(file), merged=True)
     deadline = time.monotonic() + 60
@@ -379,7 +404,7 @@ def search_and_die(file: Path) -> None:
 def test_a_trial_that_ends_its_process_every_time_is_given_up(make_search: MakeSearch, tmp_path: Path) -> None:
     config = make_search(tmp_path / "dying", trials=2, base={"epochs": 1})
     file = tmp_path / "search.yaml"
-    file.write_text(to_yaml(config.to_dict()))
+    file.write_text(write_yaml(config.to_dict()))
     for _ in range(3):
         assert run_function(search_and_die, file).returncode == 9
     result = run_search(config, watch=Watcher())

@@ -7,7 +7,6 @@ networks and losses exist is checked by `segbench.train.check`, which knows the 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,13 +19,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from ruamel.yaml import YAML
 
 from segbench.config.augment import AugmentConfig as AugmentConfig
 from segbench.config.base import SMALLEST_PX, Positive, Section, SizePx
 from segbench.config.loss import LossTerm, WeightSchedule, parse_loss
 from segbench.config.split import SplitConfig as SplitConfig
-from segbench.config.text import apply_overrides, explain, line_of, read_yaml
+from segbench.config.text import apply_overrides, explain, line_of, read_yaml, write_yaml
 from segbench.errors import ConfigError
 from segbench.metrics.families import MONITORED
 
@@ -207,6 +205,12 @@ class RunConfig(Section):
         train_score_every: score the un-augmented training part every N epochs besides the end; 0: only at the end.
         channels_last: keep tensors in NHWC order, which is faster on CPUs and newer GPUs.
         compile: run the network through `torch.compile` (needs a C++ compiler; minutes of start-up).
+
+    Example:
+        >>> import segbench
+        >>> config = segbench.RunConfig(data={"path": "my_images"}, epochs=5)
+        >>> config.epochs, config.batch_size
+        (5, 8)
     """
 
     data: DataConfig
@@ -305,11 +309,7 @@ class RunConfig(Section):
 
     def to_yaml(self) -> str:
         """Returns the resolved config as YAML, every default spelled out."""
-        stream = io.StringIO()
-        yaml = YAML()
-        yaml.default_flow_style = None
-        yaml.dump(self.to_dict(), stream)
-        return stream.getvalue()
+        return write_yaml(self.to_dict())
 
     def fingerprint(self) -> str:
         """Returns 16 hex digits over all that decides the weights and scores of a run (no names, no places)."""
@@ -347,6 +347,10 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
 
     Raises:
         ConfigError: the file cannot be read, is no YAML mapping, or holds a wrong key or value (names file and line).
+
+    Example:
+        >>> import segbench
+        >>> config = segbench.load_config("mine.yaml", ["epochs=5", "optimizer.lr=1e-3"])  # doctest: +SKIP
     """
     path = Path(path)
     values, lines = read_yaml(path)

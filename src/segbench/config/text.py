@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,15 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from segbench.errors import ConfigError, suggest
 
 _SHORTHANDS = {"network": "name", "optimizer": "name", "schedule": "name", "data": "path"}
+
+
+def write_yaml(values: Mapping[str, Any], *, flow: bool | None = None) -> str:
+    """Returns plain values as YAML; `flow` None writes innermost mappings and lists in one line, False none."""
+    stream = io.StringIO()
+    yaml = YAML()
+    yaml.default_flow_style = flow
+    yaml.dump(dict(values), stream)
+    return stream.getvalue()
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:

@@ -16,16 +16,14 @@ Knows nothing of torch.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from ruamel.yaml import YAML
-
 from segbench.config.study import Plan, PlannedRun, StudyConfig, expand, load_study
+from segbench.config.text import write_yaml
 from segbench.errors import ConfigError, RunError, shorten
 from segbench.files import write_json, write_text
 from segbench.folders.run import RunFolder, different_settings
@@ -78,7 +76,13 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """Paths and plain files of a study. Reading what is missing or broken raises RunError that says what to do."""
+    """Paths and plain files of a study. Reading what is missing or broken raises RunError that says what to do.
+
+    Example:
+        >>> import segbench
+        >>> for status in segbench.StudyFolder("runs/my_study").status():  # doctest: +SKIP
+        ...     print(status.run.id, status.state)
+    """
 
     path: Path
 
@@ -163,7 +167,7 @@ class StudyFolder:
         self.require_same_data(plan, manifest_hash)
         for run in plan.runs:
             self._require_same(run)
-        write_text(self.config_file, _to_yaml(study))
+        write_text(self.config_file, write_yaml(study.to_dict()))
         runs = {
             run.id: {
                 "entry": run.entry,
@@ -292,11 +296,3 @@ def _read_history(folder: RunFolder, monitor: str) -> tuple[list[dict[str, float
     if missing:
         return [], f"metrics.csv has no column {' and no column '.join(missing)}; it is damaged"
     return history, ""
-
-
-def _to_yaml(study: StudyConfig) -> str:
-    stream = io.StringIO()
-    yaml = YAML()
-    yaml.default_flow_style = None
-    yaml.dump(study.to_dict(), stream)
-    return stream.getvalue()

@@ -54,17 +54,17 @@ class LocalEngine:
         next_tick = time.monotonic()
         try:
             while waiting or running:
-                for place in range(workers):
-                    if waiting and place not in running:
-                        running[place] = _start(
-                            context, waiting.popleft(), gpus[place % len(gpus)] if gpus else None, reader
+                for slot in range(workers):
+                    if waiting and slot not in running:
+                        running[slot] = _start(
+                            context, waiting.popleft(), gpus[slot % len(gpus)] if gpus else None, reader
                         )
                 if time.monotonic() >= next_tick:
                     on_tick()
                     next_tick = time.monotonic() + _SECONDS_BETWEEN_TICKS
                 wait([worker.process.sentinel for worker in running.values()], max(0.0, next_tick - time.monotonic()))
-                for place in [place for place, worker in running.items() if not worker.process.is_alive()]:
-                    again = running.pop(place).settle()
+                for slot in [slot for slot, worker in running.items() if not worker.process.is_alive()]:
+                    again = running.pop(slot).settle()
                     if again is not None:
                         waiting.appendleft(again)
             on_tick()

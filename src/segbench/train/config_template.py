@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from segbench.config.run import parse_config
+from segbench.config.text import write_yaml
 from segbench.data.manifest.manifest import Manifest, is_manifest
 from segbench.types import SPLITS, Task
 
@@ -92,8 +92,4 @@ def _plain(value: Any) -> Any:
 
 
 def _indent(section: Mapping[str, Any]) -> str:
-    stream = io.StringIO()
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.dump(dict(section), stream)
-    return "\n".join(f"  {line}" for line in stream.getvalue().splitlines())
+    return "\n".join(f"  {line}" for line in write_yaml(section, flow=False).splitlines())

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 from matplotlib.figure import Figure
-from ruamel.yaml import YAML
 
+from segbench.config.text import write_yaml
 from segbench.config.tune import Number, TuneConfig, tell_params
 from segbench.files import replacing, write_csv, write_text
 from segbench.folders.run import RunFolder
@@ -183,7 +182,7 @@ class SearchFolder:
         ]
         write_csv(self.trials_file, [*fixed, *config.search, "reason"], rows)
         if result.best is not None:
-            write_text(self.winner_file, to_yaml(config.settings(result.best.params)))
+            write_text(self.winner_file, write_yaml(config.settings(result.best.params)))
             write_text(self.best_file, config.run_config(result.best.params).to_yaml())
 
     def write_figure(self, result: SearchResult) -> None:
@@ -209,10 +208,10 @@ def search_figure(result: SearchResult) -> Figure:
             continue
         style = {"color": _COLORS[state], "s": 18, "label": state}
         axes[0].scatter([trial.number for trial in trials], [trial.value for trial in trials], **style)
-        for place, key in zip(axes[1:], keys, strict=False):
+        for axis, key in zip(axes[1:], keys, strict=False):
             values = [trial.params[key] for trial in trials]
-            places = [str(value) for value in values] if any(isinstance(value, str) for value in values) else values
-            place.scatter(places, [trial.value for trial in trials], **style)
+            positions = [str(value) for value in values] if any(isinstance(value, str) for value in values) else values
+            axis.scatter(positions, [trial.value for trial in trials], **style)
     finished = shown["finished"]
     better = min if lower_is_better(result.monitor) else max
     so_far = [better(t.value for t in finished[: index + 1]) for index in range(len(finished))]
@@ -220,26 +219,17 @@ def search_figure(result: SearchResult) -> Figure:
     axes[0].set(xlabel="trial", ylabel=f"validation {label_of(result.monitor)}")
     axes[0].xaxis.get_major_locator().set_params(integer=True)
     axes[0].legend(frameon=False, fontsize=8)
-    for place, key in zip(axes[1:], keys, strict=False):
-        place.set(xlabel=key)
+    for axis, key in zip(axes[1:], keys, strict=False):
+        axis.set(xlabel=key)
         numbers = [t.params[key] for t in result.trials if key in t.params]
         positive = [number for number in numbers if not isinstance(number, str) and number > 0]
         if len(positive) == len(numbers) and max(positive) / min(positive) > 20.0:
-            place.set_xscale("log")
-    for place in axes[: 1 + len(keys)]:
-        place.grid(alpha=0.25)
-    for place in axes[1 + len(keys) :]:
-        place.set_axis_off()
+            axis.set_xscale("log")
+    for axis in axes[: 1 + len(keys)]:
+        axis.grid(alpha=0.25)
+    for axis in axes[1 + len(keys) :]:
+        axis.set_axis_off()
     return figure
-
-
-def to_yaml(values: Mapping[str, Any]) -> str:
-    """Returns plain values as YAML."""
-    stream = io.StringIO()
-    yaml = YAML()
-    yaml.default_flow_style = None
-    yaml.dump(dict(values), stream)
-    return stream.getvalue()
 
 
 def _cell(value: object) -> str:
