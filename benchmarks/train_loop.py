@@ -34,7 +34,7 @@ from segbench.data.samples.cache import build_cache
 from segbench.data.split.divide import split_manifest
 from segbench.data.synthetic.write import write_lesions
 from segbench.models import build_network
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.train.fit import fit
 
 LOOPS = ("homework", "minimal", "segbench")
@@ -71,7 +71,7 @@ def report(seconds: float) -> None:
     print(f"seconds {seconds:.6f}", flush=True)
 
 
-class Pacer(Watcher):
+class Pacer(Callback):
     """Lets one epoch of `fit` through at a time."""
 
     def started(self, config: object, folder: object, first_epoch: int) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from segbench.demo import run_demo
-from segbench.study.live import StudyWatcher
+from segbench.study.live import StudyCallback
 
 
 @pytest.mark.slow
 def test_the_demo_ends_in_a_report(tmp_path: Path) -> None:
-    done = run_demo(tmp_path / "out", epochs=1, watch=StudyWatcher())
+    done = run_demo(tmp_path / "out", epochs=1, watch=StudyCallback())
     names = done.comparison.verdict.names
     assert names == (
         "segnet | bce",
@@ -28,6 +28,6 @@ def test_the_demo_ends_in_a_report(tmp_path: Path) -> None:
     assert len(list((done.predicted / "overlays").glob("*.png"))) == 12
     results = {path: path.stat().st_mtime_ns for path in done.study.path.glob("runs/*/result.json")}
     assert len(results) == 8
-    again = run_demo(tmp_path / "out", epochs=1, watch=StudyWatcher())
+    again = run_demo(tmp_path / "out", epochs=1, watch=StudyCallback())
     assert {path: path.stat().st_mtime_ns for path in results} == results
     assert again.comparison.verdict.to_dict() == done.comparison.verdict.to_dict()

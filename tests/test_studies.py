@@ -14,7 +14,7 @@ from segbench.config.study import expand, parse_study
 from segbench.errors import ConfigError, RunError
 from segbench.folders.run import RunFolder
 from segbench.folders.study import Failure, StudyFolder
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 
 
 def study(pairs: Path, folder: Path, **changes: Any) -> Any:
@@ -44,10 +44,10 @@ def test_states_follow_from_the_files(binary_pairs: Path, tmp_path: Path) -> Non
     plan = folder.read_plan()
     assert [status.state for status in folder.status()] == ["waiting"] * 4
     first, second, third, fourth = plan.runs
-    segbench.fit(first.config, watch=Watcher())
+    segbench.fit(first.config, watch=Callback())
     folder.write_failure(second.id, Failure(error="the loss became nan", kind="refused", attempts=1))
 
-    class Stop(Watcher):
+    class Stop(Callback):
         def epoch(self, row: Any, is_best: bool) -> None:
             raise KeyboardInterrupt
 
@@ -70,7 +70,7 @@ def test_values_may_be_added_but_begun_runs_keep_their_settings(binary_pairs: Pa
     asked = study(binary_pairs, tmp_path / "s")
     folder = claimed(asked, tmp_path / "s")
     first = folder.read_plan().runs[0]
-    found = segbench.fit(first.config, watch=Watcher()).result["manifest_hash"]
+    found = segbench.fit(first.config, watch=Callback()).result["manifest_hash"]
     with pytest.raises(RunError, match=f"{re.escape(first.id)} saw other data or another split than the study's"):
         claimed(asked, tmp_path / "s")
     folder.plan_file.unlink()
@@ -91,7 +91,7 @@ def test_values_may_be_added_but_begun_runs_keep_their_settings(binary_pairs: Pa
 def test_a_moved_study_is_read_where_it_is(binary_pairs: Path, tmp_path: Path) -> None:
     asked = study(binary_pairs, tmp_path / "s")
     folder = claimed(asked, tmp_path / "s")
-    segbench.fit(folder.read_plan().runs[0].config, watch=Watcher())
+    segbench.fit(folder.read_plan().runs[0].config, watch=Callback())
     (tmp_path / "s").rename(tmp_path / "moved")
     assert next(status.state for status in StudyFolder(tmp_path / "moved").status()) == "finished"
 

@@ -15,7 +15,7 @@ from segbench.folders.study import StudyFolder
 from segbench.predict.files import predict_files
 from segbench.predict.predictor import Predictor
 from segbench.report.page import write_report
-from segbench.study.live import StudyWatcher, failure_lines
+from segbench.study.live import StudyCallback, failure_lines
 from segbench.study.run import run_study
 
 _IMAGES, _SIZE_PX, _PREDICTED = 160, 96, 12
@@ -38,7 +38,7 @@ class Demo:
     predicted: Path
 
 
-def run_demo(out: Path, *, epochs: int, watch: StudyWatcher) -> Demo:
+def run_demo(out: Path, *, epochs: int, watch: StudyCallback) -> Demo:
     """Runs the demo into a folder; run again, it goes on where it was stopped.
 
     Args:
@@ -93,7 +93,7 @@ def demo_study(out: Path, epochs: int) -> StudyConfig:
     )
 
 
-def _predict(run: str, out: Path, watch: StudyWatcher) -> None:
+def _predict(run: str, out: Path, watch: StudyCallback) -> None:
     predictor = Predictor.from_run(run)
     manifest = Manifest.read(Path(run) / "manifest.json")
     samples = manifest.split("test")[:_PREDICTED]

@@ -20,7 +20,7 @@ from segbench.models.weights import load_weights, save_weights
 from segbench.predict.decide import decide, normalize, probabilities
 from segbench.predict.files import predict_files
 from segbench.predict.predictor import Predictor
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.types import ClassMap, Normalization, Task
 
 BINARY = ClassMap(names=("background", "spot"), values=((0,), (255,)), task=Task.BINARY)
@@ -121,14 +121,14 @@ def run(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "device": "cpu",
         "output": str(tmp_path_factory.mktemp("runs") / "run"),
     }
-    return Path(segbench.fit(config, watch=Watcher()).run)
+    return Path(segbench.fit(config, watch=Callback()).run)
 
 
 @pytest.mark.slow
 def test_a_predictor_gives_the_masks_that_training_scored(run: Path) -> None:
     predictor = Predictor.from_run(run)
     manifest = segbench.read_dataset(run / "manifest.json")
-    stored = segbench.evaluate(run, "val", watch=Watcher()).counts
+    stored = segbench.evaluate(run, "val", watch=Callback()).counts
     for sample, confusion in zip(manifest.split("val"), stored.confusion, strict=True):
         image, target = load_sample(manifest, sample)
         assert np.array_equal(resize_image(image, (40, 48)), image)

@@ -10,7 +10,7 @@ import pytest
 
 import segbench
 from segbench.config.run import parse_config
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 
 
 def train_quickly(pairs: Path, run: Path, **changes: Any) -> Path:
@@ -24,7 +24,7 @@ def train_quickly(pairs: Path, run: Path, **changes: Any) -> Path:
         "device": "cpu",
         "output": str(run),
     }
-    segbench.fit(parse_config({**values, **changes}), watch=Watcher())
+    segbench.fit(parse_config({**values, **changes}), watch=Callback())
     return run
 
 

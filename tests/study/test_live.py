@@ -15,7 +15,7 @@ from rich.console import Console
 from segbench.config.study import StudyConfig, expand
 from segbench.folders.study import Failure, RunStatus
 from segbench.study.live import (
-    ConsoleStudyWatcher,
+    ConsoleStudyCallback,
     damage_lines,
     failure_lines,
     format_seconds,
@@ -107,7 +107,7 @@ def test_time_left_is_what_known_runs_of_the_entry_take_divided_by_those_that_tr
 
 def test_off_a_terminal_every_change_is_a_line(make_statuses: MakeStatuses) -> None:
     stream = io.StringIO()
-    watch = ConsoleStudyWatcher(Console(file=stream, width=40))
+    watch = ConsoleStudyCallback(Console(file=stream, width=40))
     first, second = make_statuses(1)
     states: Sequence[Sequence[RunStatus]] = [
         [finished(first, 1.0), second],
@@ -131,7 +131,7 @@ def test_off_a_terminal_a_summary_comes_now_and_then(
     stream = io.StringIO()
     clock = [100.0]
     monkeypatch.setattr("segbench.study.live.time.monotonic", lambda: clock[0])
-    watch = ConsoleStudyWatcher(Console(file=stream))
+    watch = ConsoleStudyCallback(Console(file=stream))
     for clock[0] in (110.0, 131.0, 140.0, 161.5):
         watch.update(make_statuses(1))
     assert stream.getvalue().splitlines() == ["2 runs: 2 waiting"] * 2
@@ -139,7 +139,7 @@ def test_off_a_terminal_a_summary_comes_now_and_then(
 
 def test_quiet_says_messages_only(make_statuses: MakeStatuses) -> None:
     stream = io.StringIO()
-    watch = ConsoleStudyWatcher(Console(file=stream), quiet=True)
+    watch = ConsoleStudyCallback(Console(file=stream), quiet=True)
     first, second = make_statuses(1)
     watch.update([first, second])
     watch.update([running(first, 1, 1.0), failed(second)])
@@ -149,7 +149,7 @@ def test_quiet_says_messages_only(make_statuses: MakeStatuses) -> None:
 
 def test_a_terminal_gets_a_table_that_is_taken_away(make_statuses: MakeStatuses) -> None:
     stream = io.StringIO()
-    watch = ConsoleStudyWatcher(Console(file=stream, force_terminal=True, width=100))
+    watch = ConsoleStudyCallback(Console(file=stream, force_terminal=True, width=100))
     first, second = make_statuses(1)
     watch.update([running(first, 1, 1.0), second])
     assert "1/10" in stream.getvalue()

@@ -20,13 +20,13 @@ from segbench.files import write_json
 from segbench.folders.run import RunFolder
 from segbench.folders.study import Failure, StudyFolder
 from segbench.study.engine import Machine, make_engine
-from segbench.study.live import StudyWatcher
+from segbench.study.live import StudyCallback
 from segbench.study.run import check_runs, default_workers, run_study
 
 MakeStudy = Callable[..., StudyConfig]
 
 
-class Notes(StudyWatcher):
+class Notes(StudyCallback):
     """Keeps what was said."""
 
     def __init__(self) -> None:

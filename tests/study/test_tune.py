@@ -21,7 +21,7 @@ from segbench.config.study import expand, parse_study
 from segbench.config.text import write_yaml
 from segbench.config.tune import TuneConfig, parse_tune
 from segbench.errors import ConfigError, DatasetError, RunError
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.tune.run import SearchFolder, SearchResult, run_search
 from segbench.types import SPLITS
 
@@ -57,7 +57,7 @@ def make_search(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return make
 
 
-class Lines(Watcher):
+class Lines(Callback):
     """Keeps what is said."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Stopped(BaseException):
     """What a person who presses Ctrl-C raises."""
 
 
-class StopAfter(Watcher):
+class StopAfter(Callback):
     """Stops the search as soon as so many epochs of one trial are through."""
 
     def __init__(self, epochs: int) -> None:
@@ -183,7 +183,7 @@ def test_a_finished_search_trains_nothing_and_more_trials_go_on(
     two = make_search(folder, trials=4)
     again = run_search(two, watch=StopAfter(1))
     assert what_was_found(again) == what_was_found(result)
-    more = run_search(make_search(folder, trials=5), watch=Watcher())
+    more = run_search(make_search(folder, trials=5), watch=Callback())
     assert what_was_found(more)[:4] == what_was_found(result)
     assert len(more.trials) == 5
     with pytest.raises(ConfigError, match=r"holds another search \(base\.epochs: 2 there, 3 now\); only trials can be"):
@@ -208,14 +208,14 @@ def test_stopped_in_every_trial_it_makes_the_same_trials(
         stream.write(b'{"op_code":7,"worker_id":"torn')  # a line that a killed process did not end
     with pytest.raises(Stopped):
         run_search(config, watch=StopAfter(2))
-    finished = run_search(config, watch=Watcher())
+    finished = run_search(config, watch=Callback())
     assert what_was_found(finished) == what_was_found(result)
     first = RunFolderBytes(result, finished)
     assert first.same("best.safetensors")
     assert first.same("counts_val.csv")
 
 
-class _StopAtOnce(Watcher):
+class _StopAtOnce(Callback):
     def started(self, *_: Any) -> None:
         raise Stopped
 
@@ -237,7 +237,7 @@ def test_what_cannot_learn_is_given_up_also_when_interrupted(make_search: MakeSe
     space = {"optimizer.lr": {"none": 1e-12, "good": 0.02, "fair": 0.005}}
     base = {"epochs": 3, "batch_size": 2, "loss": "bce"}
     changes = {"search": space, "trials": 6, "random_trials": 6, "pruning": {"startup_trials": 1, "warmup_epochs": 1}}
-    whole = run_search(make_search(tmp_path / "whole", base, **changes), watch=Watcher())
+    whole = run_search(make_search(tmp_path / "whole", base, **changes), watch=Callback())
     pruned = whole.of("pruned")
     assert pruned, "nothing was given up"
     assert all(2 <= trial.epochs < 3 for trial in pruned)
@@ -254,7 +254,7 @@ def test_what_cannot_learn_is_given_up_also_when_interrupted(make_search: MakeSe
         except Stopped:
             continue
         break
-    assert what_was_found(run_search(config, watch=Watcher())) == what_was_found(whole)
+    assert what_was_found(run_search(config, watch=Callback())) == what_was_found(whole)
 
 
 @pytest.mark.slow
@@ -273,7 +273,7 @@ def test_a_failed_trial_is_recorded_and_does_not_stop_the_search(make_search: Ma
     assert all("loss became" in trial.reason for trial in failed)
     assert "loss became" in result.folder.trials_file.read_text()
     assert [line for line in watch.said if ": failed" in line and "loss became" in line]
-    again = run_search(config, watch=Watcher())
+    again = run_search(config, watch=Callback())
     assert what_was_found(again) == what_was_found(result)
 
 
@@ -288,11 +288,11 @@ def test_a_damaged_record_is_told_and_finished_trainings_are_taken_over(
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join([*lines[:3], lines[3][:10] + b"\n", *lines[4:]]))
     with pytest.raises(RunError, match=r"search\.journal is damaged .*; delete it and the trials are made again"):
-        run_search(config, watch=Watcher())
+        run_search(config, watch=Callback())
     journal.unlink()
     finished = [trial.number for trial in result.of("finished")]
     before = {number: change_time(config, number) for number in finished}
-    again = run_search(config, watch=Watcher())
+    again = run_search(config, watch=Callback())
     assert [trial.params for trial in again.trials] == [trial.params for trial in result.trials]
     assert {number: change_time(config, number) for number in finished} == before
 
@@ -316,7 +316,7 @@ def test_one_that_breaks_unexpectedly_is_recorded_with_its_traceback(
     with pytest.raises(
         RunError, match=r"not one of 2 trials finished: ZeroDivisionError: by a bug \(see traceback.txt"
     ):
-        run_search(config, watch=Watcher())
+        run_search(config, watch=Callback())
     text = (tmp_path / "broken" / "trials" / "small-0000" / "traceback.txt").read_text()
     assert "ZeroDivisionError: by a bug" in text
     assert not (tmp_path / "broken" / "best.yaml").exists()
@@ -329,10 +329,10 @@ def test_wrong_names_are_told_before_anything_is_made(make_search: MakeSearch, t
         ({"network.nrom": ["batch", "group"]}, "did you mean 'norm'"),
     ):
         with pytest.raises(ConfigError) as caught:
-            run_search(make_search(tmp_path / "no", search=search), watch=Watcher())
+            run_search(make_search(tmp_path / "no", search=search), watch=Callback())
         assert text in str(caught.value)
     with pytest.raises(DatasetError, match=r"data\.path does not exist"):
-        run_search(make_search(tmp_path / "no", {"data": "nowhere"}), watch=Watcher())
+        run_search(make_search(tmp_path / "no", {"data": "nowhere"}), watch=Callback())
     assert not (tmp_path / "no").exists()
 
 
@@ -341,7 +341,7 @@ def test_without_optuna_the_command_to_install_it_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ConfigError, match=r"needs the package optuna, .* pip install 'segbench\[tune\]'"):
-        run_search(make_search(tmp_path / "no"), watch=Watcher())
+        run_search(make_search(tmp_path / "no"), watch=Callback())
 
 
 @pytest.mark.slow
@@ -349,11 +349,11 @@ def test_changed_data_are_told(make_search: MakeSearch, binary_pairs: Path, tmp_
     data = tmp_path / "data"
     shutil.copytree(binary_pairs, data)
     base = {"data": {"path": str(data), "size": 32}, "epochs": 1}
-    run_search(make_search(tmp_path / "out", base, trials=1), watch=Watcher())
+    run_search(make_search(tmp_path / "out", base, trials=1), watch=Callback())
     masks = sorted((data / "masks").iterdir())
     shutil.copy(masks[1], masks[0])
     with pytest.raises(DatasetError, match=r"was begun with other data: undo the change, or choose another output"):
-        run_search(make_search(tmp_path / "out", base, trials=2), watch=Watcher())
+        run_search(make_search(tmp_path / "out", base, trials=2), watch=Callback())
 
 
 @pytest.mark.slow
@@ -364,7 +364,7 @@ def test_killed_it_goes_on_with_the_same_trial_and_finds_the_same(make_search: M
         "trials": 2,
         "search": {"optimizer.lr": [0.01, 0.003]},
     }
-    whole = run_search(make_search(tmp_path / "whole", **changes), watch=Watcher())
+    whole = run_search(make_search(tmp_path / "whole", **changes), watch=Callback())
     config = make_search(tmp_path / "killed", **changes)
     file = tmp_path / "search.yaml"
     file.write_text(write_yaml(config.to_dict()))
@@ -389,7 +389,7 @@ def test_killed_it_goes_on_with_the_same_trial_and_finds_the_same(make_search: M
     assert RunFolderBytes(whole, finished).same("best.safetensors")
 
 
-class Die(Watcher):
+class Die(Callback):
     """Ends the process in the first step, as the system does where memory runs out."""
 
     def step(self, *_: Any) -> None:
@@ -407,6 +407,6 @@ def test_a_trial_that_ends_its_process_every_time_is_given_up(make_search: MakeS
     file.write_text(write_yaml(config.to_dict()))
     for _ in range(3):
         assert run_function(search_and_die, file).returncode == 9
-    result = run_search(config, watch=Watcher())
+    result = run_search(config, watch=Callback())
     assert [trial.state for trial in result.trials] == ["failed", "finished"]
     assert result.trials[0].reason == "its process was ended 3 times in epoch 1; memory may be too small for it"

@@ -17,7 +17,7 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.errors import PredictionError
 from segbench.predict.files import predict_files
 from segbench.predict.predictor import Predictor
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.train.evaluate import evaluate
 
 
@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "output": str(folder / "run"),
         }
     )
-    segbench.fit(config, watch=Watcher())
+    segbench.fit(config, watch=Callback())
     return folder / "run"
 
 
@@ -57,9 +57,9 @@ def test_a_run_learns_from_the_band_that_holds_the_answer(run: Path) -> None:
 @pytest.mark.slow
 def test_a_finished_run_is_scored_again_at_both_sizes(run: Path) -> None:
     result = json.loads((run / "result.json").read_text())["scores"]["test"]
-    again = evaluate(run, "test", device="cpu", watch=Watcher())
+    again = evaluate(run, "test", device="cpu", watch=Callback())
     assert again.summary()["iou_pooled"] == pytest.approx(result["iou_pooled"], abs=1e-6)
-    own = evaluate(run, "test", resolution="original", device="cpu", watch=Watcher())
+    own = evaluate(run, "test", resolution="original", device="cpu", watch=Callback())
     assert own.summary()["iou_pooled"] == pytest.approx(result["iou_pooled"], abs=1e-6)  # windows have that size
 
 

@@ -35,7 +35,7 @@ from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.scores import score_counts
 from segbench.metrics.surface_scores import read_surfaces
 from segbench.models.weights import read_metadata, save_weights
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.train.optim import Schedule, build_optimizer
 from segbench.types import SPLITS, Task
 
@@ -85,7 +85,7 @@ def assert_same_weights(first: Path, second: Path) -> None:
     assert all(torch.equal(tensor, best_right[name]) for name, tensor in best_left.items())
 
 
-class StopAt(Watcher):
+class StopAt(Callback):
     """Interrupts a run the way Ctrl-C does, in the middle of an epoch or just after one."""
 
     def __init__(self, epoch: int, step: int = 0) -> None:
@@ -104,7 +104,7 @@ class StopAt(Watcher):
 def finished(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
     """Returns the config of a finished run; read only."""
     config = config_for(binary_pairs, tmp_path_factory.mktemp("runs") / "finished", epochs=12)
-    segbench.fit(config, watch=Watcher())
+    segbench.fit(config, watch=Callback())
     return config
 
 
@@ -186,7 +186,7 @@ class TestWhatARunLeaves:
     @pytest.mark.slow
     def test_a_finished_run_is_not_trained_again(self, finished: RunConfig) -> None:
         before = (finished.run_folder / "last.pt").stat().st_mtime_ns
-        result = segbench.fit(finished, watch=Watcher())
+        result = segbench.fit(finished, watch=Callback())
         assert (finished.run_folder / "last.pt").stat().st_mtime_ns == before
         assert result.result["test_scored"] == 1
         assert "iou_per_image" in result._repr_html_()
@@ -195,13 +195,13 @@ class TestWhatARunLeaves:
     def test_evaluate_repeats_the_test_scores_and_is_counted(self, finished: RunConfig, tmp_path: Path) -> None:
         run = tmp_path / "copy"
         shutil.copytree(finished.run_folder, run)
-        scores = segbench.evaluate(run, watch=Watcher())
+        scores = segbench.evaluate(run, watch=Callback())
         written = json.loads((run / "evaluation_test.json").read_text())
         first = RunFolder(run).read_result().scores["test"]
         assert written["scores"] == pytest.approx(dict(first), nan_ok=True, abs=1e-9)
         assert scores.summary() == pytest.approx({name: first[name] for name in scores.summary()}, abs=1e-9)
         assert written["test_scored"] == 2
-        original = segbench.evaluate(run, "val", resolution="original", watch=Watcher())
+        original = segbench.evaluate(run, "val", resolution="original", watch=Callback())
         assert (original.counts.confusion.sum(axis=(1, 2)) == 40 * 48).all()
         assert "each image's own size" in (run / "evaluation_val_original.json").read_text()
 
@@ -224,13 +224,13 @@ class TestResume:
         data = {"path": str(binary_pairs), "size": 32, "augment": augment}
         whole = config_for(binary_pairs, tmp_path / "whole", epochs=4, data=data, **changes)
         broken = config_for(binary_pairs, tmp_path / "broken", epochs=4, data=data, **changes)
-        segbench.fit(whole, watch=Watcher())
+        segbench.fit(whole, watch=Callback())
         for stop in (StopAt(1, 2), StopAt(2, 3), StopAt(3)):
             with pytest.raises(KeyboardInterrupt):
                 segbench.fit(broken, watch=stop)
         torch.manual_seed(12345)  # whatever else the process did must not matter
         np.random.default_rng(1).random()
-        segbench.fit(broken, watch=Watcher())
+        segbench.fit(broken, watch=Callback())
         assert_same_weights(whole.run_folder, broken.run_folder)
         left, right = (RunFolder(config.run_folder).read_history() for config in (whole, broken))
         for a, b in zip(left, right, strict=True):
@@ -241,20 +241,20 @@ class TestResume:
     def test_other_settings_in_the_same_folder_are_refused(self, finished: RunConfig) -> None:
         other = finished.model_copy(update={"epochs": 5})
         with pytest.raises(ConfigError, match=r"holds a run with other settings \(epochs: 12 there, 5 now\)"):
-            segbench.fit(other, watch=Watcher())
+            segbench.fit(other, watch=Callback())
 
     @pytest.mark.slow
     def test_other_settings_are_fine_while_no_epoch_is_finished(self, binary_pairs: Path, tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=StopAt(1, 1))
-        result = segbench.fit(config_for(binary_pairs, tmp_path / "run", epochs=1), watch=Watcher())
+        result = segbench.fit(config_for(binary_pairs, tmp_path / "run", epochs=1), watch=Callback())
         assert result.result["epochs"] == 1
 
     @pytest.mark.slow
     def test_restart_begins_again(self, binary_pairs: Path, tmp_path: Path) -> None:
-        segbench.fit(config_for(binary_pairs, tmp_path / "run", epochs=1), watch=Watcher())
+        segbench.fit(config_for(binary_pairs, tmp_path / "run", epochs=1), watch=Callback())
         config = config_for(binary_pairs, tmp_path / "run", epochs=2)
-        assert segbench.fit(config, watch=Watcher(), restart=True).result["epochs"] == 2
+        assert segbench.fit(config, watch=Callback(), restart=True).result["epochs"] == 2
         assert len((tmp_path / "run" / "test_log.csv").read_text().splitlines()) == 2
 
     @pytest.mark.slow
@@ -266,7 +266,7 @@ class TestResume:
             segbench.fit(config, watch=StopAt(1))
         Image.fromarray(np.zeros((40, 48, 3), np.uint8)).save(data / "images" / "img_003.png")
         with pytest.raises(DatasetError, match=r"img_003.*begin again with --restart"):
-            segbench.fit(config, watch=Watcher())
+            segbench.fit(config, watch=Callback())
 
     @pytest.mark.slow
     def test_a_begun_run_goes_on_where_the_same_samples_lie_now(self, binary_pairs: Path, tmp_path: Path) -> None:
@@ -282,14 +282,14 @@ class TestResume:
         moved = config_for(tmp_path / "new", tmp_path / "run", epochs=2)
         with pytest.raises(KeyboardInterrupt):
             segbench.fit(moved, watch=StopAt(2, 1), manifest=manifests["new"])
-        assert segbench.fit(moved, watch=Watcher(), manifest=manifests["new"]).result["epochs"] == 2
+        assert segbench.fit(moved, watch=Callback(), manifest=manifests["new"]).result["epochs"] == 2
         assert Manifest.read(tmp_path / "run" / "manifest.json").root == tmp_path / "new"
-        assert segbench.fit(moved, watch=Watcher(), manifest=manifests["new"]).result["epochs"] == 2
+        assert segbench.fit(moved, watch=Callback(), manifest=manifests["new"]).result["epochs"] == 2
         other = config_for(tmp_path / "new", tmp_path / "run", epochs=2, batch_size=2)
         with pytest.raises(ConfigError, match=r"other settings \(batch_size: 4 there, 2 now\)"):
-            segbench.fit(other, watch=Watcher(), manifest=manifests["new"])
+            segbench.fit(other, watch=Callback(), manifest=manifests["new"])
         with pytest.raises(ConfigError, match=r"other settings \(data\.path: "):
-            segbench.fit(moved, watch=Watcher())
+            segbench.fit(moved, watch=Callback())
 
     @pytest.mark.slow
     def test_another_manifest_than_the_run_was_begun_with_is_refused(self, binary_pairs: Path, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ class TestResume:
         other = tmp_path / "other.json"
         split_manifest(read_dataset(binary_pairs), SplitConfig(method="ratios", seed=7)).write(other)
         with pytest.raises(DatasetError) as caught:
-            segbench.fit(config, watch=Watcher(), manifest=other)
+            segbench.fit(config, watch=Callback(), manifest=other)
         assert str(caught.value).startswith(f"{other}: the run was begun with {tmp_path}/run/manifest.json, which has")
 
     @pytest.mark.slow
@@ -309,14 +309,14 @@ class TestResume:
             segbench.fit(config, watch=StopAt(1))
         (tmp_path / "run" / "last.pt").write_bytes(b"PK\x03\x04 half a file")
         with pytest.raises(RunError, match=r"last\.pt is damaged"):
-            segbench.fit(config, watch=Watcher())
+            segbench.fit(config, watch=Callback())
 
 
 @pytest.mark.slow
 class TestOptions:
     def test_same_seed_same_weights_other_seed_others(self, binary_pairs: Path, tmp_path: Path) -> None:
         for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-            segbench.fit(config_for(binary_pairs, tmp_path / name, epochs=1, seed=seed), watch=Watcher())
+            segbench.fit(config_for(binary_pairs, tmp_path / name, epochs=1, seed=seed), watch=Callback())
         assert_same_weights(tmp_path / "a", tmp_path / "b")
         left, right = (load_file(tmp_path / name / "best.safetensors") for name in ("a", "c"))
         assert any(not torch.equal(left[name], right[name]) for name in left)
@@ -328,7 +328,7 @@ class TestOptions:
     ) -> None:
         changes = {"optimizer": {"name": optimizer}, "schedule": {"name": schedule}, "epochs": 2}
         config = config_for(binary_pairs, tmp_path / "run", **changes)
-        segbench.fit(config, watch=Watcher())
+        segbench.fit(config, watch=Callback())
         rates = [row["lr"] for row in RunFolder(tmp_path / "run").read_history()]
         assert all(0 < rate <= 1e-3 for rate in rates)
         assert (rates[0] == rates[1]) == (schedule in ("constant", "plateau"))
@@ -337,13 +337,13 @@ class TestOptions:
         data = {"path": str(three_class_pairs), "size": 32, "options": {"classes": {"none": 0, "a": 1}, "ignore": [2]}}
         loss = {"cross_entropy": {"class_weights": "inverse_frequency", "weight": 0.5}, "dice": 0.5}
         plain = {"data": {"path": str(three_class_pairs), "size": 32}, "loss": loss}
-        result = segbench.fit(config_for(three_class_pairs, tmp_path / "run", **plain), watch=Watcher())
+        result = segbench.fit(config_for(three_class_pairs, tmp_path / "run", **plain), watch=Callback())
         assert [row["class"] for row in result.result["per_class"]["test"]] == ["class_0", "class_1", "class_2"]
         weights = json.loads((tmp_path / "run" / "run.json").read_text())["loss"][0]["options"]["class_weights"]
         assert len(weights) == 3
         assert weights[0] < min(weights[1:])  # the background is frequent
         config = config_for(three_class_pairs, tmp_path / "ignoring", data=data)
-        ignoring = segbench.fit(config, watch=Watcher())
+        ignoring = segbench.fit(config, watch=Callback())
         counts = Counts.read_csv(
             tmp_path / "ignoring" / "counts_test.csv", RunFolder(tmp_path / "ignoring").class_map()
         )
@@ -352,7 +352,7 @@ class TestOptions:
 
     def test_multilabel_trains(self, multilabel_pairs: Path, tmp_path: Path) -> None:
         data = {"path": str(multilabel_pairs), "size": 32, "options": {"task": "multilabel"}}
-        result = segbench.fit(config_for(multilabel_pairs, tmp_path / "run", data=data), watch=Watcher())
+        result = segbench.fit(config_for(multilabel_pairs, tmp_path / "run", data=data), watch=Callback())
         assert {row["class"] for row in result.result["per_class"]["test"]} == {"red", "green"}
         predictor = segbench.Predictor.from_run(tmp_path / "run")
         prediction = predictor(np.zeros((20, 30, 3), np.uint8))
@@ -377,7 +377,7 @@ class TestOptions:
             loss={"bce": {"pos_weight": "inverse_frequency"}},
             epochs=1,
         )
-        segbench.fit(config, watch=Watcher())
+        segbench.fit(config, watch=Callback())
         folder = RunFolder(tmp_path / "run")
         confusion = Counts.read_csv(folder.counts_file("train"), folder.class_map()).confusion.sum(axis=(0, 3))
         weights = json.loads((folder.path / "run.json").read_text())["loss"][0]["options"]["pos_weight"]
@@ -393,18 +393,18 @@ class TestOptions:
             optimizer={"lr": 1e-9},
             monitor="pixel_accuracy",
         )
-        result = segbench.fit(config, watch=Watcher())
+        result = segbench.fit(config, watch=Callback())
         assert result.result["epochs"] < 30
         assert result.result["epochs"] == result.result["best_epoch"] + 2
 
     def test_the_training_part_is_scored_unaugmented_when_asked(self, binary_pairs: Path, tmp_path: Path) -> None:
-        segbench.fit(config_for(binary_pairs, tmp_path / "run", train_score_every=2, epochs=4), watch=Watcher())
+        segbench.fit(config_for(binary_pairs, tmp_path / "run", train_score_every=2, epochs=4), watch=Callback())
         rows = RunFolder(tmp_path / "run").read_history()
         assert [math.isnan(row["train_clean_iou_per_image"]) for row in rows] == [True, False, True, False]
 
     def test_channels_last_changes_speed_only(self, binary_pairs: Path, tmp_path: Path) -> None:
         results = [
-            segbench.fit(config_for(binary_pairs, tmp_path / str(on), channels_last=on, epochs=1), watch=Watcher())
+            segbench.fit(config_for(binary_pairs, tmp_path / str(on), channels_last=on, epochs=1), watch=Callback())
             for on in (True, False)
         ]
         losses = [result.result["loss_values"]["test"] for result in results]
@@ -412,7 +412,7 @@ class TestOptions:
 
     def test_inverse_frequency_is_counted_over_the_training_part(self, binary_pairs: Path, tmp_path: Path) -> None:
         loss = {"bce": {"pos_weight": "inverse_frequency"}}
-        segbench.fit(config_for(binary_pairs, tmp_path / "run", loss=loss, epochs=1), watch=Watcher())
+        segbench.fit(config_for(binary_pairs, tmp_path / "run", loss=loss, epochs=1), watch=Callback())
         folder = RunFolder(tmp_path / "run")
         counts = Counts.read_csv(folder.counts_file("train"), folder.class_map()).confusion.sum(axis=(0, 2))
         weight = json.loads((folder.path / "run.json").read_text())["loss"][0]["options"]["pos_weight"]
@@ -445,13 +445,13 @@ class TestTrouble:
     ) -> None:
         monkeypatch.setattr("segbench.train.fit.build_loss", lambda terms: NanAfter(4 + 2))  # 4 batches an epoch
         with pytest.raises(RunError, match=r"loss became nan in epoch 2, batch 3 \(samples img_\d+") as caught:
-            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())
+            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Callback())
         assert "the checkpoint of epoch 1 is kept" in str(caught.value)
         state = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
         assert len(state["history"]) == 1
         assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())
         monkeypatch.undo()
-        segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())  # goes on from there
+        segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Callback())  # goes on from there
 
     @pytest.mark.slow
     @pytest.mark.parametrize(
@@ -473,7 +473,7 @@ class TestTrouble:
         with pytest.raises(
             RunError, match=r"out of memory with batch_size 4 at 32x32 pixels; lower batch_size \(try 2\)"
         ):
-            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())
+            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Callback())
 
     @pytest.mark.slow
     def test_other_errors_are_not_taken_for_memory(
@@ -484,7 +484,7 @@ class TestTrouble:
 
         monkeypatch.setattr("segbench.train.loop.Training._step", fail)
         with pytest.raises(RuntimeError, match="something else"):
-            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())
+            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Callback())
 
     @pytest.mark.slow
     @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
@@ -504,38 +504,38 @@ class TestTrouble:
 
         monkeypatch.setattr(module, "save_checkpoint", full)
         with pytest.raises(RunError, match=r"cannot write .*finished epochs are kept\. Make room"):
-            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Watcher())
+            segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Callback())
         assert len(torch.load(tmp_path / "run" / "last.pt", weights_only=True)["history"]) == 1
 
     def test_output_that_cannot_be_made(self, binary_pairs: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(RunError, match=r"cannot write into this folder .*choose another `output`"):
-            segbench.fit(config_for(binary_pairs, tmp_path / "file" / "run"), watch=Watcher())
+            segbench.fit(config_for(binary_pairs, tmp_path / "file" / "run"), watch=Callback())
 
     def test_a_loss_that_cannot_do_the_task(self, three_class_pairs: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"'bce' cannot do the multiclass task of this data; these can: boundary"):
-            segbench.fit(config_for(three_class_pairs, tmp_path / "run", loss="bce"), watch=Watcher())
+            segbench.fit(config_for(three_class_pairs, tmp_path / "run", loss="bce"), watch=Callback())
 
     def test_a_device_that_is_not_there(self, binary_pairs: Path, tmp_path: Path) -> None:
         if torch.backends.mps.is_available():
             pytest.skip("this machine has MPS")
         with pytest.raises(ConfigError, match="this machine has no mps device"):
-            segbench.fit(config_for(binary_pairs, tmp_path / "run", device="mps"), watch=Watcher())
+            segbench.fit(config_for(binary_pairs, tmp_path / "run", device="mps"), watch=Callback())
 
     def test_half_precision_needs_a_gpu(self, binary_pairs: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="16-mixed needs a GPU"):
-            segbench.fit(config_for(binary_pairs, tmp_path / "run", precision="16-mixed"), watch=Watcher())
+            segbench.fit(config_for(binary_pairs, tmp_path / "run", precision="16-mixed"), watch=Callback())
 
     def test_missing_data_and_empty_parts(self, binary_pairs: Path, tmp_path: Path) -> None:
         with pytest.raises(DatasetError, match="does not exist"):
-            segbench.fit(config_for(tmp_path / "nowhere", tmp_path / "run"), watch=Watcher())
+            segbench.fit(config_for(tmp_path / "nowhere", tmp_path / "run"), watch=Callback())
         few = tmp_path / "few"
         for part in ("images", "masks"):
             (few / part).mkdir(parents=True)
             for name in ("img_000.png", "img_001.png"):
                 shutil.copy(binary_pairs / part / name, few / part / name)
         with pytest.raises(DatasetError, match="at least 3 samples, got 2"):
-            segbench.fit(config_for(few, tmp_path / "run"), watch=Watcher())
+            segbench.fit(config_for(few, tmp_path / "run"), watch=Callback())
 
     @pytest.mark.slow
     def test_a_network_that_blows_up_in_the_last_step_is_not_committed(
@@ -551,7 +551,7 @@ class TestTrouble:
         with pytest.raises(
             RunError, match=r"the validation loss became (nan|inf) after epoch 1; no epoch was finished"
         ):
-            segbench.fit(config_for(binary_pairs, tmp_path / "run", **changes), watch=Watcher())
+            segbench.fit(config_for(binary_pairs, tmp_path / "run", **changes), watch=Callback())
         assert not (tmp_path / "run" / "last.pt").exists()
 
     @pytest.mark.slow
@@ -566,7 +566,7 @@ class TestTrouble:
         cache = {"path": str(binary_pairs), "size": 32, "cache_dir": str(tmp_path / "cache")}
         try:
             with pytest.raises(RunError, match=r"cannot write \(No space left on device.*finished epochs are kept"):
-                segbench.fit(config_for(binary_pairs, small / "run", data=cache, network=network), watch=Watcher())
+                segbench.fit(config_for(binary_pairs, small / "run", data=cache, network=network), watch=Callback())
             assert not list((small / "run").glob("*.tmp*"))
         finally:
             subprocess.run(["umount", str(small)], check=True)
@@ -583,8 +583,8 @@ class TestNobodyElsesFiles:
         with pytest.raises(KeyboardInterrupt):
             segbench.fit(config_for(binary_pairs, run), watch=StopAt(1, 1))
         (run / ".metrics.csv.12-34.tmp.csv").write_text("left by a killed run")
-        segbench.fit(config_for(binary_pairs, run, epochs=1), watch=Watcher())
-        segbench.fit(config_for(binary_pairs, run, epochs=2), watch=Watcher(), restart=True)
+        segbench.fit(config_for(binary_pairs, run, epochs=1), watch=Callback())
+        segbench.fit(config_for(binary_pairs, run, epochs=2), watch=Callback(), restart=True)
         assert all(path.read_text() == "precious" for path in kept)
         assert not (run / ".metrics.csv.12-34.tmp.csv").exists()
 
@@ -594,7 +594,7 @@ class TestNobodyElsesFiles:
     ) -> None:
         (tmp_path / "config.yaml").write_text("mine")
         with pytest.raises(ConfigError, match=r"holds config\.yaml, which no run wrote; choose another output"):
-            segbench.fit(config_for(binary_pairs, tmp_path), watch=Watcher(), restart=restart)
+            segbench.fit(config_for(binary_pairs, tmp_path), watch=Callback(), restart=restart)
         assert (tmp_path / "config.yaml").read_text() == "mine"
 
     @pytest.mark.slow
@@ -603,7 +603,7 @@ class TestNobodyElsesFiles:
         with pytest.raises(KeyboardInterrupt):
             segbench.fit(config, watch=StopAt(1))
         (tmp_path / "run" / "config.yaml").unlink()
-        segbench.fit(config, watch=Watcher())
+        segbench.fit(config, watch=Callback())
         assert segbench.Predictor.from_run(tmp_path / "run").size == (32, 32)
 
 
@@ -616,7 +616,7 @@ class TestBestWeights:
 
         whole = config_for(binary_pairs, tmp_path / "whole", monitor="loss")
         broken = config_for(binary_pairs, tmp_path / "broken", monitor="loss")
-        segbench.fit(whole, watch=Watcher())
+        segbench.fit(whole, watch=Callback())
         saved = module.save_checkpoint
 
         def die(path: Path, state: dict[str, Any]) -> None:
@@ -626,11 +626,11 @@ class TestBestWeights:
 
         monkeypatch.setattr(module, "save_checkpoint", die)
         with pytest.raises(KeyboardInterrupt):
-            segbench.fit(broken, watch=Watcher())
+            segbench.fit(broken, watch=Callback())
         assert (tmp_path / "broken" / "best_candidate.safetensors").is_file()
         assert read_metadata(tmp_path / "broken" / "best.safetensors")["epoch"] == "1"
         monkeypatch.undo()
-        segbench.fit(broken, watch=Watcher())
+        segbench.fit(broken, watch=Callback())
         assert not (tmp_path / "broken" / "best_candidate.safetensors").exists()
         assert_same_weights(whole.run_folder, broken.run_folder)
 
@@ -641,7 +641,7 @@ class TestBestWeights:
         folder = RunFolder(tmp_path / "run")
         assert read_metadata(folder.best_file)["epoch"] == "2"
         folder.best_file.rename(folder.candidate_file)  # as if killed between the checkpoint and the renaming
-        result = segbench.fit(config, watch=Watcher())
+        result = segbench.fit(config, watch=Callback())
         best = read_metadata(folder.best_file)["epoch"]
         assert best == str(result.result["best_epoch"])
         assert not folder.candidate_file.exists()
@@ -653,12 +653,12 @@ class TestBestWeights:
         network = segbench.build_network("unet_nearest", widths=[4, 8])
         save_weights(tmp_path / "run" / "best.safetensors", network, {"epoch": "7"})
         with pytest.raises(RunError, match=r"best\.safetensors is of epoch 7, but the best epoch of last\.pt is 2"):
-            segbench.fit(config, watch=Watcher())
+            segbench.fit(config, watch=Callback())
 
     def test_evaluate_gives_the_same_counts_under_mixed_precision(self, binary_pairs: Path, tmp_path: Path) -> None:
-        segbench.fit(config_for(binary_pairs, tmp_path / "run", precision="bf16-mixed", epochs=1), watch=Watcher())
+        segbench.fit(config_for(binary_pairs, tmp_path / "run", precision="bf16-mixed", epochs=1), watch=Callback())
         before = (tmp_path / "run" / "counts_test.csv").read_bytes()
-        segbench.evaluate(tmp_path / "run", watch=Watcher())
+        segbench.evaluate(tmp_path / "run", watch=Callback())
         assert (tmp_path / "run" / "counts_test.csv").read_bytes() == before
 
     @pytest.mark.parametrize("momentum", [0.0, 0.5])
@@ -675,7 +675,7 @@ class TestBestWeights:
 @pytest.mark.slow
 def test_the_kept_masks_are_the_scored_ones(binary_pairs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    segbench.fit(config_for(binary_pairs, run), watch=Watcher())
+    segbench.fit(config_for(binary_pairs, run), watch=Callback())
     folder = RunFolder(run)
     manifest = Manifest.read(folder.manifest_file)
     for split in ("val", "test"):
@@ -691,7 +691,7 @@ def test_the_kept_masks_are_the_scored_ones(binary_pairs: Path, tmp_path: Path) 
 @pytest.mark.slow
 def test_a_search_never_touches_the_test_part(binary_pairs: Path, tmp_path: Path) -> None:
     config = config_for(binary_pairs, tmp_path / "run", epochs=1)
-    result = segbench.fit(config, watch=Watcher(), score_test=False)
+    result = segbench.fit(config, watch=Callback(), score_test=False)
     assert set(result.scores) == {"train", "val"}
     assert "<th>val" in result._repr_html_()
     assert not (tmp_path / "run" / "test_log.csv").exists()
@@ -706,8 +706,8 @@ def test_runs_may_share_a_split_manifest(binary_pairs: Path, three_class_pairs: 
     manifest.write(shared)
     config = config_for(binary_pairs, tmp_path / "run", epochs=1)
     with pytest.raises(DatasetError, match="expected a manifest with train, val and test samples"):
-        segbench.fit(config, watch=Watcher(), manifest=shared)
+        segbench.fit(config, watch=Callback(), manifest=shared)
     divided = split_manifest(manifest, SplitConfig(method="ratios", seed=7))
     divided.write(shared)
-    result = segbench.fit(config, watch=Watcher(), manifest=shared)
+    result = segbench.fit(config, watch=Callback(), manifest=shared)
     assert result.result["manifest_hash"] == divided.content_hash

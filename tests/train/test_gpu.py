@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import segbench
 from segbench.config.run import parse_config
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
@@ -26,7 +26,7 @@ def run(pairs: Path, output: Path, **changes: Any) -> segbench.RunResult:
         "device": "cuda",
         "output": str(output),
     }
-    return segbench.fit(parse_config({**values, **changes}), watch=Watcher())
+    return segbench.fit(parse_config({**values, **changes}), watch=Callback())
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16-mixed", "16-mixed"])

@@ -12,7 +12,7 @@ from PIL import Image
 
 import segbench
 from segbench.config.run import parse_config
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 
 pytestmark = [pytest.mark.slow, pytest.mark.data]
 
@@ -28,7 +28,7 @@ def run(data: dict[str, Any], output: Path, **changes: Any) -> segbench.RunResul
         "device": "cpu",
         "output": str(output),
     }
-    return segbench.fit(parse_config({**values, **changes}), watch=Watcher())
+    return segbench.fit(parse_config({**values, **changes}), watch=Callback())
 
 
 def test_ph2_is_learned_and_original_files_are_segmented(real_data: RealData, tmp_path: Path) -> None:

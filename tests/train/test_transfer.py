@@ -19,7 +19,7 @@ from segbench.folders.run import RunFolder
 from segbench.losses import build_loss
 from segbench.models import build_network
 from segbench.models.weights import save_weights
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.train.freeze import begin_epoch, freeze_for_good
 from segbench.train.optim import build_optimizer
 
@@ -41,7 +41,7 @@ def config_for(pairs: Path, run: Path, **changes: Any) -> RunConfig:
 
 
 def fit(config: RunConfig) -> dict[str, Any]:
-    return dict(segbench.fit(config, watch=Watcher()).result)
+    return dict(segbench.fit(config, watch=Callback()).result)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ class TestFreezing:
     def test_until_epoch_frees_it_then(self, binary_pairs: Path, tmp_path: Path, start: Path) -> None:
         states: list[dict[str, Tensor]] = []
 
-        class Keep(Watcher):
+        class Keep(Callback):
             def epoch(self, row: Any, is_best: bool) -> None:
                 states.append(last_state(tmp_path))
 
@@ -107,7 +107,7 @@ class TestFreezing:
 
     @pytest.mark.slow
     def test_a_resumed_run_frees_it_at_the_same_epoch(self, binary_pairs: Path, tmp_path: Path, start: Path) -> None:
-        class Stop(Watcher):
+        class Stop(Callback):
             def epoch(self, row: Any, is_best: bool) -> None:
                 if row["epoch"] == 1:
                     raise KeyboardInterrupt
@@ -185,7 +185,7 @@ class TestStartingWeights:
     def test_the_start_is_told(self, binary_pairs: Path, tmp_path: Path, start: Path) -> None:
         said: list[str] = []
 
-        class Listen(Watcher):
+        class Listen(Callback):
             def message(self, text: str) -> None:
                 said.append(text)
 
@@ -208,7 +208,7 @@ class TestStartingWeights:
         copy.write_bytes(start.read_bytes())
         config = config_for(binary_pairs, tmp_path / "run", weights=str(copy))
 
-        class Stop(Watcher):
+        class Stop(Callback):
             def epoch(self, row: Any, is_best: bool) -> None:
                 raise KeyboardInterrupt
 
@@ -332,7 +332,7 @@ class TestThreshold:
         assert f"above {result['threshold']:g}" in result["definitions"]["iou_per_image"]
         predictor = segbench.Predictor.from_run(tmp_path)
         assert predictor.threshold == result["threshold"]
-        again = segbench.evaluate(tmp_path, "val", watch=Watcher()).summary()
+        again = segbench.evaluate(tmp_path, "val", watch=Callback()).summary()
         assert again["iou_per_image"] == pytest.approx(choice["value"])
         rows = RunFolder(tmp_path).read_history()
         best = rows[result["best_epoch"] - 1]["val_iou_per_image"]
@@ -362,7 +362,7 @@ class TestNotes:
     ) -> None:
         said: list[str] = []
 
-        class Listen(Watcher):
+        class Listen(Callback):
             def message(self, text: str) -> None:
                 said.append(text)
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from segbench.errors import ConfigError
 
 if TYPE_CHECKING:
-    from segbench.train.console import ConsoleWatcher
+    from segbench.train.console import ConsoleCallback
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -45,8 +45,8 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         console.print("  ".join(cells).rstrip())
 
 
-def make_watcher(quiet: bool) -> ConsoleWatcher:
+def make_callback(quiet: bool) -> ConsoleCallback:
     """Returns what shows progress on standard error; close it."""
-    from segbench.train.console import ConsoleWatcher
+    from segbench.train.console import ConsoleCallback
 
-    return ConsoleWatcher(quiet=quiet)
+    return ConsoleCallback(quiet=quiet)

@@ -57,9 +57,9 @@ def config_new(
     if out.exists():
         raise ConfigError(f"{out} exists already; choose another name with -o", key="--out")
     from segbench.files import write_text
-    from segbench.train.config_template import starter_config
+    from segbench.train.config_template import config_template
 
     manifest = read_any(data, data_format, options)
-    write_text(out, starter_config(manifest, data, str(out)))
+    write_text(out, config_template(manifest, data, str(out)))
     print_manifest(manifest)
     console.print(f"written: {out}; next: segbench train {out}")

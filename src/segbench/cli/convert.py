@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from segbench.cli._common import EXIT_PROBLEMS, Quiet, console, make_watcher, print_table, require
+from segbench.cli._common import EXIT_PROBLEMS, Quiet, console, make_callback, print_table, require
 from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any
 from segbench.errors import ConfigError, shorten
 
@@ -50,7 +50,7 @@ def data_convert(
     from segbench.data.writers.convert import convert
 
     manifest = read_any(data, data_format, options, quiet=quiet)
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     kept: Literal["keep", "drop"] = "keep" if split == "keep" else "drop"
     try:
         report = convert(

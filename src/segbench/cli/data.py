@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.cli._common import EXIT_PROBLEMS, console, make_watcher, require
+from segbench.cli._common import EXIT_PROBLEMS, console, make_callback, require
 from segbench.config.text import apply_overrides
 from segbench.errors import ConfigError
 from segbench.types import SPLITS, Progress
@@ -83,7 +83,7 @@ def data_make(
     require("KIND", kind, ("lesions", "streets"))
     from segbench.data.synthetic.write import write_lesions, write_streets
 
-    watch = make_watcher(quiet=False)
+    watch = make_callback(quiet=False)
     try:
         write = write_lesions if kind == "lesions" else write_streets
         write(out, count=count, seed=seed, progress=watch.progress)
@@ -99,7 +99,7 @@ def read_any(data: Path, data_format: str | None, options: list[str] | None, *, 
     from segbench.data.manifest.read import read_dataset
 
     given = read_options(options)
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     try:
         if is_manifest(data):
             return read_dataset(data, data_format, progress=watch.progress, **given)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.cli._common import Quiet, console, make_watcher, require
+from segbench.cli._common import Quiet, console, make_callback, require
 from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any, read_options
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.files import write_json
@@ -45,7 +45,7 @@ def data_check(
     require("--lang", language, languages())
     from segbench.doctor.dataset import check_dataset
 
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     try:
         given = read_options(options)
         checkup = check_dataset(data, data_format, fast=fast, image_size=(size, size), progress=watch.progress, **given)
@@ -171,7 +171,7 @@ def _print_finding(finding: Finding, quiet: bool) -> None:
 def _fix(checkup: Checkup, target: Path, quiet: bool) -> None:
     from segbench.doctor.fix.corrected_copy import write_fixed
 
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     try:
         done = write_fixed(checkup, target, progress=watch.progress)
     finally:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from segbench.cli._common import EXIT_PROBLEMS, Quiet, console, make_watcher, print_table
+from segbench.cli._common import EXIT_PROBLEMS, Quiet, console, make_callback, print_table
 from segbench.data.public.sets import PUBLIC_SETS, PublicSet
 from segbench.errors import ConfigError, suggest
 
@@ -37,7 +37,7 @@ def data_get(
     _require_licence(accept_licence)
     from segbench.data.public.download import get_public
 
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     try:
         folder, received = get_public(name, public, out, progress=watch.progress)
     finally:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from segbench.cli._common import Quiet, console, make_watcher
+from segbench.cli._common import Quiet, console, make_callback
 from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any
 from segbench.errors import ConfigError
 
@@ -38,7 +38,7 @@ def data_shard(
     from segbench.data.samples.shard_writer import write_shards
 
     manifest = read_any(data, data_format, options, quiet=quiet)
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     try:
         shards = write_shards(
             manifest,

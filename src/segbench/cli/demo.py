@@ -21,9 +21,9 @@ def demo(
     """
     from segbench.cli.report import print_comparison
     from segbench.demo import run_demo
-    from segbench.study.live import ConsoleStudyWatcher
+    from segbench.study.live import ConsoleStudyCallback
 
-    done = run_demo(out, epochs=epochs, watch=ConsoleStudyWatcher(quiet=quiet))
+    done = run_demo(out, epochs=epochs, watch=ConsoleStudyCallback(quiet=quiet))
     print_comparison(done.comparison)
     console.print(f"\nthe report, to be read in a browser: {done.page}")
     console.print(f"what the best predicts: {done.predicted}/overlays; every run: {done.study.path}/runs")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segbench.cli._common import Quiet, console, make_watcher
+from segbench.cli._common import Quiet, console, make_callback
 from segbench.config.text import apply_overrides
 from segbench.errors import ConfigError
 from segbench.files import write_json, write_text
@@ -59,7 +59,7 @@ def describe(
     wanted = read_size(size)
     from segbench.models.describe import describe as describe_network
 
-    watch = make_watcher(quiet or len(names) == 1)
+    watch = make_callback(quiet or len(names) == 1)
     found: list[Description] = []
     times: list[float] = []
     try:

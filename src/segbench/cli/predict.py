@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli._common import EXIT_PROBLEMS, Device, Quiet, RunPath, console, make_watcher
+from segbench.cli._common import EXIT_PROBLEMS, Device, Quiet, RunPath, console, make_callback
 from segbench.cli.convert import Link, Overwrite, Rle, print_end, regions_text, write_options
 from segbench.errors import ConfigError
 
@@ -54,7 +54,7 @@ def predict(
         return
     if link or rle or overwrite or simplify is not None:
         raise ConfigError("goes with --as only", key="--link, --rle, --overwrite, --simplify")
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     try:
         done = predict_files(predictor, paths, out, probs=probs, progress=watch.progress)
     finally:
@@ -83,7 +83,7 @@ def _predict_as(
 
     chosen = simplify or ("auto" if default_options(to).simplify and not rle else "none")
     wanted = write_options(link=link, no_images=False, rle=rle, simplify=chosen)
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     try:
         done = prelabel(
             predictor,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli._common import Quiet, console, make_watcher, print_table, require
+from segbench.cli._common import Quiet, console, make_callback, print_table, require
 from segbench.errors import ConfigError
 from segbench.locale import languages
 
@@ -57,7 +57,7 @@ def compare(
         raise ConfigError(f"expected a file that ends in .json, got {out.name!r}", key="--out")
     from segbench.compare.runs import compare_runs
 
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     try:
         comparison = compare_runs(
             paths,
@@ -95,7 +95,7 @@ def report(
     require("--lang", lang, languages())
     from segbench.report.runs import report_runs
 
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     try:
         files = report_runs(
             paths,

@@ -56,9 +56,9 @@ def run(
     Example: segbench study run networks.yaml --scale small --set epochs=5 --dry-run
     """
     loaded = load_with_overrides(study, scale=scale, data=data, overrides=overrides or [], out=out)
-    from segbench.study.live import ConsoleStudyWatcher
+    from segbench.study.live import ConsoleStudyCallback
 
-    watch = ConsoleStudyWatcher(quiet=quiet)
+    watch = ConsoleStudyCallback(quiet=quiet)
     if dry_run:
         from segbench.study.dry_run import dry_run as look_ahead
 

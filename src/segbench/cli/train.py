@@ -18,7 +18,7 @@ from segbench.cli._common import (
     Quiet,
     RunPath,
     console,
-    make_watcher,
+    make_callback,
     print_table,
     require,
 )
@@ -46,7 +46,7 @@ def train(
     check_config(loaded, weights_must_exist=False)  # a run that goes on needs no file to start from; `fit` knows
     from segbench.train.fit import fit
 
-    _print_result(fit(loaded, watch=make_watcher(quiet), restart=restart))
+    _print_result(fit(loaded, watch=make_callback(quiet), restart=restart))
 
 
 def evaluate(
@@ -71,7 +71,7 @@ def evaluate(
     from segbench.train.evaluate import evaluate as score_run
 
     wanted = _scores_config(run, tolerance_px, boundary_width_frac)
-    watch = make_watcher(quiet)
+    watch = make_callback(quiet)
     scores = score_run(run, split, resolution=resolution, scores=wanted, device=device, watch=watch)  # type: ignore[arg-type]
     name = split if resolution == "training" else f"{split}_original"
     written = json.loads((run / f"evaluation_{name}.json").read_text(encoding="utf-8"))["scores"]

@@ -12,7 +12,7 @@ from segbench.config.tune import TuneConfig, load_tune
 from segbench.metrics.families import label_of, lower_is_better
 
 if TYPE_CHECKING:
-    from segbench.train.callback import Watcher
+    from segbench.train.callback import Callback
     from segbench.tune.run import SearchResult
 
 _SHOWN = 10  # trials in the printed table
@@ -37,17 +37,17 @@ def tune(
     loaded = load_tune(config, overrides=changes, data=data)
     from segbench.tune.run import run_search
 
-    _print_result(loaded, run_search(loaded, watch=_watcher(quiet)))
+    _print_result(loaded, run_search(loaded, watch=_callback(quiet)))
 
 
-def _watcher(quiet: bool) -> Watcher:
+def _callback(quiet: bool) -> Callback:
     """Returns what shows a line a trial, and on a terminal the training within."""
-    from segbench.train.callback import Watcher
-    from segbench.train.console import ConsoleWatcher
+    from segbench.train.callback import Callback
+    from segbench.train.console import ConsoleCallback
 
     if quiet:
-        return Watcher()
-    watch = ConsoleWatcher()
+        return Callback()
+    watch = ConsoleCallback()
     watch.quiet = not watch.console.is_terminal
     return watch
 

@@ -50,7 +50,7 @@ from segbench.metrics.surface_scores import score_surfaces
 from segbench.statistics.decide import decide
 from segbench.statistics.factors import FactorView, factor_view
 from segbench.statistics.verdict import MORE_IS_BETTER, Verdict
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.types import Progress, Sample
 
 
@@ -254,7 +254,7 @@ def _evaluate_missing(runs: Sequence[RunFolder], notes: list[Message], progress:
     for done, run in enumerate(wanting):
         if progress is not None:
             progress("scoring runs at the images' own size", done, len(wanting))
-        evaluate(run.path, "test", resolution="original", watch=Watcher())
+        evaluate(run.path, "test", resolution="original", watch=Callback())
     notes.append(message("{n} runs were scored again, at each image's own size", n=len(wanting)))
 
 

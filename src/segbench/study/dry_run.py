@@ -17,7 +17,7 @@ from segbench.folders.study import RunStatus, StudyFolder
 from segbench.metrics.families import label_of
 from segbench.statistics.differences import VarianceParts, compare_pairs, minimum_detectable_difference
 from segbench.study.engine import Engine, make_engine
-from segbench.study.live import StudyWatcher, format_seconds
+from segbench.study.live import StudyCallback, format_seconds
 from segbench.study.probe import Speed, cost_key, measure, run_seconds
 from segbench.study.run import check_data, check_runs, default_workers
 from segbench.train.prepare import read_and_split
@@ -120,7 +120,7 @@ def dry_run(
     address: str | None = None,
     workers: int | None = None,
     threads: int | None = None,
-    watch: StudyWatcher | None = None,
+    watch: StudyCallback | None = None,
 ) -> DryRun:
     """Returns what a study will cost and can show. The data is read; steps of each kind of run are timed.
 
@@ -128,7 +128,7 @@ def dry_run(
     """
     plan = expand(study)
     folder = StudyFolder(study.study_folder)
-    watch = watch or StudyWatcher()
+    watch = watch or StudyCallback()
     engine = make_engine(engine, address) if isinstance(engine, str) else engine
     check_runs(folder, plan, study.score)
     try:
@@ -171,7 +171,7 @@ def _cost(
     manifest: Manifest,
     workers: int,
     threads: int,
-    watch: StudyWatcher,
+    watch: StudyCallback,
 ) -> Cost:
     measured = _finished_seconds(statuses)
     todo = [status for status in statuses if status.state != "finished"]
@@ -230,7 +230,7 @@ def _finished_seconds(statuses: Sequence[RunStatus]) -> dict[str, float]:
 
 
 def _measure(
-    runs: Sequence[PlannedRun], manifest: Manifest, threads: int, watch: StudyWatcher
+    runs: Sequence[PlannedRun], manifest: Manifest, threads: int, watch: StudyCallback
 ) -> tuple[dict[str, Speed], dict[str, str]]:
     """Returns entry -> speed, each kind of run timed once, and entry -> why it would fail."""
     if not runs:

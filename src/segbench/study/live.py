@@ -16,7 +16,7 @@ from rich.text import Text
 from segbench.errors import shorten
 from segbench.folders.study import RunStatus, State
 from segbench.metrics.families import label_of
-from segbench.train.callback import ProgressWatcher
+from segbench.train.callback import ProgressCallback
 
 _MOST_ROWS = 30
 _SECONDS_BETWEEN_SUMMARIES = 30.0
@@ -24,14 +24,14 @@ _SECONDS_BETWEEN_LINES = 10.0
 _STYLES: dict[State, str] = {"finished": "green", "running": "bold", "failed": "red", "stopped": "yellow"}
 
 
-class StudyWatcher(ProgressWatcher):
+class StudyCallback(ProgressCallback):
     """Receives what happens in a study; the base says nothing."""
 
     def update(self, statuses: Sequence[RunStatus]) -> None:
         """About every second while runs train: how far every run is."""
 
 
-class ConsoleStudyWatcher(StudyWatcher):
+class ConsoleStudyCallback(StudyCallback):
     """Writes to standard error, so that standard output holds only results.
 
     Args:

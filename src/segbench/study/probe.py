@@ -20,7 +20,7 @@ from segbench.data.samples.sample_cache import SampleCache
 from segbench.losses import build_loss
 from segbench.models import build_network
 from segbench.predict.device import pick_device
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.train.environment import cpu_settings, deterministic, pick_precision
 from segbench.train.loop import Loaders, Training
 from segbench.train.prepare import resolve_loss
@@ -91,7 +91,7 @@ def measure(config: RunConfig, manifest: Manifest, threads: int) -> Speed:
         loss = build_loss(resolve_loss(config, drawn, cache))
         long_enough = config.model_copy(update={"epochs": max(config.epochs, 2)})
         loaders = _loaders(config, cache, samples, fabric.device)
-        training = Training(long_enough, network, loss, loaders, manifest.class_map, fabric, Watcher())
+        training = Training(long_enough, network, loss, loaders, manifest.class_map, fabric, Callback())
         training.run_epoch()
         row, _ = training.run_epoch()
         state = training.state_dict()

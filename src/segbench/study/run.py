@@ -17,7 +17,7 @@ from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, 
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
 from segbench.study.engine import Engine, Machine, make_engine
-from segbench.study.live import StudyWatcher
+from segbench.study.live import StudyCallback
 from segbench.study.worker import Task
 from segbench.train.check import check_config, check_task
 from segbench.train.prepare import read_and_split
@@ -34,7 +34,7 @@ def run_study(
     address: str | None = None,
     workers: int | None = None,
     threads: int | None = None,
-    watch: StudyWatcher | None = None,
+    watch: StudyCallback | None = None,
     retry_failed: bool = True,
 ) -> StudyFolder:
     """Trains every run of a study that is not finished, and returns its folder; killed anywhere, it goes on from there.
@@ -70,7 +70,7 @@ def run_study(
             raise ConfigError(f"expected at least 1, got {number}", key=key)
     plan = expand(study)
     folder = StudyFolder(study.study_folder)
-    watch = watch or StudyWatcher()
+    watch = watch or StudyCallback()
     engine = make_engine(engine, address) if isinstance(engine, str) else engine
     check_runs(folder, plan, study.score)
     try:
@@ -169,7 +169,7 @@ class _Session:
     plan: Plan
     folder: StudyFolder
     engine: Engine
-    watch: StudyWatcher
+    watch: StudyCallback
 
     def run(self, workers: int | None, threads: int | None, retry_failed: bool) -> None:
         facts = self._read_facts()

@@ -79,13 +79,13 @@ def train_run(task: Task) -> None:
 def _train(task: Task, folder: StudyFolder, log: TextIO) -> None:
     import torch  # here: whoever only hands out tasks needs no torch
 
-    from segbench.train.console import ConsoleWatcher
+    from segbench.train.console import ConsoleCallback
     from segbench.train.fit import fit
 
     place = {"name": task.run_id, "output": str(folder.run(task.run_id).path)}
     config = parse_config({**task.config, **place})
     torch.set_num_threads(task.threads)
-    watch = ConsoleWatcher(Console(file=log, highlight=False))
+    watch = ConsoleCallback(Console(file=log, highlight=False))
     fit(config, watch=watch, manifest=task.manifest, score_test=task.score_test)
 
 

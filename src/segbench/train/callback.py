@@ -9,7 +9,7 @@ from segbench.folders.run import RunFolder
 from segbench.types import RunResult
 
 
-class ProgressWatcher:
+class ProgressCallback:
     """Receives what happens before anything trains; the base says nothing."""
 
     def progress(self, what: str, done: int, total: int) -> None:
@@ -22,7 +22,7 @@ class ProgressWatcher:
         """The work ended, however it did; the screen is to be given back."""
 
 
-class Watcher(ProgressWatcher):
+class Callback(ProgressCallback):
     """Receives the events of a run, in order; every method may be left out by a subclass."""
 
     def started(self, config: RunConfig, folder: RunFolder, first_epoch: int) -> None:

@@ -35,7 +35,7 @@ output: {output}
 """
 
 
-def starter_config(manifest: Manifest, data: Path, file_name: str) -> str:
+def config_template(manifest: Manifest, data: Path, file_name: str) -> str:
     """Returns YAML text, to be written to `file_name`, for a data set that was read from `data`."""
     heights = sorted(sample.height for sample in manifest.samples)
     widths = sorted(sample.width for sample in manifest.samples)

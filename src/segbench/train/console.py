@@ -21,13 +21,13 @@ from rich.progress import (
 from segbench.config.run import RunConfig
 from segbench.folders.run import RunFolder
 from segbench.metrics.families import label_of
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.types import RunResult
 
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0
 
 
-class ConsoleWatcher(Watcher):
+class ConsoleCallback(Callback):
     """Writes to standard error, so that standard output holds only results.
 
     Args:
@@ -140,7 +140,7 @@ class ConsoleWatcher(Watcher):
         return self._bars
 
 
-def default_watcher() -> Watcher:
-    """Returns a console watcher where somebody looks on (a terminal, a notebook), else a silent one."""
+def default_callback() -> Callback:
+    """Returns a console callback where somebody looks on (a terminal, a notebook), else a silent one."""
     looks_on = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return ConsoleWatcher() if looks_on else Watcher()
+    return ConsoleCallback() if looks_on else Callback()

@@ -22,9 +22,9 @@ from segbench.metrics.definitions import OWN_SIZE, size_text
 from segbench.metrics.scores import Scores
 from segbench.models.weights import read_metadata
 from segbench.predict.predictor import Predictor
-from segbench.train.callback import Watcher
-from segbench.train.console import default_watcher
-from segbench.train.evaluator import Judge, Judgement, collect_surfaces, judge_masks
+from segbench.train.callback import Callback
+from segbench.train.console import default_callback
+from segbench.train.evaluator import Evaluation, Evaluator, collect_surfaces, evaluate_masks
 from segbench.train.result import now
 from segbench.train.score import score_split
 from segbench.types import SPLITS, SplitName
@@ -39,7 +39,7 @@ def evaluate(
     resolution: Resolution = "training",
     scores: ScoresConfig | None = None,
     device: str = "auto",
-    watch: Watcher | None = None,
+    watch: Callback | None = None,
 ) -> Scores:
     """Returns the scores of a run's best weights on a split, and writes them into the run folder.
 
@@ -60,33 +60,34 @@ def evaluate(
         raise RunError(f"expected split train, val or test, got {split!r}", run=folder.path)
     if resolution not in ("training", "original"):
         raise RunError(f"expected resolution training or original, got {resolution!r}", run=folder.path)
-    watch = watch or default_watcher()
+    watch = watch or default_callback()
     try:
         predictor = Predictor.from_run(folder.path, device=device)
         manifest = read_dataset(folder.manifest_file, progress=watch.progress)
         best_epoch = int(read_metadata(folder.best_file)["epoch"])
         times = folder.log_test_scoring(now(), best_epoch, f"evaluate at {resolution} size") if split == "test" else 0
-        judge = _at_training_size if resolution == "training" else _at_original_size
+        score_at = _at_training_size if resolution == "training" else _at_original_size
         name = split if resolution == "training" else f"{split}_original"
         with write_masks(folder.predicted_file(name)) as masks:
-            judged = judge(folder, predictor, manifest, split, scores or folder.read_config().scores, masks, watch)
+            wanted = scores or folder.read_config().scores
+            evaluated = score_at(folder, predictor, manifest, split, wanted, masks, watch)
     finally:
         watch.close()
-    judged.write(folder, name)
+    evaluated.write(folder, name)
     summary = {
         "split": split,
-        "scored_at": judged.resolution,
+        "scored_at": evaluated.resolution,
         "epoch": best_epoch,
         "threshold": predictor.threshold,
-        "n": judged.scores.n_images,
-        "scores": judged.summary(),
-        "per_class": judged.per_class_table(),
-        "definitions": {name: definition.sentence for name, definition in judged.definition_of.items()},
-        "definition_of": {name: definition.to_dict() for name, definition in judged.definition_of.items()},
+        "n": evaluated.scores.n_images,
+        "scores": evaluated.summary(),
+        "per_class": evaluated.per_class_table(),
+        "definitions": {name: definition.sentence for name, definition in evaluated.definition_of.items()},
+        "definition_of": {name: definition.to_dict() for name, definition in evaluated.definition_of.items()},
         "test_scored": times,
     }
     write_json(folder.path / f"evaluation_{name}.json", summary)
-    return judged.scores
+    return evaluated.scores
 
 
 def _at_training_size(
@@ -96,8 +97,8 @@ def _at_training_size(
     split: SplitName,
     wanted: ScoresConfig,
     masks: MaskWriter,
-    watch: Watcher,
-) -> Judgement:
+    watch: Callback,
+) -> Evaluation:
     config = folder.read_config()
     cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
     cache = build_cache(manifest, config.data.size, folder=cache_dir, progress=watch.progress)
@@ -108,16 +109,16 @@ def _at_training_size(
         device=predictor.device,
         channels_last=config.channels_last,
     )
-    judge = Judge(predictor.class_map, predictor.threshold, wanted, masks=masks)
+    evaluator = Evaluator(predictor.class_map, predictor.threshold, wanted, masks=masks)
     score_split(
         predictor.network,
         loader,
         None,
-        judge,
+        evaluator,
         predictor.normalization,
         on_batch=lambda done, total: watch.progress(f"scoring the {split} part", done, total),
     )
-    return judge.judgement(size_text(config.data.size))
+    return evaluator.evaluation(size_text(config.data.size))
 
 
 def _at_original_size(
@@ -127,8 +128,8 @@ def _at_original_size(
     split: SplitName,
     wanted: ScoresConfig,
     masks: MaskWriter,
-    watch: Watcher,
-) -> Judgement:
+    watch: Callback,
+) -> Evaluation:
     samples = manifest.split(split)
     class_map = predictor.class_map
     surfaces = collect_surfaces(class_map, wanted)
@@ -156,4 +157,4 @@ def _at_original_size(
         ignored=np.array(ignored, dtype=np.int64),
         task=class_map.task,
     )
-    return judge_masks(surfaces, counts, class_map, predictor.threshold, OWN_SIZE)
+    return evaluate_masks(surfaces, counts, class_map, predictor.threshold, OWN_SIZE)

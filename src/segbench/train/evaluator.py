@@ -1,4 +1,4 @@
-"""Everything a split is judged by at the end of a run: counts, outlines, confidence, and the files that hold them."""
+"""What a split is evaluated by at the end of a run: counts, outlines, confidence, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from segbench.train.score import CountsCollector
 from segbench.types import DEFAULT_THRESHOLD, ClassMap, SplitName, Task
 
 
-class Judge(CountsCollector):
+class Evaluator(CountsCollector):
     """Gathers counts, outlines and confidences of batches.
 
     Args:
@@ -53,7 +53,7 @@ class Judge(CountsCollector):
         self._default = CountsCollector(class_map.task, DEFAULT_THRESHOLD) if compare_default else None
 
     def add(self, ids: Collection[str], logits: Tensor, target: Tensor) -> None:
-        """Judges one batch; shapes as in `segbench.types`."""
+        """Adds one batch; shapes as in `segbench.types`."""
         super().add(ids, logits, target)
         self._confidence.add(logits, target)
         if self._default is not None:
@@ -67,11 +67,11 @@ class Judge(CountsCollector):
             if self._masks is not None:
                 self._masks.add(name, mask.astype(np.uint8))
 
-    def judgement(self, resolution: str) -> Judgement:
+    def evaluation(self, resolution: str) -> Evaluation:
         """Returns the scores of everything added; `resolution` says in words at which size it was compared."""
-        return Judgement(
-            scores=judge_counts(self.counts(), self.class_map, self.threshold, resolution),
-            surfaces=_judge_surfaces(self._surfaces, self.class_map, self.threshold, resolution),
+        return Evaluation(
+            scores=score_with_definitions(self.counts(), self.class_map, self.threshold, resolution),
+            surfaces=_evaluate_surfaces(self._surfaces, self.class_map, self.threshold, resolution),
             calibration=self._confidence.calibration(),
             resolution=resolution,
         )
@@ -84,7 +84,7 @@ class Judge(CountsCollector):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judgement:
+class Evaluation:
     """The scores of one split, from counts and, where they were measured, from outlines and confidences."""
 
     scores: Scores
@@ -144,22 +144,22 @@ def collect_surfaces(class_map: ClassMap, wanted: ScoresConfig) -> SurfaceCollec
     return SurfaceCollector(class_map, settings)
 
 
-def judge_counts(counts: Counts, class_map: ClassMap, threshold: float, resolution: str) -> Scores:
+def score_with_definitions(counts: Counts, class_map: ClassMap, threshold: float, resolution: str) -> Scores:
     """Returns the scores of counts, with what the definitions need to know."""
     return score_counts(counts, class_map, threshold=_stated(class_map.task, threshold), resolution=resolution)
 
 
-def judge_masks(
+def evaluate_masks(
     surfaces: SurfaceCollector | None, counts: Counts, class_map: ClassMap, threshold: float, resolution: str
-) -> Judgement:
+) -> Evaluation:
     """Returns the scores of masks that were compared one by one, without probabilities."""
-    scores = judge_counts(counts, class_map, threshold, resolution)
-    return Judgement(
-        scores=scores, surfaces=_judge_surfaces(surfaces, class_map, threshold, resolution), resolution=resolution
+    scores = score_with_definitions(counts, class_map, threshold, resolution)
+    return Evaluation(
+        scores=scores, surfaces=_evaluate_surfaces(surfaces, class_map, threshold, resolution), resolution=resolution
     )
 
 
-def _judge_surfaces(
+def _evaluate_surfaces(
     surfaces: SurfaceCollector | None, class_map: ClassMap, threshold: float, resolution: str
 ) -> SurfaceScores | None:
     if surfaces is None:

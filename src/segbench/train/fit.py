@@ -31,10 +31,10 @@ from segbench.models import build_network
 from segbench.models.base import SegmentationNetwork
 from segbench.models.weights import load_weights, read_metadata, save_weights
 from segbench.predict.device import pick_device
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.train.check import check_config
 from segbench.train.checkpoint import load_checkpoint, save_checkpoint
-from segbench.train.console import default_watcher
+from segbench.train.console import default_callback
 from segbench.train.environment import cpu_settings, describe, deterministic, pick_precision
 from segbench.train.freeze import check_network
 from segbench.train.loop import Loaders, Training
@@ -47,7 +47,7 @@ from segbench.types import SPLITS, RunResult, Sample
 def fit(
     config: RunConfig | Mapping[str, Any] | str | Path,
     *,
-    watch: Watcher | None = None,
+    watch: Callback | None = None,
     restart: bool = False,
     manifest: str | Path | None = None,
     score_test: bool = True,
@@ -70,7 +70,7 @@ def fit(
     config = _as_config(config)
     folder = RunFolder(config.run_folder)
     check_config(config, weights_must_exist=restart or not folder.last_file.is_file())
-    watch = watch or default_watcher()
+    watch = watch or default_callback()
     try:
         with folder.locked(), _explain_disk(folder):
             if restart and folder.is_run:
@@ -142,7 +142,7 @@ def _explain_disk(folder: RunFolder) -> Iterator[None]:
         raise RunError(message, run=folder.path) from error
 
 
-def _run(config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | None, score_test: bool) -> RunResult:
+def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path | None, score_test: bool) -> RunResult:
     device = pick_device(config.device)
     precision = pick_precision(config.precision, device)
     fresh = not folder.last_file.is_file()
@@ -210,7 +210,7 @@ def _recorded_threads(folder: RunFolder) -> int | None:
 
 
 def _prepare_data(
-    config: RunConfig, folder: RunFolder, watch: Watcher, prepared: Path | None, kept: KeptPixels
+    config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path | None, kept: KeptPixels
 ) -> Manifest:
     """Returns the run's manifest, split: the one in the folder where there is one, so that a run never changes data."""
     if folder.manifest_file.is_file():
@@ -258,7 +258,7 @@ def _require_training_images(network: SegmentationNetwork, config: RunConfig, ma
         raise DatasetError(f"{message}; give the training part more, or take another network", path=config.data.path)
 
 
-def _tell_what_is_odd(config: RunConfig, watch: Watcher) -> None:
+def _tell_what_is_odd(config: RunConfig, watch: Callback) -> None:
     """Says what is allowed but hardly meant: a frozen random encoder, and a comparison of different sums of losses."""
     if config.freeze.part == "encoder":
         until = config.freeze.until_epoch or config.epochs
@@ -352,7 +352,9 @@ class _State:
             raise RunError(f"{message}; begin again with --restart", run=self.folder.path)
 
 
-def _train(training: Training, state: _State, watch: Watcher, pictured: tuple[Sample, ...], cache: SampleCache) -> None:
+def _train(
+    training: Training, state: _State, watch: Callback, pictured: tuple[Sample, ...], cache: SampleCache
+) -> None:
     """Runs the epochs that are left. `last.pt` commits an epoch: what is written before it is written again alike."""
     config, folder = training.config, state.folder
     watch.started(config, folder, training.epochs_done + 1)

@@ -28,7 +28,7 @@ from segbench.metrics.families import MONITORED, lower_is_better
 from segbench.metrics.scores import score_counts
 from segbench.models.base import SegmentationNetwork
 from segbench.predict.decide import normalization_of, normalize
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.train.environment import peak_memory_mb
 from segbench.train.freeze import begin_epoch, freeze_for_good
 from segbench.train.optim import Schedule, build_optimizer, moving_average
@@ -70,7 +70,7 @@ class Training:
         loaders: Loaders,
         class_map: ClassMap,
         fabric: Fabric,
-        watch: Watcher,
+        watch: Callback,
     ) -> None:
         self.config = config
         self.loss = loss.to(fabric.device)

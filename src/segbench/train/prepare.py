@@ -18,13 +18,13 @@ from segbench.data.split.divide import split_manifest
 from segbench.doctor.before_training import fast_warnings
 from segbench.errors import DatasetError
 from segbench.losses.class_weights import balanced_class_weights, balanced_pos_weights
-from segbench.train.callback import ProgressWatcher
+from segbench.train.callback import ProgressCallback
 from segbench.train.check import check_task
 from segbench.types import Task
 
 
 def read_and_split(
-    data: DataConfig, watch: ProgressWatcher, *, tell_notes: bool = True, kept: KeptPixels | None = None
+    data: DataConfig, watch: ProgressCallback, *, tell_notes: bool = True, kept: KeptPixels | None = None
 ) -> Manifest:
     """Returns the manifest of the data, split, after its notes and what spoils a training were told.
 
@@ -45,7 +45,7 @@ def read_and_split(
     return manifest
 
 
-def reopen(file: Path, watch: ProgressWatcher, advice: str) -> Manifest:
+def reopen(file: Path, watch: ProgressCallback, advice: str) -> Manifest:
     """Returns the manifest that a run or a search was begun with, compared with the files as they are now.
 
     Args:

@@ -22,7 +22,7 @@ from segbench.metrics.scores import Scores
 from segbench.metrics.threshold import ThresholdChoice
 from segbench.plots.curves import learning_curves
 from segbench.train.environment import peak_memory_mb
-from segbench.train.evaluator import Judge, Judgement, ThresholdCollector
+from segbench.train.evaluator import Evaluation, Evaluator, ThresholdCollector
 from segbench.train.loop import Training, explain_memory
 from segbench.train.score import SplitPass
 from segbench.types import SPLITS, RunResult, SplitName
@@ -43,29 +43,31 @@ def score_and_write(
     choice = _choose_threshold(training)
     threshold = config.training_threshold if choice is None else choice.threshold
     passes: dict[SplitName, SplitPass] = {}
-    judged: dict[SplitName, Judgement] = {}
+    evaluated: dict[SplitName, Evaluation] = {}
     times_scored = 0
     for split in splits:
         if split == "test":
             times_scored = folder.log_test_scoring(now(), best_epoch, "end of training")
         with explain_memory(config), _kept_masks(folder, split) as masks:
-            judge = Judge(class_map, threshold, config.scores, compare_default=choice is not None, masks=masks)
+            evaluator = Evaluator(class_map, threshold, config.scores, compare_default=choice is not None, masks=masks)
             passes[split] = training.score(
-                loaders[split], f"scoring the {split} part", full_precision=True, collector=judge
+                loaders[split], f"scoring the {split} part", full_precision=True, collector=evaluator
             )
-            judged[split] = judge.judgement(size_text(config.data.size))
-        judged[split].write(folder, split)
+            evaluated[split] = evaluator.evaluation(size_text(config.data.size))
+        evaluated[split].write(folder, split)
     score = "iou_per_image" if config.monitor == "loss" else config.monitor  # the loss has a panel of its own
     figure = learning_curves(training.history, score, best_epoch, config.run_name)
     with replacing(folder.curves_file) as temporary:
         figure.savefig(temporary, dpi=110)
     result = {
-        **_result(training, manifest, passes, judged, best_epoch, times_scored),
+        **_result(training, manifest, passes, evaluated, best_epoch, times_scored),
         "weights": folder.read_facts()["weights"],
         "threshold": threshold,
     }
-    if choice is not None:  # the last judge is that of the test part
-        result["threshold_choice"] = _about_choice(choice, judge.default_scores(), splits[-1], judged[splits[-1]])
+    if choice is not None:  # the last evaluator is that of the test part
+        result["threshold_choice"] = _about_choice(
+            choice, evaluator.default_scores(), splits[-1], evaluated[splits[-1]]
+        )
     write_json(folder.result_file, result)
     return folder.read_result()
 
@@ -92,8 +94,8 @@ def _kept_masks(folder: RunFolder, split: SplitName) -> Iterator[MaskWriter | No
         yield masks
 
 
-def _about_choice(choice: ThresholdChoice, default: Scores, split: SplitName, judged: Judgement) -> dict[str, Any]:
-    before, after = default.summary()[choice.score], judged.summary()[choice.score]
+def _about_choice(choice: ThresholdChoice, default: Scores, split: SplitName, evaluated: Evaluation) -> dict[str, Any]:
+    before, after = default.summary()[choice.score], evaluated.summary()[choice.score]
     return {
         **choice.to_dict(),
         "chosen_on": "val",
@@ -110,14 +112,14 @@ def _result(
     training: Training,
     manifest: Manifest,
     passes: Mapping[SplitName, SplitPass],
-    judged: Mapping[SplitName, Judgement],
+    evaluated: Mapping[SplitName, Evaluation],
     best_epoch: int,
     times_scored: int,
 ) -> dict[str, Any]:
     config, history = training.config, training.history
     height, width = config.data.size
-    last = list(judged)[-1]  # test, unless it is not to be touched
-    definitions = judged[last].definition_of
+    last = list(evaluated)[-1]  # test, unless it is not to be touched
+    definitions = evaluated[last].definition_of
     return {
         "name": config.run_name,
         "finished": now(),
@@ -127,13 +129,13 @@ def _result(
         "freeze": config.freeze.model_dump(),
         "scored_at": size_text(config.data.size),
         "scored_in": "float32",
-        "scores": {split: each.summary() for split, each in judged.items()},
+        "scores": {split: each.summary() for split, each in evaluated.items()},
         "loss_values": {split: each.loss for split, each in passes.items()},
-        "per_class": {split: each.per_class_table() for split, each in judged.items()},
+        "per_class": {split: each.per_class_table() for split, each in evaluated.items()},
         "definitions": {name: definition.sentence for name, definition in definitions.items()},
         "definition_of": {name: definition.to_dict() for name, definition in definitions.items()},
         "footnote": footnote(definitions.values()),
-        "n": {split: each.scores.n_images for split, each in judged.items()},
+        "n": {split: each.scores.n_images for split, each in evaluated.items()},
         "test_scored": times_scored,
         "manifest_hash": manifest.content_hash,
         "fingerprint": config.fingerprint(),
@@ -147,7 +149,7 @@ def _result(
         },
         "images_per_s": {
             "training": statistics.median(row["train_images_per_s"] for row in history),
-            "prediction": judged[last].scores.n_images / passes[last].network_seconds,
+            "prediction": evaluated[last].scores.n_images / passes[last].network_seconds,
         },
         "peak_memory_mb": max(peak_memory_mb(training.fabric.device), *(row["peak_memory_mb"] for row in history)),
     }

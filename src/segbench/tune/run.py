@@ -27,16 +27,16 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.errors import ConfigError, RunError, shorten
 from segbench.files import write_text
 from segbench.folders.run import RunFolder
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.train.check import check_config
-from segbench.train.console import default_watcher
+from segbench.train.console import default_callback
 from segbench.train.prepare import read_and_split, reopen
 from segbench.tune.files import SearchFolder, SearchResult, TrialRecord
 
 __all__ = ["SearchFolder", "SearchResult", "TrialRecord", "run_search"]
 
 
-def run_search(config: TuneConfig, *, watch: Watcher | None = None) -> SearchResult:
+def run_search(config: TuneConfig, *, watch: Callback | None = None) -> SearchResult:
     """Makes the trials that are left, and returns them all; writes the folder `config.folder`.
 
     Args:
@@ -53,7 +53,7 @@ def run_search(config: TuneConfig, *, watch: Watcher | None = None) -> SearchRes
         check_config(config.run_config(params))
     from segbench.tune.search import Search  # needs Optuna, and torch, which takes seconds
 
-    watch = watch or default_watcher()
+    watch = watch or default_callback()
     folder = SearchFolder(config.folder)
     with RunFolder(folder.path).locked():
         _claim(config, folder)
@@ -95,7 +95,7 @@ def _what_decides(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in ("trials", "output")}
 
 
-def _prepare_data(config: TuneConfig, folder: SearchFolder, watch: Watcher) -> Manifest:
+def _prepare_data(config: TuneConfig, folder: SearchFolder, watch: Callback) -> Manifest:
     """Returns the data, read and split once; the trials that are there already had the same."""
     if folder.manifest_file.is_file():
         begun = f"The search in {folder.path} was begun with other data: undo the change, or choose another output"
@@ -105,7 +105,7 @@ def _prepare_data(config: TuneConfig, folder: SearchFolder, watch: Watcher) -> M
     return manifest
 
 
-def _tell_what_is_odd(config: TuneConfig, watch: Watcher) -> None:
+def _tell_what_is_odd(config: TuneConfig, watch: Callback) -> None:
     for params in corners(config):
         if any(f"{key}.".startswith("data.size.") for key in config.settings(params)):
             watch.message(

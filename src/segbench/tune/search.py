@@ -17,7 +17,7 @@ from segbench.errors import RunError, SegbenchError
 from segbench.files import write_text
 from segbench.folders.run import RunFolder
 from segbench.metrics.families import label_of, lower_is_better
-from segbench.train.callback import Watcher
+from segbench.train.callback import Callback
 from segbench.train.fit import fit
 from segbench.tune.files import SearchFolder, SearchResult
 from segbench.types import RunResult
@@ -28,7 +28,7 @@ _MOST_STARTS = 3  # of a trial that ends its process before one more epoch is th
 class Search:
     """Optuna's study in a folder, and the loop over its trials."""
 
-    def __init__(self, config: TuneConfig, folder: SearchFolder, watch: Watcher) -> None:
+    def __init__(self, config: TuneConfig, folder: SearchFolder, watch: Callback) -> None:
         self.config = config
         self.folder = folder
         self.watch = watch
@@ -121,7 +121,7 @@ class Search:
                 self.study.tell(trial, value)
 
     def _fit(self, config: RunConfig, trial: optuna.Trial) -> RunResult:
-        watch = _TrialWatcher(self.watch, trial)
+        watch = _TrialCallback(self.watch, trial)
         return fit(config, watch=watch, manifest=self.folder.manifest_file, score_test=False)
 
     def _fail(self, trial: optuna.Trial, reason: str) -> None:
@@ -165,10 +165,10 @@ class _FolderIsLocked(JournalFileOpenLock):
         return
 
 
-class _TrialWatcher(Watcher):
+class _TrialCallback(Callback):
     """Tells Optuna every epoch's validation score, and ends the training where the pruner says so."""
 
-    def __init__(self, outer: Watcher, trial: optuna.Trial) -> None:
+    def __init__(self, outer: Callback, trial: optuna.Trial) -> None:
         self._outer = outer
         self._trial = trial
         self._reported = set(trial.study.get_trials()[trial.number].intermediate_values)
