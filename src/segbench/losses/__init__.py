@@ -27,7 +27,7 @@ from segbench.registry import Registry
 from segbench.types import IGNORE_INDEX
 
 if TYPE_CHECKING:
-    from segbench.losses._weighted_sum import WeightedSum
+    from segbench.losses.weighted_sum import WeightedSum
 
 __all__ = ["LOSSES", "build_loss", "check_term"]
 
@@ -77,7 +77,7 @@ def build_loss(spec: object, *, ignore_index: int = IGNORE_INDEX) -> WeightedSum
         raise ConfigError(f"a loss is named twice: {', '.join(term.name for term in terms)}", key="loss")
     for term in terms:
         check_term(term)
-    from segbench.losses._weighted_sum import WeightedSum  # imports torch
+    from segbench.losses.weighted_sum import WeightedSum  # imports torch
 
     losses = []
     for term in terms:

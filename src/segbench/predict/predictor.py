@@ -12,7 +12,7 @@ from torch import nn
 
 from segbench.data.files.bands import Bands, shown
 from segbench.folders.run import RunFolder
-from segbench.models import build_network
+from segbench.models.configured import network_of
 from segbench.models.weights import load_weights
 from segbench.plots.panels import overlay, png_bytes
 from segbench.predict.decide import normalization_of
@@ -120,16 +120,9 @@ class Predictor:
             RunError: no run folder, no finished epoch, or damaged weights.
         """
         folder = RunFolder(Path(run))
-        config = folder.read_config()
         settings = PipelineSettings.of_run(folder, threshold)
-        network = build_network(
-            config.network.name,
-            in_channels=settings.channels,
-            out_channels=settings.class_map.out_channels,
-            weights=config.weights,
-            load_weights=False,
-            **config.network.options,
-        )
+        channels, outputs = settings.channels, settings.class_map.out_channels
+        network = network_of(folder.read_config(), channels, outputs, load_weights=False)
         load_weights(folder.best_file, network)
         network.normalization = settings.normalization
         return cls(

@@ -18,7 +18,7 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.data.samples.loader import BatchLoader
 from segbench.data.samples.sample_cache import SampleCache
 from segbench.losses import build_loss
-from segbench.models import build_network
+from segbench.models.configured import network_of
 from segbench.predict.device import pick_device
 from segbench.train.callback import Callback
 from segbench.train.environment import cpu_settings, deterministic, pick_precision
@@ -80,14 +80,7 @@ def measure(config: RunConfig, manifest: Manifest, threads: int) -> Speed:
     with torch.random.fork_rng(), cpu_settings(threads, device), deterministic(config.deterministic):
         torch.manual_seed(0)
         fabric = Fabric(accelerator=device.type, devices=1, precision=pick_precision(config.precision, device))
-        network = build_network(
-            config.network.name,
-            in_channels=manifest.channels,
-            out_channels=manifest.class_map.out_channels,
-            weights=config.weights,
-            load_weights=False,
-            **config.network.options,
-        )
+        network = network_of(config, manifest.channels, manifest.class_map.out_channels, load_weights=False)
         loss = build_loss(resolve_loss(config, drawn, cache))
         long_enough = config.model_copy(update={"epochs": max(config.epochs, 2)})
         loaders = _loaders(config, cache, samples, fabric.device)

@@ -27,8 +27,8 @@ from segbench.data.samples.shard_loader import make_loader
 from segbench.errors import ConfigError, DatasetError, RunError, shorten
 from segbench.folders.run import RunFolder, different_settings
 from segbench.losses import build_loss
-from segbench.models import build_network
 from segbench.models.base import SegmentationNetwork
+from segbench.models.configured import network_of
 from segbench.models.weights import load_weights, read_metadata, save_weights
 from segbench.predict.device import pick_device
 from segbench.train.callback import Callback
@@ -147,7 +147,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
     precision = pick_precision(config.precision, device)
     fresh = not folder.last_file.is_file()
     # Wrong options, and weights that are not there, are told before any data is read.
-    check_network(_build(config, 3, 1, load_weights=fresh), config)
+    check_network(network_of(config, 3, 1, load_weights=fresh), config)
     build_loss(config.loss)
     threads = config.threads or _recorded_threads(folder) or torch.get_num_threads()
     cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
@@ -157,7 +157,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
     with cpu_settings(threads, device), deterministic(config.deterministic):
         fabric = Fabric(accelerator=device.type, devices=1, precision=precision)
         torch.manual_seed(config.seed)
-        network = _build(config, manifest.channels, manifest.class_map.out_channels, load_weights=fresh)
+        network = network_of(config, manifest.channels, manifest.class_map.out_channels, load_weights=fresh)
         if fresh and config.weights != "none":
             watch.message(network.weights_origin.sentence)
         _require_training_images(network, config, manifest)
@@ -187,18 +187,6 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
         _train(training, state, watch, pictured, cache.excerpt(pictured))
         load_weights(folder.best_file, training.scored_network)
         return score_and_write(training, folder, manifest, SPLITS if score_test else ("train", "val"))
-
-
-def _build(config: RunConfig, in_channels: int, out_channels: int, *, load_weights: bool) -> SegmentationNetwork:
-    """Returns the config's network; a run that goes on brings its own weights."""
-    return build_network(
-        config.network.name,
-        in_channels=in_channels,
-        out_channels=out_channels,
-        weights=config.weights,
-        load_weights=load_weights,
-        **config.network.options,
-    )
 
 
 def _recorded_threads(folder: RunFolder) -> int | None:

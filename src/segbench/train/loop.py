@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel
 from segbench.config.run import RunConfig
 from segbench.data.samples.loader import Batch, BatchLoader
 from segbench.errors import RunError, shorten
-from segbench.losses._weighted_sum import WeightedSum
+from segbench.losses.weighted_sum import WeightedSum
 from segbench.metrics.families import MONITORED, lower_is_better
 from segbench.metrics.scores import score_counts
 from segbench.models.base import SegmentationNetwork
