@@ -47,7 +47,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"samples.sample_cache", "samples.shard_cache"},
         {"samples.cache"},
         {"samples", "writers"},
-        {"augment.preview", "writers.convert"},
+        {"augment.preview", "writers.convert", "writers.dataset"},
     ],
     "segbench.doctor": [
         {"finding", "regions"},
@@ -56,7 +56,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"checks", "reading_codes"},
         {"statistics", "suggest"},
         {"run"},
-        {"before_training", "fix"},
+        {"before_training", "dataset", "fix"},
     ],
     "segbench.report": [
         {"analysis", "document", "labels"},
@@ -65,6 +65,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"sections"},
         {"tables"},
         {"doctor_page", "page"},
+        {"runs"},
     ],
     "segbench.study": [
         {"live", "probe", "worker"},

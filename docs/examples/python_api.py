@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import segbench
-from segbench.data.synthetic.write import lesion, write_lesions
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "example")
-write_lesions(folder / "lesions", count=40)
+segbench.write_lesions(folder / "lesions", count=40)
 
 manifest = segbench.read_dataset(folder / "lesions", classes={"skin": 0, "lesion": 255})
 print(len(manifest.samples), "samples:", ", ".join(manifest.class_map.names))
@@ -29,7 +29,9 @@ result = segbench.fit(
 print("test IoU per image:", round(result.scores["test"]["iou_per_image"], 3))
 
 predictor = segbench.Predictor.from_run(result.run)
-image, truth = lesion(seed=1, index=0, size=(300, 400))  # an image of another size than it was trained at
+other = segbench.write_lesions(folder / "larger", count=1, size=(300, 400), seed=1)  # of another size than in training
+[image] = [np.asarray(Image.open(file)) for file in (other / "images").iterdir()]
+[truth] = [np.asarray(Image.open(file)) // 255 for file in (other / "masks").iterdir()]
 prediction = predictor(image)
 print("mask", prediction.mask.shape, "areas", {name: round(frac, 3) for name, frac in prediction.area_fracs.items()})
 

@@ -3,8 +3,10 @@
 >>> import segbench
 >>> result = segbench.fit("config.yaml")  # doctest: +SKIP
 >>> predictor = segbench.Predictor.from_run(result.run)  # doctest: +SKIP
+>>> print(*segbench.compare_runs(["runs/unet", "runs/segnet"]).sentences())  # doctest: +SKIP
 
-Names are imported when they are first used, so `import segbench` costs nothing and needs no torch.
+Names are imported when they are first used, so `import segbench` costs nothing and needs no torch. What stands in
+`__all__` is stable; everything else may move. `segbench.plots` draws, `segbench.statistics` compares plain arrays.
 """
 
 from __future__ import annotations
@@ -13,24 +15,43 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segbench import plots, statistics
+    from segbench.compare.runs import Comparison, compare_runs
     from segbench.config.run import RunConfig, load_config
+    from segbench.data.formats import FORMATS
+    from segbench.data.formats.coco.reader import category_mask
     from segbench.data.manifest.manifest import Manifest
     from segbench.data.manifest.read import read_dataset
+    from segbench.data.synthetic.write import write_lesions, write_streets
+    from segbench.data.writers.dataset import convert_dataset
+    from segbench.doctor.dataset import check_dataset
     from segbench.errors import ConfigError, DatasetError, PredictionError, RunError, SegbenchError, WeightsError
-    from segbench.losses import build_loss
+    from segbench.folders.study import StudyFolder
+    from segbench.losses import LOSSES, build_loss
+    from segbench.metrics.conventions import explain_conventions
     from segbench.metrics.scores import Scores, score_masks
-    from segbench.models import build_network
+    from segbench.models import MODELS, build_network
     from segbench.models.base import SegmentationNetwork
     from segbench.models.describe import describe
     from segbench.predict.predictor import Prediction, Predictor
+    from segbench.report.runs import report_runs
+    from segbench.study.live import StudyCallback
+    from segbench.study.run import run_study
+    from segbench.train.callback import Callback
     from segbench.train.evaluate import evaluate
     from segbench.train.fit import fit
     from segbench.types import ClassMap, RunResult
 
+# No public name is that of a package of segbench: an import from within it would put the package in its place.
 _HOMES = {
+    "Callback": "segbench.train.callback",
     "ClassMap": "segbench.types",
+    "Comparison": "segbench.compare.runs",
     "ConfigError": "segbench.errors",
     "DatasetError": "segbench.errors",
+    "FORMATS": "segbench.data.formats",
+    "LOSSES": "segbench.losses",
+    "MODELS": "segbench.models",
     "Manifest": "segbench.data.manifest.manifest",
     "Prediction": "segbench.predict.predictor",
     "PredictionError": "segbench.errors",
@@ -41,21 +62,38 @@ _HOMES = {
     "Scores": "segbench.metrics.scores",
     "SegbenchError": "segbench.errors",
     "SegmentationNetwork": "segbench.models.base",
+    "StudyCallback": "segbench.study.live",
+    "StudyFolder": "segbench.folders.study",
     "WeightsError": "segbench.errors",
     "build_loss": "segbench.losses",
     "build_network": "segbench.models",
+    "category_mask": "segbench.data.formats.coco.reader",
+    "check_dataset": "segbench.doctor.dataset",
+    "compare_runs": "segbench.compare.runs",
+    "convert_dataset": "segbench.data.writers.dataset",
     "describe": "segbench.models.describe",
     "evaluate": "segbench.train.evaluate",
+    "explain_conventions": "segbench.metrics.conventions",
     "fit": "segbench.train.fit",
     "load_config": "segbench.config.run",
     "read_dataset": "segbench.data.manifest.read",
+    "report_runs": "segbench.report.runs",
+    "run_study": "segbench.study.run",
     "score_masks": "segbench.metrics.scores",
+    "write_lesions": "segbench.data.synthetic.write",
+    "write_streets": "segbench.data.synthetic.write",
 }
+_MODULES = ("plots", "statistics")
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "FORMATS",
+    "LOSSES",
+    "MODELS",
+    "Callback",
     "ClassMap",
+    "Comparison",
     "ConfigError",
     "DatasetError",
     "Manifest",
@@ -68,19 +106,34 @@ __all__ = [
     "Scores",
     "SegbenchError",
     "SegmentationNetwork",
+    "StudyCallback",
+    "StudyFolder",
     "WeightsError",
     "build_loss",
     "build_network",
+    "category_mask",
+    "check_dataset",
+    "compare_runs",
+    "convert_dataset",
     "describe",
     "evaluate",
+    "explain_conventions",
     "fit",
     "load_config",
+    "plots",
     "read_dataset",
+    "report_runs",
+    "run_study",
     "score_masks",
+    "statistics",
+    "write_lesions",
+    "write_streets",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"segbench.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'segbench' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

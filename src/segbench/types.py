@@ -90,6 +90,12 @@ class ClassMap:
         background: index of the background class, None when there is none.
         ignore_values: file values that become `ignore_index`.
         ignore_index: the label of pixels that count nowhere.
+
+    Example:
+        >>> import segbench
+        >>> spots = segbench.ClassMap(names=("skin", "lesion"), values=((0,), (255,)), task="binary")
+        >>> spots.num_classes, spots.out_channels
+        (2, 1)
     """
 
     names: tuple[str, ...]
@@ -101,6 +107,7 @@ class ClassMap:
     ignore_index: int = IGNORE_INDEX
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "task", Task(self.task))  # the plain word, too, means its task
         if len(self.names) != len(self.values):
             raise ValueError(
                 f"a class map needs one entry in `values` per name, got {len(self.values)} for {len(self.names)}"
@@ -302,6 +309,11 @@ class RunResult:
         run: path of the run folder.
         scores: split -> score name -> value in [0, 1] or NaN; names are defined in `segbench.metrics`.
         result: everything in `result.json`: definitions, n, parameters, seconds, ...
+
+    Example:
+        >>> import segbench
+        >>> result = segbench.fit("mine.yaml")  # doctest: +SKIP
+        >>> result.scores["test"]["iou_per_image"]  # doctest: +SKIP
     """
 
     run: str

@@ -14,7 +14,6 @@ import pytest
 from tests._processes import run_script, run_segbench
 
 import check_docs
-import segbench
 from segbench.config.run import load_config
 from segbench.config.study import expand, load_study
 from segbench.data.formats import FORMATS
@@ -70,16 +69,6 @@ def test_the_examples_run(script: Path, tmp_path: Path) -> None:
     done = run_script(script, str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert "mask (300, 400)" in done.stdout
-
-
-def test_every_public_name_can_be_had() -> None:
-    assert sorted(segbench.__all__) == segbench.__all__
-    for name in segbench.__all__:
-        assert getattr(segbench, name) is not None
-    assert set(segbench.__all__) <= set(dir(segbench))
-    assert len(segbench.__all__) <= 30
-    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        _ = segbench.nothing
 
 
 @pytest.mark.slow

@@ -31,7 +31,9 @@ def config_check(config: ConfigFile, overrides: Overrides = None) -> None:
         f"at {loaded.data.size[0]}x{loaded.data.size[1]}, into {loaded.run_folder}"
     )
     if loaded.network.options or any(term.options for term in loaded.loss):
-        console.print("values of network and loss options are checked when a training starts, before any data is read")
+        console.print(
+            "how options of network and losses go together is checked when a training starts, before any data is read"
+        )
 
 
 @config_app.command("show")

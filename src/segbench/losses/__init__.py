@@ -71,6 +71,14 @@ def build_loss(spec: object, *, ignore_index: int = IGNORE_INDEX) -> WeightedSum
         ignore_index: the label of pixels that do not count.
     Raises:
         ConfigError: unknown name or option (with close names), a value a loss refuses, or terms without a common task.
+
+    Example:
+        >>> import torch
+        >>> import segbench
+        >>> loss = segbench.build_loss({"dice": 0.5, "bce": 0.5})
+        >>> value = loss(torch.zeros(1, 1, 4, 4), torch.ones(1, 4, 4, dtype=torch.int64))
+        >>> round(value.item(), 3)
+        0.513
     """
     terms = parse_loss(spec)
     if len({term.name for term in terms}) < len(terms):

@@ -43,6 +43,12 @@ def explain_conventions(counts: Counts, class_map: ClassMap | Sequence[str] | in
         class_map: or C class names, or their number.
     Raises:
         ValueError: the class map does not fit the counts, or there is no image.
+
+    Example:
+        >>> import segbench
+        >>> scores = segbench.score_masks([[[0, 1]]], [[[0, 1]]], ["skin", "lesion"])
+        >>> segbench.explain_conventions(scores.counts, scores.class_map)[0].value
+        1.0
     """
     classes = as_class_map(class_map, counts.task)
     if not len(counts):

@@ -55,6 +55,12 @@ class Scores:
         whole: measures that know no classes, pixel_accuracy -> (N,) float64; NaN where no pixel counts.
         absent: (C,) int64, images in which the class is absent from truth and prediction.
         n_images: N.
+
+    Example:
+        >>> import segbench
+        >>> scores = segbench.score_masks([[[0, 1]]], [[[0, 1]]], ["skin", "lesion"])
+        >>> scores.summary()["iou_per_image"], scores.n_images
+        (1.0, 1)
     """
 
     class_map: ClassMap

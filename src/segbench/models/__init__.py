@@ -68,6 +68,13 @@ def build_network(
     Raises:
         ConfigError: unknown name, weights or option (with close names), or a value the builder refuses.
         WeightsError: the weights are not on this machine and cannot be fetched, or do not fit.
+
+    Example:
+        >>> import torch
+        >>> import segbench
+        >>> network = segbench.build_network("unet_nearest", widths=[8, 16], out_channels=3)
+        >>> network(torch.rand(1, 3, 64, 96)).shape
+        torch.Size([1, 3, 64, 96])
     """
     weights = "none" if weights is None else weights  # smp and timm call random weights None
     MODELS.check(name, options, reserved=RESERVED)

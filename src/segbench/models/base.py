@@ -34,6 +34,19 @@ class SegmentationNetwork(nn.Module):
         auxiliary_weights: factors of the losses of auxiliary logits; empty where the network has none.
         unused_prefixes: of tensors that the library's own form of the network has and this one leaves out.
         weights_origin: which weights it was built with.
+
+    Example:
+        >>> import torch
+        >>> import segbench
+        >>> class Tiny(segbench.SegmentationNetwork):
+        ...     def __init__(self):
+        ...         super().__init__(in_channels=3, out_channels=2, stride=1)
+        ...         self.encoder = torch.nn.Conv2d(3, 2, 3, padding=1)
+        ...
+        ...     def compute_logits(self, image):
+        ...         return self.encoder(image)
+        >>> Tiny()(torch.rand(1, 3, 40, 50)).shape
+        torch.Size([1, 2, 40, 50])
     """
 
     @checked

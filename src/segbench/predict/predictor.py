@@ -31,6 +31,11 @@ class Prediction:
         class_map: what the indices mean.
         network_probs: (C, h, w) float32 in [0, 1] at the size the network saw; C is 1 for binary.
         nodata: (H, W) pixels without data, which count in no area; None where all have some.
+
+    Example:
+        >>> import segbench
+        >>> prediction = segbench.Predictor.from_run("runs/ph2")(image)  # doctest: +SKIP
+        >>> prediction.mask.shape, prediction.area_fracs  # doctest: +SKIP
     """
 
     image: np.ndarray = field(repr=False)

@@ -25,7 +25,15 @@ _STYLES: dict[State, str] = {"finished": "green", "running": "bold", "failed": "
 
 
 class StudyCallback(ProgressCallback):
-    """Receives what happens in a study; the base says nothing."""
+    """Receives what happens in a study; the base says nothing.
+
+    Example:
+        >>> import segbench
+        >>> class Finished(segbench.StudyCallback):
+        ...     def update(self, statuses):
+        ...         print(sum(status.state == "finished" for status in statuses), "of", len(statuses))
+        >>> study = segbench.run_study("study.yaml", watch=Finished())  # doctest: +SKIP
+    """
 
     def update(self, statuses: Sequence[RunStatus]) -> None:
         """About every second while runs train: how far every run is."""

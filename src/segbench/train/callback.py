@@ -23,7 +23,15 @@ class ProgressCallback:
 
 
 class Callback(ProgressCallback):
-    """Receives the events of a run, in order; every method may be left out by a subclass."""
+    """Receives the events of a run, in order; every method may be left out by a subclass.
+
+    Example:
+        >>> import segbench
+        >>> class Losses(segbench.Callback):
+        ...     def epoch(self, row, is_best):
+        ...         print(row["epoch"], row["val_loss"])
+        >>> result = segbench.fit("mine.yaml", watch=Losses())  # doctest: +SKIP
+    """
 
     def started(self, config: RunConfig, folder: RunFolder, first_epoch: int) -> None:
         """Training begins, or goes on, with epoch `first_epoch` (from 1)."""

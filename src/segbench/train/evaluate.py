@@ -54,6 +54,11 @@ def evaluate(
     Raises:
         RunError: no run folder, no finished epoch, an unknown split.
         DatasetError: the data changed since the run was started.
+
+    Example:
+        >>> import segbench
+        >>> scores = segbench.evaluate("runs/ph2", "val", resolution="original")  # doctest: +SKIP
+        >>> scores.summary()["iou_per_image"]  # doctest: +SKIP
     """
     folder = RunFolder(Path(run))
     if split not in SPLITS:

@@ -66,6 +66,11 @@ def fit(
         ConfigError: a key, value or name is wrong, or the run folder holds a run with other settings.
         DatasetError: the data cannot be read, or changed since the run was started.
         RunError: the loss is not finite, memory or disk ran out, or another process trains into the folder.
+
+    Example:
+        >>> import segbench
+        >>> result = segbench.fit({"data": {"path": "my_images"}, "epochs": 5, "output": "runs/mine"})  # doctest: +SKIP
+        >>> result.scores["test"]["iou_per_image"]  # doctest: +SKIP
     """
     config = _as_config(config)
     folder = RunFolder(config.run_folder)

@@ -37,6 +37,12 @@ class Manifest:
         notes: what a person should know: what was left out, what was changed while reading.
         depth_range, tolerance: how `load_sample` decodes the files, as the reader said.
         bands: the channels of files that are read by windows (GeoTIFF); None for ordinary images, which are RGB.
+
+    Example:
+        >>> import segbench
+        >>> manifest = segbench.read_dataset("my_images")  # doctest: +SKIP
+        >>> len(manifest), manifest.class_map.names  # doctest: +SKIP
+        >>> manifest.write("my_images.json")  # a config's data.path may name it  # doctest: +SKIP
     """
 
     root: Path

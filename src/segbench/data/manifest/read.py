@@ -42,6 +42,11 @@ def read_dataset(
         DatasetError: the folder is missing or does not hold that format, or files are damaged, differ in size or hold
             unknown values: all of them are counted, and the first ones named with a reason each.
         ConfigError: an unknown format or option.
+
+    Example:
+        >>> import segbench
+        >>> manifest = segbench.read_dataset("oxford_pets", "oxford_pets", border="ignore")  # doctest: +SKIP
+        >>> manifest.split("test")[0].id  # doctest: +SKIP
     """
     root = Path(path).expanduser().absolute()
     if is_archive(root):

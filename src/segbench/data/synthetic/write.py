@@ -79,6 +79,10 @@ def write_lesions(
     Raises:
         DatasetError: the folder holds something else (other seed, size or kind, or more samples than asked for).
         ValueError: count below 1, or see `lesion`.
+
+    Example:
+        >>> import segbench
+        >>> segbench.read_dataset(segbench.write_lesions("lesions", count=20))  # doctest: +SKIP
     """
     return _write(Path(folder), "lesions", draw_lesion, LESION_ATTRIBUTES, count, size, seed, progress)
 
@@ -93,6 +97,10 @@ def write_streets(
     """Writes `images/NAME.png`, `masks/NAME.png` (palette PNG of class indices) and `attributes.csv`.
 
     Arguments, result and errors are those of `write_lesions`; the classes are `STREET_CLASSES`.
+
+    Example:
+        >>> import segbench
+        >>> segbench.read_dataset(segbench.write_streets("streets", count=20))  # doctest: +SKIP
     """
     return _write(Path(folder), "streets", draw_street, STREET_ATTRIBUTES, count, size, seed, progress)
 

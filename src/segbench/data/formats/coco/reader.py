@@ -105,6 +105,10 @@ def category_mask(
     Raises:
         DatasetError: there is no such image or category (names close ones), or a shape cannot be drawn.
         ConfigError: another `crowd`.
+
+    Example:
+        >>> import segbench
+        >>> segbench.category_mask("instances.json", "000000000139", "person").mean()  # doctest: +SKIP
     """
     if crowd not in ("exclude", "include"):
         raise ConfigError(f"expected exclude or include, got {crowd!r}", key="crowd")
