@@ -122,15 +122,6 @@ LIGHT = (
 )
 HEAVY = {"torch", "torchvision", "lightning_fabric"}
 
-# What still stands from before these rules; nothing may be added.
-KNOWN_CIRCLES: list[set[str]] = [
-    {"segbench.models.smp.decoders", "segbench.models.smp.network"},
-    {"segbench.statistics.verdict", "segbench.statistics.verdict_words"},
-]
-KNOWN_PRIVATE = {
-    "segbench.losses._weighted_sum",
-}
-
 
 @dataclass(frozen=True, order=True)
 class Arrow:
@@ -361,11 +352,8 @@ def problems(root: Path) -> list[str]:
     package = read_package(root)
     found = wrong_arrows(package)
     for group, way in circles(package).items():
-        if not any(group <= known for known in KNOWN_CIRCLES):
-            found.append(f"{len(group)} modules import each other: {'; '.join(map(str, way))}")
-    for arrow in private_imports(package, root):
-        if not {arrow.target, f"{arrow.target}.{arrow.name}"} & KNOWN_PRIVATE:
-            found.append(f"{arrow}, which is private to another folder")
+        found.append(f"{len(group)} modules import each other: {'; '.join(map(str, way))}")
+    found += [f"{arrow}, which is private to another folder" for arrow in private_imports(package, root)]
     return found + torch_at_import(package)
 
 

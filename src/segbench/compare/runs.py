@@ -45,7 +45,10 @@ class Comparison:
 
     def sentences(self) -> list[str]:
         """Returns what was found in plain words."""
-        return [*self.verdict.sentences(), *(self.factors.sentences(self.verdict.numbers) if self.factors is not None else [])]
+        return [
+            *self.verdict.sentences(),
+            *(self.factors.sentences(self.verdict.numbers) if self.factors is not None else []),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain values, for JSON."""

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from segbench.errors import OptionError
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
 from segbench.models.smp import encoders
-from segbench.models.smp.decoders import Decoder
+from segbench.models.smp.decoder import Decoder
 from segbench.types import WeightsOrigin
 
 _ONE_PIXEL = "more than 1 value per channel"  # what torch's batch normalisation says of one value a channel
