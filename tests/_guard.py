@@ -29,7 +29,8 @@ class Guard:
     def __init__(self, *, is_timed: bool) -> None:
         self.is_timed = is_timed
         self.told: set[str] = set()
-        self._of_fixtures: dict[tuple[str, str], set[str]] = {}  # by name and node: two modules may have one each
+        # By name, node that it is kept for, and folder or module that defines it: several may have one of a name.
+        self._of_fixtures: dict[tuple[str, str, str], set[str]] = {}
         self._undo: list[Callable[[], Any]] = []
         self._hooked = False
 
@@ -69,7 +70,7 @@ class Guard:
             return (yield)
         finally:
             if fixturedef.scope != "function":
-                self._of_fixtures[fixturedef.argname, request.node.nodeid] = self.told
+                self._of_fixtures[fixturedef.argname, request.node.nodeid, fixturedef.baseid] = self.told
             self.told = before | self.told
 
     @pytest.hookimpl(tryfirst=True)
@@ -89,9 +90,10 @@ class Guard:
         result = yield
         if self.is_timed and time.process_time() - started > SECONDS:
             self.told.add(f"takes more than {SECONDS:g} s of the processor")
-        for name in item.fixturenames:
-            for node in item.listchain():
-                self.told |= self._of_fixtures.get((name, node.nodeid), set())
+        nodes = {node.nodeid for node in item.listchain()}
+        for (name, node, home), told in self._of_fixtures.items():
+            if name in item.fixturenames and node in nodes and item.nodeid.startswith(home):
+                self.told |= told
         if self.told and item.get_closest_marker("slow") is None:
             pytest.fail(f"this test {' and '.join(sorted(self.told))}: mark it @pytest.mark.slow", pytrace=False)
         return result
