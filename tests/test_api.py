@@ -19,7 +19,7 @@ from segbench.registry import Registry
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Whole modules that are public, with everything in them.
-MODULES = ("segbench.statistics", "segbench.plots")
+MODULES = ("segbench.statistics", "segbench.plots", "segbench.locale")
 # adding.md shows code that is written into the package itself.
 DOCUMENTS = [
     REPOSITORY / "README.md",

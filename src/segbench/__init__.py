@@ -15,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segbench import plots, statistics
+    from segbench import locale, plots, statistics
     from segbench.compare.runs import Comparison, compare_runs
     from segbench.config.run import RunConfig, load_config
     from segbench.data.formats import FORMATS
@@ -83,7 +83,7 @@ _HOMES = {
     "write_lesions": "segbench.data.synthetic.write",
     "write_streets": "segbench.data.synthetic.write",
 }
-_MODULES = ("plots", "statistics")
+_MODULES = ("locale", "plots", "statistics")
 
 __version__ = "0.1.0"
 
@@ -120,6 +120,7 @@ __all__ = [
     "explain_conventions",
     "fit",
     "load_config",
+    "locale",
     "plots",
     "read_dataset",
     "report_runs",

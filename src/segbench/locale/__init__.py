@@ -3,6 +3,10 @@
 A sentence is a `Message` from where it arises: an English template with its values, which also is the finished English
 sentence as a plain `str`. Nothing has to be taken apart to translate it: the template is looked up in the catalogue
 `segbench/locale/LANGUAGE/LC_MESSAGES/segbench.po`.
+
+>>> from segbench.locale import plural, translate
+>>> translate(plural("{n:,} mask is empty", "{n:,} masks are empty", n=3), "en")
+'3 masks are empty'
 """
 
 from segbench.locale.message import Message, join, message, plural, quoted, template

@@ -64,10 +64,11 @@ class PipelineSettings:
         Raises:
             RunError: no run folder, or one whose files are damaged.
         """
+        size = folder.read_config().data.size  # first: it says best what a folder is not
         bands = folder.read_facts().get("bands")
         return cls(
             class_map=folder.class_map(),
-            size=folder.read_config().data.size,
+            size=size,
             normalization=folder.normalization(),
             threshold=folder.threshold() if threshold is None else threshold,
             bands=None if bands is None else Bands.from_dict(bands),
