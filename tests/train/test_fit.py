@@ -108,6 +108,7 @@ def finished(binary_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
     return config
 
 
+@pytest.mark.slow
 def test_each_file_is_read_once_before_the_first_epoch(
     binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
