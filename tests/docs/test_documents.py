@@ -129,3 +129,12 @@ def test_the_shipped_studies_run(file: Path, tmp_path: Path, real_data: Callable
     done = run_segbench("compare", str(tmp_path), "-q")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "trained with one seed" in " ".join(done.stdout.split())
+
+
+def test_the_first_screen_of_the_readme_is_short() -> None:
+    sentence = README.split("\n\n")[1]
+    assert len(sentence.split()) <= 20
+    assert len(README.split()) <= 700
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert pictures == ["docs/pictures/report.png"]
+    assert (REPOSITORY / pictures[0]).stat().st_size < 200_000
