@@ -26,7 +26,7 @@ from segbench.types import IGNORE_INDEX
 
 Ring: TypeAlias = tuple[float, ...]  # x0, y0, x1, y1, ...
 Overlap: TypeAlias = Literal["smaller_on_top", "later_on_top", "class_order"]
-Coding: TypeAlias = Literal["", "nonzero", "value", "packed_rgb", "ade20k"]
+Coding: TypeAlias = Literal["", "nonzero", "packed_rgb", "ade20k"]
 
 _FAR = 4.0  # image sides beyond the border: such numbers are not of this image
 _ELLIPSE_STEP_PX = 0.5  # longest side of the polygon that stands for an ellipse
@@ -39,14 +39,12 @@ class Shape:
     Attributes:
         label: the class as the file writes it; empty where it has none.
         rings: polygons, which together are the object.
-        holes: polygons cut out of it.
         line: an open line x0, y0, x1, y1, ...; one pair is a point.
         width_px: of the line or point.
         counts: COCO's run lengths, column by column, background first; a text is COCO's compressed form.
         box: (left, top, width, height) of what `counts` describe; None means the whole image.
         file: of a mask, relative to the data set's root.
-        coding: how the file writes `value`: any value but 0, a grey value, R + 256 G + 65536 B, or ADE20K's
-            R // 10 * 256 + G.
+        coding: how the file writes `value`: any value but 0, R + 256 G + 65536 B, or ADE20K's R // 10 * 256 + G.
         value: of this object in the file.
         crowd: a group of objects that was outlined as one (COCO's iscrowd).
         z: drawing order of the annotation tool; larger is on top where `later_on_top` is asked for.
@@ -54,7 +52,6 @@ class Shape:
 
     label: str = ""
     rings: tuple[Ring, ...] = ()
-    holes: tuple[Ring, ...] = ()
     line: Ring = ()
     width_px: float = 1.0
     counts: tuple[int, ...] | str = ()
@@ -157,7 +154,7 @@ def paint(painting: Painting, root: Path) -> tuple[NDArray[np.uint8], int]:
     touched = np.zeros(size, dtype=bool)
     shared = np.zeros(size, dtype=bool)
     for index, shape, cover in _in_order(covers, painting.overlap):
-        place, mask = cover.place, cover.mask
+        place, mask = cover
         if not (shape.crowd and index == IGNORE_INDEX):
             shared[place] |= mask & touched[place] & (labels[place] != index)
             touched[place] |= mask
@@ -176,10 +173,7 @@ def shape_mask(
     Raises:
         DatasetError: run lengths that do not add up, or numbers that cannot be drawn.
     """
-    cover = _cover(shape, size, files or {})
-    whole = np.zeros(size, dtype=bool)
-    whole[cover.place] = cover.mask
-    return whole
+    return _cover(shape, size, files or {}).whole(size)
 
 
 class _Covered(NamedTuple):
@@ -187,6 +181,17 @@ class _Covered(NamedTuple):
 
     place: tuple[slice, slice]
     mask: NDArray[np.bool_]
+
+    def moved(self, down: int, right: int) -> _Covered:
+        rows, columns = self.place
+        place = (slice(rows.start + down, rows.stop + down), slice(columns.start + right, columns.stop + right))
+        return _Covered(place, self.mask)
+
+    def whole(self, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Returns the same pixels of the whole image."""
+        result = np.zeros(size, dtype=bool)
+        result[self.place] = self.mask
+        return result
 
 
 _NOTHING = _Covered((slice(0, 0), slice(0, 0)), np.zeros((0, 0), dtype=bool))
@@ -199,14 +204,7 @@ def _cover(shape: Shape, size: tuple[int, int], files: Mapping[str, NDArray[Any]
         return _trimmed(_coded(files[shape.file], shape))
     if shape.line:
         return _line(shape, size)
-    cover = _polygons(shape.rings, size)
-    if shape.holes:
-        hole = _polygons(shape.holes, size)
-        whole = np.zeros(size, dtype=bool)
-        whole[cover.place] = cover.mask
-        whole[hole.place] &= ~hole.mask
-        return _Covered(cover.place, whole[cover.place].copy())
-    return cover
+    return _polygons(shape.rings, size)
 
 
 def _trimmed(mask: NDArray[np.bool_]) -> _Covered:
@@ -241,9 +239,7 @@ def ellipse_ring(center_x: float, center_y: float, radius_x: float, radius_y: fl
 
 def _shape(values: Mapping[str, Any]) -> Shape:
     plain = dict(values)
-    for key in ("rings", "holes"):
-        if key in plain:
-            plain[key] = tuple(tuple(ring) for ring in plain[key])
+    plain["rings"] = tuple(tuple(ring) for ring in plain.get("rings", ()))
     for key in ("line", "box"):
         if plain.get(key) is not None:
             plain[key] = tuple(plain[key])
@@ -303,9 +299,7 @@ def _unrolled_part(counts: NDArray[np.int64], size: tuple[int, int]) -> _Covered
     inside[: covered[0]] = 0
     inside[covered[0] - 1] = int(ends[covered[0]] - counts[covered[0]]) - left * height
     last = right * height - int(ends[covered[-1]])
-    part = _trimmed(_unroll(np.append(inside, last), (height, right - left)))
-    rows, columns = part.place
-    return _Covered((rows, slice(columns.start + left, columns.stop + left)), part.mask)
+    return _trimmed(_unroll(np.append(inside, last), (height, right - left))).moved(0, left)
 
 
 def far_inside(ring: Sequence[float], size: tuple[int, int]) -> bool:
@@ -336,9 +330,7 @@ def _line(shape: Shape, size: tuple[int, int]) -> _Covered:
             across = (-(next_y - y) / length * radius, (next_x - x) / length * radius)
             ends = ((x, y, 1), (next_x, next_y, 1), (next_x, next_y, -1), (x, y, -1))
             rings.append(tuple(part for u, v, side in ends for part in (u + side * across[0], v + side * across[1])))
-    cover = _polygons(rings, size)
-    whole = np.zeros(size, dtype=bool)
-    whole[cover.place] = cover.mask
+    whole = _polygons(rings, size).whole(size)
     for x, y in points if radius <= 1 else []:
         if 0 <= x < size[1] and 0 <= y < size[0]:
             whole[int(y), int(x)] = True
@@ -362,13 +354,7 @@ def _run_lengths(shape: Shape, size: tuple[int, int]) -> _Covered:
     if not inside.size:
         return _NOTHING
     first = (max(top, 0), max(left, 0))
-    covered = _trimmed(inside)
-    rows, columns = covered.place
-    place = (
-        slice(rows.start + first[0], rows.stop + first[0]),
-        slice(columns.start + first[1], columns.stop + first[1]),
-    )
-    return _Covered(place, covered.mask)
+    return _trimmed(inside).moved(*first)
 
 
 def _unroll(counts: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -414,10 +400,6 @@ def _file_values(path: Path, digest: str, size: tuple[int, int]) -> NDArray[Any]
 def _coded(values: NDArray[Any], shape: Shape) -> NDArray[np.bool_]:
     if shape.coding == "nonzero":
         return np.asarray(values.any(axis=2) if values.ndim == 3 else values > 0, dtype=bool)
-    if shape.coding == "value":
-        if values.ndim == 3:
-            raise DatasetError(f"expected a grey or palette mask, got a colour one ({shape.file})")
-        return np.asarray(values == shape.value, dtype=bool)
     wide = values.astype(np.int64)
     red, green, blue = (wide, wide, wide) if wide.ndim == 2 else (wide[:, :, 0], wide[:, :, 1], wide[:, :, 2])
     numbers = red // 10 * 256 + green if shape.coding == "ade20k" else red + 256 * green + 65536 * blue

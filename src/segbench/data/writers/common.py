@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal, Self, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -314,19 +314,14 @@ def write_mask(path: Path, labels: NDArray[np.uint8], colors: Mapping[int, RGB])
     picture.save(path)
 
 
-class Spool:
+class Spool(ExitStack):
     """Texts kept on disk until the end of a file is known; separated as JSON wants it, or not."""
 
     def __init__(self, separator: str = ",\n") -> None:
+        super().__init__()
         self.separator = separator
         self.count = 0
-        self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115  # see __exit__
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
+        self._file = self.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", newline=""))  # noqa: SIM115
 
     def add(self, text: str) -> None:
         """Keeps one text."""
@@ -341,23 +336,17 @@ class Spool:
         shutil.copyfileobj(self._file, stream)
 
 
-class Spools:
+class Spools(ExitStack):
     """Two spools a part: what a file lists, and what belongs to it."""
 
     def __init__(self) -> None:
-        self._stack = ExitStack()
+        super().__init__()
         self._found: dict[SplitName | None, tuple[Spool, Spool]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
 
     def of(self, split: SplitName | None) -> tuple[Spool, Spool]:
         """Returns the spools of a part, made when first asked for."""
         if split not in self._found:
-            self._found[split] = (self._stack.enter_context(Spool()), self._stack.enter_context(Spool()))
+            self._found[split] = (self.enter_context(Spool()), self.enter_context(Spool()))
         return self._found[split]
 
     def ordered(self) -> Iterator[tuple[SplitName | None, tuple[Spool, Spool]]]:

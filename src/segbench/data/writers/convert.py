@@ -75,23 +75,7 @@ def convert(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> ConvertReport:
-    """Writes a data set in another format, reads that back, and says what changed.
-
-    Args:
-        manifest: of the data set, see `read_dataset`.
-        to: name of the format, a key of `segbench.data.writers.WRITERS`.
-        target: folder; made if missing.
-        options: see `WriteOptions`.
-        split: `keep` writes the parts, and leaves out samples of no part where others have one; `drop` writes all
-            samples into no part.
-        verify: read back and compare; not possible where images are left out.
-        overwrite: replace a folder that was written so before.
-        progress: called after every sample.
-    Raises:
-        ConfigError: an unknown format, or one that cannot hold these classes or options.
-        DatasetError: the folder is not empty or holds the data set itself, an image has a name that the format cannot
-            hold, or a format without losses gave other pixels back.
-    """
+    """Does what `convert_dataset` says with a data set that has been read; `options` say how it is written."""
     options = options or WriteOptions()
     target = Path(target).expanduser().absolute()
     check_writer(to, manifest.class_map, options)

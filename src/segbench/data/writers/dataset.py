@@ -40,15 +40,16 @@ def convert_dataset(
         rle: run lengths instead of polygons, in formats that have both.
         simplify: pixels that corners lost from polygons may lie beside them; 0 keeps them exact, `auto` keeps an IoU of
             0.99 in each class of each image.
-        split: `keep` writes the parts; `drop` writes none.
-        verify: read back and compare every pixel.
+        split: `keep` writes the parts, and leaves out samples of no part where others have one; `drop` writes all
+            samples into no part.
+        verify: read back and compare every pixel; not possible where images are left out.
         overwrite: replace a folder that was written so before.
         progress: called after every sample.
         options: of the reader.
     Raises:
         ConfigError: an unknown format or option, or a format that cannot hold these classes.
-        DatasetError: the data cannot be read, the folder is not empty or holds the data set itself, or a format
-            without losses gave other pixels back.
+        DatasetError: the data cannot be read, the folder is not empty or holds the data set itself, an image has a name
+            that the format cannot hold, or a format without losses gave other pixels back.
 
     Example:
         >>> import segbench

@@ -207,12 +207,12 @@ def _sound(item: Annotated, found: list[Defect]) -> Annotated:
 def _wrong(shape: Shape, drawing: Drawing) -> tuple[str, str] | None:
     if not (shape.rings or shape.line or shape.counts or shape.file):
         return "unused_shape", message("the shape covers no pixels")
-    for ring in (*shape.rings, *shape.holes):
+    for ring in shape.rings:
         if len(ring) % 2:
             return "bad_numbers", message("a polygon of {n} numbers; expected pairs x, y", n=len(ring))
         if len(ring) < 6:
             return "few_points", message("a polygon of {n} points; expected at least 3", n=len(ring) // 2)
-    if not all(math.isfinite(sum(ring)) for ring in (*shape.rings, *shape.holes, shape.line)):
+    if not all(math.isfinite(sum(ring)) for ring in (*shape.rings, shape.line)):
         return "bad_numbers", message("coordinates that are no finite numbers, or far outside of the image")
     size = None if drawing.height is None or drawing.width is None else (drawing.height, drawing.width)
     if size is None:
@@ -231,7 +231,7 @@ def _wrong(shape: Shape, drawing: Drawing) -> tuple[str, str] | None:
 
 
 def _is_far(shape: Shape, size: tuple[int, int]) -> bool:
-    return any(not far_inside(ring, size) for ring in (*shape.rings, *shape.holes, shape.line) if ring)
+    return any(not far_inside(ring, size) for ring in (*shape.rings, shape.line) if ring)
 
 
 def _named(images: Sequence[Annotated], options: AnnotationOptions, found: list[Defect], root: Path) -> list[Annotated]:
