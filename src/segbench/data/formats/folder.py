@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segbench.data.formats.shared.class_lists import find_class_list
 from segbench.data.formats.shared.classes import ClassOptions
-from segbench.data.formats.shared.groups import check_pattern, find_groups
+from segbench.data.formats.shared.groups import check_pattern
 from segbench.data.formats.shared.layout import SPLIT_WORDS, Part, find_parts
-from segbench.data.formats.shared.listing import Entry, Listing, by_key, check_depth, choose, image_files
+from segbench.data.formats.shared.listing import (
+    Entry,
+    Listing,
+    by_key,
+    check_depth,
+    check_tolerance,
+    choose,
+    image_files,
+)
 from segbench.data.formats.shared.multilabel import list_planes
 from segbench.data.formats.shared.pairing import file_key, find_renames, split_by_suffix
-from segbench.data.formats.shared.pairs import check_unpaired
-from segbench.errors import ConfigError, DatasetError
+from segbench.data.formats.shared.pairs import check_unpaired, with_groups
+from segbench.errors import DatasetError
 from segbench.types import SplitName, Task
 
 Keyed = list[tuple[str, Path]]
@@ -64,8 +72,9 @@ def folder(
     """
     chosen_task = Task(choose(task, list(Task), "task")) if task is not None else None
     choose(unpaired, ("error", "skip"), "unpaired")
-    depth = _check_numbers(tolerance, depth_range)
-    pattern = check_pattern(group)
+    check_tolerance(tolerance)
+    depth = check_depth(depth_range)
+    check_pattern(group)
     parts = find_parts(root, images, masks)
     notes: list[str] = []
     rule = _class_options(root, parts, classes, chosen_task, background, ignore, tolerance, notes)
@@ -77,7 +86,7 @@ def folder(
         class_map = rule
     return Listing(
         class_map=class_map,
-        entries=tuple(_with_groups(_with_splits(entries), pattern, root)),
+        entries=with_groups(_with_splits(entries), group, root),
         notes=tuple(notes),
         depth_range=depth,
         tolerance=tolerance,
@@ -157,23 +166,4 @@ def _with_splits(entries: list[Entry]) -> list[Entry]:
     first = [entry.id.partition("/")[0].lower() for entry in entries if "/" in entry.id]
     if len(first) < len(entries) or not all(word in SPLIT_WORDS for word in first):
         return entries
-    return [_replace(entry, split=entry.split or SPLIT_WORDS[word]) for entry, word in zip(entries, first, strict=True)]
-
-
-def _with_groups(entries: list[Entry], pattern: re.Pattern[str] | None, root: Path) -> list[Entry]:
-    if pattern is None:
-        return entries
-    groups = find_groups([entry.id for entry in entries], pattern, root)
-    return [_replace(entry, group=groups[entry.id]) for entry in entries]
-
-
-def _replace(entry: Entry, *, group: str | None = None, split: SplitName | None = None) -> Entry:
-    return Entry(
-        id=entry.id, image=entry.image, mask=entry.mask, group=group or entry.group, split=split or entry.split
-    )
-
-
-def _check_numbers(tolerance: int, depth_range: Sequence[float] | None) -> tuple[float, float] | None:
-    if not 0 <= tolerance <= 127:
-        raise ConfigError(f"expected a whole number from 0 to 127, got {tolerance!r}", key="data.options.tolerance")
-    return check_depth(depth_range)
+    return [replace(entry, split=entry.split or SPLIT_WORDS[word]) for entry, word in zip(entries, first, strict=True)]

@@ -9,14 +9,14 @@ from typing import Unpack
 
 from segbench.data.files.hints import set_option
 from segbench.data.files.images import image_facts
-from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing
+from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import (
     ImageIndex,
     choose_file,
     head,
     none_found,
-    short_ids,
     unlisted_note,
+    with_ids,
 )
 from segbench.data.formats.shared.listing import Defect, Listing
 from segbench.data.formats.shared.run_lengths import counts_of, lengths_of_pairs, mask_of_rows
@@ -88,7 +88,6 @@ def kaggle_rle(
         found[path] = _drawing(its_rows, path, source, name, row_major, defects)
     if not found:
         raise none_found(root, list(by_image), source, defects)
-    ids = short_ids(list(found), root)
     notes = unlisted_note(index.unused(found), source.name)
     if not row_major and any(row.runs for row in rows):
         notes.append(
@@ -97,7 +96,7 @@ def kaggle_rle(
         )
     return build_listing(
         root,
-        [Annotated(id=ids[path], image=path, drawing=drawing) for path, drawing in found.items()],
+        with_ids(found, root),
         shared,
         labels=list(dict.fromkeys(sorted((row.label for row in rows if row.label), key=_by_number))),
         notes=notes,

@@ -5,9 +5,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from segbench.data.formats.shared.listing import Entry, Listing, by_key, choose, image_files, missing_folder, read_lines
+from segbench.data.formats.shared.listing import (
+    Entry,
+    Listing,
+    by_stem,
+    check_tolerance,
+    choose,
+    image_files,
+    missing_folder,
+    read_lines,
+)
 from segbench.data.formats.shared.pairs import paired
-from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, SplitName, Task
 
 CLASS_MAP = ClassMap(names=("background", "polyp"), values=((0,), (255,)), task=Task.BINARY)
@@ -31,16 +40,12 @@ def kvasir(root: Path, *, tolerance: int = 127, unpaired: str = "error") -> List
         DatasetError: no such folders, files without partner, a name in two lists.
     """
     choose(unpaired, ("error", "skip"), "unpaired")
-    if not 0 <= tolerance <= 127:
-        raise ConfigError(f"expected a whole number from 0 to 127, got {tolerance!r}", key="data.options.tolerance")
+    check_tolerance(tolerance)
     home = root / _INNER if (root / _INNER).is_dir() else root
     for name in ("images", "masks"):
         if not (home / name).is_dir():
             raise missing_folder(home, name, "Kvasir-SEG's images/ and masks/")
-    images, masks = (
-        by_key(((path.stem, path) for path in image_files(home / name, recursive=False)), root, name[:-1])
-        for name in ("images", "masks")
-    )
+    images, masks = (by_stem(home / f"{kind}s", root, kind) for kind in ("image", "mask"))
     notes: list[str] = []
     names = paired(images, masks, home, unpaired, notes)
     parts = _parts(home, set(images), notes)

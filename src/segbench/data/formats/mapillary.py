@@ -9,9 +9,10 @@ from typing import Any
 
 from segbench.data.facts.store import MaskFact
 from segbench.data.formats.shared.annotated import load_json, wrong_key
+from segbench.data.formats.shared.class_lists import is_color
 from segbench.data.formats.shared.layout import SPLIT_WORDS
-from segbench.data.formats.shared.listing import Entry, Listing, by_key, choose, image_files, missing_folder, subfolders
-from segbench.data.formats.shared.pairs import paired, text_of
+from segbench.data.formats.shared.listing import Entry, Listing, by_stem, choose, missing_folder, subfolders
+from segbench.data.formats.shared.pairs import paired
 from segbench.errors import DatasetError
 from segbench.types import RGB, ClassMap, Task
 
@@ -50,10 +51,7 @@ def mapillary(root: Path, *, version: str = "auto", unpaired: str = "error") -> 
         if not (part / labels).is_dir():
             notes.append(f"{part.name} has no {labels} and was left out")
             continue
-        images, masks = (
-            by_key(((path.stem, path) for path in image_files(part / name, recursive=False)), root, "image")
-            for name in ("images", labels)
-        )
+        images, masks = (by_stem(part / name, root, "image") for name in ("images", labels))
         entries += [
             Entry(id=name, image=images[name], mask=masks[name], split=SPLIT_WORDS[part.name.lower()])
             for name in paired(images, masks, part, unpaired, notes)
@@ -100,10 +98,10 @@ def _class_map(path: Path) -> ClassMap:
         raise wrong_key(path, "labels", "a list of classes", labels)
     names: dict[int, str] = {}
     colors: dict[int, RGB] = {}
-    readable = [text_of(label, "readable") for label in labels if isinstance(label, dict)]
+    readable = [_text(label, "readable") for label in labels if isinstance(label, dict)]
     key = "readable" if all(readable) and len(set(readable)) == len(labels) else "name"
     for number, label in enumerate(labels):
-        name = text_of(label, key) if isinstance(label, dict) else ""
+        name = _text(label, key) if isinstance(label, dict) else ""
         if not name:
             raise wrong_key(path, f"labels[{number}]", f"a class with a text `{key}`", label)
         if label.get("evaluate", True):
@@ -120,11 +118,13 @@ def _class_map(path: Path) -> ClassMap:
     )
 
 
+def _text(plain: Mapping[str, Any], key: str) -> str:
+    """Returns a text of a mapping; empty where it is missing or something else."""
+    value = plain.get(key)
+    return value if isinstance(value, str) else ""
+
+
 def _color(value: Any, path: Path, number: int) -> RGB:
-    if (
-        not isinstance(value, list)
-        or len(value) != 3
-        or not all(type(part) is int and 0 <= part <= 255 for part in value)
-    ):
+    if not is_color(value):
         raise wrong_key(path, f"labels[{number}].color", "[r, g, b] from 0 to 255", value)
     return (value[0], value[1], value[2])

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Unpack
 
 from segbench.data.files.images import ImageFacts, image_facts
-from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing
-from segbench.data.formats.shared.image_names import head, no_image, none_found, short_ids, unlisted_note
+from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing
+from segbench.data.formats.shared.image_names import head, no_image, none_found, unlisted_note, with_ids
 from segbench.data.formats.shared.layout import SPLIT_WORDS
 from segbench.data.formats.shared.listing import Defect, Listing, image_files
 from segbench.data.formats.shared.tables import read_rows, read_table
@@ -58,11 +58,8 @@ def open_images(root: Path, **shared: Unpack[AnnotationOptions]) -> Listing:
     defects += [no_image(table, image) for image, table in lost.items()]
     if not found:
         raise none_found(root, list(lost), tables[0]) if lost else DatasetError("the tables have no rows", path=root)
-    ids = short_ids(list(found), root)
-    entries = [
-        Annotated(id=ids[path], image=path, drawing=_drawing(path, table, objects, root, defects), split=split)
-        for path, (table, split, objects) in found.items()
-    ]
+    drawings = {path: _drawing(path, table, objects, root, defects) for path, (table, _, objects) in found.items()}
+    entries = with_ids(drawings, root, {path: split for path, (_, split, _) in found.items()})
     bare = sorted(path.relative_to(root).as_posix() for path in images.files if path not in found)
     notes = unlisted_note(bare, f"the tables *{_TABLE}")
     return build_listing(root, entries, shared, notes=notes, defects=defects)

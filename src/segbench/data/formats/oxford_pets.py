@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from segbench.data.formats.shared.listing import Entry, Listing, by_key, choose, image_files, missing_folder, read_lines
+from segbench.data.formats.shared.listing import Entry, Listing, by_stem, choose, missing_folder, read_lines
 from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, SplitName, Task
 
@@ -46,9 +46,8 @@ def oxford_pets(root: Path, *, border: str = "class", include_unlisted: bool = F
         if not (root / name).is_dir():
             raise missing_folder(root, name, layout)
     parts = _official_parts(root)
-    images = by_key(((path.stem, path) for path in image_files(root / "images", recursive=False)), root, "image")
-    trimaps = image_files(root / "annotations" / "trimaps", recursive=False)
-    masks = by_key(((path.stem, path) for path in trimaps), root, "trimap")
+    images = by_stem(root / "images", root, "image")
+    masks = by_stem(root / "annotations" / "trimaps", root, "trimap")
     lost = [f"images/{name}" for name in parts if name not in images]
     lost += [f"annotations/trimaps/{name}" for name in parts if name not in masks]
     if lost:

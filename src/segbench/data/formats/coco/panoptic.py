@@ -25,8 +25,8 @@ from segbench.data.formats.coco.files import (
     locate,
     unknown_image,
 )
-from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing
-from segbench.data.formats.shared.image_names import ImageIndex, none_found, short_ids
+from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing
+from segbench.data.formats.shared.image_names import ImageIndex, none_found, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing
 from segbench.data.formats.shared.values import as_kind, is_crowd, need, no_annotation
 from segbench.data.shapes.drawing import Drawing, Shape
@@ -64,23 +64,20 @@ def coco_panoptic(
     files = [load_coco(path, root) for path in paths]
     index = ImageIndex(root, images)
     reader = _Reader(root, index, [])
-    found: dict[Path, tuple[Drawing, CocoFile]] = {}
+    found: dict[Path, Drawing] = {}
+    owner: dict[Path, CocoFile] = {}
     for file in files:
         for path, drawing in reader.drawings(file, _mask_folder(file, root, masks)).items():
             if path in found:
                 raise DatasetError(
-                    f"{path.relative_to(root)} is in {found[path][1].path.name} too; list an image once", path=file.path
+                    f"{path.relative_to(root)} is in {owner[path].path.name} too; list an image once", path=file.path
                 )
-            found[path] = (drawing, file)
+            found[path], owner[path] = drawing, file
     if not found:
         names = [picture.name for file in files for picture in file.pictures.values()]
         raise none_found(root, names, paths[0], reader.defects)
-    ids = short_ids(list(found), root)
-    listed = [
-        Annotated(id=ids[path], image=path, drawing=drawing, split=file.split)
-        for path, (drawing, file) in found.items()
-    ]
-    used = frozenset(shape.label for drawing, _ in found.values() for shape in drawing.shapes)
+    listed = with_ids(found, root, {path: file.split for path, file in owner.items()})
+    used = frozenset(shape.label for drawing in found.values() for shape in drawing.shapes)
     options: AnnotationOptions = {"background": False, **shared}
     return build_listing(
         root,

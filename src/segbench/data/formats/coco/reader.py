@@ -26,8 +26,8 @@ from segbench.data.formats.coco.files import (
     unknown_image,
 )
 from segbench.data.formats.coco.shapes import read_shape
-from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing
-from segbench.data.formats.shared.image_names import ImageIndex, none_found, short_ids, unlisted_note
+from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing
+from segbench.data.formats.shared.image_names import ImageIndex, none_found, unlisted_note, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import outside
 from segbench.data.shapes.drawing import Drawing, Shape, shape_mask
@@ -78,10 +78,7 @@ def coco(
     splits = {path: file.split for file in files for path in places[file.path]}
     used = frozenset(shape.label for drawing in drawings.values() for shape in drawing.shapes)
     notes += unlisted_note(index.unused(drawings), shorten(path.name for path in paths))
-    ids = short_ids(list(drawings), root)
-    found = [
-        Annotated(id=ids[path], image=path, drawing=drawing, split=splits[path]) for path, drawing in drawings.items()
-    ]
+    found = with_ids(drawings, root, splits)
     return build_listing(root, found, shared, labels=labels_of(files, used), notes=notes, defects=defects)
 
 

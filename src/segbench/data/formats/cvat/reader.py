@@ -18,8 +18,8 @@ from segbench.data.formats.shared.image_names import (
     head,
     no_image,
     none_found,
-    short_ids,
     unlisted_note,
+    with_ids,
 )
 from segbench.data.formats.shared.layout import SPLIT_WORDS
 from segbench.data.formats.shared.listing import Defect, Listing
@@ -89,8 +89,8 @@ def _images(tree: Element, source: Path, index: ImageIndex, width_px: float, def
         raise DatasetError(
             "expected <image> or <track> elements, got none; export the task with annotations", path=source
         )
-    entries: list[tuple[Path, Drawing, SplitName | None]] = []
-    seen: dict[Path, str] = {}
+    drawings: dict[Path, Drawing] = {}
+    splits: dict[Path, SplitName | None] = {}
     of_task = tree.findtext("meta/task/subset") or tree.findtext("meta/job/subset") or ""
     for number, element in enumerate(elements, 1):
         name = element.get("name")
@@ -101,24 +101,23 @@ def _images(tree: Element, source: Path, index: ImageIndex, width_px: float, def
         if path is None:
             continue
         key = f"{subset}/{name}" if subset else name
-        if path in seen:
+        if path in drawings:
             raise DatasetError(
-                f"<image> {number}: {key!r} is the same file as {seen[path]!r}, {path.name}; annotate an image once",
+                f"<image> {number}: {key!r} is the same file as {drawings[path].key!r}, {path.name}; annotate an image "
+                "once",
                 path=source,
             )
-        seen[path] = key
-        drawing = Drawing(
+        drawings[path] = Drawing(
             source=source,
             key=key,
             shapes=tuple(_shapes(element, source, key, width_px)),
             height=_size(element, "height", source, key),
             width=_size(element, "width", source, key),
         )
-        entries.append((path, drawing, SPLIT_WORDS.get(subset.lower())))
-    if not entries:
+        splits[path] = SPLIT_WORDS.get(subset.lower())
+    if not drawings:
         raise none_found(index.root, [element.get("name", "") for element in elements], source, defects)
-    ids = short_ids([path for path, _, _ in entries], index.root)
-    return [Annotated(id=ids[path], image=path, drawing=drawing, split=split) for path, drawing, split in entries]
+    return with_ids(drawings, index.root, splits)
 
 
 def _shapes(image: Element, source: Path, key: str, width_px: float) -> Iterator[Shape]:
@@ -152,17 +151,11 @@ def _video(
         f"{len(frames)} frames of one video: neighbours look alike, so parts divided at random flatter; keep stretches "
         "of it together with the option group"
     )
-    ids = short_ids(list(frames.values()), index.root)
-    return [
-        Annotated(
-            id=ids[path],
-            image=path,
-            drawing=Drawing(
-                source=source, key=f"frame {frame}", shapes=tuple(shapes[frame]), height=height, width=width
-            ),
-        )
+    drawings = {
+        path: Drawing(source=source, key=f"frame {frame}", shapes=tuple(shapes[frame]), height=height, width=width)
         for frame, path in frames.items()
-    ]
+    }
+    return with_ids(drawings, index.root)
 
 
 def _frames(tree: Element, index: ImageIndex) -> dict[int, Path]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from segbench.data.formats.labelme.shapes import read_shapes
 from segbench.data.formats.labelme.xml_form import is_labelme_xml, read_xml_files
 from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing, load_json, wrong_key
-from segbench.data.formats.shared.image_names import ImageIndex, head, no_image, none_found, short_ids
+from segbench.data.formats.shared.image_names import ImageIndex, head, no_image, none_found, with_ids
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, Listing, image_files, read_lines
 from segbench.data.formats.shared.values import (
     as_kind,
@@ -67,11 +66,12 @@ def labelme(root: Path, *, width_px: float = 1.0, **shared: Unpack[AnnotationOpt
     used = {item.image for item in found}
     beside = [path for folder in sorted(folders) for path in image_files(folder, recursive=False) if path not in used]
     defects += no_annotation(beside, "no annotation file beside it; left out")
-    found = [_plain_background(item) for item in found]
+    found = [item.relabelled({_BACKGROUND: "background"}) for item in found]  # of the pixels without shapes
     labels, listed = _labels(root, sources or xml_files)
     defects += _unlisted(found, labels, listed)
     options: AnnotationOptions = shared
-    if "ignore" not in shared and _IGNORED in {*(labels or ()), *_used(found)}:
+    used_labels = {shape.label for item in found for shape in item.drawing.shapes}
+    if "ignore" not in shared and _IGNORED in {*(labels or ()), *used_labels}:
         options = {**shared, "ignore": [_IGNORED]}
     return build_listing(root, found, options, labels=labels, notes=notes, defects=defects)
 
@@ -153,11 +153,7 @@ def _from_json(
         notes.append(
             f"{len(inside)} images are only inside of their JSON files (imageData), and are read there: {names}"
         )
-    ids = short_ids(list(drawings), root)
-    return [
-        Annotated(id=ids[image], image=image, drawing=drawing, split=split_folder(image, root))
-        for image, drawing in drawings.items()
-    ]
+    return with_ids(drawings, root, {image: split_folder(image, root) for image in drawings})
 
 
 def _image(
@@ -206,16 +202,6 @@ def _drawing(plain: Mapping[str, Any], path: Path, width_px: float, defects: lis
     return Drawing(source=path, key=path.stem, shapes=tuple(shapes), height=height, width=width)
 
 
-def _plain_background(item: Annotated) -> Annotated:
-    """Returns the image with `_background_` as the class that pixels without shapes have."""
-    if not any(shape.label == _BACKGROUND for shape in item.drawing.shapes):
-        return item
-    shapes = (
-        replace(one, label="background" if one.label == _BACKGROUND else one.label) for one in item.drawing.shapes
-    )
-    return replace(item, drawing=replace(item.drawing, shapes=tuple(shapes)))
-
-
 def _labels(root: Path, sources: Sequence[Path]) -> tuple[list[str] | None, Path | None]:
     """Returns the classes of `labels.txt`, in the root, beside the annotation files or above; and that file."""
     folders = [root, *(folder for path in sources for folder in (path.parent, path.parent.parent))]
@@ -250,7 +236,3 @@ def _unlisted(found: Iterable[Annotated], labels: Sequence[str] | None, listed: 
         for label, drawing in first.items()
         if label not in {*labels, "", "background", _IGNORED}
     ]
-
-
-def _used(found: Iterable[Annotated]) -> set[str]:
-    return {shape.label for item in found for shape in item.drawing.shapes}

@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 
 from segbench.data.files.images import image_facts, read_bytes
 from segbench.data.formats.shared.annotated import Annotated
-from segbench.data.formats.shared.image_names import ImageIndex, head, none_found, short_ids
+from segbench.data.formats.shared.image_names import ImageIndex, head, none_found, with_ids
 from segbench.data.formats.shared.listing import Defect
 from segbench.data.formats.shared.values import split_folder
 from segbench.data.formats.shared.xml import load_xml
@@ -53,11 +53,7 @@ def read_xml_files(paths: list[Path], index: ImageIndex, defects: list[Defect], 
     if not found:
         raise none_found(index.root, [defect.where for defect in defects], paths[0], defects)
     notes += [f"{count} objects are marked as deleted and were left out" for count in (told["deleted"],) if count]
-    ids = short_ids(list(found), index.root)
-    return [
-        Annotated(id=ids[image], image=image, drawing=drawing, split=split_folder(image, index.root))
-        for image, drawing in found.items()
-    ]
+    return with_ids(found, index.root, {image: split_folder(image, index.root) for image in found})
 
 
 def _drawing(tree: Element, path: Path, image: Path, root: Path, defects: list[Defect], told: Counter[str]) -> Drawing:

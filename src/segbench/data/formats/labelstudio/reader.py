@@ -10,14 +10,14 @@ from typing import Any, TypeAlias, Unpack
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from segbench.data.formats.labelstudio.shapes import Regions, read_regions
-from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing, load_json, wrong_key
+from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing, load_json, wrong_key
 from segbench.data.formats.shared.image_names import (
     ImageIndex,
     choose_file,
     head,
     none_found,
-    short_ids,
     unlisted_note,
+    with_ids,
 )
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, Listing
 from segbench.data.shapes.drawing import Drawing, Shape
@@ -87,9 +87,7 @@ def labelstudio(
         raise none_found(root, names, source, defects) if names else DatasetError("no task is annotated", path=source)
     notes = [f"{count} tasks {text}" for text, count in told.items()]
     notes += unlisted_note(index.unused(found), source.name)
-    ids = short_ids(list(found), root)
-    entries = [Annotated(id=ids[path], image=path, drawing=drawing) for path, drawing in found.items()]
-    return build_listing(root, entries, shared, notes=notes, defects=defects)
+    return build_listing(root, with_ids(found, root), shared, notes=notes, defects=defects)
 
 
 def looks_like(root: Path) -> str | None:

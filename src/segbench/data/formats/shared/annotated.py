@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from segbench.data.files.hints import set_option
-from segbench.data.formats.shared.groups import check_pattern, find_groups
-from segbench.data.formats.shared.listing import DEFECTS, Defect, Entry, Listing, check_depth, choose
+from segbench.data.formats.shared.listing import Defect, Entry, Listing, check_depth, choose, defect_notes
+from segbench.data.formats.shared.pairs import with_groups
 from segbench.data.shapes.drawing import Drawing, Overlap, Painting, Shape, far_inside
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.locale import message
@@ -69,6 +69,14 @@ class Annotated:
     drawing: Drawing
     split: SplitName | None = None
     group: str | None = None
+
+    def relabelled(self, labels: Mapping[str, str]) -> Annotated:
+        """Returns the same with other labels, as label -> new label says."""
+        shapes = (
+            replace(shape, label=labels[shape.label]) if shape.label in labels else shape
+            for shape in self.drawing.shapes
+        )
+        return replace(self, drawing=replace(self.drawing, shapes=tuple(shapes)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,26 +153,18 @@ def build_listing(
     fatal = [defect for defect in found if defect.fatal]
     if fatal and options.get("defects", "error") == "error":
         raise DatasetError(_fatal_text(fatal, root), path=root)
-    told += _defect_notes(found, root)
+    told += defect_notes(found, lambda defect: _place(defect, root))
     used = Counter(shape.label for item in images for shape in item.drawing.shapes if shape.label)
     declared = list(labels) if labels is not None else sorted(used)
     known = list(dict.fromkeys([*declared, *sorted(set(used) - set(declared))]))
     draw_rule = _rule(known, used, options, rule, colors or {}, root, told)
-    pattern = check_pattern(options.get("group"))
-    groups = find_groups([item.id for item in images], pattern, root) if pattern is not None else {}
+    entries = [
+        Entry(id=item.id, image=item.image, mask=item.drawing, split=item.split, group=item.group) for item in images
+    ]
     return Listing(
         class_map=draw_rule.class_map,
         painter=draw_rule.painting,
-        entries=tuple(
-            Entry(
-                id=item.id,
-                image=item.image,
-                mask=item.drawing,
-                split=item.split,
-                group=groups.get(item.id, item.group),
-            )
-            for item in images
-        ),
+        entries=with_groups(entries, options.get("group"), root),
         notes=tuple(told),
         defects=tuple(found),
         depth_range=check_depth(options.get("depth_range")),
@@ -270,15 +270,7 @@ def _named(images: Sequence[Annotated], options: AnnotationOptions, found: list[
         )
     if default is None:
         return list(images)
-    return [
-        replace(item, drawing=replace(item.drawing, shapes=tuple(_with_label(shape, default) for shape in shapes)))
-        for item in images
-        for shapes in [item.drawing.shapes]
-    ]
-
-
-def _with_label(shape: Shape, default: str) -> Shape:
-    return shape if shape.label else replace(shape, label=default)
+    return [item.relabelled({"": default}) for item in images]
 
 
 def _fatal_text(fatal: Sequence[Defect], root: Path) -> str:
@@ -289,16 +281,6 @@ def _fatal_text(fatal: Sequence[Defect], root: Path) -> str:
         + "\n".join(lines)
         + more
     )
-
-
-def _defect_notes(found: Sequence[Defect], root: Path) -> list[str]:
-    kinds: dict[str, list[Defect]] = {}
-    for defect in found:
-        kinds.setdefault(defect.code, []).append(defect)
-    return [
-        f"{len(defects)} {DEFECTS[code]}: {shorten((f'{_place(one, root)} ({one.text})' for one in defects), 3)}"
-        for code, defects in kinds.items()
-    ]
 
 
 def _place(defect: Defect, root: Path) -> str:

@@ -95,7 +95,7 @@ def _from_json(path: Path) -> ClassList | None:
     if not all(key.isdecimal() and isinstance(name, str) for key, name in labels.items()):
         raise wrong_key(path, "label_map", "numbers and names", labels)
     given = plain.get("segmentation_colors")
-    if given is not None and not (isinstance(given, list) and len(given) == len(labels) and all(map(_is_color, given))):
+    if given is not None and not (isinstance(given, list) and len(given) == len(labels) and all(map(is_color, given))):
         raise wrong_key(path, "segmentation_colors", f"{len(labels)} colours [r, g, b]", given)
     order = sorted(labels, key=int)
     return ClassList(
@@ -122,7 +122,7 @@ def _from_csv(path: Path) -> ClassList | None:
         if not all(cell.isdecimal() for cell in wanted):
             raise DatasetError(f"line {line}: expected whole numbers, got {', '.join(wanted)}", path=path)
         color = [int(cells[place]) for place in channels]
-        if color and not _is_color(color):
+        if color and not is_color(color):
             raise DatasetError(f"line {line}: expected a colour of three numbers from 0 to 255, got {color}", path=path)
         names.append(cells[name].strip())
         numbers.append(int(cells[number]) if number is not None else len(numbers))
@@ -140,5 +140,6 @@ def _checked(found: ClassList) -> ClassList:
     return found
 
 
-def _is_color(value: object) -> bool:
+def is_color(value: object) -> bool:
+    """Returns whether a value is [r, g, b] of whole numbers from 0 to 255."""
     return isinstance(value, list) and len(value) == 3 and all(type(part) is int and 0 <= part <= 255 for part in value)

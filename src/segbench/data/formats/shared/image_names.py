@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from segbench.data.files.hints import set_option
+from segbench.data.formats.shared.annotated import Annotated
 from segbench.data.formats.shared.layout import IMAGE_NAME, MASK_NAME, SPLIT_WORDS
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, image_files, missing_folder
 from segbench.data.formats.shared.values import split_of
+from segbench.data.shapes.drawing import Drawing
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.locale import message
+from segbench.types import SplitName
 
 _HEAD_BYTES = 65536
 _SHOWN = 80  # characters of a name; some tools put the whole image there
@@ -180,6 +183,17 @@ def short_ids(paths: Sequence[Path], root: Path) -> dict[Path, str]:
             return ids
         for path in repeated:
             level[path] += 1
+
+
+def with_ids(
+    drawings: Mapping[Path, Drawing], root: Path, splits: Mapping[Path, SplitName | None] | None = None
+) -> list[Annotated]:
+    """Returns the images with short ids, and with their official parts where `splits` has them."""
+    ids, parts = short_ids(list(drawings), root), splits or {}
+    return [
+        Annotated(id=ids[path], image=path, drawing=drawing, split=parts.get(path))
+        for path, drawing in drawings.items()
+    ]
 
 
 def no_image(source: Path, name: str) -> Defect:

@@ -90,6 +90,18 @@ DEFECTS = {
     "wrong_size": message("annotations made for another image size"),
 }
 
+
+def defect_notes(defects: Iterable[Defect], place: Callable[[Defect], str] = lambda defect: defect.where) -> list[str]:
+    """Returns a note for each kind of defect: how many, and where the first ones are, as `place` says."""
+    kinds: dict[str, list[Defect]] = {}
+    for defect in defects:
+        kinds.setdefault(defect.code, []).append(defect)
+    return [
+        f"{len(found)} {DEFECTS[code]}: {shorten((f'{place(item)} ({item.text})' for item in found), 3)}"
+        for code, found in kinds.items()
+    ]
+
+
 ClassMapRule: TypeAlias = Callable[[Mapping[Path, MaskFact]], ClassMap]
 
 
@@ -135,6 +147,11 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def by_stem(folder: Path, root: Path, kind: str) -> dict[str, Path]:
+    """Returns name without suffix -> image file right in a folder; DatasetError as `by_key`."""
+    return by_key(((path.stem, path) for path in image_files(folder, recursive=False)), root, kind)
+
+
 def by_key(files: Iterable[tuple[str, Path]], root: Path, kind: str) -> dict[str, Path]:
     """Returns key -> file; DatasetError where two files have the same key (a.jpg and a.png).
 
@@ -164,6 +181,12 @@ def choose(value: str, allowed: Iterable[str], option: str) -> str:
     return value
 
 
+def check_tolerance(tolerance: int) -> None:
+    """Raises ConfigError where the option `tolerance` is no distance of grey values below the middle."""
+    if not 0 <= tolerance <= 127:
+        raise ConfigError(f"expected a whole number from 0 to 127, got {tolerance!r}", key="data.options.tolerance")
+
+
 def check_depth(depth_range: Sequence[float] | None) -> tuple[float, float] | None:
     """Returns the option `depth_range` as numbers; ConfigError where it is no range."""
     if depth_range is None:
@@ -181,11 +204,15 @@ def missing_folder(root: Path, name: str, wanted: str) -> DatasetError:
     )
 
 
+def read_text(path: Path, kind: str) -> str:
+    """Returns what a UTF-8 file holds; DatasetError, with what it is (`kind`), where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot read {kind}: {error}", path=path) from error
+
+
 def read_lines(path: Path, *, comments: bool = True) -> list[tuple[int, str]]:
     """Returns (line number from 1, text) of each line that is not blank, and no comment where there are `comments`."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"cannot read the list: {error}", path=path) from error
-    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), 1))
+    lines = ((number, line.strip()) for number, line in enumerate(read_text(path, "the list").splitlines(), 1))
     return [(number, line) for number, line in lines if line and not (comments and line.startswith("#"))]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.groups import check_pattern, find_groups
-from segbench.data.formats.shared.listing import DEFECTS, Defect, Entry
+from segbench.data.formats.shared.listing import Entry
 from segbench.data.formats.shared.pairing import unpaired_text
 from segbench.errors import DatasetError, shorten
 
@@ -62,28 +62,8 @@ def check_unpaired(
 
 def with_groups(entries: Sequence[Entry], group: str | None, root: Path) -> tuple[Entry, ...]:
     """Returns the entries with the group that the user's pattern finds in their ids; unchanged without a pattern."""
-    pattern: re.Pattern[str] | None = check_pattern(group)
+    pattern = check_pattern(group)
     if pattern is None:
         return tuple(entries)
     groups = find_groups([entry.id for entry in entries], pattern, root)
-    return tuple(
-        Entry(id=entry.id, image=entry.image, mask=entry.mask, group=groups[entry.id], split=entry.split)
-        for entry in entries
-    )
-
-
-def defect_notes(defects: Sequence[Defect]) -> list[str]:
-    """Returns a note for each kind of defect: how many, and the first ones."""
-    kinds: dict[str, list[Defect]] = {}
-    for defect in defects:
-        kinds.setdefault(defect.code, []).append(defect)
-    return [
-        f"{len(found)} {DEFECTS[code]}: {shorten((f'{one.where} ({one.text})' for one in found), 3)}"
-        for code, found in kinds.items()
-    ]
-
-
-def text_of(plain: Mapping[str, Any], key: str) -> str:
-    """Returns a text of a mapping; empty where it is missing or something else."""
-    value = plain.get(key)
-    return value if isinstance(value, str) else ""
+    return tuple(replace(entry, group=groups[entry.id]) for entry in entries)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segbench.data.formats.shared.listing import read_text
 from segbench.errors import DatasetError
 
 _LARGEST_CELL = 2**31 - 1  # run lengths of a large image are longer than csv's 128 kB
@@ -58,10 +59,7 @@ def read_table(path: Path) -> Table:
 def read_rows(path: Path) -> list[tuple[int, tuple[str, ...]]]:
     """Returns (line, cells) of each row that is not blank."""
     csv.field_size_limit(_LARGEST_CELL)
-    try:
-        reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"cannot read the table: {error}", path=path) from error
+    reader = csv.reader(io.StringIO(read_text(path, "the table"), newline=""), strict=True)
     rows: list[tuple[int, tuple[str, ...]]] = []
     try:
         rows.extend((reader.line_num, tuple(cells)) for cells in reader if any(cell.strip() for cell in cells))

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from segbench.data.formats.shared.listing import read_text
 from segbench.errors import DatasetError
 
 
@@ -16,10 +17,7 @@ def load_xml(path: Path) -> Element:
         DatasetError: unreadable, damaged (with line and column), or with a DTD: entities can make a small file fill
             the memory, and no annotation tool writes them.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"cannot read the file as UTF-8: {error}", path=path) from error
+    text = read_text(path, "the file as UTF-8")
     for word in ("<!DOCTYPE", "<!ENTITY"):
         if word in text:
             line = text.count("\n", 0, text.index(word)) + 1

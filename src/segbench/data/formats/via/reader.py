@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Unpack
 
 from segbench.data.files.hints import set_option
-from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing
-from segbench.data.formats.shared.image_names import ImageIndex, none_found, short_ids
+from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing
+from segbench.data.formats.shared.image_names import ImageIndex, none_found, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing
 from segbench.data.formats.shared.values import no_annotation
 from segbench.data.formats.via.files import Record, Region, ViaFile, choose_via, load_via, via_files
@@ -58,14 +58,9 @@ def via(
         raise none_found(root, names, files[0].path, defects)
     defects += _in_two_lists(found, root)
     defects += no_annotation(root / name for name in index.unused(found))
-    ids = short_ids(list(found), root)
-    listed = [
-        Annotated(
-            id=ids[path], image=path, drawing=_drawing(record, file, classes, width_px, defects), split=file.split
-        )
-        for path, (record, file) in found.items()
-    ]
-    return build_listing(root, listed, shared, labels=classes.order, defects=defects)
+    drawings = {path: _drawing(*item, classes, width_px, defects) for path, item in found.items()}
+    images_found = with_ids(drawings, root, {path: file.split for path, (_, file) in found.items()})
+    return build_listing(root, images_found, shared, labels=classes.order, defects=defects)
 
 
 def looks_like(root: Path) -> str | None:

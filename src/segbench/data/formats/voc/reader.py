@@ -13,12 +13,14 @@ from segbench.data.formats.shared.listing import (
     Entry,
     Listing,
     by_key,
+    defect_notes,
     image_files,
     missing_folder,
     read_lines,
     subfolders,
 )
-from segbench.data.formats.shared.pairs import defect_notes, with_groups
+from segbench.data.formats.shared.pairing import file_key
+from segbench.data.formats.shared.pairs import with_groups
 from segbench.data.formats.voc.classes import read_classes
 from segbench.errors import DatasetError, shorten
 from segbench.locale import message
@@ -108,7 +110,7 @@ def _find_homes(root: Path) -> list[Path]:
 
 
 def _keyed(folder: Path) -> Iterable[tuple[str, Path]]:
-    return ((path.relative_to(folder).with_suffix("").as_posix(), path) for path in image_files(folder))
+    return ((file_key(path, folder), path) for path in image_files(folder))
 
 
 def _parts(

@@ -10,7 +10,7 @@ from typing import Any
 
 from segbench.data.formats.shared.image_names import choose_file, head, matching
 from segbench.data.formats.shared.layout import SPLIT_WORDS
-from segbench.data.formats.shared.listing import Defect, image_files, read_lines, subfolders
+from segbench.data.formats.shared.listing import Defect, image_files, read_lines, read_text, subfolders
 from segbench.data.formats.shared.values import some_files, split_folder, split_of
 from segbench.errors import DatasetError, shorten
 from segbench.locale import listed, message
@@ -60,10 +60,7 @@ def _numbered(listed: Path) -> dict[int, str]:
     Raises:
         DatasetError: a blank line between names, which would be a class without a name.
     """
-    try:
-        names = [line.strip() for line in listed.read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"cannot read the list: {error}", path=listed) from error
+    names = [line.strip() for line in read_text(listed, "the list").rstrip().splitlines()]
     if "" in names:
         raise DatasetError(f"line {names.index('') + 1} is blank, and every line is a class; name it", path=listed)
     return dict(enumerate(names))
@@ -218,7 +215,4 @@ def _add(
 
 
 def _images_below(root: Path) -> dict[Path, SplitName | None]:
-    images: dict[Path, SplitName | None] = {}
-    for path in image_files(root):
-        images[path] = split_folder(path, root)
-    return images
+    return {path: split_folder(path, root) for path in image_files(root)}

@@ -11,7 +11,7 @@ from segbench.data.files.hints import set_option
 from segbench.data.files.images import image_facts
 from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import no_image, short_ids
-from segbench.data.formats.shared.listing import Defect, Listing, choose
+from segbench.data.formats.shared.listing import Defect, Listing, choose, read_text
 from segbench.data.formats.shared.values import no_annotation, outside
 from segbench.data.formats.yolo.files import has_labels, is_label_file, label_places, names_file, read_set, yaml_files
 from segbench.data.shapes.drawing import Drawing, Shape, rectangle_ring
@@ -98,10 +98,7 @@ class _Reader:
 
     def drawing(self, source: Path, image: Path) -> Drawing:
         """Returns the shapes of a label file in pixels of its image; a line that cannot be read becomes a defect."""
-        try:
-            lines = source.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DatasetError(f"cannot read the labels: {error}", path=source) from error
+        lines = read_text(source, "the labels").splitlines()
         filled = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
         if not filled:
             return Drawing(source=source, key=image.stem, shapes=())
