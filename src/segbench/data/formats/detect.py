@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,32 +76,36 @@ class Detection:
         usable = [candidate for candidate in self.candidates if not candidate.trouble]
         if usable:
             ways = [
-                message("{way} ({reason})", way=f"--format {one.format}{_options_text(one.options)}", reason=one.reason)
-                for one in usable
+                message(
+                    "{way} ({reason})",
+                    way=f"--format {candidate.format}{_options_text(candidate.options)}",
+                    reason=candidate.reason,
+                )
+                for candidate in usable
             ]
             also = [
                 message(
                     "it also looks like {format} ({reason}), but {trouble}",
-                    format=one.format,
-                    reason=one.reason,
-                    trouble=one.trouble,
+                    format=candidate.format,
+                    reason=candidate.reason,
+                    trouble=candidate.trouble,
                 )
-                for one in self.candidates
-                if one.trouble
+                for candidate in self.candidates
+                if candidate.trouble
             ]
-            told = join("; ", [*ways, *also])
+            choices = join("; ", [*ways, *also])
             if also:
                 return plural(
                     "one way to read this folder, choose it or mend the other: {ways}",
                     "{n} ways to read this folder, choose or mend the other: {ways}",
                     n=len(usable),
-                    ways=told,
+                    ways=choices,
                 )
             return plural(
                 "one way to read this folder, choose: {ways}",
                 "{n} ways to read this folder, choose: {ways}",
                 n=len(usable),
-                ways=told,
+                ways=choices,
             )
         if self.nested:
             names = [path.relative_to(self.root).as_posix() for path in self.nested]
@@ -109,7 +114,7 @@ class Detection:
             )
         if not self.candidates:
             return message("no labelled images were found")
-        troubles = [join("", [f"{one.format}: ", one.trouble]) for one in self.candidates]
+        troubles = [join("", [f"{candidate.format}: ", candidate.trouble]) for candidate in self.candidates]
         return message("no labelled images were found ({troubles})", troubles=join("; ", troubles))
 
 
@@ -166,7 +171,7 @@ def _read_as(root: Path, name: str, options: Mapping[str, Any], reason: str) -> 
         check_format(name, options)
         listing: Listing = FORMATS.get(name)(root, **options)
         facts = _some_masks(root, listing)
-        class_map = listing.class_map if isinstance(listing.class_map, ClassMap) else listing.class_map(facts)
+        class_map = listing.classes_of(facts)
     except (DatasetError, ConfigError) as error:
         repaired = _tolerant(root, name, options, reason)
         return repaired or Candidate(format=name, options=options, reason=reason, trouble=error.reason)
@@ -175,11 +180,11 @@ def _read_as(root: Path, name: str, options: Mapping[str, Any], reason: str) -> 
 
 def _tolerant(root: Path, name: str, options: Mapping[str, Any], reason: str) -> Candidate | None:
     """Returns the candidate that leaves out what cannot be read, where the reader can do so and the user may agree."""
-    told = {
+    repairs = {
         "defects": message("shapes that cannot be drawn are left out, and regions without a class count nowhere"),
         "unpaired": message("what has no partner is left out"),
     }
-    for option, what in told.items():
+    for option, what in repairs.items():
         if option not in FORMATS.options(name) or option in options:
             continue
         changed = {**options, option: "skip"}
@@ -241,20 +246,16 @@ def _guess(root: Path, given: Mapping[str, Any], reason: str) -> Candidate:
         listing = FORMATS.get("folder")(root, **options)
         guesses.append(message("some images or masks have no partner and are left out; see `segbench data check`"))
     facts = _some_masks(root, listing)
-    if not isinstance(listing.class_map, ClassMap):
-        try:
-            class_map = listing.class_map(facts)
-        except DatasetError:
-            extra, told = guess_classes(facts, options.get("ignore", ()))
-            if not extra or set(extra) & set(options):
-                raise
-            options |= extra
-            guesses += told
-            listing = FORMATS.get("folder")(root, **options)
-            assert not isinstance(listing.class_map, ClassMap), "the folder reader derives it"
-            class_map = listing.class_map(facts)
-    else:
-        class_map = listing.class_map
+    try:
+        class_map = listing.classes_of(facts)
+    except DatasetError:
+        extra, reasons = guess_classes(facts, options.get("ignore", ()))
+        if not extra or set(extra) & set(options):
+            raise
+        options |= extra
+        guesses += reasons
+        listing = FORMATS.get("folder")(root, **options)
+        class_map = listing.classes_of(facts)
     return Candidate(
         format="folder",
         options=options,
@@ -272,10 +273,9 @@ def guess_classes(facts: Mapping[Path, MaskFact], ignored: Sequence[Any] = ()) -
         facts: of the masks.
         ignored: mask values that the user lets count nowhere.
     """
-    counts: dict[MaskValue, int] = {}
+    counts: Counter[MaskValue] = Counter()
     for fact in facts.values():
-        for value, pixels in fact.in_colors().items() if fact.is_rgb else fact.counts.items():
-            counts[value] = counts.get(value, 0) + pixels
+        counts.update(fact.in_colors() if fact.is_rgb else fact.counts)
     colors = any(isinstance(value, tuple) for value in counts)
     if colors:
         lifted = {value if isinstance(value, tuple) else (value,) * 3: pixels for value, pixels in counts.items()}
@@ -330,9 +330,9 @@ def _smoothed(fact: MaskFact) -> bool:
 def _named(values: Sequence[MaskValue]) -> dict[str, Any]:
     """Returns class name -> value, the black or zero one called background, in the order given."""
     names: dict[str, Any] = {}
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         zero = value in (0, (0, 0, 0))
-        names["background" if zero else f"class_{place}"] = list(value) if isinstance(value, tuple) else value
+        names["background" if zero else f"class_{index}"] = list(value) if isinstance(value, tuple) else value
     return names
 
 

@@ -236,7 +236,7 @@ def _ranges(
 
 
 def _is_range(pair: Any) -> bool:
-    numbers = isinstance(pair, Sequence) and all(isinstance(one, int | float) for one in pair)
+    numbers = isinstance(pair, Sequence) and all(isinstance(value, int | float) for value in pair)
     return numbers and len(pair) == 2 and pair[0] < pair[1]
 
 

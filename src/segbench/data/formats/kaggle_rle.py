@@ -118,12 +118,12 @@ def _candidates(root: Path) -> list[Path]:
 def _is_runs(text: str) -> bool:
     first, _, rest = text.partition("\n")
     columns = [cell.strip().strip('"') for cell in first.split(",")]
-    place = find_column(columns, _RUNS)
-    if place is None or find_column(columns, (*_JOINED, *_IMAGE)) is None:
+    column = find_column(columns, _RUNS)
+    if column is None or find_column(columns, (*_JOINED, *_IMAGE)) is None:
         return False
     lines = rest.splitlines()
     rows = [line.split(",") for line in lines[: max(1, len(lines) - 1)]]  # the last one may be cut
-    cells = [row[place].strip().strip('"') for row in rows if len(row) > place]
+    cells = [row[column].strip().strip('"') for row in rows if len(row) > column]
     runs = [cell for cell in cells if cell.lower() not in _NOTHING]
     return bool(cells) and all(re.fullmatch(r"\d+ \d+[\d ]*", cell) for cell in runs)
 

@@ -61,5 +61,5 @@ def _only(folder: Path, stem: str) -> Path | str:
     found = [path for path in image_files(folder, recursive=False) if path.stem == stem] if folder.is_dir() else []
     if len(found) == 1:
         return found[0]
-    place = f"{folder.parent.name}/{folder.name}"
-    return f"{place} has no {stem}.bmp, .png or .jpg" if not found else f"{place} has {len(found)} files named {stem}"
+    where = f"{folder.parent.name}/{folder.name}"
+    return f"{where} has no {stem}.bmp, .png or .jpg" if not found else f"{where} has {len(found)} files named {stem}"

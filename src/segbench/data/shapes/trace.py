@@ -71,7 +71,7 @@ def ring_box(ring: Ring) -> tuple[int, int, int, int]:
 def ring_pixels(ring: Ring, box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
     """Returns the pixels inside a ring, (height, width) bool of a box as `ring_box` gives it."""
     left, top, width, height = box
-    moved = tuple(value - (top if place % 2 else left) for place, value in enumerate(ring))
+    moved = tuple(value - (top if index % 2 else left) for index, value in enumerate(ring))
     return shape_mask(Shape(rings=(moved,)), (height, width))
 
 
@@ -189,8 +189,8 @@ class _Corners:
 
     def side_at(self, x: int, y: int) -> tuple[int, int]:
         """Returns upper and lower corner of the vertical side that the point lies on."""
-        place = int(np.searchsorted(self.columns, x * self.stride + y, side="right")) - 1
-        upper, lower = self.sides[place]
+        index = int(np.searchsorted(self.columns, x * self.stride + y, side="right")) - 1
+        upper, lower = self.sides[index]
         return int(upper), int(lower)
 
 

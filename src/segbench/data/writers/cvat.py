@@ -51,8 +51,8 @@ def _element(region: Region, rle: bool) -> str:
     box = ring_box(region.ring)
     lengths = ", ".join(map(str, counts_of(ring_pixels(region.ring, box).T)))  # CVAT counts row by row
     left, top, width, height = box
-    place = f'left="{left}" top="{top}" width="{width}" height="{height}"'
-    return f'<mask {common} rle="{lengths}" {place} z_order="0"></mask>'
+    corners = f'left="{left}" top="{top}" width="{width}" height="{height}"'
+    return f'<mask {common} rle="{lengths}" {corners} z_order="0"></mask>'
 
 
 def _meta(tracer: Tracer, count: int) -> Iterator[str]:

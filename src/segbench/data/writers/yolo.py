@@ -33,7 +33,7 @@ def yolo(target: Path, samples: Iterable[Labelled], class_map: ClassMap, options
         height, width = sample.size
         lines = []
         for region in tracer.regions(sample.labels):
-            shares = [value / (height if place % 2 else width) for place, value in enumerate(region.numbers)]
+            shares = [value / (height if index % 2 else width) for index, value in enumerate(region.numbers)]
             number = numbers.setdefault(region.label, len(numbers))
             lines.append(" ".join([str(number), *(f"{share:.{_DIGITS}g}" for share in shares)]))
         path = target / "labels" / part / f"{sample.name}.txt"

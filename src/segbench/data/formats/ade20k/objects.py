@@ -74,14 +74,14 @@ def _json_objects(text: str, path: Path) -> dict[int, str]:
     if not isinstance(objects, list):
         raise wrong_key(path, "annotation.object", "a list of objects", objects)
     found: dict[int, str] = {}
-    for place, item in enumerate(objects):
+    for index, item in enumerate(objects):
         if not isinstance(item, dict):
-            raise wrong_key(path, f"annotation.object[{place}]", "an object", item)
+            raise wrong_key(path, f"annotation.object[{index}]", "an object", item)
         if _part_level(item) > 0:
             continue
         number, name = item.get("name_ndx"), item.get("name")
         if not isinstance(number, int) or not isinstance(name, str):
-            raise wrong_key(path, f"annotation.object[{place}]", "name_ndx, a number, and name, a text", (number, name))
+            raise wrong_key(path, f"annotation.object[{index}]", "name_ndx, a number, and name, a text", (number, name))
         found[number] = name
     return found
 

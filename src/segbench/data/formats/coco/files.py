@@ -166,8 +166,8 @@ def labels_of(files: Sequence[CocoFile], used: frozenset[str]) -> list[str]:
 
 def annotations_of(file: CocoFile) -> Iterator[tuple[str, Mapping[str, Any], int | str]]:
     """Yields where an annotation is in the file, the annotation, and the id of its image."""
-    for place, item in enumerate(file.annotations):
-        where = f"annotations[{place}]"
+    for index, item in enumerate(file.annotations):
+        where = f"annotations[{index}]"
         plain = as_kind(item, dict, file.path, where)
         yield where, plain, _id(plain, "image_id", file.path, where)
 
@@ -184,6 +184,16 @@ def unknown_image(file: CocoFile, where: str, owner: int | str) -> Defect:
             other=other,
         )
     return Defect(code="no_image", path=file.path, where=where, text=text, fatal=other is not None)
+
+
+def unknown_category(file: CocoFile, where: str, category: int | str) -> Defect:
+    """Returns the defect of an annotation, or a segment, whose category is not listed."""
+    text = message(
+        "category_id {category!r} is not in the list of categories: {names}",
+        category=category,
+        names=shorten(file.names),
+    )
+    return Defect(code="unknown_class", path=file.path, where=where, text=text, fatal=True)
 
 
 def category_of(plain: Mapping[str, Any], path: Path, where: str) -> int | str:
@@ -235,8 +245,8 @@ def _kind(path: Path) -> str | None:
 
 
 def _items(plain: Mapping[str, Any], key: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for place, item in enumerate(need(plain, key, list, path, "")):
-        where = f"{key}[{place}]"
+    for index, item in enumerate(need(plain, key, list, path, "")):
+        where = f"{key}[{index}]"
         yield where, as_kind(item, dict, path, where)
 
 

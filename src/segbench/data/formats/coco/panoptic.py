@@ -23,6 +23,7 @@ from segbench.data.formats.coco.files import (
     labels_of,
     load_coco,
     locate,
+    unknown_category,
     unknown_image,
 )
 from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing
@@ -142,15 +143,15 @@ class _Reader:
             return None
         data = read_bytes(png)
         pixels, size = _numbers(png, data)
-        told = (picture.height or size[0], picture.width or size[1])
-        if told != size:
+        expected = (picture.height or size[0], picture.width or size[1])
+        if expected != size:
             text = message(
                 "{name} is {height} x {width} pixels, the image {image_height} x {image_width} as the file says",
                 name=png.name,
                 height=size[0],
                 width=size[1],
-                image_height=told[0],
-                image_width=told[1],
+                image_height=expected[0],
+                image_width=expected[1],
             )
             self._tell("wrong_size", file, picture.key, text, fatal=True)
             return None
@@ -172,8 +173,8 @@ class _Reader:
     ) -> list[Shape]:
         shapes: list[Shape] = []
         listed: set[int] = {0}
-        for place, item in enumerate(need(plain, "segments_info", list, file.path, where)):
-            spot = f"{where}.segments_info[{place}]"
+        for index, item in enumerate(need(plain, "segments_info", list, file.path, where)):
+            spot = f"{where}.segments_info[{index}]"
             segment = as_kind(item, dict, file.path, spot)
             number = need(segment, "id", int, file.path, spot)
             category = category_of(segment, file.path, spot)
@@ -181,19 +182,10 @@ class _Reader:
                 raise DatasetError(f"{spot}.id: {number} is void, or the id of another segment too", path=file.path)
             listed.add(number)
             if category not in file.names:
-                text = message(
-                    "category_id {category!r} is not in the list of categories: {names}",
-                    category=category,
-                    names=shorten(file.names),
-                )
-                self._tell("unknown_class", file, spot, text, fatal=True)
+                self.defects.append(unknown_category(file, spot, category))
             elif number not in pixels:
-                self._tell(
-                    "unused_shape",
-                    file,
-                    spot,
-                    message("the segment {number} is not in {name}; left out", number=number, name=name),
-                )
+                text = message("the segment {number} is not in {name}; left out", number=number, name=name)
+                self._tell("unused_shape", file, spot, text)
             else:
                 crowd = is_crowd(segment, file.path, spot)
                 label = file.names[category]
@@ -232,7 +224,7 @@ def _mask_folder(file: CocoFile, root: Path, masks: str | None) -> Path:
     places = [file.path.with_suffix(""), root / stem, root / "masks" / stem]
     if masks is not None:
         places = [root / masks / stem, root / masks / file.tag, root / masks]
-    found = next((place for place in places if place.is_dir()), None)
+    found = next((folder for folder in places if folder.is_dir()), None)
     if found is None:
         raise DatasetError(
             f"expected a folder of PNG files named like the file, {stem}/, beside it or in the data set's folder; name "
@@ -254,7 +246,12 @@ def _colors(files: Sequence[CocoFile]) -> dict[str, RGB]:
 
 
 def _stuff_note(files: Sequence[CocoFile]) -> list[str]:
-    stuff = {file.names[number] for file in files for number, one in file.categories.items() if not one.get("isthing")}
+    stuff = {
+        file.names[number]
+        for file in files
+        for number, category in file.categories.items()
+        if not category.get("isthing")
+    }
     things = {name for file in files for name in file.names.values()} - stuff
     return (
         [f"{len(things)} categories are things, {len(stuff)} are stuff; both are classes"] if things and stuff else []

@@ -23,6 +23,7 @@ from segbench.data.formats.coco.files import (
     labels_of,
     load_coco,
     locate,
+    unknown_category,
     unknown_image,
 )
 from segbench.data.formats.coco.shapes import read_shape
@@ -32,7 +33,6 @@ from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import outside
 from segbench.data.shapes.drawing import Drawing, Shape, shape_mask
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
-from segbench.locale import message
 
 _WANTED = "COCO's annotations of instances or stuff (annotations/instances_train.json, train/_annotations.coco.json)"
 
@@ -66,13 +66,13 @@ def coco(
     index = ImageIndex(root, images)
     places, defects = _places(files, index)
     drawings: dict[Path, Drawing] = {}
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for file in files:
-        drawings |= _drawings(file, places[file.path], boxes == "fill", defects, told)
-    if told["boxes"] and not told["shapes"]:
+        drawings |= _drawings(file, places[file.path], boxes == "fill", defects, counts)
+    if counts["boxes"] and not counts["shapes"]:
         raise DatasetError(
-            f"all {told['boxes']} annotations are boxes without a segmentation, as for detection; draw the boxes with "
-            f"{set_option('boxes', 'fill')} if that is meant",
+            f"all {counts['boxes']} annotations are boxes without a segmentation, as for detection; draw the boxes "
+            f"with {set_option('boxes', 'fill')} if that is meant",
             path=root,
         )
     splits = {path: file.split for file in files for path in places[file.path]}
@@ -156,34 +156,29 @@ def _places(files: Sequence[CocoFile], index: ImageIndex) -> tuple[dict[Path, di
 
 
 def _drawings(
-    file: CocoFile, places: dict[Path, Picture], fill_boxes: bool, defects: list[Defect], told: Counter[str]
+    file: CocoFile, places: dict[Path, Picture], fill_boxes: bool, defects: list[Defect], counts: Counter[str]
 ) -> dict[Path, Drawing]:
-    """Returns the drawing of each image that is there; counts shapes and boxes in `told`."""
+    """Returns the drawing of each image that is there; counts shapes and boxes in `counts`."""
     shapes: dict[int | str, list[Shape]] = {number: [] for number in file.pictures}
     for where, plain, owner in annotations_of(file):
         picture = file.pictures.get(owner)
-        place = f"{where} (id {plain.get('id')})"
+        location = f"{where} (id {plain.get('id')})"
         if picture is None:
-            defects.append(unknown_image(file, place, owner))
+            defects.append(unknown_image(file, location, owner))
             continue
         category = category_of(plain, file.path, where)
         if category not in file.names:
-            text: str = message(
-                "category_id {category!r} is not in the list of categories: {names}",
-                category=category,
-                names=shorten(file.names),
-            )
-            defects.append(Defect(code="unknown_class", path=file.path, where=place, text=text, fatal=True))
+            defects.append(unknown_category(file, location, category))
             continue
         size = (picture.height, picture.width)
         shape = read_shape(plain, file.names[category], size, fill_boxes, file.path, where)
         if isinstance(shape, Shape):
-            told["shapes"] += 1
+            counts["shapes"] += 1
             shapes[owner].append(shape)
             continue
         code, text = shape
-        told["boxes"] += code == "unused_shape" and bool(plain.get("bbox"))
-        defects.append(Defect(code=code, path=file.path, where=place, text=text, fatal=code != "unused_shape"))
+        counts["boxes"] += code == "unused_shape" and bool(plain.get("bbox"))
+        defects.append(Defect(code=code, path=file.path, where=location, text=text, fatal=code != "unused_shape"))
     drawings = {path: _drawing(file, picture, shapes[picture.id]) for path, picture in places.items()}
     for drawing in drawings.values():
         defects += outside(drawing)

@@ -37,7 +37,7 @@ def read_shape(
         rings = as_kind(segmentation, list, path, f"{where}.segmentation")
         if all(isinstance(item, int | float) for item in rings):  # one polygon, not in a list
             return Shape(label=label, rings=(ring_of(rings, path, f"{where}.segmentation"),), crowd=crowd)
-        found = (ring_of(ring, path, f"{where}.segmentation[{place}]") for place, ring in enumerate(rings))
+        found = (ring_of(ring, path, f"{where}.segmentation[{index}]") for index, ring in enumerate(rings))
         return Shape(label=label, rings=tuple(found), crowd=crowd)
     if not plain.get("bbox"):
         return "unused_shape", message("neither a segmentation nor a box; left out")

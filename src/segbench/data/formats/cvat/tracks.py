@@ -32,15 +32,15 @@ def shapes_by_frame(
         steps = sorted(((_frame(element, source, name), element) for element in track), key=lambda step: step[0])
         starts = [frame for frame, _ in steps]
         for frame in frames:
-            place = bisect_right(starts, frame) - 1
-            if place < 0 or steps[place][1].get("outside") == "1":
+            index = bisect_right(starts, frame) - 1
+            if index < 0 or steps[index][1].get("outside") == "1":
                 continue
-            element = steps[place][1]
+            element = steps[index][1]
             attributes = dict(element.attrib)
-            if starts[place] != frame and place + 1 < len(steps):
-                share = (frame - starts[place]) / (starts[place + 1] - starts[place])
-                attributes |= _between(element, steps[place + 1][1], share)
-            where = f"{name}, <{element.tag}> of frame {starts[place]}"
+            if starts[index] != frame and index + 1 < len(steps):
+                share = (frame - starts[index]) / (starts[index + 1] - starts[index])
+                attributes |= _between(element, steps[index + 1][1], share)
+            where = f"{name}, <{element.tag}> of frame {starts[index]}"
             result[frame] += read_shape(element.tag, attributes, label, source, where, width_px)
     return result
 

@@ -187,8 +187,8 @@ def _image(
 
 def _drawing(plain: Mapping[str, Any], path: Path, width_px: float, defects: list[Defect]) -> Drawing:
     shapes: list[Shape] = []
-    for place, item in enumerate(need(plain, "shapes", list, path, "")):
-        where = f"shapes[{place}]"
+    for index, item in enumerate(need(plain, "shapes", list, path, "")):
+        where = f"shapes[{index}]"
         entry = as_kind(item, dict, path, where)
         label = entry.get("label")
         if label is not None and not isinstance(label, str):
@@ -205,11 +205,11 @@ def _drawing(plain: Mapping[str, Any], path: Path, width_px: float, defects: lis
 def _labels(root: Path, sources: Sequence[Path]) -> tuple[list[str] | None, Path | None]:
     """Returns the classes of `labels.txt`, in the root, beside the annotation files or above; and that file."""
     folders = [root, *(folder for path in sources for folder in (path.parent, path.parent.parent))]
-    places = [folder / _LIST for folder in dict.fromkeys(folders) if folder.is_relative_to(root)]
-    lists = [place for place in places if place.is_file()]
+    paths = [folder / _LIST for folder in dict.fromkeys(folders) if folder.is_relative_to(root)]
+    lists = [path for path in paths if path.is_file()]
     if not lists:
         return None, None
-    names = [name for place in lists for _, name in read_lines(place)]
+    names = [name for path in lists for _, name in read_lines(path)]
     return list(dict.fromkeys("background" if name == _BACKGROUND else name for name in names)), lists[0]
 
 

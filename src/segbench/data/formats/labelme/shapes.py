@@ -55,8 +55,8 @@ def read_shapes(plain: Mapping[str, Any], label: str, width_px: float, path: Pat
 
 def _points(plain: Mapping[str, Any], path: Path, where: str) -> list[Point]:
     points: list[Point] = []
-    for place, item in enumerate(need(plain, "points", list, path, where)):
-        spot = f"{where}.points[{place}]"
+    for index, item in enumerate(need(plain, "points", list, path, where)):
+        spot = f"{where}.points[{index}]"
         pair = as_kind(item, list, path, spot)
         if len(pair) != 2:
             raise wrong_key(path, spot, "[x, y]", pair)

@@ -37,7 +37,7 @@ def read_xml_files(paths: list[Path], index: ImageIndex, defects: list[Defect], 
         DatasetError: damaged XML, an element missing or of another kind, an image annotated twice.
     """
     found: dict[Path, Drawing] = {}
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for path in paths:
         tree = load_xml(path)
         folder, name = _text(tree, "folder"), _text(tree, "filename")
@@ -49,22 +49,24 @@ def read_xml_files(paths: list[Path], index: ImageIndex, defects: list[Defect], 
             continue
         if image in found:
             raise DatasetError(f"the image {name} is annotated in {found[image].source.name} too", path=path)
-        found[image] = _drawing(tree, path, image, index.root, defects, told)
+        found[image] = _drawing(tree, path, image, index.root, defects, counts)
     if not found:
         raise none_found(index.root, [defect.where for defect in defects], paths[0], defects)
-    notes += [f"{count} objects are marked as deleted and were left out" for count in (told["deleted"],) if count]
+    notes += [f"{count} objects are marked as deleted and were left out" for count in (counts["deleted"],) if count]
     return with_ids(found, index.root, {image: split_folder(image, index.root) for image in found})
 
 
-def _drawing(tree: Element, path: Path, image: Path, root: Path, defects: list[Defect], told: Counter[str]) -> Drawing:
+def _drawing(
+    tree: Element, path: Path, image: Path, root: Path, defects: list[Defect], counts: Counter[str]
+) -> Drawing:
     shapes: list[Shape] = []
     files: dict[str, str] = {}
     size: tuple[int, int] | None = None
-    for place, element in enumerate(tree.findall("object")):
-        where = f"object {_text(element, 'id') or place}"
+    for index, element in enumerate(tree.findall("object")):
+        where = f"object {_text(element, 'id') or index}"
         label = _text(element, "name")
         if _text(element, "deleted") == "1":
-            told["deleted"] += 1
+            counts["deleted"] += 1
             continue
         segment = element.find("segm")
         if segment is None:
@@ -92,7 +94,7 @@ def _mask_name(
     folder = path.parent.relative_to(root)
     inner = Path(*folder.parts[1:]) if folder.parts[:1] == ("Annotations",) else folder
     places = (root / "Masks" / inner / name, path.parent / name)
-    found = next((place for place in places if name and place.is_file()), None)
+    found = next((file for file in places if name and file.is_file()), None)
     if found is None:
         text = message(
             "the mask {name} is not in {folder}/",

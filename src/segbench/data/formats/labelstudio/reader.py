@@ -65,12 +65,12 @@ def labelstudio(
     defects: list[Defect] = []
     found: dict[Path, Drawing] = {}
     names: list[str] = []
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for number, task in enumerate(tasks):
         if not isinstance(task, dict):
             raise wrong_key(source, f"[{number}]", "a task", task)
         name = _image_name(task, image_key, source, number)
-        regions = _chosen(task, annotator, source, number, told)
+        regions = _chosen(task, annotator, source, number, counts)
         if regions is None:
             continue
         names.append(name)
@@ -85,7 +85,7 @@ def labelstudio(
         found[path] = _drawing(regions, source, f"task {task.get('id', number)}", defects)
     if not found:
         raise none_found(root, names, source, defects) if names else DatasetError("no task is annotated", path=source)
-    notes = [f"{count} tasks {text}" for text, count in told.items()]
+    notes = [f"{count} tasks {text}" for text, count in counts.items()]
     notes += unlisted_note(index.unused(found), source.name)
     return build_listing(root, with_ids(found, root), shared, notes=notes, defects=defects)
 
@@ -154,17 +154,19 @@ def _find(index: ImageIndex, address: str, source: Path, defects: list[Defect]) 
 
 
 def _chosen(
-    task: Mapping[str, Any], annotator: int | None, source: Path, number: int, told: Counter[str]
+    task: Mapping[str, Any], annotator: int | None, source: Path, number: int, counts: Counter[str]
 ) -> list[Any] | None:
     """Returns the regions of the annotation that counts; None where the task is left out."""
     choices = list(_choices(task, source, number))
     if annotator is not None:
         choices = [choice for choice in choices if choice[0] == annotator]
     if not choices:
-        told["have no annotation" + (f" of annotator {annotator}" if annotator else "") + " and were left out"] += 1
+        counts["have no annotation" + (f" of annotator {annotator}" if annotator else "") + " and were left out"] += 1
         return None
     if len(choices) > 1:
-        told["have several annotations, of which the first was taken (choose a person with the option annotator)"] += 1
+        counts[
+            "have several annotations, of which the first was taken (choose a person with the option annotator)"
+        ] += 1
     return choices[0][1]
 
 
@@ -174,11 +176,11 @@ def _choices(task: Mapping[str, Any], source: Path, number: int) -> Iterator[Cho
         regions = [item for items in lists for item in items if isinstance(item, dict) and "original_width" in item]
         yield task.get("annotator"), [{"value": item, **item} for item in regions], f"[{number}]"
         return
-    given = task.get("annotations", task.get("completions"))
-    if not isinstance(given, list):
-        raise wrong_key(source, f"[{number}].annotations", "a list", given)
-    for place, annotation in enumerate(given):
-        where = f"[{number}].annotations[{place}]"
+    annotations = task.get("annotations", task.get("completions"))
+    if not isinstance(annotations, list):
+        raise wrong_key(source, f"[{number}].annotations", "a list", annotations)
+    for index, annotation in enumerate(annotations):
+        where = f"[{number}].annotations[{index}]"
         if not isinstance(annotation, dict) or not isinstance(annotation.get("result"), list):
             raise wrong_key(source, where, "an annotation with a list `result`", annotation)
         if not (annotation.get("was_cancelled") or annotation.get("skipped")):

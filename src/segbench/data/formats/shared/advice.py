@@ -98,7 +98,7 @@ def _listed(found: Mapping[int, _Found], number: int, root: Path) -> str:
 def _main_values(found: Mapping[int, _Found], task: Task | None) -> set[int]:
     """Returns the values that make a class map of their own and hold nearly all pixels; none where there are none."""
     total = sum(entry.pixels for entry in found.values())
-    run = {value for place, value in takewhile(lambda pair: pair[0] == pair[1], enumerate(sorted(found)))}
+    run = {value for index, value in takewhile(lambda pair: pair[0] == pair[1], enumerate(sorted(found)))}
     for main in ({0, 255}, {0, 1} if task is Task.BINARY else run):
         if len(main) < 2 or not main <= set(found) or len(main) > LARGEST_GUESS:
             continue

@@ -146,18 +146,18 @@ def build_listing(
     images = [_sound(item, found) for item in images]
     images = _named(images, options, found, root)
     bare = [item for item in images if not item.drawing.shapes]
-    told = list(notes)
+    messages = list(notes)
     if options.get("unannotated", "background") == "skip" and bare:
         images = [item for item in images if item.drawing.shapes]
-        told.append(f"{len(bare)} images without annotations were left out: {shorten(item.id for item in bare)}")
+        messages.append(f"{len(bare)} images without annotations were left out: {shorten(item.id for item in bare)}")
     fatal = [defect for defect in found if defect.fatal]
     if fatal and options.get("defects", "error") == "error":
         raise DatasetError(_fatal_text(fatal, root), path=root)
-    told += defect_notes(found, lambda defect: _place(defect, root))
+    messages += defect_notes(found, lambda defect: _place(defect, root))
     used = Counter(shape.label for item in images for shape in item.drawing.shapes if shape.label)
     declared = list(labels) if labels is not None else sorted(used)
     known = list(dict.fromkeys([*declared, *sorted(set(used) - set(declared))]))
-    draw_rule = _rule(known, used, options, rule, colors or {}, root, told)
+    draw_rule = _rule(known, used, options, rule, colors or {}, root, messages)
     entries = [
         Entry(id=item.id, image=item.image, mask=item.drawing, split=item.split, group=item.group) for item in images
     ]
@@ -165,7 +165,7 @@ def build_listing(
         class_map=draw_rule.class_map,
         painter=draw_rule.painting,
         entries=with_groups(entries, options.get("group"), root),
-        notes=tuple(told),
+        notes=tuple(messages),
         defects=tuple(found),
         depth_range=check_depth(options.get("depth_range")),
     )
@@ -348,17 +348,17 @@ def _class_map(
     """Returns the classes of class name -> labels, the mask values being their places."""
     multilabel = task == Task.MULTILABEL
     names = list(classes)
-    place = names.index(background) if isinstance(background, str) and background in names else None
-    if task == Task.BINARY and (len(names) != 2 or place is None):
+    position = names.index(background) if isinstance(background, str) and background in names else None
+    if task == Task.BINARY and (len(names) != 2 or position is None):
         raise ConfigError(
             f"a binary task has a background and one class, got {', '.join(names)}; choose with "
             f"{set_option('classes')}",
             key="data.options.task",
         )
-    kind = Task.MULTILABEL if multilabel else Task.BINARY if len(names) == 2 and place is not None else None
+    kind = Task.MULTILABEL if multilabel else Task.BINARY if len(names) == 2 and position is not None else None
     kind = Task.MULTICLASS if kind is None or task == Task.MULTICLASS else kind
-    if kind is Task.BINARY and place == 1:
-        names, place = names[::-1], 0
+    if kind is Task.BINARY and position == 1:
+        names, position = names[::-1], 0
     shown = [colors.get(labels[0]) if (labels := classes[name]) else (0, 0, 0) for name in names]
     distinct = len({color for color in shown if color}) == len(names)
     return ClassMap(
@@ -366,7 +366,7 @@ def _class_map(
         values=tuple((1,) if multilabel else (index,) for index in range(len(names))),
         task=kind,
         colors=tuple(color for color in shown if color) if distinct else (),
-        background=None if multilabel else place,
+        background=None if multilabel else position,
         ignore_values=(IGNORE_INDEX,),
     )
 

@@ -110,7 +110,7 @@ def _from_csv(path: Path) -> ClassList | None:
     """Reads a table with the columns name and r, g, b, or name and value; None where it is some other table."""
     columns = head(path).partition("\n")[0].replace('"', "").split(",")
     name, number = find_column(columns, _NAME), find_column(columns, _NUMBER)
-    channels = [place for names in _CHANNELS if (place := find_column(columns, names)) is not None]
+    channels = [column for names in _CHANNELS if (column := find_column(columns, names)) is not None]
     if name is None or (number is None and len(channels) < len(_CHANNELS)):
         return None
     table = read_table(path)
@@ -118,10 +118,10 @@ def _from_csv(path: Path) -> ClassList | None:
     numbers: list[int] = []
     colors: list[RGB] = []
     for line, cells in table.rows:
-        wanted = [cells[place].strip() for place in (*([number] if number is not None else []), *channels)]
+        wanted = [cells[column].strip() for column in (*([number] if number is not None else []), *channels)]
         if not all(cell.isdecimal() for cell in wanted):
             raise DatasetError(f"line {line}: expected whole numbers, got {', '.join(wanted)}", path=path)
-        color = [int(cells[place]) for place in channels]
+        color = [int(cells[column]) for column in channels]
         if color and not is_color(color):
             raise DatasetError(f"line {line}: expected a colour of three numbers from 0 to 255, got {color}", path=path)
         names.append(cells[name].strip())
@@ -134,7 +134,7 @@ def _checked(found: ClassList) -> ClassList:
     if len(found.names) < 2:
         raise DatasetError(f"expected at least two classes, got {', '.join(found.names) or 'none'}", path=found.path)
     for kind, items in (("name", found.names), ("number", found.numbers), ("colour", found.colors)):
-        double = next((item for place, item in enumerate(items) if item in items[:place]), None)
+        double = next((item for index, item in enumerate(items) if item in items[:index]), None)
         if double is not None:
             raise DatasetError(f"the {kind} {double!r} is listed for two classes; it can mean one", path=found.path)
     return found

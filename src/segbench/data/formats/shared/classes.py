@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +56,12 @@ class ClassOptions:
         """Returns the class map for these masks; DatasetError where their values fit none, with a proposal."""
         in_colors = any(fact.is_rgb for fact in facts.values())
         ignore = parse_values(list(self.ignore), in_colors, "ignore") if self.ignore else ()
-        counts: dict[MaskValue, int] = {}
-        for fact in facts.values():
-            for value, pixels in fact.counts.items():
-                counts[value] = counts.get(value, 0) + pixels
         if self.classes is None and self.listed is not None:
             named, ignore = self.listed.values_for(facts, ignore)
             return self._build(list(self.listed.names), named, ignore, facts)
+        counts: Counter[MaskValue] = Counter()
+        for fact in facts.values():
+            counts.update(fact.counts)
         if self.classes is None:
             return self._guess(counts, ignore, facts)
         names = list(self.classes)
@@ -133,7 +133,7 @@ class ClassOptions:
                     key="data.options.classes",
                 )
             order = [background, 1 - background]
-            names, values, background = [names[place] for place in order], [values[place] for place in order], 0
+            names, values, background = [names[index] for index in order], [values[index] for index in order], 0
         return ClassMap(
             names=tuple(names),
             values=tuple(values),
@@ -148,12 +148,12 @@ class ClassOptions:
             return names.index(self.background)
         if self.background is False:
             return None
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             if name.lower() in ("background", "_background_", "bg"):
-                return place
-        for place, known in enumerate(values):
+                return index
+        for index, known in enumerate(values):
             if 0 in known or (0, 0, 0) in known:
-                return place
+                return index
         return None
 
 

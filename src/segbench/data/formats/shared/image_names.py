@@ -173,7 +173,7 @@ def short_ids(paths: Sequence[Path], root: Path) -> dict[Path, str]:
     """Returns an id for each file: its name without suffix, with the folders that differ where names repeat."""
     top = Path(os.path.commonpath([path.parent for path in paths])) if paths else root
     inner = {path: path.relative_to(top) for path in paths}
-    forms = {path: (path.stem, one.with_suffix("").as_posix(), one.as_posix()) for path, one in inner.items()}
+    forms = {path: (path.stem, below.with_suffix("").as_posix(), below.as_posix()) for path, below in inner.items()}
     level = dict.fromkeys(paths, 0)
     while True:
         ids = {path: forms[path][level[path]] for path in paths}
@@ -275,8 +275,8 @@ def choose_file(found: Sequence[Path], wanted: str | None, root: Path, kind: str
 def _agreement(left: Sequence[str], right: Sequence[str]) -> int:
     """Returns how many of the last components are the same, the names themselves apart."""
     count = 0
-    for one, other in zip(left[-2::-1], right[-2::-1], strict=False):
-        if _alike(one) != _alike(other):
+    for mine, other in zip(left[-2::-1], right[-2::-1], strict=False):
+        if _alike(mine) != _alike(other):
             break
         count += 1
     return count

@@ -129,6 +129,10 @@ class Listing:
     tolerance: int = 0
     bands: Bands | None = None
 
+    def classes_of(self, facts: Mapping[Path, MaskFact]) -> ClassMap:
+        """Returns the class map; DatasetError where it follows from the masks' `facts` and none fits them."""
+        return self.class_map if isinstance(self.class_map, ClassMap) else self.class_map(facts)
+
 
 def image_files(folder: Path, *, recursive: bool = True) -> list[Path]:
     """Returns the image files in a folder, sorted, without hidden ones; with links to nowhere, to be complained of."""

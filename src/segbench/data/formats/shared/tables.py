@@ -29,13 +29,13 @@ class Table:
 
     def need(self, *names: str) -> int:
         """Returns as `column` does; DatasetError with the columns there are where none is."""
-        place = self.column(*names)
-        if place is None:
+        index = self.column(*names)
+        if index is None:
             others = f" (or {', '.join(names[1:])})" if len(names) > 1 else ""
             raise DatasetError(
                 f"expected a column {names[0]}{others}, got the columns {', '.join(self.columns)}", path=self.path
             )
-        return place
+        return index
 
 
 def read_table(path: Path) -> Table:

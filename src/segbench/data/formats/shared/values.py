@@ -29,13 +29,13 @@ _NOT_NAMED = message("no annotation file names it; left out")
 
 def need(plain: Mapping[str, Any], key: str, kind: type[Kind], source: Path, where: str) -> Kind:
     """Returns a mapping's value; DatasetError with file and key where it is missing or of another type."""
-    place = f"{where}.{key}" if where else key
+    spot = f"{where}.{key}" if where else key
     if key not in plain:
         raise DatasetError(
-            f"{place}: expected {_WORDS[kind]}, but there is no such key, only {shorten(plain) or 'an empty mapping'}",
+            f"{spot}: expected {_WORDS[kind]}, but there is no such key, only {shorten(plain) or 'an empty mapping'}",
             path=source,
         )
-    return as_kind(plain[key], kind, source, place)
+    return as_kind(plain[key], kind, source, spot)
 
 
 def as_kind(value: Any, kind: type[Kind], source: Path, where: str) -> Kind:
@@ -77,7 +77,7 @@ def ring_of(values: Any, source: Path, where: str) -> Ring:
     if {type(value) for value in listed} <= {int, float}:
         with contextlib.suppress(OverflowError):  # the usual case, quickly
             return tuple(map(float, listed))
-    return tuple(number_of(value, source, f"{where}[{place}]") for place, value in enumerate(listed))
+    return tuple(number_of(value, source, f"{where}[{index}]") for index, value in enumerate(listed))
 
 
 def side_of(plain: Mapping[str, Any], key: str, source: Path, where: str) -> int | None:

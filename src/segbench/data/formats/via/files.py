@@ -116,8 +116,8 @@ def _records(images: Mapping[str, Any], path: Path) -> Iterator[Record]:
 
 
 def _regions(regions: Sequence[Any], path: Path, key: str) -> Iterator[Region]:
-    for place, item in enumerate(regions):
-        where = f"{key}.regions[{place}]"
+    for index, item in enumerate(regions):
+        where = f"{key}.regions[{index}]"
         plain = as_kind(item, dict, path, where)
         attributes = plain.get("region_attributes") or {}
         yield Region(

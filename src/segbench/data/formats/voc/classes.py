@@ -62,15 +62,15 @@ class VocClasses:
         colored = any(fact.is_rgb or (self.by_color and fact.palette) for fact in facts.values())
         values: list[MaskValue] = list(self.colors) if colored else list(range(len(self.names)))
         border: MaskValue = BORDER if colored else _BORDER_VALUE
-        kept = [place for place, name in enumerate(self.names) if name not in self.ignored]
-        ignored = [values[place] for place in range(len(values)) if place not in kept]
-        names = tuple(self.names[place] for place in kept)
-        background = next((place for place, name in enumerate(names) if name in _BACKGROUND), None)
+        kept = [index for index, name in enumerate(self.names) if name not in self.ignored]
+        ignored = [values[index] for index in range(len(values)) if index not in kept]
+        names = tuple(self.names[index] for index in kept)
+        background = next((index for index, name in enumerate(names) if name in _BACKGROUND), None)
         return ClassMap(
             names=names,
-            values=tuple((values[place],) for place in kept),
+            values=tuple((values[index],) for index in kept),
             task=Task.BINARY if len(names) == 2 and background == 0 else Task.MULTICLASS,
-            colors=tuple(self.colors[place] for place in kept),
+            colors=tuple(self.colors[index] for index in kept),
             background=background,
             ignore_values=(*ignored, *([border] if border not in values else [])),
         )
@@ -83,7 +83,7 @@ def read_classes(files: Sequence[Path], root: Path) -> VocClasses:
         DatasetError: a malformed line, a class twice, or fewer than two.
     """
     if not files:
-        return VocClasses(root=root, names=OFFICIAL, colors=tuple(voc_color(place) for place in range(len(OFFICIAL))))
+        return VocClasses(root=root, names=OFFICIAL, colors=tuple(voc_color(index) for index in range(len(OFFICIAL))))
     path = next((path for path in files if path.name == "labelmap.txt"), files[0])
     names: list[str] = []
     colors: list[RGB | None] = []
@@ -97,7 +97,7 @@ def read_classes(files: Sequence[Path], root: Path) -> VocClasses:
         names, colors = names[1:], colors[1:]
     if len(names) < 2:
         raise DatasetError(f"expected at least two classes, got {', '.join(names) or 'none'}", path=path)
-    shown = tuple(voc_color(place) if color is None else color for place, color in enumerate(colors))
+    shown = tuple(voc_color(index) if color is None else color for index, color in enumerate(colors))
     if len(set(shown)) < len(shown):
         double = next(color for color in shown if shown.count(color) > 1)
         raise DatasetError(f"the colour {double} belongs to two classes; it can mean one", path=path)

@@ -38,8 +38,8 @@ def yaml_files(root: Path) -> list[Path]:
 
 def has_labels(root: Path) -> bool:
     """Returns whether there is a folder `labels` here or one level below, or label files beside images."""
-    places = [root / "labels", *(folder / "labels" for folder in subfolders(root))]
-    return any(place.is_dir() for place in places) or any(is_label_file(path) for path in some_files(root, "*.txt"))
+    paths = [root / "labels", *(folder / "labels" for folder in subfolders(root))]
+    return any(path.is_dir() for path in paths) or any(is_label_file(path) for path in some_files(root, "*.txt"))
 
 
 def is_label_file(path: Path) -> bool:
@@ -50,8 +50,8 @@ def is_label_file(path: Path) -> bool:
 
 def names_file(root: Path) -> Path | None:
     """Returns the list of class names that some tools write instead of a YAML file."""
-    places = [folder / name for folder in (root, root / "labels") for name in _NAMES]
-    return next((place for place in places if place.is_file()), None)
+    paths = [folder / name for folder in (root, root / "labels") for name in _NAMES]
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _numbered(listed: Path) -> dict[int, str]:
@@ -89,11 +89,11 @@ def read_set(root: Path, annotations: str | None) -> YoloSet:
     images: dict[Path, SplitName | None] = {}
     for part, value in entries.items():
         for entry in _texts(value, source, part):
-            place = _resolve(entry, str(plain.get("path") or ""), source.parent, root)
-            if place is None:
+            path = _resolve(entry, str(plain.get("path") or ""), source.parent, root)
+            if path is None:
                 notes.append(f"{source.name}: {part}: there is no {entry!r} below this folder; left out")
                 continue
-            _add(images, _images_of(place, root), part, source, defects)
+            _add(images, _images_of(path, root), part, source, defects)
     if not images and entries:
         raise DatasetError(
             f"{', '.join(entries)}: expected folders or lists of images below {root.name}/; {shorten(notes)}",
@@ -107,7 +107,7 @@ def label_places(image: Path, root: Path) -> Iterator[Path]:
     """Yields where an image's label file may be: in `labels` instead of `images`, in `labels` beside, or beside it."""
     name = f"{image.stem}.txt"
     parts = image.parent.relative_to(root).parts
-    where = [place for place, part in enumerate(parts) if part.lower() == "images"]
+    where = [index for index, part in enumerate(parts) if part.lower() == "images"]
     if where:
         yield root.joinpath(*parts[: where[-1]], "labels", *parts[where[-1] + 1 :], name)
     yield root.joinpath("labels", *parts, name)
@@ -141,9 +141,9 @@ def _names(plain: Mapping[str, Any], source: Path) -> dict[int, str]:
     """Returns class number -> name; `class_3` where the file has only their number."""
     names, number = plain.get("names"), plain.get("nc")
     if names is None and isinstance(number, int) and number > 0:
-        return {place: f"class_{place}" for place in range(number)}
+        return {index: f"class_{index}" for index in range(number)}
     if isinstance(names, list):
-        result = {place: str(name) for place, name in enumerate(names)}
+        result = {index: str(name) for index, name in enumerate(names)}
     elif isinstance(names, dict) and all(str(key).isdigit() for key in names):
         result = {int(key): str(name) for key, name in names.items()}
     else:
@@ -171,12 +171,12 @@ def _texts(value: Any, source: Path, key: str) -> list[str]:
 def _resolve(entry: str, base: str, folder: Path, root: Path) -> Path | None:
     """Returns the folder or list that is meant, below the root: paths of other machines are tried from their end."""
     parts = _inner(entry)
-    named = [place for place, part in enumerate(parts) if split_of(part) is not None]
+    named = [index for index, part in enumerate(parts) if split_of(part) is not None]
     for skip in range(named[0] + 1 if named else len(parts)):
         for start in (root.joinpath(*_inner(base)), folder, root):
-            place = start.joinpath(*parts[skip:])
-            if place.exists() and place.resolve().is_relative_to(root.resolve()):
-                return place
+            path = start.joinpath(*parts[skip:])
+            if path.exists() and path.resolve().is_relative_to(root.resolve()):
+                return path
     return None
 
 
@@ -184,14 +184,14 @@ def _inner(base: str) -> Sequence[str]:
     return [part for part in PurePosixPath(base.replace("\\", "/")).parts if part not in ("..", ".", "/")]
 
 
-def _images_of(place: Path, root: Path) -> list[Path]:
-    if place.is_dir():
-        return image_files(place)
+def _images_of(path: Path, root: Path) -> list[Path]:
+    if path.is_dir():
+        return image_files(path)
     found: list[Path] = []
-    for line, text in read_lines(place):
-        image = _resolve(text, "", place.parent, root)
+    for line, text in read_lines(path):
+        image = _resolve(text, "", path.parent, root)
         if image is None:
-            raise DatasetError(f"line {line}: there is no image {text!r} below the data set's folder", path=place)
+            raise DatasetError(f"line {line}: there is no image {text!r} below the data set's folder", path=path)
         found.append(image)
     return found
 

@@ -49,7 +49,7 @@ def yolo(
     bare: list[Path] = []
     labels: set[Path] = set()
     for image, split in data.images.items():
-        source = next((place for place in label_places(image, root) if place.is_file()), None)
+        source = next((path for path in label_places(image, root) if path.is_file()), None)
         if source is None:
             bare.append(image)
             continue
@@ -60,9 +60,9 @@ def yolo(
         found.append(Annotated(id=ids[image], image=image, drawing=drawing, split=split))
     if not found:
         raise DatasetError(f"none of {len(data.images)} images has a label file: labels/.../NAME.txt", path=root)
-    if reader.told["box"] and not reader.told["polygon"]:
+    if reader.counts["box"] and not reader.counts["polygon"]:
         raise DatasetError(
-            f"all {reader.told['box']} lines are boxes (5 numbers), as for detection, not for segmentation; draw the "
+            f"all {reader.counts['box']} lines are boxes (5 numbers), as for detection, not for segmentation; draw the "
             f"boxes with {set_option('boxes', 'fill')} if that is meant",
             path=root,
         )
@@ -89,12 +89,12 @@ def looks_like(root: Path) -> str | None:
 
 
 class _Reader:
-    """Reads label files, and gathers what is wrong in them; `told` counts boxes and polygons."""
+    """Reads label files, and gathers what is wrong in them; `counts` holds how many boxes and polygons."""
 
     def __init__(self, names: Mapping[int, str], fill_boxes: bool) -> None:
         self.names, self.fill_boxes = names, fill_boxes
         self.defects: list[Defect] = []
-        self.told: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
     def drawing(self, source: Path, image: Path) -> Drawing:
         """Returns the shapes of a label file in pixels of its image; a line that cannot be read becomes a defect."""
@@ -137,7 +137,7 @@ class _Reader:
                 "coordinates from {text}; expected 0 to 1, parts of the image's width and height", text=text
             )
         if len(numbers) == 4:
-            self.told["box"] += 1
+            self.counts["box"] += 1
             if not self.fill_boxes:
                 return "unused_shape", message(
                     "only a box; left out (it would be drawn with {option})", option=set_option("boxes", "fill")
@@ -148,5 +148,5 @@ class _Reader:
             return "bad_numbers", message("expected a class number and pairs x y, got {n} numbers", n=len(parts))
         elif len(numbers) < 6:
             return "few_points", message("expected a polygon of at least 3 points, got {n}", n=len(numbers) // 2)
-        self.told["polygon"] += 1
-        return Shape(label=label, rings=(tuple(value * size[1 - place % 2] for place, value in enumerate(numbers)),))
+        self.counts["polygon"] += 1
+        return Shape(label=label, rings=(tuple(value * size[1 - index % 2] for index, value in enumerate(numbers)),))
