@@ -47,7 +47,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"samples.sample_cache", "samples.shard_cache"},
         {"samples.cache"},
         {"samples", "writers"},
-        {"augment.preview", "writers.convert", "writers.dataset"},
+        {"augment.preview", "writers.convert"},
     ],
     "segbench.doctor": [
         {"finding", "regions"},

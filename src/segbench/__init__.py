@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from segbench.data.manifest.manifest import Manifest
     from segbench.data.manifest.read import read_dataset
     from segbench.data.synthetic.write import write_lesions, write_streets
-    from segbench.data.writers.dataset import convert_dataset
+    from segbench.data.writers.convert import convert_dataset
     from segbench.doctor.dataset import check_dataset
     from segbench.errors import ConfigError, DatasetError, PredictionError, RunError, SegbenchError, WeightsError
     from segbench.folders.study import StudyFolder
@@ -70,7 +70,7 @@ _HOMES = {
     "category_mask": "segbench.data.formats.coco.reader",
     "check_dataset": "segbench.doctor.dataset",
     "compare_runs": "segbench.compare.runs",
-    "convert_dataset": "segbench.data.writers.dataset",
+    "convert_dataset": "segbench.data.writers.convert",
     "describe": "segbench.models.describe",
     "evaluate": "segbench.train.evaluate",
     "explain_conventions": "segbench.metrics.conventions",

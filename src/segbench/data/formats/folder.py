@@ -9,7 +9,6 @@ from typing import Any
 
 from segbench.data.formats.shared.class_lists import find_class_list
 from segbench.data.formats.shared.classes import ClassOptions
-from segbench.data.formats.shared.groups import check_pattern
 from segbench.data.formats.shared.layout import SPLIT_WORDS, Part, find_parts
 from segbench.data.formats.shared.listing import (
     Entry,
@@ -22,7 +21,7 @@ from segbench.data.formats.shared.listing import (
 )
 from segbench.data.formats.shared.multilabel import list_planes
 from segbench.data.formats.shared.pairing import file_key, find_renames, split_by_suffix
-from segbench.data.formats.shared.pairs import check_unpaired, with_groups
+from segbench.data.formats.shared.pairs import check_pattern, check_unpaired, with_groups
 from segbench.errors import DatasetError
 from segbench.types import SplitName, Task
 

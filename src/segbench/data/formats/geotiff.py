@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +13,24 @@ from segbench.data.files.hints import set_option
 from segbench.data.files.raster import Box, RasterLook, boxes, grid_difference, percentile_ranges, raster_look
 from segbench.data.formats.folder import folder
 from segbench.data.formats.shared.listing import Entry, Listing, choose
-from segbench.data.formats.shared.rasters import RasterListing
 from segbench.errors import ConfigError, DatasetError, shorten
 
 _LISTED = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class RasterListing(Listing):
+    """A listing whose files are read by windows; every entry has one mask file.
+
+    Attributes:
+        bands: what becomes a channel, and how.
+        looks: header of each image.
+        layout: how files are cut into entries, in words; the same words mean the same windows of a file.
+    """
+
+    bands: Bands
+    looks: Mapping[Path, RasterLook]
+    layout: str
 
 
 def geotiff(

@@ -12,7 +12,7 @@ from segbench.data.files.masks import class_counts, count_values, encode_mask
 from segbench.data.files.raster import Box, RasterReader, file_sha256, read_image
 from segbench.data.files.resize import U8
 from segbench.data.formats import Entry, Listing
-from segbench.data.formats.shared.rasters import RasterListing
+from segbench.data.formats.geotiff import RasterListing
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.sample import CHANGED, foreground_frac, relative_name, shared_groups
 from segbench.data.sources.source import Source, Survey

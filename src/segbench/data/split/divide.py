@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from segbench.config.split import SplitConfig
-from segbench.data.formats.shared.groups import find_groups
+from segbench.data.formats.shared.pairs import find_groups
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.presence import class_presence
 from segbench.data.split.files import with_file_groups, with_file_parts
