@@ -48,17 +48,39 @@ class ASPPBlock(nn.Module):
 
 
 class ASPPNet(SegmentationNetwork):
-    """The network of `aspp_net`; works on any H x W as it is, without padding."""
+    """VGG-13 encoder, atrous spatial pyramid and one skip, any H x W unpadded (after DeepLabV3+, Chen et al. 2018).
 
+    Five stages of two 3x3 convolutions with ReLU, of 64, 128, 256, 512, 512 channels and 2x2 max pooling between; a
+    pyramid of a 1x1 and three dilated 3x3 convolutions on the last (1/16); bilinear to 1/4, joined with the third
+    stage's map in 48 channels; two 3x3 convolutions of 256 channels, a 1x1 one to the logits; bilinear to the image.
+    Odd sizes are rounded up by the pooling, and bilinear is `align_corners=False`.
+
+    Source: Chen et al. 2018, in the form of a Keras lesson; differs: VGG-13 as encoder, at 1/16, without normalisation;
+    no pooled-image branch, plain 3x3 convolutions. Initial weights: He et al. 2015, with which it trains without
+    normalisation, where the lesson has Glorot's.
+
+    Args:
+        width: channels of the first stage; all others follow in proportion.
+        dilations: of the pyramid's 3x3 convolutions, in pixels of the 1/16 map. 18 on a 256 x 256 image (16 x 16 there)
+            reaches outside everywhere: it sees its centre only.
+        norm: after every convolution but the last: `none` (the lesson's), `batch`, `group`.
+        dropout: probability in [0, 1) of a channel to be zeroed in training, in front of the last convolution.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in ASPPNet().parameters())
+        14641777
+    """
+
+    @checked
     def __init__(
         self,
         *,
-        in_channels: int,
-        out_channels: int,
-        width: int,
-        dilations: Sequence[int],
-        norm: str,
-        dropout: float,
+        in_channels: InChannels = 3,
+        out_channels: Count = 1,
+        width: Count = 64,
+        dilations: Dilations = (6, 12, 18),
+        norm: Norm = "none",
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
         self.width = width
@@ -88,48 +110,6 @@ class ASPPNet(SegmentationNetwork):
         x = _resize(self.aspp(x), skipped)
         x = self.decoder(torch.cat([x, self.skip(skipped)], dim=1))
         return _resize(self.head(self.dropout(x)), image)
-
-
-@checked
-def aspp_net(
-    *,
-    in_channels: InChannels = 3,
-    out_channels: Count = 1,
-    width: Count = 64,
-    dilations: Dilations = (6, 12, 18),
-    norm: Norm = "none",
-    dropout: Probability = 0.0,
-) -> ASPPNet:
-    """VGG-13 encoder, atrous spatial pyramid and one skip, any H x W unpadded (after DeepLabV3+, Chen et al. 2018).
-
-    Five stages of two 3x3 convolutions with ReLU, of 64, 128, 256, 512, 512 channels and 2x2 max pooling between; a
-    pyramid of a 1x1 and three dilated 3x3 convolutions on the last (1/16); bilinear to 1/4, joined with the third
-    stage's map in 48 channels; two 3x3 convolutions of 256 channels, a 1x1 one to the logits; bilinear to the image.
-    Odd sizes are rounded up by the pooling, and bilinear is `align_corners=False`.
-
-    Source: Chen et al. 2018, in the form of a Keras lesson; differs: VGG-13 as encoder, at 1/16, without normalisation;
-    no pooled-image branch, plain 3x3 convolutions. Initial weights: He et al. 2015, with which it trains without
-    normalisation, where the lesson has Glorot's.
-
-    Args:
-        width: channels of the first stage; all others follow in proportion.
-        dilations: of the pyramid's 3x3 convolutions, in pixels of the 1/16 map. 18 on a 256 x 256 image (16 x 16 there)
-            reaches outside everywhere: it sees its centre only.
-        norm: after every convolution but the last: `none` (the lesson's), `batch`, `group`.
-        dropout: probability in [0, 1) of a channel to be zeroed in training, in front of the last convolution.
-
-    Example:
-        >>> sum(parameter.numel() for parameter in aspp_net().parameters())
-        14641777
-    """
-    return ASPPNet(
-        in_channels=in_channels,
-        out_channels=out_channels,
-        width=width,
-        dilations=dilations,
-        norm=norm,
-        dropout=dropout,
-    )
 
 
 def _conv_pair(in_channels: int, out_channels: int, norm: str) -> nn.Sequential:

@@ -11,13 +11,37 @@ from segbench.options import Count, checked
 
 
 class FullResolutionConv(SegmentationNetwork):
-    """The network of `full_resolution_conv`.
+    """Baseline of 3x3 convolutions at full resolution: no pooling, a receptive field of 1 + 2 * depth pixels.
+
+    `depth` convolutions, with ReLU behind all but the last; zeros around the image. Each layer widens what a logit sees
+    by two pixels and costs multiply-adds at every pixel of the image, so a receptive field of an object's size is out
+    of reach: that is what it is there to show beside `simple_fcn`.
+
+    Source: a lecture's second way to classify pixels. Initial weights: He et al. 2015.
+
+    Args:
+        depth: number of convolutions, the last one included.
+        width: channels between them.
+        norm: after every convolution but the last: `none`, `batch` or `group`.
 
     Attributes:
         receptive_field_px: side of the square of image pixels that one logit depends on, 1 + 2 * depth.
+
+    Example:
+        >>> FullResolutionConv(depth=6).receptive_field_px
+        13
     """
 
-    def __init__(self, *, in_channels: int, out_channels: int, depth: int, width: int, norm: str) -> None:
+    @checked
+    def __init__(
+        self,
+        *,
+        in_channels: InChannels = 3,
+        out_channels: Count = 1,
+        depth: Count = 6,
+        width: Count = 32,
+        norm: Norm = "none",
+    ) -> None:
         super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
         self.depth = depth
         self.receptive_field_px = 1 + 2 * depth
@@ -34,27 +58,3 @@ class FullResolutionConv(SegmentationNetwork):
         """Returns logits of the size of `image`."""
         logits: Tensor = self.head(self.layers(image))
         return logits
-
-
-@checked
-def full_resolution_conv(
-    *, in_channels: InChannels = 3, out_channels: Count = 1, depth: Count = 6, width: Count = 32, norm: Norm = "none"
-) -> FullResolutionConv:
-    """Baseline of 3x3 convolutions at full resolution: no pooling, a receptive field of 1 + 2 * depth pixels.
-
-    `depth` convolutions, with ReLU behind all but the last; zeros around the image. Each layer widens what a logit sees
-    by two pixels and costs multiply-adds at every pixel of the image, so a receptive field of an object's size is out
-    of reach: that is what it is there to show beside `simple_fcn`.
-
-    Source: a lecture's second way to classify pixels. Initial weights: He et al. 2015.
-
-    Args:
-        depth: number of convolutions, the last one included.
-        width: channels between them.
-        norm: after every convolution but the last: `none`, `batch` or `group`.
-
-    Example:
-        >>> full_resolution_conv(depth=6).receptive_field_px
-        13
-    """
-    return FullResolutionConv(in_channels=in_channels, out_channels=out_channels, depth=depth, width=width, norm=norm)

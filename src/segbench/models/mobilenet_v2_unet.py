@@ -191,13 +191,39 @@ class MobileNetV2Encoder(nn.Module):
 
 
 class MobileNetV2UNet(SegmentationNetwork):
-    """MobileNetV2 encoder and a decoder of four transposed convolutions, each joined with the encoder's map.
+    """U-Net on a MobileNetV2 encoder, ImageNet weights to be had (Sandler et al. 2018; the pets lab).
 
-    See `mobilenet_v2_unet` for the options. H and W are padded to a multiple of 32 (64 at least) and cropped back.
+    Skips are the expanded features of inverted-residual blocks 1, 3, 6 and 13 (96, 144, 192, 576 channels at 1/2 to
+    1/16), the bottleneck is the projection of block 16 before its batch normalisation (320 channels at 1/32). Decoder:
+    four times a 3x3 transposed convolution of stride 2, batch normalisation, dropout and ReLU, with 512, 256, 128, 64
+    channels, each joined with the skip; then a transposed convolution to the logits.
+    H and W are padded to a multiple of 32 (64 at least) and cropped back.
+
+    Source: the TensorFlow tutorial "Image segmentation" (decoder blocks of Isola et al. 2017, pix2pix); differs: batch
+    statistics move by 0.1 a step instead of 0.001 (encoder) and 0.01 (decoder), which short trainings never catch up
+    with, and the random encoder starts as torchvision's.
+
+    Args:
+        weights: `none`, or `imagenet`: torchvision's `MobileNet_V2_Weights.IMAGENET1K_V1` for the encoder.
+        dropout: probability in [0, 1) of a value to be zeroed in training, in every decoder block; 0.5 in the lab.
+        conventions: padding, epsilon and normalisation as `keras` or `torchvision` has them; `auto`: torchvision with
+            `imagenet`, else keras. Name them when you start from a file of weights: shapes do not tell them apart.
+            A file of torchvision's whole MobileNetV2, and a run's file of other conventions, are refused.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in MobileNetV2UNet(out_channels=3).parameters())
+        6471395
     """
 
+    @checked
     def __init__(
-        self, *, in_channels: int, out_channels: int, weights: str, dropout: float, conventions: str = "auto"
+        self,
+        *,
+        in_channels: InChannels = 3,
+        out_channels: Count = 1,
+        weights: EncoderWeights = "none",
+        dropout: Probability = 0.0,
+        conventions: Library = "auto",
     ) -> None:
         fitting = "torchvision" if weights == "imagenet" else "keras"
         if weights == "imagenet" and conventions == "keras":
@@ -296,40 +322,4 @@ def _up_block(in_channels: int, out_channels: int, dropout: float) -> nn.Sequent
     nn.init.normal_(convolution.weight, 0.0, DECODER_INITIAL_STD)
     return nn.Sequential(
         convolution, nn.BatchNorm2d(out_channels, eps=DECODER_EPSILON), nn.Dropout(dropout), nn.ReLU(inplace=True)
-    )
-
-
-@checked
-def mobilenet_v2_unet(
-    *,
-    in_channels: InChannels = 3,
-    out_channels: Count = 1,
-    weights: EncoderWeights = "none",
-    dropout: Probability = 0.0,
-    conventions: Library = "auto",
-) -> MobileNetV2UNet:
-    """U-Net on a MobileNetV2 encoder, ImageNet weights to be had (Sandler et al. 2018; the pets lab).
-
-    Skips are the expanded features of inverted-residual blocks 1, 3, 6 and 13 (96, 144, 192, 576 channels at 1/2 to
-    1/16), the bottleneck is the projection of block 16 before its batch normalisation (320 channels at 1/32). Decoder:
-    four times a 3x3 transposed convolution of stride 2, batch normalisation, dropout and ReLU, with 512, 256, 128, 64
-    channels, each joined with the skip; then a transposed convolution to the logits.
-
-    Source: the TensorFlow tutorial "Image segmentation" (decoder blocks of Isola et al. 2017, pix2pix); differs: batch
-    statistics move by 0.1 a step instead of 0.001 (encoder) and 0.01 (decoder), which short trainings never catch up
-    with, and the random encoder starts as torchvision's.
-
-    Args:
-        weights: `none`, or `imagenet`: torchvision's `MobileNet_V2_Weights.IMAGENET1K_V1` for the encoder.
-        dropout: probability in [0, 1) of a value to be zeroed in training, in every decoder block; 0.5 in the lab.
-        conventions: padding, epsilon and normalisation as `keras` or `torchvision` has them; `auto`: torchvision with
-            `imagenet`, else keras. Name them when you start from a file of weights: shapes do not tell them apart.
-            A file of torchvision's whole MobileNetV2, and a run's file of other conventions, are refused.
-
-    Example:
-        >>> sum(parameter.numel() for parameter in mobilenet_v2_unet(out_channels=3).parameters())
-        6471395
-    """
-    return MobileNetV2UNet(
-        in_channels=in_channels, out_channels=out_channels, weights=weights, dropout=dropout, conventions=conventions
     )

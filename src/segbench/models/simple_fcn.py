@@ -21,23 +21,35 @@ Widths: TypeAlias = Annotated[
 
 
 class SimpleFCN(SegmentationNetwork):
-    """The network of `simple_fcn`; works on any H x W as it is, without padding."""
+    """Fully convolutional baseline: pooling stages, 1x1 classifier, bilinear enlargement (after Long et al. 2015).
 
+    Each stage is a 3x3 convolution with ReLU and 2x2 max pooling, so that four of them leave a map of 1/16; its logits
+    are enlarged to the image in one step (`align_corners=False`). Any H x W works unpadded; odd sizes are rounded up.
+
+    Source: Long et al. 2015 (FCN-32s), in the form of a lesson's baseline; differs: one convolution a stage and random
+    He weights instead of VGG-16, fixed instead of learned enlargement.
+
+    Args:
+        widths: channels of the stages, from fine to coarse; one to five of them.
+        convolutions: how many 3x3 convolutions a stage has.
+        norm: after every convolution but the last: `none`, `batch` or `group`.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in SimpleFCN().parameters())
+        1551489
+    """
+
+    @checked
     def __init__(
         self,
         *,
-        in_channels: int,
-        out_channels: int,
-        widths: Sequence[int],
-        convolutions: int,
-        norm: str,
+        in_channels: InChannels = 3,
+        out_channels: Count = 1,
+        widths: Widths = (64, 128, 256, 512),
+        convolutions: Count = 1,
+        norm: Norm = "none",
     ) -> None:
-        super().__init__(
-            in_channels=in_channels,
-            out_channels=out_channels,
-            stride=1,
-            smallest_px=MIN_SIZE_PX,
-        )
+        super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
         self.widths = tuple(widths)
         stages: list[nn.Module] = []
         channels = in_channels
@@ -54,34 +66,3 @@ class SimpleFCN(SegmentationNetwork):
     def compute_logits(self, image: Tensor) -> Tensor:
         """Returns logits of the size of `image`, smooth over 2 ** stages pixels."""
         return F.interpolate(self.head(self.encoder(image)), image.shape[-2:], mode="bilinear", align_corners=False)
-
-
-@checked
-def simple_fcn(
-    *,
-    in_channels: InChannels = 3,
-    out_channels: Count = 1,
-    widths: Widths = (64, 128, 256, 512),
-    convolutions: Count = 1,
-    norm: Norm = "none",
-) -> SimpleFCN:
-    """Fully convolutional baseline: pooling stages, 1x1 classifier, bilinear enlargement (after Long et al. 2015).
-
-    Each stage is a 3x3 convolution with ReLU and 2x2 max pooling, so that four of them leave a map of 1/16; its logits
-    are enlarged to the image in one step (`align_corners=False`). Any H x W works unpadded; odd sizes are rounded up.
-
-    Source: Long et al. 2015 (FCN-32s), in the form of a lesson's baseline; differs: one convolution a stage and random
-    He weights instead of VGG-16, fixed instead of learned enlargement.
-
-    Args:
-        widths: channels of the stages, from fine to coarse; one to five of them.
-        convolutions: how many 3x3 convolutions a stage has.
-        norm: after every convolution but the last: `none`, `batch` or `group`.
-
-    Example:
-        >>> sum(parameter.numel() for parameter in simple_fcn().parameters())
-        1551489
-    """
-    return SimpleFCN(
-        in_channels=in_channels, out_channels=out_channels, widths=widths, convolutions=convolutions, norm=norm
-    )

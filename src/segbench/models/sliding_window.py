@@ -21,14 +21,42 @@ CHUNK_VALUES = 2**24  # patches and feature maps held at a time: 64 MiB of float
 
 
 class SlidingWindow(SegmentationNetwork):
-    """The network of `sliding_window`.
+    """Baseline that classifies the patch around every pixel on its own (as Ciresan et al. 2012): correct and slow.
+
+    The classifier: 3x3 convolution, ReLU, 3x3 max pooling of stride 2, 3x3 convolution, ReLU, a linear layer with ReLU,
+    a linear layer to the logits of the centre pixel. Pixels beyond the image are mirrored. Neighbouring patches share
+    nearly all their pixels, and nothing that is computed on them: 0.18 million multiply-adds a pixel with the defaults.
+    That cost is what it is there to show beside `full_resolution_conv` and `simple_fcn`.
+
+    Source: Ciresan et al. 2012, a lecture's first way to classify pixels; differs: one small network instead of four
+    large ones, ReLU, and no foveation or voting. Initial weights: He et al. 2015.
+
+    Args:
+        patch_px: side of the patch, odd, 9 to 63: what a logit sees.
+        width: channels of the first convolution; the second has twice as many.
+        hidden: outputs of the first linear layer.
 
     Attributes:
         classifier: (N, in_channels, patch_px, patch_px) -> logits (N, out_channels) of the centre pixels.
         chunk_patches: how many patches are classified at a time.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in SlidingWindow().parameters())
+        37985
     """
 
-    def __init__(self, *, in_channels: int, out_channels: int, patch_px: int, width: int, hidden: int) -> None:
+    @checked
+    def __init__(
+        self,
+        *,
+        in_channels: InChannels = 3,
+        out_channels: Count = 1,
+        patch_px: PatchPx = 15,
+        width: Count = 16,
+        hidden: Count = 64,
+    ) -> None:
+        if patch_px % 2 == 0:
+            raise OptionError(f"patch_px must be odd (a centre pixel), from 9 to 63, got {patch_px}", option="patch_px")
         super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
         self.patch_px = patch_px
         pooled_px = (patch_px - 3) // 2
@@ -85,41 +113,6 @@ class SlidingWindow(SegmentationNetwork):
         batch, _, height, width = patches.shape[:4]
         logits: Tensor = self.classifier(patches.permute(0, 2, 3, 1, 4, 5).flatten(0, 2))
         return logits.view(batch, height, width, -1).permute(0, 3, 1, 2)
-
-
-@checked
-def sliding_window(
-    *,
-    in_channels: InChannels = 3,
-    out_channels: Count = 1,
-    patch_px: PatchPx = 15,
-    width: Count = 16,
-    hidden: Count = 64,
-) -> SlidingWindow:
-    """Baseline that classifies the patch around every pixel on its own (as Ciresan et al. 2012): correct and slow.
-
-    The classifier: 3x3 convolution, ReLU, 3x3 max pooling of stride 2, 3x3 convolution, ReLU, a linear layer with ReLU,
-    a linear layer to the logits of the centre pixel. Pixels beyond the image are mirrored. Neighbouring patches share
-    nearly all their pixels, and nothing that is computed on them: 0.18 million multiply-adds a pixel with the defaults.
-    That cost is what it is there to show beside `full_resolution_conv` and `simple_fcn`.
-
-    Source: Ciresan et al. 2012, a lecture's first way to classify pixels; differs: one small network instead of four
-    large ones, ReLU, and no foveation or voting. Initial weights: He et al. 2015.
-
-    Args:
-        patch_px: side of the patch, odd, 9 to 63: what a logit sees.
-        width: channels of the first convolution; the second has twice as many.
-        hidden: outputs of the first linear layer.
-
-    Example:
-        >>> sum(parameter.numel() for parameter in sliding_window().parameters())
-        37985
-    """
-    if patch_px % 2 == 0:
-        raise OptionError(f"patch_px must be odd (a centre pixel), from 9 to 63, got {patch_px}", option="patch_px")
-    return SlidingWindow(
-        in_channels=in_channels, out_channels=out_channels, patch_px=patch_px, width=width, hidden=hidden
-    )
 
 
 def _block_size(height: int, width: int, patches: int) -> tuple[int, int]:

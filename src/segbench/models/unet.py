@@ -8,8 +8,7 @@ two convolutions a stage instead of VGG-16. Initial weights are PyTorch's defaul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from segbench.errors import OptionError
 from segbench.models.base import SegmentationNetwork
 from segbench.models.layers import SameConv2d, conv_norm_relu, make_norm, max_unpool
-from segbench.models.options import InChannels, Norm, PaddingMode
+from segbench.models.options import FamilyOptions, InChannels, Norm, PaddingMode, StageWidths
 from segbench.models.skips import joined_width, make_join
 from segbench.options import Count, Probability, checked
 
@@ -27,9 +26,6 @@ Downsampling: TypeAlias = Literal["max", "strided"]
 Upsampling: TypeAlias = Literal["nearest", "bilinear", "bicubic", "unpool", "transposed"]
 Skip: TypeAlias = Literal["concat", "add", "none", "attention", "aff"]
 Depth: TypeAlias = Annotated[int, Field(ge=1, le=7, description="an integer from 1 to 7")]
-Widths: TypeAlias = Annotated[
-    Sequence[Count], Field(min_length=1, max_length=7, description="a list of 1 to 7 channel counts above 0")
-]
 
 
 class UNet(SegmentationNetwork):
@@ -70,7 +66,7 @@ class UNet(SegmentationNetwork):
         *,
         in_channels: InChannels = 3,
         out_channels: Count = 1,
-        widths: Widths = (16, 32, 64, 128),
+        widths: StageWidths = (16, 32, 64, 128),
         downsampling: Downsampling = "max",
         upsampling: Upsampling = "nearest",
         skip: Skip = "concat",
@@ -201,7 +197,7 @@ def unet(
     out_channels: Count = 1,
     width: Count = 16,
     depth: Depth = 4,
-    widths: Widths | None = None,
+    widths: StageWidths | None = None,
     downsampling: Downsampling = "max",
     upsampling: Upsampling = "nearest",
     skip: Skip = "concat",
@@ -242,14 +238,7 @@ def unet(
     )
 
 
-def segnet(
-    *,
-    in_channels: InChannels = 3,
-    out_channels: Count = 1,
-    widths: Widths = (16, 32, 64, 128),
-    norm: Norm = "batch",
-    padding_mode: PaddingMode = "reflect",
-) -> UNet:
+def segnet(**options: Unpack[FamilyOptions]) -> UNet:
     """SegNet: max pooling, unpooling to the same positions, no skips (Badrinarayanan et al. 2017).
 
     Returns logits (B, out_channels, H, W) for any H, W >= 32; see `UNet` for the options.
@@ -258,25 +247,10 @@ def segnet(
         >>> sum(parameter.numel() for parameter in segnet().parameters())
         736129
     """
-    return UNet(
-        in_channels=in_channels,
-        out_channels=out_channels,
-        widths=widths,
-        upsampling="unpool",
-        skip="none",
-        norm=norm,
-        padding_mode=padding_mode,
-    )
+    return UNet(upsampling="unpool", skip="none", **options)
 
 
-def unet_unpool(
-    *,
-    in_channels: InChannels = 3,
-    out_channels: Count = 1,
-    widths: Widths = (16, 32, 64, 128),
-    norm: Norm = "batch",
-    padding_mode: PaddingMode = "reflect",
-) -> UNet:
+def unet_unpool(**options: Unpack[FamilyOptions]) -> UNet:
     """U-Net with max pooling and unpooling to the same positions (Ronneberger et al. 2015; SegNet's way up).
 
     Returns logits (B, out_channels, H, W) for any H, W >= 32; see `UNet` for the options.
@@ -285,24 +259,10 @@ def unet_unpool(
         >>> sum(parameter.numel() for parameter in unet_unpool().parameters())
         931969
     """
-    return UNet(
-        in_channels=in_channels,
-        out_channels=out_channels,
-        widths=widths,
-        upsampling="unpool",
-        norm=norm,
-        padding_mode=padding_mode,
-    )
+    return UNet(upsampling="unpool", **options)
 
 
-def unet_nearest(
-    *,
-    in_channels: InChannels = 3,
-    out_channels: Count = 1,
-    widths: Widths = (16, 32, 64, 128),
-    norm: Norm = "batch",
-    padding_mode: PaddingMode = "reflect",
-) -> UNet:
+def unet_nearest(**options: Unpack[FamilyOptions]) -> UNet:
     """U-Net with max pooling and nearest-neighbour upsampling (Ronneberger et al. 2015).
 
     Returns logits (B, out_channels, H, W) for any H, W >= 32; see `UNet` for the options.
@@ -311,17 +271,10 @@ def unet_nearest(
         >>> sum(parameter.numel() for parameter in unet_nearest().parameters())
         931969
     """
-    return UNet(in_channels=in_channels, out_channels=out_channels, widths=widths, norm=norm, padding_mode=padding_mode)
+    return UNet(**options)
 
 
-def unet_strided(
-    *,
-    in_channels: InChannels = 3,
-    out_channels: Count = 1,
-    widths: Widths = (16, 32, 64, 128),
-    norm: Norm = "batch",
-    padding_mode: PaddingMode = "reflect",
-) -> UNet:
+def unet_strided(**options: Unpack[FamilyOptions]) -> UNet:
     """U-Net with strided convolutions down and transposed convolutions up (Ronneberger et al. 2015, all learned).
 
     Returns logits (B, out_channels, H, W) for any H, W >= 32; see `UNet` for the options.
@@ -330,12 +283,4 @@ def unet_strided(
         >>> sum(parameter.numel() for parameter in unet_strided().parameters())
         1107009
     """
-    return UNet(
-        in_channels=in_channels,
-        out_channels=out_channels,
-        widths=widths,
-        downsampling="strided",
-        upsampling="transposed",
-        norm=norm,
-        padding_mode=padding_mode,
-    )
+    return UNet(downsampling="strided", upsampling="transposed", **options)
