@@ -6,7 +6,7 @@ import hashlib
 import pickle
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from segbench.errors import WeightsError, shorten
 from segbench.models.base import SegmentationNetwork
-from segbench.models.weights import decode_metadata
+from segbench.models.weights import decode_metadata, misfits
 from segbench.types import Normalization, WeightsOrigin
 
 Fetched = TypeVar("Fetched")
@@ -371,14 +371,3 @@ def _output_tensors(network: nn.Module, sibling: Callable[[], nn.Module]) -> set
     with torch.random.fork_rng(devices=[]):
         others = sibling().state_dict()
     return {name for name, tensor in network.state_dict().items() if others[name].shape != tensor.shape}
-
-
-def misfits(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: Collection[str] = ()) -> list[str]:
-    """Returns one text a tensor that is missing, left over or of another shape; those of the head may differ."""
-    wrong = []
-    for name in sorted(given.keys() | wanted.keys()):
-        ours = tuple(wanted[name].shape) if name in wanted else "missing"
-        theirs = tuple(given[name].shape) if name in given else "missing"
-        if ours != theirs and not (name in head and name in wanted):
-            wrong.append(f"{name} (file: {theirs}, network: {ours})")
-    return wrong

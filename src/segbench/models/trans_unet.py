@@ -32,10 +32,10 @@ from segbench.models.pretrained import (
     fetch,
     find_hub_file,
     from_hub,
-    misfits,
     read_hub_file,
     sha256_of,
 )
+from segbench.models.weights import misfits
 from segbench.options import Count, Probability, checked
 from segbench.types import WeightsOrigin
 
@@ -133,7 +133,11 @@ class HybridEncoder(nn.Module):
 
 
 class TransUNet(SegmentationNetwork):
-    """Hybrid encoder, then four times 2x up, each with the skip of that size (the last without) and two convolutions.
+    """TransUNet: CNN encoder, vision transformer at its bottom, U-Net decoder (Chen et al. 2021, R50-ViT-B/16).
+
+    Hybrid encoder, then four times 2x up, each with the skip of that size (the last without) and two convolutions.
+    Returns logits (B, out_channels, H, W). A small one for a CPU:
+    `{layers: [1, 1, 1], width: 32, embed_dim: 192, depth: 4, heads: 3}`, 6.4 million parameters.
 
     Args:
         in_channels: channels of the image.
@@ -148,6 +152,9 @@ class TransUNet(SegmentationNetwork):
         dropout: in the transformer.
     Raises:
         OptionError: an option out of its range.
+    Example:
+        >>> sum(parameter.numel() for parameter in TransUNet(out_channels=9).parameters())
+        105277081
     """
 
     @checked
@@ -256,42 +263,6 @@ def encoder_tensors(hybrid: Mapping[str, Tensor]) -> dict[str, Tensor]:
     # The first position is the class token's, which segmentation does not use.
     tensors["pos_embed"] = tensors["pos_embed"][:, 1:]
     return {key: tensor for key, tensor in tensors.items() if not key.startswith(("cls_token", "head."))}
-
-
-def trans_unet(
-    *,
-    in_channels: InChannels = 3,
-    out_channels: Count = 1,
-    weights: EncoderWeights = "none",
-    layers: Layers = (3, 4, 9),
-    width: Count = 64,
-    embed_dim: Count = 768,
-    depth: Count = 12,
-    heads: Count = 12,
-    decoder_channels: DecoderChannels = (256, 128, 64, 16),
-    dropout: Probability = 0.1,
-) -> TransUNet:
-    """TransUNet: CNN encoder, vision transformer at its bottom, U-Net decoder (Chen et al. 2021, R50-ViT-B/16).
-
-    Returns logits (B, out_channels, H, W); see `TransUNet` for the options. A small one for a CPU:
-    `{layers: [1, 1, 1], width: 32, embed_dim: 192, depth: 4, heads: 3}`, 6.4 million parameters.
-
-    Example:
-        >>> sum(parameter.numel() for parameter in trans_unet(out_channels=9).parameters())
-        105277081
-    """
-    return TransUNet(
-        in_channels=in_channels,
-        out_channels=out_channels,
-        weights=weights,
-        layers=layers,
-        width=width,
-        embed_dim=embed_dim,
-        depth=depth,
-        heads=heads,
-        decoder_channels=decoder_channels,
-        dropout=dropout,
-    )
 
 
 def _conv_norm_relu(in_channels: int, out_channels: int) -> nn.Sequential:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -67,14 +67,19 @@ def load_weights(path: str | Path, network: nn.Module) -> dict[str, str]:
             tensors: dict[str, Tensor] = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path.name} is damaged: {error}", run=path.parent) from error
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    stored_shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if wanted != stored_shapes:
-        wrong = [
-            f"{name} (file: {stored_shapes.get(name, 'missing')}, network: {wanted.get(name, 'missing')})"
-            for name in sorted(wanted.keys() | stored_shapes.keys())
-            if wanted.get(name) != stored_shapes.get(name)
-        ]
+    wrong = misfits(tensors, network.state_dict())
+    if wrong:
         raise RunError(f"{path.name} holds another network's weights: {shorten(wrong, 3)}", run=path.parent)
     network.load_state_dict(tensors)
     return metadata
+
+
+def misfits(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: Collection[str] = ()) -> list[str]:
+    """Returns one text a tensor that is missing, left over or of another shape; those of the head may differ."""
+    wrong = []
+    for name in sorted(given.keys() | wanted.keys()):
+        ours = tuple(wanted[name].shape) if name in wanted else "missing"
+        theirs = tuple(given[name].shape) if name in given else "missing"
+        if ours != theirs and not (name in head and name in wanted):
+            wrong.append(f"{name} (file: {theirs}, network: {ours})")
+    return wrong

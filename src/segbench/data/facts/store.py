@@ -9,12 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +31,7 @@ from segbench.data.files.images import (
 )
 from segbench.data.files.kept import KeptPixels
 from segbench.data.files.masks import count_values
+from segbench.data.files.threads import in_order
 from segbench.data.shapes.drawing import Painting, paint
 from segbench.errors import DatasetError
 from segbench.files import cache_folder
@@ -292,7 +290,14 @@ class FactStore:
         total = before + len(names)
         if progress is not None:
             progress(what, before, total)
-        for done, (name, outcome) in enumerate(_in_threads(read, names), before + 1):
+        workers = min(8, os.cpu_count() or 1)
+        results = in_order(read, names, workers=workers, ahead=4 * workers, name="read")
+        for done, (name, future) in enumerate(results, before + 1):
+            outcome: Found | DatasetError
+            try:
+                outcome = future.result()
+            except DatasetError as error:
+                outcome = error
             yield name, outcome
             if progress is not None:
                 progress(what, done, total)
@@ -300,30 +305,6 @@ class FactStore:
     def _key(self, path: Path) -> str:
         name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
         return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _in_threads(read: Callable[[Name], Found], names: list[Name]) -> Iterator[tuple[Name, Found | DatasetError]]:
-    def attempt(name: Name) -> Found | DatasetError:
-        try:
-            return read(name)
-        except DatasetError as error:
-            return error
-
-    if len(names) < 4:
-        yield from ((name, attempt(name)) for name in names)
-        return
-    workers = min(8, os.cpu_count() or 1)
-    waiting = iter(names)
-    running: deque[tuple[Name, Future[Found | DatasetError]]] = deque()  # a few ahead, so memory stays bounded
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="read")
-    try:
-        running.extend((name, pool.submit(attempt, name)) for name in islice(waiting, 4 * workers))
-        while running:
-            name, future = running.popleft()
-            yield name, future.result()
-            running.extend((name, pool.submit(attempt, name)) for name in islice(waiting, 1))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _unchanged(path: Path, row: Row) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 import html
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -143,11 +143,7 @@ class Manifest:
             "notes": self.notes,
             "class_map": self.class_map.to_dict(),
         }
-        lines = [
-            f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False, default=str)}" for key, value in head.items()
-        ]
-        samples = ",\n".join(json.dumps(asdict(sample), ensure_ascii=False) for sample in self.samples)
-        write_text(path, "{\n" + ",\n".join(lines) + ',\n"samples": [\n' + samples + "\n]}\n")
+        write_listed(path, head, "samples", map(asdict, self.samples))
 
     @classmethod
     def read(cls, path: str | Path) -> Manifest:
@@ -200,6 +196,15 @@ class Manifest:
         ]
         cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
         return f"<table>{cells}</table>"
+
+
+def write_listed(path: str | Path, head: Mapping[str, Any], key: str, items: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a JSON object, all or nothing: an entry of `head` a line, then under `key` a list with an item a line."""
+    lines = [
+        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False, default=str)}" for name, value in head.items()
+    ]
+    listed = ",\n".join(json.dumps(item, ensure_ascii=False) for item in items)
+    write_text(path, "{\n" + ",\n".join(lines) + f',\n"{key}": [\n' + listed + "\n]}\n")
 
 
 def _sizes(samples: tuple[Sample, ...]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segbench.data.formats import Entry
+from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError
 from segbench.types import SPLITS, ClassMap, SplitName, Task
 
@@ -57,13 +58,26 @@ def raise_problems(problems: Sequence[tuple[Path, str]], root: Path, total: int)
     if not problems:
         return
     lines = [f"  {path.relative_to(root) if path.is_relative_to(root) else path}: {why}" for path, why in problems]
-    more = f"\n  and {len(lines) - LISTED} more" if len(lines) > LISTED else ""
     raise DatasetError(
         f"{len(problems)} file{'s' if len(problems) > 1 else ''} of {total} image/mask pairs cannot be used:\n"
-        + "\n".join(lines[:LISTED])
-        + more,
+        f"{_first(lines)}",
         path=root,
     )
+
+
+def raise_undecodable(problems: Sequence[str], manifest: Manifest, kept: str) -> None:
+    """Raises DatasetError for samples that cannot be decoded, a text each; `kept` says what of the others remains."""
+    if problems:
+        lines = _first([f"  {problem}" for problem in problems])
+        raise DatasetError(
+            f"{len(problems)} of {len(manifest.samples)} samples cannot be decoded:\n{lines}\n"
+            f"mend or remove these files and read the data set again; {kept}",
+            path=manifest.root,
+        )
+
+
+def _first(lines: Sequence[str]) -> str:
+    return "\n".join([*lines[:LISTED], *[f"  and {len(lines) - LISTED} more"] * (len(lines) > LISTED)])
 
 
 def shared_groups(entries: Sequence[Entry]) -> list[str]:

@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from segbench.data.files.kept import KeptPixels
 from segbench.data.manifest.manifest import Manifest
+from segbench.data.manifest.sample import raise_undecodable
 from segbench.data.samples.sample_cache import U8, SampleCache
 from segbench.data.samples.shard_cache import ShardCache
 from segbench.data.sources.load import load_resized
@@ -181,14 +182,7 @@ class _Store:
         for name in self.shapes:
             self._grow(name, first + len(missing))
         problems = self._decode(missing, first, workers, progress)
-        if problems:
-            more = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
-            listed = "\n  ".join(problems[:10])
-            raise DatasetError(
-                f"{len(problems)} of {len(self.manifest.samples)} samples cannot be decoded:\n  {listed}{more}\n"
-                "mend or remove these files and read the data set again; the other samples are kept",
-                path=self.manifest.root,
-            )
+        raise_undecodable(problems, self.manifest, "the other samples are kept")
 
     def _check_space(self, samples: int) -> None:
         needed = samples * sum(int(np.prod(shape)) for shape in self.shapes.values()) + _SPARE_BYTES

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segbench.data.files.resize import resize_image, resize_mask
+from segbench.data.files.threads import in_order
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_picture
 from segbench.data.sources.presence import remembered_pixels
@@ -52,8 +51,8 @@ def samples_with(
     pool = _pool(manifest, split)
     pool = pool[:: max(1, len(pool) // _LOOKED_AT)]
     shares = _shares(manifest, pool, progress)
-    order = sorted(range(len(pool)), key=lambda place: (-shares[place][index], pool[place].id))
-    return tuple(pool[place] for place in order[:number] if shares[place][index] > 0)
+    order = sorted(range(len(pool)), key=lambda position: (-shares[position][index], pool[position].id))
+    return tuple(pool[position] for position in order[:number] if shares[position][index] > 0)
 
 
 def load_small(manifest: Manifest, samples: Sequence[Sample]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
@@ -65,12 +64,8 @@ def load_small(manifest: Manifest, samples: Sequence[Sample]) -> Iterator[tuple[
         size = (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
         return resize_image(image, size), resize_mask(mask, size)
 
-    with ThreadPoolExecutor(2) as pool:
-        waiting = iter(samples)
-        running = [pool.submit(load, sample) for sample in islice(waiting, 4)]
-        while running:
-            yield running.pop(0).result()
-            running += [pool.submit(load, sample) for sample in islice(waiting, 1)]
+    for _, future in in_order(load, samples, workers=2, ahead=4, name="picture"):
+        yield future.result()
 
 
 def _pool(manifest: Manifest, split: SplitName | None) -> tuple[Sample, ...]:

@@ -10,20 +10,19 @@ import re
 import shutil
 import tarfile
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from segbench.data.files.images import read_bytes
 from segbench.data.files.resize import U8, resize_image, resize_mask
-from segbench.data.manifest.manifest import Manifest
+from segbench.data.files.threads import in_order
+from segbench.data.manifest.manifest import Manifest, write_listed
+from segbench.data.manifest.sample import raise_undecodable
 from segbench.data.sources.load import load_sample
 from segbench.data.sources.shards import INDEX, MANIFEST, VERSION, Encoding, Shard, ShardSet, read_shards
 from segbench.data.sources.table import is_packed, source_of
@@ -33,12 +32,8 @@ from segbench.types import SPLITS, Progress, Sample, SplitName, Task
 
 _JOURNAL = "shards.jsonl"  # a finished shard a line, as long as there is no index
 _BLOCK = 512
-_LISTED = 10
 _PNG_LEVEL = 6  # smaller than level 1 and decoded no slower; see docs/shards.md
 _SPARE_BYTES = 1 << 24
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 def write_shards(
@@ -166,29 +161,19 @@ class _Writer:
         before = self._recorded()
         kept = {plan.file: shard for plan in self.plans if (shard := self._kept(plan, before)) is not None}
         missing = [plan for plan in self.plans if plan.file not in kept]
-        total = len(self.manifest.samples)
-        self.done = total - sum(len(plan.samples) for plan in missing)
+        self.done = len(self.manifest.samples) - sum(len(plan.samples) for plan in missing)
         self._check_space(missing)
         if missing:
             self._start_journal(kept.values())
         problems: list[str] = []
-        with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
-            for plan in missing:
-                tell = None if progress is None else (lambda: progress("packing samples", self.done, total))
-                try:
-                    shard = self._write_shard(plan, pool, 2 * workers, problems, tell)
-                except _UnusableError:
-                    continue
-                kept[plan.file] = shard
-                _append(self.folder / _JOURNAL, shard)
-        if problems:
-            more = f"\n  and {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-            listed = "\n  ".join(problems[:_LISTED])
-            raise DatasetError(
-                f"{len(problems)} of {total} samples cannot be decoded:\n  {listed}{more}\nmend or remove these files "
-                "and read the data set again; shards without them are kept",
-                path=self.manifest.root,
-            )
+        for plan in missing:
+            try:
+                shard = self._write_shard(plan, workers, problems, progress)
+            except _UnusableError:
+                continue
+            kept[plan.file] = shard
+            _append(self.folder / _JOURNAL, shard)
+        raise_undecodable(problems, self.manifest, "shards without them are kept")
         self._finish([kept[plan.file] for plan in self.plans], before)
 
     def _recorded(self) -> dict[str, Shard]:
@@ -238,10 +223,9 @@ class _Writer:
     def _write_shard(
         self,
         plan: _Plan,
-        pool: ThreadPoolExecutor,
-        in_flight: int,
+        workers: int,
         problems: list[str],
-        tell: Callable[[], None] | None,
+        progress: Progress | None,
     ) -> Shard:
         path = self.folder / plan.file
         places: list[tuple[int, int, int, int, int]] = []
@@ -249,7 +233,9 @@ class _Writer:
         with replacing(path) as temporary:
             with temporary.open("wb") as stream:
                 tar = tarfile.TarFile(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT)
-                for sample, future in _in_order(pool, self._encode, plan.samples, in_flight):
+                for sample, future in in_order(
+                    self._encode, plan.samples, workers=workers, ahead=2 * workers, name="encode"
+                ):
                     try:
                         members = future.result()
                     except (DatasetError, OSError) as error:
@@ -257,8 +243,8 @@ class _Writer:
                     else:
                         places.append(_add(tar, _member_key(sample.id), members))
                     self.done += 1
-                    if tell is not None:
-                        tell()
+                    if progress is not None:
+                        progress("packing samples", self.done, len(self.manifest.samples))
                 tar.close()
             if len(problems) > failed:
                 raise _UnusableError
@@ -310,9 +296,7 @@ class _Writer:
             "manifest_hash": self.manifest.content_hash,
             "class_map": self.manifest.class_map.to_dict(),
         }
-        lines = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
-        listed = ",\n".join(json.dumps(shard.to_dict(), ensure_ascii=False) for shard in shards)
-        write_text(self.folder / INDEX, "{\n" + ",\n".join(lines) + ',\n"shards": [\n' + listed + "\n]}\n")
+        write_listed(self.folder / INDEX, head, "shards", [shard.to_dict() for shard in shards])
         (self.folder / _JOURNAL).unlink(missing_ok=True)
         for left in {shard.file for shard in before.values()} - {shard.file for shard in shards}:
             (self.folder / left).unlink(missing_ok=True)
@@ -354,18 +338,3 @@ def _png(array: U8) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(array).save(stream, "PNG", compress_level=_PNG_LEVEL)
     return stream.getvalue()
-
-
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[_Item], _Result], items: Iterable[_Item], in_flight: int
-) -> Iterator[tuple[_Item, Future[_Result]]]:
-    """Yields (item, its future) in order, with at most `in_flight` started and not yielded."""
-    todo = iter(items)
-    running = deque((item, pool.submit(work, item)) for item in islice(todo, in_flight))
-    try:
-        while running:
-            yield running.popleft()
-            running.extend((item, pool.submit(work, item)) for item in islice(todo, 1))
-    finally:
-        for _, future in running:
-            future.cancel()
