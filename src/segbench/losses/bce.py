@@ -57,16 +57,16 @@ class BCE(LossModule, function=bce, tasks=TASKS):
     """Binary cross-entropy; binary and multilabel tasks. See `bce`."""
 
 
-def _pos_weight(given: Positive | PosWeights | Balanced | None, batch: Batch) -> Tensor | None:
-    if given is None:
+def _pos_weight(option: Positive | PosWeights | Balanced | None, batch: Batch) -> Tensor | None:
+    if option is None:
         return None
     channels = batch.logits.shape[1]
-    if isinstance(given, str):
+    if isinstance(option, str):
         positives = batch.target.sum(dim=(0, 2, 3))  # ignored pixels hold 0 there
         negatives = batch.counted.sum(dim=(0, 2, 3)) - positives
         weight = balanced_pos_weights(positives.tolist(), negatives.tolist())
     else:
-        weight = [*given] if isinstance(given, Sequence) else [given]
+        weight = [*option] if isinstance(option, Sequence) else [option]
         weight = weight * channels if len(weight) == 1 else weight
     per_class("pos_weight", weight, channels)
     return torch.tensor(weight, dtype=batch.logits.dtype, device=batch.logits.device).view(-1, 1, 1)

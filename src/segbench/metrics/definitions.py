@@ -78,7 +78,7 @@ class Definition:
     @property
     def conditions(self) -> Message:
         """Returns what does not depend on the score: decision, size, ignored label and n."""
-        return join("; ", (self.decision, self._scored_at(), self._ignored(), self._images()))
+        return join("; ", self._conditions())
 
     @property
     def short(self) -> str:
@@ -90,23 +90,16 @@ class Definition:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON, with the sentence; what was not stated and an endless range end are null."""
+        plain: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if name == "lowest":
+                plain["range"] = [end if math.isfinite(end) else None for end in (self.lowest, self.highest)]
+            elif name != "highest":
+                plain[name] = value
         return {
-            "name": self.name,
-            "formula": self.formula,
-            "level": self.level,
-            "summary": self.summary,
+            **plain,
             "classes": list(self.classes),
-            "classes_valued": self.classes_valued,
-            "absent": self.absent,
-            "decision": self.decision,
-            "threshold": self.threshold,
             "resolution": self.resolution or None,
-            "ignore_index": self.ignore_index,
-            "unit": self.unit,
-            "better": self.better,
-            "range": [end if math.isfinite(end) else None for end in (self.lowest, self.highest)],
-            "n": self.n,
-            "n_valued": self.n_valued,
             "sentence": self.sentence,
         }
 
@@ -127,16 +120,14 @@ class Definition:
             "mean over the {n} of {total} classes with a value", n=self.classes_valued, total=len(self.classes)
         )
 
-    def _scored_at(self) -> str:
-        if not self.resolution:
-            return message("size it was scored at not stated")
-        return message("scored at {size}", size=self.resolution)
-
-    def _ignored(self) -> str:
-        return message("pixels labelled {label} in the target are left out", label=self.ignore_index)
-
-    def _images(self) -> str:
-        return message("n = {n} images", n=self.n)
+    def _conditions(self) -> tuple[str, ...]:
+        size = message("size it was scored at not stated")
+        return (
+            self.decision,
+            message("scored at {size}", size=self.resolution) if self.resolution else size,
+            message("pixels labelled {label} in the target are left out", label=self.ignore_index),
+            message("n = {n} images", n=self.n),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,23 +184,19 @@ def define(
         n_valued, classes_valued: see `Definition`.
     """
     measure = score.measure
+    shared = {**vars(setting), "classes": setting.classes if measure.by_class else ()}
     return Definition(
+        **shared,
         name=score.name,
         formula=Message(measure.formula, values),
         level=score.level,
         summary=join(", ", filter(None, (over, SUMMARY_TEXT[score.summary]))),
-        classes=setting.classes if measure.by_class else (),
         classes_valued=classes_valued,
         absent=Message(measure.absent, values) if absent is None else absent,
-        decision=setting.decision,
-        threshold=setting.threshold,
-        resolution=setting.resolution,
-        ignore_index=setting.ignore_index,
         unit=measure.unit,
         better=measure.better,
         lowest=measure.lowest,
         highest=measure.highest,
-        n=setting.n,
         n_valued=n_valued,
     )
 
@@ -252,47 +239,42 @@ def footnote(definitions: Iterable[Definition]) -> str:
     every = tuple(definitions)
     if not every:
         return ""
-    parts = [
-        _levels(every),
-        _classes(every),
-        _most([(definition.name, definition.decision) for definition in every]),
-        _most([(definition.name, definition._scored_at()) for definition in every]),
-        _most([(definition.name, definition._ignored()) for definition in every]),
-        _most([(definition.name, definition._images()) for definition in every]),
-    ]
-    return "; ".join(parts)
+    conditions = zip(*(definition._conditions() for definition in every), strict=True)
+    names = [definition.name for definition in every]
+    common = [_most(list(zip(names, texts, strict=True))) for texts in conditions]
+    return "; ".join([_levels(every), _classes(every), *common])
 
 
 def _levels(definitions: Sequence[Definition]) -> str:
     if len({definition.level for definition in definitions}) == 1:
         return definitions[0].level
-    untold = [(d.name, d.level) for d in definitions if d.level.replace(" ", "_") not in d.name]
-    return f"pooled or per image as the name says{_exceptions(untold)}"
+    unnamed = [(d.name, d.level) for d in definitions if d.level.replace(" ", "_") not in d.name]
+    return f"pooled or per image as the name says{_exceptions(unnamed)}"
 
 
 def _classes(definitions: Sequence[Definition]) -> str:
     """Returns over which classes; exceptions do not name again the classes that most scores have."""
-    told = [definition._over() or "every counted pixel" for definition in definitions]
-    most, _ = Counter(told).most_common(1)[0]
-    common = definitions[told.index(most)].classes
+    texts = [definition._over() or "every counted pixel" for definition in definitions]
+    most, _ = Counter(texts).most_common(1)[0]
+    common = definitions[texts.index(most)].classes
     others = [
         (each.name, each._over_valued() if each.classes == common and each._lacks_classes() else text)
-        for each, text in zip(definitions, told, strict=True)
+        for each, text in zip(definitions, texts, strict=True)
         if text != most
     ]
     return most + _exceptions(others)
 
 
-def _most(told: Sequence[tuple[str, str]]) -> str:
+def _most(texts: Sequence[tuple[str, str]]) -> str:
     """Returns the text that most names have, and the others in brackets."""
-    most, _ = Counter(text for _, text in told).most_common(1)[0]
-    return most + _exceptions([(name, text) for name, text in told if text != most])
+    most, _ = Counter(text for _, text in texts).most_common(1)[0]
+    return most + _exceptions([(name, text) for name, text in texts if text != most])
 
 
-def _exceptions(told: Sequence[tuple[str, str]]) -> str:
+def _exceptions(exceptions: Sequence[tuple[str, str]]) -> str:
     """Returns ` (name, name: text; name: text)`; nothing without exceptions."""
     names: dict[str, list[str]] = {}
-    for name, text in told:
+    for name, text in exceptions:
         names.setdefault(text, []).append(name)
     texts = [f"{', '.join(group)}: {text}" for text, group in names.items()]
     return f" ({'; '.join(texts)})" if texts else ""

@@ -81,16 +81,14 @@ class SurfaceScores:
             ignore_index=self.class_map.ignore_index,
             n=self.n_images,
         )
-        measured_with = {
-            "width": f"{self.settings.boundary_width_frac:g}",
-            "tolerance": f"{self.settings.tolerance_px:g}",
-        }
+        width, tolerance = f"{self.settings.boundary_width_frac:g}", f"{self.settings.tolerance_px:g}"
         return {
             name: define(
                 score,
                 setting,
                 values={
-                    **measured_with,
+                    "width": width,
+                    "tolerance": tolerance,
                     "worst": message("the image diagonal in px") if score.measure.unit == "px" else "0",
                 },
                 n_valued=int((~np.isnan(self.image_means(score.measure.key))).sum()),
@@ -110,18 +108,12 @@ class SurfaceScores:
 
     def per_class_table(self) -> list[dict[str, Any]]:
         """Returns one row a scored class: class, absent (images), and every mean over the images with a value."""
-        absent = self.absent
-        return [
-            {
-                "class": self.class_map.names[index],
-                "absent": absent[self.class_map.names[index]],
-                **{
-                    name: summarise(score.summary, self.per_image[score.measure.key][:, index])
-                    for name, score in SURFACE_SCORES.items()
-                },
-            }
-            for index in self.scored
-        ]
+        rows: list[dict[str, Any]] = []
+        for index, (name, absent) in zip(self.scored, self.absent.items(), strict=True):
+            values = {score.name: self.per_image[score.measure.key][:, index] for score in SURFACE_SCORES.values()}
+            means = {key: summarise(SURFACE_SCORES[key].summary, array) for key, array in values.items()}
+            rows.append({"class": name, "absent": absent, **means})
+        return rows
 
     def write_csv(self, path: str | Path) -> None:
         """Writes one row an image, `measurement[class]`, and `<stem>.definitions.json`; `read_surfaces` reads both."""

@@ -294,26 +294,26 @@ class MobileNetV2UNet(SegmentationNetwork):
             by_path=f" and {_BY_PATH}",
         )
         wanted = self.encoder.state_dict()
-        given = {name: published[name] for name in wanted if name in published}
+        tensors = {name: published[name] for name in wanted if name in published}
         stem = "features.0.0.weight"
-        if stem in given:
-            given[stem] = adapt_filters(given[stem], self.in_channels)
-        wrong = [name for name in wanted if name not in given or given[name].shape != wanted[name].shape]
+        if stem in tensors:
+            tensors[stem] = adapt_filters(tensors[stem], self.in_channels)
+        wrong = [name for name in wanted if name not in tensors or tensors[name].shape != wanted[name].shape]
         if wrong:
             raise WeightsError(
                 f"expected torchvision's MobileNetV2 ({weights.url}), but {len(wrong)} of its {len(wanted)} tensors "
                 f"are missing or of another shape: {shorten(wrong, 3)}; delete the file and fetch it again",
                 file=file,
             )
-        self.encoder.load_state_dict(given)
+        self.encoder.load_state_dict(tensors)
         return WeightsOrigin(
             source="imagenet",
             part="encoder",
             provider=f"torchvision {weights}",
             file=file.name,
             sha256=sha256_of(file) if file.is_file() else "",
-            tensors=len(given),
-            left_out=len(published) - len(given),
+            tensors=len(tensors),
+            left_out=len(published) - len(tensors),
         )
 
 

@@ -68,12 +68,12 @@ def load_file(network: SegmentationNetwork, path: Path, sibling: Callable[[], nn
             behind = _behind(named, prefix, target, network.unused_prefixes)
             if behind is None:
                 continue
-            given = _adapted(behind, target.wanted, network.in_channels)
-            wrong = misfits(given, target.wanted, head if target.part == "network" else ())
+            fitting = _adapted(behind, target.wanted, network.in_channels)
+            wrong = misfits(fitting, target.wanted, head if target.part == "network" else ())
             if not wrong:
-                origin = _load(target, given, path)
+                origin = _load(target, fitting, path)
                 provider = (
-                    "file" if given is behind else f"file (RGB filters adapted to {network.in_channels} channels)"
+                    "file" if fitting is behind else f"file (RGB filters adapted to {network.in_channels} channels)"
                 )
                 return replace(origin, provider=provider, left_out=len(tensors) - origin.tensors)
             attempts.append((len(wrong), target.part, wrong))
@@ -161,15 +161,15 @@ def _renamed(tensors: Mapping[str, Tensor], prefix: str, wanted: Mapping[str, Te
     return found
 
 
-def _adapted(given: dict[str, Tensor], wanted: Mapping[str, Tensor], in_channels: int) -> dict[str, Tensor]:
-    """Returns `given`, with a first convolution of RGB adapted to another number of channels, as the libraries do."""
+def _adapted(tensors: dict[str, Tensor], wanted: Mapping[str, Tensor], in_channels: int) -> dict[str, Tensor]:
+    """Returns `tensors`, with a first convolution of RGB adapted to another number of channels, as the libraries do."""
     first = next((name for name, tensor in wanted.items() if tensor.ndim == 4), None)
-    if first is None or first not in given or in_channels == RGB_CHANNELS:
-        return given
-    theirs, ours = given[first].shape, wanted[first].shape
+    if first is None or first not in tensors or in_channels == RGB_CHANNELS:
+        return tensors
+    theirs, ours = tensors[first].shape, wanted[first].shape
     if len(theirs) != 4 or (theirs[1], ours[1]) != (RGB_CHANNELS, in_channels) or theirs[2:] != ours[2:]:
-        return given
-    return {**given, first: adapt_filters(given[first], in_channels)}
+        return tensors
+    return {**tensors, first: adapt_filters(tensors[first], in_channels)}
 
 
 def _load(target: _Target, tensors: Mapping[str, Tensor], path: Path) -> WeightsOrigin:

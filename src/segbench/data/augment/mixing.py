@@ -108,13 +108,13 @@ def apply_mix(
         mix: what is to be done.
         classes: indices of the classes that are pasted.
     """
-    for place, row in enumerate(mix.rows):
-        giver = other_masks[place]
+    for index, row in enumerate(mix.rows):
+        giver = other_masks[index]
         taken = torch.zeros(giver.shape[-2:], dtype=torch.bool, device=giver.device)
-        top, left, height, width = mix.box_px[place]
+        top, left, height, width = mix.box_px[index]
         taken[top : top + height, left : left + width] = True
-        if mix.paste[place]:
-            index = torch.tensor(classes, device=giver.device)
-            taken |= (giver[index] == 1).any(0) if giver.ndim == 3 else torch.isin(giver, index.to(giver.dtype))
-        images[row] = torch.where(taken, other_images[place], images[row])
+        if mix.paste[index]:
+            pasted = torch.tensor(classes, device=giver.device)
+            taken |= (giver[pasted] == 1).any(0) if giver.ndim == 3 else torch.isin(giver, pasted.to(giver.dtype))
+        images[row] = torch.where(taken, other_images[index], images[row])
         masks[row] = torch.where(taken, giver, masks[row])

@@ -121,7 +121,7 @@ def draw_augmentation(
     stream = _PARTNER_STREAM if partner else _STREAM
     keys = np.array([[stream, seed, epoch, int(index)] for index in indices], dtype=np.int64).reshape(-1, 4)
     u = np.stack([np.random.default_rng(key).random(_FIRST + len(_LATER)) for key in keys])
-    later = {name: u[:, _FIRST + place] for place, name in enumerate(_LATER)}
+    later = {name: u[:, _FIRST + index] for index, name in enumerate(_LATER)}
     happens = {name: values < getattr(config, name) for name, values in later.items() if name.endswith("_p")}
     room = np.array([size[0] - crop[0] + 1, size[1] - crop[1] + 1])
     window = np.floor(u[:, 6:8] * room).astype(np.int64)

@@ -35,13 +35,13 @@ def class_pixels(facts: Sequence[MaskFact | None], class_map: ClassMap, *, toler
     """
     multilabel = class_map.task is Task.MULTILABEL
     total: dict[int, int] = {}
-    for place, fact in enumerate(facts):
+    for position, fact in enumerate(facts):
         if fact is None:
             continue
-        counted = mask_pixels(fact, class_map, tolerance=tolerance, index=place if multilabel else None)
+        counted = mask_pixels(fact, class_map, tolerance=tolerance, index=position if multilabel else None)
         if counted is None or fact.is_drawn or not multilabel:
             return counted
-        total[place] = counted.get(1, 0)
+        total[position] = counted.get(1, 0)
         ignored = counted.get(class_map.ignore_index, 0)
         total[class_map.ignore_index] = total.get(class_map.ignore_index, 0) + ignored
     return total

@@ -58,6 +58,6 @@ class SampleCache:
         return SampleCache(
             images=np.stack([shown(self.images[row], self.display) for row in rows]),
             masks=np.stack([self.masks[row] for row in rows]),
-            rows={sample.id: place for place, sample in enumerate(samples)},
+            rows={sample.id: row for row, sample in enumerate(samples)},
             class_map=self.class_map,
         )

@@ -183,8 +183,8 @@ class MaskFileSurvey(ImageFileSurvey):
         counted = class_pixels(facts, class_map, tolerance=tolerance)
         if counted is not None:
             return counted
-        for place, path in enumerate(entry.planes):
-            index = place if class_map.task is Task.MULTILABEL else None
+        for position, path in enumerate(entry.planes):
+            index = position if class_map.task is Task.MULTILABEL else None
             if path is None or mask_pixels(self.masks[path], class_map, tolerance=tolerance, index=index) is not None:
                 continue
             reason = None
@@ -226,11 +226,11 @@ class MaskFileSurvey(ImageFileSurvey):
             return []
         pixels = ignored = 0
         for entry in self.listing.entries:
-            for place, path in enumerate(entry.planes):
+            for position, path in enumerate(entry.planes):
                 fact = None if path is None else self.masks.get(path)
                 if fact is None:
                     continue
-                index = place if class_map.task is Task.MULTILABEL else None
+                index = position if class_map.task is Task.MULTILABEL else None
                 counted = mask_pixels(fact, class_map, tolerance=self.listing.tolerance, index=index) or {}
                 pixels += fact.height * fact.width
                 ignored += counted.get(class_map.ignore_index, 0)

@@ -135,14 +135,9 @@ def _not_run(network: nn.Module, rows: Sequence[Row]) -> list[Layer]:
             kind="Parameter",
             shape=tuple(parameter.shape),
             parameters=parameter.numel(),
-            macs=0,
             calls=0,
             stride_px=(0.0, 0.0),
             receptive_field_px=(0, 0),
-            exact=True,
-            dilation=1,
-            joins="",
-            inputs=(),
         )
         for name, parameter in network.named_parameters()
         if id(parameter) not in covered

@@ -89,8 +89,8 @@ def make_blocks(
     units = _merge(units)
     if len(units) > _MANY_BLOCKS:
         units = _merge_numbered(units)
-    place = {row.number: number for number, unit in enumerate(units) for row in unit.rows}
-    return tuple(_block(unit, number, rows, place, parameters) for number, unit in enumerate(units))
+    unit_of = {row.number: number for number, unit in enumerate(units) for row in unit.rows}
+    return tuple(_block(unit, number, rows, unit_of, parameters) for number, unit in enumerate(units))
 
 
 def nominal_stride(measured: float, image_px: int, positions: int) -> float:
@@ -188,13 +188,13 @@ def _follows(unit: _Unit, other: _Unit) -> bool:
 
 
 def _block(
-    unit: _Unit, number: int, rows: Sequence[Row], place: Mapping[int, int], parameters: Mapping[int, int]
+    unit: _Unit, number: int, rows: Sequence[Row], unit_of: Mapping[int, int], parameters: Mapping[int, int]
 ) -> Block:
     edges: dict[int, list[str]] = {}
     for row in unit.rows:
         joins = row.joins or ("indices" if "max_unpool2d" in row.operators else "")
         sources = [_pooled_from(rows[source]) if joins == "indices" else source for source in row.inputs]
-        outside = [place[source] for source in sources if place[source] != number]
+        outside = [unit_of[source] for source in sources if unit_of[source] != number]
         for source in outside:
             meets = [joins] if joins and len(row.inputs) > 1 else []
             edges[source] = list(dict.fromkeys([*edges.get(source, []), *meets]))

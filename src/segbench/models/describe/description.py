@@ -33,14 +33,14 @@ class Layer:
     kind: str
     shape: tuple[int, ...]
     parameters: int
-    macs: int
+    macs: int = 0
     calls: int
     stride_px: tuple[float, float]
     receptive_field_px: tuple[int, int] | None
-    exact: bool
-    dilation: int
-    joins: str
-    inputs: tuple[int, ...]
+    exact: bool = True
+    dilation: int = 1
+    joins: str = ""
+    inputs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

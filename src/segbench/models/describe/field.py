@@ -85,25 +85,25 @@ class Call:
     """One operator as it ran.
 
     Attributes:
-        given: arguments by their names.
+        args: its arguments by their names.
         fields: id of a tensor among them -> what it sees; weights and other constants are missing.
         outputs: its tensors.
         again: runs it on another first argument.
     """
 
     name: str
-    given: Mapping[str, Any]
+    args: Mapping[str, Any]
     fields: Mapping[int, Field]
     outputs: Sequence[Tensor]
     again: Callable[[Tensor], Any]
 
     def field(self, argument: str) -> Field | None:
         """Returns what a tensor argument sees; None for weights and other constants."""
-        return self.fields.get(id(self.given[argument]))
+        return self.fields.get(id(self.args[argument]))
 
     def shape(self, argument: str) -> Shape:
         """Returns the shape of a tensor argument."""
-        return tuple(self.given[argument].shape)
+        return tuple(self.args[argument].shape)
 
     @property
     def out_shape(self) -> Shape:

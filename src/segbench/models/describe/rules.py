@@ -36,7 +36,7 @@ def _pointwise(call: Call) -> Field | None:
     """Each output position reads the same position of every input; inputs of size 1 are spread."""
     shape = call.out_shape
     joined: Field | None = None
-    tensors = [leaf for leaf in tree_leaves(dict(call.given)) if isinstance(leaf, Tensor) and id(leaf) in call.fields]
+    tensors = [leaf for leaf in tree_leaves(dict(call.args)) if isinstance(leaf, Tensor) and id(leaf) in call.fields]
     for tensor in sorted(tensors, key=lambda tensor: -tensor.numel()):
         field = call.fields[id(tensor)]
         sizes = zip(reversed(tensor.shape), reversed(shape), strict=False)
@@ -53,12 +53,12 @@ def _convolution(call: Call) -> Field | None:
         return _mixed(call)
     if len(shape) != 4:
         return field.lost()
-    through = transposed_window if call.given["transposed"] else window
+    through = transposed_window if call.args["transposed"] else window
     return _slid(call, "input", call.shape("weight")[2:], through)
 
 
 def _pooling(call: Call) -> Field | None:
-    kernel = _pair(call.given["kernel_size"])
+    kernel = _pair(call.args["kernel_size"])
     found = _slid(call, "self", kernel)
     if call.name != "im2col" or found is None or found.axes in ((), (0,)):
         return found
@@ -83,15 +83,15 @@ def _slid(call: Call, argument: str, kernel: Shape, through: Callable[..., AxisF
 
 def _steps(call: Call, kernel: Shape) -> tuple[Pair, Pair, Pair]:
     """Returns stride, padding and dilation; a pooling without a stride moves on by its kernel."""
-    given = call.given
-    return _pair(given.get("stride") or kernel), _pair(given.get("padding", 0)), _pair(given.get("dilation", 1))
+    get = call.args.get
+    return _pair(get("stride") or kernel), _pair(get("padding", 0)), _pair(get("dilation", 1))
 
 
 def _resizing(call: Call) -> Field | None:
     """Interpolation, adaptive pooling, unpooling: the sizes say which position reads which."""
-    name = next(name for name in ("self", "input") if name in call.given)
+    name = next(name for name in ("self", "input") if name in call.args)
     before, after = call.shape(name)[-2:], call.out_shape[-2:]
-    align = bool(call.given.get("align_corners", False))
+    align = bool(call.args.get("align_corners", False))
     field = call.field(name)
     indices = call.field("indices") if call.name == "max_unpool2d" else None
     if indices is not None:  # where a value goes is read from them
@@ -111,7 +111,11 @@ def _pixel_shuffle(call: Call) -> Field | None:
 
 def _padding(call: Call) -> Field | None:
     """Positions move; what is filled in at the border is not followed."""
-    field, pad, axes = call.field("self"), list(call.given.get("pad") or call.given["padding"]), len(call.out_shape)
+    field, pad, axes = (
+        call.field("self"),
+        list(call.args.get("pad") or call.args["padding"]),
+        len(call.out_shape),
+    )
     if field is None or len(field.axes) < 2:
         return field
     for axis, side in zip(field.axes, field.sides, strict=True):
@@ -125,10 +129,10 @@ def _view(call: Call) -> Result:
     field = call.field("self")
     if field is None:
         return None
-    given = call.given["self"]
-    stand_in = torch.empty(given.shape, dtype=given.dtype, device="meta")
+    tensor = call.args["self"]
+    stand_in = torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
     views = (
-        stand_in.view(call.given["size"]) if call.name == "_reshape_alias" else call.again(stand_in.view(given.shape))
+        stand_in.view(call.args["size"]) if call.name == "_reshape_alias" else call.again(stand_in.view(tensor.shape))
     )
     return [_viewed(field, stand_in, view) for view in tree_leaves(views)]
 
@@ -187,25 +191,23 @@ def _in_order(field: Field) -> Field:
 
 def _unfold(call: Call) -> Field | None:
     """Sliding windows of one axis: their positions stay an axis, what is in them becomes a new last one."""
-    field, axis = call.field("self"), call.given["dimension"] % len(call.shape("self"))
+    field, axis = call.field("self"), call.args["dimension"] % len(call.shape("self"))
     side = None if field is None else field.side(axis)
     if field is None or side is None:
         return field
-    return field.with_side(
-        axis, window(side, kernel=call.given["size"], stride=call.given["step"]), call.out_shape[axis]
-    )
+    return field.with_side(axis, window(side, kernel=call.args["size"], stride=call.args["step"]), call.out_shape[axis])
 
 
 def _cat(call: Call) -> Field | None:
     out_shape = call.out_shape
-    axis = call.given.get("dim", 0) % len(out_shape)
+    axis = call.args.get("dim", 0) % len(out_shape)
     joined: Field | None = None
     start = 0
-    for tensor in call.given["tensors"]:
+    for tensor in call.args["tensors"]:
         field = call.fields.get(id(tensor))
         side = None if field is None or call.name == "stack" else field.side(axis)
         if field is not None and call.name == "stack":
-            field = replace(field, axes=tuple(place + (place >= axis) for place in field.axes))
+            field = replace(field, axes=tuple(other + (other >= axis) for other in field.axes))
         elif field is not None and side is not None:
             field = field.with_side(axis, side.moved(-start), out_shape[axis])
         if field is not None:
@@ -219,7 +221,7 @@ def _reduce(call: Call) -> Result:
     field, shape = call.field("self"), call.shape("self")
     if field is None:
         return None
-    dims = call.given.get("dim")
+    dims = call.args.get("dim")
     dims = range(len(shape)) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
     gone = {axis % len(shape) for axis in dims}
     pooled = gone & set(field.axes)
@@ -230,7 +232,7 @@ def _reduce(call: Call) -> Result:
             field = field.with_side(axis, replace(everything, shift=everything.shift * shape[axis]), 1)
     if len(field.axes) < 2 and (pooled or not field.axes):
         field = field.whole(exact=field.is_known)
-    if not call.given.get("keepdim"):
+    if not call.args.get("keepdim"):
         left = tuple(axis - sum(other < axis for other in gone) for axis in field.axes)
         field = replace(field, axes=() if pooled else left)
     return [field] * len(call.outputs)
@@ -238,7 +240,7 @@ def _reduce(call: Call) -> Result:
 
 def _softmax(call: Call) -> Field | None:
     field = call.field("self")
-    if field is None or (field.axes and call.given["dim"] % len(call.shape("self")) not in field.axes):
+    if field is None or (field.axes and call.args["dim"] % len(call.shape("self")) not in field.axes):
         return field
     return field.whole(exact=field.is_known)
 
@@ -274,7 +276,7 @@ def _mixed(call: Call) -> Field:
 
 def _everything(call: Call) -> Result:
     """Operators that move positions about: an upper bound."""
-    tensor = next(leaf for leaf in tree_leaves(dict(call.given)) if isinstance(leaf, Tensor))
+    tensor = next(leaf for leaf in tree_leaves(dict(call.args)) if isinstance(leaf, Tensor))
     field = next(iter(call.fields.values()))
     kept = field.axes if call.outputs[0].shape == tensor.shape else ()
     return [replace(field.whole(exact=field.is_whole), axes=kept)] * len(call.outputs)

@@ -154,7 +154,7 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __init_s
         row.inputs = self._resolved(row.inputs) - {row.number}
         key = (row.name, row.kind, len(row.shape), row.shape[1:2], frozenset(row.inputs))
         first = self._merged.setdefault(key, row)
-        differences = sum(one != other for one, other in zip(first.shape[1:], row.shape[1:], strict=True))
+        differences = sum(side != other for side, other in zip(first.shape[1:], row.shape[1:], strict=True))
         if first is not row and differences <= 1:  # the last part may be smaller
             first.calls += 1
             first.macs += row.macs
@@ -172,10 +172,10 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __init_s
     def finished_rows(self) -> list[Row]:
         """Returns the rows to show, numbered from 0 without gaps, inputs only among them and from before."""
         kept = [row for row in self.rows if row.number not in self._alias]
-        numbers = {row.number: place for place, row in enumerate(kept)}
-        for place, row in enumerate(kept):
+        numbers = {row.number: index for index, row in enumerate(kept)}
+        for index, row in enumerate(kept):
             inputs = {numbers[number] for number in self._resolved(row.inputs) if number in numbers}
-            row.number, row.inputs = place, {number for number in inputs if number < place}
+            row.number, row.inputs = index, {number for number in inputs if number < index}
         return kept
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -191,14 +191,14 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __init_s
 
     def _book(self, func: Any, args: Any, kwargs: Any, outputs: list[Tensor], *, macs: int) -> None:
         arguments = func._schema.arguments
-        given = {argument.name: argument.default_value for argument in arguments if argument.has_default_value()}
-        given |= dict(zip((argument.name for argument in arguments), args, strict=False)) | kwargs
+        named = {argument.name: argument.default_value for argument in arguments if argument.has_default_value()}
+        named |= dict(zip((argument.name for argument in arguments), args, strict=False)) | kwargs
         name = func._schema.name.partition("::")[2]
         tensors = [leaf for leaf in tree_leaves([args, kwargs]) if isinstance(leaf, Tensor)]
         fields = {id(tensor): self._fields[tensor] for tensor in tensors if tensor in self._fields}
-        call = Call(name, given, fields, outputs, lambda tensor: func(tensor, *args[1:], **kwargs))
+        call = Call(name, named, fields, outputs, lambda tensor: func(tensor, *args[1:], **kwargs))
         if name in ("slice", "select"):
-            self._parents[outputs[0]] = (weakref.ref(given["self"]), given)
+            self._parents[outputs[0]] = (weakref.ref(named["self"]), named)
         if not fields:
             return
         row = self._row_of(call, tensors)
@@ -231,8 +231,8 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __init_s
         row.joins = row.joins or joins
         row.inputs.update(*sources)
         if name == "convolution":
-            row.dilation, row.kernel = max(call.given["dilation"]), call.shape("weight")[2:]
-            if any(call.given["padding"]) and not call.given["transposed"]:
+            row.dilation, row.kernel = max(call.args["dilation"]), call.shape("weight")[2:]
+            if any(call.args["padding"]) and not call.args["transposed"]:
                 row.map_in = (call.shape("input")[-2], call.shape("input")[-1])
         return row
 
@@ -240,15 +240,15 @@ class Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]  # its __init_s
         """Tells the tensor that a part belongs to what was written into the part."""
         seen, sources = self._fields.get(written), self._sources.get(written, frozenset())
         while written in self._parents and seen is not None:
-            reference, given = self._parents[written]
+            reference, named = self._parents[written]
             parent = reference()
             if parent is None:
                 return
-            axis = given["dim"] % parent.ndim
-            if "index" in given:
-                seen = replace(seen, axes=tuple(place + (place >= axis) for place in seen.axes))
+            axis = named["dim"] % parent.ndim
+            if "index" in named:
+                seen = replace(seen, axes=tuple(other + (other >= axis) for other in seen.axes))
             elif (side := seen.side(axis)) is not None:
-                start = (given.get("start") or 0) % max(parent.shape[axis], 1)
+                start = (named.get("start") or 0) % max(parent.shape[axis], 1)
                 seen = seen.with_side(axis, side.moved(-start), parent.shape[axis])
             if parent in self._fields:
                 seen = join_fields(self._fields[parent], seen)
