@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import torch
@@ -33,7 +32,7 @@ from segbench.models.pretrained import (
     IMAGENET_STD,
     adapt_filters,
     adapt_normalization,
-    fetch,
+    fetch_torchvision,
     sha256_of,
 )
 from segbench.options import Count, Probability, checked
@@ -283,16 +282,7 @@ class MobileNetV2UNet(SegmentationNetwork):
         from torchvision.models import MobileNet_V2_Weights  # type: ignore[import-untyped]
 
         weights = MobileNet_V2_Weights.IMAGENET1K_V1
-        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-        published = fetch(
-            lambda: weights.get_state_dict(progress=False, check_hash=True),
-            what="ImageNet weights of MobileNetV2",
-            file=file.name,
-            get_from=weights.url,
-            put_to=str(file),
-            cached=lambda: file if file.is_file() else None,
-            by_path=f" and {_BY_PATH}",
-        )
+        published, file = fetch_torchvision(weights, what="ImageNet weights of MobileNetV2", by_path=f" and {_BY_PATH}")
         wanted = self.encoder.state_dict()
         tensors = {name: published[name] for name in wanted if name in published}
         stem = "features.0.0.weight"

@@ -287,6 +287,28 @@ def fetch(
         ) from error
 
 
+def fetch_torchvision(weights: Any, *, what: str, by_path: str = "") -> tuple[Mapping[str, Tensor], Path]:
+    """Returns the tensors of one of torchvision's published weights, and where torch's cache has the file.
+
+    Args:
+        weights: of torchvision's enumerations.
+        what, by_path: see `fetch`.
+    Raises:
+        WeightsError: see `fetch`.
+    """
+    file = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rpartition("/")[2]
+    tensors: Mapping[str, Tensor] = fetch(
+        lambda: weights.get_state_dict(progress=False, check_hash=True),
+        what=what,
+        file=file.name,
+        get_from=weights.url,
+        put_to=str(file),
+        cached=lambda: file if file.is_file() else None,
+        by_path=by_path,
+    )
+    return tensors, file
+
+
 def find_hub_file(repository: str, file: str, revision: str) -> Path | None:
     """Returns a file of a repository of the Hugging Face hub in this machine's cache, None where it is not there."""
     found = try_to_load_from_cache(repository, file, revision=revision)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import torch
 import torch.nn.functional as F
 import torchvision  # type: ignore[import-untyped]  # has no type information
 from timm.models import adapt_input_conv
@@ -32,7 +31,7 @@ from torchvision.models.segmentation import (  # type: ignore[import-untyped]
 from segbench.errors import WeightsError, shorten
 from segbench.models.base import SegmentationNetwork
 from segbench.models.options import InChannels
-from segbench.models.pretrained import IMAGENET_MEAN, IMAGENET_STD, adapt_normalization, fetch, sha256_of
+from segbench.models.pretrained import IMAGENET_MEAN, IMAGENET_STD, adapt_normalization, fetch_torchvision, sha256_of
 from segbench.options import Count, checked
 from segbench.types import WeightsOrigin
 
@@ -133,15 +132,7 @@ class TorchvisionNetwork(SegmentationNetwork):
         kind = _KINDS[self.name]
         whole = self.weights == "coco_voc"
         published = kind.coco_voc if whole else kind.imagenet
-        cached = Path(torch.hub.get_dir()) / "checkpoints" / published.url.rpartition("/")[2]
-        tensors: Mapping[str, Tensor] = fetch(
-            lambda: published.get_state_dict(progress=False, check_hash=True),
-            what=f"torchvision's weights {published} of {self.name}",
-            file=cached.name,
-            get_from=published.url,
-            put_to=str(cached),
-            cached=lambda: cached if cached.is_file() else None,
-        )
+        tensors, cached = fetch_torchvision(published, what=f"torchvision's weights {published} of {self.name}")
         in_file = len(tensors)
         if not whole:
             tensors = {

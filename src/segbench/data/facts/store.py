@@ -31,7 +31,7 @@ from segbench.data.files.images import (
 )
 from segbench.data.files.kept import KeptPixels
 from segbench.data.files.masks import count_values
-from segbench.data.files.threads import in_order
+from segbench.data.files.threads import in_order, usual_workers
 from segbench.data.shapes.drawing import Painting, paint
 from segbench.errors import DatasetError
 from segbench.files import cache_folder
@@ -290,7 +290,7 @@ class FactStore:
         total = before + len(names)
         if progress is not None:
             progress(what, before, total)
-        workers = min(8, os.cpu_count() or 1)
+        workers = usual_workers()
         results = in_order(read, names, workers=workers, ahead=4 * workers, name="read")
         for done, (name, future) in enumerate(results, before + 1):
             outcome: Found | DatasetError

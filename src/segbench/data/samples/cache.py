@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segbench.data.files.kept import KeptPixels
+from segbench.data.files.threads import usual_workers
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.sample import raise_undecodable
 from segbench.data.samples.sample_cache import U8, SampleCache
@@ -81,7 +82,7 @@ def build_cache(
         try:
             store.folder.mkdir(parents=True, exist_ok=True)
             with locked(store.folder / "lock", _waiting(progress, len(manifest.samples))):
-                store.fill(workers or min(_cpus(), 8), progress)
+                store.fill(workers or usual_workers(), progress)
         except OSError as error:
             raise DatasetError(
                 f"cannot write the cache of decoded samples ({error}); set data.cache_dir or the environment variable "
@@ -320,7 +321,3 @@ def _waiting(progress: Progress | None, total: int) -> Any:
     if progress is None:
         return None
     return lambda: progress("waiting for another process that builds this cache", 0, total)
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

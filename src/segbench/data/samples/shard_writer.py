@@ -20,7 +20,7 @@ from PIL import Image
 
 from segbench.data.files.images import read_bytes
 from segbench.data.files.resize import U8, resize_image, resize_mask
-from segbench.data.files.threads import in_order
+from segbench.data.files.threads import in_order, usual_workers
 from segbench.data.manifest.manifest import Manifest, write_listed
 from segbench.data.manifest.sample import raise_undecodable
 from segbench.data.sources.load import load_sample
@@ -82,7 +82,7 @@ def write_shards(
         with locked(writer.folder / ".lock"):
             if not overwrite:
                 writer.refuse_other_data()
-            writer.write(workers or min(os.cpu_count() or 1, 8), progress)
+            writer.write(workers or usual_workers(), progress)
     except OSError as error:
         raise DatasetError(
             f"cannot write the shards ({error}); finished ones are kept. Make room or allow writing, then run the same "
