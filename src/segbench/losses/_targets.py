@@ -54,7 +54,9 @@ def infer_task(logits: Tensor, target: Tensor) -> Task:
     )
 
 
-def prepare(logits: Tensor, target: Tensor, *, loss: str, tasks: Iterable[Task], ignore_index: int) -> Batch:
+def prepare(
+    logits: Tensor, target: Tensor, *, loss: str, tasks: Iterable[Task] = tuple(Task), ignore_index: int
+) -> Batch:
     """Returns the checked batch.
 
     Args:

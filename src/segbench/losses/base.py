@@ -13,14 +13,14 @@ from segbench.types import Task
 
 
 class LossModule(nn.Module):
-    """A loss function with its options kept: `class Dice(LossModule, function=dice, tasks=TASKS)`.
+    """A loss function with its options kept: `class Dice(LossModule, function=dice)`.
 
     Its arguments are the keyword-only parameters of the function. Every one is an attribute, and what the attribute
     holds is what the next call uses.
 
     Args:
         function: (logits, target, *, options...) -> () float.
-        tasks: what it can be used for.
+        tasks: what it can be used for, all of them unless said.
         options: of the function.
     Raises:
         OptionError: a value is not of the option's declared type or range.
@@ -35,7 +35,7 @@ class LossModule(nn.Module):
     _function: ClassVar[Callable[..., Tensor]]
     __signature__: ClassVar[inspect.Signature]
 
-    def __init_subclass__(cls, *, function: Callable[..., Tensor], tasks: Iterable[Task]) -> None:
+    def __init_subclass__(cls, *, function: Callable[..., Tensor], tasks: Iterable[Task] = tuple(Task)) -> None:
         super().__init_subclass__()
         cls.tasks = frozenset(tasks)
         cls._function = staticmethod(function)

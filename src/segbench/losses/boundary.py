@@ -10,9 +10,7 @@ from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
 from segbench.losses.options import Unit
 from segbench.options import checked
-from segbench.types import IGNORE_INDEX, Task
-
-TASKS = frozenset(Task)
+from segbench.types import IGNORE_INDEX
 
 
 @checked
@@ -57,11 +55,11 @@ def boundary(
         >>> boundary(logits, target).item()  # one wrong pixel of four, 2.5 px from the boundary
         0.625
     """
-    batch = prepare(logits, target, loss="boundary", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="boundary", ignore_index=ignore_index)
     planes = class_planes(batch, include_background)
     distances = boundary_distances(planes.truth, planes.counted, unit=unit, dtype=planes.probs.dtype)
     return planes.mean(planes.wrong * distances)
 
 
-class Boundary(LossModule, function=boundary, tasks=TASKS):
+class Boundary(LossModule, function=boundary):
     """Boundary loss, wrong pixels cost their distance from the true boundary; every task. See `boundary`."""

@@ -10,9 +10,7 @@ from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
 from segbench.losses.options import Over, Smooth
 from segbench.options import checked
-from segbench.types import IGNORE_INDEX, Task
-
-TASKS = frozenset(Task)
+from segbench.types import IGNORE_INDEX
 
 
 @checked
@@ -55,12 +53,12 @@ def dice(
         >>> dice(logits, torch.tensor([[[0, 0], [0, 0]]])).item()  # no foreground: the mean probability
         0.5
     """
-    batch = prepare(logits, target, loss="dice", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="dice", ignore_index=ignore_index)
     regions = Regions(class_planes(batch, include_background), over)
     # Where a class is absent the fraction is not used, but its gradient would be NaN if it were 0 / 0.
     fraction = (2 * regions.true_positives + smooth) / (regions.true_px.clamp(min=1) + regions.predicted_px + smooth)
     return regions.mean(regions.costs(1 - fraction))
 
 
-class Dice(LossModule, function=dice, tasks=TASKS):
+class Dice(LossModule, function=dice):
     """Soft Dice loss, the overlap of regions; every task. See `dice`."""

@@ -15,8 +15,6 @@ from segbench.losses.options import ClassWeights
 from segbench.options import Fraction, NonNegative, checked
 from segbench.types import IGNORE_INDEX, Task
 
-TASKS = frozenset(Task)
-
 
 @checked
 def focal(
@@ -52,13 +50,13 @@ def focal(
         0.1733
     """
     weights = None if alpha is None else tuple(alpha) if isinstance(alpha, Sequence) else (alpha,)
-    batch = prepare(logits, target, loss="focal", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="focal", ignore_index=ignore_index)
     if batch.task is Task.MULTICLASS:
         return batch.mean(_softmax_focal(batch, gamma, weights, modulate))
     return batch.mean(_sigmoid_focal(batch, gamma, weights, modulate))
 
 
-class Focal(LossModule, function=focal, tasks=TASKS):
+class Focal(LossModule, function=focal):
     """Focal loss, in which easy pixels hardly count; every task. See `focal`."""
 
 

@@ -11,9 +11,7 @@ from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
 from segbench.losses.options import Over, Smooth
 from segbench.options import Positive, checked
-from segbench.types import IGNORE_INDEX, Task
-
-TASKS = frozenset(Task)
+from segbench.types import IGNORE_INDEX
 
 
 @checked
@@ -56,7 +54,7 @@ def focal_tversky(
         >>> round(focal_tversky(logits, torch.tensor([[[1, 0], [1, 0]]])).item(), 4)  # 0.5 ** 0.75
         0.5946
     """
-    batch = prepare(logits, target, loss="focal_tversky", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="focal_tversky", ignore_index=ignore_index)
     regions = Regions(class_planes(batch, include_background), over)
     costs = tversky_costs(regions, alpha=alpha, beta=beta, smooth=smooth)
     # The slope of x ** 0.75 is infinite at 0, and infinity times the probabilities' slope of 0 would be NaN.
@@ -64,5 +62,5 @@ def focal_tversky(
     return regions.mean(powers)
 
 
-class FocalTversky(LossModule, function=focal_tversky, tasks=TASKS):
+class FocalTversky(LossModule, function=focal_tversky):
     """Focal Tversky loss, Tversky costs to a power, region by region; every task. See `focal_tversky`."""

@@ -10,9 +10,7 @@ from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
 from segbench.losses.options import Unit
 from segbench.options import Positive, checked
-from segbench.types import IGNORE_INDEX, Task
-
-TASKS = frozenset(Task)
+from segbench.types import IGNORE_INDEX
 
 
 @checked
@@ -55,7 +53,7 @@ def hausdorff_dt(
         >>> hausdorff_dt(logits, target).item()  # (2.5 ** 2 + 0.5 ** 2) / 4
         1.625
     """
-    batch = prepare(logits, target, loss="hausdorff_dt", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="hausdorff_dt", ignore_index=ignore_index)
     planes = class_planes(batch, include_background)
     dtype = planes.probs.dtype
     to_truth = boundary_distances(planes.truth, planes.counted, unit=unit, dtype=dtype)
@@ -63,5 +61,5 @@ def hausdorff_dt(
     return planes.mean(planes.wrong.square() * (to_truth**alpha + to_prediction**alpha))
 
 
-class HausdorffDT(LossModule, function=hausdorff_dt, tasks=TASKS):
+class HausdorffDT(LossModule, function=hausdorff_dt):
     """Hausdorff loss by distance transforms, far errors cost most; every task. See `hausdorff_dt`."""

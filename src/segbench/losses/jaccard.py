@@ -10,9 +10,7 @@ from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
 from segbench.losses.options import Over, Smooth
 from segbench.options import checked
-from segbench.types import IGNORE_INDEX, Task
-
-TASKS = frozenset(Task)
+from segbench.types import IGNORE_INDEX
 
 
 @checked
@@ -49,10 +47,10 @@ def jaccard(
         >>> round(jaccard(logits, torch.tensor([[[1, 0], [1, 0]]])).item(), 4)  # 1 pixel shared of 3
         0.6667
     """
-    batch = prepare(logits, target, loss="jaccard", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="jaccard", ignore_index=ignore_index)
     regions = Regions(class_planes(batch, include_background), over)
     return regions.mean(tversky_costs(regions, alpha=1.0, beta=1.0, smooth=smooth))
 
 
-class Jaccard(LossModule, function=jaccard, tasks=TASKS):
+class Jaccard(LossModule, function=jaccard):
     """Soft Jaccard (IoU) loss, the overlap of regions; every task. See `jaccard`."""

@@ -12,8 +12,6 @@ from segbench.losses.options import Over
 from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 
-TASKS = frozenset(Task)
-
 
 @checked
 def lovasz(logits: Tensor, target: Tensor, *, over: Over = "image", ignore_index: int = IGNORE_INDEX) -> Tensor:
@@ -42,7 +40,7 @@ def lovasz(logits: Tensor, target: Tensor, *, over: Over = "image", ignore_index
         >>> lovasz(logits, torch.tensor([[[1, 1], [0, 0]]])).item()  # error 1.5, and IoU would fall from 1 to 1/2
         0.75
     """
-    batch = prepare(logits, target, loss="lovasz", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="lovasz", ignore_index=ignore_index)
     errors, truth, counted = (_rows(part, over) for part in _errors(batch))
     # The weights are constant between two orders of the errors, so their gradient is 0.
     losses = (errors * _weights(errors.detach(), truth)).sum(dim=2)
@@ -53,7 +51,7 @@ def lovasz(logits: Tensor, target: Tensor, *, over: Over = "image", ignore_index
     return torch.where(averaged, losses, 0.0).sum() / averaged.sum().clamp(min=1)
 
 
-class Lovasz(LossModule, function=lovasz, tasks=TASKS):
+class Lovasz(LossModule, function=lovasz):
     """Lovász loss, a convex stand-in for the IoU of hard predictions; every task. See `lovasz`."""
 
 

@@ -9,9 +9,7 @@ from segbench.losses._planes import class_planes
 from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
 from segbench.options import Positive, checked
-from segbench.types import IGNORE_INDEX, Task
-
-TASKS = frozenset(Task)
+from segbench.types import IGNORE_INDEX
 
 
 @checked
@@ -39,11 +37,11 @@ def pixel_dice(logits: Tensor, target: Tensor, *, smooth: Positive = 0.01, ignor
         >>> round(pixel_dice(logits, torch.tensor([[[1, 1]]])).item(), 4)  # half of 1 - 0.01 / 1.01
         0.495
     """
-    batch = prepare(logits, target, loss="pixel_dice", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="pixel_dice", ignore_index=ignore_index)
     planes = class_planes(batch)
     # y + p - 2 y p is what is wrong: 1 - p where y = 1, p where y = 0.
     return planes.mean(planes.wrong / (planes.truth + torch.where(planes.counted, planes.probs, 0.0) + smooth))
 
 
-class PixelDice(LossModule, function=pixel_dice, tasks=TASKS):
+class PixelDice(LossModule, function=pixel_dice):
     """Dice ratio of every pixel on its own, the PH2 homework's form; every task. See `pixel_dice`."""

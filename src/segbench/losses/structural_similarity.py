@@ -14,7 +14,6 @@ from segbench.losses.options import Over
 from segbench.options import checked
 from segbench.types import IGNORE_INDEX, Task
 
-TASKS = frozenset(Task)
 _CELL = 3  # px
 _STABILITY = 0.01  # added to the numerator and to the standard deviation
 _HARD = 0.1  # share of the largest error from which on a pixel is hard
@@ -57,7 +56,7 @@ def structural_similarity(
         >>> structural_similarity(-perfect, target).item() > 100
         True
     """
-    batch = prepare(logits, target, loss="structural_similarity", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="structural_similarity", ignore_index=ignore_index)
     weights = hard_weights(batch, over)
     axes = _axes(weights, over)
     hard_px = (weights > 0).sum(axes)
@@ -65,7 +64,7 @@ def structural_similarity(
     return means.sum() / (batch.counted.sum(axes) > 0).sum().clamp(min=1)
 
 
-class StructuralSimilarity(LossModule, function=structural_similarity, tasks=TASKS):
+class StructuralSimilarity(LossModule, function=structural_similarity):
     """Structural similarity loss, cross-entropy where the local structure differs; every task.
 
     See `structural_similarity`.

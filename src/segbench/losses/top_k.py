@@ -14,9 +14,8 @@ from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
 from segbench.losses.options import Over
 from segbench.options import checked
-from segbench.types import IGNORE_INDEX, Task
+from segbench.types import IGNORE_INDEX
 
-TASKS = frozenset(Task)
 Share: TypeAlias = Annotated[float, Field(gt=0, le=1, description="a number above 0 to 1")]
 
 
@@ -54,7 +53,7 @@ def top_k(
         >>> round(top_k(logits, torch.ones(1, 2, 2, dtype=torch.int64), hard_frac=0.25).item(), 4)  # log(1 + e)
         1.3133
     """
-    batch = prepare(logits, target, loss="top_k", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="top_k", ignore_index=ignore_index)
     groups = (batch.target.shape[0], -1) if over == "image" else (1, -1)
     values = pixel_cross_entropy(batch).reshape(groups)
     counted = batch.counted.reshape(groups)
@@ -66,7 +65,7 @@ def top_k(
     return means.sum() / (hard_px > 0).sum().clamp(min=1)
 
 
-class TopK(LossModule, function=top_k, tasks=TASKS):
+class TopK(LossModule, function=top_k):
     """Cross-entropy of the hardest pixels only (hard-pixel mining); every task. See `top_k`."""
 
 

@@ -10,9 +10,7 @@ from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
 from segbench.losses.options import Over, Smooth
 from segbench.options import Positive, checked
-from segbench.types import IGNORE_INDEX, Task
-
-TASKS = frozenset(Task)
+from segbench.types import IGNORE_INDEX
 
 
 @checked
@@ -55,10 +53,10 @@ def tversky(
         >>> tversky(logits, target).item(), round(tversky(logits, target, alpha=1, beta=1).item(), 4)
         (0.5, 0.6667)
     """
-    batch = prepare(logits, target, loss="tversky", tasks=TASKS, ignore_index=ignore_index)
+    batch = prepare(logits, target, loss="tversky", ignore_index=ignore_index)
     regions = Regions(class_planes(batch, include_background), over)
     return regions.mean(tversky_costs(regions, alpha=alpha, beta=beta, smooth=smooth))
 
 
-class Tversky(LossModule, function=tversky, tasks=TASKS):
+class Tversky(LossModule, function=tversky):
     """Tversky loss, false positives and false negatives weighed apart; every task. See `tversky`."""
