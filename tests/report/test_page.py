@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.compare._study import NETWORKS, distort, write_study
 from tests.locale.english import english_in
 from tests.report._browser import look
-from tests.report._study import NETWORKS, distort, write_study
 
 from segbench.cli import main
 from segbench.compare.evidence import Entry

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tests.compare._evidence import make_evidence
 from tests.data._rasters import scenes
-from tests.report._evidence import make_evidence
 
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_sample

@@ -12,7 +12,7 @@ FloatArray = npt.NDArray[np.float64]
 
 # A rise of 4 standard errors: the largest of many windows is looked for, so 2 would be noise in every third run. Curves
 # without a turn exceed it in 0 to 3 % of cases (up to 6 % when neighbouring epochs correlate by 0.5), as
-# tests/report/test_overfitting.py measures.
+# tests/explain/test_overfitting.py measures.
 RISE_LIMIT = 4.0
 FALL_LIMIT = 2.5  # two fixed windows are compared here, none is searched for
 _MEDIAN_ERROR = math.sqrt(math.pi / 2)  # standard error of a median over that of a mean

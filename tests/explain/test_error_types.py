@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tests.report._evidence import make_evidence, shifted
+from tests.compare._evidence import make_evidence, shifted
 
 from segbench.errors import RunError
 from segbench.explain.error_types import ERROR_TYPE_SENTENCES, ERROR_TYPES, ErrorTypes, error_table, split_errors

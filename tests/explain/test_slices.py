@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from tests.report._evidence import make_evidence
+from tests.compare._evidence import make_evidence
 
 from segbench.compare.evidence import Entry, Evidence
 from segbench.errors import ConfigError

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.compare._study import write_study
 
 from segbench.cli.main import main
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_sample
-
-from ._study import write_study
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:

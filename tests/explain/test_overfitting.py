@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.report._evidence import write_run
+from tests.compare._evidence import write_run
 
 from segbench.compare.evidence import Entry
 from segbench.errors import RunError

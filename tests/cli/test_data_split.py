@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from tests.conftest import draw_pairs
 from typer.testing import CliRunner
 
 from segbench.cli.data_split import data_split
@@ -15,7 +16,6 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError
-from tests.conftest import draw_pairs
 
 app = typer.Typer()
 app.command()(data_split)

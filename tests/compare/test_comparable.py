@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.compare._study import write_study
 
 from segbench.compare.gather import judge_evidence, load_evidence, only_study, study_baseline
 from segbench.data.manifest.manifest import Manifest
@@ -19,8 +20,6 @@ from segbench.errors import ConfigError, RunError
 from segbench.files import write_json
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
-
-from ._study import write_study
 
 Train = Callable[..., Path]
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 from PIL import Image
-from tests.report._evidence import Distort, Mask, make_evidence, shifted, write_pairs
+from tests.compare._evidence import Distort, Mask, make_evidence, shifted, write_pairs
 
 from segbench.compare.evidence import Evidence
 from segbench.errors import RunError

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from tests._processes import start_segbench
 
 from segbench import cli
 from segbench.cli.study import load_with_overrides
 from segbench.config.study import expand
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
-from tests._processes import start_segbench
 
 STUDY = """\
 study: tiny

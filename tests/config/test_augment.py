@@ -105,7 +105,7 @@ def test_mistakes_are_told_with_what_to_do(augment: Any, message: str) -> None:
 
 
 def test_what_the_document_shows_is_right() -> None:
-    text = (Path(__file__).parents[1] / "docs" / "augmentation.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text()
     shown = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     parsed = [parse_config(YAML(typ="safe").load(block)).data.augment for block in shown]
     assert parsed[0] == parse_augment("light")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from tests.report._evidence import make_evidence
+from tests.compare._evidence import make_evidence
 
 from segbench.data.files.resize import resize_image, resize_mask
 from segbench.data.manifest.read import read_dataset
