@@ -104,3 +104,9 @@ def test_images_that_are_not_floating(dtype: torch.dtype) -> None:
     with pytest.raises(ValueError, match=rf"expected an image of floating-point numbers, got {dtype}; divide"):
         network(torch.zeros(1, 3, 32, 32, dtype=dtype))
     assert network.double()(torch.zeros(1, 3, 32, 32, dtype=torch.float64)).shape == (1, 1, 32, 32)
+
+
+@pytest.mark.parametrize("weights", [True, 5, Path("w.pt")])
+def test_weights_that_are_no_text_are_refused(weights: Any) -> None:
+    with pytest.raises(ConfigError, match="weights: expected none, the name of published weights or a file, got"):
+        build_network("unet_nearest", weights=weights)

@@ -22,6 +22,7 @@ from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError
 from segbench.folders.mask_archive import MaskArchive, save_masks
 from segbench.folders.study import StudyFolder
+from segbench.locale import translate
 from segbench.report import page
 from segbench.report.markdown import plain
 from segbench.report.page import ReportFiles, write_report
@@ -166,6 +167,8 @@ def test_russian_reports_are_russian(russian: ReportFiles, study: StudyFolder) -
     manifest = russian.analysis.evidence.manifest
     own = (config.title, config.question, config.expected, *manifest.notes)  # their authors wrote them
     assert english_in(text, own) == []
+    assert "the training size" not in text
+    assert str(translate(russian.analysis.verdict.headline(), "ru")) + ". " in text  # among the answers to questions
     assert '<html lang="ru">' in text
 
 

@@ -297,9 +297,17 @@ def test_absent_seeds_and_images_are_left_out_and_told() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.zeros((2, 5)), r"expected scores of shape \(entries, seeds, images\), got \(5,\) for entry 0"),
-        ([np.zeros((1, 5)), np.zeros((1, 6))], "expected the same images for every entry: entry 0 has 5, entry 1 6"),
-        (np.full((2, 1, 5), np.nan), "expected a score of every entry, got only NaN for entry 0, 1"),
+        (
+            np.zeros((2, 5)),
+            r"expected scores of shape \(entries, seeds, images\), got \(5,\), not \(seeds, images\), for entry 1",
+        ),
+        ([np.zeros((1, 5)), np.zeros((1, 6))], "expected the same images for every entry: entry 1 has 5, entry 2 6"),
+        (np.full((2, 1, 5), np.nan), "expected a score of every entry, got none for entry 1, entry 2"),
+        (np.full((2, 1, 5), np.inf), "NaN where there is none; entry 1 has infinite ones on 5 of 5 images"),
+        (np.zeros((2, 1, 0)), "expected at least 2 images to judge by, got 0"),
+        ({"unet": [[0.5]]}, r"expected scores of shape \(entries, seeds, images\), got dict"),
+        (None, r"expected scores of shape \(entries, seeds, images\), got NoneType"),
+        ([[[0.5, "a"]], [[0.5, 0.5]]], r"expected numbers of shape \(entries, seeds, images\)"),
         (np.zeros((1, 2, 5)), "expected two entries or more to compare, got 1"),
         ([], "expected two entries or more to compare, got 0"),
     ],
@@ -307,3 +315,26 @@ def test_absent_seeds_and_images_are_left_out_and_told() -> None:
 def test_arrays_of_other_shapes_are_refused(values: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         compare_scores(values)
+
+
+def test_masked_scores_are_absent_ones() -> None:
+    values = np.random.default_rng(0).normal(0.8, 0.05, size=(2, 2, 40))
+    mask = np.zeros(values.shape, bool)
+    mask[0, 0, 3] = True
+    absent = np.where(mask, np.nan, values)
+    assert compare_scores(np.ma.array(values, mask=mask)).to_dict() == compare_scores(absent).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ("aaaaa", "expected one name or number of a group for each of the 5 images"),
+        (np.zeros((5, 2)), "expected one name or number of a group for each of the 5 images"),
+        ([None, "a", "b", None, "a"], "expected a group of every image, got none for 2 of 5"),
+        ([math.nan, 1.0, 1.0, 2.0, 2.0], "expected a group of every image, got none for 1 of 5"),
+        (["a"] * 4, "expected one group for each of the 5 images, got 4"),
+    ],
+)
+def test_groups_that_are_none_are_refused(groups: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare_scores(np.zeros((2, 1, 5)), groups=groups)

@@ -180,7 +180,7 @@ def read_image_scores(folder: RunFolder, part: str, name: str) -> ImageScores:
         if not file.is_file():
             told = f"there is no {file.name}: outlines were not measured (scores.surface: false in its config)"
             raise RunError(f"{told}; choose a score from counts, such as iou_per_image", run=folder.path)
-        surfaces = read_surfaces(file, scores.class_map)
+        surfaces = _surfaces(file, scores)
     return pick(name, scores, surfaces)
 
 
@@ -190,11 +190,17 @@ def read_definitions(folder: RunFolder, part: str) -> dict[str, Definition]:
     found = dict(scores.definition_of)
     surfaces, bins = folder.table_file("surfaces", part), folder.table_file("calibration", part)
     if surfaces.is_file():
-        found |= read_surfaces(surfaces, scores.class_map).definition_of
+        found |= _surfaces(surfaces, scores).definition_of
     if bins.is_file():
         calibration = Calibration.read_csv(bins, n_images=len(scores.ids), task=scores.class_map.task)
         found |= calibration.definition_of(resolution=scores.resolution)
     return found
+
+
+def _surfaces(file: Path, scores: Scores) -> SurfaceScores:
+    """Returns the scores of outlines; their size is the message of the other scores, which can be translated."""
+    surfaces = read_surfaces(file, scores.class_map)
+    return replace(surfaces, resolution=scores.resolution) if surfaces.resolution == scores.resolution else surfaces
 
 
 def _stated(folder: RunFolder, part: str) -> tuple[float | None, str]:

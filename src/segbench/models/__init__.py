@@ -111,6 +111,8 @@ def is_weights_file(weights: str) -> bool:
 
 def check_weights(name: str, weights: str) -> None:
     """Raises ConfigError for a folder, or where a network has no published weights of this name; imports no torch."""
+    if not isinstance(weights, str):
+        raise ConfigError(f"expected none, the name of published weights or a file, got {weights!r}", key="weights")
     if is_weights_file(weights) and Path(weights).is_dir():
         raise ConfigError(f"weights must be a file, but {weights} is a folder{_file_hint(weights)}", key="weights")
     if weights == "none" or is_weights_file(weights):

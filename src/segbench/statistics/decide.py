@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -73,11 +73,12 @@ def compare_scores(
         >>> verdict.headline(), verdict.winner
         ('Best: unet', 0)
     """
-    arrays = [np.asarray(array, np.float64) for array in scores]  # type: ignore[union-attr]
+    arrays = _arrays(scores)
     given = tuple(f"entry {number}" for number in range(1, len(arrays) + 1)) if names is None else tuple(names)
-    arrays, kept, warnings = _complete(arrays)
-    if groups is not None and len(groups) != len(kept):
-        raise ValueError(f"expected one group for each of the {len(kept)} images, got {len(groups)}")
+    _check(given, arrays, costs or {}, baseline)
+    arrays, kept, warnings = _complete(given, arrays)
+    if groups is not None:
+        _check_groups(groups, len(kept))
     return decide(
         given,
         arrays,
@@ -93,22 +94,52 @@ def compare_scores(
     )
 
 
-def _complete(arrays: list[FloatArray]) -> tuple[list[FloatArray], npt.NDArray[np.bool_], tuple[Message, ...]]:
+def _arrays(scores: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[FloatArray]:
+    """Returns the scores of every entry as they were given, masked ones NaN."""
+    if isinstance(scores, Mapping | str | bytes) or not isinstance(scores, Iterable):
+        raise ValueError(f"expected scores of shape (entries, seeds, images), got {type(scores).__name__}")
+    try:
+        return [np.ma.filled(np.ma.asarray(array, np.float64), np.nan) for array in scores]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"expected numbers of shape (entries, seeds, images): {error}") from error
+
+
+def _check_groups(groups: Groups, n_images: int) -> None:
+    if isinstance(groups, str) or np.ndim(groups) != 1:
+        raise ValueError(f"expected one name or number of a group for each of the {n_images} images")
+    if len(groups) != n_images:
+        raise ValueError(f"expected one group for each of the {n_images} images, got {len(groups)}")
+    absent = sum(group is None or group != group for group in groups)  # NaN differs from itself
+    if absent:
+        raise ValueError(f"expected a group of every image, got none for {absent} of {n_images}")
+
+
+def _complete(
+    names: tuple[str, ...], arrays: list[FloatArray]
+) -> tuple[list[FloatArray], npt.NDArray[np.bool_], tuple[Message, ...]]:
     """Returns the arrays without absent seeds and images, which of the N images are left, and what to say of it."""
-    for index, array in enumerate(arrays):
+    for name, array in zip(names, arrays, strict=True):
         if array.ndim != 2:
-            raise ValueError(f"expected scores of shape (entries, seeds, images), got {array.shape} for entry {index}")
+            raise ValueError(
+                f"expected scores of shape (entries, seeds, images), got {array.shape}, not (seeds, images), for {name}"
+            )
         if array.shape[1] != arrays[0].shape[1]:
             raise ValueError(
-                f"expected the same images for every entry: entry 0 has {arrays[0].shape[1]}, entry {index} "
+                f"expected the same images for every entry: {names[0]} has {arrays[0].shape[1]}, {name} "
                 f"{array.shape[1]}"
             )
+        infinite = int(np.isinf(array).any(axis=0).sum())
+        if infinite:
+            raise ValueError(
+                f"expected finite scores, or NaN where there is none; {name} has infinite ones on "
+                f"{infinite} of {array.shape[1]} images"
+            )
+    if not arrays[0].shape[1]:
+        raise ValueError("expected at least 2 images to judge by, got 0")
     trained = [array[~np.isnan(array).all(axis=1)] for array in arrays]
-    absent = [index for index, array in enumerate(trained) if not len(array)]
+    absent = [name for name, array in zip(names, trained, strict=True) if not len(array)]
     if absent:
-        raise ValueError(f"expected a score of every entry, got only NaN for entry {shorten(absent)}")
-    if not arrays:
-        return trained, np.zeros(0, np.bool_), ()
+        raise ValueError(f"expected a score of every entry, got none for {shorten(absent)}")
     kept = ~np.any([np.isnan(array).any(axis=0) for array in trained], axis=0)
     lost = int((~kept).sum())
     told = message(

@@ -28,6 +28,7 @@ MIN_IOU = 0.99  # of what simplified polygons give back
 _MANY = 5000  # regions in an image: nobody drew them, and annotation tools become slow
 
 Simplify: TypeAlias = float | Literal["auto"]
+Images: TypeAlias = Literal["copy", "link", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class WriteOptions:
             neighbours that both lose corners, slivers become background, or count nowhere where there is none.
     """
 
-    images: Literal["copy", "link", "none"] = "copy"
+    images: Images = "copy"
     rle: bool = False
     simplify: Simplify = 0.0
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from segbench.data.writers import (
     check_writer,
     write_dataset,
 )
+from segbench.data.writers.common import Images
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.types import IGNORE_INDEX, ClassMap, Progress, Sample, Task
 
@@ -81,7 +82,7 @@ def convert_dataset(
     out: str | Path,
     format: str | None = None,  # noqa: A002  # the config's word
     *,
-    images: Literal["copy", "link", "none"] = "copy",
+    images: Images = "copy",
     rle: bool = False,
     simplify: Simplify = 0.0,
     split: Literal["keep", "drop"] = "keep",
@@ -118,6 +119,10 @@ def convert_dataset(
         >>> report.identical  # doctest: +SKIP
         True
     """
+    if images not in get_args(Images):
+        raise ConfigError(f"expected {', '.join(get_args(Images))}, got {images!r}", key="--images")
+    if simplify != "auto" and not (isinstance(simplify, int | float) and 0 <= simplify < float("inf")):
+        raise ConfigError(f"expected auto or a number of pixels, 0 or more, got {simplify!r}", key="--simplify")
     manifest = data if isinstance(data, Manifest) else _read(Path(data).expanduser(), format, options, progress)
     wanted = WriteOptions(images=images, rle=rle, simplify=simplify)
     return convert(

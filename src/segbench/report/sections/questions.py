@@ -34,7 +34,10 @@ def questions_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) ->
         (message("How do they stand to the baseline?"), baseline),
         (message("Do the models overfit, and from which epoch?"), overfitting_sentences(analysis)),
         (message("Where does the best approach fail?"), fails),
-        (message("Which approach is best?"), [verdict.headline(), *filter(None, verdict_paragraphs(analysis))]),
+        (
+            message("Which approach is best?"),
+            [join(". ", [verdict.headline(), join(" ", [*filter(None, verdict_paragraphs(analysis))])])],
+        ),
     )
     blocks: list[Block] = []
     for question, sentences in answers:
