@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
 from segbench.doctor.finding import Finding, Fix, Picture, Severity
-from segbench.doctor.reading import Reading
+from segbench.doctor.reading import Case, Reading
 from segbench.locale import Message, join
 
 
@@ -103,3 +103,13 @@ class Code:
         """Returns what was found in files below the reading's root; `count` is their number unless it is given."""
         files = reading.names(paths)
         return self.finding(count=len(files) if count is None else count, files=files, **more)
+
+    def about_cases(self, reading: Reading, cases: Sequence[Case], *, count: int | None = None, **more: Any) -> Finding:
+        """Returns what was found in labels: names the files to be mended, and shows some of the cases."""
+        return self.about(
+            reading,
+            (reading.label_file(case) for case in cases),
+            count=len(cases) if count is None else count,
+            pictures=reading.overlays(cases),
+            **more,
+        )

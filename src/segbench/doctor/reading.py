@@ -18,9 +18,9 @@ from segbench.data.files.images import file_look
 from segbench.data.formats import FORMATS, Listing
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
 from segbench.data.shapes.drawing import Painting
-from segbench.doctor.finding import Picture
+from segbench.doctor.finding import Action, Fix, Picture
 from segbench.doctor.regions import Objects
-from segbench.types import ClassMap, MaskValue, Progress, SplitName, Task
+from segbench.types import ClassMap, Progress, SplitName, Task
 
 PICTURES = 6  # that show one finding
 
@@ -175,21 +175,23 @@ class Reading:
             Picture(kind="values" if kind == "values" else "image", files=(name,), caption=name) for name in names
         )
 
+    def pairs(self, found: Iterable[tuple[Path, Path, str]]) -> tuple[Picture, ...]:
+        """Returns pictures of a few pairs of files (one, other, caption), side by side."""
+        return tuple(
+            Picture(kind="pair", files=(self.name(one), self.name(other)), caption=caption)
+            for one, other, caption in list(found)[:PICTURES]
+        )
+
+    def fixes(self, action: Action, paths: Iterable[Path], reason: str, **arguments: Any) -> tuple[Fix, ...]:
+        """Returns the same change of every file, sorted by name."""
+        return tuple(Fix(action=action, file=name, arguments=arguments, reason=reason) for name in self.names(paths))
+
 
 class Remembered(FactStore):
     """Facts that were found before; files nobody has looked at yet, or that have changed, are left out."""
 
     def _read(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
         return iter(())
-
-
-def known_values(class_map: ClassMap, index: int | None = None) -> dict[MaskValue, int]:
-    """Returns value -> class index of what a mask file may hold; `index` is the class of a multilabel file."""
-    ignored = dict.fromkeys(class_map.ignore_values, class_map.ignore_index)
-    if index is None:
-        return {value: place for place, values in enumerate(class_map.values) for value in values} | ignored
-    present = class_map.values[index]
-    return {255 if 0 in present else 0: 0, **dict.fromkeys(present, 1), **ignored}
 
 
 def all_files(root: Path) -> list[Path]:
@@ -216,20 +218,9 @@ def headers(images: Mapping[Path, ImageFact], store: FactStore, progress: Progre
         return [found.kind, found.mode, found.orientation]
 
     looks, _ = store.other("headers", images, look, progress=progress)
-    return {
-        path: replace(
-            fact,
-            kind=looks[path][0],
-            mode=looks[path][1],
-            orientation=looks[path][2],
-            notes=(),
-            thumb="",
-            mean=(),
-            std=(),
-        )
-        for path, fact in images.items()
-        if path in looks
-    }
+    known = {path: dict(zip(("kind", "mode", "orientation"), found, strict=True)) for path, found in looks.items()}
+    without_pixels: dict[str, Any] = {"notes": (), "thumb": "", "mean": (), "std": ()}
+    return {path: replace(fact, **known[path], **without_pixels) for path, fact in images.items() if path in known}
 
 
 def percent(share: float) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.data.files.resize import under_centres
+
 SIZES = (64, 96, 128, 192, 256, 320, 384, 512, 768, 1024)  # training sizes that are tried
 SPECK_PX = 4  # a region with fewer pixels is rather a slip than an object
 KEPT = 0.99  # of a class's objects, that a good size keeps
@@ -120,13 +122,6 @@ def _left(regions: NDArray[np.int32], areas: NDArray[np.int64], size: tuple[int,
     """Returns the pixels each region keeps when the mask is resized, as `resize_mask` does."""
     if size[0] >= regions.shape[0] and size[1] >= regions.shape[1]:
         return areas
-    taken = (_taken(side, wanted) for side, wanted in zip(regions.shape, size, strict=True))
+    taken = (under_centres(side, min(side, wanted)) for side, wanted in zip(regions.shape, size, strict=True))
     found: NDArray[np.int64] = np.bincount(regions[np.ix_(*taken)].ravel(), minlength=len(areas) + 1)[1:]
     return found
-
-
-def _taken(side: int, wanted: int) -> NDArray[np.int64]:
-    """Returns which rows (or columns) resizing takes; each once at most."""
-    if wanted >= side:
-        return np.arange(side)
-    return (2 * np.arange(wanted) + 1) * side // (2 * wanted)

@@ -41,6 +41,7 @@ from segbench.locale import message, quoted
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF")  # JPEG opens MPO too: JPEG with previews behind
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how TIFF and BigTIFF begin
+ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")  # of Pillow, with transparency
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
 _open_lock = threading.Lock()  # warnings.catch_warnings changes global state; headers are read one at a time
@@ -95,7 +96,7 @@ def read_image(
         if image.mode in _DEEP_MODES:
             grey = _scale_depth(np.asarray(image), depth_range, path)
             pixels: NDArray[np.uint8] = np.repeat(grey[:, :, None], 3, axis=2)
-        elif image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or (image.mode == "P" and "transparency" in image.info):
+        elif image.mode in ALPHA_MODES or (image.mode == "P" and "transparency" in image.info):
             pixels = _over_black(image, path, notes)
         else:
             pixels = np.asarray(image.convert("RGB"))
@@ -126,7 +127,7 @@ def read_mask_values(
         values = _mask_array(image, colors, path)
         if divisor != 1:
             values = values // np.uint8(divisor)
-    if values.ndim == 3 and not colors and _channels_equal(values):
+    if values.ndim == 3 and not colors and (values == values[:, :, :1]).all():
         values = values[:, :, 0]
     return np.ascontiguousarray(_oriented(values, orientation))
 
@@ -350,7 +351,7 @@ def _mask_array(image: Image.Image, colors: bool, path: Path) -> NDArray[Any]:
                 path=path,
             )
         return grey.astype(np.uint16)
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+    if image.mode in ALPHA_MODES:
         return _over_black(image, path, None)
     return np.asarray(image.convert("RGB"))
 
@@ -361,8 +362,3 @@ def _small_grey_divisor(image: Image.Image) -> int:
         return 1
     tiles = getattr(image, "tile", [])
     return {"L;2": 85, "L;4": 17}.get(str(tiles[0][3]), 1) if tiles else 1
-
-
-def _channels_equal(values: NDArray[Any]) -> bool:
-    red, green, blue = values[:, :, 0], values[:, :, 1], values[:, :, 2]
-    return bool((red == green).all() and (green == blue).all())

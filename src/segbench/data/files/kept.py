@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.data.files.images import file_state
-from segbench.data.files.resize import U8, resize_image, resize_mask
+from segbench.data.files.resize import U8, resize_image, resize_values
 from segbench.errors import DatasetError
 from segbench.files import cache_folder
 
@@ -70,9 +70,7 @@ class KeptPixels:
 
     def add_mask(self, path: Path, state: State, sha256: str, values: NDArray[Any], *, indexed: bool) -> None:
         """Keeps the values of a mask file, (H, W) or (H, W, 3); `indexed` are those that a palette gives colours."""
-        planes = np.moveaxis(values, -1, 0) if values.ndim == 3 else values
-        small = resize_mask(planes, self.size)
-        self._add("mask", path, state, sha256, np.moveaxis(small, 0, -1) if values.ndim == 3 else small, indexed)
+        self._add("mask", path, state, sha256, resize_values(values, self.size), indexed)
 
     def image(self, path: Path, sha256: str, depth_range: tuple[float, float] | None) -> U8 | None:
         """Returns the image as a cache holds it; None where it was not kept, or the file has changed since."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segbench.data.files.hints import describe_value, hint_for, set_option
 from segbench.errors import DatasetError, shorten
-from segbench.types import ClassMap, MaskValue, Task
+from segbench.types import RGB, ClassMap, MaskValue, Task
 
 MAX_COLORS = 256  # a mask file with more colours than this is a photograph, or was saved with losses
 
@@ -41,7 +41,7 @@ def encode_mask(
     """
     if class_map.task is Task.MULTILABEL:
         raise ValueError("a multilabel data set has one mask file a class; use encode_plane for each")
-    return _encode(values, class_map, _table(class_map, None), path, tolerance)
+    return _encode(values, class_map, value_classes(class_map), path, tolerance)
 
 
 def encode_plane(
@@ -51,7 +51,7 @@ def encode_plane(
 
     Absent is written as 0 in that class's mask file, or as 255 where 0 is the value that means "present".
     """
-    return _encode(values, class_map, _table(class_map, index), path, tolerance)
+    return _encode(values, class_map, value_classes(class_map, index), path, tolerance)
 
 
 def count_values(values: NDArray[Any]) -> tuple[dict[MaskValue, int], int]:
@@ -76,12 +76,12 @@ def class_counts(
     Returns:
         None when a value is outside the class map.
     """
-    table = _table(class_map, index)
+    table = value_classes(class_map, index)
     lifted = has_colors(class_map)
     result: dict[int, int] = {}
     moved = 0
     for value, pixels in counts.items():
-        key = _lift(value) if lifted and isinstance(value, int) else value
+        key = as_color(value) if lifted else value
         found = table.get(key)
         if found is None and isinstance(key, int):
             found = _snapped(key, table, tolerance)
@@ -108,17 +108,13 @@ def _encode(
     return encoded.astype(np.uint8)
 
 
-def _table(class_map: ClassMap, index: int | None) -> dict[MaskValue, int]:
-    table: dict[MaskValue, int] = {}
+def value_classes(class_map: ClassMap, index: int | None = None) -> dict[MaskValue, int]:
+    """Returns value -> class index of what a mask file may hold; `index` is the class of a multilabel file."""
+    ignored = dict.fromkeys(class_map.ignore_values, class_map.ignore_index)
     if index is None:
-        for position, values in enumerate(class_map.values):
-            table.update(dict.fromkeys(values, position))
-    else:
-        present = class_map.values[index]
-        table[255 if 0 in present else 0] = 0
-        table.update(dict.fromkeys(present, 1))
-    table.update(dict.fromkeys(class_map.ignore_values, class_map.ignore_index))
-    return table
+        return {value: position for position, values in enumerate(class_map.values) for value in values} | ignored
+    present = class_map.values[index]
+    return {255 if 0 in present else 0: 0, **dict.fromkeys(present, 1), **ignored}
 
 
 def _snapped(value: int, table: Mapping[MaskValue, int], tolerance: int) -> int | None:
@@ -150,8 +146,7 @@ def encode_colors(values: NDArray[Any], table: Mapping[MaskValue, int]) -> NDArr
         found: NDArray[np.int16] = lookup[values]
         return found
     packed, inverse = np.unique(_pack(values), return_inverse=True)
-    known = {_pack_one(value): position for value, position in table.items() if isinstance(value, tuple)}
-    positions = np.array([known.get(int(color), FOREIGN) for color in packed], dtype=np.int16)
+    positions = np.array([table.get(_unpack(int(color)), FOREIGN) for color in packed], dtype=np.int16)
     placed: NDArray[np.int16] = positions[inverse.reshape(values.shape[:2])]
     return placed
 
@@ -161,16 +156,13 @@ def _pack(values: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(wide[:, :, 0] << 16 | wide[:, :, 1] << 8 | wide[:, :, 2])
 
 
-def _pack_one(color: tuple[int, int, int]) -> int:
-    return color[0] << 16 | color[1] << 8 | color[2]
-
-
-def _unpack(packed: int) -> tuple[int, int, int]:
+def _unpack(packed: int) -> RGB:
     return (packed >> 16, packed >> 8 & 0xFF, packed & 0xFF)
 
 
-def _lift(value: int) -> tuple[int, int, int]:
-    return (value, value, value)
+def as_color(value: MaskValue) -> RGB:
+    """Returns a grey value as the colour that looks like it; a colour as it is."""
+    return value if isinstance(value, tuple) else (value, value, value)
 
 
 def _colors_refused(values: NDArray[Any]) -> str:
@@ -183,22 +175,18 @@ def _colors_refused(values: NDArray[Any]) -> str:
     shown = shorten(
         f"{describe_value(value)} on {pixels} pixel{'s' * (pixels != 1)}" for value, pixels in counts.items()
     )
-    example = ", ".join(f"class_{place}: {list(_as_rgb(value))}" for place, value in enumerate(list(counts)[:6]))
+    example = ", ".join(f"class_{place}: {list(as_color(value))}" for place, value in enumerate(list(counts)[:6]))
     return (
         f"RGB mask where an index mask is expected; colours: {shown}; name the colours with "
         f"{set_option('classes', f'{{{example}}}')}"
     )
 
 
-def _as_rgb(value: MaskValue) -> tuple[int, int, int]:
-    return value if isinstance(value, tuple) else _lift(value)
-
-
 def _foreign_values(
     values: NDArray[Any], foreign: NDArray[np.bool_], class_map: ClassMap, table: Mapping[MaskValue, int]
 ) -> str:
     counts, _ = count_values(values)
-    inside = count_values(values[foreign][:, None])[0] if values.ndim == 2 else _color_counts(values[foreign])
+    inside, _ = count_values(values[foreign][:, None])  # (n, 1) values or (n, 1, 3) colours
     parts = []
     for value, pixels in sorted(inside.items(), key=lambda item: -item[1])[:8]:
         match = (values == value) if values.ndim == 2 else (values == np.array(value)).all(axis=2)
@@ -211,10 +199,6 @@ def _foreign_values(
         f"the mask holds values outside the class map: {', '.join(parts)}{more}; the class map knows "
         f"{_known(class_map, table)}; {hint_for(counts, table, class_map.task)}"
     )
-
-
-def _color_counts(pixels: NDArray[Any]) -> dict[MaskValue, int]:
-    return count_values(pixels[:, None, :])[0]
 
 
 def _known(class_map: ClassMap, table: Mapping[MaskValue, int]) -> str:

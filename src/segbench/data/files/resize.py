@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,14 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> U8:
 def resize_mask(mask: U8, size: tuple[int, int]) -> U8:
     """Returns (..., H, W) labels resized to `size`: each takes the label under its pixel's centre, none is invented."""
     height, width = mask.shape[-2:]
-    rows = (2 * np.arange(size[0]) + 1) * height // (2 * size[0])  # floor((i + 0.5) * height / H), in whole numbers
-    columns = (2 * np.arange(size[1]) + 1) * width // (2 * size[1])
-    return mask[..., rows[:, None], columns[None, :]]
+    return mask[..., under_centres(height, size[0])[:, None], under_centres(width, size[1])[None, :]]
+
+
+def resize_values(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """Returns the values of a mask file, (H, W) or (H, W, 3) of any type, resized as `resize_mask` does."""
+    return values[under_centres(values.shape[0], size[0])[:, None], under_centres(values.shape[1], size[1])[None, :]]
+
+
+def under_centres(side: int, wanted: int) -> npt.NDArray[np.int64]:
+    """Returns which of `side` rows (or columns) lie under the centres of `wanted` new ones."""
+    return (2 * np.arange(wanted) + 1) * side // (2 * wanted)  # floor((i + 0.5) * side / wanted), in whole numbers

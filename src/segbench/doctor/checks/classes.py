@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from segbench.doctor.code import Code, Title
-from segbench.doctor.finding import Finding, Picture, Severity
-from segbench.doctor.reading import PICTURES, Case, Reading, percent
+from segbench.doctor.finding import Finding, Severity
+from segbench.doctor.reading import Case, Reading, percent
 from segbench.locale import Message, join, listed, message, plural
 from segbench.types import SPLITS, Task
 
@@ -148,7 +148,6 @@ def _rare(reading: Reading) -> Iterator[Finding]:
         if pixels[index] and (pixels[index] < _RARE_SHARE * total or images[index] < least)
     ]
     if few:
-        cases = _with_class(reading, few)
         shares = [
             plural(
                 "{name} on {share} of the pixels, in {n} image",
@@ -159,14 +158,13 @@ def _rare(reading: Reading) -> Iterator[Finding]:
             )
             for index in few
         ]
-        yield RARE_CLASSES.about(
+        yield RARE_CLASSES.about_cases(
             reading,
-            (reading.label_file(case) for case in cases),
+            _with_class(reading, few),
             count=len(few),
             names=listed([class_map.names[index] for index in few], 12),
             otherwise=len(few) > len(class_map.scored_classes) // 2 + 1,
             detail=join("", [listed(shares, 12), "."]),
-            pictures=reading.overlays(cases),
         )
 
 
@@ -194,15 +192,13 @@ def _missing_in_part(reading: Reading) -> Iterator[Finding]:
             continue
         enough = [name for name in gone if images[class_map.names.index(name)] >= len(present)]
         few = [name for name in gone if name not in enough]
-        cases = _with_class(reading, [class_map.names.index(name) for name in gone])
-        yield _MISSING_IN[part].about(
+        yield _MISSING_IN[part].about_cases(
             reading,
-            (reading.label_file(case) for case in cases),
+            _with_class(reading, [class_map.names.index(name) for name in gone]),
             count=len(gone),
             names=listed(gone, 8),
             otherwise=part == "train" and bool(enough),
             advice=_division_advice(bool(enough), few, len(present)),
-            pictures=reading.overlays(cases),
         )
 
 
@@ -261,7 +257,8 @@ def _identical(reading: Reading) -> Iterator[Finding]:
         fact = reading.masks.get(case.mask_files[0]) if len(case.mask_files) == 1 else None
         if fact is not None and len(fact.counts) > 1:
             groups[fact.sha256].append(case)
-    several = [group for group in groups.values() if len(_image_hashes(reading, group)) > 1]
+    hashes = {path: fact.sha256 for path, fact in reading.images.items()}
+    several = [group for group in groups.values() if len({hashes.get(case.image) for case in group} - {None}) > 1]
     if not several:
         return
     cases = [case for group in several for case in group]
@@ -273,16 +270,8 @@ def _identical(reading: Reading) -> Iterator[Finding]:
         otherwise=usual,
         detail=listed([" = ".join(case.id for case in group[:4]) for group in several], 6),
         advice=message("if shapes should not repeat in this data set, check these masks") if usual else None,
-        pictures=tuple(
-            Picture(
-                kind="pair",
-                files=(reading.name(group[0].image), reading.name(group[1].image)),
-                caption=message("{one} and {other} have the same mask", one=group[0].id, other=group[1].id),
-            )
-            for group in several[:PICTURES]
+        pictures=reading.pairs(
+            (one.image, other.image, message("{one} and {other} have the same mask", one=one.id, other=other.id))
+            for one, other, *_ in several
         ),
     )
-
-
-def _image_hashes(reading: Reading, cases: list[Case]) -> set[str]:
-    return {reading.images[case.image].sha256 for case in cases if case.image in reading.images}

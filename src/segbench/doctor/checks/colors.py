@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
 from segbench.data.files.hints import describe_value
-from segbench.data.files.masks import MAX_COLORS, has_colors
+from segbench.data.files.masks import MAX_COLORS, as_color, has_colors, value_classes
 from segbench.doctor.code import Code, Title
-from segbench.doctor.finding import Finding, Fix, Severity
-from segbench.doctor.reading import Reading, known_values, percent
+from segbench.doctor.finding import Finding, Severity
+from segbench.doctor.reading import Reading, percent
 from segbench.locale import join, listed, message
 from segbench.types import RGB
 
@@ -82,14 +83,10 @@ def check(reading: Reading) -> list[Finding]:
 
 def _colors(reading: Reading) -> dict[RGB, int]:
     """Returns pixels a colour, the most frequent first; greys of colourless files count as colours."""
-    found: dict[RGB, int] = {}
-    for path in reading.used_masks:
-        if path not in reading.masks:
-            continue
-        for value, pixels in reading.masks[path].in_colors().items():
-            color = (value, value, value) if isinstance(value, int) else value
-            found[color] = found.get(color, 0) + pixels
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    found: Counter[RGB] = Counter()
+    for path in reading.used_masks & reading.masks.keys():
+        found.update({as_color(value): pixels for value, pixels in reading.masks[path].in_colors().items()})
+    return dict(found.most_common())
 
 
 def _shares(found: dict[RGB, int], limit: int, total: int) -> str:
@@ -161,14 +158,14 @@ def _is_mixture(color: RGB, one: RGB, other: RGB) -> bool:
 def _strays(reading: Reading, found: dict[RGB, int]) -> Iterator[Finding]:
     total = sum(found.values())
     class_map = reading.class_map
-    known = known_values(class_map) if class_map is not None and has_colors(class_map) else {}
+    known = value_classes(class_map) if class_map is not None and has_colors(class_map) else {}
     rare = _rare(found) - known.keys()
     if not rare or len(found) - len(rare) < 2:
         return
     paths = [
         path
-        for path in reading.used_masks
-        if path in reading.masks and any(value in rare for value in reading.masks[path].in_colors())
+        for path in reading.used_masks & reading.masks.keys()
+        if any(value in rare for value in reading.masks[path].in_colors())
     ]
     targets = [list(color) for color in found if color not in rare]
     yield STRAY_COLORS.about(
@@ -178,10 +175,7 @@ def _strays(reading: Reading, found: dict[RGB, int]) -> Iterator[Finding]:
         share=percent(_MIXED),
         detail=join("", [_shares({color: found[color] for color in found if color in rare}, 8, total), "."]),
         pictures=reading.portraits(paths, "values"),
-        fixes=tuple(
-            Fix(action="snap_values", file=name, arguments={"values": targets}, reason="rare colours")
-            for name in reading.names(paths)
-        ),
+        fixes=reading.fixes("snap_values", paths, "rare colours", values=targets),
     )
 
 
@@ -196,10 +190,7 @@ def _palette(reading: Reading, found: dict[RGB, int], paths: Sequence[Path]) -> 
         reading,
         paths,
         classes=listed([str(index) for index in indices], 22),
-        fixes=tuple(
-            Fix(action="map_colors", file=name, arguments={"mapping": mapping}, reason="palette saved as RGB")
-            for name in reading.names(paths)
-        ),
+        fixes=reading.fixes("map_colors", paths, "palette saved as RGB", mapping=mapping),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from segbench.data.facts.store import ImageFact, MaskFact
 from segbench.data.files.hints import set_option
+from segbench.data.files.images import ALPHA_MODES
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Severity
 from segbench.doctor.reading import Reading
@@ -24,7 +25,6 @@ _SUFFIXES = {
     "WEBP": {".webp"},
     "GIF": {".gif"},
 }
-_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 
 
 DEEP_IMAGES = Code(
@@ -168,22 +168,16 @@ def check(reading: Reading) -> list[Finding]:
 
 
 def _unreadable(reading: Reading) -> Iterator[Finding]:
-    kinds: dict[str, list[tuple[Path, str]]] = defaultdict(list)
+    kinds: dict[Code, list[tuple[Path, str]]] = defaultdict(list)
     for path, reason in reading.problems:
-        code = next(code for part, code in _REASONS if part in reason)
-        kinds[code.name].append((path, reason))
-    by_name = {code.name: code for _, code in _REASONS}
-    for name, found in kinds.items():
+        kinds[next(code for part, code in _REASONS if part in reason)].append((path, reason))
+    for code, found in kinds.items():
         paths = [path for path, _ in found]
-        yield by_name[name].about(
+        yield code.about(
             reading,
             paths,
             detail=join("; ", [join("", [f"{reading.name(path)}: ", quoted(reason)]) for path, reason in found[:6]]),
-            fixes=()
-            if name == DEEP_IMAGES.name
-            else tuple(
-                Fix(action="leave_out", file=file, reason=name.replace("_", " ")) for file in reading.names(paths)
-            ),
+            fixes=reading.fixes("leave_out", () if code is DEEP_IMAGES else paths, code.name.replace("_", " ")),
         )
 
 
@@ -191,11 +185,8 @@ def _broken_annotations(reading: Reading) -> Iterator[Finding]:
     """Looks for JSON and XML files that cannot be parsed, where the data set could not be read."""
     if reading.listing is not None:
         return
-    broken: dict[Path, str] = {}
-    for path in reading.files:
-        trouble = _parse_trouble(path) if path.suffix.lower() in (".json", ".xml") else ""
-        if trouble:
-            broken[path] = trouble
+    texts = [path for path in reading.files if path.suffix.lower() in (".json", ".xml")]
+    broken = {path: trouble for path in texts if (trouble := _parse_trouble(path))}
     if broken:
         yield BROKEN_ANNOTATIONS.about(
             reading,
@@ -241,7 +232,7 @@ def _wrong_suffix(reading: Reading) -> Iterator[Finding]:
     if not wrong:
         return
     kinds = Counter((kind, path.suffix) for path, kind in wrong.items())
-    told = [
+    counts = [
         message("{n} {kind} named {suffix}", n=count, kind=kind, suffix=suffix)
         for (kind, suffix), count in kinds.items()
     ]
@@ -249,7 +240,7 @@ def _wrong_suffix(reading: Reading) -> Iterator[Finding]:
     yield WRONG_SUFFIX.about(
         reading,
         wrong,
-        detail=message("{kinds}: {files}.", kinds=listed(told), files=listed(files, 6)),
+        detail=message("{kinds}: {files}.", kinds=listed(counts), files=listed(files, 6)),
         pictures=reading.portraits(wrong),
         fixes=tuple(
             Fix(action="save_as_png", file=reading.name(path), reason=f"a {kind} named {path.suffix}")
@@ -260,7 +251,7 @@ def _wrong_suffix(reading: Reading) -> Iterator[Finding]:
 
 
 def _transparent(reading: Reading) -> Iterator[Finding]:
-    clear = [path for path, fact in _looks(reading) if fact.mode in _ALPHA]
+    clear = [path for path, fact in _looks(reading) if fact.mode in ALPHA_MODES]
     if not clear:
         return
     seen = [path for path in clear if path in reading.images and reading.images[path].notes]
@@ -271,11 +262,7 @@ def _transparent(reading: Reading) -> Iterator[Finding]:
         otherwise=bool(seen),
         detail=listed(reading.names(seen or clear), 4),
         pictures=reading.portraits(clear),
-        fixes=tuple(
-            Fix(action="save_as_png", file=reading.name(path), reason="alpha channel")
-            for path in clear
-            if path in reading.images
-        ),
+        fixes=reading.fixes("save_as_png", (path for path in clear if path in reading.images), "alpha channel"),
     )
 
 
@@ -302,5 +289,5 @@ def _modes(reading: Reading) -> Iterator[Finding]:
         yield CMYK_IMAGES.about(
             reading,
             modes["CMYK"],
-            fixes=tuple(Fix(action="save_as_png", file=reading.name(path), reason="CMYK") for path in modes["CMYK"]),
+            fixes=reading.fixes("save_as_png", modes["CMYK"], "CMYK"),
         )

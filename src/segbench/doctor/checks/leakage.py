@@ -10,7 +10,7 @@ from segbench.data.files.hints import set_option
 from segbench.doctor.code import Code, Title
 from segbench.doctor.copies import joined, near_pairs, same_files
 from segbench.doctor.finding import Finding, Picture, Severity
-from segbench.doctor.reading import PICTURES, Case, Reading
+from segbench.doctor.reading import Case, Reading
 from segbench.locale import listed, message, plural
 from segbench.types import SPLITS
 
@@ -99,38 +99,23 @@ def _parts(cases: Sequence[Case]) -> list[str]:
 def _same(reading: Reading, cases: dict[Path, Case], groups: list[list[Path]]) -> Iterator[Finding]:
     across = [group for group in groups if len(_parts([cases[path] for path in group])) > 1]
     within = [group for group in groups if group not in across]
-    if across:
-        yield IDENTICAL_ACROSS.about(
-            reading,
-            (path for group in across for path in group),
-            count=len(across),
-            detail=_told(across, cases),
-            pictures=_pictures(reading, [(group[0], _far(group, cases)) for group in across]),
-        )
-    if within:
-        yield IDENTICAL.about(
-            reading,
-            (path for group in within for path in group),
-            count=len(within),
-            detail=_told(within, cases),
-            pictures=_pictures(reading, [(group[0], group[1]) for group in within]),
-        )
-    yield from _contradicting(reading, cases, groups)
-
-
-def _contradicting(reading: Reading, cases: dict[Path, Case], groups: list[list[Path]]) -> Iterator[Finding]:
     wrong = []
     for group in groups:
         labels = {tuple(fact.sha256 for _, fact in reading.facts(cases[path])) for path in group if cases[path].masks}
         if len(labels - {()}) > 1:
             wrong.append(group)
-    if wrong:
-        yield OTHER_MASK.about(
+    for code, found in ((IDENTICAL_ACROSS, across), (IDENTICAL, within), (OTHER_MASK, wrong)):
+        if not found:
+            continue
+        paths = [path for group in found for path in group]
+        yield code.about(
             reading,
-            (path for group in wrong for path in group),
-            count=len(wrong),
-            detail=_told(wrong, cases),
-            pictures=reading.overlays(cases[path] for group in wrong for path in group),
+            paths,
+            count=len(found),
+            detail=_listed_groups(found, cases),
+            pictures=reading.overlays(cases[path] for path in paths)
+            if code is OTHER_MASK
+            else _pictures(reading, [(group[0], _far(group, cases)) for group in found]),
         )
 
 
@@ -153,7 +138,7 @@ def _near(reading: Reading, cases: dict[Path, Case], pairs: list[tuple[Path, Pat
                 "{n} groups of up to {most} images: {names}.",
                 n=len(groups),
                 most=len(groups[0]),
-                names=_told(groups, cases),
+                names=_listed_groups(groups, cases),
             ),
             advice=message(
                 "keep such images in one part: name what belongs together with {option}", option=set_option("group")
@@ -164,12 +149,12 @@ def _near(reading: Reading, cases: dict[Path, Case], pairs: list[tuple[Path, Pat
         )
 
 
-def _told(groups: Sequence[Sequence[Path]], cases: dict[Path, Case]) -> str:
-    def one(group: Sequence[Path]) -> str:
+def _listed_groups(groups: Sequence[Sequence[Path]], cases: dict[Path, Case]) -> str:
+    def text(group: Sequence[Path]) -> str:
         shown = [f"{cases[path].id}{f' ({split})' if (split := cases[path].split) else ''}" for path in group]
         return " = ".join(shown[:4]) + (" = ..." if len(shown) > 4 else "")
 
-    return listed([one(group) for group in groups], 6)
+    return listed([text(group) for group in groups], 6)
 
 
 def _far(group: Sequence[Path], cases: dict[Path, Case]) -> Path:
@@ -178,13 +163,8 @@ def _far(group: Sequence[Path], cases: dict[Path, Case]) -> Path:
 
 
 def _pictures(reading: Reading, pairs: Sequence[tuple[Path, Path]]) -> tuple[Picture, ...]:
-    return tuple(
-        Picture(
-            kind="pair",
-            files=(reading.name(one), reading.name(other)),
-            caption=message("{one} and {other}", one=one.name, other=other.name),
-        )
-        for one, other in pairs[:PICTURES]
+    return reading.pairs(
+        (one, other, message("{one} and {other}", one=one.name, other=other.name)) for one, other in pairs
     )
 
 

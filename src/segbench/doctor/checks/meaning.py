@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from segbench.data.files.hints import (
-    describe_value,
-    set_option,
-)
+from segbench.data.files.hints import describe_value, set_option
 from segbench.data.files.masks import has_colors
 from segbench.doctor.checks.values import FEW, MOST_LABELS, mask_files
 from segbench.doctor.code import Code, Title
@@ -112,22 +109,19 @@ def _inverted(reading: Reading) -> Iterator[Finding]:
                 around += [case] if edge == border and inside < fact.height * fact.width else []
     names = class_map.names
     if around and len(around) <= FEW * seen and free >= (1 - FEW) * (seen - len(around)):
-        yield SOME_INVERTED_MASKS.about(
+        yield SOME_INVERTED_MASKS.about_cases(
             reading,
-            (reading.label_file(case) for case in around),
-            count=len(around),
+            around,
             others=seen - len(around),
             name=names[1],
             detail=listed([case.id for case in around], 12),
-            pictures=reading.overlays(around),
         )
     if not seen or len(wrong) < max(2, _MOSTLY * seen):
         return
     values = [shorten(describe_value(value) for value in values) for values in class_map.values]
-    yield INVERTED_MASKS.about(
+    yield INVERTED_MASKS.about_cases(
         reading,
-        (reading.label_file(case) for case in wrong),
-        count=len(wrong),
+        wrong,
         what=message(
             "{name!r} is most of the border and of the area in {n} of {total} masks",
             name=names[1],
@@ -145,7 +139,6 @@ def _inverted(reading: Reading) -> Iterator[Finding]:
             "look at the overlays; if so, swap the values: {option}",
             option=set_option("classes", f"{{{names[0]}: {values[1]}, {names[1]}: {values[0]}}}"),
         ),
-        pictures=reading.overlays(wrong),
     )
 
 

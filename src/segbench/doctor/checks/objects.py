@@ -155,9 +155,9 @@ def _vanishing(reading: Reading, objects: Objects) -> Iterator[Finding]:
         )
         for index, share in sorted(lost.items(), key=lambda item: -item[1])
     ]
-    yield VANISHING_OBJECTS.about(
+    yield VANISHING_OBJECTS.about_cases(
         reading,
-        (reading.label_file(case) for case in cases),
+        cases,
         count=sum(objects.lost.values()),
         height=height,
         width=width,
@@ -168,7 +168,6 @@ def _vanishing(reading: Reading, objects: Objects) -> Iterator[Finding]:
         advice=message("data.size: {side} keeps {share} of every class", side=side, share=percent(KEPT))
         if side
         else None,
-        pictures=reading.overlays(cases),
     )
 
 
@@ -192,9 +191,9 @@ def _specks(reading: Reading, objects: Objects) -> Iterator[Finding]:
         for index, found in sorted(objects.classes.items(), key=lambda item: -item[1].specks)
         if found.specks
     ]
-    yield SPECKS.about(
+    yield SPECKS.about_cases(
         reading,
-        (reading.label_file(case) for case in cases),
+        cases,
         count=total,
         masks=plural("{n:,} mask", "{n:,} masks", n=len(cases)),
         detail=message(
@@ -202,5 +201,4 @@ def _specks(reading: Reading, objects: Objects) -> Iterator[Finding]:
             counts=listed(counts, 12),
             names=listed([f"{case.id} ({objects.specks[case.id]})" for case in cases], 4),
         ),
-        pictures=reading.overlays(cases),
     )

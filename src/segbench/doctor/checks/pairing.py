@@ -13,8 +13,8 @@ from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
 from segbench.data.formats.shared.pairing import file_key, find_renames
 from segbench.doctor.checks.meaning import INVERTED_MASKS
 from segbench.doctor.code import Code, Title
-from segbench.doctor.finding import Finding, Fix, Picture, Severity
-from segbench.doctor.reading import PICTURES, Case, Reading, percent
+from segbench.doctor.finding import Finding, Severity
+from segbench.doctor.reading import Case, Reading, percent
 from segbench.locale import listed, message
 from segbench.types import MaskValue
 
@@ -117,18 +117,15 @@ def check(reading: Reading) -> list[Finding]:
     """Returns what is wrong with names and partners of the files."""
     visible = [path for path in reading.files if not _is_junk(path, reading.root)]
     pictures = [path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES]
-    findings = [*_junk(reading), *_twins(reading, pictures), *_partners(reading, pictures), *_strange(reading, visible)]
+    junk = [path for path in reading.files if _is_junk(path, reading.root)]
+    findings = [HIDDEN_FILES.about(reading, junk)] if junk else []
+    findings += [*_twins(reading, pictures), *_partners(reading, pictures), *_strange(reading, visible)]
     return [*findings, *_other_masks(reading, pictures)]
 
 
 def _is_junk(path: Path, root: Path) -> bool:
     inner = path.parts[len(root.parts) :]
     return any(part.startswith(".") or part == "__MACOSX" for part in inner) or path.name.lower() in _JUNK
-
-
-def _junk(reading: Reading) -> list[Finding]:
-    paths = [path for path in reading.files if _is_junk(path, reading.root)]
-    return [HIDDEN_FILES.about(reading, paths)] if paths else []
 
 
 def _twins(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
@@ -147,7 +144,7 @@ def _twins(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
                 (path for group in by_suffix for path in group),
                 count=len(by_suffix),
                 example=message("{one} and {other}", one=by_suffix[0][0].name, other=by_suffix[0][1].name),
-                pictures=_pairs(reading, by_suffix),
+                pictures=reading.pairs((one, other, one.stem) for one, other, *_ in by_suffix),
             )
         )
     if by_case:
@@ -161,13 +158,6 @@ def _are_pair(reading: Reading, group: Sequence[Path]) -> bool:
     return any(path in reading.used_masks for path in group) and any(path in reading.used_images for path in group)
 
 
-def _pairs(reading: Reading, groups: Sequence[Sequence[Path]]) -> tuple[Picture, ...]:
-    return tuple(
-        Picture(kind="pair", files=(reading.name(group[0]), reading.name(group[1])), caption=group[0].stem)
-        for group in groups[:PICTURES]
-    )
-
-
 def _partners(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
     """Looks beside the images and masks that are used for those that are not."""
     image_folders = {path.parent for path in reading.used_images}
@@ -178,9 +168,7 @@ def _partners(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
     bare = [path for path in bare if not _belongs(path, labelled)]
     orphans = [path for path in unused if path.parent in mask_folders and path not in set(bare)]
     agreed = reading.given.get("unpaired") == "skip"
-    skip = None
-    if reading.has_option("unpaired") and not agreed:
-        skip = set_option("unpaired", "skip")
+    skip = set_option("unpaired", "skip") if reading.has_option("unpaired") and not agreed else None
     findings = []
     if bare:
         findings.append(_bare(reading, bare, skip, agreed))
@@ -194,9 +182,7 @@ def _partners(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
                 if skip
                 else None,
                 pictures=reading.portraits(orphans, "values"),
-                fixes=tuple(
-                    Fix(action="leave_out", file=reading.name(path), reason="it has no image") for path in orphans
-                ),
+                fixes=reading.fixes("leave_out", orphans, "it has no image"),
             )
         )
     return findings
@@ -215,7 +201,7 @@ def _bare(reading: Reading, paths: Sequence[Path], skip: str | None, agreed: boo
         if skip
         else None,
         pictures=reading.portraits(paths),
-        fixes=tuple(Fix(action="leave_out", file=reading.name(path), reason="it has no labels") for path in paths),
+        fixes=reading.fixes("leave_out", paths, "it has no labels"),
     )
 
 
@@ -312,13 +298,13 @@ def _inverted(reading: Reading, folder: Path, pairs: Sequence[tuple[Case, Path]]
                 folder=wrong,
                 classes="{background: 255, foreground: 0}",
             ),
-            pictures=tuple(
-                Picture(
-                    kind="pair",
-                    files=(reading.name(next(iter(case.mask_files), other)), reading.name(other)),
-                    caption=message("{case}: {one} and {other}", case=case.id, one=used, other=reading.name(folder)),
+            pictures=reading.pairs(
+                (
+                    next(iter(case.mask_files), other),
+                    other,
+                    message("{case}: {one} and {other}", case=case.id, one=used, other=reading.name(folder)),
                 )
-                for case, other in pairs[:PICTURES]
+                for case, other in pairs
             ),
         )
 

@@ -114,10 +114,7 @@ def _turned(reading: Reading) -> Iterator[Finding]:
             reading,
             agreeing,
             pictures=reading.portraits(agreeing),
-            fixes=tuple(
-                Fix(action="save_upright", file=name, reason="EXIF orientation")
-                for name in reading.names(path for path in agreeing if path in reading.images)
-            ),
+            fixes=reading.fixes("save_upright", agreeing.keys() & reading.images.keys(), "EXIF orientation"),
         )
     for of_masks in (False, True):
         turned = {path: case for path, case in unclear.items() if (path in reading.masks) == of_masks}

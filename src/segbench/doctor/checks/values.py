@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,10 @@ from segbench.data.files.hints import (
     propose_classes,
     set_option,
 )
-from segbench.data.files.masks import has_colors
+from segbench.data.files.masks import as_color, has_colors, value_classes
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Severity
-from segbench.doctor.reading import Reading, known_values, percent
+from segbench.doctor.reading import Reading, percent
 from segbench.errors import shorten
 from segbench.locale import join, listed, message, plural, quoted
 from segbench.types import ClassMap, MaskValue, Task
@@ -77,23 +78,19 @@ class _Foreign:
     """Values outside the class map: where, and how many pixels."""
 
     pixels: int = 0
-    counts: dict[MaskValue, int] = field(default_factory=dict)
+    counts: Counter[MaskValue] = field(default_factory=Counter)
     files: dict[Path, dict[MaskValue, int]] = field(default_factory=dict)
 
     def add(self, path: Path, values: Mapping[MaskValue, int]) -> None:
         self.files[path] = dict(values)
         self.pixels += sum(values.values())
-        for value, pixels in values.items():
-            self.counts[value] = self.counts.get(value, 0) + pixels
+        self.counts.update(values)
 
     def text(self, limit: int = 8) -> str:
-        order = sorted(self.counts, key=lambda value: -self.counts[value])
         return listed(
             [
-                plural(
-                    "{value} on {n} pixel", "{value} on {n} pixels", value=describe_value(value), n=self.counts[value]
-                )
-                for value in order
+                plural("{value} on {n} pixel", "{value} on {n} pixels", value=describe_value(value), n=pixels)
+                for value, pixels in self.counts.most_common()
             ],
             limit,
         )
@@ -101,10 +98,11 @@ class _Foreign:
 
 def check(reading: Reading) -> list[Finding]:
     """Returns what is strange about the values that the mask files hold."""
-    return [
-        *_foreign_values(reading),
-        *_lossy_files(reading),
-    ]
+    findings = list(_foreign_values(reading))
+    lossy = [path for path, _, fact in mask_files(reading) if fact.kind in _LOSSY_KINDS]
+    if lossy:
+        findings.append(LOSSY_MASK_FILES.about(reading, lossy, pictures=reading.portraits(lossy, "values")))
+    return findings
 
 
 def mask_files(reading: Reading) -> Iterator[tuple[Path, int | None, MaskFact]]:
@@ -125,20 +123,19 @@ def _foreign_values(reading: Reading) -> Iterator[Finding]:
         return
     unknown, moved = _Foreign(), _Foreign()
     labels = _labels(reading, class_map)
-    found: dict[MaskValue, int] = {}
+    found: Counter[MaskValue] = Counter()
     for path, index, fact in mask_files(reading):
-        known = known_values(class_map, index)
-        counts = fact.in_colors() if has_colors(class_map) else fact.counts
+        known = value_classes(class_map, index)
+        counts = fact.counts
         if has_colors(class_map):
-            counts = {_lifted(value): pixels for value, pixels in counts.items()}
-        for value, pixels in counts.items():
-            found[value] = found.get(value, 0) + pixels
+            counts = {as_color(value): pixels for value, pixels in fact.in_colors().items()}
+        found.update(counts)
         foreign = {value: pixels for value, pixels in counts.items() if value not in known}
         if foreign or fact.distinct > len(fact.counts):
             near = all(_near(value, known, reading.tolerance) for value in foreign)
             lossy = near and foreign and fact.distinct == len(fact.counts) and _is_lossy(fact, known, labels)
             (moved if lossy else unknown).add(path, foreign)
-    known = known_values(class_map, 0 if class_map.task is Task.MULTILABEL else None)
+    known = value_classes(class_map, 0 if class_map.task is Task.MULTILABEL else None)
     if moved.files:
         yield _lossy(reading, moved, known, labels)
     if unknown.files:
@@ -149,7 +146,7 @@ def _labels(reading: Reading, class_map: ClassMap) -> set[MaskValue]:
     """Returns foreign values that somebody drew: far from known ones, in lossless masks of few values."""
     drawn: set[MaskValue] = set()
     for _, index, fact in mask_files(reading):
-        known = known_values(class_map, index)
+        known = value_classes(class_map, index)
         if fact.kind not in _LOSSY_KINDS and fact.distinct <= _FEW_VALUES:
             drawn |= {value for value in fact.counts if value not in known and not _near(value, known, LOSSY_DISTANCE)}
     return drawn
@@ -164,16 +161,12 @@ def _is_lossy(fact: MaskFact, known: Mapping[MaskValue, int], labels: set[MaskVa
     return far <= (_FAR_JPEG if jpeg else _FAR) * fact.height * fact.width
 
 
-def _lifted(value: MaskValue) -> MaskValue:
-    return (value, value, value) if isinstance(value, int) else value
-
-
 def _near(value: MaskValue, known: Mapping[MaskValue, int], tolerance: int) -> bool:
-    return isinstance(value, int) and any(isinstance(other, int) and abs(value - other) <= tolerance for other in known)
+    return isinstance(value, int) and any(abs(value - other) <= tolerance for other in _numbers(known))
 
 
 def _lossy(reading: Reading, moved: _Foreign, known: Mapping[MaskValue, int], labels: set[MaskValue]) -> Finding:
-    anchors = sorted(value for value in known if isinstance(value, int))
+    anchors = sorted(_numbers(known))
     total = sum(reading.masks[path].height * reading.masks[path].width for path in moved.files)
     kinds = {reading.masks[path].kind for path in moved.files}
     jpeg = kinds <= set(_LOSSY_KINDS)
@@ -224,10 +217,8 @@ def _unknown(
 ) -> Finding:
     class_map = reading.class_map
     assert class_map is not None, "the caller has looked"
-    anchors = sorted(value for value in known if isinstance(value, int))
-    tolerance = lossy_tolerance(
-        [value for value in unknown.counts if isinstance(value, int)], anchors if len(anchors) > 1 else (0, 255)
-    )
+    anchors = sorted(_numbers(known))
+    tolerance = lossy_tolerance(_numbers(unknown.counts), anchors if len(anchors) > 1 else (0, 255))
     lossy = tolerance is not None and len(unknown.counts) > 1 and not has_colors(class_map) and not labels
     alien = _alien(reading, unknown)
     detail = [
@@ -246,12 +237,9 @@ def _unknown(
         detail=join(" ", detail),
         advice=_unknown_advice(reading, unknown, found, known),
         pictures=reading.portraits(unknown.files, "values"),
-        fixes=tuple(
-            Fix(action="snap_values", file=name, arguments={"values": anchors}, reason="values as after lossy saving")
-            for name in reading.names(unknown.files)
-        )
-        if lossy
-        else (),
+        fixes=reading.fixes(
+            "snap_values", unknown.files if lossy else (), "values as after lossy saving", values=anchors
+        ),
     )
 
 
@@ -270,7 +258,7 @@ def _unknown_advice(
 ) -> str:
     class_map = reading.class_map
     assert class_map is not None, "the caller has looked"
-    one_too_high = {value + 1 for value in known if isinstance(value, int)}
+    one_too_high = {value + 1 for value in _numbers(known)}
     files = [{*reading.masks[path].counts} for path in unknown.files]
     some = len(files) < len(reading.used_masks)
     if some and {*known} >= {0, 1} and all(0 not in values and values <= one_too_high for values in files):
@@ -295,20 +283,12 @@ def _numbers(values: Iterable[MaskValue]) -> list[int]:
     return [value for value in values if isinstance(value, int)]
 
 
-def _lossy_files(reading: Reading) -> Iterator[Finding]:
-    paths = [path for path, _, fact in mask_files(reading) if fact.kind in _LOSSY_KINDS]
-    if paths:
-        yield LOSSY_MASK_FILES.about(reading, paths, pictures=reading.portraits(paths, "values"))
-
-
 def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
     """Returns the finding that the masks' values make no class map."""
-    values: dict[MaskValue, int] = {}
+    values: Counter[MaskValue] = Counter()
     for fact in reading.masks.values():
-        for value, pixels in fact.counts.items():
-            values[value] = values.get(value, 0) + pixels
+        values.update(fact.counts)
     paths = [path for case in reading.cases for path in case.mask_files]
-    order = sorted(values, key=lambda value: -values[value])
     odd = [path for path, fact in reading.masks.items() if fact.distinct > _FEW_VALUES * _FEW_VALUES]
     if odd and len(odd) <= FEW * len(reading.masks):
         names = listed(reading.names(odd), 4)
@@ -326,6 +306,6 @@ def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
         paths,
         count=len(values),
         detail=quoted(reason),
-        advice=proposal or propose_classes(order[:12]),
+        advice=proposal or propose_classes([value for value, _ in values.most_common(12)]),
         pictures=reading.portraits(paths, "values"),
     )

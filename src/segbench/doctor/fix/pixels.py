@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segbench.data.files.images import image_facts, read_image, read_mask_values, read_palette
+from segbench.data.files.resize import resize_values
 from segbench.doctor.finding import Fix
 from segbench.errors import DatasetError
 from segbench.types import RGB
@@ -103,8 +104,7 @@ def snap_values(values: NDArray[Any], anchors: Sequence[int] | Sequence[Sequence
     found, inverse = np.unique(flat, axis=0, return_inverse=True)
     distances = ((found.astype(np.int64)[:, None] - table[None]) ** 2).sum(axis=2)
     nearest = table[distances.argmin(axis=1)].astype(values.dtype)
-    snapped: NDArray[Any] = nearest[inverse.ravel()].reshape(values.shape)
-    return snapped
+    return np.asarray(nearest[inverse.ravel()].reshape(values.shape))
 
 
 def map_values(values: NDArray[Any], mapping: Sequence[Sequence[int]]) -> NDArray[Any]:
@@ -114,17 +114,16 @@ def map_values(values: NDArray[Any], mapping: Sequence[Sequence[int]]) -> NDArra
     table = np.arange(np.iinfo(values.dtype).max + 1)
     for old, new in mapping:
         table[old] = new
-    mapped: NDArray[Any] = table[values].astype(values.dtype)
-    return mapped
+    return np.asarray(table[values].astype(values.dtype))
 
 
 def map_colors(values: NDArray[Any], mapping: Sequence[Sequence[Any]]) -> NDArray[np.uint8]:
     """Returns class numbers for colours; DatasetError where a colour has none."""
-    lifted = np.repeat(values[:, :, None], 3, axis=2) if values.ndim == 2 else values
-    result = np.zeros(lifted.shape[:2], dtype=np.uint8)
-    known = np.zeros(lifted.shape[:2], dtype=bool)
+    channels = values if values.ndim == 3 else values[:, :, None]  # grey is compared with each channel
+    result = np.zeros(values.shape[:2], dtype=np.uint8)
+    known = np.zeros(values.shape[:2], dtype=bool)
     for color, index in mapping:
-        here = (lifted == np.array(color)).all(axis=2)
+        here = (channels == np.array(color)).all(axis=2)
         result[here] = index
         known |= here
     if not known.all():
@@ -133,8 +132,7 @@ def map_colors(values: NDArray[Any], mapping: Sequence[Sequence[Any]]) -> NDArra
 
 
 def _in_colors(fix: Fix) -> bool:
-    anchors = fix.arguments.get("values", ())
-    return fix.action == "map_colors" or any(not isinstance(value, int) for value in anchors)
+    return fix.action == "map_colors" or any(not isinstance(value, int) for value in fix.arguments.get("values", ()))
 
 
 def _palette(mapping: Sequence[Sequence[Any]]) -> list[RGB]:
@@ -148,7 +146,4 @@ def _resized(values: NDArray[Any], image: Path | None, path: Path) -> NDArray[An
     if image is None:
         raise DatasetError("the image that this mask belongs to is not known", path=path)
     facts = image_facts(image)
-    height, width = values.shape[:2]
-    rows = (np.arange(facts.height) * 2 + 1) * height // (2 * facts.height)  # the pixel under each new one's centre
-    columns = (np.arange(facts.width) * 2 + 1) * width // (2 * facts.width)
-    return np.ascontiguousarray(values[rows][:, columns])
+    return resize_values(values, (facts.height, facts.width))

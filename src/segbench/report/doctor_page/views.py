@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segbench.data.files.images import read_image, read_mask_values
-from segbench.data.files.masks import FOREIGN, count_values, encode_colors, has_colors, value_lookup
+from segbench.data.files.masks import FOREIGN, count_values, encode_colors, has_colors, value_classes, value_lookup
 from segbench.data.files.resize import resize_mask
 from segbench.data.formats import FORMATS, Entry, Listing
 from segbench.data.shapes.drawing import paint
 from segbench.doctor import Checkup
-from segbench.doctor.reading import known_values, percent
+from segbench.doctor.reading import percent
 from segbench.doctor.run import TOLERANT
 from segbench.errors import SegbenchError
 from segbench.locale import listed
@@ -213,7 +213,7 @@ def _labels(
     values: NDArray[Any], class_map: ClassMap, place: int | None, *, tolerance: int
 ) -> tuple[U8, NDArray[np.bool_]]:
     """Returns class indices, of a multilabel file 0 and 1, and which pixels hold no value of the class map."""
-    table = known_values(class_map, place)
+    table = value_classes(class_map, place)
     if has_colors(class_map):
         found = encode_colors(values, table)
     elif values.ndim == 3:
