@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ def near_pairs(images: Mapping[Path, ImageFact]) -> list[tuple[Path, Path, float
         if fact.thumb:
             first.setdefault(fact.sha256, path)
     paths = list(first.values())
-    thumbs = _thumbs([images[path] for path in paths])
+    data = b"".join(bytes.fromhex(images[path].thumb) for path in paths)
+    thumbs = np.frombuffer(data, dtype=np.uint8).reshape(-1, THUMB_SIDE, THUMB_SIDE)
     kept = np.flatnonzero(np.concatenate([part.std(axis=(1, 2)) for part in _blocks(thumbs)]) >= _FLAT_STD)
     if len(kept) < 2:
         return []
@@ -65,24 +66,6 @@ def near_pairs(images: Mapping[Path, ImageFact]) -> list[tuple[Path, Path, float
     distances = np.concatenate([_distances(thumbs, part) for part in _blocks(pairs)])
     order = [place for place in np.argsort(distances, kind="stable") if distances[place] <= NEAR_RMS]
     return [(paths[pairs[place, 0]], paths[pairs[place, 1]], float(distances[place])) for place in order]
-
-
-def joined(pairs: Sequence[tuple[Path, Path, float]]) -> list[list[Path]]:
-    """Returns the groups that pairs make, also through others, the largest first."""
-    leader: dict[Path, Path] = {}
-
-    def lead(path: Path) -> Path:
-        while leader.setdefault(path, path) != path:
-            leader[path] = leader[leader[path]]
-            path = leader[path]
-        return path
-
-    for one, other, _ in pairs:
-        leader[lead(other)] = lead(one)
-    groups: dict[Path, list[Path]] = defaultdict(list)
-    for path in sorted(leader):
-        groups[lead(path)].append(path)
-    return sorted(groups.values(), key=len, reverse=True)
 
 
 def _crowds(features: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -114,11 +97,6 @@ def _crowds(features: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[n
 def _blocks(rows: NDArray[Any]) -> list[NDArray[Any]]:
     """Returns views of so many rows that what is computed from them stays small; one at least."""
     return [rows[start : start + _BLOCK] for start in range(0, max(1, len(rows)), _BLOCK)]
-
-
-def _thumbs(facts: Sequence[ImageFact]) -> NDArray[np.uint8]:
-    data = b"".join(bytes.fromhex(fact.thumb) for fact in facts)
-    return np.frombuffer(data, dtype=np.uint8).reshape(-1, THUMB_SIDE, THUMB_SIDE)
 
 
 def _normalised(thumbs: NDArray[np.uint8]) -> NDArray[np.float32]:

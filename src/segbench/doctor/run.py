@@ -86,10 +86,8 @@ def examine(
     reading.given = dict(options or {})
     reading = _divided(read, reading, split)
     reading.objects = None if fast else measure_objects(reading, progress)
-    findings = [
-        *read.findings,
-        *ask(reading, {name: check for name, check in CHECKS.items() if not (fast and check.slow)}),
-    ]
+    checks = {name: check for name, check in CHECKS.items() if not (fast and check.slow)}
+    findings = [*read.findings, *ask(reading, checks)]
     stats = statistics(reading, reading.objects)
     unsaved = store.save()
     if unsaved is not None:
@@ -225,14 +223,11 @@ def _list(read: _Read) -> None:
     """Asks the reader, with what is wrong left out where it knows how; what it refuses becomes a finding."""
     if not read.format or any(finding.code in ("several_data_sets", "cannot_be_read") for finding in read.findings):
         return
-    known = FORMATS.options(read.format)
-    tolerant = {key: value for key, value in TOLERANT.items() if key in known and key not in read.options}
     try:
-        read.listing = FORMATS.get(read.format)(read.root, **{**read.options, **tolerant})
+        read.listing = tolerant_listing(read.format, read.root, read.options)
     except (DatasetError, ConfigError) as error:
         read.findings.append(_unreadable(str(error)))
         return
-    assert read.listing is not None, "a reader returns a listing"
     if not read.listing.entries:
         read.findings.append(
             _unreadable(message("the reader {reader!r} found no image with a mask", reader=read.format))
@@ -320,6 +315,15 @@ def _class_map(read: _Read, reading: Reading, survey: Survey) -> ClassMap | None
         return None  # the finding above says what the values are
 
 
+def tolerant_listing(format: str, root: Path, options: Mapping[str, Any]) -> Listing:  # noqa: A002  # the config's word
+    """Returns what a reader finds, without what is wrong where it knows how to leave that out; it may still refuse."""
+    known = FORMATS.options(format)
+    listing: Listing = FORMATS.get(format)(
+        root, **{key: value for key, value in TOLERANT.items() if key in known} | dict(options)
+    )
+    return listing
+
+
 def case_of_entry(entry: Entry) -> Case:
     """Returns an entry of a listing as the checks see it."""
     return Case(
@@ -362,17 +366,14 @@ def _divided(read: _Read, reading: Reading, split: SplitConfig | None) -> Readin
     if reading.class_map is None or not reading.decoded.any():
         return reading
     try:
-        samples = [
-            _sample(reading, row)
-            for row, case in enumerate(reading.cases)
-            if reading.decoded[row] and case.image in reading.images
-        ]
+        rows = np.flatnonzero(reading.decoded).tolist()
+        samples = tuple(_sample(reading, row) for row in rows if reading.cases[row].image in reading.images)
         manifest = Manifest(
             root=reading.root,
             format=read.format,
             options=read.options,
             class_map=reading.class_map,
-            samples=tuple(samples),
+            samples=samples,
         )
         divided = split_manifest(manifest, split or SplitConfig(), presence=_classes_of(reading))
         parts = {sample.id: sample.split for sample in divided.samples}
@@ -395,10 +396,8 @@ def _sample(reading: Reading, row: int) -> Sample:
     case, class_map = reading.cases[row], reading.class_map
     assert class_map is not None, "the caller has looked"
     image = reading.images[case.image]
-    counts = reading.counts[row]
-    counted = {place: int(pixels) for place, pixels in enumerate(counts[:-1])} | {
-        class_map.ignore_index: int(counts[-1])
-    }
+    *pixels, ignored = reading.counts[row].tolist()
+    counted = {**dict(enumerate(pixels)), class_map.ignore_index: ignored}
     return Sample(
         id=case.id,
         image=relative_name(case.image, reading.root),

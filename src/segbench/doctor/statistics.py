@@ -83,9 +83,10 @@ def _histogram(values: NDArray[np.float64], high: float) -> dict[str, Any]:
 
 
 def _light(reading: Reading) -> dict[str, Any]:
-    means, stds = _channels(reading)
-    if not len(means):
+    known = [fact for fact in reading.images.values() if len(fact.mean) == 3]
+    if not known:
         return {}
+    means, stds = np.array([fact.mean for fact in known]), np.array([fact.std for fact in known])
     total_mean = means.mean(axis=0)
     total_std = np.sqrt(np.maximum((stds**2 + means**2).mean(axis=0) - total_mean**2, 0.0))
     brightness, contrast = means.mean(axis=1), stds.mean(axis=1)
@@ -95,11 +96,6 @@ def _light(reading: Reading) -> dict[str, Any]:
         "brightness": {**spread(brightness), **_histogram(brightness, 255.0)},
         "contrast": {**spread(contrast), **_histogram(contrast, 128.0)},
     }
-
-
-def _channels(reading: Reading) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    known = [fact for fact in reading.images.values() if len(fact.mean) == 3]
-    return np.array([fact.mean for fact in known]), np.array([fact.std for fact in known])
 
 
 def _classes(reading: Reading, objects: Objects | None) -> dict[str, Any]:

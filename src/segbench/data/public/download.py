@@ -121,20 +121,19 @@ def _checked(file: RemoteFile, path: Path) -> Received:
     )
 
 
+@dataclass
 class _Download:
     """One file on its way: `NAME.part` holds what came, `NAME.part.json` which state of the remote file that is."""
 
-    def __init__(
-        self,
-        file: RemoteFile,
-        target: Path,
-        page: str,
-        progress: Progress | None,
-        sleep: Callable[[float], None],
-    ) -> None:
-        self.file, self.target, self.page, self.progress, self.sleep = file, target, page, progress, sleep
-        self.part = target.with_name(f"{target.name}.part")
-        self.note = target.with_name(f"{target.name}.part.json")
+    file: RemoteFile
+    target: Path
+    page: str
+    progress: Progress | None
+    sleep: Callable[[float], None]
+
+    def __post_init__(self) -> None:
+        self.part = self.target.with_name(f"{self.target.name}.part")
+        self.note = self.target.with_name(f"{self.target.name}.part.json")
 
     def run(self) -> None:
         tries = 0
@@ -164,7 +163,7 @@ class _Download:
 
     def _receive(self) -> bool:
         """Receives what the server sends, and returns whether that is all."""
-        here, validator = self._here(), self._known_state()
+        here, validator = self._here(), str(self._note().get("validator") or "")
         headers = {"User-Agent": "segbench", "Accept-Encoding": "identity"}
         if here and validator:
             headers |= {"Range": f"bytes={here}-", "If-Range": validator}  # all of it, if it is another file by now
@@ -176,7 +175,7 @@ class _Download:
             if error.code != 416:
                 raise
             error.close()  # nothing behind what is here: it is all, or not what it should be
-            whole = here == self._total_noted()
+            whole = here == self._note().get("total")
             if not whole:
                 self._forget()
             return whole
@@ -211,12 +210,6 @@ class _Download:
         except (OSError, ValueError):
             return {}  # none, or cut off: then the file is begun anew
         return note if isinstance(note, dict) and note.get("url") == self.file.url else {}
-
-    def _known_state(self) -> str:
-        return str(self._note().get("validator") or "")
-
-    def _total_noted(self) -> int | None:
-        return self._note().get("total")
 
     def _forget(self) -> None:
         self.part.unlink(missing_ok=True)

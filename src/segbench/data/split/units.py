@@ -6,10 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from segbench.types import SPLITS, Sample, SplitName
+
+Item = TypeVar("Item", str, Path)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,25 @@ def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces], name
 
 
+def join_groups(groups: Iterable[Sequence[Item]]) -> list[list[Item]]:
+    """Joins groups that share a member, also through others; members are sorted, and so are groups by their first."""
+    parent: dict[Item, Item] = {}
+
+    def leader(item: Item) -> Item:
+        while parent.setdefault(item, item) != item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
+
+    for group in groups:
+        for item in group:
+            parent[leader(item)] = leader(group[0])
+    joined: dict[Item, list[Item]] = {}
+    for item in sorted(parent):
+        joined.setdefault(leader(item), []).append(item)
+    return list(joined.values())
+
+
 def join_units(samples: Sequence[Sample], block: int | None = None) -> list[Unit]:
     """Joins samples that share a group or an image file, also through others (a = b by group, b = c by file).
 
@@ -52,29 +75,16 @@ def join_units(samples: Sequence[Sample], block: int | None = None) -> list[Unit
         samples: to be divided.
         block: so many samples next to each other in natural order are joined too.
     """
-    parent = {sample.id: sample.id for sample in samples}
-
-    def leader(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
     together = [*members(samples, "group").values(), *members(samples, "image_hash").values()]
     if block is not None:
         order = natural_order(sample for sample in samples if sample.group is None)
         together += [order[start : start + block] for start in range(0, len(order), block)]
-    for ids in together:
-        for name in ids[1:]:
-            parent[leader(name)] = leader(ids[0])
-    joined: dict[str, list[Sample]] = {}
-    for sample in sorted(samples, key=lambda sample: sample.id):
-        joined.setdefault(leader(sample.id), []).append(sample)
+    known = {sample.id: sample.foreground_frac for sample in samples}
     units = []
-    for found in joined.values():
-        fracs = [sample.foreground_frac for sample in found if sample.foreground_frac is not None]
+    for joined in join_groups([*together, *([name] for name in known)]):
+        fracs = [frac for name in joined if (frac := known[name]) is not None]
         frac = float(np.mean(fracs)) if fracs else -1.0  # unknown shares form strata of their own
-        units.append(Unit(ids=tuple(sample.id for sample in found), frac=frac))
+        units.append(Unit(ids=tuple(joined), frac=frac))
     return units
 
 
@@ -83,7 +93,7 @@ def across_parts(samples: Sequence[Sample], attribute: str) -> list[str]:
     parts = {sample.id: sample.split for sample in samples}
     found = []
     for name, ids in members(samples, attribute).items():
-        here = {parts[one] for one in ids}
+        here = {parts[sample_id] for sample_id in ids}
         shared = [split for split in SPLITS if split in here]
         if len(shared) > 1:
             what = " = ".join(ids[:4]) + (" = ..." if len(ids) > 4 else "") if attribute == "image_hash" else name

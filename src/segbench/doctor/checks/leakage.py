@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from segbench.data.files.hints import set_option
+from segbench.data.split.units import join_groups
 from segbench.doctor.code import Code, Title
-from segbench.doctor.copies import joined, near_pairs, same_files
+from segbench.doctor.copies import near_pairs, same_files
 from segbench.doctor.finding import Finding, Picture, Severity
 from segbench.doctor.reading import Case, Reading
 from segbench.locale import listed, message, plural
@@ -127,7 +128,7 @@ def _near(reading: Reading, cases: dict[Path, Case], pairs: list[tuple[Path, Pat
     for code, chosen in ((NEAR_ACROSS, across), (NEAR, within)):
         if not chosen:
             continue
-        groups = joined(chosen)
+        groups = sorted(join_groups([pair[:2] for pair in chosen]), key=len, reverse=True)
         yield code.about(
             reading,
             (path for group in groups for path in group),

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from segbench.data.formats import FORMATS
 from segbench.doctor.finding import Checkup, Fix
 from segbench.doctor.fix.names import Names
 from segbench.doctor.fix.pixels import image_suffix, is_mask_fix, mask_suffix
 from segbench.doctor.reading import Case
-from segbench.doctor.run import TOLERANT, case_of_entry
+from segbench.doctor.run import case_of_entry, tolerant_listing
 from segbench.errors import ConfigError, DatasetError, shorten
 
 _VERSION_CONTROL = (".git", ".hg", ".svn")
@@ -120,10 +119,8 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _read_cases(checkup: Checkup, plan: Plan) -> None:
-    known = FORMATS.options(checkup.format)
-    tolerant = {key: value for key, value in TOLERANT.items() if key in known}
     try:
-        listing = FORMATS.get(checkup.format)(plan.root, **{**tolerant, **checkup.options})
+        listing = tolerant_listing(checkup.format, plan.root, checkup.options)
     except (DatasetError, ConfigError) as error:
         plan.refuse(
             ".", "pairing", f"the reader {checkup.format!r} does not find which masks belong to which images: {error}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -39,7 +39,10 @@ class DataPictures:
         """Returns a finding's picture, two of a pair, with a longest side of at most `side` pixels."""
         views, first = self.views, self.views.root / picture.files[0]
         if picture.kind == "pair":
-            return tuple(self._file_of_pair(name, side) for name in picture.files)
+            show = views.image_or_mask
+            return tuple(
+                self._tile(("pair", name), name, side, partial(show, views.root / name)) for name in picture.files
+            )
         caption = picture.caption or picture.sample or picture.files[0]
         if picture.kind == "overlay":
             key = ("overlay", picture.sample or picture.files[0])
@@ -51,7 +54,8 @@ class DataPictures:
         """Returns labelled images under their masks, spread over the data set."""
         ids = sorted(self.views.entries)
         chosen = sorted(np.random.default_rng(0).permutation(len(ids))[:count].tolist())
-        return tuple(self._sample(ids[place], side) for place in chosen)
+        names = [ids[number] for number in chosen]
+        return tuple(self._tile(("overlay", name), name, side, partial(self.views.overlay, name)) for name in names)
 
     def legend(self) -> tuple[Block, ...]:
         """Returns what the colours of the pictures made so far mean; () where there is nothing to say."""
@@ -71,13 +75,6 @@ class DataPictures:
             return ()
         legend = Legend(items=tuple((name, "#{:02x}{:02x}{:02x}".format(*color)) for name, color in items))
         return (legend, *text(message("and {n} more", n=more) if more else "", tone="note"))
-
-    def _sample(self, name: str, side: int) -> Tile:
-        return self._tile(("overlay", name), name, side, lambda: self.views.overlay(name))
-
-    def _file_of_pair(self, name: str, side: int) -> Tile:
-        path: Path = self.views.root / name
-        return self._tile(("pair", name), name, side, lambda: self.views.image_or_mask(path))
 
     def _tile(self, key: tuple[str, str], caption: str, side: int, make: Callable[[], View]) -> Tile:
         if key not in self._made:

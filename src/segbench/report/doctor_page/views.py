@@ -15,11 +15,11 @@ from PIL import Image
 from segbench.data.files.images import read_image, read_mask_values
 from segbench.data.files.masks import FOREIGN, count_values, encode_colors, has_colors, value_classes, value_lookup
 from segbench.data.files.resize import resize_mask
-from segbench.data.formats import FORMATS, Entry, Listing
+from segbench.data.formats import Entry, Listing
 from segbench.data.shapes.drawing import paint
 from segbench.doctor import Checkup
 from segbench.doctor.reading import percent
-from segbench.doctor.run import TOLERANT
+from segbench.doctor.run import tolerant_listing
 from segbench.errors import SegbenchError
 from segbench.locale import listed
 from segbench.plots.panels import colorize, overlay
@@ -158,16 +158,12 @@ class Views:
     @cached_property
     def _listing(self) -> Listing | None:
         """What the reader finds, without what is wrong where it knows how to leave that out."""
-        name, options = self._checkup.format, self._checkup.options
-        if not name:
+        if not self._checkup.format:
             return None
-        known = FORMATS.options(name)
-        tolerant = {key: value for key, value in TOLERANT.items() if key in known}
         try:
-            listing: Listing = FORMATS.get(name)(self.root, **{**tolerant, **options})
+            return tolerant_listing(self._checkup.format, self.root, self._checkup.options)
         except SegbenchError:
             return None  # the findings say so
-        return listing
 
     @cached_property
     def _masks(self) -> dict[Path, int | None]:
