@@ -119,6 +119,12 @@ class Reading:
         return bool(self.format) and name in FORMATS.options(self.format)
 
     @property
+    def known_map(self) -> ClassMap:
+        """The class map, for whoever is asked only where there is one."""
+        assert self.class_map is not None, "the caller has looked"
+        return self.class_map
+
+    @property
     def has_parts(self) -> bool:
         """Whether some case is in train, val or test."""
         return any(case.split is not None for case in self.cases)

@@ -393,8 +393,7 @@ def _divided(read: _Read, reading: Reading, split: SplitConfig | None) -> Readin
 
 
 def _sample(reading: Reading, row: int) -> Sample:
-    case, class_map = reading.cases[row], reading.class_map
-    assert class_map is not None, "the caller has looked"
+    case, class_map = reading.cases[row], reading.known_map
     image = reading.images[case.image]
     *pixels, ignored = reading.counts[row].tolist()
     counted = {**dict(enumerate(pixels)), class_map.ignore_index: ignored}

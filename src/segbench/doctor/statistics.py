@@ -137,8 +137,7 @@ def _classes(reading: Reading, objects: Objects | None) -> dict[str, Any]:
 
 def _areas(reading: Reading, counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns how many pixels of each case count; in a multilabel set each class sees all of them."""
-    assert reading.class_map is not None, "the caller has looked"
-    if reading.class_map.task is not Task.MULTILABEL:
+    if reading.known_map.task is not Task.MULTILABEL:
         return np.asarray(counts[:, :-1].sum(axis=1))
     sizes = [reading.images.get(case.image) for case in reading.cases]
     known = [fact.height * fact.width if fact is not None else 0 for fact in sizes]

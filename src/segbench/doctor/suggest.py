@@ -45,8 +45,7 @@ def suggestions(reading: Reading, stats: Mapping[str, Any], objects: Objects | N
 def _loss(reading: Reading, stats: Mapping[str, Any]) -> Iterator[Suggestion]:
     from segbench.losses.class_weights import balanced_class_weights, balanced_pos_weights
 
-    class_map = reading.class_map
-    assert class_map is not None, "the caller has looked"
+    class_map = reading.known_map
     shares = [entry["share"] for entry in stats["classes"]]
     pixels = [entry["pixels"] for entry in stats["classes"]]
     if class_map.task is Task.MULTICLASS:
@@ -94,8 +93,7 @@ def _size(reading: Reading, stats: Mapping[str, Any], objects: Objects | None) -
     if objects is None or not objects.classes:
         return
     height, width = objects.sizes[0]
-    class_map = reading.class_map
-    assert class_map is not None, "objects have classes"
+    class_map = reading.known_map
     lost = {index: 1 - objects.kept(index, 0) for index in objects.classes if not objects.keeps(index, 0)}
     side = objects.smallest_side()
     if not lost:
@@ -145,8 +143,7 @@ def _multiple(side: float) -> int:
 
 
 def _ignored(reading: Reading) -> Iterator[Suggestion]:
-    class_map = reading.class_map
-    assert class_map is not None, "the caller has looked"
+    class_map = reading.known_map
     if 3 in class_map.ignore_values or not is_trimap(reading):
         return
     reason = message("3 is the border that whoever drew the trimaps left undecided; as a class it only blurs the score")

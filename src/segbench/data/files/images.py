@@ -62,9 +62,7 @@ def image_facts(path: str | Path) -> ImageFacts:
     Raises:
         DatasetError: missing, no image, more than one frame, or too large to open.
     """
-    path = Path(path)
-    data = read_bytes(path)
-    with _opened(data, path) as image:
+    with _opened(path, None) as (image, data):
         width, height = image.size
         if _orientation(image, data) >= 5:
             width, height = height, width
@@ -89,8 +87,7 @@ def read_image(
         DatasetError: missing, no image, damaged, several frames, too large, or more than 8 bit without `depth_range`.
     """
     path = Path(path)
-    data = read_bytes(path) if data is None else data
-    with _opened(data, path) as image:
+    with _opened(path, data) as (image, data):
         image.load()
         orientation = _orientation(image, data)
         if image.mode in _DEEP_MODES:
@@ -119,8 +116,7 @@ def read_mask_values(
             0-65535.
     """
     path = Path(path)
-    data = read_bytes(path) if data is None else data
-    with _opened(data, path) as image:
+    with _opened(path, data) as (image, data):
         divisor = _small_grey_divisor(image)
         image.load()
         orientation = _orientation(image, data)
@@ -134,9 +130,7 @@ def read_mask_values(
 
 def read_palette(path: str | Path, *, data: bytes | None = None) -> list[tuple[int, int, int]]:
     """Returns the colours of a palette file by index, or an empty list for any other file."""
-    path = Path(path)
-    data = read_bytes(path) if data is None else data
-    with _opened(data, path) as image:
+    with _opened(path, data) as (image, _):
         image.load()
         flat = (image.getpalette("RGB") or []) if image.mode == "P" else []
     return [(flat[start], flat[start + 1], flat[start + 2]) for start in range(0, len(flat) - 2, 3)]
@@ -154,9 +148,7 @@ class FileLook:
 
 def file_look(path: str | Path, *, data: bytes | None = None) -> FileLook:
     """Returns how an image or mask file holds its pixels; reads the header only."""
-    path = Path(path)
-    data = read_bytes(path) if data is None else data
-    with _opened(data, path) as image:
+    with _opened(path, data) as (image, data):
         return FileLook(
             kind=image.format or "",
             mode=image.mode,
@@ -167,14 +159,8 @@ def file_look(path: str | Path, *, data: bytes | None = None) -> FileLook:
 
 def read_bytes(path: Path) -> bytes:
     """Returns the file's bytes; DatasetError where it is missing, empty, a folder or not readable."""
-    try:
+    with told_errors(path):
         data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise DatasetError(missing_text(path), path=path) from error
-    except OSError as error:
-        raise DatasetError(
-            message("cannot read the file: {reason}", reason=quoted(str(error.strerror or error))), path=path
-        ) from error
     if not data:
         raise DatasetError(message("the file is empty (0 bytes); copy it again"), path=path)
     return data
@@ -186,13 +172,22 @@ def file_state(path: Path) -> tuple[int, int]:
     Raises:
         DatasetError: missing, or not to be asked.
     """
-    try:
+    with told_errors(path):
         status = path.stat()
+    return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
+
+
+@contextmanager
+def told_errors(path: Path) -> Iterator[None]:
+    """Says of a file that cannot be found or read in the block, as a DatasetError, what is the matter with it."""
+    try:
+        yield
     except FileNotFoundError as error:
         raise DatasetError(missing_text(path), path=path) from error
     except OSError as error:
-        raise DatasetError(f"cannot read the file: {error.strerror or error}", path=path) from error
-    return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
+        raise DatasetError(
+            message("cannot read the file: {reason}", reason=quoted(str(error.strerror or error))), path=path
+        ) from error
 
 
 def missing_text(path: Path) -> str:
@@ -203,15 +198,20 @@ def missing_text(path: Path) -> str:
 
 
 @contextmanager
-def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
-    """Yields the opened image; whatever goes wrong with the file inside the block becomes a DatasetError."""
-    if path.suffix.lower() == ".json":
-        data = _embedded(data, path)
+def _opened(path: str | Path, data: bytes | None) -> Iterator[tuple[Image.Image, bytes]]:
+    """Yields the opened image and its bytes; whatever goes wrong inside the block becomes a DatasetError.
+
+    Args:
+        data: the file's bytes, when they have been read already.
+    """
+    path = Path(path)
+    data = read_bytes(path) if data is None else data
+    content = _embedded(data, path) if path.suffix.lower() == ".json" else data
     try:
         with _open_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
         with image:
             frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))  # MPO: a JPEG with previews
             if frames != 1:
@@ -224,7 +224,7 @@ def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
                     ),
                     path=path,
                 )
-            yield image
+            yield image, data
     except DatasetError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -238,7 +238,7 @@ def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
             path=path,
         ) from error
     except UnidentifiedImageError as error:
-        if data[:4] in _TIFF:
+        if content[:4] in _TIFF:
             raise DatasetError(
                 message(
                     "a TIFF file whose bands or depth the ordinary reader does not know; read it with "
@@ -250,7 +250,7 @@ def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
             message(
                 "not an image segbench can read (PNG, JPEG, BMP, TIFF, WebP or GIF); the file begins with "
                 "{beginning!r}",
-                beginning=data[:8],
+                beginning=content[:8],
             ),
             path=path,
         ) from error
@@ -259,7 +259,7 @@ def _opened(data: bytes, path: Path) -> Iterator[Image.Image]:
             message(
                 "the image is damaged or cut off and cannot be decoded ({error}; {n} bytes); copy it again",
                 error=quoted(str(error)),
-                n=len(data),
+                n=len(content),
             ),
             path=path,
         ) from error

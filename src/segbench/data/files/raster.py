@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segbench.data.files.bands import Bands, Range
-from segbench.data.files.images import missing_text
+from segbench.data.files.images import missing_text, told_errors
 from segbench.errors import DatasetError, shorten
 from segbench.files import replacing
 from segbench.types import ClassMap
@@ -227,13 +227,8 @@ def _starts(length: int, side: int, step: int) -> list[int]:
 
 def file_sha256(path: Path) -> str:
     """Returns the hash of a file of any size."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        raise DatasetError(missing_text(path), path=path) from error
-    except OSError as error:
-        raise DatasetError(f"cannot read the file: {error.strerror or error}", path=path) from error
+    with told_errors(path), path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def percentile_ranges(places: Sequence[tuple[Path, Box]], numbers: Sequence[int]) -> tuple[tuple[Range, ...], int]:

@@ -126,8 +126,7 @@ def check(reading: Reading) -> list[Finding]:
 
 
 def _rare(reading: Reading) -> Iterator[Finding]:
-    class_map = reading.class_map
-    assert class_map is not None, "the caller has looked"
+    class_map = reading.known_map
     counts = reading.counts[reading.decoded][:, :-1]
     pixels, images = counts.sum(axis=0), (counts > 0).sum(axis=0)
     total = max(1, int(reading.counts[reading.decoded].sum()))
@@ -174,8 +173,7 @@ def _with_class(reading: Reading, places: list[int]) -> list[Case]:
 
 
 def _missing_in_part(reading: Reading) -> Iterator[Finding]:
-    class_map = reading.class_map
-    assert class_map is not None, "the caller has looked"
+    class_map = reading.known_map
     parts = np.array([case.split or "" for case in reading.cases])
     present = {
         part: (reading.counts[(parts == part) & reading.decoded][:, :-1] > 0).any(axis=0)
@@ -219,8 +217,7 @@ def _division_advice(divide: bool, few: Sequence[str], parts: int) -> Message:
 
 def _constant(reading: Reading) -> Iterator[Finding]:
     """Finds masks without any object, with nothing but one, and with nothing that counts."""
-    class_map = reading.class_map
-    assert class_map is not None, "the caller has looked"
+    class_map = reading.known_map
     counts = np.where(reading.decoded[:, None], reading.counts, 0)
     counted = counts[:, :-1].sum(axis=1)
     multilabel = class_map.task is Task.MULTILABEL

@@ -137,8 +137,7 @@ def check(reading: Reading) -> list[Finding]:
 
 
 def _vanishing(reading: Reading, objects: Objects) -> Iterator[Finding]:
-    class_map = reading.class_map
-    assert class_map is not None, "objects have classes"
+    class_map = reading.known_map
     lost = {index: 1 - objects.kept(index, 0) for index in objects.classes if not objects.keeps(index, 0)}
     if not lost:
         return
@@ -172,8 +171,7 @@ def _vanishing(reading: Reading, objects: Objects) -> Iterator[Finding]:
 
 
 def _specks(reading: Reading, objects: Objects) -> Iterator[Finding]:
-    class_map = reading.class_map
-    assert class_map is not None, "objects have classes"
+    class_map = reading.known_map
     total = sum(objects.specks.values())
     if not total:
         return

@@ -215,8 +215,7 @@ def _unknown(
     known: Mapping[MaskValue, int],
     labels: set[MaskValue],
 ) -> Finding:
-    class_map = reading.class_map
-    assert class_map is not None, "the caller has looked"
+    class_map = reading.known_map
     anchors = sorted(_numbers(known))
     tolerance = lossy_tolerance(_numbers(unknown.counts), anchors if len(anchors) > 1 else (0, 255))
     lossy = tolerance is not None and len(unknown.counts) > 1 and not has_colors(class_map) and not labels
@@ -256,8 +255,7 @@ def _alien(reading: Reading, unknown: _Foreign) -> tuple[str, ...]:
 def _unknown_advice(
     reading: Reading, unknown: _Foreign, found: Mapping[MaskValue, int], known: Mapping[MaskValue, int]
 ) -> str:
-    class_map = reading.class_map
-    assert class_map is not None, "the caller has looked"
+    class_map = reading.known_map
     one_too_high = {value + 1 for value in _numbers(known)}
     files = [{*reading.masks[path].counts} for path in unknown.files]
     some = len(files) < len(reading.used_masks)
