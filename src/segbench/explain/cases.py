@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +11,6 @@ import numpy.typing as npt
 from segbench.compare.evidence import Entry, Evidence
 from segbench.errors import RunError
 from segbench.explain.error_types import split_errors
-from segbench.plots.explain import panel_row
-from segbench.plots.panels import ERROR_COLORS, errors, overlay
 from segbench.types import ClassMap, Progress, Task
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -51,10 +48,6 @@ class Cases:
     median: tuple[Case, ...]
     best: tuple[Case, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreement:
@@ -91,23 +84,6 @@ class Disagreements:
     without_masks: tuple[str, ...]
     definition: str
     mean: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON, with the sentences."""
-        return {**asdict(self), "sentences": self.sentences()}
-
-    def sentences(self) -> list[str]:
-        """Returns what was found, for people."""
-        left_out = _left_out(self.without_masks)
-        if not self.cases:
-            return [f"Disagreement needs the masks of two approaches; {len(self.compared)} keep masks.", *left_out]
-        first = self.cases[0]
-        return [
-            f"The {len(self.compared)} approaches disagree most on {first.image_id} ({first.disagreement:.2f}; mean "
-            f"over all images {self.mean:.2f}), there {first.pair[0]} and {first.pair[1]} most "
-            f"({first.pair_disagreement:.2f}). Disagreement is {self.definition}.",
-            *left_out,
-        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,29 +125,6 @@ class LabelCandidates:
     min_share: float
     min_pixels: int
     reason: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON, with the sentences."""
-        return {**asdict(self), "sentences": self.sentences()}
-
-    def sentences(self) -> list[str]:
-        """Returns what was found, for people."""
-        left_out = _left_out(self.without_masks)
-        if self.reason:
-            return [f"Label mistakes were not looked for: {self.reason}.", *left_out]
-        rule = (
-            f"all {self.masks_per_image} predictions of {len(self.compared)} approaches agree with each other against "
-            f"the mask on at least {self.min_share:.0%} of the object and {self.min_pixels} pixels, outside the "
-            "boundary band"
-        )
-        if not self.cases:
-            return [f"No image looks mislabelled: on none of {self.n} do {rule}.", *left_out]
-        first = self.cases[0]
-        return [
-            f"On {len(self.cases)} of {self.n} images {rule}; most on {first.image_id} ({first.share:.0%}, "
-            f"{first.pixels} pixels). These are candidates to look at, not proof: approaches can be wrong together.",
-            *left_out,
-        ]
 
 
 def pick_cases(evidence: Evidence, entry: Entry, *, count: int = 3) -> Cases:
@@ -295,39 +248,6 @@ def find_label_candidates(
     )
 
 
-def case_picture(
-    evidence: Evidence, image_id: str, *, entries: Sequence[Entry] | None = None, seed: int = 0, tile_px: int = 160
-) -> UInt8Array:
-    """Returns a row of panels, (h, w, 3) uint8: image, truth, then one panel an entry with its errors.
-
-    Args:
-        evidence: what is compared.
-        image_id: of the image.
-        entries: all by default; one without masks has an empty panel that says so.
-        seed: position of the run whose mask and score are shown; the last one of an entry that has fewer.
-        tile_px: width of a panel.
-    Raises:
-        ValueError: there is no such image in the evidence.
-    """
-    if image_id not in evidence.ids:
-        raise ValueError(f"expected an image of the evidence, got {image_id!r}")
-    position = evidence.ids.index(image_id)
-    image, target = evidence.load(image_id)
-    pictures = [image, overlay(image, target, evidence.class_map)]
-    captions = [(image_id, ""), ("truth", "")]
-    for entry in evidence.entries if entries is None else entries:
-        place = min(seed, len(entry.values) - 1)
-        score = f"{evidence.label} {entry.values[place, position]:.3f}"
-        if entry.masks:
-            place = min(seed, len(entry.masks) - 1)
-            pictures.append(errors(target, _mask(entry, place, image_id, target), evidence.class_map))
-            captions.append((entry.name, score))
-        else:
-            pictures.append(np.full(image.shape, ERROR_COLORS["ignored"], dtype=np.uint8))
-            captions.append((entry.name, f"{score}, no mask kept"))
-    return panel_row(pictures, captions, tile_px=tile_px)
-
-
 _DISAGREEMENT = {
     Task.BINARY: "1 - IoU of two foregrounds (0 where both are empty), mean over pairs of approaches and over seeds",
     Task.MULTICLASS: "the share of counted pixels with different classes, mean over pairs of approaches and over seeds",
@@ -342,10 +262,6 @@ def _with_masks(evidence: Evidence) -> tuple[list[Entry], list[Entry]]:
 
 def _names(entries: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(entry.name for entry in entries)
-
-
-def _left_out(names: tuple[str, ...]) -> list[str]:
-    return [f"Left out, because no masks were kept: {', '.join(names)}."] if names else []
 
 
 def _mask(entry: Entry, seed: int, image_id: str, target: UInt8Array) -> UInt8Array:

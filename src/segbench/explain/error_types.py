@@ -104,47 +104,6 @@ class ErrorTable:
         totals = self.pixels.sum(axis=0)
         return {name: float(totals[k] / wrong) if wrong else math.nan for k, name in enumerate(ERROR_TYPES)}
 
-    @property
-    def image_shares(self) -> npt.NDArray[np.float64]:
-        """(N, 6) share of each type in an image's wrong pixels; NaN where nothing is wrong."""
-        wrong = self.pixels.sum(axis=1, keepdims=True)
-        nothing = np.full_like(self.pixels, np.nan)
-        shares: npt.NDArray[np.float64] = np.divide(self.pixels, wrong, out=nothing, where=wrong > 0)
-        return shares
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON, with the sentences."""
-        return {
-            "entry": self.entry,
-            "types": dict(ERROR_TYPE_SENTENCES),
-            "shares": self.shares,
-            "seed_shares": self.seed_shares.tolist(),
-            "wrong_frac": self.wrong_frac,
-            "true_objects": self.true_objects,
-            "missed_objects": self.missed_objects,
-            "false_objects": self.false_objects,
-            "band_frac": self.band_frac,
-            "multilabel": self.multilabel,
-            "images": {
-                image_id: dict(zip(ERROR_TYPES, row.tolist(), strict=True))
-                for image_id, row in zip(self.ids, self.pixels, strict=True)
-            },
-            "sentences": self.sentences(),
-        }
-
-    def sentences(self) -> list[str]:
-        """Returns what was found, for people."""
-        pixels = "pairs of pixel and class" if self.multilabel else "pixels"
-        if not self.pixels.sum():
-            return [f"{self.entry}: all {pixels} of the {len(self.ids)} images are right."]
-        ordered = sorted(self.shares.items(), key=lambda item: -item[1])
-        told = ", ".join(f"{name.replace('_', ' ')} {share:.0%}" for name, share in ordered if share > 0.0)
-        return [
-            f"{self.entry}: {self.wrong_frac:.2%} of the {pixels} are wrong; by type: {told}.",
-            f"Of {self.true_objects} true objects {self.missed_objects:g} are missed, and {self.false_objects:g} are "
-            "predicted where there is none (mean over seeds).",
-        ]
-
 
 def split_errors(
     truth: npt.NDArray[Any],

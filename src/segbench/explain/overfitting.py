@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from segbench.compare.evidence import Entry
 from segbench.errors import RunError
 from segbench.explain.turning import FloatArray, Turn, find_turn, level_at
-from segbench.metrics.families import label_of, lower_is_better
+from segbench.metrics.families import lower_is_better
 
 Verdict: TypeAlias = Literal["overfits", "not yet", "still improving", "diverges", "too few epochs"]
 VERDICTS: tuple[Verdict, ...] = ("overfits", "not yet", "still improving", "diverges", "too few epochs")
@@ -76,39 +76,6 @@ class Overfitting:
         """Training minus validation score of the kept weights, both without augmentation: the honest gap; or NaN."""
         return self.train_score - self.val_score
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON, with the sentences."""
-        return {**asdict(self), "clean_gap": self.clean_gap, "sentences": self.sentences()}
-
-    def sentences(self) -> list[str]:
-        """Returns what was found, for people."""
-        rise = f"the validation loss rises, by {self.rise:.4g} until epoch {self.epochs}"
-        first = {
-            "overfits": f"It overfits: from epoch {self.turning_epoch} on {rise}, while the training loss goes on "
-            f"falling, by {self.train_fall:.4g}.",
-            "not yet": f"No overfitting can be seen in {self.epochs} epochs: the validation loss does not rise by "
-            "more than its noise, and it does not fall any more.",
-            "still improving": f"It does not overfit: the validation loss was still falling at the end, after "
-            f"{self.epochs} epochs; longer training may help.",
-            "diverges": f"It diverges: from epoch {self.turning_epoch} on {rise}, and the training loss does not fall; "
-            "that is not overfitting, look at the learning rate.",
-            "too few epochs": f"{self.epochs} epochs are too few to say whether it overfits; {MIN_EPOCHS} are needed.",
-        }[self.verdict]
-        lines = [first]
-        if self.epochs_after_best and not math.isnan(self.cost_of_last):
-            lines.append(
-                f"The weights of epoch {self.best_epoch} were kept; those of the last, {self.epochs_after_best} later, "
-                f"have a validation {label_of(self.monitor)} of {self.score_at_last:.4f} instead of "
-                f"{self.score_at_best:.4f}."
-            )
-        if not math.isnan(self.clean_gap):
-            test = "" if math.isnan(self.test_score) else f" and {self.test_score:.4f} in test"
-            lines.append(
-                f"On images as they are, without augmentation, the kept weights score {self.train_score:.4f} in "
-                f"training, {self.val_score:.4f} in validation{test} ({label_of(self.score)})."
-            )
-        return lines
-
 
 @dataclass(frozen=True, kw_only=True)
 class OverfittingSummary:
@@ -134,44 +101,6 @@ class OverfittingSummary:
     cost_of_last_mean: float
     clean_gap_mean: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON, with the sentences."""
-        return {
-            "entry": self.entry,
-            "seeds": list(self.seeds),
-            "runs": [run.to_dict() for run in self.runs],
-            "counts": dict(self.counts),
-            "turning_epochs": list(self.turning_epochs),
-            "turning_epoch_median": self.turning_epoch_median,
-            "cost_of_last_mean": self.cost_of_last_mean,
-            "clean_gap_mean": self.clean_gap_mean,
-            "sentences": self.sentences(),
-        }
-
-    def sentences(self) -> list[str]:
-        """Returns what was found, for people."""
-        if len(self.runs) == 1:
-            return [f"{self.entry}: {line}" for line in self.runs[0].sentences()]
-        total = len(self.runs)
-        found = [f"{name}: {count}" for name, count in self.counts.items() if count]
-        lines = [f"{self.entry}, {total} seeds ({', '.join(found)})."]
-        if self.turning_epochs:
-            first, last = min(self.turning_epochs), max(self.turning_epochs)
-            spread = f" ({first} to {last})" if first < last else ""
-            lines.append(
-                f"In {len(self.turning_epochs)} of {total} runs the validation loss turns, at epoch "
-                f"{self.turning_epoch_median:g}{spread}."
-            )
-        monitor = label_of(self.runs[0].monitor)
-        lines.append(f"Keeping the last weights instead of the best would have cost {self.cost_of_last_mean:.4f} of")
-        lines[-1] += f" the validation {monitor} on average."
-        if not math.isnan(self.clean_gap_mean):
-            lines.append(
-                f"Without augmentation training scores {self.clean_gap_mean:+.4f} above validation "
-                f"({label_of(self.runs[0].score)})."
-            )
-        return lines
-
 
 def diagnose_overfitting(
     history: Sequence[Mapping[str, float]],
@@ -183,7 +112,7 @@ def diagnose_overfitting(
     """Returns whether, and from which epoch, a run overfits.
 
     Both losses are smoothed by a running median over a tenth of the epochs (at least 5). The validation loss has turned
-    when the last window lies above the lowest one by more than 4 standard errors of a window (see `_turning`) and by
+    when the last window lies above the lowest one by more than 4 standard errors of a window (see `find_turn`) and by
     at least 2 % of the range of the smoothed curve.
 
     Args:

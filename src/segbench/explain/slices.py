@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,7 +13,6 @@ from segbench.compare.evidence import Entry, Evidence
 from segbench.errors import ConfigError, suggest
 from segbench.explain.attributes import ATTRIBUTES, AttributeTable, measure_attributes
 from segbench.explain.claims import FINDINGS, Clue, Finding
-from segbench.metrics.families import label_of
 from segbench.statistics.correlation import (
     Correlation,
     FloatArray,
@@ -126,40 +125,6 @@ class SliceReport:
         """The effects that survive the correction."""
         return tuple(effect for effect in self.effects if effect.significant)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON, with the sentences."""
-        return {**asdict(self), "sentences": self.sentences()}
-
-    def sentences(self) -> list[str]:
-        """Returns what was found, for people: effects that survive the correction, or that there is none."""
-        if self.too_few:
-            return [f"{self.entry}: {_units(self.n, self.n_groups)} are too few to relate attributes to scores."]
-        if not self.effects:
-            return [f"{self.entry}: no attribute could be tested; all are constant or undefined on these images."]
-        score = label_of(self.score)
-        tested = f"{len(self.effects)} attributes tested over {_units(self.n, self.n_groups)}"
-        if not self.findings:
-            largest = self.effects[0]
-            return [
-                f"No attribute explains the {score} of {self.entry} ({tested}; the largest rank correlation is "
-                f"{_interval(largest)} with {largest.attribute}, p = {largest.p_holm:.2g} after Holm). That does not "
-                "show that none matters."
-            ]
-        return [self._sentence(effect, tested) for effect in self.findings]
-
-    def _sentence(self, effect: AttributeEffect, tested: str) -> str:
-        yes_no = ATTRIBUTES[effect.attribute].unit == "yes or no"
-        words = ("yes", "no") if yes_no else ("higher", "lower")
-        worse_when = words[0] if (effect.rho < 0) == self.higher_is_better else words[1]
-        part = next(part for part in effect.slices if part.name == effect.worst)
-        score = label_of(self.score)
-        return (
-            f"{self.entry} does worse where {effect.attribute} is {worse_when}: rank correlation with {score} "
-            f"{_interval(effect)}, p = {effect.p_holm:.2g} after Holm ({tested}); in the slice {effect.worst} "
-            f"({part.lowest:.4g} to {part.highest:.4g}, n = {part.n}) the mean is {part.mean:.3f}, "
-            f"{effect.worst_difference:+.3f} [{effect.worst_low:+.3f}, {effect.worst_high:+.3f}] against the rest."
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClueResult:
@@ -208,25 +173,6 @@ class FindingTest:
     n: int
     n_groups: int | None
     level: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON, with the sentences."""
-        return {**asdict(self), "sentences": self.sentences()}
-
-    def sentences(self) -> list[str]:
-        """Returns what was found, for people."""
-        claim = f'"{self.finding}", {self.entry}'
-        over, score = _units(self.n, self.n_groups), label_of(self.score)
-        if self.answer == "too few images":
-            return [f"{claim}: {over} are too few to test it; {MIN_IMAGES} are needed."]
-        clues = ", ".join(
-            f"{clue.attribute} {_interval(clue)} (one-sided p = {clue.p_holm:.2g} after Holm)" for clue in self.clues
-        )
-        lines = [f"{claim}: {self.answer}. Rank correlation with {score} over {over}: {clues or 'none'}."]
-        if self.answer == "not shown":
-            lines.append("Not shown is not refuted: see the intervals.")
-        lines += [f"{name} was not tested: {reason}." for name, reason in self.untested.items()]
-        return lines
 
 
 def explain_scores(evidence: Evidence, entry: Entry, attributes: AttributeTable, *, level: float = 0.95) -> SliceReport:
@@ -437,11 +383,3 @@ def _clue_result(clue: Clue, measured: Correlation, higher_is_better: bool) -> C
         p_holm=math.nan,
         supports=False,
     )
-
-
-def _interval(of: AttributeEffect | ClueResult) -> str:
-    return f"{of.rho:+.2f} [{of.low:+.2f}, {of.high:+.2f}]"
-
-
-def _units(n: int, n_groups: int | None) -> str:
-    return f"{n} images" if n_groups is None else f"{n} images of {n_groups} groups"
