@@ -14,7 +14,7 @@ from tests.compare._evidence import make_evidence, shifted
 
 from segbench.errors import RunError
 from segbench.explain.error_types import ERROR_TYPE_SENTENCES, ERROR_TYPES, ErrorTypes, error_table, split_errors
-from segbench.plots.panels import ERROR_TYPE_COLORS
+from segbench.plots.explain import ERROR_TYPE_COLORS
 from segbench.types import ClassMap, Task
 
 BINARY = ClassMap(names=("background", "spot"), values=((0,), (1,)), task=Task.BINARY)
