@@ -25,7 +25,7 @@ $(UV):
 demo: .venv/.installed ## train, predict and report on drawn pictures, into demo/
 	$(RUN)/segbench demo -o demo
 
-quick: .venv/.installed ## the tests that start no process and train nothing: about a minute
+quick: .venv/.installed ## the tests that start no process, train nothing and need no data set: about a minute
 	$(PYTEST) --quick
 
 test: .venv/.installed ## all tests, as many at once as there are cores: WORKERS=2 says another number

@@ -20,7 +20,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--quick", action="store_true", help="only what is not marked slow, and no test of seconds")
+    parser.addoption(
+        "--quick", action="store_true", help="only what is marked neither slow nor data, and no test of seconds"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,9 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("quick"):
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        left_out = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("data")]
+        config.hook.pytest_deselected(items=left_out)
+        kept = set(items) - set(left_out)
+        items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,8 @@ from segbench.report import page
 from segbench.report.markdown import plain
 from segbench.report.page import ReportFiles, write_report
 
+pytestmark = pytest.mark.slow  # networks of real encoders, or whole pages
+
 NASTY = "<script>alert(1)</script>"
 LOSSES = {"bce": {"bce": 1}, NASTY: {"dice": 0.5, "bce": 0.5}}
 SECTIONS = (

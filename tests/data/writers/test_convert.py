@@ -49,20 +49,13 @@ def make(folder: Path, *, values: int, parts: bool = False, ignore: bool = False
     ("options", "values"),
     [
         ({"classes": ["sky", "tree", "dog"], "background": "sky", "ignore": [255]}, 3),
-        pytest.param(
-            {"classes": ["sky", "tree", "dog", "never"], "background": False, "ignore": [255]},
-            3,
-            marks=pytest.mark.slow,
-        ),
+        ({"classes": ["sky", "tree", "dog", "never"], "background": False, "ignore": [255]}, 3),
         ({"classes": {"spot": 1, "skin": 0}, "ignore": [255]}, 2),
-        pytest.param(
-            {"classes": {"spot": 0, "rest": 1, "edge": 2}, "background": "rest", "ignore": [255]},
-            3,
-            marks=pytest.mark.slow,
-        ),
+        ({"classes": {"spot": 0, "rest": 1, "edge": 2}, "background": "rest", "ignore": [255]}, 3),
     ],
     ids=["background first", "no background", "binary", "background second"],
 )
+@pytest.mark.slow
 def test_every_pixel_comes_back(tmp_path: Path, to: str, rle: bool, options: dict[str, Any], values: int) -> None:
     manifest = read_dataset(make(tmp_path / "in", values=values, parts=True, ignore=True), "folder", **options)
     report = convert(manifest, to, tmp_path / "out", options=WriteOptions(rle=rle))

@@ -44,6 +44,9 @@ FACTS = {
 }
 
 
+pytestmark = pytest.mark.slow  # networks of real encoders, or whole pages
+
+
 def noise(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
 
