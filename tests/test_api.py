@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,3 +136,14 @@ def test_what_compares_and_reports_refuses_what_it_does_not_know(tmp_path: Path)
         segbench.report_runs(tmp_path, tmp_path / "report.pdf")
     with pytest.raises(segbench.ConfigError, match="a scale is taken from a study's file, got 'small'"):
         segbench.run_study({"study": "x"}, scale="small")
+
+
+@pytest.mark.parametrize("image_size", [(0, -1), 256, (256,), (256, 256.5)])
+def test_a_size_that_is_none_is_refused(tmp_path: Path, image_size: Any) -> None:
+    with pytest.raises(segbench.ConfigError, match="image_size: expected"):
+        segbench.check_dataset(tmp_path, image_size=image_size)
+
+
+def test_a_language_without_a_catalogue_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(segbench.ConfigError, match="--lang: expected one of the languages en, ru, got 'de'"):
+        segbench.report_runs(tmp_path / "nowhere", tmp_path / "r.html", lang="de")

@@ -9,6 +9,7 @@ from segbench.data.manifest.manifest import Manifest, is_manifest
 from segbench.data.public.archive import is_archive, open_archive
 from segbench.doctor.finding import Checkup
 from segbench.doctor.run import examine
+from segbench.errors import ConfigError
 from segbench.types import Progress
 
 
@@ -39,6 +40,12 @@ def check_dataset(
         >>> for finding in segbench.check_dataset("my_images").findings:  # doctest: +SKIP
         ...     print(finding.severity, finding.title)
     """
+    if not (
+        isinstance(image_size, tuple)
+        and len(image_size) == 2
+        and all(isinstance(side, int) and side > 0 for side in image_size)
+    ):
+        raise ConfigError(f"expected (H, W) in pixels, both 1 or more, got {image_size!r}", key="image_size")
     folder = Path(path).expanduser()
     if is_archive(folder):
         folder = open_archive(folder, progress=progress)

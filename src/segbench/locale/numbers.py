@@ -40,7 +40,7 @@ class Numbers:
 
     def score(self, value: float) -> str:
         """Returns a score."""
-        return NO_VALUE if math.isnan(value) else f"{value:.{self.digits}f}"
+        return NO_VALUE if math.isnan(value) else f"{value:.{self.digits}f}".replace("-", "\u2212")
 
     def signed(self, value: float) -> str:
         """Returns a difference with its sign."""

@@ -9,6 +9,7 @@ from segbench.compare.comparable import Resolution
 from segbench.compare.mask_values import MaskMeaning
 from segbench.compare.runs import evidence_of
 from segbench.errors import ConfigError
+from segbench.locale import languages
 from segbench.report.page import ReportFiles, write_report
 from segbench.types import Progress
 
@@ -28,7 +29,7 @@ def report_runs(
     Args:
         paths: what is compared, see `compare_runs`.
         out: HTML file; the same as Markdown and a table of the numbers are written beside it.
-        lang: `en` or `ru`.
+        lang: one of `segbench.locale.languages()`: `en` or `ru`.
         score, resolution, masks: see `compare_runs`.
         progress: called while images are looked at and the page is written.
     Returns:
@@ -43,5 +44,7 @@ def report_runs(
     out = Path(out)
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"expected a file that ends in .html, got {out.name!r}", key="--out")
+    if lang not in languages():
+        raise ConfigError(f"expected one of the languages {', '.join(languages())}, got {lang!r}", key="--lang")
     evidence, study = evidence_of(paths, score=score, resolution=resolution, masks=masks, progress=progress)
     return write_report(out, evidence, study=study, lang=lang, progress=progress)
