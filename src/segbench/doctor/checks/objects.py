@@ -53,8 +53,8 @@ def measure_objects(reading: Reading, progress: Progress | None = None) -> Objec
         return None
     asked = reading.image_size or (SIZES[4], SIZES[4])
     sizes = (asked, *((side, side) for side in SIZES))
-    told = json.dumps([class_map.to_dict()["classes"], class_map.background, class_map.ignore_values, sizes])
-    kind = f"objects-{hashlib.sha256(f'{told}{reading.tolerance}'.encode()).hexdigest()[:16]}"
+    settings = json.dumps([class_map.to_dict()["classes"], class_map.background, class_map.ignore_values, sizes])
+    kind = f"objects-{hashlib.sha256(f'{settings}{reading.tolerance}'.encode()).hexdigest()[:16]}"
     planes = _planes(reading, class_map)
     read = partial(_read_file, class_map=class_map, tolerance=reading.tolerance, planes=planes, sizes=sizes)
     known = [

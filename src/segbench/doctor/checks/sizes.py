@@ -107,8 +107,8 @@ def _turned(reading: Reading) -> Iterator[Finding]:
             if mask.orientation == image.orientation or (mask.height, mask.width) != (image.height, image.width):
                 continue
             one_lies = (image.orientation >= _SWAPPING) != (mask.orientation >= _SWAPPING)
-            told = one_lies and image.height != image.width
-            (agreeing if told else unclear)[path if image.orientation == 1 else case.image] = case
+            decided = one_lies and image.height != image.width
+            (agreeing if decided else unclear)[path if image.orientation == 1 else case.image] = case
     if agreeing:
         yield EXIF_ORIENTATION.about(
             reading,
