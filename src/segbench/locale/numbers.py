@@ -66,6 +66,10 @@ class Numbers:
         shown = self.p(value)
         return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
 
+    def level(self, level: float) -> str:
+        """Returns the level of an interval."""
+        return f"{100.0 * level:g}\u00a0%"
+
     def percent(self, share: float) -> str:
         """Returns a share in percent."""
         if math.isnan(share):

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from segbench.locale import Message, join, listed, message, plural
+from segbench.locale import Message, Numbers, join, listed, message, plural
 from segbench.statistics.variance import KEEP_OWN_LEVEL, Prepared
 
 # Below this many independent units the t interval leans on scores being roughly normal.
@@ -128,7 +128,7 @@ def _same(prepared: Prepared, first: int, second: int) -> bool:
 
 def method_messages(prepared: Prepared, level: float) -> tuple[Message, ...]:
     """Returns how intervals, p values and the family-wise error were made, whole sentences."""
-    units, values = prepared.units, {"level": f"{level:.0%}", "n": prepared.units.count}
+    units, values = prepared.units, {"level": Numbers().level(level), "n": prepared.units.count}
     df = f"{units.df:.4g}"
     if prepared.grouped:
         images = message(

@@ -18,6 +18,7 @@ from segbench.report.doctor_page.pictures import LARGEST_PX, DataPictures
 from segbench.report.doctor_page.settings import check_command, config_text, plain
 from segbench.report.document import Block, Code, Document, Facts, Folded, Gallery, Section, Text, Tile, text
 from segbench.report.html import render
+from segbench.report.labels import TASK
 from segbench.report.svg import Sketch
 from segbench.types import SPLITS
 
@@ -130,7 +131,7 @@ def _facts(checkup: Checkup) -> Iterator[tuple[str, str]]:
         yield message("Published parts"), listed(told)
     class_map = checkup.class_map
     if class_map is not None:
-        yield message("Task"), str(class_map.task)
+        yield message("Task"), TASK[class_map.task]
         names = listed(class_map.names, _NAMES_LISTED)
         yield message("Classes"), message("{n}: {names}", n=class_map.num_classes, names=names)
 

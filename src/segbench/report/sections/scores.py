@@ -58,7 +58,7 @@ def interval_drawing(analysis: Analysis, sketch: Sketch) -> Drawing:
         message(
             "Mean with its {level} interval; small ticks are single seeds. Blue: cannot be told from the "
             "best. Dashed: the best mean.",
-            level=f"{verdict.level:.0%}",
+            level=verdict.numbers.level(verdict.level),
         ),
     )
 
@@ -80,7 +80,7 @@ def results_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> S
                 "Intervals at {level}: over images and seeds together. Seed SD: standard deviation of the "
                 "means of its seeds; the intervals pool it over the approaches. P(best): how probable it is "
                 "that the approach has the best true mean.",
-                level=f"{analysis.verdict.level:.0%}",
+                level=analysis.verdict.numbers.level(analysis.verdict.level),
             )
         ),
     ]
