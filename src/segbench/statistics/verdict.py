@@ -340,7 +340,7 @@ def baseline_sentences(verdict: Verdict) -> list[Message]:
         best = next(pair for pair in verdict.against_baseline if pair.first == verdict.best)
         result.append(
             message(
-                "Best minus baseline, {first} minus {second}: {value}, {p}.",
+                "Best minus baseline, {first} minus {second}: {value}; {p} after Holm's correction over all pairs.",
                 first=verdict.names[best.first],
                 second=verdict.names[best.second],
                 value=verdict.numbers.interval(best.difference, signed=True),
