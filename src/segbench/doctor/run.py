@@ -15,7 +15,8 @@ import numpy as np
 from segbench.config.run import SplitConfig
 from segbench.data.facts.store import FactStore
 from segbench.data.formats import FORMATS, Entry, Listing, check_format
-from segbench.data.formats.detect import Candidate, Detection, detect, guess_classes
+from segbench.data.formats.detect import Candidate, Detection, detect
+from segbench.data.formats.shared.guess import guess_classes
 from segbench.data.formats.shared.listing import DEFECTS
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_survey
