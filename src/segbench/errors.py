@@ -5,6 +5,7 @@
     SegbenchError
     ├── ConfigError     a key, a value or a name in a run config     (.key, .file, .line)
     ├── DatasetError    a file, a folder or a label map               (.path)
+    │   └── ChoiceError several things could be meant: say which      (.option, .choices)
     ├── WeightsError    published weights or a weights file           (.file)
     ├── RunError        a run folder, a training, a checkpoint        (.run)
     └── PredictionError an image a trained network could not segment  (.path)
@@ -17,7 +18,7 @@ invariants, so an `AssertionError` is always a bug in segbench.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 
@@ -44,6 +45,15 @@ class DatasetError(SegbenchError):
         self.path = str(path)
         self.reason = message
         super().__init__(f"{path}: {message}" if str(path) else message)
+
+
+class ChoiceError(DatasetError):
+    """A data set can be read in several ways. `option` decides; `choices`: its values, and what each is."""
+
+    def __init__(self, message: str, *, option: str, choices: Mapping[str, str], path: str | Path = "") -> None:
+        self.option = option
+        self.choices = dict(choices)
+        super().__init__(message, path=path)
 
 
 class WeightsError(SegbenchError):

@@ -62,10 +62,17 @@ def test_two_ways_to_read(tmp_path: Path) -> None:
     assert "--option masks=labels or --option masks=masks" in finding(checkup, "several_ways").advice
 
 
-def test_a_guess_and_what_the_reader_leaves_out_are_told(tmp_path: Path) -> None:
+def test_a_guess_about_values_is_told(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    for place in range(8):
+        save(tmp_path / "masks" / f"s{place:02d}x.png", blob(place, value=7))
+    assert "class_1: 7" in finding(examine(tmp_path), "guessed").advice.replace("'", "")
+
+
+def test_what_the_reader_leaves_out_is_told(tmp_path: Path) -> None:
     save(pairs(tmp_path) / "images/lonely.png", photo(77))
     checkup = examine(tmp_path)
-    assert "unpaired: skip" in finding(checkup, "guessed").advice
+    assert "guessed" not in codes(checkup)  # nobody but the user leaves images out
     assert "'folder'" in finding(checkup, "reader_notes").title
 
 

@@ -34,7 +34,7 @@ class DataConfig(Section):
 
     Attributes:
         path: the data set's folder, or a manifest written before; relative to the current folder.
-        format: reader name (`segbench list formats`); None means the ordinary folder of images and masks.
+        format: reader name (`segbench list formats`); None recognises it.
         options: keyword options of the reader, for example `{border: ignore}`.
         size: (H, W) in pixels that every image is resized to for training and scoring; one number means a square.
         split, augment: see `SplitConfig` and `AugmentConfig`.

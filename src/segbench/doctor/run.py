@@ -14,6 +14,7 @@ import numpy as np
 
 from segbench.config.run import SplitConfig
 from segbench.data.facts.store import FactStore
+from segbench.data.files.folders import existing_folder
 from segbench.data.formats import FORMATS, Entry, Listing, check_format
 from segbench.data.formats.detect import Candidate, Detection, detect
 from segbench.data.formats.shared.guess import guess_classes
@@ -48,6 +49,7 @@ class _Read:
     format: str
     options: dict[str, Any]
     why: str
+    question: str = ""  # why it cannot be read as it is; many such folders can be looked at all the same
     findings: list[Finding] = field(default_factory=list)
     listing: Listing | None = None
 
@@ -79,7 +81,7 @@ def examine(
     """
     started = time.perf_counter()
     found = detect(path, options or {}) if format is None else None
-    root = found.root if found is not None else _folder(path)
+    root = found.root if found is not None else existing_folder(path)
     read = _chosen(root, found, format, dict(options or {}))
     _list(read)
     store = FactStore(root)
@@ -146,13 +148,6 @@ def ask(reading: Reading, checks: Mapping[str, Check]) -> list[Finding]:
     return findings
 
 
-def _folder(path: str | Path) -> Path:
-    root = Path(path).expanduser().absolute()
-    if not root.is_dir():
-        raise DatasetError("expected a data set's folder, but there is no such folder; check the path", path=root)
-    return root.resolve()
-
-
 def _chosen(root: Path, found: Detection | None, name: str | None, options: dict[str, Any]) -> _Read:
     """Returns how to read the folder; where there are several ways, the one with most classes, which is said."""
     if found is None:
@@ -163,9 +158,9 @@ def _chosen(root: Path, found: Detection | None, name: str | None, options: dict
     best = found.best or max(usable, key=lambda one: (len(one.classes), one.samples), default=None)
     if best is None:
         best = next(iter(found.candidates), Candidate(format="", options=options))
-        read = _Read(root, best.format, dict(best.options), best.reason)
-        if found.nested or best.format != "folder":  # an ordinary folder is listed all the same, and its masks judged
-            read.findings.append(_unreadable(found.question(), found.nested))
+        read = _Read(root, best.format, dict(best.options), best.reason, question=found.question())
+        if found.nested:
+            read.findings.append(_unreadable(read.question, found.nested))
         return read
     read = _Read(root, best.format, dict(best.options), best.reason)
     if len(usable) > 1:
@@ -222,12 +217,15 @@ def _unreadable(reason: str, nested: Sequence[Path] = ()) -> Finding:
 
 def _list(read: _Read) -> None:
     """Asks the reader, with what is wrong left out where it knows how; what it refuses becomes a finding."""
-    if not read.format or any(finding.code in ("several_data_sets", "cannot_be_read") for finding in read.findings):
+    if any(finding.code == "several_data_sets" for finding in read.findings):
+        return
+    if not read.format:
+        read.findings.append(_unreadable(read.question))
         return
     try:
         read.listing = tolerant_listing(read.format, read.root, read.options)
     except (DatasetError, ConfigError) as error:
-        read.findings.append(_unreadable(str(error)))
+        read.findings.append(_unreadable(read.question or str(error)))
         return
     if not read.listing.entries:
         read.findings.append(

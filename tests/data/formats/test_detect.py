@@ -142,10 +142,10 @@ def test_another_format_that_cannot_be_read_is_a_question_too(tmp_path: Path) ->
 def test_what_has_no_partner_is_told(tmp_path: Path) -> None:
     pairs(tmp_path, square(255), square(255))
     save(tmp_path / "images" / "9.png", np.zeros((32, 32, 3)))
-    best = detect(tmp_path).best
-    assert best is not None
-    assert best.options == {"unpaired": "skip"}
-    assert "no partner" in best.guesses[0]
+    found = detect(tmp_path)
+    assert found.best is None
+    assert "1 of 3 images have no mask: 9;" in found.question()
+    assert "--option unpaired=skip" in found.question()
 
 
 def test_a_folder_of_data_sets_names_them(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_folder_of_data_sets_names_them(tmp_path: Path) -> None:
         (tmp_path / name / "train.txt").write_text("train/a.png trainannot/a.png\n")
     found = detect(tmp_path)
     assert [path.name for path in found.nested] == ["one", "two"]
-    assert "holds 2 data sets, choose one: one, two" in found.question()
+    assert f"holds 2 data sets, choose one: {tmp_path / 'one'}, {tmp_path / 'two'}" in found.question()
 
 
 def test_an_annotation_file_is_recognised(tmp_path: Path) -> None:
@@ -178,6 +178,7 @@ def test_a_folder_without_labels_says_what_was_tried(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing here")
     found = detect(tmp_path)
     assert found.best is None
-    assert "no labelled images were found" in found.question()
+    assert "no image file is in this folder" in found.question()
+    assert "this folder holds 1 .txt" in found.question()
     with pytest.raises(DatasetError, match="no such folder"):
         detect(tmp_path / "missing")

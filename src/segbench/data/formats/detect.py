@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from segbench.data.facts.store import FactStore, MaskFact
+from segbench.data.files.folders import existing_folder
 from segbench.data.formats import FORMATS, Listing, check_format, recognise
+from segbench.data.formats.contents import describe
 from segbench.data.formats.shared.guess import guess_classes
-from segbench.data.formats.shared.layout import MASK_NAME, SPLIT_WORDS
-from segbench.data.formats.shared.listing import image_files, subfolders
-from segbench.errors import ConfigError, DatasetError
+from segbench.data.formats.shared.layout import IMAGE_NAME, MASK_NAME, SPLIT_WORDS
+from segbench.data.formats.shared.listing import subfolders
+from segbench.errors import ChoiceError, ConfigError, DatasetError
 from segbench.locale import join, listed, message, plural
-from segbench.types import ClassMap, Task
+from segbench.types import ClassMap
 
 _SAMPLE = 96  # masks that are looked at for a guess, spread over the data set
 _DEPTH = 4  # of folders that are searched for data sets
@@ -53,11 +55,13 @@ class Detection:
         root: the folder, absolute.
         candidates: the ways to read it; several mean that somebody has to choose.
         nested: folders below that hold data sets, where this one is none itself.
+        contents: what is in the folder, in words, where no way to read it was found.
     """
 
     root: Path
     candidates: tuple[Candidate, ...]
     nested: tuple[Path, ...] = ()
+    contents: str = ""
 
     @property
     def best(self) -> Candidate | None:
@@ -67,54 +71,61 @@ class Detection:
         return self.candidates[0]
 
     def question(self) -> str:
-        """Returns what has to be decided, in one sentence."""
+        """Returns what has to be decided, or why nothing can be read, in one sentence: the nearest obstacle first."""
         usable = [candidate for candidate in self.candidates if not candidate.trouble]
         if usable:
-            ways = [
-                message(
-                    "{way} ({reason})",
-                    way=f"--format {candidate.format}{_options_text(candidate.options)}",
-                    reason=candidate.reason,
-                )
-                for candidate in usable
-            ]
-            also = [
-                message(
-                    "it also looks like {format} ({reason}), but {trouble}",
-                    format=candidate.format,
-                    reason=candidate.reason,
-                    trouble=candidate.trouble,
-                )
-                for candidate in self.candidates
-                if candidate.trouble
-            ]
-            choices = join("; ", [*ways, *also])
-            if also:
-                return plural(
-                    "one way to read this folder, choose it or mend the other: {ways}",
-                    "{n} ways to read this folder, choose or mend the other: {ways}",
-                    n=len(usable),
-                    ways=choices,
-                )
-            return plural(
-                "one way to read this folder, choose: {ways}",
-                "{n} ways to read this folder, choose: {ways}",
-                n=len(usable),
-                ways=choices,
-            )
+            return self._choice(usable)
         if self.nested:
-            names = [path.relative_to(self.root).as_posix() for path in self.nested]
-            return message(
-                "this folder holds {n} data sets, choose one: {names}", n=len(self.nested), names=listed(names, 12)
+            return plural(
+                "this folder is no data set, but one lies in it; name that folder: {names}",
+                "this folder holds {n} data sets, choose one: {names}",
+                n=len(self.nested),
+                names=listed([str(path) for path in self.nested], 12),
             )
-        if not self.candidates:
-            return message("no labelled images were found")
-        troubles = [join("", [f"{candidate.format}: ", candidate.trouble]) for candidate in self.candidates]
-        return message("no labelled images were found ({troubles})", troubles=join("; ", troubles))
+        troubles = [candidate.trouble for candidate in self.candidates]
+        if len(troubles) > 1:
+            troubles = [join("", [f"{candidate.format}: ", candidate.trouble]) for candidate in self.candidates]
+        return join("; ", [*troubles, *([self.contents] if self.contents else [])])
+
+    def _choice(self, usable: Sequence[Candidate]) -> str:
+        ways = [
+            message(
+                "{way} ({reason})",
+                way=f"--format {candidate.format}{_options_text(candidate.options)}",
+                reason=candidate.reason,
+            )
+            for candidate in usable
+        ]
+        also = [
+            message(
+                "it also looks like {format} ({reason}), but {trouble}",
+                format=candidate.format,
+                reason=candidate.reason,
+                trouble=candidate.trouble,
+            )
+            for candidate in self.candidates
+            if candidate.trouble
+        ]
+        if also:
+            return plural(
+                "one way to read this folder, choose it or mend the other: {ways}",
+                "{n} ways to read this folder, choose or mend the other: {ways}",
+                n=len(usable),
+                ways=join("; ", [*ways, *also]),
+            )
+        return plural(
+            "one way to read this folder, choose: {ways}",
+            "{n} ways to read this folder, choose: {ways}",
+            n=len(usable),
+            ways=join("; ", ways),
+        )
 
 
 def detect(path: str | Path, options: Mapping[str, Any] | None = None) -> Detection:
     """Returns how a folder can be read; opens annotation files, and some of the masks where their values decide.
+
+    Nothing is left out to make a folder readable: what cannot be used is the user's to decide, and told as the trouble
+    of the candidate, with what to do.
 
     Args:
         options: that the user gave already; they are kept, and candidates that do not know them are left out.
@@ -122,24 +133,26 @@ def detect(path: str | Path, options: Mapping[str, Any] | None = None) -> Detect
         DatasetError: there is no such folder.
         ConfigError: options that no reader of this folder has.
     """
-    root = Path(path).expanduser().absolute()
-    if not root.is_dir():
-        raise DatasetError("expected a data set's folder, but there is no such folder; check the path", path=root)
-    root = root.resolve()
+    root = existing_folder(path)
     given = dict(options or {})
-    apart = _apart(root)
-    if len(apart) > 1:
-        return Detection(root=root, candidates=(), nested=tuple(_nested(root, _DEPTH)))
     signs = recognise(root)
+    if len(_apart(root)) > 1:
+        return Detection(root=root, candidates=(), nested=tuple(_nested(root, _DEPTH)))
     if not any(_knows(name, given) for name in (*signs, "folder")):
         check_format(next(iter(signs), "folder"), given)  # says which option there is not
     candidates = [_read_as(root, name, given, sign) for name, sign in signs.items() if _knows(name, given)]
-    if not candidates:
-        candidates = list(_as_folder(root, given))
+    if candidates:
+        return Detection(root=root, candidates=tuple(candidates))
+    candidates = list(_as_folder(root, given))
     nested: tuple[Path, ...] = ()
     if all(candidate.trouble for candidate in candidates):
         nested = tuple(_nested(root, _DEPTH))
-    return Detection(root=root, candidates=tuple(candidates), nested=nested)
+    return Detection(
+        root=root,
+        candidates=tuple(candidates),
+        nested=nested,
+        contents=describe(root) if not candidates or candidates[0].trouble else "",
+    )
 
 
 def resolve(path: str | Path, format: str | None, options: Mapping[str, Any]) -> Candidate:  # noqa: A002
@@ -168,63 +181,31 @@ def _read_as(root: Path, name: str, options: Mapping[str, Any], reason: str) -> 
         facts = _some_masks(root, listing)
         class_map = listing.classes_of(facts)
     except (DatasetError, ConfigError) as error:
-        repaired = _tolerant(root, name, options, reason)
-        return repaired or Candidate(format=name, options=options, reason=reason, trouble=error.reason)
+        return Candidate(format=name, options=options, reason=reason, trouble=_trouble(error, root))
     return Candidate(format=name, options=options, reason=reason, classes=class_map.names, samples=len(listing.entries))
 
 
-def _tolerant(root: Path, name: str, options: Mapping[str, Any], reason: str) -> Candidate | None:
-    """Returns the candidate that leaves out what cannot be read, where the reader can do so and the user may agree."""
-    repairs = {
-        "defects": message("shapes that cannot be drawn are left out, and regions without a class count nowhere"),
-        "unpaired": message("what has no partner is left out"),
-    }
-    for option, what in repairs.items():
-        if option not in FORMATS.options(name) or option in options:
-            continue
-        changed = {**options, option: "skip"}
-        try:
-            listing: Listing = FORMATS.get(name)(root, **changed)
-        except (DatasetError, ConfigError):
-            continue
-        if not listing.entries or not isinstance(listing.class_map, ClassMap):
-            continue
-        names = listing.class_map.names
-        fatal = {defect.code for defect in listing.defects if defect.fatal}
-        if fatal == {"no_class"} and listing.class_map.task is Task.BINARY:
-            changed, what = (
-                {**options, "default_class": names[1]},
-                message("regions without a class are taken as {name!r}", name=names[1]),
-            )
-        return Candidate(
-            format=name,
-            options=changed,
-            reason=reason,
-            classes=names,
-            samples=len(listing.entries),
-            guesses=(message("{what}; see `segbench data check`", what=what),),
-        )
-    return None
-
-
 def _as_folder(root: Path, given: Mapping[str, Any]) -> Iterator[Candidate]:
-    """Yields the ways to read an ordinary folder: one, or one for each folder that may hold the masks."""
+    """Yields the ways to read an ordinary folder: one, or one for each answer to what has to be chosen."""
     if not _knows("folder", given):
         return
     try:
         yield _guess(root, given, message("images and masks of the same names"))
         return
+    except ChoiceError as error:
+        trouble, option, choices = _trouble(error, root), error.option, error.choices
     except (DatasetError, ConfigError) as error:
-        trouble = error.reason
-    choices = _mask_folders(root) if "masks" not in given else []
+        trouble, option, choices = _trouble(error, root), "", {}
     found = []
-    for name in choices if len(choices) > 1 else []:
+    for choice, held in choices.items():
+        reason = message("{option}: {choice}, {held}", option=option, choice=choice, held=held)
+        reason = reason if held else message("{option}: {choice}", option=option, choice=choice)
         try:
-            found.append(_guess(root, {**given, "masks": name}, message("masks in {name}/", name=name)))
+            found.append(_guess(root, {**given, option: choice}, reason))
         except (DatasetError, ConfigError):
-            continue
-    yield from found
-    if not found:
+            continue  # the question above names it with what it holds
+    yield from found if len(found) > 1 else ()
+    if len(found) < 2:
         yield Candidate(format="folder", options=given, trouble=trouble)
 
 
@@ -232,14 +213,7 @@ def _guess(root: Path, given: Mapping[str, Any], reason: str) -> Candidate:
     """Returns the folder reader's options for this folder, with what its masks' values ask for."""
     options = dict(given)
     guesses: list[str] = []
-    try:
-        listing: Listing = FORMATS.get("folder")(root, **options)
-    except DatasetError:
-        if "unpaired" in options:
-            raise
-        options["unpaired"] = "skip"
-        listing = FORMATS.get("folder")(root, **options)
-        guesses.append(message("some images or masks have no partner and are left out; see `segbench data check`"))
+    listing: Listing = FORMATS.get("folder")(root, **options)
     facts = _some_masks(root, listing)
     try:
         class_map = listing.classes_of(facts)
@@ -261,6 +235,16 @@ def _guess(root: Path, given: Mapping[str, Any], reason: str) -> Candidate:
     )
 
 
+def _trouble(error: DatasetError | ConfigError, root: Path) -> str:
+    """Returns what is wrong, with the file or key in front."""
+    if isinstance(error, ConfigError):
+        return str(error)
+    where = Path(error.path)
+    if where == root or not where.is_relative_to(root):
+        return error.reason
+    return join("", [f"{where.relative_to(root).as_posix()}: ", error.reason])
+
+
 def _some_masks(root: Path, listing: Listing) -> dict[Path, MaskFact]:
     """Returns the facts of masks spread over the data set; unreadable ones are left to the reading itself."""
     if isinstance(listing.class_map, ClassMap):
@@ -275,25 +259,33 @@ def _some_masks(root: Path, listing: Listing) -> dict[Path, MaskFact]:
 
 def _nested(root: Path, depth: int) -> Iterator[Path]:
     for folder in subfolders(root):
-        if folder.name.lower() in SPLIT_WORDS:
-            continue  # a part of a data set, not one of its own
+        if _is_a_part(folder):
+            continue
         if recognise(folder) or _is_folder_set(folder):
             yield folder
         elif depth > 1:
             yield from _nested(folder, depth - 1)
 
 
+def _is_a_part(folder: Path) -> bool:
+    """Returns whether a folder's name says that it is a part of a data set, not one of its own."""
+    name = folder.name
+    return name.lower() in SPLIT_WORDS or bool(MASK_NAME.search(name) or IMAGE_NAME.match(name))
+
+
 def _is_folder_set(folder: Path) -> bool:
     try:
-        listing: Listing = FORMATS.get("folder")(folder, unpaired="skip")
+        listing: Listing = FORMATS.get("folder")(folder, unpaired="skip")  # to know what it is, not to read it so
+    except ChoiceError:
+        return True
     except (DatasetError, ConfigError):
-        return len(_mask_folders(folder)) > 1
+        return False
     return bool(listing.entries)
 
 
 def _apart(root: Path) -> list[Path]:
     """Returns the folders directly below that hold data sets of their own, rather than parts of one."""
-    below = [folder for folder in subfolders(root)[:_MOST_FOLDERS] if folder.name.lower() not in SPLIT_WORDS]
+    below = [folder for folder in subfolders(root)[:_MOST_FOLDERS] if not _is_a_part(folder)]
     return [folder for folder in below if _holds_one(folder, _DEPTH - 1)]
 
 
@@ -301,11 +293,6 @@ def _holds_one(folder: Path, depth: int) -> bool:
     if recognise(folder):
         return True
     return depth > 1 and any(_holds_one(inner, depth - 1) for inner in subfolders(folder)[:_MOST_FOLDERS])
-
-
-def _mask_folders(root: Path) -> list[str]:
-    """Returns the names of the folders that may hold the masks, by their names."""
-    return [folder.name for folder in subfolders(root) if MASK_NAME.search(folder.name) and image_files(folder)]
 
 
 def _options_text(options: Mapping[str, Any]) -> str:

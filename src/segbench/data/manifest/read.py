@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from segbench.data.facts.store import FactStore
+from segbench.data.files.folders import existing_folder
 from segbench.data.files.kept import KeptPixels
 from segbench.data.formats import FORMATS, Listing, check_format, recognise
+from segbench.data.formats.detect import detect, resolve
 from segbench.data.manifest.manifest import Manifest, is_manifest
 from segbench.data.manifest.sample import raise_problems
 from segbench.data.public.archive import is_archive, open_archive
 from segbench.data.sources.source import Survey
 from segbench.data.sources.table import by_source, open_manifest, survey_of
-from segbench.errors import DatasetError, shorten, suggest
+from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, Progress, Sample
 
 
@@ -32,15 +34,16 @@ def read_dataset(
     Args:
         path: a folder, an archive of one (unpacked once, into the cache), or a manifest (.json) written before, which
             then decides format and options.
-        format: name of the reader (`FORMATS`); None means `folder`, but refuses a data set that has its own reader.
+        format: name of the reader (`FORMATS`); None recognises it. Options are never guessed: what the
+            masks' values leave open is asked, with the option that answers it.
         progress: called while files are read.
         verify: decode every image and mask once and check the masks' values; else only the headers are read, masks
             are decoded just where the class map has to be derived from them, and `foreground_frac` stays None.
         kept: takes what is decoded here, so that `build_cache` need not decode it again; see `KeptPixels`.
         options: of the reader.
     Raises:
-        DatasetError: the folder is missing or does not hold that format, or files are damaged, differ in size or hold
-            unknown values: all of them are counted, and the first ones named with a reason each.
+        DatasetError: the folder is missing, can be read in no or in several ways, or files are damaged, differ in size
+            or hold unknown values: all of them are counted, and the first ones named with a reason each.
         ConfigError: an unknown format or option.
 
     Example:
@@ -53,11 +56,11 @@ def read_dataset(
         root = open_archive(root, progress=progress)
     if root.is_file():
         return _reopen(root, format, options, verify)
-    root = _existing(root)
-    name = "folder" if format is None else format
+    root = existing_folder(root)
+    signs = recognise(root) if format in (None, "folder") else {}
+    name = format or _recognised(root, signs, options)
     check_format(name, options)
-    known = _known_as(root, format)
-    listing: Listing = FORMATS.get(name)(root, **options)
+    listing = _listed(root, name, options, is_told=format is not None)
     if not listing.entries:
         raise DatasetError(f"the reader {name!r} found no image with a mask in this folder", path=root)
     store = FactStore(root, lean=True, kept=kept)
@@ -71,7 +74,7 @@ def read_dataset(
         options=options,
         class_map=class_map,
         samples=samples,
-        notes=(*known, *listing.notes, *notes, *([] if unsaved is None else [unsaved])),
+        notes=(*_known_as(signs, name, format), *listing.notes, *notes, *([] if unsaved is None else [unsaved])),
         depth_range=listing.depth_range,
         tolerance=listing.tolerance,
         bands=listing.bands,
@@ -96,32 +99,32 @@ def read_survey(survey: Survey) -> tuple[ClassMap, tuple[Sample, ...], list[str]
     return class_map, samples, survey.notes(class_map)
 
 
-def _known_as(root: Path, format: str | None) -> list[str]:  # noqa: A002
-    """Returns a note where a data set that has its own reader is to be read as an ordinary folder.
+def _recognised(root: Path, signs: Mapping[str, str], options: Mapping[str, Any]) -> str:
+    """Returns the one reader that knows the folder, or that of ordinary folders.
 
     Raises:
-        DatasetError: nobody asked for that: its own reader knows the classes' names, and what is to be ignored.
+        DatasetError: several know it, and not just one of them can read it.
     """
-    found = recognise(root) if format in (None, "folder") else {}
-    if not found:
-        return []
-    signs = " and like ".join(found.values())
-    if format is None:
-        readers = " or ".join(f"data.format: {name} (--format {name})" for name in found)
-        raise DatasetError(
-            f"this looks like {signs}: set {readers}, or data.format: folder (--format folder) to read it as an "
-            "ordinary folder",
-            path=root,
-        )
-    return [f"this looks like {signs}, and was read as an ordinary folder"]
+    return next(iter(signs), "folder") if len(signs) < 2 else resolve(root, None, options).format
 
 
-def _existing(root: Path) -> Path:
-    if root.is_dir():
-        return root.resolve()
-    there = [item.name for item in root.parent.iterdir()] if root.parent.is_dir() else []
-    near = suggest(root.name, there).partition("known:")[0] if there else ""
-    raise DatasetError(f"expected a data set's folder, but there is no such folder; {near}check the path", path=root)
+def _listed(root: Path, name: str, options: Mapping[str, Any], *, is_told: bool) -> Listing:
+    """Returns what the reader finds; where nobody told which one, a refusal says what the folder holds instead."""
+    try:
+        listing: Listing = FORMATS.get(name)(root, **options)
+    except DatasetError as error:
+        found = None if is_told else detect(root, options)
+        if found is None or found.best is not None:
+            raise
+        raise DatasetError(found.question(), path=root) from error
+    return listing
+
+
+def _known_as(signs: Mapping[str, str], name: str, told: str | None) -> list[str]:
+    """Returns a note on how the folder was recognised, or what else it looks like."""
+    if told is None and signs:
+        return [f"read as {name}: {signs[name]}"]
+    return [f"this looks like {' and like '.join(signs.values())}, and was read as an ordinary folder"] if signs else []
 
 
 def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: bool) -> Manifest:  # noqa: A002

@@ -11,11 +11,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.data.formats.detect import resolve
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
-from segbench.data.manifest.manifest import Manifest, is_manifest
+from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
-from segbench.data.public.archive import is_archive, open_archive
 from segbench.data.sources.load import load_sample
 from segbench.data.sources.table import is_packed, source_of
 from segbench.data.writers import (
@@ -123,7 +121,7 @@ def convert_dataset(
         raise ConfigError(f"expected {', '.join(get_args(Images))}, got {images!r}", key="--images")
     if simplify != "auto" and not (isinstance(simplify, int | float) and 0 <= simplify < float("inf")):
         raise ConfigError(f"expected auto or a number of pixels, 0 or more, got {simplify!r}", key="--simplify")
-    manifest = data if isinstance(data, Manifest) else _read(Path(data).expanduser(), format, options, progress)
+    manifest = data if isinstance(data, Manifest) else read_dataset(data, format, progress=progress, **options)
     wanted = WriteOptions(images=images, rle=rle, simplify=simplify)
     return convert(
         manifest, to, out, options=wanted, split=split, verify=verify, overwrite=overwrite, progress=progress
@@ -170,14 +168,6 @@ def convert(
     if not verify:
         return ConvertReport(written=written, worst={}, verified=False)
     return _verified(manifest, chosen, written, progress)
-
-
-def _read(path: Path, name: str | None, options: dict[str, Any], progress: Progress | None) -> Manifest:
-    if is_manifest(path):
-        return read_dataset(path, name, progress=progress, **options)
-    folder = open_archive(path, progress=progress) if is_archive(path) else path
-    chosen = resolve(folder, name, options)
-    return read_dataset(folder, chosen.format, progress=progress, **chosen.options)
 
 
 def _check_apart(root: Path, target: Path) -> None:

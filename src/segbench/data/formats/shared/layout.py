@@ -11,7 +11,7 @@ from segbench.data.files.hints import describe_value, set_option
 from segbench.data.files.images import read_mask_values
 from segbench.data.files.masks import count_values
 from segbench.data.formats.shared.listing import image_files, missing_folder, subfolders
-from segbench.errors import DatasetError, shorten
+from segbench.errors import ChoiceError, DatasetError, shorten
 from segbench.types import SplitName
 
 SPLIT_WORDS: dict[str, SplitName] = {
@@ -145,13 +145,18 @@ def _unwrapped(folder: Path) -> Path:
 def _only(folder: Path, found: list[Path], option: str) -> Path:
     if len(found) == 1:
         return found[0]
+    if not found:
+        raise DatasetError(
+            f"found no folder that could hold the {option}; name it with {set_option(option)}", path=folder
+        )
     names = ", ".join(item.name for item in found)
-    held = "; ".join(f"{item.name} holds {_contents(item)}" for item in found) if option == "masks" else ""
-    raise DatasetError(
+    choices = {item.name: _contents(item) if option == "masks" else "" for item in found}
+    held = "; ".join(f"{name} holds {contents}" for name, contents in choices.items() if contents)
+    raise ChoiceError(
         f"{len(found)} folders could hold the {option} ({names}); choose with {set_option(option, found[0].name)}"
-        + (f"; {held}" if held else "")
-        if found
-        else f"found no folder that could hold the {option}; name it with {set_option(option)}",
+        + (f"; {held}" if held else ""),
+        option=option,
+        choices=choices,
         path=folder,
     )
 
