@@ -9,12 +9,14 @@ from typing import Any
 from segbench.data.facts.store import FactStore
 from segbench.data.files.kept import KeptPixels
 from segbench.data.formats import FORMATS, Listing, check_format, recognise
+from segbench.data.formats.shared.unpacked import telling
 from segbench.data.manifest.manifest import Manifest, is_manifest
 from segbench.data.manifest.sample import raise_problems
 from segbench.data.public.archive import is_archive, open_archive
 from segbench.data.sources.source import Survey
 from segbench.data.sources.table import by_source, open_manifest, survey_of
 from segbench.errors import DatasetError, shorten, suggest
+from segbench.locale import message
 from segbench.types import ClassMap, Progress, Sample
 
 
@@ -57,16 +59,19 @@ def read_dataset(
     name = "folder" if format is None else format
     check_format(name, options)
     known = _known_as(root, format)
-    listing: Listing = FORMATS.get(name)(root, **options)
+    with telling(progress):
+        listing: Listing = FORMATS.get(name)(root, **options)
     if not listing.entries:
         raise DatasetError(f"the reader {name!r} found no image with a mask in this folder", path=root)
-    store = FactStore(root, lean=True, kept=kept)
-    survey = survey_of(listing, root, store)
+    files = listing.root or root
+    store = FactStore(files, lean=True, kept=kept)
+    survey = survey_of(listing, files, store)
     survey.look(images=verify, masks=verify, progress=progress)
     unsaved = store.save() or survey.keep()
     class_map, samples, notes = read_survey(survey)
     return Manifest(
-        root=root,
+        root=files,
+        unpacked_from=None if files == root else root,
         format=name,
         options=options,
         class_map=class_map,
@@ -132,7 +137,16 @@ def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: 
     if given:
         raise DatasetError(
             f"the manifest decides format and options already; leave out {shorten(given)}, or read the folder "
-            f"{manifest.root} again",
+            f"{manifest.folder} again",
+            path=path,
+        )
+    if not manifest.root.is_dir() and manifest.unpacked_from is not None:
+        raise DatasetError(
+            message(
+                "its files were unpacked from {folder} into the cache, which has been emptied since; read that folder "
+                "again (segbench data check {folder})",
+                folder=manifest.unpacked_from,
+            ),
             path=path,
         )
     if not manifest.root.is_dir():
@@ -149,7 +163,7 @@ def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: 
     if changed:
         raise DatasetError(
             f"{len(changed)} files have changed since the manifest was written: {shorten(changed)}; read "
-            f"{manifest.root} again",
+            f"{manifest.folder} again",
             path=path,
         )
     return manifest
