@@ -51,5 +51,5 @@ def check_dataset(
         folder = open_archive(folder, progress=progress)
     if is_manifest(folder):
         manifest = Manifest.read(folder)
-        folder, format, options = manifest.root, manifest.format, {**manifest.options, **options}  # noqa: A001
+        folder, format, options = manifest.folder, manifest.format, {**manifest.options, **options}  # noqa: A001
     return examine(folder, format, options=options, fast=fast, image_size=image_size, progress=progress)

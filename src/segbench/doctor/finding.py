@@ -106,6 +106,7 @@ class Checkup:
         statistics: numbers for the page: see `segbench.doctor.statistics`.
         suggestions: (config key, value, reason).
         seconds: it took.
+        files_root: where the files of the findings lie, where that is not the root (they were unpacked into the cache).
     """
 
     root: Path
@@ -119,6 +120,7 @@ class Checkup:
     statistics: Mapping[str, Any] = field(default_factory=dict)
     suggestions: tuple[tuple[str, Any, str], ...] = ()
     seconds: float = 0.0
+    files_root: Path | None = None
 
     @property
     def exit_code(self) -> int:
@@ -132,6 +134,7 @@ class Checkup:
         return {
             **plain,
             "root": str(self.root),
+            "files_root": None if self.files_root is None else str(self.files_root),
             "class_map": self.class_map.to_dict() if self.class_map else None,
             "exit_code": self.exit_code,
         }

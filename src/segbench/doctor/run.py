@@ -19,6 +19,7 @@ from segbench.data.formats import FORMATS, Entry, Listing, check_format
 from segbench.data.formats.detect import Candidate, Detection, detect
 from segbench.data.formats.shared.guess import guess_classes
 from segbench.data.formats.shared.listing import DEFECTS
+from segbench.data.formats.shared.unpacked import telling
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_survey
 from segbench.data.manifest.sample import foreground_frac, relative_name
@@ -53,6 +54,11 @@ class _Read:
     findings: list[Finding] = field(default_factory=list)
     listing: Listing | None = None
 
+    @property
+    def files_root(self) -> Path:
+        """Where the files lie that the reader lists."""
+        return (self.listing.root if self.listing is not None else None) or self.root
+
 
 def examine(
     path: str | Path,
@@ -80,23 +86,27 @@ def examine(
         ConfigError: an unknown format or option.
     """
     started = time.perf_counter()
-    found = detect(path, options or {}) if format is None else None
-    root = found.root if found is not None else existing_folder(path)
-    read = _chosen(root, found, format, dict(options or {}))
-    _list(read)
-    store = FactStore(root)
+    with telling(progress):
+        found = detect(path, options or {}) if format is None else None
+        root = found.root if found is not None else existing_folder(path)
+        read = _chosen(root, found, format, dict(options or {}))
+        _list(read)
+    store = FactStore(read.files_root)
     reading = _look(read, store, fast, image_size, progress)
     reading.given = dict(options or {})
     reading = _divided(read, reading, split)
     reading.objects = None if fast else measure_objects(reading, progress)
     checks = {name: check for name, check in CHECKS.items() if not (fast and check.slow)}
     findings = [*read.findings, *ask(reading, checks)]
+    if read.files_root != root:  # nobody mends a copy in the cache
+        findings = [replace(finding, fixes=()) for finding in findings]
     stats = statistics(reading, reading.objects)
     unsaved = store.save()
     if unsaved is not None:
         findings.append(codes.NOT_REMEMBERED.finding(count=1, detail=quoted(unsaved)))
     return Checkup(
         root=root,
+        files_root=None if read.files_root == root else read.files_root,
         format=read.format,
         options=read.options,
         why=read.why,
@@ -245,21 +255,21 @@ def _look(
     read: _Read, store: FactStore, fast: bool, image_size: tuple[int, int] | None, progress: Progress | None
 ) -> Reading:
     """Returns what the files of a listing hold."""
-    listing, files = read.listing, all_files(read.root)
+    listing, files = read.listing, all_files(read.files_root)
     if listing is None or not listing.entries:
-        reading = Reading(root=read.root, format=read.format, files=files, store=store, image_size=image_size)
+        reading = Reading(root=read.files_root, format=read.format, files=files, store=store, image_size=image_size)
         reading.problems = damaged(files, store, fast, progress)
         return reading
-    survey = survey_of(listing, read.root, store)
+    survey = survey_of(listing, read.files_root, store)
     survey.look(images=not fast, masks=survey.of_files or not fast, progress=progress)
     if not survey.of_files:
         read.findings += _read_by_windows(survey)
-        return Reading(root=read.root, format=read.format, files=files, store=store, image_size=image_size)
+        return Reading(root=read.files_root, format=read.format, files=files, store=store, image_size=image_size)
     if fast:
         read.findings.append(codes.FAST_LOOK.finding(count=1))
     read.findings += _undrawn(survey.undrawn)
     reading = Reading(
-        root=read.root,
+        root=read.files_root,
         format=read.format,
         cases=tuple(sorted((case_of_entry(entry) for entry in listing.entries), key=lambda case: case.id)),
         images=headers(survey.images, store, progress) if fast else survey.images,

@@ -251,7 +251,7 @@ def _some_masks(root: Path, listing: Listing) -> dict[Path, MaskFact]:
         return {}
     paths = [path for entry in listing.entries for path in entry.masks]
     step = max(1, len(paths) // _SAMPLE)
-    store = FactStore(root)
+    store = FactStore(listing.root or root)
     facts, _ = store.masks(paths[::step])
     store.save()
     return facts

@@ -37,6 +37,8 @@ class Manifest:
         notes: what a person should know: what was left out, what was changed while reading.
         depth_range, tolerance: how `load_sample` decodes the files, as the reader said.
         bands: the channels of files that are read by windows (GeoTIFF); None for ordinary images, which are RGB.
+        unpacked_from: the data set's own folder, where the files at `root` are a copy in the cache, unpacked from what
+            it holds (volumes, tables); None where `root` is that folder.
 
     Example:
         >>> import segbench
@@ -54,6 +56,7 @@ class Manifest:
     depth_range: tuple[float, float] | None = None
     tolerance: int = 0
     bands: Bands | None = None
+    unpacked_from: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "samples", tuple(sorted(self.samples, key=lambda sample: sample.id)))
@@ -63,6 +66,11 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def folder(self) -> Path:
+        """The data set's own folder, as a person knows it."""
+        return self.unpacked_from or self.root
 
     @property
     def channels(self) -> int:
@@ -135,6 +143,7 @@ class Manifest:
         head = {
             "segbench_manifest": VERSION,
             "root": str(self.root),
+            **({} if self.unpacked_from is None else {"unpacked_from": str(self.unpacked_from)}),
             "format": self.format,
             "options": dict(self.options),
             "depth_range": self.depth_range,
@@ -185,7 +194,7 @@ class Manifest:
         parts = Counter(sample.split for sample in self.samples)
         shares = ", ".join(f"{split} {parts[split]}" for split in SPLITS) if set(parts) - {None} else "not divided yet"
         rows = [
-            ("folder", str(self.root)),
+            ("folder", str(self.folder)),
             ("format", self.format),
             ("task", str(self.class_map.task)),
             ("classes", ", ".join(self.class_map.names)),
@@ -227,6 +236,7 @@ def _from_plain(plain: Mapping[str, Any]) -> Manifest:
         depth_range=None if depth is None else (float(depth[0]), float(depth[1])),
         tolerance=int(plain["tolerance"]),
         bands=Bands.from_dict(plain["bands"]) if "bands" in plain else None,
+        unpacked_from=Path(plain["unpacked_from"]) if "unpacked_from" in plain else None,
     )
 
 

@@ -11,12 +11,14 @@ from segbench.data.files.folders import existing_folder
 from segbench.data.files.kept import KeptPixels
 from segbench.data.formats import FORMATS, Listing, check_format, recognise
 from segbench.data.formats.detect import detect, resolve
+from segbench.data.formats.shared.unpacked import telling
 from segbench.data.manifest.manifest import Manifest, is_manifest
 from segbench.data.manifest.sample import raise_problems
 from segbench.data.public.archive import is_archive, open_archive
 from segbench.data.sources.source import Survey
 from segbench.data.sources.table import by_source, open_manifest, survey_of
 from segbench.errors import DatasetError, shorten
+from segbench.locale import message
 from segbench.types import ClassMap, Progress, Sample
 
 
@@ -60,16 +62,19 @@ def read_dataset(
     signs = recognise(root) if format in (None, "folder") else {}
     name = format or _recognised(root, signs, options)
     check_format(name, options)
-    listing = _listed(root, name, options, is_told=format is not None)
+    with telling(progress):
+        listing = _listed(root, name, options, is_told=format is not None)
     if not listing.entries:
         raise DatasetError(f"the reader {name!r} found no image with a mask in this folder", path=root)
-    store = FactStore(root, lean=True, kept=kept)
-    survey = survey_of(listing, root, store)
+    files = listing.root or root
+    store = FactStore(files, lean=True, kept=kept)
+    survey = survey_of(listing, files, store)
     survey.look(images=verify, masks=verify, progress=progress)
     unsaved = store.save() or survey.keep()
     class_map, samples, notes = read_survey(survey)
     return Manifest(
-        root=root,
+        root=files,
+        unpacked_from=None if files == root else root,
         format=name,
         options=options,
         class_map=class_map,
@@ -135,7 +140,16 @@ def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: 
     if given:
         raise DatasetError(
             f"the manifest decides format and options already; leave out {shorten(given)}, or read the folder "
-            f"{manifest.root} again",
+            f"{manifest.folder} again",
+            path=path,
+        )
+    if not manifest.root.is_dir() and manifest.unpacked_from is not None:
+        raise DatasetError(
+            message(
+                "its files were unpacked from {folder} into the cache, which has been emptied since; read that folder "
+                "again (segbench data check {folder})",
+                folder=manifest.unpacked_from,
+            ),
             path=path,
         )
     if not manifest.root.is_dir():
@@ -152,7 +166,7 @@ def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: 
     if changed:
         raise DatasetError(
             f"{len(changed)} files have changed since the manifest was written: {shorten(changed)}; read "
-            f"{manifest.root} again",
+            f"{manifest.folder} again",
             path=path,
         )
     return manifest

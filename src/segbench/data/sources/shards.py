@@ -355,4 +355,4 @@ def _relocated(original: Manifest, folder: Path, count: int, size: tuple[int, in
         note += f"; all images have {size[0]} x {size[1]} pixels there, and that is called their original size"
         samples = tuple(replace(sample, height=size[0], width=size[1]) for sample in samples)
     notes = (*original.notes, note)
-    return replace(original, root=folder, format=SHARDS, options={}, samples=samples, notes=notes)
+    return replace(original, root=folder, unpacked_from=None, format=SHARDS, options={}, samples=samples, notes=notes)

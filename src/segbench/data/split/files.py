@@ -80,11 +80,11 @@ def with_file_parts(manifest: Manifest, name: str) -> Manifest:
 
 def _found(name: str, manifest: Manifest, key: str) -> Path:
     path = Path(name).expanduser()
-    for candidate in (path, manifest.root / path):
+    for candidate in (path, manifest.folder / path):
         if candidate.is_file():
             return candidate
     raise DatasetError(
-        f"expected a file for split.{key}, but there is none, neither here nor in {manifest.root}", path=path
+        f"expected a file for split.{key}, but there is none, neither here nor in {manifest.folder}", path=path
     )
 
 

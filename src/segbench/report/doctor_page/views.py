@@ -75,7 +75,7 @@ class Views:
     """
 
     def __init__(self, checkup: Checkup) -> None:
-        self.root = checkup.root
+        self.root = checkup.files_root or checkup.root
         self.class_map = checkup.class_map
         self._checkup = checkup
 
@@ -161,7 +161,7 @@ class Views:
         if not self._checkup.format:
             return None
         try:
-            return tolerant_listing(self._checkup.format, self.root, self._checkup.options)
+            return tolerant_listing(self._checkup.format, self._checkup.root, self._checkup.options)
         except SegbenchError:
             return None  # the findings say so
 

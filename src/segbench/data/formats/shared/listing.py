@@ -118,6 +118,7 @@ class Listing:
         depth_range: see `segbench.data.files.images.read_image`.
         tolerance: see `segbench.data.files.masks.encode_mask`.
         bands: the channels of files that are read by windows; None for ordinary images, which are RGB.
+        root: where the entries' files lie, where that is not the data set's folder (they were unpacked into the cache).
     """
 
     class_map: ClassMap | ClassMapRule
@@ -128,6 +129,7 @@ class Listing:
     depth_range: tuple[float, float] | None = None
     tolerance: int = 0
     bands: Bands | None = None
+    root: Path | None = None
 
     def classes_of(self, facts: Mapping[Path, MaskFact]) -> ClassMap:
         """Returns the class map; DatasetError where it follows from the masks' `facts` and none fits them."""
