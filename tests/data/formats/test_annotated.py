@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segbench.data.formats.shared.annotated import Annotated, build_listing
-from segbench.data.formats.shared.listing import Listing
+from segbench.data.formats.shared.annotated import UNKNOWN, Annotated, build_listing
+from segbench.data.formats.shared.asked import is_closed
+from segbench.data.formats.shared.listing import Defect, Listing
 from segbench.data.shapes.drawing import Drawing, Shape, paint, rectangle_ring
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import IGNORE_INDEX, Task
@@ -88,7 +89,8 @@ def test_without_background_the_rest_counts_nowhere() -> None:
 
 @pytest.mark.parametrize(("crowd", "label"), [("ignore", IGNORE_INDEX), ("exclude", 0), ("include", 1)])
 def test_the_policy_for_crowds(crowd: str, label: int) -> None:
-    assert painted(build(image("a", shape("person", crowd=True)), crowd=crowd))[0, 0] == label
+    images = (image("a", shape("person", crowd=True)),)
+    assert painted(build(*images, crowd=crowd))[0, 0] == label
 
 
 def test_multilabel_gives_planes() -> None:
@@ -120,27 +122,141 @@ def test_what_cannot_be_drawn_stops_the_reading_or_is_left_out() -> None:
         Shape(label="cat", rings=((0, 0, 5, 5, 3),)),
         Shape(label="cat", counts=(3, 4)),
     ]
-    images = (image("a", shape("cat"), *bad), image("b"))
+    images = (image("a", shape("cat"), *bad), image("b"), image("c", shape("cat")))
     with pytest.raises(
-        DatasetError, match=r"4 annotations cannot be used.*defects: skip(.|\n)*labels.json, a, shape 2"
+        DatasetError,
+        match=r"4 of 6 shapes cannot be drawn, in 1 of 3 images; .*defects: skip(.|\n)*labels.json, a, shape 2",
     ):
         build(*images)
     listing = build(*images, defects="skip")
     assert codes(listing) == ["few_points", "bad_numbers", "bad_numbers", "bad_rle", "no_annotation"]
-    assert painted(listing)[0, 0] == 1
-    assert len(listing.entries) == 2
-    assert len(build(*images, defects="skip", unannotated="skip").entries) == 1
+    assert [entry.id for entry in listing.entries] == ["b", "c"]  # what a misses would count as background
+    assert "in 1 of 3 images; these images were left out: a.png" in listing.notes[0]
+    assert [entry.id for entry in build(*images, defects="skip", unannotated="skip").entries] == ["c"]
 
 
-def test_far_shapes_of_files_without_a_size_are_left_out_when_drawn() -> None:
+def test_a_ring_that_covers_nothing_beside_a_good_one_costs_nothing() -> None:
+    both = Shape(label="cat", rings=(rectangle_ring(0, 0, 4, 4), (0.0, 0.0, 5.0, 5.0)))
+    listing = build(image("a", both))
+    assert codes(listing) == ["few_points"]
+    assert not listing.defects[0].fatal
+    assert painted(listing).sum() == 16
+
+
+def test_where_skipping_leaves_nothing_the_common_cause_is_told() -> None:
+    bad = Shape(label="cat", rings=((0, 0, 5, 5),))
+    images = [image("a", bad), image("b", bad, shape("cat"))]
+    cause = "the common cause is: polygons with fewer than three points .2 of them."
+    with pytest.raises(
+        DatasetError, match=f"in 2 of 2 images, so that without them nothing is left; {cause}"
+    ) as caught:
+        build(*images)
+    assert "defects" not in str(caught.value)
+    with pytest.raises(DatasetError, match=f"without them nothing is left; {cause}"):
+        build(*images, defects="skip")
+    with pytest.raises(DatasetError, match=f"in 2 of 3 images; {cause}; mend.*skip.*, which keeps 1 images"):
+        build(*images, image("c", shape("cat")))
+
+
+def test_a_defect_of_the_reader_costs_its_image_alone() -> None:
+    images = (image("a", shape("cat")), image("b", shape("cat")))
+    defect = Defect(
+        code="bad_shape", path=ROOT / "labels.json", where="b, 2", text="no points", fatal=True, image=ROOT / "b.png"
+    )
+    with pytest.raises(DatasetError, match="1 of 3 shapes cannot be drawn, in 1 of 2 images"):
+        build_listing(ROOT, images, {}, defects=[defect])
+    listing = build_listing(ROOT, images, {"defects": "skip"}, defects=[defect])
+    assert [entry.id for entry in listing.entries] == ["a"]
+
+
+def test_what_is_not_drawn_is_no_background_where_nothing_else_is_marked() -> None:
+    beside, alone = (image("a", shape("cat"), Shape(label="cat")), image("b", Shape(label="cat")))
+    assert codes(build(beside)) == ["unused_shape"]
+    with pytest.raises(DatasetError, match="1 of 2 shapes cannot be drawn, in 1 of 2 images"):
+        build(beside, alone)
+    listing = build(beside, alone, defects="skip")
+    assert [entry.id for entry in listing.entries] == ["a"]
+    assert "no_annotation" not in codes(listing)
+
+
+def test_a_region_of_an_unknown_class_counts_nowhere_and_lies_below_no_other() -> None:
+    listing = build(image("a", shape("cat"), shape(UNKNOWN, 8)), labels=["cat"])
+    assert listing.class_map.names == ("background", "cat")  # type: ignore[union-attr]
+    assert painted(listing)[0, [0, 9, 19]].tolist() == [1, IGNORE_INDEX, 0]
+    below = build(image("a", shape("cat"), shape(UNKNOWN, 0, 2, crowd=True)), crowd="exclude")
+    assert painted(below)[0, 0] == 1
+
+
+OUTLINE = (0.0, 0.0, 8.0, 0.0, 8.0, 8.0, 0.0, 8.0, 0.0, 0.0)
+
+
+def test_closed_lines_are_a_question() -> None:
+    images = (image("a", Shape(label="cat", line=OUTLINE), Shape(label="cat", line=(10.0, 1.0, 18.0, 1.0, 18.0, 9.0))),)
+    with pytest.raises(DatasetError, match=r"1 of 2 lines are closed.*closed_lines: fill.*1 px.*closed_lines: draw"):
+        build(*images)
+    drawn = build(*images, closed_lines="draw")
+    assert painted(drawn)[4, 4] == 0
+    assert "2 lines are drawn 1 px wide" in drawn.notes
+    whole = build(*images, closed_lines="fill")
+    assert painted(whole)[:8, :8].all()
+    assert whole.notes[:2] == ("1 line is drawn 1 px wide", "1 closed line is filled")
+
+
+@pytest.mark.parametrize(
+    ("line", "width", "closed"),
+    [
+        (OUTLINE, 1.0, True),
+        ((*OUTLINE[:-2], 0.0, 2.0), 1.0, True),  # nearly
+        (OUTLINE[:-2], 1.0, False),  # open at one side
+        ((0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0), 1.0, False),  # there and back
+        (OUTLINE, 5.0, False),  # such a line covers all of it anyway
+        ((1.0, 1.0), 1.0, False),
+        ((0.0, 0.0, 2.0, 0.0, 2.0, 2.0, 0.0, 0.0), 1.0, False),  # tiny
+        ((0.0, 0.0, float("nan"), 0.0, 2.0, 2.0, 0.0, 0.0), 1.0, False),
+    ],
+)
+def test_which_lines_are_closed(line: tuple[float, ...], width: float, closed: bool) -> None:
+    assert is_closed(Shape(line=line, width_px=width)) == closed
+
+
+def test_lines_of_classes_that_are_left_out_are_no_question() -> None:
+    images = (image("a", Shape(label="cat", line=OUTLINE), shape("dog", 10)),)
+    assert build(*images, classes=["dog"]).class_map.names == ("background", "dog")  # type: ignore[union-attr]
+
+
+def test_points_are_counted() -> None:
+    assert "1 point is drawn as a dot of 3 px" in build(image("a", Shape(label="cat", line=(1, 1), width_px=3.0))).notes
+
+
+def test_a_class_of_crowds_alone_is_a_question() -> None:
+    images = (image("a", shape("stem", crowd=True), shape("leaf", 8)), image("b", shape("leaf", crowd=True)))
+    with pytest.raises(DatasetError, match=r"1 of 1 shapes of 'stem' are marked as crowds.*crowd: include"):
+        build(*images)
+    included = build(*images, crowd="include")
+    assert painted(included)[0, [0, 9]].tolist() == [2, 1]
+    ignored = build(*images, crowd="ignore")
+    assert "1 of 1 shapes of 'stem', 1 of 2 shapes of 'leaf' are marked as crowds; they count nowhere" in ignored.notes
+    assert build(*images, ignore=["stem"]).notes == (
+        "1 of 2 shapes of 'leaf' are marked as crowds; they count nowhere",
+    )
+
+
+def test_all_questions_come_at_once() -> None:
+    bad = Shape(label="cat", rings=((0, 0, 5, 5),))
+    images = (image("a", bad, shape("")), image("b", Shape(label="cat", line=OUTLINE)))
+    with pytest.raises(DatasetError, match=r"default_class(.|\n)*1 of 3 shapes cannot be drawn(.|\n)*closed_lines"):
+        build(*images)
+
+
+def test_an_image_with_a_far_shape_of_a_file_without_a_size_counts_nowhere() -> None:
     item = image("a", shape("cat"), Shape(label="cat", rings=((0, 0, 9e5, 0, 9e5, 9e5),)))
     bare = replace(item, drawing=replace(item.drawing, height=None, width=None))
-    assert painted(build(bare, defects="skip")).sum() == 16
+    assert (painted(build(bare, defects="skip")) == IGNORE_INDEX).all()
     with pytest.raises(DatasetError, match="far outside"):
         painted(build(bare))
     wild = Shape(label="cat", rings=((0, 0, float("inf"), 0, 3, 3),))
     bare = replace(bare, drawing=replace(bare.drawing, shapes=(shape("cat"), wild)))
-    assert codes(build(bare, defects="skip")) == ["bad_numbers"]
+    assert codes(build(bare, image("b", shape("cat")), defects="skip")) == ["bad_numbers"]
 
 
 def test_groups_come_from_a_pattern() -> None:

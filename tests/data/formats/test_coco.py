@@ -18,7 +18,7 @@ from segbench.data.formats import Entry, Listing
 from segbench.data.formats.coco.reader import category_mask, coco, looks_like
 from segbench.data.formats.shared.image_names import short_ids
 from segbench.data.formats.shared.values import is_crowd
-from segbench.data.shapes.drawing import Drawing, shape_mask
+from segbench.data.shapes.drawing import Drawing, paint, shape_mask
 from segbench.errors import ConfigError, DatasetError
 from segbench.types import Task
 
@@ -58,6 +58,15 @@ def small(root: Path, **changes: Any) -> Path:
     image(root / "images" / "a.png")
     write(root / "annotations" / "instances.json", content(**changes))
     return root
+
+
+def two(root: Path, *annotations: dict[str, Any], **changes: Any) -> Path:
+    """A data set of two images; the first is annotated as usual."""
+    image(root / "images" / "b.png")
+    images = [
+        {"id": number, "file_name": f"{name}.png", "height": 6, "width": 8} for number, name in ((1, "a"), (2, "b"))
+    ]
+    return small(root, images=images, annotations=[annotation(), *annotations], **changes)
 
 
 def drawing(entry: Entry) -> Drawing:
@@ -231,17 +240,21 @@ def test_the_unused_first_category_of_an_export_is_dropped(tmp_path: Path) -> No
     assert listing.class_map.names == ("background", "cars", "car")
 
 
-def test_boxes_are_left_out_or_filled(tmp_path: Path) -> None:
+def test_boxes_count_nowhere_or_are_filled(tmp_path: Path) -> None:
     box = annotation(2, segmentation=[], bbox=[2, 1, 3, 2], category_id=7)
     root = small(tmp_path, annotations=[annotation(), box])
-    listing = coco(root)
-    assert codes(listing) == {"unused_shape": 1}
-    assert len(drawing(listing.entries[0]).shapes) == 1
-    filled = coco(root, boxes="fill")
     expected = np.zeros((6, 8), bool)
     expected[1:3, 2:5] = True
+    listing = coco(root)
+    assert codes(listing) == {"only_box": 1}
+    assert listing.painter is not None
+    square = union(listing.entries[0], "car", (6, 8))
+    painted = paint(listing.painter(drawing(listing.entries[0]), (6, 8)), root)[0]
+    np.testing.assert_array_equal(painted, np.where(square, 1, np.where(expected, 255, 0)))
+    assert len(drawing(coco(root, boxes="skip").entries[0]).shapes) == 1
+    filled = coco(root, boxes="fill")
     np.testing.assert_array_equal(union(filled.entries[0], "tree", (6, 8)), expected)
-    with pytest.raises(ConfigError, match=r"data\.options\.boxes: expected one of skip, fill"):
+    with pytest.raises(ConfigError, match=r"data\.options\.boxes: expected one of ignore, fill, skip"):
         coco(root, boxes="draw")
 
 
@@ -266,9 +279,19 @@ def test_compressed_run_lengths_are_read_as_pycocotools_writes_them(tmp_path: Pa
     np.testing.assert_array_equal(union(listing.entries[0], "car", (6, 8)), mask)
 
 
+def test_a_region_of_an_unknown_category_counts_nowhere_where_it_is_skipped(tmp_path: Path) -> None:
+    root = two(tmp_path, annotation(2, image_id=2, category_id=4))
+    with pytest.raises(DatasetError, match=r"1 entry names a class(.|\n)*category_id 4 is not in the list.*: 3, 7"):
+        coco(root)
+    listing = coco(root, defects="skip")
+    assert codes(listing) == {"unknown_class": 1}
+    assert listing.painter is not None
+    assert [index for index, _ in listing.painter(drawing(listing.entries[1]), (6, 8)).shapes] == [255]
+
+
 @pytest.mark.parametrize("text", ["5", "ooo1ooo1", "ooooo", "P~", "1 2", "oooooooooooo0", "-3", "\u00e9"])
 def test_damaged_compressed_run_lengths_are_refused_before_they_are_drawn(tmp_path: Path, text: str) -> None:
-    root = small(tmp_path, annotations=[annotation(segmentation={"size": [6, 8], "counts": text}), annotation(2)])
+    root = two(tmp_path, annotation(2, image_id=2, segmentation={"size": [6, 8], "counts": text}))
     assert codes(coco(root, defects="skip")) == {"bad_rle": 1}
 
 
@@ -284,20 +307,19 @@ def test_damaged_compressed_run_lengths_are_refused_before_they_are_drawn(tmp_pa
         ({"segmentation": {"size": [6, 8], "counts": "5"}}, "bad_rle", "add up to 5 pixels"),
         ({"segmentation": {"size": [6, 8], "counts": ["a"]}}, "bad_rle", "list of whole numbers"),
         ({"segmentation": {"size": [8, 6], "counts": [48]}}, "wrong_size", "8 x 6 pixels, the image has 6 x 8"),
-        ({"category_id": 4}, "unknown_class", "category_id 4 is not in the list of categories: 3, 7"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused_or_left_out(
+def test_what_cannot_be_drawn_is_refused_or_its_image_left_out(
     tmp_path: Path, changes: Mapping[str, Any], code: str, text: str
 ) -> None:
-    root = small(tmp_path, annotations=[annotation(), annotation(2, **changes)])
+    root = two(tmp_path, annotation(2, image_id=2), annotation(3, image_id=2, **changes))
     with pytest.raises(DatasetError) as caught:
         coco(root)
     assert text in str(caught.value)
     assert "annotations/instances.json" in str(caught.value)
     listing = coco(root, defects="skip")
     assert codes(listing) == {code: 1}
-    assert len(drawing(listing.entries[0]).shapes) == 1
+    assert [entry.id for entry in listing.entries] == ["a"]  # what b misses would count as background
 
 
 def test_what_reaches_beyond_the_image_is_told_and_cut(tmp_path: Path) -> None:
@@ -381,7 +403,9 @@ def test_a_list_at_the_top_and_damaged_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["coco_instances", "coco_stuff", "coco_roboflow"])
 def test_other_exporters_layouts(real_data: RealData, name: str) -> None:
     root = real_data("format_fixtures") / "coco_dataset" / name
-    listing = coco(root)
+    with pytest.raises(DatasetError, match=r"shapes of 'b' are marked as crowds.*crowd: include"):
+        coco(root)
+    listing = coco(root, crowd="include")
     assert [(entry.id, entry.split) for entry in listing.entries] == [("a", "train"), ("b", "val")]
     assert listing.class_map.task is Task.MULTICLASS
     assert looks_like(root) is not None

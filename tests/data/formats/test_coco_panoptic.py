@@ -77,7 +77,10 @@ def test_void_and_crowds_count_nowhere(tmp_path: Path) -> None:
     expected = np.full((4, 6), 255)
     expected[:2], expected[2, :3] = 0, 1
     np.testing.assert_array_equal(painted(listing, tmp_path), expected)
-    assert listing.notes == ("1 categories are things, 1 are stuff; both are classes",)
+    assert listing.notes == (
+        "1 categories are things, 1 are stuff; both are classes",
+        "1 of 2 shapes of 'car' are marked as crowds; they count nowhere",
+    )
 
 
 def test_void_can_be_a_class(tmp_path: Path) -> None:
@@ -131,11 +134,13 @@ def test_a_set_without_a_usable_png(tmp_path: Path, changes: Mapping[str, Any], 
         assert text in str(caught.value)
 
 
-def test_a_segment_of_an_unknown_category_is_refused_or_left_out(tmp_path: Path) -> None:
-    root = small(tmp_path, segments=[*SEGMENTS, {"id": 9, "category_id": 7}])
-    with pytest.raises(DatasetError, match=r"segments_info\[3\]: category_id 7 is not in the list of categories: 1, 2"):
+def test_a_segment_of_an_unknown_category_is_refused_or_counts_nowhere(tmp_path: Path) -> None:
+    root = small(tmp_path, segments=[SEGMENTS[0], {**SEGMENTS[1], "category_id": 7}])
+    with pytest.raises(DatasetError, match=r"segments_info\[1\]: category_id 7 is not in the list of categories: 1, 2"):
         coco_panoptic(root)
-    assert codes(coco_panoptic(root, defects="skip")) == {"unknown_class": 1}
+    listing = coco_panoptic(root, defects="skip", background="rest")
+    assert codes(listing)["unknown_class"] == 2  # the crowd's pixels belong to no segment here
+    assert set(painted(listing, tmp_path)[2, :3]) == {255}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +200,7 @@ def test_a_published_fixture_with_a_png_of_another_size(real_data: RealData) -> 
     assert looks_like(root) == "COCO panoptic (annotations/panoptic_train.json)"
     with pytest.raises(DatasetError, match=r"a\.png is 5 x 5 pixels, the image 5 x 10"):
         coco_panoptic(root)
-    listing = coco_panoptic(root, defects="skip")
+    listing = coco_panoptic(root, defects="skip", crowd="include")
     assert [entry.id for entry in listing.entries] == ["b"]
 
 

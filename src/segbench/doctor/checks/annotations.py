@@ -38,21 +38,28 @@ _ERRORS = (
         "few_points",
         Severity.ERROR,
         message("Two points or one enclose nothing."),
-        message("outline the objects again, or leave the shapes out with {option}", option=_SKIP),
+        message("outline the objects again, or leave the shapes' images out with {option}", option=_SKIP),
         None,
     ),
     _defect(
         "bad_numbers",
         Severity.ERROR,
         message("Such a shape cannot be drawn where it was meant."),
-        message("outline the objects again, or leave the shapes out with {option}", option=_SKIP),
+        message("outline the objects again, or leave the shapes' images out with {option}", option=_SKIP),
+        None,
+    ),
+    _defect(
+        "bad_shape",
+        Severity.ERROR,
+        message("Such a shape cannot be drawn where it was meant."),
+        message("export the annotations again, or leave the shapes' images out with {option}", option=_SKIP),
         None,
     ),
     _defect(
         "bad_rle",
         Severity.ERROR,
         message("The mask is cut off, or was made for an image of another size."),
-        message("export the annotations again, or leave the shapes out with {option}", option=_SKIP),
+        message("export the annotations again, or leave the shapes' images out with {option}", option=_SKIP),
         None,
     ),
     _defect(
@@ -99,6 +106,18 @@ _WARNINGS = (
         Severity.WARNING,
         message("Points, lines and boxes outline nothing, so they are left out."),
         message("give lines a width, or outline them as polygons"),
+    ),
+    _defect(
+        "unknown_shape",
+        Severity.WARNING,
+        message("Somebody marked something there, and it is not drawn: its pixels would count as background."),
+        message("export these regions as polygons or masks, or leave their images out with {option}", option=_SKIP),
+    ),
+    _defect(
+        "only_box",
+        Severity.WARNING,
+        message("A box holds an object and what is around it, so that its pixels count nowhere."),
+        message("outline these objects, or draw their boxes with {option}", option=set_option("boxes", "fill")),
     ),
 )
 _NO_ANNOTATION = _defect(

@@ -26,7 +26,7 @@ from segbench.data.formats.coco.files import (
     unknown_category,
     unknown_image,
 )
-from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing
+from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import ImageIndex, none_found, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing
 from segbench.data.formats.shared.values import as_kind, is_crowd, need, no_annotation
@@ -183,12 +183,12 @@ class _Reader:
             listed.add(number)
             if category not in file.names:
                 self.defects.append(unknown_category(file, spot, category))
-            elif number not in pixels:
+            if number not in pixels:
                 text = message("the segment {number} is not in {name}; left out", number=number, name=name)
                 self._tell("unused_shape", file, spot, text)
             else:
                 crowd = is_crowd(segment, file.path, spot)
-                label = file.names[category]
+                label = file.names.get(category, UNKNOWN)
                 shapes.append(Shape(label=label, file=name, coding="packed_rgb", value=number, crowd=crowd))
         lost = {number: count for number, count in pixels.items() if number not in listed}
         if lost:

@@ -26,14 +26,15 @@ from segbench.data.formats.coco.files import (
     unknown_category,
     unknown_image,
 )
-from segbench.data.formats.coco.shapes import read_shape
-from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing
+from segbench.data.formats.coco.shapes import ONLY_BOX, read_shape
+from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import ImageIndex, none_found, unlisted_note, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import outside
 from segbench.data.shapes.drawing import Drawing, Shape, shape_mask
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 
+_HARMLESS = ("unused_shape", "only_box")
 _WANTED = "COCO's annotations of instances or stuff (annotations/instances_train.json, train/_annotations.coco.json)"
 
 
@@ -42,7 +43,7 @@ def coco(
     *,
     annotations: str | None = None,
     images: str | None = None,
-    boxes: str = "skip",
+    boxes: str = "ignore",
     **shared: Unpack[AnnotationOptions],
 ) -> Listing:
     """Lists a data set in COCO's form: one or several JSON files, in `annotations/` or beside their images.
@@ -53,14 +54,15 @@ def coco(
     Args:
         annotations: name or pattern of the JSON files, as annotations/instances_*.json; None takes those of one kind.
         images: name of the images' folder; None looks in all of them.
-        boxes: what annotations with nothing but a box become: `skip`, or `fill` to draw the box.
+        boxes: what annotations with nothing but a box become: their pixels count nowhere (`ignore`), the box is drawn
+            (`fill`), or they are left out, so that they are background (`skip`).
         shared: see `AnnotationOptions`.
     Raises:
         DatasetError: no file or several kinds, damaged JSON, a key missing or of another type, an image listed twice,
             no image there.
         ConfigError: an option's value.
     """
-    choose(boxes, ("skip", "fill"), "boxes")
+    choose(boxes, ("ignore", "fill", "skip"), "boxes")
     paths, notes = choose_files(root, annotations, DRAWABLE, _WANTED)
     files = [load_coco(path, root) for path in paths]
     index = ImageIndex(root, images)
@@ -68,7 +70,7 @@ def coco(
     drawings: dict[Path, Drawing] = {}
     counts: Counter[str] = Counter()
     for file in files:
-        drawings |= _drawings(file, places[file.path], boxes == "fill", defects, counts)
+        drawings |= _drawings(file, places[file.path], boxes, defects, counts)
     if counts["boxes"] and not counts["shapes"]:
         raise DatasetError(
             f"all {counts['boxes']} annotations are boxes without a segmentation, as for detection; draw the boxes "
@@ -119,11 +121,11 @@ def category_mask(
     for where, plain, owner in annotations_of(file):
         if owner != picture.id or category_of(plain, file.path, where) != number:
             continue
-        shape = read_shape(plain, file.names[number], size, False, file.path, where)
+        shape = read_shape(plain, file.names[number], size, "skip", file.path, where)
         if isinstance(shape, Shape):
             if not shape.crowd or crowd == "include":
                 mask |= _drawn(shape, size, annotations, where)
-        elif shape[0] != "unused_shape":
+        elif shape[0] not in _HARMLESS:
             raise DatasetError(f"{where}: {shape[1]}", path=annotations)
     return mask
 
@@ -156,10 +158,11 @@ def _places(files: Sequence[CocoFile], index: ImageIndex) -> tuple[dict[Path, di
 
 
 def _drawings(
-    file: CocoFile, places: dict[Path, Picture], fill_boxes: bool, defects: list[Defect], counts: Counter[str]
+    file: CocoFile, places: dict[Path, Picture], boxes: str, defects: list[Defect], counts: Counter[str]
 ) -> dict[Path, Drawing]:
     """Returns the drawing of each image that is there; counts shapes and boxes in `counts`."""
     shapes: dict[int | str, list[Shape]] = {number: [] for number in file.pictures}
+    files = {picture.id: path for path, picture in places.items()}
     for where, plain, owner in annotations_of(file):
         picture = file.pictures.get(owner)
         location = f"{where} (id {plain.get('id')})"
@@ -169,16 +172,20 @@ def _drawings(
         category = category_of(plain, file.path, where)
         if category not in file.names:
             defects.append(unknown_category(file, location, category))
-            continue
         size = (picture.height, picture.width)
-        shape = read_shape(plain, file.names[category], size, fill_boxes, file.path, where)
+        shape = read_shape(plain, file.names.get(category, UNKNOWN), size, boxes, file.path, where)
+        only_box = not plain.get("segmentation") and bool(plain.get("bbox")) and boxes != "fill"
+        counts["boxes" if only_box else "shapes"] += 1
         if isinstance(shape, Shape):
-            counts["shapes"] += 1
             shapes[owner].append(shape)
+            if only_box:
+                defects.append(Defect(code="only_box", path=file.path, where=location, text=ONLY_BOX))
             continue
         code, text = shape
-        counts["boxes"] += code == "unused_shape" and bool(plain.get("bbox"))
-        defects.append(Defect(code=code, path=file.path, where=location, text=text, fatal=code != "unused_shape"))
+        fatal = code not in _HARMLESS
+        defects.append(
+            Defect(code=code, path=file.path, where=location, text=text, fatal=fatal, image=files.get(owner))
+        )
     drawings = {path: _drawing(file, picture, shapes[picture.id]) for path, picture in places.items()}
     for drawing in drawings.values():
         defects += outside(drawing)

@@ -7,24 +7,27 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from segbench.data.files.hints import set_option
-from segbench.data.formats.shared.annotated import wrong_key
+from segbench.data.formats.shared.annotated import UNKNOWN, wrong_key
 from segbench.data.formats.shared.values import as_kind, is_crowd, need, ring_of, side_of
 from segbench.data.shapes.drawing import Shape, decompress, rectangle_ring
 from segbench.errors import DatasetError
 from segbench.locale import message
 
-Trouble: TypeAlias = tuple[Literal["bad_rle", "wrong_size", "unused_shape"], str]
+Trouble: TypeAlias = tuple[Literal["bad_rle", "wrong_size", "unused_shape", "only_box"], str]
 Size: TypeAlias = tuple[int | None, int | None]
 
+ONLY_BOX = message(
+    "only a box, which outlines nothing (it would be drawn with {option})", option=set_option("boxes", "fill")
+)
 
-def read_shape(
-    plain: Mapping[str, Any], label: str, size: Size, fill_boxes: bool, path: Path, where: str
-) -> Shape | Trouble:
+
+def read_shape(plain: Mapping[str, Any], label: str, size: Size, boxes: str, path: Path, where: str) -> Shape | Trouble:
     """Returns what an annotation draws, or which defect it has.
 
     Args:
         size: (H, W) of the image as the file says.
-        fill_boxes: draw the box where there is nothing else.
+        boxes: what a box becomes where there is nothing else: `fill` draws it, `ignore` lets it count nowhere (as a
+            shape of the label `UNKNOWN`), `skip` leaves it out.
         where: the annotation's place in the file.
     Raises:
         DatasetError: a value of another type than the format says.
@@ -41,13 +44,13 @@ def read_shape(
         return Shape(label=label, rings=tuple(found), crowd=crowd)
     if not plain.get("bbox"):
         return "unused_shape", message("neither a segmentation nor a box; left out")
-    if not fill_boxes:
-        return "unused_shape", message(
-            "only a box; left out (it would be drawn with {option})", option=set_option("boxes", "fill")
-        )
+    if boxes == "skip":
+        return "only_box", ONLY_BOX
     box = ring_of(plain["bbox"], path, f"{where}.bbox")
     if len(box) != 4:
         raise wrong_key(path, f"{where}.bbox", "[left, top, width, height]", plain["bbox"])
+    if boxes == "ignore":
+        return Shape(label=UNKNOWN, rings=(rectangle_ring(*box),), crowd=True)
     return Shape(label=label, rings=(rectangle_ring(*box),), crowd=crowd)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,16 +10,20 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from segbench.data.files.hints import set_option
+from segbench.data.formats.shared.asked import about_crowds, about_lines, filled
+from segbench.data.formats.shared.drawn_classes import check_number, class_labels, class_map
 from segbench.data.formats.shared.listing import Defect, Entry, Listing, check_depth, choose, defect_notes
 from segbench.data.formats.shared.pairs import with_groups
-from segbench.data.shapes.drawing import Drawing, Overlap, Painting, Shape, far_inside
+from segbench.data.formats.shared.sound import Losses, check_shapes, is_far, without_background
+from segbench.data.shapes.drawing import Drawing, Overlap, Painting, Shape
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
-from segbench.locale import message
+from segbench.locale import Message, join, message
 from segbench.types import IGNORE_INDEX, RGB, ClassMap, SplitName, Task
 
 OVERLAPS: tuple[Overlap, ...] = ("smaller_on_top", "later_on_top", "class_order")
 CROWDS = ("ignore", "exclude", "include")
-_MAX_CLASSES = 254
+CLOSED_LINES = ("error", "fill", "draw")
+UNKNOWN = "__unknown__"  # label of a region of which only the place is known: it counts nowhere
 _BACKGROUNDS = ("background", "_background_", "bg")
 _IGNORED = ("__ignore__",)  # LabelMe's word, which segbench writes too
 
@@ -41,8 +44,10 @@ class AnnotationOptions(TypedDict, total=False):
         ignore: labels whose regions count nowhere; by default `__ignore__`.
         default_class: class of regions without one.
         unannotated: what images without any annotation are: `background` or `skip`.
+        closed_lines: what lines that end where they begin become: `fill` takes them for outlines, `draw` draws them as
+            lines; `error` asks.
         defects: what to do about shapes that cannot be drawn, and about regions without a class: `error`, or `skip`,
-            which leaves out the ones and lets the others count nowhere.
+            which leaves out the images of the ones and lets the others count nowhere.
         group: regular expression with one group, searched in each id; what it captures is the sample's group.
         depth_range: grey values (low, high) of images with more than 8 bit that become 0 and 255.
     """
@@ -55,6 +60,7 @@ class AnnotationOptions(TypedDict, total=False):
     ignore: Sequence[str]
     default_class: str | None
     unannotated: str
+    closed_lines: str
     defects: str
     group: str | None
     depth_range: Sequence[float] | None
@@ -87,7 +93,8 @@ class DrawRule:
         class_map: its values are class indices, and `ignore_index`.
         index: label -> class index, or `ignore_index`; labels that are left out are missing.
         crowd, overlap: see `AnnotationOptions`.
-        skip_far: leave out shapes far outside of the image; files without the image's size show them only here.
+        skip_far: let an image count nowhere that has a shape far outside; files without the image's size show that
+            only here.
     """
 
     class_map: ClassMap
@@ -98,12 +105,15 @@ class DrawRule:
 
     def painting(self, drawing: Drawing, size: tuple[int, int]) -> Painting:
         """Returns what is to be drawn for an image of (H, W) pixels."""
+        if self.skip_far and any(is_far(shape, size) for shape in drawing.shapes):
+            drawing = replace(drawing, shapes=(_everywhere(size),))
         shapes: list[tuple[int, Shape]] = []
         for shape in drawing.shapes:
             index = self.index.get(shape.label)
-            if index is None or (shape.crowd and self.crowd == "exclude") or (self.skip_far and _is_far(shape, size)):
+            crowd = shape.crowd and shape.label != UNKNOWN
+            if index is None or (crowd and self.crowd == "exclude"):
                 continue
-            if shape.crowd and self.crowd == "include":
+            if crowd and self.crowd == "include":
                 shape = replace(shape, crowd=False)
             shapes.append((IGNORE_INDEX if shape.crowd else index, shape))
         used = {shape.file for _, shape in shapes}
@@ -143,18 +153,31 @@ def build_listing(
     """
     rule = _check_options(options)
     found = list(defects)
-    images = [_sound(item, found) for item in images]
-    images = _named(images, options, found, root)
-    bare = [item for item in images if not item.drawing.shapes]
-    messages = list(notes)
-    if options.get("unannotated", "background") == "skip" and bare:
-        images = [item for item in images if item.drawing.shapes]
-        messages.append(f"{len(bare)} images without annotations were left out: {shorten(item.id for item in bare)}")
-    fatal = [defect for defect in found if defect.fatal]
-    if fatal and options.get("defects", "error") == "error":
-        raise DatasetError(_fatal_text(fatal, root), path=root)
+    images = [replace(item, drawing=check_shapes(item.drawing, item.image, found)) for item in images]
+    found = without_background(found, frozenset(item.image for item in images if not item.drawing.shapes))
+    found += _not_annotated(images, found)
+    images, questions = _named(images, options, found)
+    losses = Losses(
+        root=root,
+        found=[defect for defect in found if defect.fatal and defect.code != "no_class"],
+        shapes=sum(len(item.drawing.shapes) for item in images) + sum(_is_lost(defect) for defect in found),
+        images=len(images),
+    )
+    skip = options.get("defects") == "skip"
+    refusal = None if skip else losses.refusal(lambda defect: _place(defect, root))
+    questions += [] if refusal is None else [refusal]
+    left = [item for item in images if item.image not in losses.left_out]
+    asked, messages = _asked(left, options)
+    questions += asked
+    if questions:
+        raise DatasetError(join("\n", questions), path=root)
+    note = losses.note()
+    messages = [*notes, *([] if note is None else [note]), *messages]
+    if options.get("closed_lines") == "fill":
+        left = [replace(item, drawing=filled(item.drawing)) for item in left]
+    images = _annotated_alone(left, messages) if options.get("unannotated") == "skip" else left
     messages += defect_notes(found, lambda defect: _place(defect, root))
-    used = Counter(shape.label for item in images for shape in item.drawing.shapes if shape.label)
+    used = Counter(shape.label for item in images for shape in item.drawing.shapes if shape.label not in ("", UNKNOWN))
     declared = list(labels) if labels is not None else sorted(used)
     known = list(dict.fromkeys([*declared, *sorted(set(used) - set(declared))]))
     draw_rule = _rule(known, used, options, rule, colors or {}, root, messages)
@@ -175,76 +198,66 @@ def _check_options(options: AnnotationOptions) -> tuple[Overlap, Literal["ignore
     overlap = choose(options.get("overlap", "smaller_on_top"), OVERLAPS, "overlap")
     crowd = choose(options.get("crowd", "ignore"), CROWDS, "crowd")
     choose(options.get("unannotated", "background"), ("background", "skip"), "unannotated")
+    choose(options.get("closed_lines", "error"), CLOSED_LINES, "closed_lines")
     choose(options.get("defects", "error"), ("error", "skip"), "defects")
     return overlap, crowd  # type: ignore[return-value]  # `choose` has compared them
 
 
-def _sound(item: Annotated, found: list[Defect]) -> Annotated:
-    """Returns the image with the shapes that can be drawn, and adds what is wrong with the others to `found`."""
-    drawing = item.drawing
-    if not drawing.shapes:
-        found.append(
-            Defect(
-                code="no_annotation",
-                path=drawing.source,
-                where=drawing.key,
-                text=message("the image has no annotation"),
-            )
+def _is_lost(defect: Defect) -> bool:
+    return defect.fatal and defect.image is not None
+
+
+def _not_annotated(images: Sequence[Annotated], found: Sequence[Defect]) -> list[Defect]:
+    """Returns a defect for each image in which nothing was marked, not even what cannot be drawn."""
+    marked = {defect.image for defect in found}
+    return [
+        Defect(
+            code="no_annotation",
+            path=item.drawing.source,
+            where=item.drawing.key,
+            text=message("the image has no annotation"),
         )
-        return item
-    kept: list[Shape] = []
-    for number, shape in enumerate(drawing.shapes, 1):
-        problem = _wrong(shape, drawing)
-        if problem is None:
-            kept.append(shape)
-            continue
-        code, text = problem
-        where = f"{drawing.key}, shape {number}"
-        found.append(Defect(code=code, path=drawing.source, where=where, text=text, fatal=code != "unused_shape"))
-    return item if len(kept) == len(drawing.shapes) else replace(item, drawing=replace(drawing, shapes=tuple(kept)))
+        for item in images
+        if not item.drawing.shapes and item.image not in marked
+    ]
 
 
-def _wrong(shape: Shape, drawing: Drawing) -> tuple[str, str] | None:
-    if not (shape.rings or shape.line or shape.counts or shape.file):
-        return "unused_shape", message("the shape covers no pixels")
-    for ring in shape.rings:
-        if len(ring) % 2:
-            return "bad_numbers", message("a polygon of {n} numbers; expected pairs x, y", n=len(ring))
-        if len(ring) < 6:
-            return "few_points", message("a polygon of {n} points; expected at least 3", n=len(ring) // 2)
-    if not all(math.isfinite(sum(ring)) for ring in (*shape.rings, shape.line)):
-        return "bad_numbers", message("coordinates that are no finite numbers, or far outside of the image")
-    size = None if drawing.height is None or drawing.width is None else (drawing.height, drawing.width)
-    if size is None:
-        return None
-    if _is_far(shape, size):
-        return "bad_numbers", message(
-            "coordinates that are no finite numbers, or far outside of the image {size}", size=size
-        )
-    if shape.counts and not isinstance(shape.counts, str):
-        area = shape.box[2] * shape.box[3] if shape.box else size[0] * size[1]
-        if sum(shape.counts) != area:
-            return "bad_rle", message(
-                "run lengths add up to {total} pixels, expected {area}", total=sum(shape.counts), area=area
-            )
-    return None
+def _annotated_alone(images: Sequence[Annotated], notes: list[str]) -> list[Annotated]:
+    bare = [item.id for item in images if not item.drawing.shapes]
+    if bare:
+        notes.append(f"{len(bare)} images without annotations were left out: {shorten(bare)}")
+    return [item for item in images if item.drawing.shapes]
 
 
-def _is_far(shape: Shape, size: tuple[int, int]) -> bool:
-    return any(not far_inside(ring, size) for ring in (*shape.rings, shape.line) if ring)
+def _asked(images: Sequence[Annotated], options: AnnotationOptions) -> tuple[list[Message], list[str]]:
+    """Returns what has to be asked about lines and crowds of the classes that are kept, and notes on them."""
+    classes = options.get("classes")
+    named = [classes] if classes is None else classes.values() if isinstance(classes, Mapping) else [list(classes)]
+    kept = None if classes is None else {str(one) for labels in named for one in _as_list(labels)}
+    shapes = [shape for item in images for shape in item.drawing.shapes if kept is None or shape.label in {"", *kept}]
+    line, notes = about_lines(shapes, options.get("closed_lines", "error"))
+    ignored = {"", UNKNOWN, *options.get("ignore", _IGNORED)}
+    crowd, more = about_crowds(shapes, ignored, options.get("crowd"))
+    return [question for question in (line, crowd) if question is not None], [*notes, *more]
 
 
-def _named(images: Sequence[Annotated], options: AnnotationOptions, found: list[Defect], root: Path) -> list[Annotated]:
-    """Returns the images with a class for every shape: `default_class`, or `object` where no shape has any.
+def _as_list(labels: Any) -> list[Any]:
+    return list(labels) if isinstance(labels, list | tuple) else [labels]
+
+
+def _named(
+    images: Sequence[Annotated], options: AnnotationOptions, found: list[Defect]
+) -> tuple[list[Annotated], list[Message]]:
+    """Returns the images with a class for every shape, and what has to be asked: `default_class`, or `object` for all.
 
     Shapes that stay without one are something, but nobody knows what: they count nowhere.
     """
     bare = [item for item in images if any(not shape.label for shape in item.drawing.shapes)]
     if not bare:
-        return list(images)
+        return list(images), []
     number = sum(not shape.label for item in bare for shape in item.drawing.shapes)
     default = options.get("default_class")
-    others = sorted({shape.label for item in images for shape in item.drawing.shapes} - {""})
+    others = sorted({shape.label for item in images for shape in item.drawing.shapes} - {"", UNKNOWN})
     if default is None and not others:
         default = "object"
     did = message("taken as {name!r}", name=default) if default else message("they count nowhere")
@@ -261,26 +274,23 @@ def _named(images: Sequence[Annotated], options: AnnotationOptions, found: list[
                 fatal=default is None,
             )
         )
-    if default is None and options.get("defects", "error") == "error":
-        raise DatasetError(
-            f"{number} regions in {len(bare)} images have no class, others have {shorten(others, 6)}; say which class "
-            f"they are with {set_option('default_class', others[0])}, or let them count nowhere with "
-            f"{set_option('defects', 'skip')}",
-            path=root,
-        )
-    if default is None:
-        return list(images)
-    return [item.relabelled({"": default}) for item in images]
-
-
-def _fatal_text(fatal: Sequence[Defect], root: Path) -> str:
-    lines = [f"  {_place(defect, root)}: {defect.text}" for defect in fatal[:10]]
-    more = f"\n  and {len(fatal) - 10} more" if len(fatal) > 10 else ""
-    return (
-        f"{len(fatal)} annotations cannot be used; mend them, or leave them out with {set_option('defects', 'skip')}:\n"
-        + "\n".join(lines)
-        + more
+    if default is not None:
+        return [item.relabelled({"": default}) for item in images], []
+    question = message(
+        "{n} regions in {images} images have no class, others have {others}; say which class they are with {default}, "
+        "or let them count nowhere with {skip}",
+        n=number,
+        images=len(bare),
+        others=shorten(others, 6),
+        default=set_option("default_class", others[0]),
+        skip=set_option("defects", "skip"),
     )
+    return list(images), [] if options.get("defects") == "skip" else [question]
+
+
+def _everywhere(size: tuple[int, int]) -> Shape:
+    """Returns the shape that lets a whole (H, W) image count nowhere."""
+    return Shape(label=UNKNOWN, counts=(0, size[0] * size[1]))
 
 
 def _place(defect: Defect, root: Path) -> str:
@@ -301,7 +311,7 @@ def _rule(
     for label in ignored:
         if label not in known:
             raise ConfigError(f"no region has the class {label!r}; {suggest(label, known)}", key="data.options.ignore")
-    classes = _class_labels(known, options.get("classes"), ignored, root)
+    classes = class_labels(known, options.get("classes"), ignored, root)
     left = [label for label in known if used.get(label) and not any(label in labels for labels in classes.values())]
     left = [label for label in left if label not in ignored]
     if left:
@@ -316,95 +326,12 @@ def _rule(
     multilabel = task == Task.MULTILABEL
     if isinstance(background, str) and not multilabel and background not in classes:
         classes = {background: [], **classes}
-    _check_number(classes, used, options.get("classes") is not None, multilabel, root)
-    class_map = _class_map(classes, background, task, colors)
-    index = {label: position for position, name in enumerate(class_map.names) for label in classes[name]}
-    index.update(dict.fromkeys([*ignored, ""], IGNORE_INDEX))
+    check_number(classes, used, options.get("classes") is not None, multilabel, root)
+    found = class_map(classes, background, task, colors)
+    index = {label: position for position, name in enumerate(found.names) for label in classes[name]}
+    index.update(dict.fromkeys([*ignored, "", UNKNOWN], IGNORE_INDEX))
     skip = options.get("defects") == "skip"
-    return DrawRule(class_map=class_map, index=index, overlap=choices[0], crowd=choices[1], skip_far=skip)
-
-
-def _check_number(
-    classes: Mapping[str, Sequence[str]], used: Mapping[str, int], chosen: bool, multilabel: bool, root: Path
-) -> None:
-    if chosen and len(classes) < (1 if multilabel else 2):
-        raise ConfigError(
-            f"expected two classes or more, got {', '.join(classes) or 'none'}; name them, or let what no shape covers "
-            "be the background",
-            key="data.options.classes",
-        )
-    if len(classes) > _MAX_CLASSES:
-        frequent: list[str] = sorted(used, key=lambda label: -used[label])
-        raise DatasetError(
-            f"{len(classes)} classes are too many (at most {_MAX_CLASSES}); choose with {set_option('classes')}; the "
-            f"most frequent are {shorten(frequent, 12)}",
-            path=root,
-        )
-
-
-def _class_map(
-    classes: Mapping[str, Sequence[str]], background: str | bool, task: str | None, colors: Mapping[str, RGB]
-) -> ClassMap:
-    """Returns the classes of class name -> labels, the mask values being their places."""
-    multilabel = task == Task.MULTILABEL
-    names = list(classes)
-    position = names.index(background) if isinstance(background, str) and background in names else None
-    if task == Task.BINARY and (len(names) != 2 or position is None):
-        raise ConfigError(
-            f"a binary task has a background and one class, got {', '.join(names)}; choose with "
-            f"{set_option('classes')}",
-            key="data.options.task",
-        )
-    kind = Task.MULTILABEL if multilabel else Task.BINARY if len(names) == 2 and position is not None else None
-    kind = Task.MULTICLASS if kind is None or task == Task.MULTICLASS else kind
-    if kind is Task.BINARY and position == 1:
-        names, position = names[::-1], 0
-    shown = [colors.get(labels[0]) if (labels := classes[name]) else (0, 0, 0) for name in names]
-    distinct = len({color for color in shown if color}) == len(names)
-    return ClassMap(
-        names=tuple(names),
-        values=tuple((1,) if multilabel else (index,) for index in range(len(names))),
-        task=kind,
-        colors=tuple(color for color in shown if color) if distinct else (),
-        background=None if multilabel else position,
-        ignore_values=(IGNORE_INDEX,),
-    )
-
-
-def _class_labels(
-    known: Sequence[str], classes: Sequence[str] | Mapping[str, Any] | None, ignored: Sequence[str], root: Path
-) -> dict[str, list[str]]:
-    """Returns class name -> labels that mean it."""
-    if classes is None:
-        result = {label: [label] for label in known if label not in ignored}
-        if not result:
-            raise DatasetError("no region has a class; there is nothing to learn", path=root)
-        return result
-    if isinstance(classes, Mapping):
-        result = {
-            str(name): [str(one) for one in labels] if isinstance(labels, list | tuple) else [str(labels)]
-            for name, labels in classes.items()
-        }
-    else:
-        result = {str(name): [str(name)] for name in classes}
-    owner: dict[str, str] = {}
-    for name, labels in result.items():
-        for label in labels:
-            if label not in known:
-                raise ConfigError(
-                    f"no region has the class {label!r}; {suggest(label, known)}", key=f"data.options.classes.{name}"
-                )
-            if label in ignored:
-                raise ConfigError(
-                    f"{label!r} is in `classes` and in `ignore`; it can mean one thing", key="data.options.ignore"
-                )
-            if label in owner:
-                raise ConfigError(
-                    f"{label!r} belongs to {owner[label]!r} and to {name!r}; it can mean one class",
-                    key="data.options.classes",
-                )
-            owner[label] = name
-    return result
+    return DrawRule(class_map=found, index=index, overlap=choices[0], crowd=choices[1], skip_far=skip)
 
 
 def load_json(path: Path) -> Any:

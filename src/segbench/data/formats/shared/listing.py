@@ -66,6 +66,8 @@ class Defect:
         where: key, line or image name inside the file.
         text: what is wrong, and what was done about it.
         fatal: nothing sensible can be drawn; reading refuses, or leaves it out where the user says so.
+        image: that misses a shape by it. With a fatal defect it is left out, since the shape's pixels would become
+            background.
     """
 
     code: str
@@ -73,11 +75,13 @@ class Defect:
     where: str
     text: str
     fatal: bool = False
+    image: Path | None = None
 
 
 DEFECTS = {
     "few_points": message("polygons with fewer than three points"),
     "bad_numbers": message("coordinates that are no finite numbers, or far outside of the image"),
+    "bad_shape": message("shapes with a value that is missing, or of another kind than the format has"),
     "bad_rle": message("run lengths that do not add up to the image"),
     "outside": message("shapes that lie outside of the image, in part or whole"),
     "no_class": message("images with regions without a class"),
@@ -86,6 +90,8 @@ DEFECTS = {
     "no_image": message("annotations of images that are not there"),
     "wrong_path": message("annotations that name another image, or another folder, than the one taken"),
     "unused_shape": message("shapes of a kind that covers no pixels"),
+    "unknown_shape": message("shapes of a kind that is not read"),
+    "only_box": message("objects with a box and no outline"),
     "overlapping_lists": message("names in more than one published list"),
     "wrong_size": message("annotations made for another image size"),
 }

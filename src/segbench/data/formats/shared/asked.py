@@ -1,0 +1,119 @@
+"""What drawn shapes may mean in two ways, so that it is asked: closed lines, and classes that are crowds only."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from segbench.data.files.hints import set_option
+from segbench.data.shapes.drawing import Drawing, Shape
+from segbench.data.shapes.trace import ring_area
+from segbench.locale import Message, listed, message, plural
+
+_GAP_PX, _GAP_SHARE = 3.0, 0.03  # between a closed line's ends, in pixels or of its length
+_MOSTLY = 0.5  # of a class's shapes; more crowds than that are no crowds
+
+
+def is_closed(shape: Shape) -> bool:
+    """Returns whether a line ends where it begins, around clearly more than its own pixels: an outline, rather."""
+    points = list(zip(shape.line[0::2], shape.line[1::2], strict=False))
+    if len(points) < 4 or not all(math.isfinite(value) for value in shape.line):
+        return False
+    length = sum(math.dist(one, other) for one, other in pairwise(points))
+    gap = math.dist(points[0], points[-1])
+    if gap > max(_GAP_PX, _GAP_SHARE * length) or gap > length / 4:
+        return False
+    return ring_area(shape.line) > length * max(shape.width_px, 1.0)
+
+
+def filled(drawing: Drawing) -> Drawing:
+    """Returns the drawing with closed lines as polygons."""
+    shapes = (replace(shape, rings=(shape.line,), line=()) if is_closed(shape) else shape for shape in drawing.shapes)
+    return replace(drawing, shapes=tuple(shapes))
+
+
+def about_lines(shapes: Iterable[Shape], choice: str) -> tuple[Message | None, list[Message]]:
+    """Returns what to ask about lines, or None, and notes on how they are drawn.
+
+    Args:
+        shapes: of all images, as the files have them.
+        choice: the option `closed_lines`.
+    """
+    lines = [shape for shape in shapes if shape.line]
+    closed = [shape for shape in lines if is_closed(shape)]
+    points = [shape for shape in lines if len(shape.line) == 2]
+    drawn = [shape for shape in lines if len(shape.line) > 2 and not (choice == "fill" and is_closed(shape))]
+    notes = []
+    if drawn:
+        text = plural("{n} line is drawn {width} px wide", "{n} lines are drawn {width} px wide", **_number(drawn))
+        notes.append(text)
+    if points:
+        text = plural(
+            "{n} point is drawn as a dot of {width} px", "{n} points are drawn as dots of {width} px", **_number(points)
+        )
+        notes.append(text)
+    if closed and choice == "fill":
+        notes.append(plural("{n} closed line is filled", "{n} closed lines are filled", n=len(closed)))
+    if not closed or choice != "error":
+        return None, notes
+    question = message(
+        "{n} of {all} lines are closed, as outlines of objects are: fill them with {fill}, or keep them as lines "
+        "{width} px wide with {draw}",
+        **_number(closed),
+        all=len(lines) - len(points),
+        fill=set_option("closed_lines", "fill"),
+        draw=set_option("closed_lines", "draw"),
+    )
+    return question, notes
+
+
+def about_crowds(
+    shapes: Iterable[Shape], ignored: Iterable[str], chosen: str | None
+) -> tuple[Message | None, list[Message]]:
+    """Returns what to ask about classes that are mostly crowds, or None, and notes on the crowds of the others.
+
+    Args:
+        shapes: of all images.
+        ignored: labels that count nowhere anyway.
+        chosen: the option `crowd` where the user gave it: then nothing is asked.
+    """
+    labels = Counter((shape.label, shape.crowd) for shape in shapes if shape.label not in set(ignored))
+    crowds = {label: number for (label, crowd), number in labels.items() if crowd}
+    share = {label: number / (number + labels[label, False]) for label, number in crowds.items()}
+    mostly = [label for label in crowds if share[label] > _MOSTLY and chosen is None]
+    question = None
+    if mostly:
+        question = message(
+            "{counts} are marked as crowds (iscrowd 1), which some tools write on every brush mask; draw them as "
+            "objects with {include}, or let them count nowhere with {ignore}",
+            counts=listed([_of(label, crowds, labels) for label in mostly]),
+            include=set_option("crowd", "include"),
+            ignore=set_option("crowd", "ignore"),
+        )
+    if not crowds:
+        return None, []
+    did = {
+        "ignore": message("they count nowhere"),
+        "exclude": message("they are background"),
+        "include": message("they are drawn as objects"),
+    }[chosen or "ignore"]
+    counts = listed([_of(label, crowds, labels) for label in crowds])
+    return question, [message("{counts} are marked as crowds; {did}", counts=counts, did=did)]
+
+
+def _of(label: str, crowds: dict[str, int], labels: Counter[tuple[str, bool]]) -> Message:
+    return message(
+        "{number} of {all} shapes of {label!r}",
+        number=crowds[label],
+        all=crowds[label] + labels[label, False],
+        label=label,
+    )
+
+
+def _number(shapes: Sequence[Shape]) -> dict[str, Any]:
+    widths = sorted({max(shape.width_px, 1.0) for shape in shapes})
+    return {"n": len(shapes), "width": listed([f"{width:g}" for width in widths])}
