@@ -56,7 +56,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"checks", "reading_codes"},
         {"statistics", "suggest"},
         {"run"},
-        {"before_training", "dataset", "fix"},
+        {"before_training", "dataset", "divide", "fix"},
     ],
     "segbench.report": [
         {"analysis", "document", "labels"},

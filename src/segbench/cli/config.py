@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from segbench.cli._common import ConfigFile, Overrides, console
-from segbench.cli.data import DataFormat, ReaderOptions, print_manifest, read_any
+from segbench.cli.data import DataFormat, ReaderOptions, check_any, print_manifest, read_any
 from segbench.config.run import load_config
 from segbench.errors import ConfigError
 
@@ -52,16 +53,23 @@ def config_new(
     data_format: DataFormat = None,
     options: ReaderOptions = None,
 ) -> None:
-    """Write a commented starting config for a data set, after reading it once.
+    """Write a commented starting config for a data set, after reading and checking it once.
 
     Example: segbench config new my_images -o mine.yaml
     """
     if out.exists():
         raise ConfigError(f"{out} exists already; choose another name with -o", key="--out")
+    from segbench.doctor.finding import Severity
     from segbench.files import write_text
     from segbench.train.config_template import config_template
 
     manifest = read_any(data, data_format, options)
-    write_text(out, config_template(manifest, data, str(out)))
+    checkup = check_any(manifest)
+    write_text(out, config_template(manifest, data, str(out), checkup.suggestions))
     print_manifest(manifest)
+    told = [finding for finding in checkup.findings if finding.severity is not Severity.INFO]
+    for finding in told:
+        console.print(f"{finding.severity}: {finding.title}")
+    if told:
+        console.print(f"more about that: segbench data check {shlex.quote(str(data))}")
     console.print(f"written: {out}; next: segbench train {out}")

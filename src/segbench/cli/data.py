@@ -15,6 +15,7 @@ from segbench.types import SPLITS, Progress
 if TYPE_CHECKING:
     from segbench.data.formats.detect import Candidate
     from segbench.data.manifest.manifest import Manifest
+    from segbench.doctor.finding import Checkup
 
 data_app = typer.Typer(help="Recognise, check, show, convert, fetch and make data sets.", no_args_is_help=True)
 
@@ -109,6 +110,27 @@ def read_any(data: Path, data_format: str | None, options: list[str] | None, *, 
             told = "".join(f"; {guess}" for guess in chosen.guesses)
             console.print(f"read as {chosen.format}: {chosen.reason}{told}")
         return read_dataset(folder, chosen.format, progress=watch.progress, **chosen.options)
+    finally:
+        watch.close()
+
+
+def check_any(manifest: Manifest) -> Checkup:
+    """Returns what the doctor says about a data set that was read, as its training begins."""
+    from segbench.config.split import SplitConfig
+    from segbench.doctor.run import examine
+    from segbench.doctor.suggest import base_size, base_split
+
+    split = base_split([sample.split for sample in manifest.samples], len(manifest))
+    watch = make_callback(quiet=False)
+    try:
+        return examine(
+            manifest.folder,
+            manifest.format,
+            options=manifest.options,
+            image_size=base_size([s.height for s in manifest.samples], [s.width for s in manifest.samples]),
+            split=SplitConfig.model_validate(split) if split else None,
+            progress=watch.progress,
+        )
     finally:
         watch.close()
 

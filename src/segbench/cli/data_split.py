@@ -65,9 +65,10 @@ def data_split(
         stratify_by=stratify_by,
         val_frac=val_frac,
     )
-    from segbench.data.split.divide import split_manifest, write_split
+    from segbench.data.split.divide import write_split
+    from segbench.doctor.divide import divide
 
-    divided = split_manifest(read_any(data, data_format, options, quiet=quiet), config)
+    divided = divide(read_any(data, data_format, options, quiet=quiet), config)
     if not quiet:
         _print_parts(divided)
     if out is None:

@@ -38,6 +38,8 @@ class DataConfig(Section):
         options: keyword options of the reader, for example `{border: ignore}`.
         size: (H, W) in pixels that every image is resized to for training and scoring; one number means a square.
         split, augment: see `SplitConfig` and `AugmentConfig`.
+        allow: what a training does not refuse: `missing_classes`, classes that no mask of the training part shows;
+            `empty_masks`, a data set in which no mask shows any class but the background.
         cache_dir: where decoded samples are kept; None means `$SEGBENCH_CACHE` or the user's cache folder.
     """
 
@@ -47,6 +49,7 @@ class DataConfig(Section):
     size: tuple[SizePx, SizePx] = (256, 256)
     split: SplitConfig = SplitConfig()
     augment: AugmentConfig = AugmentConfig()
+    allow: tuple[Literal["missing_classes", "empty_masks"], ...] = ()
     cache_dir: str | None = None
 
     @field_validator("size", mode="before")
@@ -316,7 +319,8 @@ class RunConfig(Section):
         plain = self.to_dict()
         for place in ("name", "output"):
             plain.pop(place)
-        plain["data"].pop("cache_dir")
+        for permission in ("allow", "cache_dir"):
+            plain["data"].pop(permission)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 

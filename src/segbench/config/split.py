@@ -53,6 +53,8 @@ class SplitConfig(Section):
         group: regular expression with one group, searched in each id; what it captures stays together. An empty one
             forgets the groups that the data set has.
         group_file: CSV with the columns id and group, looked for like `file`.
+        near_copies: what a draw does with pictures that look nearly the same (the doctor's near copies): `together`
+            keeps them in one part, `apart` does not look. Blocks have a rule of their own.
     """
 
     method: Literal["auto", "official", "ratios", "kfold", "blocks", "file", "permutation"] = "auto"
@@ -69,6 +71,7 @@ class SplitConfig(Section):
     file: Annotated[str, Field(min_length=1)] | None = None
     group: str | None = None
     group_file: Annotated[str, Field(min_length=1)] | None = None
+    near_copies: Literal["together", "apart"] = "together"
 
     @model_validator(mode="after")
     def _consistent(self) -> SplitConfig:

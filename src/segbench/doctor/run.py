@@ -33,7 +33,7 @@ from segbench.doctor.checks.values import no_class_map
 from segbench.doctor.finding import Checkup, Finding, sort_findings
 from segbench.doctor.reading import Case, Reading, Remembered, all_files, damaged, headers
 from segbench.doctor.statistics import statistics
-from segbench.doctor.suggest import suggestions
+from segbench.doctor.suggest import base_split, suggestions
 from segbench.errors import ConfigError, DatasetError, SegbenchError
 from segbench.locale import join, listed, message, plural, quoted
 from segbench.types import ClassMap, Progress, Sample
@@ -94,6 +94,7 @@ def examine(
     store = FactStore(read.files_root)
     reading = _look(read, store, fast, image_size, progress)
     reading.given = dict(options or {})
+    published = reading.cases
     reading = _divided(read, reading, split)
     reading.objects = None if fast else measure_objects(reading, progress)
     checks = {name: check for name, check in CHECKS.items() if not (fast and check.slow)}
@@ -101,6 +102,8 @@ def examine(
     if read.files_root != root:  # nobody mends a copy in the cache
         findings = [replace(finding, fixes=()) for finding in findings]
     stats = statistics(reading, reading.objects)
+    parts = Counter(case.split for case in reading.cases)
+    reading.cases = published  # what is suggested starts from the data set as it is
     unsaved = store.save()
     if unsaved is not None:
         findings.append(codes.NOT_REMEMBERED.finding(count=1, detail=quoted(unsaved)))
@@ -112,7 +115,7 @@ def examine(
         why=read.why,
         class_map=reading.class_map,
         samples=int(reading.decoded.sum()),
-        parts={str(part or "-"): count for part, count in Counter(case.split for case in reading.cases).items()},
+        parts={str(part or "-"): count for part, count in parts.items()},
         findings=sort_findings(findings),
         statistics=stats,
         suggestions=tuple(suggestions(reading, stats, reading.objects)),
@@ -370,7 +373,7 @@ def _divided(read: _Read, reading: Reading, split: SplitConfig | None) -> Readin
     """Returns the reading with the parts that `split` would draw; where it cannot, that becomes a finding.
 
     Args:
-        split: None tries what a config without `data.split` would do, and leaves the parts as they are.
+        split: None tries what `segbench config new` would write, and leaves the parts as they are.
     """
     if reading.class_map is None or not reading.decoded.any():
         return reading
@@ -384,7 +387,8 @@ def _divided(read: _Read, reading: Reading, split: SplitConfig | None) -> Readin
             class_map=reading.class_map,
             samples=samples,
         )
-        divided = split_manifest(manifest, split or SplitConfig(), presence=_classes_of(reading))
+        usual = SplitConfig.model_validate(base_split([sample.split for sample in samples], len(samples)))
+        divided = split_manifest(manifest, split or usual, presence=_classes_of(reading))
         parts = {sample.id: sample.split for sample in divided.samples}
     except (DatasetError, ConfigError) as error:
         read.findings.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from segbench.doctor.checks.meaning import is_trimap
@@ -14,6 +14,7 @@ from segbench.types import Task
 
 Suggestion = tuple[str, Any, str]
 
+_LONG_SIDE_PX = 256  # of the training size to begin with
 _RARE_FOREGROUND = 0.1
 _UNEVEN = 10.0  # most frequent to rarest class
 _FEW_IMAGES = 200
@@ -27,6 +28,31 @@ _PRESETS = {
     ),
     "geotiff": ("aerial", message("aerial images have no upright")),
 }
+
+
+def base_size(heights: Sequence[int], widths: Sequence[int]) -> tuple[int, int]:
+    """Returns (H, W) to begin with: the median image at a long side of 256 px, never enlarged; multiples of 16."""
+    height, width = sorted(heights)[len(heights) // 2], sorted(widths)[len(widths) // 2]
+    scale = min(1.0, _LONG_SIDE_PX / max(height, width))
+    return max(32, round(height * scale / 16) * 16), max(32, round(width * scale / 16) * 16)
+
+
+def base_loss(task: Task) -> dict[str, Any]:
+    """Returns the loss to begin with: overlap and cross-entropy in equal parts."""
+    return {"dice": 0.5, "cross_entropy" if task is Task.MULTICLASS else "bce": 0.5}
+
+
+def base_split(parts: Collection[str | None], images: int) -> dict[str, Any]:
+    """Returns keys of `data.split` to begin with; {} where the usual ones do.
+
+    Args:
+        parts: official parts that samples lie in, None for those in none.
+        images: number of samples.
+    """
+    there = {part for part in parts if part is not None}
+    if there and not {"train", "test"} <= there:
+        return {"method": "ratios"}  # published parts that lack one to learn from or to score on
+    return {} if there or not _TOO_FEW <= images < _FEW_IMAGES / 2 else {"ratios": [0.6, 0.2, 0.2]}
 
 
 def suggestions(reading: Reading, stats: Mapping[str, Any], objects: Objects | None) -> list[Suggestion]:
@@ -59,7 +85,7 @@ def _loss(reading: Reading, stats: Mapping[str, Any]) -> Iterator[Suggestion]:
             ]
             yield (
                 "loss",
-                {"cross_entropy": {"class_weights": "inverse_frequency"}, "dice": 1.0},
+                {"dice": 0.5, "cross_entropy": {"class_weights": "inverse_frequency", "weight": 0.5}},
                 message(
                     "the most frequent class has {ratio} times the pixels of {rarest!r} ({share}); weights by inverse "
                     "frequency would be {weights}. The dice term counts each class alike",
@@ -78,7 +104,7 @@ def _loss(reading: Reading, stats: Mapping[str, Any]) -> Iterator[Suggestion]:
         weight = balanced_pos_weights([pixels[index]], [rest])[0]
         yield (
             "loss",
-            {"bce": 1.0, "dice": 1.0},
+            base_loss(class_map.task),
             message(
                 "{name!r} covers {share} of the pixels, so that cross-entropy alone may learn to say background "
                 "everywhere; the dice term looks at the overlap. The other way: bce with pos_weight {weight}",
@@ -169,7 +195,7 @@ def _split(reading: Reading) -> Iterator[Suggestion]:
             )
             yield "data.options.group", pattern, reason
     number = len(reading.cases)
-    if _TOO_FEW <= number < _FEW_IMAGES / 2:
+    if "ratios" in base_split((), number):
         reason = message(
             "of {n} images, 15 % are {part}: too few for a score to mean much", n=number, part=round(0.15 * number)
         )

@@ -14,8 +14,8 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.samples.cache import class_pixel_counts
 from segbench.data.samples.sample_cache import SampleCache
-from segbench.data.split.divide import split_manifest
-from segbench.doctor.before_training import fast_warnings
+from segbench.doctor.before_training import fast_warnings, require_learnable
+from segbench.doctor.divide import divide
 from segbench.errors import DatasetError
 from segbench.losses.class_weights import balanced_class_weights, balanced_pos_weights
 from segbench.train.callback import ProgressCallback
@@ -34,14 +34,15 @@ def read_and_split(
         tell_notes: False where the caller shows the manifest's notes itself.
         kept: where decoded pixels are kept for the cache.
     Raises:
-        DatasetError, ConfigError: see `read_dataset` and `split_manifest`.
+        DatasetError, ConfigError: see `read_dataset`, `split_manifest` and `require_learnable`.
     """
     manifest = read_dataset(data.path, data.format, progress=watch.progress, kept=kept, **data.options)
-    manifest = split_manifest(manifest, data.split)
+    manifest = divide(manifest, data.split)
     for note in manifest.notes if tell_notes else ():
         watch.message(f"note: {note}")
     for warning in fast_warnings(manifest):
         watch.message(warning)
+    require_learnable(manifest, data.allow)
     return manifest
 
 

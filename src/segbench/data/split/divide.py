@@ -20,15 +20,21 @@ from segbench.data.sources.presence import class_presence
 from segbench.data.split.files import with_file_groups, with_file_parts
 from segbench.data.split.files import write_split as write_split
 from segbench.data.split.folds import Presence, assign_folds, deal, strata
-from segbench.data.split.units import Unit, across_parts, join_units, members, natural_order, too_near
+from segbench.data.split.units import Unit, across_parts, join_groups, join_units, members, natural_order, too_near
 from segbench.errors import DatasetError, shorten
-from segbench.locale import message
+from segbench.locale import listed, message, plural
 from segbench.types import SPLITS, Sample, SplitName
 
 Assignment = dict[str, SplitName]
 
 
-def split_manifest(manifest: Manifest, config: SplitConfig, *, presence: Presence | None = None) -> Manifest:
+def split_manifest(
+    manifest: Manifest,
+    config: SplitConfig,
+    *,
+    presence: Presence | None = None,
+    alike: Sequence[Sequence[str]] = (),
+) -> Manifest:
     """Returns the manifest with each of its samples in train, val or test; see `SplitConfig` for the methods.
 
     Samples that belong to no part (in no official list, or beyond `counts`) are left out, which a note says. Samples
@@ -39,6 +45,7 @@ def split_manifest(manifest: Manifest, config: SplitConfig, *, presence: Presenc
         manifest: of the whole data set.
         config: how to divide it.
         presence: id -> indices of the classes in the sample, where they are known; else they are counted if needed.
+        alike: ids of pictures that look nearly the same; a draw keeps them together, as it does copies.
     Raises:
         DatasetError: a part would be empty, `counts` exceed the samples, groups are too few, `official` is asked of
             a data set without (complete) lists, or a file of parts or groups does not fit; with the numbers and what
@@ -51,7 +58,7 @@ def split_manifest(manifest: Manifest, config: SplitConfig, *, presence: Presenc
     if config.by_classes and presence is None:
         presence = class_presence(manifest)
     notes: list[str] = []
-    assignment = _assign(manifest, config, presence if config.by_classes else None, notes)
+    assignment = _assign(manifest, config, presence if config.by_classes else None, alike, notes)
     if config.gap:
         near = too_near(natural_order(manifest.samples), assignment, config.gap)
         assignment = {name: part for name, part in assignment.items() if name not in near}
@@ -86,7 +93,13 @@ def _grouped(manifest: Manifest, config: SplitConfig) -> Manifest:
     return replace(manifest, samples=tuple(replace(sample, group=groups.get(sample.id)) for sample in manifest.samples))
 
 
-def _assign(manifest: Manifest, config: SplitConfig, presence: Presence | None, notes: list[str]) -> Assignment:
+def _assign(
+    manifest: Manifest,
+    config: SplitConfig,
+    presence: Presence | None,
+    alike: Sequence[Sequence[str]],
+    notes: list[str],
+) -> Assignment:
     listed = any(sample.split is not None for sample in manifest.samples)
     if config.method == "official" and not listed:
         raise DatasetError(
@@ -96,12 +109,12 @@ def _assign(manifest: Manifest, config: SplitConfig, presence: Presence | None, 
     if config.method == "permutation":
         return _permutation(manifest, config, notes)
     if config.method == "file" or (listed and config.method in ("auto", "official")):
-        return _official(manifest, config, presence, notes)
+        return _official(manifest, config, presence, alike, notes)
     if config.method == "kfold":
-        assignment = _turn(manifest, config, presence, notes)
+        assignment = _turn(manifest, config, presence, alike, notes)
     else:
         wanted = _wanted(len(manifest), config, manifest)
-        assignment = _draw(manifest.samples, wanted, config, presence, manifest, notes)
+        assignment = _draw(manifest.samples, wanted, config, presence, alike, manifest, notes)
         notes += _uneven(assignment, wanted)
     _refuse_leaks(manifest, assignment)
     return assignment
@@ -118,10 +131,22 @@ def _refuse_leaks(manifest: Manifest, assignment: Assignment) -> None:
         )
 
 
-def _turn(manifest: Manifest, config: SplitConfig, presence: Presence | None, notes: list[str]) -> Assignment:
+def _turn(
+    manifest: Manifest,
+    config: SplitConfig,
+    presence: Presence | None,
+    alike: Sequence[Sequence[str]],
+    notes: list[str],
+) -> Assignment:
     """Returns one turn of a cross-validation: a fold to test, the next one to validate, the others to train."""
     folds = assign_folds(
-        manifest, config.k, seed=config.seed, presence=presence, block=config.block, stratify=config.stratify
+        manifest,
+        config.k,
+        seed=config.seed,
+        presence=presence,
+        block=config.block,
+        stratify=config.stratify,
+        alike=_kept_together(manifest.samples, alike, len(manifest) // config.k, config, notes),
     )
     roles: dict[int, SplitName] = {config.fold: "test", (config.fold + 1) % config.k: "val"}
     sizes = np.bincount(list(folds.values()), minlength=config.k)
@@ -134,7 +159,13 @@ def _turn(manifest: Manifest, config: SplitConfig, presence: Presence | None, no
     return {name: roles.get(fold, "train") for name, fold in folds.items()}
 
 
-def _official(manifest: Manifest, config: SplitConfig, presence: Presence | None, notes: list[str]) -> Assignment:
+def _official(
+    manifest: Manifest,
+    config: SplitConfig,
+    presence: Presence | None,
+    alike: Sequence[Sequence[str]],
+    notes: list[str],
+) -> Assignment:
     lists = "the official lists have" if config.method != "file" else f"{config.file} has"
     assignment: Assignment = {sample.id: sample.split for sample in manifest.samples if sample.split is not None}
     for split, what in (("test", message("to score on")), ("train", message("to learn from"))):
@@ -163,7 +194,7 @@ def _official(manifest: Manifest, config: SplitConfig, presence: Presence | None
                 message("the official train part has 1 sample; val cannot be taken from it"), path=manifest.root
             )
         wanted: dict[SplitName, int] = {"train": len(train) - number, "val": number}
-        assignment |= _draw(train, wanted, config, presence, manifest, notes)
+        assignment |= _draw(train, wanted, config, presence, alike, manifest, notes)
         notes.append(
             f"{lists} no val part: {sum(part == 'val' for part in assignment.values())} of "
             f"{len(train)} training samples were taken for it (val_frac {config.val_frac:g}, seed {config.seed})"
@@ -251,11 +282,13 @@ def _draw(
     wanted: Mapping[SplitName, int],
     config: SplitConfig,
     presence: Presence | None,
+    alike: Sequence[Sequence[str]],
     manifest: Manifest,
     notes: list[str],
 ) -> Assignment:
     """Draws units into parts: large units first, then in order of their foreground share, each to the emptiest part."""
-    units = join_units(samples, config.block)
+    alike = _kept_together(samples, alike, min(wanted.values()), config, notes)
+    units = join_units(samples, config.block, alike)
     if len(units) < len(wanted):
         raise DatasetError(
             message(
@@ -285,6 +318,43 @@ def _draw(
         filled[part] += size
     _fill_empty(chosen, wanted)
     return {name: part for part, found in chosen.items() if part is not None for unit in found for name in unit.ids}
+
+
+def _kept_together(
+    samples: Sequence[Sample], alike: Sequence[Sequence[str]], most: int, config: SplitConfig, notes: list[str]
+) -> list[list[str]]:
+    """Returns the ids that look alike and stay together; runs too long for a part are left to blocks, with a note.
+
+    Args:
+        most: samples of the smallest part.
+    """
+    if config.block is not None:
+        return []
+    ids = {sample.id for sample in samples}
+    groups = join_groups([here for names in alike if len(here := [name for name in names if name in ids]) > 1])
+    kept = [group for group in groups if len(group) <= most]
+    long = [group for group in groups if len(group) > most]
+    if kept:
+        notes.append(
+            plural(
+                "{n} group of pictures that look nearly the same stays together: {names} (data.split.near_copies)",
+                "{n} groups of pictures that look nearly the same stay together: {names} (data.split.near_copies)",
+                n=len(kept),
+                names=listed([" = ".join(group[:3]) for group in kept], 4),
+            )
+        )
+    if long:
+        notes.append(
+            message(
+                "{names}: {n} pictures in a row look nearly the same, more than the smallest part holds ({most}), so "
+                "they may lie in several parts and scores may flatter; divide by neighbours with data.split.method: "
+                "blocks, or name groups",
+                names=" = ".join(long[0][:3]),
+                n=len(long[0]),
+                most=most,
+            )
+        )
+    return kept
 
 
 def _deal_parts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ def assign_folds(
     presence: Presence | None = None,
     block: int | None = None,
     stratify: bool = True,
+    alike: Iterable[Sequence[str]] = (),
 ) -> dict[str, int]:
     """Returns id -> fold, 0 to k - 1: folds of like size, in which classes and shares of foreground are alike.
 
@@ -35,10 +36,11 @@ def assign_folds(
         presence: which classes each sample holds; None looks at the share of foreground alone.
         block: so many neighbours in natural order of ids stay together.
         stratify: make the folds alike; else draw at random.
+        alike: ids that stay together, too.
     Raises:
         DatasetError: there are fewer groups than folds.
     """
-    units = join_units(manifest.samples, block)
+    units = join_units(manifest.samples, block, alike)
     if len(units) < k:
         raise DatasetError(
             f"{len(manifest)} samples form {len(units)} groups that must stay together, too few for {k} folds; lower k "

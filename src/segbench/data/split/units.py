@@ -68,14 +68,17 @@ def join_groups(groups: Iterable[Sequence[Item]]) -> list[list[Item]]:
     return list(joined.values())
 
 
-def join_units(samples: Sequence[Sample], block: int | None = None) -> list[Unit]:
+def join_units(samples: Sequence[Sample], block: int | None = None, alike: Iterable[Sequence[str]] = ()) -> list[Unit]:
     """Joins samples that share a group or an image file, also through others (a = b by group, b = c by file).
 
     Args:
         samples: to be divided.
         block: so many samples next to each other in natural order are joined too.
+        alike: ids that are joined too; those of other samples do not count.
     """
+    ids = {sample.id for sample in samples}
     together = [*members(samples, "group").values(), *members(samples, "image_hash").values()]
+    together += [here for names in alike if len(here := [name for name in names if name in ids]) > 1]
     if block is not None:
         order = natural_order(sample for sample in samples if sample.group is None)
         together += [order[start : start + block] for start in range(0, len(order), block)]

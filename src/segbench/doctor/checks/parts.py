@@ -78,6 +78,11 @@ def suggest_group(ids: list[str]) -> tuple[str, Message, Counter[str]] | None:
     return None
 
 
+def is_sure_group(pattern: str) -> bool:
+    """Returns whether a suggested pattern looks for a word that means a patient, scan, video or scene."""
+    return pattern.startswith(_SURE)
+
+
 def _suggested_groups(reading: Reading) -> Iterator[Finding]:
     if any(case.group is not None for case in reading.cases) or len(reading.cases) < 4:
         return
@@ -102,7 +107,7 @@ def _suggested_groups(reading: Reading) -> Iterator[Finding]:
                 names=listed(across, 6),
             )
         )
-    leak = bool(across) and pattern.startswith(_SURE)
+    leak = bool(across) and is_sure_group(pattern)
     yield GROUPS_SUGGESTED.finding(
         count=len(across) if leak else len(groups),
         n=len(reading.cases),
