@@ -117,7 +117,7 @@ def test_a_config_is_written_for_what_was_recognised(capsys: pytest.CaptureFixtu
     code, _, _ = run_cli(capsys, "config", "new", via_project(tmp_path / "set"), "-o", config)
     assert code == 0
     assert "format: via" in config.read_text()
-    assert "augment: light" in config.read_text()
+    assert "augment: strong   # 8 images to learn from are few" in config.read_text()
 
 
 def test_show_writes_sheets(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
