@@ -30,7 +30,7 @@ from segbench.data.formats.coco.shapes import ONLY_BOX, read_shape
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import ImageIndex, none_found, unlisted_note, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
-from segbench.data.formats.shared.values import outside
+from segbench.data.formats.shared.values import bad_shape, outside
 from segbench.data.shapes.drawing import Drawing, Shape, shape_mask
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 
@@ -79,6 +79,7 @@ def coco(
         )
     splits = {path: file.split for file in files for path in places[file.path]}
     used = frozenset(shape.label for drawing in drawings.values() for shape in drawing.shapes)
+    notes += [note for file in files for note in file.notes]
     notes += unlisted_note(index.unused(drawings), shorten(path.name for path in paths))
     found = with_ids(drawings, root, splits)
     return build_listing(root, found, shared, labels=labels_of(files, used), notes=notes, defects=defects)
@@ -119,7 +120,7 @@ def category_mask(
     size = (picture.height, picture.width)
     mask = np.zeros(size, dtype=bool)
     for where, plain, owner in annotations_of(file):
-        if owner != picture.id or category_of(plain, file.path, where) != number:
+        if owner != picture.id or category_of(file, plain) != number:
             continue
         shape = read_shape(plain, file.names[number], size, "skip", file.path, where)
         if isinstance(shape, Shape):
@@ -169,11 +170,15 @@ def _drawings(
         if picture is None:
             defects.append(unknown_image(file, location, owner))
             continue
-        category = category_of(plain, file.path, where)
+        category = category_of(file, plain)
         if category not in file.names:
             defects.append(unknown_category(file, location, category))
         size = (picture.height, picture.width)
-        shape = read_shape(plain, file.names.get(category, UNKNOWN), size, boxes, file.path, where)
+        try:
+            shape = read_shape(plain, file.names.get(category, UNKNOWN), size, boxes, file.path, where)
+        except DatasetError as error:
+            defects.append(bad_shape(error, file.path, location, files.get(owner)))
+            continue
         only_box = not plain.get("segmentation") and bool(plain.get("bbox")) and boxes != "fill"
         counts["boxes" if only_box else "shapes"] += 1
         if isinstance(shape, Shape):
