@@ -369,7 +369,6 @@ IMAGE = {"id": 1, "file_name": "a.png", "height": 6, "width": 8}
     ("changes", "text"),
     [
         ({"images": [IMAGE, IMAGE]}, "images[1].id: 1 is the id of images[0] too"),
-        ({"images": [IMAGE, {**IMAGE, "id": 2}]}, "is the image images/a.png, which is in instances.json"),
         ({"images": [{"id": 1}]}, "images[0].file_name: expected text, but there is no such key, only id"),
         ({"images": {}}, "images: expected a list, got {}"),
         ({"images": [{**IMAGE, "height": "6"}]}, "images[0].height: expected a number, got '6'"),
@@ -386,6 +385,48 @@ def test_a_file_that_is_not_as_the_format_says_is_refused(
         coco(small(tmp_path, **changes))
     assert text in str(caught.value)
     assert str(tmp_path / "annotations" / "instances.json") in str(caught.value)
+
+
+def test_an_image_that_is_listed_twice_is_named_with_both_places(tmp_path: Path) -> None:
+    with pytest.raises(
+        DatasetError,
+        match=r"1 image is listed twice: images/a.png \(annotations/instances.json, images\[0\]; "
+        r"annotations/instances.json, images\[1\]\); list it once$",
+    ):
+        coco(small(tmp_path, images=[IMAGE, {**IMAGE, "id": 2}]))
+    (tmp_path / "annotations" / "instances.json").unlink()
+    for part in ("train", "val"):
+        write(tmp_path / "annotations" / f"instances_{part}.json", content())
+    with pytest.raises(DatasetError, match=r"instances_train.json, images.*instances_val.json, images") as caught:
+        coco(tmp_path)
+    assert "annotations: annotations/instances_train.json" in str(caught.value)
+    assert len(coco(tmp_path, annotations="annotations/instances_train.json").entries) == 1
+
+
+def task(root: Path, name: str, **changes: Any) -> None:
+    """A task as CVAT exports it: its own folder, with equal names in all of them."""
+    image(root / name / "images" / "default" / "a.png")
+    write(root / name / "annotations" / "instances_default.json", content(**changes))
+
+
+def test_tasks_with_the_same_categories_are_one_set(tmp_path: Path) -> None:
+    task(tmp_path, "task_1")
+    task(tmp_path, "task_2", categories=[{"id": 1, "name": "car"}], annotations=[annotation(category_id=1)])
+    listing = coco(tmp_path)
+    assert [(entry.id, entry.split) for entry in listing.entries] == [
+        ("task_1/images/default/a", None),
+        ("task_2/images/default/a", None),
+    ]
+    assert listing.class_map.names == ("background", "car", "tree")
+    assert any(note.startswith("2 files were read as one set: task_1/annotations/inst") for note in listing.notes)
+
+
+def test_tasks_without_a_common_category_are_two_sets(tmp_path: Path) -> None:
+    task(tmp_path, "task_1")
+    task(tmp_path, "task_2", categories=[{"id": 3, "name": "boat"}])
+    with pytest.raises(DatasetError, match=r"\(car, tree\).*\(boat\) have no category in common"):
+        coco(tmp_path)
+    assert len(coco(tmp_path, annotations="task_1/annotations/instances_default.json").entries) == 1
 
 
 def test_a_list_at_the_top_and_damaged_json(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.annotated import load_json, wrong_key
 from segbench.data.formats.shared.image_names import ImageIndex, head, matching
-from segbench.data.formats.shared.listing import Defect
+from segbench.data.formats.shared.listing import Defect, subfolders
 from segbench.data.formats.shared.values import as_kind, need, side_of, some_files, split_of, tail
 from segbench.errors import DatasetError, shorten
 from segbench.locale import message
@@ -71,9 +71,13 @@ class CocoFile:
 
 
 def coco_kinds(root: Path) -> dict[str, list[Path]]:
-    """Returns kind -> JSON files: instances, stuff, panoptic, captions, person_keypoints, image_info."""
+    """Returns kind -> JSON files: instances, stuff, panoptic, captions, person_keypoints, image_info.
+
+    They lie in the root, in a folder, or in the folder `annotations` of one: a task, or a part, each.
+    """
     kinds: dict[str, list[Path]] = {}
-    for path in some_files(root, "*.json"):
+    inner = [path for folder in subfolders(root) for path in sorted((folder / "annotations").glob("*.json"))]
+    for path in (*some_files(root, "*.json"), *inner):
         kind = _kind(path)
         if kind is not None:
             kinds.setdefault(kind, []).append(path)
@@ -141,16 +145,47 @@ def load_coco(path: Path, root: Path | None = None) -> CocoFile:
         categories[number] = item
     annotations = need(plain, "annotations", list, path, "")
     names, notes = _names(categories, annotations, path)
-    stem = _PREFIX.sub("", path.name).removesuffix(".json")
+    stem = _stem(path)
+    home = home_of(path)
     return CocoFile(
         path=path,
-        tag=stem if split_of(stem) is not None or path.parent == root else path.parent.name,
+        tag=stem if split_of(stem) is not None or home == root else home.name,
         pictures=pictures,
         names=names,
         categories=categories,
         annotations=annotations,
         notes=tuple(notes),
     )
+
+
+def _stem(path: Path) -> str:
+    """Returns what a file's name says apart from the kind: train2017."""
+    return _PREFIX.sub("", path.name).removesuffix(".json")
+
+
+def home_of(path: Path) -> Path:
+    """Returns the folder that a JSON file belongs to: the one above `annotations`, or its own."""
+    return path.parent.parent if path.parent.name == "annotations" else path.parent
+
+
+def check_agreement(files: Sequence[CocoFile], root: Path) -> None:
+    """Raises DatasetError where two files have no category in common: they are no parts of one set."""
+    for file in files[1:]:
+        mine, first = set(file.names.values()), set(files[0].names.values())
+        if mine and first and not mine & first:
+            names = [item.path.relative_to(root).as_posix() for item in (files[0], file)]
+            raise DatasetError(
+                message(
+                    "{one} ({classes}) and {other} ({others}) have no category in common, so that they are rather two "
+                    "data sets; choose one with {option}",
+                    one=names[0],
+                    classes=shorten(sorted(first), 4),
+                    other=names[1],
+                    others=shorten(sorted(mine), 4),
+                    option=set_option("annotations", names[0]),
+                ),
+                path=root,
+            )
 
 
 def labels_of(files: Sequence[CocoFile], used: frozenset[str]) -> list[str]:
@@ -215,7 +250,10 @@ def locate(
     """
     name = PurePosixPath(picture.name.replace("\\", "/"))
     root = index.root
-    folders = (file.path.parent, root / "images" / file.tag, root / file.tag, root / "images", root)
+    home = home_of(file.path)
+    tops = [home, root] if home.is_relative_to(root) else [root]
+    inner = (f"images/{file.tag}", file.tag, f"images/{_stem(file.path)}", "images", "")
+    folders = [file.path.parent, *(top / name for top in tops for name in inner)]
     beside = next((folder / name for folder in folders if folder / name in known), None)
     if beside is not None:
         return beside

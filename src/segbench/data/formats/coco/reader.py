@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -18,8 +18,10 @@ from segbench.data.formats.coco.files import (
     Picture,
     annotations_of,
     category_of,
+    check_agreement,
     choose_files,
     coco_kinds,
+    home_of,
     labels_of,
     load_coco,
     locate,
@@ -33,6 +35,7 @@ from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import bad_shape, outside
 from segbench.data.shapes.drawing import Drawing, Shape, shape_mask
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.locale import message, plural
 
 _HARMLESS = ("unused_shape", "only_box")
 _WANTED = "COCO's annotations of instances or stuff (annotations/instances_train.json, train/_annotations.coco.json)"
@@ -65,6 +68,7 @@ def coco(
     choose(boxes, ("ignore", "fill", "skip"), "boxes")
     paths, notes = choose_files(root, annotations, DRAWABLE, _WANTED)
     files = [load_coco(path, root) for path in paths]
+    check_agreement(files, root)
     index = ImageIndex(root, images)
     places, defects = _places(files, index)
     drawings: dict[Path, Drawing] = {}
@@ -78,6 +82,10 @@ def coco(
             path=root,
         )
     splits = {path: file.split for file in files for path in places[file.path]}
+    if len({home_of(path) for path in paths}) > 1 and not any(splits.values()):
+        notes.append(
+            message("{n} files were read as one set: {files}", n=len(paths), files=shorten(_names(paths, root), 6))
+        )
     used = frozenset(shape.label for drawing in drawings.values() for shape in drawing.shapes)
     notes += [note for file in files for note in file.notes]
     notes += unlisted_note(index.unused(drawings), shorten(path.name for path in paths))
@@ -134,28 +142,45 @@ def category_mask(
 def _places(files: Sequence[CocoFile], index: ImageIndex) -> tuple[dict[Path, dict[Path, Picture]], list[Defect]]:
     """Returns for each JSON file: image file -> what it says about it, and a defect for each image not there."""
     known = frozenset(index.files)
-    owner: dict[Path, tuple[CocoFile, Picture]] = {}
+    owner: dict[Path, str] = {}
     places: dict[Path, dict[Path, Picture]] = {file.path: {} for file in files}
     defects: list[Defect] = []
+    twice: dict[Path, tuple[str, str]] = {}
     for file in files:
         for picture in file.pictures.values():
             path = locate(file, picture, index, known, defects)
             if path is None:
                 continue
+            where = f"{file.path.relative_to(index.root).as_posix()}, {picture.where}"
             if path in owner:
-                first, other = owner[path]
-                raise DatasetError(
-                    f"{picture.where}: {picture.name!r} is the image {path.relative_to(index.root)}, which is in "
-                    f"{first.path.name}, {other.where} too; list an image once, or choose one file with "
-                    f"{set_option('annotations', file.path.relative_to(index.root).as_posix())}",
-                    path=file.path,
-                )
-            owner[path] = (file, picture)
+                twice.setdefault(path, (owner[path], where))
+            owner[path] = where
             places[file.path][path] = picture
+    if twice:
+        raise _listed_twice(twice, files, index.root)
     if not owner:
         names = [picture.name for file in files for picture in file.pictures.values()]
         raise none_found(index.root, names, files[0].path, defects)
     return places, defects
+
+
+def _names(paths: Sequence[Path], root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def _listed_twice(twice: Mapping[Path, tuple[str, str]], files: Sequence[CocoFile], root: Path) -> DatasetError:
+    examples = [f"{path.relative_to(root).as_posix()} ({one}; {other})" for path, (one, other) in twice.items()]
+    choice = set_option("annotations", files[0].path.relative_to(root).as_posix())
+    return DatasetError(
+        plural(
+            "{n} image is listed twice: {examples}; list it once{or_choose}",
+            "{n} images are listed twice: {examples}; list each once{or_choose}",
+            n=len(twice),
+            examples=shorten(examples, 4),
+            or_choose=message(", or read one of the files with {option}", option=choice) if len(files) > 1 else "",
+        ),
+        path=root,
+    )
 
 
 def _drawings(
