@@ -156,7 +156,7 @@ def build_listing(
     images = [replace(item, drawing=check_shapes(item.drawing, item.image, found)) for item in images]
     found = without_background(found, frozenset(item.image for item in images if not item.drawing.shapes))
     found += _not_annotated(images, found)
-    images, questions = _named(images, options, found)
+    images, questions = _named(images, options, found, labels or ())
     losses = Losses(
         root=root,
         found=[defect for defect in found if defect.fatal and defect.code != "no_class"],
@@ -246,7 +246,7 @@ def _as_list(labels: Any) -> list[Any]:
 
 
 def _named(
-    images: Sequence[Annotated], options: AnnotationOptions, found: list[Defect]
+    images: Sequence[Annotated], options: AnnotationOptions, found: list[Defect], declared: Sequence[str]
 ) -> tuple[list[Annotated], list[Message]]:
     """Returns the images with a class for every shape, and what has to be asked: `default_class`, or `object` for all.
 
@@ -258,6 +258,7 @@ def _named(
     number = sum(not shape.label for item in bare for shape in item.drawing.shapes)
     default = options.get("default_class")
     others = sorted({shape.label for item in images for shape in item.drawing.shapes} - {"", UNKNOWN})
+    others = others or list(declared)
     if default is None and not others:
         default = "object"
     did = message("taken as {name!r}", name=default) if default else message("they count nowhere")
@@ -277,7 +278,7 @@ def _named(
     if default is not None:
         return [item.relabelled({"": default}) for item in images], []
     question = message(
-        "{n} regions in {images} images have no class, others have {others}; say which class they are with {default}, "
+        "{n} regions in {images} images have no class (known are {others}); say which class they are with {default}, "
         "or let them count nowhere with {skip}",
         n=number,
         images=len(bare),
