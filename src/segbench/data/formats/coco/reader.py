@@ -28,7 +28,7 @@ from segbench.data.formats.coco.files import (
     unknown_category,
     unknown_image,
 )
-from segbench.data.formats.coco.shapes import ONLY_BOX, read_shape
+from segbench.data.formats.coco.shapes import ONLY_BOX, has_box, read_shape
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import ImageIndex, none_found, unlisted_note, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
@@ -204,7 +204,7 @@ def _drawings(
         except DatasetError as error:
             defects.append(bad_shape(error, file.path, location, files.get(owner)))
             continue
-        only_box = not plain.get("segmentation") and bool(plain.get("bbox")) and boxes != "fill"
+        only_box = not plain.get("segmentation") and has_box(plain) and boxes != "fill"
         counts["boxes" if only_box else "shapes"] += 1
         if isinstance(shape, Shape):
             shapes[owner].append(shape)
@@ -213,9 +213,8 @@ def _drawings(
             continue
         code, text = shape
         fatal = code not in _HARMLESS
-        defects.append(
-            Defect(code=code, path=file.path, where=location, text=text, fatal=fatal, image=files.get(owner))
-        )
+        lost = files.get(owner) if fatal else None
+        defects.append(Defect(code=code, path=file.path, where=location, text=text, fatal=fatal, image=lost))
     drawings = {path: _drawing(file, picture, shapes[picture.id]) for path, picture in places.items()}
     for drawing in drawings.values():
         defects += outside(drawing)

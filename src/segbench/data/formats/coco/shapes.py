@@ -42,7 +42,7 @@ def read_shape(plain: Mapping[str, Any], label: str, size: Size, boxes: str, pat
         rings = _rings(as_kind(segmentation, list, path, f"{where}.segmentation"))
         found = (ring_of(ring, path, f"{where}.segmentation[{index}]") for index, ring in enumerate(rings))
         return Shape(label=label, rings=tuple(found), crowd=crowd)
-    if not plain.get("bbox"):
+    if not has_box(plain):
         return "unused_shape", message("neither a segmentation nor a box; left out")
     if boxes == "skip":
         return "only_box", ONLY_BOX
@@ -52,6 +52,12 @@ def read_shape(plain: Mapping[str, Any], label: str, size: Size, boxes: str, pat
     if boxes == "ignore":
         return Shape(label=UNKNOWN, rings=(rectangle_ring(*box),), crowd=True)
     return Shape(label=label, rings=(rectangle_ring(*box),), crowd=crowd)
+
+
+def has_box(plain: Mapping[str, Any]) -> bool:
+    """Returns whether an annotation has a box around something: programs write [0, 0, 0, 0] where nothing is."""
+    box = plain.get("bbox")
+    return bool(box) and not (isinstance(box, list) and 0 in box[2:])
 
 
 def _rings(values: Sequence[Any]) -> Sequence[Any]:
