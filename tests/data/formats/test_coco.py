@@ -421,12 +421,13 @@ def test_tasks_with_the_same_categories_are_one_set(tmp_path: Path) -> None:
     assert any(note.startswith("2 files were read as one set: task_1/annotations/inst") for note in listing.notes)
 
 
-def test_tasks_without_a_common_category_are_two_sets(tmp_path: Path) -> None:
+def test_tasks_with_categories_of_their_own_are_two_sets_unless_told(tmp_path: Path) -> None:
     task(tmp_path, "task_1")
     task(tmp_path, "task_2", categories=[{"id": 3, "name": "boat"}])
-    with pytest.raises(DatasetError, match=r"\(car, tree\).*\(boat\) have no category in common"):
+    with pytest.raises(DatasetError, match=r"classes car, tree, .* has boat: .* two data sets"):
         coco(tmp_path)
     assert len(coco(tmp_path, annotations="task_1/annotations/instances_default.json").entries) == 1
+    assert len(coco(tmp_path, annotations="*/annotations/instances_default.json").entries) == 2
 
 
 def test_a_list_at_the_top_and_damaged_json(tmp_path: Path) -> None:

@@ -168,26 +168,6 @@ def home_of(path: Path) -> Path:
     return path.parent.parent if path.parent.name == "annotations" else path.parent
 
 
-def check_agreement(files: Sequence[CocoFile], root: Path) -> None:
-    """Raises DatasetError where two files have no category in common: they are no parts of one set."""
-    for file in files[1:]:
-        mine, first = set(file.names.values()), set(files[0].names.values())
-        if mine and first and not mine & first:
-            names = [item.path.relative_to(root).as_posix() for item in (files[0], file)]
-            raise DatasetError(
-                message(
-                    "{one} ({classes}) and {other} ({others}) have no category in common, so that they are rather two "
-                    "data sets; choose one with {option}",
-                    one=names[0],
-                    classes=shorten(sorted(first), 4),
-                    other=names[1],
-                    others=shorten(sorted(mine), 4),
-                    option=set_option("annotations", names[0]),
-                ),
-                path=root,
-            )
-
-
 def labels_of(files: Sequence[CocoFile], used: frozenset[str]) -> list[str]:
     """Returns category names in the order of their ids, without the unused one that exports put first."""
     names = [

@@ -18,7 +18,6 @@ from segbench.data.formats.coco.files import (
     Picture,
     annotations_of,
     category_of,
-    check_agreement,
     choose_files,
     coco_kinds,
     home_of,
@@ -29,6 +28,7 @@ from segbench.data.formats.coco.files import (
     unknown_image,
 )
 from segbench.data.formats.coco.shapes import ONLY_BOX, has_box, read_shape
+from segbench.data.formats.shared.agreement import check_agreement, read_together
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import ImageIndex, none_found, unlisted_note, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
@@ -68,7 +68,9 @@ def coco(
     choose(boxes, ("ignore", "fill", "skip"), "boxes")
     paths, notes = choose_files(root, annotations, DRAWABLE, _WANTED)
     files = [load_coco(path, root) for path in paths]
-    check_agreement(files, root)
+    if annotations is None:
+        alike = {file.path: file.names.values() for file in files if file.split is None}
+        check_agreement(alike or {files[0].path: ()}, root)
     index = ImageIndex(root, images)
     places, defects = _places(files, index)
     drawings: dict[Path, Drawing] = {}
@@ -83,9 +85,7 @@ def coco(
         )
     splits = {path: file.split for file in files for path in places[file.path]}
     if len({home_of(path) for path in paths}) > 1 and not any(splits.values()):
-        notes.append(
-            message("{n} files were read as one set: {files}", n=len(paths), files=shorten(_names(paths, root), 6))
-        )
+        notes.append(read_together(paths, root))
     used = frozenset(shape.label for drawing in drawings.values() for shape in drawing.shapes)
     notes += [note for file in files for note in file.notes]
     notes += unlisted_note(index.unused(drawings), shorten(path.name for path in paths))
@@ -162,10 +162,6 @@ def _places(files: Sequence[CocoFile], index: ImageIndex) -> tuple[dict[Path, di
         names = [picture.name for file in files for picture in file.pictures.values()]
         raise none_found(index.root, names, files[0].path, defects)
     return places, defects
-
-
-def _names(paths: Sequence[Path], root: Path) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in paths]
 
 
 def _listed_twice(twice: Mapping[Path, tuple[str, str]], files: Sequence[CocoFile], root: Path) -> DatasetError:

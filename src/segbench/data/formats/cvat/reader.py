@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -12,6 +12,7 @@ from xml.etree.ElementTree import Element
 from segbench.data.files.hints import set_option
 from segbench.data.formats.cvat.shapes import shapes_or_defect
 from segbench.data.formats.cvat.tracks import shapes_by_frame
+from segbench.data.formats.shared.agreement import check_agreement, read_together
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import (
     ImageIndex,
@@ -60,7 +61,8 @@ def cvat(
     """
     sources = _candidates(root) if annotations is None else matching(root, annotations, _KIND)
     trees = {source: _tree(source) for source in sources or [choose_file([], None, root, _KIND)]}
-    _check_agreement(trees, root)
+    if annotations is None:
+        check_agreement({source: _labels(tree)[0] for source, tree in trees.items()}, root)
     reader = _Reader(root, images, width_px)
     for source, tree in trees.items():
         reader.read(source, tree)
@@ -70,7 +72,7 @@ def cvat(
     names = [source.relative_to(root).as_posix() for source in trees]
     reader.notes += unlisted_note(whole.unused(reader.drawings), shorten(names, 4))
     if len(trees) > 1:
-        reader.notes.append(message("{n} files were read as one set: {files}", n=len(trees), files=shorten(names, 6)))
+        reader.notes.append(read_together(trees, root))
     labels: list[str] = []
     colors: dict[str, RGB] = {}
     for tree in trees.values():
@@ -100,26 +102,6 @@ def _tree(source: Path) -> Element:
     if tree.tag != "annotations":
         raise DatasetError(f"expected the element <annotations>, got <{tree.tag}>; this is no CVAT export", path=source)
     return tree
-
-
-def _check_agreement(trees: Mapping[Path, Element], root: Path) -> None:
-    """Raises DatasetError where two files declare no class in common: they are no tasks of one set."""
-    declared = [(source.relative_to(root).as_posix(), _labels(tree)[0]) for source, tree in trees.items()]
-    first, labels = declared[0]
-    for other, theirs in declared[1:]:
-        if labels and theirs and not set(labels) & set(theirs):
-            raise DatasetError(
-                message(
-                    "{one} ({classes}) and {other} ({others}) have no class in common, so that they are rather two "
-                    "data sets; choose one with {option}",
-                    one=first,
-                    classes=shorten(labels, 4),
-                    other=other,
-                    others=shorten(theirs, 4),
-                    option=set_option("annotations", first),
-                ),
-                path=root,
-            )
 
 
 class _Reader:
