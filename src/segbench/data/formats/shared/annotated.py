@@ -14,7 +14,7 @@ from segbench.data.formats.shared.asked import about_crowds, about_lines, filled
 from segbench.data.formats.shared.drawn_classes import check_number, class_labels, class_map
 from segbench.data.formats.shared.listing import Defect, Entry, Listing, check_depth, choose, defect_notes
 from segbench.data.formats.shared.pairs import with_groups
-from segbench.data.formats.shared.sound import Losses, check_shapes, is_far, without_background
+from segbench.data.formats.shared.sound import Losses, check_shapes, far_away, is_far, without_background
 from segbench.data.shapes.drawing import Drawing, Overlap, Painting, Shape
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.locale import Message, join, message
@@ -93,20 +93,21 @@ class DrawRule:
         class_map: its values are class indices, and `ignore_index`.
         index: label -> class index, or `ignore_index`; labels that are left out are missing.
         crowd, overlap: see `AnnotationOptions`.
-        skip_far: let an image count nowhere that has a shape far outside; files without the image's size show that
-            only here.
     """
 
     class_map: ClassMap
     index: Mapping[str, int]
     crowd: Literal["ignore", "exclude", "include"]
     overlap: Overlap
-    skip_far: bool = False
 
     def painting(self, drawing: Drawing, size: tuple[int, int]) -> Painting:
-        """Returns what is to be drawn for an image of (H, W) pixels."""
-        if self.skip_far and any(is_far(shape, size) for shape in drawing.shapes):
-            drawing = replace(drawing, shapes=(_everywhere(size),))
+        """Returns what is to be drawn for an image of (H, W) pixels.
+
+        Raises:
+            DatasetError: a shape lies far outside; files without the image's size show that only here.
+        """
+        if any(is_far(shape, size) for shape in drawing.shapes):
+            raise DatasetError(far_away(size), path=drawing.source)
         shapes: list[tuple[int, Shape]] = []
         for shape in drawing.shapes:
             index = self.index.get(shape.label)
@@ -190,6 +191,7 @@ def build_listing(
         entries=with_groups(entries, options.get("group"), root),
         notes=tuple(messages),
         defects=tuple(found),
+        skip_undrawn=skip,
         depth_range=check_depth(options.get("depth_range")),
     )
 
@@ -289,11 +291,6 @@ def _named(
     return list(images), [] if options.get("defects") == "skip" else [question]
 
 
-def _everywhere(size: tuple[int, int]) -> Shape:
-    """Returns the shape that lets a whole (H, W) image count nowhere."""
-    return Shape(label=UNKNOWN, counts=(0, size[0] * size[1]))
-
-
 def _place(defect: Defect, root: Path) -> str:
     path = defect.path.relative_to(root) if defect.path.is_relative_to(root) else defect.path
     return f"{path}, {defect.where}" if defect.where else str(path)
@@ -331,8 +328,7 @@ def _rule(
     found = class_map(classes, background, task, colors)
     index = {label: position for position, name in enumerate(found.names) for label in classes[name]}
     index.update(dict.fromkeys([*ignored, "", UNKNOWN], IGNORE_INDEX))
-    skip = options.get("defects") == "skip"
-    return DrawRule(class_map=found, index=index, overlap=choices[0], crowd=choices[1], skip_far=skip)
+    return DrawRule(class_map=found, index=index, overlap=choices[0], crowd=choices[1])
 
 
 def load_json(path: Path) -> Any:

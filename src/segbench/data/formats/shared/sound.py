@@ -168,6 +168,11 @@ def is_far(shape: Shape, size: tuple[int, int]) -> bool:
     return any(not far_inside(ring, size) for ring in (*shape.rings, shape.line) if ring)
 
 
+def far_away(size: tuple[int, int]) -> Message:
+    """Returns what is wrong with a shape that `is_far` from a (H, W) image."""
+    return message("coordinates that are no finite numbers, or far outside of the image {size}", size=size)
+
+
 def _without_bare_rings(shape: Shape) -> tuple[Shape, int]:
     """Returns the shape without rings of fewer than three points, where others remain, and how many they were."""
     good = tuple(ring for ring in shape.rings if len(ring) % 2 or len(ring) >= 6)
@@ -191,9 +196,7 @@ def _wrong(shape: Shape, drawing: Drawing) -> tuple[str, Message] | None:
     if size is None:
         return None
     if is_far(shape, size):
-        return "bad_numbers", message(
-            "coordinates that are no finite numbers, or far outside of the image {size}", size=size
-        )
+        return "bad_numbers", far_away(size)
     if shape.counts and not isinstance(shape.counts, str):
         area = shape.box[2] * shape.box[3] if shape.box else size[0] * size[1]
         if sum(shape.counts) != area:
