@@ -12,7 +12,7 @@ from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.listing import DEFECTS, Defect
 from segbench.data.shapes.drawing import Drawing, Shape, far_inside
 from segbench.errors import DatasetError, shorten
-from segbench.locale import Message, join, message, plural
+from segbench.locale import Message, join, message, plural, quoted
 
 _SKIP = set_option("defects", "skip")
 _SHOWN = 10  # defects in a refusal, one a line
@@ -110,9 +110,9 @@ class Losses:
                     option=_SKIP,
                 )
             )
-        lines = [f"  {place(defect)}: {defect.text}" for defect in self.found[:_SHOWN]]
+        lines = [join("", [f"  {place(defect)}: ", quoted(defect.text)]) for defect in self.found[:_SHOWN]]
         if len(self.found) > _SHOWN:
-            lines.append(f"  {message('and {n} more', n=len(self.found) - _SHOWN)}")
+            lines.append(join("", ["  ", message("and {n} more", n=len(self.found) - _SHOWN)]))
         return join("\n", [join("; ", parts), *lines])
 
     def note(self) -> Message | None:
