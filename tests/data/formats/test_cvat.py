@@ -237,6 +237,7 @@ def test_a_bad_shape_costs_its_image_alone(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"1 of 3 shapes cannot be drawn, in 1 of 2 images(.|\n)*a.png, <mask> 2"):
         cvat(tmp_path)
     listing = cvat(tmp_path, defects="skip")
+    assert [defect.code for defect in listing.defects] == ["bad_rle"]
     assert [entry.id for entry in listing.entries] == ["b"]
 
 
