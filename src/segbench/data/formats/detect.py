@@ -293,7 +293,8 @@ def _apart(root: Path) -> list[Path]:
 def _are_tasks(folders: Sequence[Path], signs: Mapping[str, str]) -> bool:
     """Returns whether folders are of the one format that the folder above is, whose reader knows what to ask then."""
     names = [name for name in signs if "annotations" in FORMATS.options(name)]
-    return len(names) == len(signs) == 1 and all(recognise(folder).keys() == signs.keys() for folder in folders)
+    alike = all(recognise(folder).keys() == signs.keys() and not _apart(folder) for folder in folders)
+    return len(names) == len(signs) == 1 and alike
 
 
 def _holds_one(folder: Path, depth: int) -> bool:
