@@ -84,7 +84,7 @@ def test_numbers_of_another_release_are_refused(tmp_path: Path) -> None:
         ("a.json", '{"annotation": ', r"a.json: damaged JSON: .* line 1 column 16"),
         ("a.json", '{"annotation": {}}', r"annotation.object: expected a list of objects, got None"),
         ("a.json", '{"annotation": {"object": [{"name": 3}]}}', r"annotation.object\[0\]: expected name_ndx"),
-        ("a_atr.txt", "001 # 0 # sky\n", r"a_atr.txt: line 1: expected INSTANCE # PART LEVEL"),
+        ("a_atr.txt", "001 # 0 # sky\n", r"a_atr.txt, a.jpg: line 1: expected INSTANCE # PART"),
     ],
 )
 def test_damaged_lists_of_objects(tmp_path: Path, name: str, text: str, message: str) -> None:

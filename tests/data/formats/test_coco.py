@@ -306,6 +306,10 @@ def test_damaged_compressed_run_lengths_are_refused_before_they_are_drawn(tmp_pa
         ({"segmentation": {"size": [6, 8], "counts": [-1, 49]}}, "bad_rle", "negative"),
         ({"segmentation": {"size": [6, 8], "counts": "5"}}, "bad_rle", "add up to 5 pixels"),
         ({"segmentation": {"size": [6, 8], "counts": ["a"]}}, "bad_rle", "list of whole numbers"),
+        ({"segmentation": [[1, "2"]]}, "bad_shape", "annotations[2].segmentation[0][1]: expected a number, got '2'"),
+        ({"segmentation": "x"}, "bad_shape", "annotations[2].segmentation: expected a list, got 'x'"),
+        ({"segmentation": {"counts": []}}, "bad_shape", "annotations[2].segmentation.size: expected a list"),
+        ({"iscrowd": "maybe"}, "bad_shape", "annotations[2].iscrowd: expected 0 or 1, got 'maybe'"),
         ({"segmentation": {"size": [8, 6], "counts": [48]}}, "wrong_size", "8 x 6 pixels, the image has 6 x 8"),
     ],
 )
@@ -365,19 +369,13 @@ IMAGE = {"id": 1, "file_name": "a.png", "height": 6, "width": 8}
     ("changes", "text"),
     [
         ({"images": [IMAGE, IMAGE]}, "images[1].id: 1 is the id of images[0] too"),
-        ({"images": [IMAGE, {**IMAGE, "id": 2}]}, "is the image images/a.png, which is in instances.json"),
         ({"images": [{"id": 1}]}, "images[0].file_name: expected text, but there is no such key, only id"),
         ({"images": {}}, "images: expected a list, got {}"),
         ({"images": [{**IMAGE, "height": "6"}]}, "images[0].height: expected a number, got '6'"),
         ({"images": [{**IMAGE, "width": 0}]}, "images[0].width: expected a positive whole number of pixels, got 0"),
-        ({"categories": [{"id": 3, "name": "car"}, {"id": 4, "name": "car"}]}, "categories[1].name: 'car' is the name"),
         ({"categories": [{"id": 3, "name": "car"}, {"id": 3, "name": "b"}]}, "categories[1].id: the category 3 occurs"),
         ({"annotations": [annotation(image_id=None)]}, "annotations[0].image_id: expected a number or name, got None"),
-        ({"annotations": [annotation(category_id=[1])]}, "annotations[0].category_id: expected a number or name"),
         ({"annotations": ["x"]}, "annotations[0]: expected a mapping, got 'x'"),
-        ({"annotations": [annotation(segmentation=[[1, "2"]])]}, "annotations[0].segmentation[0][1]: expected a"),
-        ({"annotations": [annotation(segmentation="x")]}, "annotations[0].segmentation: expected a list, got 'x'"),
-        ({"annotations": [annotation(segmentation={"counts": []})]}, "annotations[0].segmentation.size: expected"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_as_the_format_says_is_refused(
@@ -387,6 +385,49 @@ def test_a_file_that_is_not_as_the_format_says_is_refused(
         coco(small(tmp_path, **changes))
     assert text in str(caught.value)
     assert str(tmp_path / "annotations" / "instances.json") in str(caught.value)
+
+
+def test_an_image_that_is_listed_twice_is_named_with_both_places(tmp_path: Path) -> None:
+    with pytest.raises(
+        DatasetError,
+        match=r"1 image is listed twice: images/a.png \(annotations/instances.json, images\[0\]; "
+        r"annotations/instances.json, images\[1\]\); list it once$",
+    ):
+        coco(small(tmp_path, images=[IMAGE, {**IMAGE, "id": 2}]))
+    (tmp_path / "annotations" / "instances.json").unlink()
+    for part in ("train", "val"):
+        write(tmp_path / "annotations" / f"instances_{part}.json", content())
+    with pytest.raises(DatasetError, match=r"instances_train.json, images.*instances_val.json, images") as caught:
+        coco(tmp_path)
+    assert "annotations: annotations/instances_train.json" in str(caught.value)
+    assert len(coco(tmp_path, annotations="annotations/instances_train.json").entries) == 1
+
+
+def task(root: Path, name: str, **changes: Any) -> None:
+    """A task as CVAT exports it: its own folder, with equal names in all of them."""
+    image(root / name / "images" / "default" / "a.png")
+    write(root / name / "annotations" / "instances_default.json", content(**changes))
+
+
+def test_tasks_with_the_same_categories_are_one_set(tmp_path: Path) -> None:
+    task(tmp_path, "task_1")
+    task(tmp_path, "task_2", categories=[{"id": 1, "name": "car"}], annotations=[annotation(category_id=1)])
+    listing = coco(tmp_path)
+    assert [(entry.id, entry.split) for entry in listing.entries] == [
+        ("task_1/images/default/a", None),
+        ("task_2/images/default/a", None),
+    ]
+    assert listing.class_map.names == ("background", "car", "tree")
+    assert any(note.startswith("2 files were read as one set: task_1/annotations/inst") for note in listing.notes)
+
+
+def test_tasks_with_categories_of_their_own_are_two_sets_unless_told(tmp_path: Path) -> None:
+    task(tmp_path, "task_1")
+    task(tmp_path, "task_2", categories=[{"id": 3, "name": "boat"}])
+    with pytest.raises(DatasetError, match=r"classes car, tree, .* has boat: .* two data sets"):
+        coco(tmp_path)
+    assert len(coco(tmp_path, annotations="task_1/annotations/instances_default.json").entries) == 1
+    assert len(coco(tmp_path, annotations="*/annotations/instances_default.json").entries) == 2
 
 
 def test_a_list_at_the_top_and_damaged_json(tmp_path: Path) -> None:
@@ -443,9 +484,11 @@ def test_a_pattern_that_leaves_the_folder(tmp_path: Path, pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "crowd"), [(0, False), (1, True), (True, True), ("0", None), ("false", None), (2, None)]
-)
-def test_a_crowd_is_said_by_0_or_1(value: object, crowd: bool | None) -> None:
+    ("value", "crowd"),
+    [(0, False), (1, True), (True, True), ("0", False), ("1", True), (0.0, False), ("false", False), (None, False),
+     (2, None), ("no", None), ([], False), ([1], None)],
+)  # fmt: skip
+def test_a_crowd_is_said_by_0_or_1_however_they_are_written(value: object, crowd: bool | None) -> None:
     if crowd is None:
         with pytest.raises(DatasetError, match=r"annotations\[3\]\.iscrowd: expected 0 or 1"):
             is_crowd({"iscrowd": value}, Path("x.json"), "annotations[3]")
@@ -490,11 +533,73 @@ def test_capitals_and_accents_written_another_way_are_found_and_told(tmp_path: P
     assert any("capitals or accents are written another way" in note for note in listing.notes)
 
 
-def test_ids_that_differ_in_kind_alone_are_refused(tmp_path: Path) -> None:
-    root = small(tmp_path, annotations=[annotation(), annotation(2, image_id="1")])
-    with pytest.raises(DatasetError, match=r"image_id '1' is not in the list of images, which has 1; write both as"):
-        coco(root)
-    assert len(coco(root, defects="skip").entries) == 1
+def test_ids_that_differ_in_kind_alone_are_the_same(tmp_path: Path) -> None:
+    root = small(tmp_path, annotations=[annotation(), annotation(2, image_id="1"), annotation(3, image_id=1.0)])
+    listing = coco(root)
+    assert len(drawing(listing.entries[0]).shapes) == 3
+    other = small(tmp_path, annotations=[annotation(category_id="3"), annotation(2, category_id=3.0)])
+    assert {shape.label for shape in drawing(coco(other).entries[0]).shapes} == {"car"}
+    both = [{"id": 1, "file_name": "a.png"}, {"id": "1", "file_name": "b.png"}]
+    image(tmp_path / "images" / "b.png")
+    small(tmp_path, images=both, annotations=[annotation(), annotation(2, image_id="1")])
+    assert [len(drawing(entry).shapes) for entry in coco(tmp_path).entries] == [1, 1]
+
+
+CATEGORIES = [
+    {"id": 1, "name": "leaf", "supercategory": "plant"},
+    {"id": 2, "name": "leaf", "supercategory": "plant"},
+]
+
+
+def test_categories_of_one_name_are_one_class(tmp_path: Path) -> None:
+    both = [annotation(1, category_id=1), annotation(2, category_id=2)]
+    listing = coco(small(tmp_path, categories=CATEGORIES, annotations=both))
+    assert listing.class_map.names == ("background", "leaf")
+    assert "instances.json: 2 categories are called 'leaf' (ids 1, 2); they are one class" in listing.notes
+    root = [{"id": 0, "name": "leaf", "supercategory": "none"}, {"id": 1, "name": "leaf", "supercategory": "leaf"}]
+    listing = coco(small(tmp_path, categories=root, annotations=[annotation(category_id=1)]))
+    assert listing.class_map.names == ("background", "leaf")
+    assert not listing.notes
+
+
+def test_categories_of_one_name_and_other_supercategories_stay_apart(tmp_path: Path) -> None:
+    categories = [CATEGORIES[0], {**CATEGORIES[1], "supercategory": "table"}]
+    both = [annotation(1, category_id=1), annotation(2, category_id=2)]
+    root = small(tmp_path, categories=categories, annotations=both)
+    listing = coco(root)
+    assert listing.class_map.names == ("background", "plant/leaf", "table/leaf")
+    assert "one with the option classes: {leaf: [plant/leaf, table/leaf]}" in listing.notes[0]
+    merged = coco(root, classes={"leaf": ["plant/leaf", "table/leaf"]})
+    assert merged.class_map.names == ("background", "leaf")
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [1, 1, 4, 1, 4, 3, 1, 3],
+        [[1, 1], [4, 1], [4, 3], [1, 3]],
+        [[[1, 1], [4, 1], [4, 3], [1, 3]]],
+        {"size": [6, 8], "counts": [7.0, 2.0, 4.0, 2.0, 4.0, 2.0, 27.0]},
+    ],
+)
+def test_forms_that_people_write_mean_one_thing(tmp_path: Path, segmentation: Any) -> None:
+    expected = np.zeros((6, 8), bool)
+    expected[1:3, 1:4] = True
+    listing = coco(small(tmp_path, annotations=[annotation(segmentation=segmentation)]))
+    np.testing.assert_array_equal(union(listing.entries[0], "car", (6, 8)), expected)
+
+
+def test_bytes_that_were_written_as_text_are_read(tmp_path: Path) -> None:
+    mask = np.random.default_rng(3).random((60, 80)) < 0.02
+    text = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
+    assert b"\\" in text  # which str() doubles
+    small(
+        tmp_path,
+        images=[{"id": 1, "file_name": "a.png", "height": 60, "width": 80}],
+        annotations=[annotation(segmentation={"size": [60, 80], "counts": str(text)})],
+    )
+    image(tmp_path / "images" / "a.png", 60, 80)
+    np.testing.assert_array_equal(union(coco(tmp_path).entries[0], "car", (60, 80)), mask)
 
 
 def test_ids_stay_unique_where_names_hold_suffixes(tmp_path: Path) -> None:

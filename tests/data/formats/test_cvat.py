@@ -129,7 +129,8 @@ def test_polygons_of_unlike_length_are_held_and_the_last_one_stays(tmp_path: Pat
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ('<polygon points="0,0;1,1;2,0"/>', r"a.png, <polygon> 1: expected the attribute label"),
+        ('<polygon points="0,0;1,1;2,0"/>', r"1 regions in 1 images have no class .known are car, tree"),
+        ('<cuboid label="car" xtl1="0"/>', r"a.png, <cuboid> 1: a region of the kind 'cuboid', which is not read"),
         ('<polygon label="car" points="0,0;1"/>', r"expected the attribute points, pairs x,y;x,y, got '0,0;1'"),
         ('<polygon label="car"/>', r"<polygon> 1: expected the attribute points, pairs x,y;x,y, got nothing"),
         (
@@ -190,8 +191,9 @@ def test_an_image_twice_a_lost_one_and_two_files(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"<image> 2: 'a.png' is the same file as 'a.png'"):
         cvat(export(tmp_path, good * 2))
     export(tmp_path, good, "more.xml")
+    export(tmp_path, good)
     with pytest.raises(
-        DatasetError, match=r"2 files could be meant \(annotations.xml, more.xml\); choose with the option"
+        DatasetError, match=r"a.png is in annotations.xml and in more.xml; .* choose one file with .*: more.xml"
     ):
         cvat(tmp_path)
     assert len(cvat(tmp_path, annotations="more.xml").entries) == 1
@@ -217,7 +219,52 @@ def test_classes_that_the_file_does_not_declare(tmp_path: Path) -> None:
         cvat(root)
     listing = cvat(root, defects="skip")
     assert [defect.code for defect in listing.defects] == ["unknown_class"]
-    assert [shape.label for shape in shapes_of(root, defects="skip")] == ["car"]
+    assert (
+        labels(read_dataset(root, "cvat", defects="skip", overlap="later_on_top"), "a")[0].tolist() == [1] * 2 + [0] * 6
+    )
+    apart = one(tmp_path, '<box label="caar" xtl="4" ytl="0" xbr="6" ybr="2"/>')
+    assert labels(read_dataset(apart, "cvat", defects="skip"), "a")[0].tolist() == [0] * 4 + [255] * 2 + [0] * 2
+
+
+MASK = '<mask label="car" left="0" top="0" width="2" height="2" rle="{}"/>'
+
+
+def test_a_bad_shape_costs_its_image_alone(tmp_path: Path) -> None:
+    for name in "ab":
+        draw(tmp_path / f"{name}.png")
+    bad = f'<image name="a.png" width="8" height="6">{MASK.format("0, 4")}{MASK.format("0, 9")}</image>'
+    export(tmp_path, bad + f'<image name="b.png" width="8" height="6">{MASK.format("0, 4")}</image>')
+    with pytest.raises(DatasetError, match=r"1 of 3 shapes cannot be drawn, in 1 of 2 images(.|\n)*a.png, <mask> 2"):
+        cvat(tmp_path)
+    listing = cvat(tmp_path, defects="skip")
+    assert [defect.code for defect in listing.defects] == ["bad_rle"]
+    assert [entry.id for entry in listing.entries] == ["b"]
+
+
+def test_tasks_in_folders_of_their_own_are_one_set(tmp_path: Path) -> None:
+    for name in ("task_1", "task_2"):
+        draw(tmp_path / name / "images" / "sub" / "a.png")
+        export(tmp_path / name, f'<image name="sub/a.png" width="8" height="6">{MASK.format("0, 4")}</image>')
+    listing = cvat(tmp_path)
+    assert [entry.id for entry in listing.entries] == ["task_1/images/sub/a", "task_2/images/sub/a"]
+    assert "2 files were read as one set: task_1/annotations.xml, task_2/annotations.xml" in listing.notes
+    path = tmp_path / "task_2" / "annotations.xml"
+    put(path, path.read_text().replace("<name>car</name>", "<name>boat</name>").replace("<name>tree</name>", ""))
+    with pytest.raises(DatasetError, match=r"classes car, tree, task_2/annotations.xml has boat: these are rather two"):
+        cvat(tmp_path)
+    assert len(cvat(tmp_path, annotations="task_1/annotations.xml").entries) == 1
+    assert len(cvat(tmp_path, annotations="*/annotations.xml", defects="skip").entries) == 2
+
+
+def test_videos_of_several_tasks_keep_their_frames_apart(tmp_path: Path) -> None:
+    for name in ("task_1", "task_2"):
+        draw(tmp_path / name / "frame_000001.png")
+        export(tmp_path / name, track(box(1, 2)))
+    listing = cvat(tmp_path)
+    assert len(listing.entries) == 2
+    export(tmp_path / "task_2", track('<box frame="1" outside="0" xtl="x" ytl="0" xbr="2" ybr="6"/>'))
+    with pytest.raises(DatasetError, match=r"1 of 2 shapes cannot be drawn, in 1 of 2 images"):
+        cvat(tmp_path)
 
 
 def test_the_part_of_a_task_and_frames_without_image(tmp_path: Path) -> None:
@@ -267,5 +314,5 @@ def test_derived_export_and_label_studio_agree(real_data: RealData) -> None:
 def test_boxes_turn_the_short_way_between_frames() -> None:
     box = '<box frame="{}" xtl="2" ytl="1" xbr="6" ybr="3" rotation="{}"/>'
     track = ElementTree.fromstring(f'<track label="car">{box.format(0, 350)}{box.format(4, 10)}</track>')
-    (shape,) = shapes_by_frame([track], [2], Path("a.xml"), 1.0)[2]
+    (shape,) = shapes_by_frame([track], {2: Path("2.png")}, Path("a.xml"), 1.0, [])[2]
     assert np.allclose(sorted(zip(*[iter(shape.rings[0])] * 2, strict=True)), [(2, 1), (2, 3), (6, 1), (6, 3)])

@@ -104,7 +104,8 @@ def test_damaged_runs(tmp_path: Path, cell: str, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
         kaggle_rle(root, annotations="train.csv")
     listing = kaggle_rle(root, annotations="train.csv", defects="skip")
-    assert [defect.code for defect in listing.defects] == ["bad_rle", "no_annotation"]
+    assert [defect.code for defect in listing.defects] == ["bad_rle"]
+    assert [entry.id for entry in listing.entries] == ["b"]  # what a misses would count as background
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_damaged_runs(tmp_path: Path, cell: str, message: str) -> None:
         ("ImageId,EncodedPixels\na\n", r"line 2: expected 2 cells \(ImageId, EncodedPixels\), got 1"),
         ('ImageId,EncodedPixels\n"a,1 1\n', r"damaged CSV"),
         ("ImageId,EncodedPixels\n,1 1\n", r"line 2: expected an image's name, got ''"),
-        ("ImageId,ClassId,EncodedPixels\na,,1 1\n", r"line 2: the run lengths of 'a' have no class"),
+        ("ImageId,ClassId,EncodedPixels\na,,1 1\nb,2,1 1\n", r"1 regions in 1 images have no class .known are 2"),
         ("ImageId,EncodedPixels\nz,1 1\n", r"none of the 1 images that train.csv names .* \(z\)"),
         ("ImageId,EncodedPixels\na,1 1\na.jpg,1 1\n", r"'a.jpg' and 'a' are the same image a.jpg"),
     ],

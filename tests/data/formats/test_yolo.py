@@ -157,9 +157,6 @@ def test_images_without_labels_and_labels_without_images_are_told(tmp_path: Path
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [
-        ("2 0.1 0.1 0.2 0.1 0.2 0.2", "unknown_class", "there is no class 2; there are 0 to 1"),
-        ("0.5 0.1 0.1 0.2 0.1 0.2 0.2", "unknown_class", "there is no class 0.5"),
-        ("1e400 0.1 0.1 0.2 0.1 0.2 0.2", "unknown_class", "there is no class 1e400"),
         ("car 0.1 0.1 0.2 0.1 0.2 0.2", "bad_numbers", "could not convert string to float: 'car'"),
         ("0 0.1 0.1 0.2 x 0.2 0.2", "bad_numbers", "could not convert string to float: 'x'"),
         ("0 0.1 0.1 0.2 0.1 0.2 0.2 0.3", "bad_numbers", "expected a class number and pairs x y, got 8 numbers"),
@@ -177,7 +174,54 @@ def test_a_line_that_cannot_be_read(tmp_path: Path, line: str, code: str, messag
     assert message in str(caught.value)
     listing = yolo(root, defects="skip")
     assert codes(listing) == {code: 1}
-    assert len(drawing(listing).shapes) == 1
+    assert [entry.id for entry in listing.entries] == ["b"]  # what a misses would count as background
+
+
+@pytest.mark.parametrize("number", ["7", "0.5", "1e400", "-1"])
+def test_a_class_without_a_name_is_asked_about_and_counts_nowhere(tmp_path: Path, number: str) -> None:
+    root = small(tmp_path, SQUARE, f"{number} 0.5 0 1 0 1 0.25 0.5 0.25")
+    with pytest.raises(DatasetError, match=f"line 2: there is no class {number}; the 2 names are those of 0 to 1"):
+        yolo(root)
+    listing = yolo(root, defects="skip")
+    assert codes(listing) == {"unknown_class": 1}
+    assert listing.painter is not None
+    assert [index for index, _ in listing.painter(drawing(listing), SIZE).shapes] == [2, 255]
+
+
+def test_labels_that_count_from_1_would_all_be_shifted(tmp_path: Path) -> None:
+    root = small(tmp_path, SQUARE, SQUARE.replace("1", "2", 1))
+    with pytest.raises(
+        DatasetError, match=r"labels are 1 to 2, those of the 2 names 0 to 1.*names: \{1: car, 2: bus\}"
+    ):
+        yolo(root, defects="skip")
+    text(root / "data.yaml", YAML.replace("[car, bus]", "{1: car, 2: bus}"))
+    assert [shape.label for shape in drawing(yolo(root)).shapes] == ["car", "bus"]
+
+
+def test_a_confidence_at_the_end_of_every_line_is_dropped_and_told(tmp_path: Path) -> None:
+    listing = yolo(small(tmp_path, f"{SQUARE} 0.91", f"{SQUARE} 1"))
+    assert [len(shape.rings[0]) for shape in drawing(listing).shapes] == [8, 8]
+    assert "all 2 lines end with a number from 0 to 1 that belongs to no point" in listing.notes[0]
+    with pytest.raises(DatasetError, match="expected a class number and pairs x y, got 10 numbers"):
+        yolo(small(tmp_path, f"{SQUARE} 0.91", SQUARE))  # one line alone says nothing
+
+
+def test_without_names_the_classes_have_numbers(tmp_path: Path) -> None:
+    root = small(tmp_path)
+    (root / "data.yaml").unlink()
+    assert looks_like(root) == "YOLO without data.yaml (labels/train/a.txt)"
+    listing = yolo(root)
+    assert listing.class_map.names == ("background", "class_0", "class_1")
+    assert [(entry.id, entry.split) for entry in listing.entries] == [("a", "train"), ("b", "val")]
+    assert "named by their numbers" in listing.notes[0]
+    image(root / "masks" / "a.png")
+    assert looks_like(root) is None  # boxes beside masks
+    beside = tmp_path / "beside"
+    image(beside / "a.png")
+    text(beside / "a.txt", SQUARE)
+    assert looks_like(beside) == "YOLO without data.yaml (a.txt)"
+    text(beside / "b.txt", SQUARE)
+    assert codes(yolo(beside)) == {"no_image": 1}
 
 
 def test_a_polygon_beyond_the_image_is_told_and_cut(tmp_path: Path) -> None:
@@ -186,11 +230,13 @@ def test_a_polygon_beyond_the_image_is_told_and_cut(tmp_path: Path) -> None:
     assert shape_mask(drawing(listing).shapes[0], SIZE).sum() == 40 * 40
 
 
-def test_boxes_are_left_out_or_filled(tmp_path: Path) -> None:
+def test_boxes_count_nowhere_or_are_filled(tmp_path: Path) -> None:
     root = small(tmp_path, SQUARE, "0 0.5 0.5 0.25 0.5")
     listing = yolo(root)
-    assert codes(listing) == {"unused_shape": 1}
-    assert len(drawing(listing).shapes) == 1
+    assert codes(listing) == {"only_box": 1}
+    assert listing.painter is not None
+    assert [index for index, _ in listing.painter(drawing(listing), SIZE).shapes] == [2, 255]
+    assert len(drawing(yolo(root, boxes="skip")).shapes) == 1
     expected = np.zeros(SIZE, bool)
     expected[10:30, 30:50] = True
     filled = yolo(root, boxes="fill")

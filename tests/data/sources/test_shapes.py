@@ -82,10 +82,21 @@ def test_turned_images_are_told(tmp_path: Path) -> None:
     assert any("2 images have an EXIF orientation" in note for note in notes)
 
 
-def test_what_cannot_be_drawn_names_file_and_key(tmp_path: Path) -> None:
-    plain = json.loads((via(tmp_path) / "via_region_data.json").read_text())
-    plain["b.jpg"]["regions"][0]["shape_attributes"]["x"] = 1e7
-    (tmp_path / "via_region_data.json").write_text(json.dumps(plain))
-    with pytest.raises(DatasetError, match=r"via_region_data.json: b.jpg.*far outside.*defects: skip"):
-        read_dataset(tmp_path, "via")
-    assert len(read_dataset(tmp_path, "via", defects="skip")) == 2
+def test_an_image_whose_shapes_do_not_fit_is_left_out_where_that_was_agreed(tmp_path: Path) -> None:
+    root = via(tmp_path)
+    path = root / "via_region_data.json"
+    content = json.loads(path.read_text())
+    content["b.jpg"]["regions"][0]["shape_attributes"]["x"] = 900  # the file has no sizes, so that it is found late
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        DatasetError, match=r"via_region_data.json: b.jpg: .* far outside .*leave such images out .*defects: skip"
+    ):
+        read_dataset(root, "via")
+    for verify in (True, False):
+        manifest = read_dataset(root, "via", defects="skip", verify=verify)
+        assert [sample.id for sample in manifest.samples] == ["a"]
+        assert any("1 images were left out, since their shapes do not fit: b.jpg" in note for note in manifest.notes)
+    content["a.jpg"]["regions"][0]["shape_attributes"]["x"] = 900
+    path.write_text(json.dumps(content))
+    with pytest.raises(DatasetError, match=r"2 files of 2 image/mask pairs cannot be used"):
+        read_dataset(root, "via", defects="skip")

@@ -160,10 +160,11 @@ def test_each_defect_of_an_annotation_is_told(tmp_path: Path) -> None:
     ]
     table.write_text(json.dumps(plain))
     checkup = check(tmp_path)
+    assert "images_without_annotation" not in codes(checkup)  # they are left out for another reason
     assert "id 100" in finding(checkup, "bad_rle").detail
     assert "id 101" in finding(checkup, "wrong_size").detail
     assert "(002.jpg), shape 3" in finding(checkup, "bad_numbers").detail
-    assert finding(checkup, "unused_shape").severity is Severity.WARNING
+    assert finding(checkup, "only_box").severity is Severity.WARNING
     assert finding(checkup, "outside").severity is Severity.WARNING
     unknown = finding(checkup, "unknown_class")
     assert unknown.severity is Severity.ERROR  # nothing can be drawn of it

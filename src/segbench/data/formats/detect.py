@@ -136,7 +136,8 @@ def detect(path: str | Path, options: Mapping[str, Any] | None = None) -> Detect
     root = existing_folder(path)
     given = dict(options or {})
     signs = recognise(root)
-    if len(_apart(root)) > 1:
+    apart = _apart(root)
+    if len(apart) > 1 and not _are_tasks(apart, signs):
         return Detection(root=root, candidates=(), nested=tuple(_nested(root, _DEPTH)))
     if not any(_knows(name, given) for name in (*signs, "folder")):
         check_format(next(iter(signs), "folder"), given)  # says which option there is not
@@ -287,6 +288,13 @@ def _apart(root: Path) -> list[Path]:
     """Returns the folders directly below that hold data sets of their own, rather than parts of one."""
     below = [folder for folder in subfolders(root)[:_MOST_FOLDERS] if not _is_a_part(folder)]
     return [folder for folder in below if _holds_one(folder, _DEPTH - 1)]
+
+
+def _are_tasks(folders: Sequence[Path], signs: Mapping[str, str]) -> bool:
+    """Returns whether folders are of the one format that the folder above is, whose reader knows what to ask then."""
+    names = [name for name in signs if "annotations" in FORMATS.options(name)]
+    alike = all(recognise(folder).keys() == signs.keys() and not _apart(folder) for folder in folders)
+    return len(names) == len(signs) == 1 and alike
 
 
 def _holds_one(folder: Path, depth: int) -> bool:

@@ -23,7 +23,7 @@ from segbench.data.formats.shared.run_lengths import counts_of, lengths_of_pairs
 from segbench.data.formats.shared.tables import Table, find_column, read_table
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError
-from segbench.locale import message
+from segbench.locale import message, quoted
 
 _KIND = "a table with images and run lengths (ImageId, EncodedPixels)"
 _JOINED = ("ImageId_ClassId", "Image_Label")
@@ -70,14 +70,14 @@ def kaggle_rle(
         ConfigError: an option's value.
     """
     source = choose_file(_candidates(root), annotations, root, _KIND)
-    rows = _rows(read_table(source), image_column, rle_column, class_column)
-    if not rows:
+    defects: list[Defect] = []
+    rows = _rows(read_table(source), image_column, rle_column, class_column, defects)
+    if not rows and not defects:
         raise DatasetError("the table has no rows", path=source)
     by_image: dict[str, list[_Row]] = {}
     for row in rows:
         by_image.setdefault(row.image, []).append(row)
     index = ImageIndex(root, images)
-    defects: list[Defect] = []
     found: dict[Path, Drawing] = {}
     for name, its_rows in by_image.items():
         path = index.place(name, source, name, defects)
@@ -128,7 +128,9 @@ def _is_runs(text: str) -> bool:
     return bool(cells) and all(re.fullmatch(r"\d+ \d+[\d ]*", cell) for cell in runs)
 
 
-def _rows(table: Table, image_column: str | None, rle_column: str | None, class_column: str | None) -> list[_Row]:
+def _rows(
+    table: Table, image_column: str | None, rle_column: str | None, class_column: str | None, defects: list[Defect]
+) -> list[_Row]:
     joined = table.column(*_JOINED) if image_column is None and class_column is None else None
     image = joined if joined is not None else table.need(*((image_column,) if image_column else _IMAGE))
     runs = table.need(*((rle_column,) if rle_column else _RUNS))
@@ -142,13 +144,12 @@ def _rows(table: Table, image_column: str | None, rle_column: str | None, class_
             label = cells[kind].strip()
         content = cells[runs].strip()
         if not name:
-            raise DatasetError(f"line {line}: expected an image's name, got {cells[image]!r}", path=table.path)
+            text = message("expected an image's name, got {cell!r}", cell=cells[image])
+            defects.append(Defect(code="no_image", path=table.path, where=f"line {line}", text=text, fatal=True))
+            continue
         if content.lower() in _NOTHING:
             content = ""
-        if label or not content:
-            rows.append(_Row(line=line, image=name, label=label, runs=content))
-            continue
-        raise DatasetError(f"line {line}: the run lengths of {name!r} have no class", path=table.path)
+        rows.append(_Row(line=line, image=name, label=label, runs=content))
     return rows
 
 
@@ -162,8 +163,9 @@ def _drawing(rows: list[_Row], image: Path, source: Path, name: str, row_major: 
         try:
             lengths = lengths_of_pairs(_numbers(row.runs), size[0] * size[1])
         except ValueError as error:
+            where = f"line {row.line}, {name}"
             defects.append(
-                Defect(code="bad_rle", path=source, where=f"line {row.line}, {name}", text=str(error), fatal=True)
+                Defect(code="bad_rle", path=source, where=where, text=quoted(str(error)), fatal=True, image=image)
             )
             continue
         counts = counts_of(mask_of_rows(lengths, size)) if row_major else lengths

@@ -34,7 +34,7 @@ def open_images(root: Path, **shared: Unpack[AnnotationOptions]) -> Listing:
         Entries with the official part; classes by their names where there is a table of them (class-descriptions.csv).
     Raises:
         DatasetError: no table, a column missing, no image there; masks of another size than their image or lost ones,
-            unless `defects: skip` leaves them out.
+            unless `defects: skip` leaves their images out.
         ConfigError: an option's value.
     """
     tables = _tables(root)
@@ -136,7 +136,7 @@ def _drawing(
     for label, mask, name in objects:
         if mask is None:
             text = message("the mask {name} is not below masks/; left out", name=name)
-            defects.append(Defect(code="no_image", path=table, where=image.stem, text=text, fatal=True))
+            defects.append(Defect(code="no_image", path=table, where=image.stem, text=text, fatal=True, image=image))
             continue
         facts = image_facts(mask)
         if _size(facts) != size:
@@ -146,7 +146,7 @@ def _drawing(
                 mask=_size(facts),
                 size=size,
             )
-            defects.append(Defect(code="wrong_size", path=table, where=image.stem, text=text, fatal=True))
+            defects.append(Defect(code="wrong_size", path=table, where=image.stem, text=text, fatal=True, image=image))
             continue
         key = mask.relative_to(root).as_posix()
         files[key] = facts.sha256

@@ -97,10 +97,10 @@ def read_survey(survey: Survey) -> tuple[ClassMap, tuple[Sample, ...], list[str]
         class_map = survey.class_map()
     except DatasetError:
         if any(mask not in survey.masks for entry in entries for mask in entry.masks):
-            raise_problems(survey.problems, survey.root, survey.total)  # the masks that cannot be read may be why
+            raise_problems(survey.refused, survey.root, survey.total)  # the masks that cannot be read may be why
         raise
     samples = tuple(sample for entry in entries if (sample := survey.sample(entry, class_map)) is not None)
-    raise_problems(survey.problems, survey.root, survey.total)
+    raise_problems(survey.refused, survey.root, survey.total)
     return class_map, samples, survey.notes(class_map)
 
 

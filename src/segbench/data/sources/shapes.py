@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segbench.data.facts.counting import mask_pixels
-from segbench.data.facts.store import FactStore, MaskFact
+from segbench.data.facts.store import FactStore, MaskFact, Problem
 from segbench.data.files.hints import set_option
 from segbench.data.files.resize import U8
 from segbench.data.formats import FORMATS, Entry, Listing
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.sample import CHANGED, foreground_frac, relative_name, shared_groups, size_text
-from segbench.data.shapes.drawing import Painting, paint
+from segbench.data.shapes.drawing import Drawing, Painting, paint
 from segbench.data.shapes.store import DrawingStore
 from segbench.data.sources.image_file import ImageFileSource, ImageFileSurvey
 from segbench.errors import DatasetError, shorten
+from segbench.locale import message, quoted
 from segbench.types import ClassMap, Progress, Sample
 
 
@@ -76,6 +77,17 @@ class ShapesSurvey(ImageFileSurvey):
     drawn: dict[str, MaskFact]
     counted = False
 
+    def __init__(self, listing: Listing, root: Path, store: FactStore) -> None:
+        super().__init__(listing, root, store)
+        self._unfit: list[Problem] = []
+
+    @property
+    def refused(self) -> Sequence[Problem]:
+        """See `Survey.refused`; where nothing would be left, all problems are."""
+        if self.listing.skip_undrawn and len(self._unfit) < len(self.listing.entries):
+            return [problem for problem in self.problems if problem not in self._unfit]
+        return self.problems
+
     def look(self, *, images: bool, masks: bool, progress: Progress | None) -> None:
         """Finds what images hold, what is to be drawn, and with `masks` draws it once; see `Survey.look`."""
         super().look(images=images, masks=masks, progress=progress)
@@ -87,20 +99,30 @@ class ShapesSurvey(ImageFileSurvey):
             size = (image.height, image.width)
             annotated = (drawing.height or size[0], drawing.width or size[1])
             if annotated != size:
-                reason = f"{drawing.key}: {size_text(*size, *annotated).replace('the mask is', 'it was annotated at')}"
-                self.problems.append((drawing.source, reason))
-                self.undrawn.append(reason)
-            else:
-                assert self.listing.painter is not None, "a listing with drawings says how to draw them"
+                self._tell(drawing, size_text(*size, *annotated).replace("the mask is", "it was annotated at"))
+                continue
+            assert self.listing.painter is not None, "a listing with drawings says how to draw them"
+            try:
                 self.paintings[entry.id] = self.listing.painter(drawing, size)
+            except DatasetError as error:
+                self._tell(drawing, error.reason)
         self.counted = masks
         if not masks:
             return
         self.drawn, failed = self.store.drawings(self.paintings, progress=progress)
-        advice = f"mend it, or leave such shapes out with {set_option('defects', 'skip')}"
         for name, reason in failed:
-            self.problems.append((places[name].source, f"{places[name].key}: {reason}; {advice}"))
-            self.undrawn.append(f"{name}: {reason}")
+            self._tell(places[name], reason)
+
+    def _tell(self, drawing: Drawing, reason: str) -> None:
+        """Remembers why the shapes of an image cannot be drawn."""
+        text = message("{key}: {reason}", key=drawing.key, reason=quoted(reason))
+        self.undrawn.append(text)
+        advice = message(
+            "{text}; mend it, or leave such images out with {option}", text=text, option=set_option("defects", "skip")
+        )
+        problem = (drawing.source, text if self.listing.skip_undrawn else advice)
+        self.problems.append(problem)
+        self._unfit.append(problem)
 
     def keep(self) -> str | None:
         """Stores what to draw, so that samples are drawn without their annotation files; returns why not, or None."""
@@ -142,7 +164,14 @@ class ShapesSurvey(ImageFileSurvey):
             f"as browsers show it: look at {shorten(turned, 4)} with `segbench data show`"
         ]
         groups = shared_groups(self.listing.entries)
-        return [*self.image_notes(), *groups, *(oriented if turned else []), *self._overlaps()]
+        left = [f"{len(self._unfit)} images were left out, since their shapes do not fit: {shorten(self.undrawn, 3)}"]
+        return [
+            *(left if self._unfit else []),
+            *self.image_notes(),
+            *groups,
+            *(oriented if turned else []),
+            *self._overlaps(),
+        ]
 
     def _overlaps(self) -> list[str]:
         shared = {name: fact.shared for name, fact in self.drawn.items() if fact.shared}

@@ -112,6 +112,11 @@ class Survey(ABC):
         """How many pairs of image and mask there are, as errors count them."""
         return len(self.listing.entries)
 
+    @property
+    def refused(self) -> Sequence[Problem]:
+        """The problems for which the data set is refused: all, unless the user has agreed to leave some images out."""
+        return self.problems
+
     @abstractmethod
     def look(self, *, images: bool, masks: bool, progress: Progress | None) -> None:
         """Finds what the files hold.

@@ -162,7 +162,10 @@ def _partners(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
     """Looks beside the images and masks that are used for those that are not."""
     image_folders = {path.parent for path in reading.used_images}
     mask_folders = {path.parent for path in reading.used_masks}
-    unused = [path for path in pictures if path not in reading.used_images and path not in reading.used_masks]
+    defects = reading.listing.defects if reading.listing is not None else ()
+    lost = {defect.image for defect in defects if defect.fatal}  # labelled, and left out for a reason of their own
+    used = reading.used_images | reading.used_masks | lost
+    unused = [path for path in pictures if path not in used]
     bare = [path for path in unused if path.parent in image_folders and not _is_mask(path, mask_folders)]
     labelled = {(path.parent, path.stem) for path in reading.used_images}
     bare = [path for path in bare if not _belongs(path, labelled)]

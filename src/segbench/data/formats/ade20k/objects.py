@@ -32,23 +32,24 @@ class Objects:
         self.numbers.setdefault(name, number)
 
 
-def read_objects(path: Path, mask: Path, known: Objects) -> set[int]:
+def read_objects(path: Path, mask: Path, known: Objects, wrong: list[DatasetError]) -> set[int]:
     """Returns the class numbers of an image's whole objects, and adds their names to `known`.
 
     Args:
         path: NAME.json, which has the numbers; or NAME_atr.txt, which has names only: a mask is decoded where it has
             names not met before.
         mask: NAME_seg.png.
+        wrong: takes what is wrong with single objects, which are left out.
     Raises:
         DatasetError: a damaged file.
     """
     text = _text(path)
     if path.suffix == ".json":
-        found = _json_objects(text, path)
+        found = _json_objects(text, path, wrong)
         for number, name in found.items():
             known.add(number, name, path)
         return set(found)
-    names = _listed_names(text, path)
+    names = _listed_names(text, path, wrong)
     if any(name not in known.numbers for name in names.values()):
         for instance, number in _numbers_in(mask).items():
             if instance in names:
@@ -64,7 +65,7 @@ def _text(path: Path) -> str:
         return data.decode("latin-1")  # some files of the releases are
 
 
-def _json_objects(text: str, path: Path) -> dict[int, str]:
+def _json_objects(text: str, path: Path, wrong: list[DatasetError]) -> dict[int, str]:
     try:
         plain = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -76,12 +77,15 @@ def _json_objects(text: str, path: Path) -> dict[int, str]:
     found: dict[int, str] = {}
     for index, item in enumerate(objects):
         if not isinstance(item, dict):
-            raise wrong_key(path, f"annotation.object[{index}]", "an object", item)
+            wrong.append(wrong_key(path, f"annotation.object[{index}]", "an object", item))
+            continue
         if _part_level(item) > 0:
             continue
         number, name = item.get("name_ndx"), item.get("name")
         if not isinstance(number, int) or not isinstance(name, str):
-            raise wrong_key(path, f"annotation.object[{index}]", "name_ndx, a number, and name, a text", (number, name))
+            expected = "name_ndx, a number, and name, a text"
+            wrong.append(wrong_key(path, f"annotation.object[{index}]", expected, (number, name)))
+            continue
         found[number] = name
     return found
 
@@ -92,7 +96,7 @@ def _part_level(item: dict[str, Any]) -> int:
     return level if isinstance(level, int) else 0
 
 
-def _listed_names(text: str, path: Path) -> dict[int, str]:
+def _listed_names(text: str, path: Path, wrong: list[DatasetError]) -> dict[int, str]:
     """Returns instance -> name of the whole objects in lines `001 # 0 # 0 # sky # sky # ""`."""
     names: dict[int, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -100,10 +104,9 @@ def _listed_names(text: str, path: Path) -> dict[int, str]:
             continue
         cells = [cell.strip() for cell in line.split("#")]
         if len(cells) < 5 or not cells[0].isdigit() or not cells[1].isdigit():
-            raise DatasetError(
-                f"line {number}: expected INSTANCE # PART LEVEL # OCCLUDED # CLASS # NAME # ATTRIBUTES, got {line!r}",
-                path=path,
-            )
+            expected = "INSTANCE # PART LEVEL # OCCLUDED # CLASS # NAME # ATTRIBUTES"
+            wrong.append(wrong_key(path, f"line {number}", expected, line))
+            continue
         if int(cells[1]) == 0:
             names[int(cells[0])] = cells[3]
     return names

@@ -25,6 +25,7 @@ from segbench.data.formats.shared.listing import (
     subfolders,
 )
 from segbench.data.formats.shared.pairs import paired
+from segbench.data.formats.shared.values import bad_shape
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.locale import message
@@ -165,7 +166,8 @@ def _full(root: Path, home: Path, top: int | None, shared: AnnotationOptions) ->
         raise DatasetError(f"{len(lost)} files are missing: {shorten(lost, 6)}", path=root)
     ids = short_ids([picture for picture in pictures.values() if picture is not None], root)
     objects = Objects()
-    numbers = {mask: read_objects(_objects_file(mask) or mask, mask, objects) for mask in masks}
+    wrong: dict[Path, list[DatasetError]] = {mask: [] for mask in masks}
+    numbers = {mask: read_objects(_objects_file(mask) or mask, mask, objects, wrong[mask]) for mask in masks}
     labels = _short_labels(objects.names)
     notes: list[str] = []
     options: AnnotationOptions = {"background": False, **shared}
@@ -182,6 +184,7 @@ def _full(root: Path, home: Path, top: int | None, shared: AnnotationOptions) ->
             continue
         name, facts = mask.relative_to(root).as_posix(), image_facts(mask)
         source = _objects_file(mask) or mask
+        defects += [bad_shape(error, source, picture.name, picture) for error in wrong[mask]]
         if 0 in numbers[mask]:
             text = message("an object has the number 0, which means no object; left out")
             defects.append(Defect(code="unused_shape", path=source, where=picture.name, text=text))

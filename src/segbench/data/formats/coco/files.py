@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,7 +12,7 @@ from typing import Any
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.annotated import load_json, wrong_key
 from segbench.data.formats.shared.image_names import ImageIndex, head, matching
-from segbench.data.formats.shared.listing import Defect
+from segbench.data.formats.shared.listing import Defect, subfolders
 from segbench.data.formats.shared.values import as_kind, need, side_of, some_files, split_of, tail
 from segbench.errors import DatasetError, shorten
 from segbench.locale import message
@@ -48,9 +49,11 @@ class CocoFile:
         path: of the file.
         tag: what its name, or its folder's, says apart from the kind: train2017.
         pictures: image id -> image.
-        names: category id -> name, in the order of the ids.
+        names: category id -> label, in the order of the ids: its name, with the supercategory before it where two that
+            are used differ by that alone.
         categories: category id -> all that the file says.
         annotations: as they stand in the file.
+        notes: on categories of one name.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class CocoFile:
     names: Mapping[int | str, str]
     categories: Mapping[int | str, Mapping[str, Any]]
     annotations: Sequence[Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def split(self) -> SplitName | None:
@@ -67,9 +71,13 @@ class CocoFile:
 
 
 def coco_kinds(root: Path) -> dict[str, list[Path]]:
-    """Returns kind -> JSON files: instances, stuff, panoptic, captions, person_keypoints, image_info."""
+    """Returns kind -> JSON files: instances, stuff, panoptic, captions, person_keypoints, image_info.
+
+    They lie in the root, in a folder, or in the folder `annotations` of one: a task, or a part, each.
+    """
     kinds: dict[str, list[Path]] = {}
-    for path in some_files(root, "*.json"):
+    inner = [path for folder in subfolders(root) for path in sorted((folder / "annotations").glob("*.json"))]
+    for path in (*some_files(root, "*.json"), *inner):
         kind = _kind(path)
         if kind is not None:
             kinds.setdefault(kind, []).append(path)
@@ -117,7 +125,7 @@ def load_coco(path: Path, root: Path | None = None) -> CocoFile:
     Args:
         root: of the data set, whose own name says nothing about the part.
     Raises:
-        DatasetError: damaged, a key that is missing or of another type, an id or category name that occurs twice.
+        DatasetError: damaged, a key that is missing or of another type, an id that occurs twice.
     """
     plain = as_kind(load_json(path), dict, path, "the file")
     pictures: dict[int | str, Picture] = {}
@@ -129,28 +137,35 @@ def load_coco(path: Path, root: Path | None = None) -> CocoFile:
         height, width = side_of(item, "height", path, where), side_of(item, "width", path, where)
         pictures[number] = Picture(id=number, name=name, height=height, width=width, where=where)
     categories: dict[int | str, Mapping[str, Any]] = {}
-    owner: dict[str, str] = {}
     for where, item in _items(plain, "categories", path):
         number = _id(item, "id", path, where)
-        name = need(item, "name", str, path, where)
+        need(item, "name", str, path, where)
         if number in categories:
             raise DatasetError(f"{where}.id: the category {number!r} occurs twice", path=path)
-        if name in owner and not _is_dummy(number, item):
-            raise DatasetError(
-                f"{where}.name: {name!r} is the name of {owner[name]} too; rename one, or merge their annotations",
-                path=path,
-            )
-        owner[name] = where
         categories[number] = item
-    stem = _PREFIX.sub("", path.name).removesuffix(".json")
+    annotations = need(plain, "annotations", list, path, "")
+    names, notes = _names(categories, annotations, path)
+    stem = _stem(path)
+    home = home_of(path)
     return CocoFile(
         path=path,
-        tag=stem if split_of(stem) is not None or path.parent == root else path.parent.name,
+        tag=stem if split_of(stem) is not None or home == root else home.name,
         pictures=pictures,
-        names={number: str(categories[number]["name"]) for number in sorted(categories, key=_order)},
+        names=names,
         categories=categories,
-        annotations=need(plain, "annotations", list, path, ""),
+        annotations=annotations,
+        notes=tuple(notes),
     )
+
+
+def _stem(path: Path) -> str:
+    """Returns what a file's name says apart from the kind: train2017."""
+    return _PREFIX.sub("", path.name).removesuffix(".json")
+
+
+def home_of(path: Path) -> Path:
+    """Returns the folder that a JSON file belongs to: the one above `annotations`, or its own."""
+    return path.parent.parent if path.parent.name == "annotations" else path.parent
 
 
 def labels_of(files: Sequence[CocoFile], used: frozenset[str]) -> list[str]:
@@ -165,29 +180,23 @@ def labels_of(files: Sequence[CocoFile], used: frozenset[str]) -> list[str]:
 
 
 def annotations_of(file: CocoFile) -> Iterator[tuple[str, Mapping[str, Any], int | str]]:
-    """Yields where an annotation is in the file, the annotation, and the id of its image."""
+    """Yields where an annotation is in the file, the annotation, and the id of its image, as the image has it."""
+    same = _by_text(file.pictures)
     for index, item in enumerate(file.annotations):
         where = f"annotations[{index}]"
         plain = as_kind(item, dict, file.path, where)
-        yield where, plain, _id(plain, "image_id", file.path, where)
+        owner = _id(plain, "image_id", file.path, where)
+        yield where, plain, owner if owner in file.pictures else same.get(str(owner), owner)
 
 
 def unknown_image(file: CocoFile, where: str, owner: int | str) -> Defect:
-    """Returns the defect of an annotation whose image is not listed; fatal where only the kind of its id differs."""
-    other = next((number for number in file.pictures if str(number) == str(owner)), None)
+    """Returns the defect of an annotation whose image is not listed."""
     text = message("image_id {owner!r} is not in the list of images; left out", owner=owner)
-    if other is not None:
-        text = message(
-            "image_id {owner!r} is not in the list of images, which has {other!r}; write both as numbers, or both as "
-            "text; left out",
-            owner=owner,
-            other=other,
-        )
-    return Defect(code="no_image", path=file.path, where=where, text=text, fatal=other is not None)
+    return Defect(code="no_image", path=file.path, where=where, text=text)
 
 
-def unknown_category(file: CocoFile, where: str, category: int | str) -> Defect:
-    """Returns the defect of an annotation, or a segment, whose category is not listed."""
+def unknown_category(file: CocoFile, where: str, category: object) -> Defect:
+    """Returns the defect of an annotation, or a segment, whose category is not listed: its region counts nowhere."""
     text = message(
         "category_id {category!r} is not in the list of categories: {names}",
         category=category,
@@ -196,9 +205,16 @@ def unknown_category(file: CocoFile, where: str, category: int | str) -> Defect:
     return Defect(code="unknown_class", path=file.path, where=where, text=text, fatal=True)
 
 
-def category_of(plain: Mapping[str, Any], path: Path, where: str) -> int | str:
-    """Returns the category's id that an annotation, or a segment, names."""
-    return _id(plain, "category_id", path, where)
+def category_of(file: CocoFile, plain: Mapping[str, Any]) -> Any:
+    """Returns the id of the category that an annotation, or a segment, names, as the category has it.
+
+    One that is not listed, or no id at all, is returned as it stands: it is not among the file's `names`.
+    """
+    value = plain.get("category_id")
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None if value is None else repr(value)
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    return whole if whole in file.names else _by_text(file.names).get(str(whole), whole)
 
 
 def locate(
@@ -214,7 +230,10 @@ def locate(
     """
     name = PurePosixPath(picture.name.replace("\\", "/"))
     root = index.root
-    folders = (file.path.parent, root / "images" / file.tag, root / file.tag, root / "images", root)
+    home = home_of(file.path)
+    tops = [home, root] if home.is_relative_to(root) else [root]
+    inner = (f"images/{file.tag}", file.tag, f"images/{_stem(file.path)}", "images", "")
+    folders = [file.path.parent, *(top / name for top in tops for name in inner)]
     beside = next((folder / name for folder in folders if folder / name in known), None)
     if beside is not None:
         return beside
@@ -252,9 +271,68 @@ def _items(plain: Mapping[str, Any], key: str, path: Path) -> Iterator[tuple[str
 
 def _id(plain: Mapping[str, Any], key: str, path: Path, where: str) -> int | str:
     value = plain.get(key)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # as table programs write it
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise wrong_key(path, f"{where}.{key}", "a number or name", value)
     return value
+
+
+def _by_text(known: Mapping[int | str, object]) -> dict[str, int | str]:
+    """Returns text of an id -> id, where the text is no other's: 7 and "7" are the same where only one is there."""
+    times = Counter(str(number) for number in known)
+    return {str(number): number for number in known if times[str(number)] == 1}
+
+
+def _names(
+    categories: Mapping[int | str, Mapping[str, Any]], annotations: Sequence[Any], path: Path
+) -> tuple[dict[int | str, str], list[str]]:
+    """Returns category id -> label, and notes on several of one name: one class, unless their supercategories differ.
+
+    The root that some exports put first, with the name of a class below it, is that class.
+    """
+    names = {number: str(categories[number]["name"]) for number in sorted(categories, key=_order)}
+    used = _used(annotations)
+    notes: list[str] = []
+    for name in dict.fromkeys(names.values()):
+        same = [number for number in names if names[number] == name and str(number) in used]
+        above = {number: str(categories[number].get("supercategory") or "") for number in same}
+        distinct = {above[number] for number in same if not _is_dummy(number, categories[number])} - {"", name}
+        if len(same) < 2:
+            continue
+        if len(distinct) > 1:
+            names |= {number: f"{above[number]}/{name}" for number in same if above[number] in distinct}
+            merged = ", ".join(sorted({names[number] for number in same}))
+            notes.append(
+                message(
+                    "{file}: {n} categories are called {name!r} and have other supercategories; they are classes of "
+                    "their own, and one with {option}",
+                    file=path.name,
+                    n=len(same),
+                    name=name,
+                    option=set_option("classes", f"{{{name}: [{merged}]}}"),
+                )
+            )
+        else:
+            notes.append(
+                message(
+                    "{file}: {n} categories are called {name!r} (ids {ids}); they are one class",
+                    file=path.name,
+                    n=len(same),
+                    name=name,
+                    ids=shorten(same),
+                )
+            )
+    return names, notes
+
+
+def _used(annotations: Sequence[Any]) -> set[str]:
+    """Returns the ids of categories, as text, that annotations or their segments name."""
+    plain = [item for item in annotations if isinstance(item, dict)]
+    segments = [item.get("segments_info") for item in plain]
+    plain += [item for items in segments if isinstance(items, list) for item in items if isinstance(item, dict)]
+    values = [item.get("category_id") for item in plain]
+    return {str(int(value) if isinstance(value, float) and value.is_integer() else value) for value in values}
 
 
 def _is_dummy(number: int | str, category: Mapping[str, Any]) -> bool:

@@ -86,7 +86,7 @@ def coco_panoptic(
         options,
         labels=labels_of(files, used),
         colors=_colors(files),
-        notes=[*notes, *_stuff_note(files)],
+        notes=[*notes, *(note for file in files for note in file.notes), *_stuff_note(files)],
         defects=reader.defects,
     )
 
@@ -177,7 +177,7 @@ class _Reader:
             spot = f"{where}.segments_info[{index}]"
             segment = as_kind(item, dict, file.path, spot)
             number = need(segment, "id", int, file.path, spot)
-            category = category_of(segment, file.path, spot)
+            category = category_of(file, segment)
             if number in listed:
                 raise DatasetError(f"{spot}.id: {number} is void, or the id of another segment too", path=file.path)
             listed.add(number)

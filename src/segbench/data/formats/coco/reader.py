@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Unpack
 
@@ -20,19 +20,22 @@ from segbench.data.formats.coco.files import (
     category_of,
     choose_files,
     coco_kinds,
+    home_of,
     labels_of,
     load_coco,
     locate,
     unknown_category,
     unknown_image,
 )
-from segbench.data.formats.coco.shapes import ONLY_BOX, read_shape
+from segbench.data.formats.coco.shapes import ONLY_BOX, has_box, read_shape
+from segbench.data.formats.shared.agreement import check_agreement, read_together
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import ImageIndex, none_found, unlisted_note, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
-from segbench.data.formats.shared.values import outside
+from segbench.data.formats.shared.values import bad_shape, outside
 from segbench.data.shapes.drawing import Drawing, Shape, shape_mask
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.locale import message, plural
 
 _HARMLESS = ("unused_shape", "only_box")
 _WANTED = "COCO's annotations of instances or stuff (annotations/instances_train.json, train/_annotations.coco.json)"
@@ -65,6 +68,9 @@ def coco(
     choose(boxes, ("ignore", "fill", "skip"), "boxes")
     paths, notes = choose_files(root, annotations, DRAWABLE, _WANTED)
     files = [load_coco(path, root) for path in paths]
+    if annotations is None:
+        alike = {file.path: file.names.values() for file in files if file.split is None}
+        check_agreement(alike or {files[0].path: ()}, root)
     index = ImageIndex(root, images)
     places, defects = _places(files, index)
     drawings: dict[Path, Drawing] = {}
@@ -78,7 +84,10 @@ def coco(
             path=root,
         )
     splits = {path: file.split for file in files for path in places[file.path]}
+    if len({home_of(path) for path in paths}) > 1 and not any(splits.values()):
+        notes.append(read_together(paths, root))
     used = frozenset(shape.label for drawing in drawings.values() for shape in drawing.shapes)
+    notes += [note for file in files for note in file.notes]
     notes += unlisted_note(index.unused(drawings), shorten(path.name for path in paths))
     found = with_ids(drawings, root, splits)
     return build_listing(root, found, shared, labels=labels_of(files, used), notes=notes, defects=defects)
@@ -119,7 +128,7 @@ def category_mask(
     size = (picture.height, picture.width)
     mask = np.zeros(size, dtype=bool)
     for where, plain, owner in annotations_of(file):
-        if owner != picture.id or category_of(plain, file.path, where) != number:
+        if owner != picture.id or category_of(file, plain) != number:
             continue
         shape = read_shape(plain, file.names[number], size, "skip", file.path, where)
         if isinstance(shape, Shape):
@@ -133,28 +142,41 @@ def category_mask(
 def _places(files: Sequence[CocoFile], index: ImageIndex) -> tuple[dict[Path, dict[Path, Picture]], list[Defect]]:
     """Returns for each JSON file: image file -> what it says about it, and a defect for each image not there."""
     known = frozenset(index.files)
-    owner: dict[Path, tuple[CocoFile, Picture]] = {}
+    owner: dict[Path, str] = {}
     places: dict[Path, dict[Path, Picture]] = {file.path: {} for file in files}
     defects: list[Defect] = []
+    twice: dict[Path, tuple[str, str]] = {}
     for file in files:
         for picture in file.pictures.values():
             path = locate(file, picture, index, known, defects)
             if path is None:
                 continue
+            where = f"{file.path.relative_to(index.root).as_posix()}, {picture.where}"
             if path in owner:
-                first, other = owner[path]
-                raise DatasetError(
-                    f"{picture.where}: {picture.name!r} is the image {path.relative_to(index.root)}, which is in "
-                    f"{first.path.name}, {other.where} too; list an image once, or choose one file with "
-                    f"{set_option('annotations', file.path.relative_to(index.root).as_posix())}",
-                    path=file.path,
-                )
-            owner[path] = (file, picture)
+                twice.setdefault(path, (owner[path], where))
+            owner[path] = where
             places[file.path][path] = picture
+    if twice:
+        raise _listed_twice(twice, files, index.root)
     if not owner:
         names = [picture.name for file in files for picture in file.pictures.values()]
         raise none_found(index.root, names, files[0].path, defects)
     return places, defects
+
+
+def _listed_twice(twice: Mapping[Path, tuple[str, str]], files: Sequence[CocoFile], root: Path) -> DatasetError:
+    examples = [f"{path.relative_to(root).as_posix()} ({one}; {other})" for path, (one, other) in twice.items()]
+    choice = set_option("annotations", files[0].path.relative_to(root).as_posix())
+    return DatasetError(
+        plural(
+            "{n} image is listed twice: {examples}; list it once{or_choose}",
+            "{n} images are listed twice: {examples}; list each once{or_choose}",
+            n=len(twice),
+            examples=shorten(examples, 4),
+            or_choose=message(", or read one of the files with {option}", option=choice) if len(files) > 1 else "",
+        ),
+        path=root,
+    )
 
 
 def _drawings(
@@ -169,12 +191,16 @@ def _drawings(
         if picture is None:
             defects.append(unknown_image(file, location, owner))
             continue
-        category = category_of(plain, file.path, where)
+        category = category_of(file, plain)
         if category not in file.names:
             defects.append(unknown_category(file, location, category))
         size = (picture.height, picture.width)
-        shape = read_shape(plain, file.names.get(category, UNKNOWN), size, boxes, file.path, where)
-        only_box = not plain.get("segmentation") and bool(plain.get("bbox")) and boxes != "fill"
+        try:
+            shape = read_shape(plain, file.names.get(category, UNKNOWN), size, boxes, file.path, where)
+        except DatasetError as error:
+            defects.append(bad_shape(error, file.path, location, files.get(owner)))
+            continue
+        only_box = not plain.get("segmentation") and has_box(plain) and boxes != "fill"
         counts["boxes" if only_box else "shapes"] += 1
         if isinstance(shape, Shape):
             shapes[owner].append(shape)
@@ -183,9 +209,8 @@ def _drawings(
             continue
         code, text = shape
         fatal = code not in _HARMLESS
-        defects.append(
-            Defect(code=code, path=file.path, where=location, text=text, fatal=fatal, image=files.get(owner))
-        )
+        lost = files.get(owner) if fatal else None
+        defects.append(Defect(code=code, path=file.path, where=location, text=text, fatal=fatal, image=lost))
     drawings = {path: _drawing(file, picture, shapes[picture.id]) for path, picture in places.items()}
     for drawing in drawings.values():
         defects += outside(drawing)

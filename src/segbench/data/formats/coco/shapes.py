@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ast
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -37,12 +39,10 @@ def read_shape(plain: Mapping[str, Any], label: str, size: Size, boxes: str, pat
     if isinstance(segmentation, dict):
         return _run_lengths(segmentation, label, size, crowd, path, f"{where}.segmentation")
     if segmentation:
-        rings = as_kind(segmentation, list, path, f"{where}.segmentation")
-        if all(isinstance(item, int | float) for item in rings):  # one polygon, not in a list
-            return Shape(label=label, rings=(ring_of(rings, path, f"{where}.segmentation"),), crowd=crowd)
+        rings = _rings(as_kind(segmentation, list, path, f"{where}.segmentation"))
         found = (ring_of(ring, path, f"{where}.segmentation[{index}]") for index, ring in enumerate(rings))
         return Shape(label=label, rings=tuple(found), crowd=crowd)
-    if not plain.get("bbox"):
+    if not has_box(plain):
         return "unused_shape", message("neither a segmentation nor a box; left out")
     if boxes == "skip":
         return "only_box", ONLY_BOX
@@ -52,6 +52,29 @@ def read_shape(plain: Mapping[str, Any], label: str, size: Size, boxes: str, pat
     if boxes == "ignore":
         return Shape(label=UNKNOWN, rings=(rectangle_ring(*box),), crowd=True)
     return Shape(label=label, rings=(rectangle_ring(*box),), crowd=crowd)
+
+
+def has_box(plain: Mapping[str, Any]) -> bool:
+    """Returns whether an annotation has a box around something: programs write [0, 0, 0, 0] where nothing is."""
+    box = plain.get("bbox")
+    return bool(box) and not (isinstance(box, list) and 0 in box[2:])
+
+
+def _rings(values: Sequence[Any]) -> Sequence[Any]:
+    """Returns polygons as flat lists: also of one that is not in a list of its own, and of points as pairs [x, y]."""
+    if all(isinstance(item, int | float) for item in values):
+        return [values]
+    if len(values) > 2 and all(_is_pair(item) for item in values):
+        return [_flat(values)]  # as rings they would be points
+    return [_flat(item) if isinstance(item, list) and item and all(map(_is_pair, item)) else item for item in values]
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(part, int | float) for part in value)
+
+
+def _flat(points: Sequence[Any]) -> list[Any]:
+    return [part for point in points for part in point]
 
 
 def _run_lengths(
@@ -90,12 +113,29 @@ def _run_lengths(
 
 
 def _counts(counts: Any) -> tuple[int, ...] | str:
-    """Returns run lengths out of a list or of COCO's compressed text, or why there are none."""
+    """Returns run lengths out of a list or of COCO's compressed text, or why there are none.
+
+    Compressed text that a program wrote as Python shows bytes (`b'...'`), and whole numbers with a point, are read.
+    """
     if isinstance(counts, str):
         try:
-            return tuple(decompress(counts.encode()).tolist())
+            return tuple(decompress(_bytes_of(counts)).tolist())
         except DatasetError as error:
             return error.reason
-    if isinstance(counts, list) and all(type(length) is int for length in counts):
-        return tuple(counts)
-    return "expected run lengths as a list of whole numbers or as compressed text"
+    if isinstance(counts, list) and all(map(_is_whole, counts)):
+        return tuple(map(int, counts))
+    return message("expected run lengths as a list of whole numbers or as compressed text")
+
+
+def _is_whole(value: object) -> bool:
+    return type(value) is int or (type(value) is float and value.is_integer())
+
+
+def _bytes_of(text: str) -> bytes:
+    if not re.fullmatch(r"b(['\"]).*\1", text, re.DOTALL):
+        return text.encode()
+    try:
+        value = ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text.encode()
+    return value if isinstance(value, bytes) else text.encode()

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 from xml.etree.ElementTree import Element
 
-from segbench.data.formats.cvat.shapes import read_shape
+from segbench.data.files.hints import set_option
+from segbench.data.formats.cvat.shapes import shapes_or_defect
 from segbench.data.formats.cvat.tracks import shapes_by_frame
-from segbench.data.formats.shared.annotated import Annotated, AnnotationOptions, build_listing
+from segbench.data.formats.shared.agreement import check_agreement, read_together
+from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import (
     ImageIndex,
     choose_file,
     head,
+    matching,
     no_image,
     none_found,
     unlisted_note,
     with_ids,
 )
 from segbench.data.formats.shared.layout import SPLIT_WORDS
-from segbench.data.formats.shared.listing import Defect, Listing
+from segbench.data.formats.shared.listing import Defect, Listing, subfolders
 from segbench.data.formats.shared.xml import load_xml
 from segbench.data.shapes.drawing import Drawing, Shape
-from segbench.errors import DatasetError, suggest
+from segbench.errors import DatasetError, shorten, suggest
 from segbench.locale import message
 from segbench.types import RGB, SplitName
 
@@ -44,32 +47,42 @@ def cvat(
     """Lists what CVAT exports as "CVAT for images 1.1" or "CVAT for video 1.1": an XML file, and images anywhere below.
 
     Polygons, boxes and ellipses (also turned ones), masks, polylines and points are drawn; tracks are interpolated
-    between their key frames. The subsets Train, Validation and Test are the official parts.
+    between their key frames. The subsets Train, Validation and Test are the official parts. Several files, as of tasks
+    in folders of their own, are one set where they have classes in common.
 
     Args:
-        annotations: name or pattern of the XML file; None takes the only one.
+        annotations: name or pattern of the XML files; None takes all of them.
         images: name of the images' folder; None looks in all of them.
         width_px: of polylines and points, in pixels.
         shared: see `AnnotationOptions`.
     Raises:
-        DatasetError: no file or several, damaged XML, an element without what it needs, no image of it there.
+        DatasetError: no file, files that have no class in common, damaged XML, no image of it there.
         ConfigError: an option's value.
     """
-    source = choose_file(_candidates(root), annotations, root, _KIND)
-    tree = load_xml(source)
-    if tree.tag != "annotations":
-        raise DatasetError(f"expected the element <annotations>, got <{tree.tag}>; this is no CVAT export", path=source)
-    index = ImageIndex(root, images)
-    defects: list[Defect] = []
-    notes: list[str] = []
-    if tree.find("track") is not None:
-        found = _video(tree, source, index, width_px, notes, defects)
-    else:
-        found = _images(tree, source, index, width_px, defects)
-    notes += unlisted_note(index.unused(item.image for item in found), source.name)
-    labels, colors = _labels(tree)
-    found = [_known(item, labels, defects) for item in found] if labels else found
-    return build_listing(root, found, shared, labels=labels or None, colors=colors, notes=notes, defects=defects)
+    sources = _candidates(root) if annotations is None else matching(root, annotations, _KIND)
+    trees = {source: _tree(source) for source in sources or [choose_file([], None, root, _KIND)]}
+    if annotations is None:
+        check_agreement({source: _labels(tree)[0] for source, tree in trees.items()}, root)
+    reader = _Reader(root, images, width_px)
+    for source, tree in trees.items():
+        reader.read(source, tree)
+    if not reader.drawings:
+        raise none_found(root, reader.names, next(iter(trees)), reader.defects)
+    whole = ImageIndex(root, images)
+    names = [source.relative_to(root).as_posix() for source in trees]
+    reader.notes += unlisted_note(whole.unused(reader.drawings), shorten(names, 4))
+    if len(trees) > 1:
+        reader.notes.append(read_together(trees, root))
+    labels: list[str] = []
+    colors: dict[str, RGB] = {}
+    for tree in trees.values():
+        declared, shown = _labels(tree)
+        labels += [name for name in declared if name not in labels]
+        colors = {**shown, **colors}
+    found = with_ids(reader.drawings, root, reader.splits)
+    return build_listing(
+        root, found, shared, labels=labels or None, colors=colors, notes=reader.notes, defects=reader.defects
+    )
 
 
 def looks_like(root: Path) -> str | None:
@@ -79,83 +92,122 @@ def looks_like(root: Path) -> str | None:
 
 
 def _candidates(root: Path) -> list[Path]:
-    files = [path for folder in (root, root / "annotations") for path in sorted(folder.glob("*.xml"))[:_SNIFFED]]
+    folders = [root, *subfolders(root)]
+    files = [path for folder in folders for path in sorted(folder.glob("*.xml"))[:_SNIFFED]]
     return [path for path in files if re.search(r"<annotations>\s*(<version>|<meta>|<image |<track )", head(path))]
 
 
-def _images(tree: Element, source: Path, index: ImageIndex, width_px: float, defects: list[Defect]) -> list[Annotated]:
-    elements = tree.findall("image")
-    if not elements:
-        raise DatasetError(
-            "expected <image> or <track> elements, got none; export the task with annotations", path=source
-        )
-    drawings: dict[Path, Drawing] = {}
-    splits: dict[Path, SplitName | None] = {}
-    of_task = tree.findtext("meta/task/subset") or tree.findtext("meta/job/subset") or ""
-    for number, element in enumerate(elements, 1):
-        name = element.get("name")
-        if not name:
-            raise DatasetError(f"<image> {number}: expected the attribute name", path=source)
-        subset = element.get("subset") or of_task
-        path = index.place(name, source, name, defects, folder=subset)
-        if path is None:
-            continue
-        key = f"{subset}/{name}" if subset else name
-        if path in drawings:
+def _tree(source: Path) -> Element:
+    tree = load_xml(source)
+    if tree.tag != "annotations":
+        raise DatasetError(f"expected the element <annotations>, got <{tree.tag}>; this is no CVAT export", path=source)
+    return tree
+
+
+class _Reader:
+    """Reads one file after the other, and gathers what they draw, and what is wrong in them."""
+
+    def __init__(self, root: Path, images: str | None, width_px: float) -> None:
+        self.root, self.images, self.width_px = root, images, width_px
+        self.drawings: dict[Path, Drawing] = {}
+        self.splits: dict[Path, SplitName | None] = {}
+        self.names: list[str] = []
+        self.notes: list[str] = []
+        self.defects: list[Defect] = []
+
+    def read(self, source: Path, tree: Element) -> None:
+        """Adds what a file draws."""
+        index = self._index(source)
+        labels = frozenset(_labels(tree)[0])
+        video = tree.find("track") is not None
+        drawings = self._video(tree, source, index) if video else self._images(tree, source, index)
+        for path, drawing in drawings.items():
+            if path in self.drawings:
+                raise DatasetError(
+                    message(
+                        "{image} is in {one} and in {other}; annotate an image once, or choose one file with {option}",
+                        image=path.relative_to(self.root).as_posix(),
+                        one=self.drawings[path].source.relative_to(self.root).as_posix(),
+                        other=source.relative_to(self.root).as_posix(),
+                        option=set_option("annotations", source.relative_to(self.root).as_posix()),
+                    ),
+                    path=self.root,
+                )
+            self.drawings[path] = _known(drawing, labels, self.defects) if labels else drawing
+
+    def _index(self, source: Path) -> ImageIndex:
+        """Returns the images that a file may mean: those of its own folder, where it holds any, else all."""
+        if self.images is None and source.parent != self.root:
+            index = ImageIndex(self.root, source.parent.relative_to(self.root).as_posix())
+            if index.files:
+                return index
+        return ImageIndex(self.root, self.images)
+
+    def _images(self, tree: Element, source: Path, index: ImageIndex) -> dict[Path, Drawing]:
+        elements = tree.findall("image")
+        if not elements:
             raise DatasetError(
-                f"<image> {number}: {key!r} is the same file as {drawings[path].key!r}, {path.name}; annotate an image "
-                "once",
-                path=source,
+                "expected <image> or <track> elements, got none; export the task with annotations", path=source
             )
-        drawings[path] = Drawing(
-            source=source,
-            key=key,
-            shapes=tuple(_shapes(element, source, key, width_px)),
-            height=_size(element, "height", source, key),
-            width=_size(element, "width", source, key),
+        drawings: dict[Path, Drawing] = {}
+        of_task = tree.findtext("meta/task/subset") or tree.findtext("meta/job/subset") or ""
+        for number, element in enumerate(elements, 1):
+            name = element.get("name")
+            if not name:
+                raise DatasetError(f"<image> {number}: expected the attribute name", path=source)
+            self.names.append(name)
+            subset = element.get("subset") or of_task
+            path = index.place(name, source, name, self.defects, folder=subset)
+            if path is None:
+                continue
+            key = f"{subset}/{name}" if subset else name
+            if path in drawings:
+                raise DatasetError(
+                    f"<image> {number}: {key!r} is the same file as {drawings[path].key!r}, {path.name}; annotate an "
+                    "image once",
+                    path=source,
+                )
+            drawings[path] = Drawing(
+                source=source,
+                key=key,
+                shapes=tuple(self._shapes(element, source, key, path)),
+                height=_size(element, "height", source, key),
+                width=_size(element, "width", source, key),
+            )
+            self.splits[path] = SPLIT_WORDS.get(subset.lower())
+        return drawings
+
+    def _shapes(self, image: Element, source: Path, key: str, path: Path) -> Iterator[Shape]:
+        for number, element in enumerate(image, 1):
+            if element.tag == "tag":
+                continue
+            where, label = f"{key}, <{element.tag}> {number}", element.get("label", "")
+            yield from shapes_or_defect(
+                element.tag, element.attrib, label, source, where, self.width_px, path, self.defects
+            )
+
+    def _video(self, tree: Element, source: Path, index: ImageIndex) -> dict[Path, Drawing]:
+        frames = _frames(tree, index)
+        size = tree.find("meta//original_size")
+        height = None if size is None else _size(size, "height", source, "original_size")
+        width = None if size is None else _size(size, "width", source, "original_size")
+        if not frames:
+            raise DatasetError(
+                "expected the frames of the video as images whose names end in the frame's number (frame_000010.png), "
+                "but there are none below this folder; export with 'Save images', or cut the video into frames",
+                path=index.root,
+            )
+        shapes = shapes_by_frame(tree.findall("track"), frames, source, self.width_px, self.defects)
+        lost = sorted(set(_key_frames(tree)) - set(frames))
+        self.defects += [no_image(source, f"frame {frame}") for frame in lost]
+        self.notes.append(
+            f"{len(frames)} frames of one video: neighbours look alike, so parts divided at random flatter; keep "
+            "stretches of it together with the option group"
         )
-        splits[path] = SPLIT_WORDS.get(subset.lower())
-    if not drawings:
-        raise none_found(index.root, [element.get("name", "") for element in elements], source, defects)
-    return with_ids(drawings, index.root, splits)
-
-
-def _shapes(image: Element, source: Path, key: str, width_px: float) -> Iterator[Shape]:
-    for number, element in enumerate(image, 1):
-        if element.tag == "tag":
-            continue
-        where = f"{key}, <{element.tag}> {number}"
-        label = element.get("label")
-        if label is None:
-            raise DatasetError(f"{where}: expected the attribute label", path=source)
-        yield from read_shape(element.tag, element.attrib, label, source, where, width_px)
-
-
-def _video(
-    tree: Element, source: Path, index: ImageIndex, width_px: float, notes: list[str], defects: list[Defect]
-) -> list[Annotated]:
-    frames = _frames(tree, index)
-    size = tree.find("meta//original_size")
-    height = None if size is None else _size(size, "height", source, "original_size")
-    width = None if size is None else _size(size, "width", source, "original_size")
-    if not frames:
-        raise DatasetError(
-            "expected the frames of the video as images whose names end in the frame's number (frame_000010.png), "
-            "but there are none below this folder; export with 'Save images', or cut the video into frames",
-            path=index.root,
-        )
-    shapes = shapes_by_frame(tree.findall("track"), list(frames), source, width_px)
-    lost = sorted(set(_key_frames(tree)) - set(frames))
-    defects += [no_image(source, f"frame {frame}") for frame in lost]
-    notes.append(
-        f"{len(frames)} frames of one video: neighbours look alike, so parts divided at random flatter; keep stretches "
-        "of it together with the option group"
-    )
-    drawings = {
-        path: Drawing(source=source, key=f"frame {frame}", shapes=tuple(shapes[frame]), height=height, width=width)
-        for frame, path in frames.items()
-    }
-    return with_ids(drawings, index.root)
+        return {
+            path: Drawing(source=source, key=f"frame {frame}", shapes=tuple(shapes[frame]), height=height, width=width)
+            for frame, path in frames.items()
+        }
 
 
 def _frames(tree: Element, index: ImageIndex) -> dict[int, Path]:
@@ -186,9 +238,8 @@ def _key_frames(tree: Element) -> Iterator[int]:
             yield int(frame)
 
 
-def _known(item: Annotated, labels: Sequence[str], defects: list[Defect]) -> Annotated:
-    """Returns the image without the shapes of classes that the file does not declare; they become defects."""
-    drawing = item.drawing
+def _known(drawing: Drawing, labels: Collection[str], defects: list[Defect]) -> Drawing:
+    """Returns the drawing with the shapes of classes that the file does not declare counting nowhere, and told."""
     unknown = sorted({shape.label for shape in drawing.shapes} - {"", *labels})
     for label in unknown:
         text = message(
@@ -197,8 +248,8 @@ def _known(item: Annotated, labels: Sequence[str], defects: list[Defect]) -> Ann
             known=suggest(label, labels),
         )
         defects.append(Defect(code="unknown_class", path=drawing.source, where=drawing.key, text=text, fatal=True))
-    kept = tuple(shape for shape in drawing.shapes if shape.label not in unknown)
-    return replace(item, drawing=replace(drawing, shapes=kept)) if unknown else item
+    shapes = (replace(shape, label=UNKNOWN) if shape.label in unknown else shape for shape in drawing.shapes)
+    return replace(drawing, shapes=tuple(shapes)) if unknown else drawing
 
 
 def _labels(tree: Element) -> tuple[list[str], dict[str, RGB]]:

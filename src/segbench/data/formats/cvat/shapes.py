@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from segbench.data.formats.shared.listing import Defect
 from segbench.data.formats.shared.run_lengths import counts_of, mask_of_rows
+from segbench.data.formats.shared.values import bad_shape
 from segbench.data.shapes.drawing import Ring, Shape, ellipse_ring, rectangle_ring
 from segbench.errors import DatasetError
+from segbench.locale import message, quoted
 
 NUMBERS: dict[str, tuple[str, ...]] = {
     "box": ("xtl", "ytl", "xbr", "ybr"),
@@ -17,17 +20,16 @@ NUMBERS: dict[str, tuple[str, ...]] = {
 }
 
 
-def read_shape(
-    tag: str, attributes: Mapping[str, str], label: str, source: Path, where: str, width_px: float
-) -> list[Shape]:
-    """Returns the shapes of one element: one, or a point each of <points>.
+def read_shape(tag: str, attributes: Mapping[str, str], label: str, source: Path, width_px: float) -> list[Shape]:
+    """Returns the shapes of one element: one, or a point each of <points>; [] for a kind that is not read (cuboid).
 
-    A kind that covers no area (skeleton, cuboid) gives an empty shape, to be told about.
+    A skeleton, which covers no area, gives an empty shape, to be told about.
 
     Raises:
-        DatasetError: an attribute is missing or holds no numbers; `where` says of which element.
+        DatasetError: an attribute is missing or holds no numbers.
+        ValueError: run lengths that do not add up.
     """
-    reader = _Reader(attributes, source, where)
+    reader = _Reader(attributes, source)
     z = int(reader.number("z_order", 0.0))
     if tag in ("polygon", "polyline", "points"):
         points = reader.points()
@@ -36,7 +38,7 @@ def read_shape(
         lines = [points] if tag == "polyline" else [points[at : at + 2] for at in range(0, len(points), 2)]
         return [Shape(label=label, line=line, width_px=width_px, z=z) for line in lines]
     if tag not in NUMBERS:
-        return [Shape(label=label, z=z)]
+        return [Shape(label=label, z=z)] if tag == "skeleton" else []
     first, second, third, fourth = (reader.number(name) for name in NUMBERS[tag])
     angle = reader.number("rotation", 0.0)
     if tag == "box":
@@ -45,6 +47,36 @@ def read_shape(
         return [Shape(label=label, rings=(ellipse_ring(first, second, third, fourth, angle),), z=z)]
     box = (int(first), int(second), int(third), int(fourth))
     return [Shape(label=label, counts=reader.row_runs((box[3], box[2])), box=box, z=z)]
+
+
+def shapes_or_defect(
+    tag: str,
+    attributes: Mapping[str, str],
+    label: str,
+    source: Path,
+    where: str,
+    width_px: float,
+    image: Path,
+    defects: list[Defect],
+) -> list[Shape]:
+    """Returns the shapes of one element as `read_shape`, or [], and what is wrong with it appended to `defects`.
+
+    Args:
+        image: that the element belongs to.
+    """
+    try:
+        shapes = read_shape(tag, attributes, label, source, width_px)
+    except DatasetError as error:
+        defects.append(bad_shape(error, source, where, image))
+        return []
+    except ValueError as error:
+        text = quoted(str(error))
+        defects.append(Defect(code="bad_rle", path=source, where=where, text=text, fatal=True, image=image))
+        return []
+    if not shapes:
+        text = message("a region of the kind {kind!r}, which is not read", kind=tag)
+        defects.append(Defect(code="unknown_shape", path=source, where=where, text=text, fatal=True, image=image))
+    return shapes
 
 
 def parse_points(text: str) -> Ring:
@@ -58,8 +90,8 @@ def parse_points(text: str) -> Ring:
 class _Reader:
     """Numbers out of the attributes of one element."""
 
-    def __init__(self, attributes: Mapping[str, str], source: Path, where: str) -> None:
-        self.attributes, self.source, self.where = attributes, source, where
+    def __init__(self, attributes: Mapping[str, str], source: Path) -> None:
+        self.attributes, self.source = attributes, source
 
     def number(self, name: str, default: float | None = None) -> float:
         text = self.attributes.get(name)
@@ -86,14 +118,11 @@ class _Reader:
             lengths = [int(part) for part in (text or "").split(",")]
         except ValueError:
             raise self._wrong("rle", "whole numbers with commas", text) from None
-        try:
-            return counts_of(mask_of_rows(lengths, size))
-        except ValueError as error:
-            raise DatasetError(f"{self.where}: {error}", path=self.source) from error
+        return counts_of(mask_of_rows(lengths, size))
 
     def _wrong(self, name: str, expected: str, got: str | None) -> DatasetError:
         shown = "nothing" if got is None else repr(got[:60])
-        return DatasetError(f"{self.where}: expected the attribute {name}, {expected}, got {shown}", path=self.source)
+        return DatasetError(f"expected the attribute {name}, {expected}, got {shown}", path=self.source)
 
 
 def _turned_box(left: float, top: float, right: float, bottom: float, angle_deg: float) -> Ring:

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from segbench.data.formats.cvat.shapes import NUMBERS, parse_points, read_shape
+from segbench.data.formats.cvat.shapes import NUMBERS, parse_points, shapes_or_defect
+from segbench.data.formats.shared.listing import Defect
 from segbench.data.shapes.drawing import Shape
 from segbench.errors import DatasetError
 
 
 def shapes_by_frame(
-    tracks: Iterable[Element], frames: Sequence[int], source: Path, width_px: float
+    tracks: Iterable[Element], frames: Mapping[int, Path], source: Path, width_px: float, defects: list[Defect]
 ) -> dict[int, list[Shape]]:
     """Returns frame -> shapes of all tracks that are there in it.
+
+    Args:
+        frames: number -> image.
+        defects: those of elements that cannot be read are appended, for each frame that they are in.
 
     Between two of a track's elements its numbers change evenly; where the number of points differs, or it is a mask,
     the earlier element stays. `outside` ends a track until an element without it; the last element stays to the end.
 
     Raises:
-        DatasetError: an element without what it needs.
+        DatasetError: an element without a frame's number.
     """
     result: dict[int, list[Shape]] = {frame: [] for frame in frames}
     for number, track in enumerate(tracks, 1):
         name = f"track {track.get('id', number)}"
-        label = track.get("label")
-        if label is None:
-            raise DatasetError(f"{name}: expected the attribute label", path=source)
+        label = track.get("label", "")
         steps = sorted(((_frame(element, source, name), element) for element in track), key=lambda step: step[0])
         starts = [frame for frame, _ in steps]
         for frame in frames:
@@ -41,7 +44,9 @@ def shapes_by_frame(
                 share = (frame - starts[index]) / (starts[index + 1] - starts[index])
                 attributes |= _between(element, steps[index + 1][1], share)
             where = f"{name}, <{element.tag}> of frame {starts[index]}"
-            result[frame] += read_shape(element.tag, attributes, label, source, where, width_px)
+            result[frame] += shapes_or_defect(
+                element.tag, attributes, label, source, where, width_px, frames[frame], defects
+            )
     return result
 
 

@@ -14,7 +14,7 @@ from segbench.data.formats.shared.asked import about_crowds, about_lines, filled
 from segbench.data.formats.shared.drawn_classes import check_number, class_labels, class_map
 from segbench.data.formats.shared.listing import Defect, Entry, Listing, check_depth, choose, defect_notes
 from segbench.data.formats.shared.pairs import with_groups
-from segbench.data.formats.shared.sound import Losses, check_shapes, is_far, without_background
+from segbench.data.formats.shared.sound import Losses, check_shapes, far_away, is_far, without_background
 from segbench.data.shapes.drawing import Drawing, Overlap, Painting, Shape
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.locale import Message, join, message
@@ -93,20 +93,21 @@ class DrawRule:
         class_map: its values are class indices, and `ignore_index`.
         index: label -> class index, or `ignore_index`; labels that are left out are missing.
         crowd, overlap: see `AnnotationOptions`.
-        skip_far: let an image count nowhere that has a shape far outside; files without the image's size show that
-            only here.
     """
 
     class_map: ClassMap
     index: Mapping[str, int]
     crowd: Literal["ignore", "exclude", "include"]
     overlap: Overlap
-    skip_far: bool = False
 
     def painting(self, drawing: Drawing, size: tuple[int, int]) -> Painting:
-        """Returns what is to be drawn for an image of (H, W) pixels."""
-        if self.skip_far and any(is_far(shape, size) for shape in drawing.shapes):
-            drawing = replace(drawing, shapes=(_everywhere(size),))
+        """Returns what is to be drawn for an image of (H, W) pixels.
+
+        Raises:
+            DatasetError: a shape lies far outside; files without the image's size show that only here.
+        """
+        if any(is_far(shape, size) for shape in drawing.shapes):
+            raise DatasetError(far_away(size), path=drawing.source)
         shapes: list[tuple[int, Shape]] = []
         for shape in drawing.shapes:
             index = self.index.get(shape.label)
@@ -156,7 +157,7 @@ def build_listing(
     images = [replace(item, drawing=check_shapes(item.drawing, item.image, found)) for item in images]
     found = without_background(found, frozenset(item.image for item in images if not item.drawing.shapes))
     found += _not_annotated(images, found)
-    images, questions = _named(images, options, found)
+    images, questions = _named(images, options, found, labels or ())
     losses = Losses(
         root=root,
         found=[defect for defect in found if defect.fatal and defect.code != "no_class"],
@@ -190,6 +191,7 @@ def build_listing(
         entries=with_groups(entries, options.get("group"), root),
         notes=tuple(messages),
         defects=tuple(found),
+        skip_undrawn=skip,
         depth_range=check_depth(options.get("depth_range")),
     )
 
@@ -246,7 +248,7 @@ def _as_list(labels: Any) -> list[Any]:
 
 
 def _named(
-    images: Sequence[Annotated], options: AnnotationOptions, found: list[Defect]
+    images: Sequence[Annotated], options: AnnotationOptions, found: list[Defect], declared: Sequence[str]
 ) -> tuple[list[Annotated], list[Message]]:
     """Returns the images with a class for every shape, and what has to be asked: `default_class`, or `object` for all.
 
@@ -258,6 +260,7 @@ def _named(
     number = sum(not shape.label for item in bare for shape in item.drawing.shapes)
     default = options.get("default_class")
     others = sorted({shape.label for item in images for shape in item.drawing.shapes} - {"", UNKNOWN})
+    others = others or list(declared)
     if default is None and not others:
         default = "object"
     did = message("taken as {name!r}", name=default) if default else message("they count nowhere")
@@ -277,7 +280,7 @@ def _named(
     if default is not None:
         return [item.relabelled({"": default}) for item in images], []
     question = message(
-        "{n} regions in {images} images have no class, others have {others}; say which class they are with {default}, "
+        "{n} regions in {images} images have no class (known are {others}); say which class they are with {default}, "
         "or let them count nowhere with {skip}",
         n=number,
         images=len(bare),
@@ -286,11 +289,6 @@ def _named(
         skip=set_option("defects", "skip"),
     )
     return list(images), [] if options.get("defects") == "skip" else [question]
-
-
-def _everywhere(size: tuple[int, int]) -> Shape:
-    """Returns the shape that lets a whole (H, W) image count nowhere."""
-    return Shape(label=UNKNOWN, counts=(0, size[0] * size[1]))
 
 
 def _place(defect: Defect, root: Path) -> str:
@@ -330,8 +328,7 @@ def _rule(
     found = class_map(classes, background, task, colors)
     index = {label: position for position, name in enumerate(found.names) for label in classes[name]}
     index.update(dict.fromkeys([*ignored, "", UNKNOWN], IGNORE_INDEX))
-    skip = options.get("defects") == "skip"
-    return DrawRule(class_map=found, index=index, overlap=choices[0], crowd=choices[1], skip_far=skip)
+    return DrawRule(class_map=found, index=index, overlap=choices[0], crowd=choices[1])
 
 
 def load_json(path: Path) -> Any:

@@ -121,6 +121,7 @@ class Listing:
         painter: (drawing, (H, W)) -> what to draw, for entries whose mask is a drawing.
         notes: what a person should know: files left out, groups that cross official parts, ...
         defects: what is wrong in the annotations, one by one.
+        skip_undrawn: leave out images whose shapes turn out not to fit them, once their sizes are known.
         depth_range: see `segbench.data.files.images.read_image`.
         tolerance: see `segbench.data.files.masks.encode_mask`.
         bands: the channels of files that are read by windows; None for ordinary images, which are RGB.
@@ -132,6 +133,7 @@ class Listing:
     painter: Callable[[Drawing, tuple[int, int]], Painting] | None = None
     notes: tuple[str, ...] = ()
     defects: tuple[Defect, ...] = ()
+    skip_undrawn: bool = False
     depth_range: tuple[float, float] | None = None
     tolerance: int = 0
     bands: Bands | None = None

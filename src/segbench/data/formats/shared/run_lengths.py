@@ -46,7 +46,10 @@ def lengths_of_pairs(numbers: Sequence[int], total: int) -> tuple[int, ...]:
         if length < 1:
             raise ValueError(f"the run at {start} has the length {length}")
         if start - 1 < end:
-            raise ValueError(f"the run at {start} begins before the one in front of it ends (at {end})")
+            raise ValueError(
+                f"the run at {start} begins before the one in front of it ends (at {end}); starts count from the first "
+                "pixel, not from the run before"
+            )
         if start - 1 + length > total:
             raise ValueError(f"the run at {start} ends at {start - 1 + length}; the image has {total} pixels")
         lengths += [start - 1 - end, length]

@@ -12,7 +12,7 @@ from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.listing import DEFECTS, Defect
 from segbench.data.shapes.drawing import Drawing, Shape, far_inside
 from segbench.errors import DatasetError, shorten
-from segbench.locale import Message, join, message, plural
+from segbench.locale import Message, join, message, plural, quoted
 
 _SKIP = set_option("defects", "skip")
 _SHOWN = 10  # defects in a refusal, one a line
@@ -110,9 +110,9 @@ class Losses:
                     option=_SKIP,
                 )
             )
-        lines = [f"  {place(defect)}: {defect.text}" for defect in self.found[:_SHOWN]]
+        lines = [join("", [f"  {place(defect)}: ", quoted(defect.text)]) for defect in self.found[:_SHOWN]]
         if len(self.found) > _SHOWN:
-            lines.append(f"  {message('and {n} more', n=len(self.found) - _SHOWN)}")
+            lines.append(join("", ["  ", message("and {n} more", n=len(self.found) - _SHOWN)]))
         return join("\n", [join("; ", parts), *lines])
 
     def note(self) -> Message | None:
@@ -168,6 +168,11 @@ def is_far(shape: Shape, size: tuple[int, int]) -> bool:
     return any(not far_inside(ring, size) for ring in (*shape.rings, shape.line) if ring)
 
 
+def far_away(size: tuple[int, int]) -> Message:
+    """Returns what is wrong with a shape that `is_far` from a (H, W) image."""
+    return message("coordinates that are no finite numbers, or far outside of the image {size}", size=size)
+
+
 def _without_bare_rings(shape: Shape) -> tuple[Shape, int]:
     """Returns the shape without rings of fewer than three points, where others remain, and how many they were."""
     good = tuple(ring for ring in shape.rings if len(ring) % 2 or len(ring) >= 6)
@@ -191,9 +196,7 @@ def _wrong(shape: Shape, drawing: Drawing) -> tuple[str, Message] | None:
     if size is None:
         return None
     if is_far(shape, size):
-        return "bad_numbers", message(
-            "coordinates that are no finite numbers, or far outside of the image {size}", size=size
-        )
+        return "bad_numbers", far_away(size)
     if shape.counts and not isinstance(shape.counts, str):
         area = shape.box[2] * shape.box[3] if shape.box else size[0] * size[1]
         if sum(shape.counts) != area:

@@ -22,6 +22,7 @@ Kind = TypeVar("Kind")
 _SNIFFED = 50  # files of a kind looked into; a folder with more has one file an image
 _TAIL_BYTES = 65536
 _SLACK_PX = 1.0  # tools write points on the far border of the last pixel, and round
+_CROWD_WORDS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 _WORDS = {dict: "a mapping", list: "a list", str: "text", int: "a whole number"}
 
 _NOT_NAMED = message("no annotation file names it; left out")
@@ -46,11 +47,12 @@ def as_kind(value: Any, kind: type[Kind], source: Path, where: str) -> Kind:
 
 
 def is_crowd(plain: Mapping[str, Any], source: Path, where: str) -> bool:
-    """Returns COCO's iscrowd; DatasetError for anything but 0, 1, false and true (a text "0" would be true)."""
-    value = plain.get("iscrowd", 0)
-    if value not in (0, 1) or isinstance(value, float):
+    """Returns COCO's iscrowd, also where a program wrote it as 0.0 or "0"; DatasetError for what means neither."""
+    value = plain.get("iscrowd") or 0
+    word = str(value).lower()
+    if word not in _CROWD_WORDS:
         raise wrong_key(source, f"{where}.iscrowd", "0 or 1", value)
-    return bool(value)
+    return _CROWD_WORDS[word]
 
 
 def number_of(value: Any, source: Path, where: str) -> float:
@@ -89,6 +91,16 @@ def side_of(plain: Mapping[str, Any], key: str, source: Path, where: str) -> int
     if not 1 <= number <= 2**31 or number != int(number):
         raise wrong_key(source, f"{where}.{key}", "a positive whole number of pixels", value)
     return int(number)
+
+
+def bad_shape(error: DatasetError, source: Path, where: str, image: Path | None) -> Defect:
+    """Returns the defect of a shape that could not be read, since a value is missing or of another kind.
+
+    Args:
+        where: the shape's place in the file.
+        image: that misses it; None where it is not one of the set's.
+    """
+    return Defect(code="bad_shape", path=source, where=where, text=error.reason, fatal=image is not None, image=image)
 
 
 def outside(drawing: Drawing) -> list[Defect]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from segbench.data.formats.shared.image_names import choose_file, head, matching
 from segbench.data.formats.shared.layout import SPLIT_WORDS
-from segbench.data.formats.shared.listing import Defect, image_files, read_lines, read_text, subfolders
+from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, image_files, read_lines, read_text, subfolders
 from segbench.data.formats.shared.values import some_files, split_folder, split_of
 from segbench.errors import DatasetError, shorten
 from segbench.locale import listed, message
@@ -18,14 +18,23 @@ from segbench.types import SplitName
 
 _PARTS = ("train", "val", "valid", "test")
 _NAMES = ("classes.txt", "obj.names")
+_SNIFFED = 20  # label files of a folder that are looked into
 
 
 @dataclass(frozen=True, kw_only=True)
 class YoloSet:
-    """The names of the classes by number, the images with their parts, and what was not as it should be."""
+    """What says which classes and images there are.
+
+    Attributes:
+        names: of the classes by number; empty where nothing names them.
+        images: with their official parts.
+        source: the file that names the classes.
+        notes, defects: what was not as it should be.
+    """
 
     names: Mapping[int, str]
     images: Mapping[Path, SplitName | None]
+    source: Path | None = None
     notes: tuple[str, ...] = ()
     defects: tuple[Defect, ...] = ()
 
@@ -36,10 +45,17 @@ def yaml_files(root: Path) -> list[Path]:
     return [path for path in found if _is_data_yaml(head(path))]
 
 
-def has_labels(root: Path) -> bool:
-    """Returns whether there is a folder `labels` here or one level below, or label files beside images."""
-    paths = [root / "labels", *(folder / "labels" for folder in subfolders(root))]
-    return any(path.is_dir() for path in paths) or any(is_label_file(path) for path in some_files(root, "*.txt"))
+def label_files(root: Path) -> list[Path]:
+    """Returns some label files: in a folder `labels` here or one level below, in its parts, or beside images."""
+    folders = [root / "labels", *(folder / "labels" for folder in subfolders(root))]
+    folders += [inner for folder in folders if folder.is_dir() for inner in subfolders(folder)]
+    files = [path for folder in folders if folder.is_dir() for path in sorted(folder.glob("*.txt"))[:_SNIFFED]]
+    beside = [path for path in some_files(root, "*.txt") if _has_image(path)]
+    return [path for path in (*files, *beside) if path.name not in _NAMES and is_label_file(path)]
+
+
+def _has_image(path: Path) -> bool:
+    return any(path.with_suffix(suffix).is_file() for suffix in IMAGE_SUFFIXES)
 
 
 def is_label_file(path: Path) -> bool:
@@ -72,14 +88,16 @@ def read_set(root: Path, annotations: str | None) -> YoloSet:
     Args:
         annotations: name of the YAML file given by the user.
     Raises:
-        DatasetError: no YAML file or several, damaged, without names or images.
+        DatasetError: several YAML files, a damaged one, one without names or images; neither YAML nor label files.
     """
     wanted = "YOLO's data.yaml with the names of the classes"
     found = yaml_files(root) if annotations is None else matching(root, annotations, wanted)
     listed = names_file(root)
     if annotations is None and not found and listed is not None:
         names = _numbered(listed)
-        return YoloSet(names=_distinct(names, listed), images=_images_below(root))
+        return YoloSet(names=_distinct(names, listed), images=_images_below(root), source=listed)
+    if annotations is None and not found and label_files(root):
+        return YoloSet(names={}, images=_images_below(root))
     source = choose_file(found, None, root, wanted)
     plain = _load_yaml(source)
     names = _distinct(_names(plain, source), source)
@@ -100,7 +118,7 @@ def read_set(root: Path, annotations: str | None) -> YoloSet:
             path=source,
         )
     images = images or _images_below(root)
-    return YoloSet(names=names, images=images, notes=tuple(notes), defects=tuple(defects))
+    return YoloSet(names=names, images=images, source=source, notes=tuple(notes), defects=tuple(defects))
 
 
 def label_places(image: Path, root: Path) -> Iterator[Path]:
