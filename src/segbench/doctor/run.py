@@ -312,7 +312,9 @@ def _class_map(read: _Read, reading: Reading, survey: Survey) -> ClassMap | None
     try:
         return survey.class_map()
     except (DatasetError, ConfigError) as error:
-        extra, told = guess_classes(survey.masks) if read.format == "folder" else ({}, [])
+        extra, told = (
+            guess_classes(survey.masks, rule=survey.listing.class_map) if read.format == "folder" else ({}, [])
+        )
         extra = {} if set(extra) & set(read.options) else extra
         proposal = message("{guess}: data.options: {options}", guess=join("; ", told), options=extra) if extra else ""
         read.findings.append(no_class_map(reading, error.reason, proposal))

@@ -288,7 +288,9 @@ def test_wrong_options_say_what_is_expected(options: dict[str, Any], message: st
 
 
 def test_too_many_classes_are_refused_with_a_way_out() -> None:
-    images = [image(f"i{number}", shape(f"c{number:03}")) for number in range(300)]
+    images = [
+        image(f"i{number}", shape(f"class {chr(97 + number // 20)}{chr(97 + number % 20)}")) for number in range(300)
+    ]
     with pytest.raises(DatasetError, match="301 classes are too many"):
         build(*images)
 

@@ -34,7 +34,7 @@ def test_blurred_values_are_taken_as_the_nearest_and_counted(tmp_path: Path) -> 
     assert labels(manifest, NAMES[0]).sum() == pytest.approx(66, abs=3)
     assert any("tolerance 127:" in note and "were taken as the nearest class value" in note for note in manifest.notes)
     assert list(recognise(root)) == list(recognise(tmp_path)) == ["kvasir"]
-    with pytest.raises(ConfigError, match="expected a whole number from 0 to 127, got 128"):
+    with pytest.raises(ConfigError, match="expected a whole number from 0 to 127, or nearest, got 128"):
         kvasir(root, tolerance=128)
 
 

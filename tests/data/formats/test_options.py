@@ -23,10 +23,10 @@ WRONG = [
     ("mask_suffix", 5, "must be text, got 5; put it in quotes: mask_suffix: '5'"),
     ("missing_is_absent", "maybe", "must be true or false, got 'maybe'"),
     ("missing_is_absent", 1, "must be true or false, got 1"),
-    ("tolerance", "abc", "must be a whole number, got 'abc'"),
-    ("tolerance", True, "must be a whole number, got True"),
-    ("tolerance", 1.5, "must be a whole number, got 1.5"),
-    ("tolerance", None, "must be a whole number, got None"),
+    ("tolerance", "abc", "must be a whole number or 'nearest', got 'abc'"),
+    ("tolerance", True, "must be a whole number or 'nearest', got True"),
+    ("tolerance", 1.5, "must be a whole number or 'nearest', got 1.5"),
+    ("tolerance", None, "must be a whole number or 'nearest', got None"),
     ("ignore", 255, "must be a list, got 255"),
     ("depth_range", ["a", 1], "must be a list of numbers, got ['a', 1]"),
     ("group", 5, "must be text, got 5"),
@@ -81,7 +81,7 @@ def test_readers_of_others_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setitem(FORMATS._table, "mine", mine)
     check_format("mine", {"part": 3, "free": object(), "names": {"a": 1}})
-    with pytest.raises(ConfigError, match=r"data\.options\.part: part must be a whole number, got '3'"):
+    with pytest.raises(ConfigError, match=r"data\.options\.part: part must be a whole number or 'nearest', got '3'"):
         check_format("mine", {"part": "3"})
 
 

@@ -195,7 +195,7 @@ def test_deep_images_need_the_option(tmp_path: Path) -> None:
     dataset(tmp_path, 3)
     for place in range(3):
         Image.fromarray(np.full((4, 6), 1000, np.uint16)).save(tmp_path / "images" / f"s{place:04d}.png")
-    assert "depth_range: [1000, 1000]" in error(tmp_path)
+    assert "depth_range: [1000, 1001]" in error(tmp_path)
     manifest = read_dataset(tmp_path, depth_range=[0, 2000])
     assert load_sample(manifest, manifest.samples[0])[0][0, 0].tolist() == [128, 128, 128]
     assert "depth_range" in error(tmp_path)  # also when the facts are remembered

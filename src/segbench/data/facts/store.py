@@ -21,9 +21,11 @@ from PIL import Image
 
 from segbench.data.facts.table import Memory, Name, Row, batches
 from segbench.data.files.images import (
+    ALPHA_MODES,
     file_look,
     file_state,
     image_facts,
+    mask_alpha,
     read_bytes,
     read_image,
     read_mask_values,
@@ -87,6 +89,8 @@ class MaskFact:
         palette: colours of a palette file's used indices.
         border: pixels a value along the image's border.
         shared: pixels that shapes of different classes share, of a mask drawn from shapes.
+        clear: pixels that are not opaque.
+        alpha: the values are how opaque each pixel is, as all that shows is black.
     """
 
     size: int
@@ -102,6 +106,8 @@ class MaskFact:
     orientation: int = 1
     border: Mapping[MaskValue, int] = field(default_factory=dict)
     shared: int = 0
+    clear: int = 0
+    alpha: bool = False
 
     @property
     def is_drawn(self) -> bool:
@@ -374,6 +380,7 @@ def _mask_fact(path: Path, kept: KeptPixels | None) -> MaskFact:
     counts, distinct = count_values(values)
     palette = read_palette(path, data=data) if values.ndim == 2 else []
     look = file_look(path, data=data)
+    clear, alpha = mask_alpha(path, data=data) if look.mode in ALPHA_MODES else (0, False)
     sha256 = hashlib.sha256(data).hexdigest()
     if kept is not None:
         kept.add_mask(path, (size, mtime_ns), sha256, values, indexed=bool(palette))
@@ -390,6 +397,8 @@ def _mask_fact(path: Path, kept: KeptPixels | None) -> MaskFact:
         mode=look.mode,
         orientation=look.orientation,
         border=_border_counts(values),
+        clear=clear,
+        alpha=alpha,
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-_VERSION = 2
+_VERSION = 3
 _WRITE_EVERY_S = 5.0
 _PER_QUERY = 500
 

@@ -9,6 +9,7 @@ from segbench.locale import Message, message
 from segbench.types import MaskValue, Task
 
 _LONG = 24  # an option's value with more characters is not written out twice
+NEAREST = "nearest"  # the option `tolerance`: every value is taken for the nearest known one
 LOSSY_DISTANCE = 24  # JPEG and resizing leave values this near to the ones that were drawn
 
 
@@ -34,6 +35,11 @@ def options_in(text: str) -> list[tuple[str, str]]:
     if {"name", "value", "given"} <= text.values.keys():  # as `set_option` makes it
         return [(text.values["name"], text.values["value"])]
     return [option for value in text.values.values() for option in options_in(value)]
+
+
+def tolerance_option(distance: int) -> Message:
+    """Returns the option `tolerance` that takes values so far from a known one for it."""
+    return set_option("tolerance", str(distance) if distance <= LOSSY_DISTANCE else NEAREST)
 
 
 _IGNORE_255 = set_option("ignore", "[255]")
@@ -116,7 +122,7 @@ def _grey_hint(found: set[int], known: set[int]) -> Message:
         return message(
             "all are near known values, as after lossy compression (JPEG) or resizing: set {option} to take the "
             "nearest, or save the masks as PNG",
-            option=set_option("tolerance", str(tolerance)),
+            option=tolerance_option(tolerance),
         )
     if found == set(range(len(found))) and len(found) > len(known):
         return message(

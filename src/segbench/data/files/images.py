@@ -10,11 +10,12 @@ import base64
 import hashlib
 import io
 import json
+import math
 import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ from PIL import (
 
 from segbench.data.files.hints import set_option
 from segbench.errors import DatasetError
-from segbench.locale import message, quoted
+from segbench.locale import Message, message, plural, quoted
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF")  # JPEG opens MPO too: JPEG with previews behind
 
@@ -44,6 +45,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how TIFF and BigTIFF begin
 ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")  # of Pillow, with transparency
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+_DARKEST = 0.1  # per cent of the pixels at either end of the scale, which hot pixels may be
 _open_lock = threading.Lock()  # warnings.catch_warnings changes global state; headers are read one at a time
 
 
@@ -110,7 +112,8 @@ def read_mask_values(
         data: the file's bytes, when they have been read already.
     Returns:
         (H, W) uint8 or uint16 for grey files and palette indices, also for colour files whose three channels are equal
-        everywhere; 1-bit files give 0 and 255. (H, W, 3) uint8 for colour files.
+        everywhere; 1-bit files give 0 and 255. (H, W, 3) uint8 for colour files. A file that is black wherever it
+        is not transparent gives how opaque each pixel is, 0 to 255; see `mask_alpha`.
     Raises:
         DatasetError: missing, no image, damaged, several frames, too large, or values that are no whole numbers in
             0-65535.
@@ -134,6 +137,15 @@ def read_palette(path: str | Path, *, data: bytes | None = None) -> list[tuple[i
         image.load()
         flat = (image.getpalette("RGB") or []) if image.mode == "P" else []
     return [(flat[start], flat[start + 1], flat[start + 2]) for start in range(0, len(flat) - 2, 3)]
+
+
+def mask_alpha(path: str | Path, *, data: bytes | None = None) -> tuple[int, bool]:
+    """Returns how many pixels of a mask are not opaque, and whether its values are the transparency, not colours."""
+    with _opened(path, data) as (image, _):
+        if image.mode not in ALPHA_MODES:
+            return 0, False
+        _, alpha, labelled = _split_alpha(image)
+    return int((alpha < 255).sum()), labelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,20 +317,41 @@ def _scale_depth(grey: NDArray[Any], depth_range: tuple[float, float] | None, pa
         raise DatasetError(message("the image holds values that are not finite numbers (NaN or infinity)"), path=path)
     low, high = float(grey.min()), float(grey.max())
     if depth_range is None:
-        raise DatasetError(
-            message(
-                "the image has more than 8 bit ({dtype}, values {low:g} to {high:g}); say which values "
-                "mean black and white, the same for all images, with {option}",
-                dtype=grey.dtype,
-                low=low,
-                high=high,
-                option=set_option("depth_range", f"[{low:g}, {high:g}]"),
-            ),
-            path=path,
-        )
+        dark = np.percentile(grey, _DARKEST, method="lower")  # of a small image, the lowest itself
+        bright = np.percentile(grey, 100 - _DARKEST, method="higher")
+        raise DatasetError(too_deep([(low, high, float(dark), float(bright))]), path=path)
     black, white = depth_range
     scaled = (grey.astype(np.float64) - black) / (white - black) * 255.0
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def too_deep(ranges: Sequence[tuple[float, float, float, float]], total: int = 1) -> Message:
+    """Returns what has to be said of images of more than 8 bit, with the option that says it for all of them.
+
+    Args:
+        ranges: of each, the lowest and highest value, and those between which all but 0.2 % of its pixels lie.
+        total: images there are.
+    """
+    lows, highs, darks, brights = zip(*ranges, strict=True)
+    low, high, dark, bright = min(lows), max(highs), min(darks), max(brights)
+    black, white = (math.floor(dark), math.ceil(bright)) if bright - dark > 2 else (low, max(high, low + 1))
+    return plural(
+        "the image has more than 8 bit (values {low:g} to {high:g}); say which values mean black and white, the same "
+        "for all images, with {option}",
+        "{n} of {total} images have more than 8 bit (values {low:g} to {high:g}); say which values mean black and "
+        "white, the same for all images, with {option}",
+        n=len(ranges),
+        total=total,
+        low=low,
+        high=high,
+        option=set_option("depth_range", f"[{black:g}, {white:g}]"),
+        ranges=tuple(ranges),
+    )
+
+
+def deep_ranges(reasons: Iterable[str]) -> list[tuple[float, float, float, float]]:
+    """Returns the ranges that `too_deep` was told, of those reasons that it gave."""
+    return [part for why in reasons if isinstance(why, Message) for part in why.values.get("ranges", ())]
 
 
 def _over_black(image: Image.Image, path: Path, notes: list[str] | None) -> NDArray[np.uint8]:
@@ -352,8 +385,22 @@ def _mask_array(image: Image.Image, colors: bool, path: Path) -> NDArray[Any]:
             )
         return grey.astype(np.uint16)
     if image.mode in ALPHA_MODES:
-        return _over_black(image, path, None)
+        colors_shown, alpha, labelled = _split_alpha(image)
+        return alpha if labelled else colors_shown
     return np.asarray(image.convert("RGB"))
+
+
+def _split_alpha(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8], bool]:
+    """Returns colours (H, W, 3), alpha (H, W), and whether alpha alone tells pixels apart: all that shows is black.
+
+    Colours are laid over black; where every pixel is as transparent as the others, that says nothing, and they stay.
+    """
+    rgba = np.asarray(image.convert("RGBA"))
+    rgb, alpha = rgba[:, :, :3], rgba[:, :, 3]
+    if (alpha == alpha.flat[0]).all():
+        return rgb, alpha, False
+    shown = np.asarray((rgb.astype(np.uint16) * alpha[:, :, None] + 127) // 255, dtype=np.uint8)
+    return shown, alpha, not shown.any()
 
 
 def _small_grey_divisor(image: Image.Image) -> int:

@@ -219,7 +219,7 @@ def _guess(root: Path, given: Mapping[str, Any], reason: str) -> Candidate:
     try:
         class_map = listing.classes_of(facts)
     except DatasetError:
-        extra, reasons = guess_classes(facts, options.get("ignore", ()))
+        extra, reasons = guess_classes(facts, options.get("ignore", ()), rule=listing.class_map)
         if not extra or set(extra) & set(options):
             raise
         options |= extra

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from segbench.data.formats.shared.class_lists import find_class_list
 from segbench.data.formats.shared.classes import ClassOptions
@@ -39,7 +39,7 @@ def folder(
     ignore: Sequence[Any] = (),
     mask_suffix: str | None = None,
     group: str | None = None,
-    tolerance: int = 0,
+    tolerance: int | Literal["nearest"] = 0,
     depth_range: Sequence[float] | None = None,
     unpaired: str = "error",
     missing_is_absent: bool = False,
@@ -52,16 +52,18 @@ def folder(
         images: name of the images' folder; None looks for the usual names.
         masks: name of the masks' folder; None looks for the usual names.
         classes: names in the order of the mask values 0, 1, ...; or a mapping from name to the value, list of values
-            or colour (`[r, g, b]` or `'#rrggbb'`) that mean it. None takes them from a file beside the images
-            (`dataset_meta.json`, `class_dict.csv`, `classes.csv`, `labelmap.csv`), or from the masks: 0/255 and 0/1
-            are binary, 0..K without gaps multiclass, 255 beside them ignored.
+            or colour (`[r, g, b]` or `'#rrggbb'`) that mean it, `rest` for all values that no other class has. None
+            takes them from a file beside the images (`class_dict.csv`, `_classes.csv`, `labelmap.txt`, `classes.json`,
+            `dataset.json`, `data.yaml`, `classes.txt` and the like), or from the masks: 0/255 and 0/1 are binary, 0..K
+            without gaps multiclass, 255 beside them ignored.
         task: `binary`, `multiclass` or `multilabel` (masks/<class>/<name>.png, masks/<name>/<class>.png or
             masks/<name>_<class>.png); None decides by the classes.
         background: name of the background class, false for none; None takes the class named so, or the one of value 0.
         ignore: mask values that count nowhere.
         mask_suffix: what a mask's name has behind the image's (`_segmentation`); None tries the usual ones.
         group: regular expression with one group, searched in each id; what it captures is the sample's group.
-        tolerance: mask values at most this far from a known one become it, for masks saved as JPEG.
+        tolerance: mask values at most this far from a known one become it, for masks saved as JPEG; `nearest` takes
+            each for the nearest known one.
         depth_range: grey values (low, high) of images with more than 8 bit that become 0 and 255.
         unpaired: `error`, or `skip` to leave out images without mask and masks without image, with a note.
         missing_is_absent: multilabel: a class without a mask file for an image is absent from it.
@@ -71,12 +73,12 @@ def folder(
     """
     chosen_task = Task(choose(task, list(Task), "task")) if task is not None else None
     choose(unpaired, ("error", "skip"), "unpaired")
-    check_tolerance(tolerance)
+    distance = check_tolerance(tolerance)
     depth = check_depth(depth_range)
     check_pattern(group)
     parts = find_parts(root, images, masks)
     notes: list[str] = []
-    rule = _class_options(root, parts, classes, chosen_task, background, ignore, tolerance, notes)
+    rule = _class_options(root, parts, classes, chosen_task, background, ignore, distance, notes)
     if chosen_task is Task.MULTILABEL:
         names, entries = list_planes(parts, classes, root, mask_suffix, unpaired, missing_is_absent, notes)
         class_map: Any = rule.multilabel(names)
@@ -88,7 +90,7 @@ def folder(
         entries=with_groups(_with_splits(entries), group, root),
         notes=tuple(notes),
         depth_range=depth,
-        tolerance=tolerance,
+        tolerance=distance,
     )
 
 
@@ -104,9 +106,8 @@ def _class_options(
 ) -> ClassOptions:
     """Returns the checked options; classes that are not given may be in a file of the data set, which is noted."""
     by_file = classes is None and task is not Task.MULTILABEL
-    listed = find_class_list(root, parts[0].images) if by_file else None
-    if listed is not None:
-        notes.append(listed.note(root))
+    folders = [folder for part in parts for folder in (part.images, part.masks)]
+    listed = find_class_list(root, folders, notes) if by_file else None
     return ClassOptions(
         root=root,
         classes=classes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from segbench.data.formats.shared.listing import (
     Entry,
@@ -27,7 +28,7 @@ _SNIFFED = 20
 _LISTS: tuple[tuple[str, SplitName], ...] = (("train.txt", "train"), ("val.txt", "val"), ("test.txt", "test"))
 
 
-def kvasir(root: Path, *, tolerance: int = 127, unpaired: str = "error") -> Listing:
+def kvasir(root: Path, *, tolerance: int | Literal["nearest"] = "nearest", unpaired: str = "error") -> Listing:
     """Lists Kvasir-SEG: `Kvasir-SEG/images/NAME.jpg` and `Kvasir-SEG/masks/NAME.jpg`; background and polyp.
 
     Args:
@@ -40,7 +41,7 @@ def kvasir(root: Path, *, tolerance: int = 127, unpaired: str = "error") -> List
         DatasetError: no such folders, files without partner, a name in two lists.
     """
     choose(unpaired, ("error", "skip"), "unpaired")
-    check_tolerance(tolerance)
+    distance = check_tolerance(tolerance)
     home = root / _INNER if (root / _INNER).is_dir() else root
     for name in ("images", "masks"):
         if not (home / name).is_dir():
@@ -53,7 +54,7 @@ def kvasir(root: Path, *, tolerance: int = 127, unpaired: str = "error") -> List
         class_map=CLASS_MAP,
         entries=tuple(Entry(id=name, image=images[name], mask=masks[name], split=parts.get(name)) for name in names),
         notes=tuple(notes),
-        tolerance=tolerance,
+        tolerance=distance,
     )
 
 

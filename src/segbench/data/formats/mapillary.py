@@ -9,7 +9,7 @@ from typing import Any
 
 from segbench.data.facts.store import MaskFact
 from segbench.data.formats.shared.annotated import load_json, wrong_key
-from segbench.data.formats.shared.class_lists import is_color
+from segbench.data.formats.shared.class_list_files import is_color
 from segbench.data.formats.shared.layout import SPLIT_WORDS
 from segbench.data.formats.shared.listing import Entry, Listing, by_stem, choose, missing_folder, subfolders
 from segbench.data.formats.shared.pairs import paired

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from segbench.data.files.images import deep_ranges, too_deep
 from segbench.data.formats import Entry
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError
+from segbench.locale import join
 from segbench.types import SPLITS, ClassMap, SplitName, Task
 
 LISTED = 10  # files named in one error
@@ -57,7 +59,11 @@ def raise_problems(problems: Sequence[tuple[Path, str]], root: Path, total: int)
     """
     if not problems:
         return
-    lines = [f"  {path.relative_to(root) if path.is_relative_to(root) else path}: {why}" for path, why in problems]
+    ranges = deep_ranges(why for _, why in problems)
+    others = [(path, why) for path, why in problems if not deep_ranges([why])]
+    lines = [f"  {path.relative_to(root) if path.is_relative_to(root) else path}: {why}" for path, why in others]
+    if ranges:  # the same question for each of them
+        raise DatasetError(join("\n", [too_deep(ranges, total), *([_first(lines)] if lines else [])]), path=root)
     raise DatasetError(
         f"{len(problems)} file{'s' if len(problems) > 1 else ''} of {total} image/mask pairs cannot be used:\n"
         f"{_first(lines)}",

@@ -14,7 +14,7 @@ from segbench.data.files.hints import (
     hint_for,
     lossy_tolerance,
     propose_classes,
-    set_option,
+    tolerance_option,
 )
 from segbench.data.files.masks import as_color, has_colors, value_classes
 from segbench.doctor.code import Code, Title
@@ -192,7 +192,7 @@ def _lossy(reading: Reading, moved: _Foreign, known: Mapping[MaskValue, int], la
         if labels
         else message(
             "keep {option}, or save the masks as PNG without smoothing",
-            option=set_option("tolerance", str(reading.tolerance)),
+            option=tolerance_option(reading.tolerance),
         ),
         pictures=reading.portraits(moved.files, "values"),
         fixes=tuple(

@@ -8,13 +8,17 @@ from itertools import takewhile
 from pathlib import Path
 
 from segbench.data.facts.store import MaskFact
-from segbench.data.files.hints import lossy_tolerance, propose_classes, set_option
+from segbench.data.files.hints import LOSSY_DISTANCE, lossy_tolerance, propose_classes, set_option, tolerance_option
+from segbench.data.formats.shared.label_names import write_classes
 from segbench.errors import shorten
+from segbench.locale import listed, message
 from segbench.types import Task
 
 LARGEST_GUESS = 64  # more consecutive values than this are grey levels rather than classes
 _MAIN_SHARE = 0.95  # of the pixels, when the other values are strays
 _STRAY_SHARE = 0.05  # of the rarest main value's pixels; what holds more is rather a class
+_CROWD_SHARE, _BETWEEN_SHARE = 0.02, 0.15  # of the pixels: around a class after lossy saving, and between all of them
+_FEW_EACH = 4  # values for each such class, up to which all were meant
 _SMOOTH_VALUES, _SMOOTH_SHARE = 8, 0.8  # smoothed edges: many values between 0 and 255, each of them rare
 
 
@@ -44,8 +48,19 @@ def no_guess(facts: Mapping[Path, MaskFact], ignore: Iterable[object], task: Tas
         cause = "all near 0 and 255, as after lossy compression (JPEG)"
         if tolerance is None:
             cause = "0 and 255 and little between, as after masks were smoothed or saved as JPEG"
-        option = set_option("tolerance", str(distance))
+        option = tolerance_option(distance)
         return f"{hold}; {cause}: set {option} to take the nearest, or save the masks as PNG without smoothing"
+    if crowds := _blurred(found):
+        named = {f"class_{place}" if value else "background": str(value) for place, value in enumerate(crowds)}
+        return message(
+            "{hold}; they crowd around {values}, as classes after lossy compression (JPEG) or smoothing: save the "
+            "masks as "
+            "PNG without smoothing, or take the nearest with {classes} and {tolerance}",
+            hold=hold,
+            values=listed([str(value) for value in crowds], 12),
+            classes=set_option("classes", write_classes(named)),
+            tolerance=tolerance_option(max(min(abs(value - near) for near in crowds) for value in values)),
+        )
     if set(values) == {1, 2, 3}:
         return (
             f"{hold}; 1, 2, 3 without 0 is a trimap as in Oxford pets: set data.format: oxford_pets (--format "
@@ -63,6 +78,13 @@ def no_guess(facts: Mapping[Path, MaskFact], ignore: Iterable[object], task: Tas
     else:
         proposal = propose_classes(values)
     return f"{hold}; they are neither 0/255, nor 0/1, nor 0..K without gaps: say what they mean with {proposal}"
+
+
+def are_no_classes(facts: Mapping[Path, MaskFact], ignore: Iterable[object]) -> bool:
+    """Returns whether some values make a class map of their own, and the others are slips, or blurred around them."""
+    found = _where(facts, set(ignore))
+    main = _main_values(found, None)
+    return (bool(main) and bool(found.keys() - main - {255})) or bool(_blurred(found))
 
 
 def _where(facts: Mapping[Path, MaskFact], ignore: set[object]) -> dict[int, _Found]:
@@ -111,6 +133,21 @@ def _main_values(found: Mapping[int, _Found], task: Task | None) -> set[int]:
         if smooth and max(others) <= _STRAY_SHARE * rarest:
             return main
     return set()
+
+
+def _blurred(found: Mapping[int, _Found]) -> list[int]:
+    """Returns the three or more values around which nearly all pixels crowd, as classes after lossy saving; or none."""
+    left = {value: entry.pixels for value, entry in found.items()}
+    total, crowds = sum(left.values()), []
+    while left:
+        top = max(left, key=lambda value: left[value])
+        near = [value for value in left if abs(value - top) <= LOSSY_DISTANCE]
+        if sum(left[value] for value in near) < _CROWD_SHARE * total:
+            break
+        crowds.append(next((end for end in (0, 255) if end in near), top))  # what lies beside an end has been blurred
+        left = {value: pixels for value, pixels in left.items() if value not in near}
+    blurred = len(crowds) > 2 and len(found) > _FEW_EACH * len(crowds) and sum(left.values()) <= _BETWEEN_SHARE * total
+    return sorted(crowds) if blurred else []
 
 
 def _about_strays(found: Mapping[int, _Found], main: set[int], strays: list[int], root: Path) -> str:

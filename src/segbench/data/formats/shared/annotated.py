@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.asked import about_crowds, about_lines, filled
 from segbench.data.formats.shared.drawn_classes import check_number, class_labels, class_map
+from segbench.data.formats.shared.label_names import label_question
 from segbench.data.formats.shared.listing import Defect, Entry, Listing, check_depth, choose, defect_notes
 from segbench.data.formats.shared.pairs import with_groups
 from segbench.data.formats.shared.sound import Losses, check_shapes, far_away, is_far, without_background
@@ -149,7 +150,8 @@ def build_listing(
         colors: label -> display colour, where the file has them.
         notes, defects: what the reader has found so far.
     Raises:
-        DatasetError: shapes that cannot be drawn (unless `defects: skip`), a set without labels, too many classes.
+        DatasetError: shapes that cannot be drawn (unless `defects: skip`), a set without labels, too many classes,
+            labels that probably are one class under several names (unless `classes` says so).
         ConfigError: an option's value.
     """
     rule = _check_options(options)
@@ -232,7 +234,7 @@ def _annotated_alone(images: Sequence[Annotated], notes: list[str]) -> list[Anno
 
 
 def _asked(images: Sequence[Annotated], options: AnnotationOptions) -> tuple[list[Message], list[str]]:
-    """Returns what has to be asked about lines and crowds of the classes that are kept, and notes on them."""
+    """Returns what has to be asked about names, and about lines and crowds of the classes that are kept; and notes."""
     classes = options.get("classes")
     named = [classes] if classes is None else classes.values() if isinstance(classes, Mapping) else [list(classes)]
     kept = None if classes is None else {str(one) for labels in named for one in _as_list(labels)}
@@ -240,7 +242,9 @@ def _asked(images: Sequence[Annotated], options: AnnotationOptions) -> tuple[lis
     line, notes = about_lines(shapes, options.get("closed_lines", "error"))
     ignored = {"", UNKNOWN, *options.get("ignore", _IGNORED)}
     crowd, more = about_crowds(shapes, ignored, options.get("crowd"))
-    return [question for question in (line, crowd) if question is not None], [*notes, *more]
+    labels = sorted({shape.label for shape in shapes} - {*ignored, *_IGNORED} if classes is None else ())
+    name = label_question(labels, images=[[shape.label for shape in item.drawing.shapes] for item in images])
+    return [question for question in (name, line, crowd) if question is not None], [*notes, *more]
 
 
 def _as_list(labels: Any) -> list[Any]:

@@ -1,32 +1,47 @@
-"""Names, numbers and colours of classes in a file beside the images: `dataset_meta.json`, `class_dict.csv`, ..."""
+"""The classes that a file of the data set lists, and which mask values mean them: read, or asked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segbench.data.facts.store import MaskFact
-from segbench.data.files.hints import set_option
-from segbench.data.formats.shared.annotated import load_json, wrong_key
-from segbench.data.formats.shared.image_names import head
-from segbench.data.formats.shared.tables import find_column, read_table
-from segbench.errors import DatasetError, shorten
-from segbench.types import RGB, MaskValue
+from segbench.data.files.hints import describe_value, set_option
+from segbench.data.files.masks import as_color
+from segbench.data.formats.shared.class_list_files import Listed, NotUnderstoodError, parse_list
+from segbench.data.formats.shared.label_names import is_background, label_question, write_classes
+from segbench.errors import DatasetError
+from segbench.locale import listed, message, plural
+from segbench.types import MaskValue
 
 _FILES = (
     "dataset_meta.json",
     "class_dict.csv",
     "class_dict_seg.csv",
+    "_classes.csv",
     "classes.csv",
     "labelmap.csv",
     "label_map.csv",
+    "labels.csv",
     "label_colors.csv",
+    "labelmap.txt",
+    "label_colors.txt",
+    "classes.json",
+    "class_names.json",
+    "labels.json",
+    "label_map.json",
+    "id2label.json",
+    "dataset.json",
+    "data.yaml",
+    "dataset.yaml",
+    "classes.txt",
+    "class_names.txt",
+    "labels.txt",
 )
-_NAME = ("name", "class_name", "class", "label", "label_name", "category")
-_NUMBER = ("value", "id", "index", "class_id", "label_id", "pixel_value", "number")
-_CHANNELS = (("r", "red"), ("g", "green"), ("b", "blue"))
 _IGNORED = 255
+_MOST_FOREIGN = 12  # values that are not listed, up to which somebody drew each; more come from smoothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,112 +49,219 @@ class ClassList:
     """The classes a file lists.
 
     Attributes:
-        numbers: the grey value of each; its place in the list where the file has no numbers.
-        colors: of each; () where the file has none.
+        root: of the data set.
+        path: of the file.
+        listed: what it says.
     """
 
+    root: Path
     path: Path
-    names: tuple[str, ...]
-    numbers: tuple[int, ...]
-    colors: tuple[RGB, ...]
+    listed: Listed
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in the file's order."""
+        return self.listed.names
 
     def values_for(
-        self, facts: Mapping[Path, MaskFact], ignore: tuple[MaskValue, ...]
-    ) -> tuple[list[tuple[MaskValue, ...]], tuple[MaskValue, ...]]:
-        """Returns the mask values of each class and those to ignore: colours where masks hold any, else numbers.
+        self, facts: Mapping[Path, MaskFact], ignore: tuple[MaskValue, ...], tolerance: int = 0
+    ) -> tuple[list[str], list[tuple[MaskValue, ...]], tuple[MaskValue, ...]]:
+        """Returns classes, mask values of each, and those to ignore: colours where masks hold any, else numbers.
 
         255 counts nowhere where no class has it. Grey masks that hold other values than the numbers, all of them grey
-        colours of classes (black and white), are taken as colours.
+        colours of classes (black and white), are taken as colours. A class whose value the user ignores is none.
+
+        Raises:
+            DatasetError: masks hold values that the file does not list, or its names can be counted in two ways.
         """
         found = {value for fact in facts.values() for value in fact.counts}
-        grey = found - set(ignore)
-        black_and_white = {color[0] for color in self.colors if len(set(color)) == 1}
-        in_colors = any(isinstance(value, tuple) for value in found)
-        if self.colors and (in_colors or (grey <= black_and_white and not grey <= set(self.numbers))):
-            return [(color,) for color in self.colors], ignore
-        if _IGNORED in found and _IGNORED not in (*self.numbers, *ignore):
+        if self._in_colors(facts, found, set(ignore)):
+            held: set[MaskValue] = {as_color(value) for fact in facts.values() for value in fact.in_colors()}
+            return self._kept(self.names, self.listed.colors, held, tuple(map(as_color, ignore)), facts, tolerance)
+        ignore = (*ignore, *(value for value in self.listed.ignored if value not in ignore))
+        numbers = {value for value in found - set(ignore) if isinstance(value, int)}
+        names, values = self._numbered(numbers)
+        if _IGNORED in numbers and _IGNORED not in values:
             ignore = (*ignore, _IGNORED)
-        return [(number,) for number in self.numbers], ignore
+        return self._kept(names, values, found, ignore, facts, tolerance)
 
-    def note(self, root: Path) -> str:
+    def _in_colors(self, facts: Mapping[Path, MaskFact], found: set[MaskValue], ignore: set[MaskValue]) -> bool:
+        colors = self.listed.colors
+        if not colors:
+            return False
+        if any(isinstance(value, tuple) for value in found):
+            return True
+        palettes = {color for fact in facts.values() for color in fact.palette.values()}
+        if self.listed.numbers is None and palettes:
+            return len(palettes) > 1 and palettes <= {*colors, (0, 0, 0)}
+        black_and_white = {color[0] for color in colors if len(set(color)) == 1}
+        grey = found - ignore
+        numbers = self.listed.numbers or tuple(range(len(colors)))
+        return grey <= black_and_white and not grey <= set(numbers)
+
+    def _numbered(self, found: set[int]) -> tuple[list[str], list[MaskValue]]:
+        """Returns names and grey values; where the file has no numbers, by the names' order, as far as that is sure."""
+        names = list(self.names)
+        if self.listed.numbers is not None:
+            return names, list(self.listed.numbers)
+        within = found - {_IGNORED}
+        if len(names) == 2 and found == {0, 255}:
+            return names, [0, 255]
+        if any(map(is_background, names)):
+            return names, list(range(len(names)))
+        if len(names) == 1 and found <= {0, 255}:
+            return ["background", *names], [0, 255]
+        shifted = ["background", *names]
+        if len(names) in within and within <= set(range(len(shifted))):
+            return shifted, list(range(len(shifted)))  # 0 to n: the names begin at 1
+        if len(names) > 2 and within == set(range(len(names))):
+            return names, list(range(len(names)))
+        if within <= set(range(len(names))) and not self.listed.colors:
+            raise DatasetError(self._two_ways(shifted), path=self.root)
+        return names, list(range(len(names)))
+
+    def _two_ways(self, shifted: Sequence[str]) -> str:
+        return message(
+            "{file} lists {names} without numbers, and the masks leave open which value the first one has: if it is 0, "
+            "set {zero}; if 0 is the background, {one}",
+            file=self._name,
+            names=listed(list(self.names), 6),
+            zero=set_option("classes", write_classes({name: str(place) for place, name in enumerate(self.names)})),
+            one=set_option("classes", write_classes({name: str(place) for place, name in enumerate(shifted)})),
+        )
+
+    def _kept(
+        self,
+        names: Sequence[str],
+        values: Sequence[MaskValue],
+        found: set[MaskValue],
+        ignore: tuple[MaskValue, ...],
+        facts: Mapping[Path, MaskFact],
+        tolerance: int,
+    ) -> tuple[list[str], list[tuple[MaskValue, ...]], tuple[MaskValue, ...]]:
+        pairs = {name: value for name, value in zip(names, values, strict=True) if value not in ignore}
+        written = {name: _written(value) for name, value in pairs.items()}
+        question = label_question(list(pairs), written=written)
+        if question is not None:
+            raise DatasetError(message("{file}: {question}", file=self._name, question=question), path=self.root)
+        known = {*pairs.values(), *ignore}
+        foreign = {value for value in found if not _is_near(value, known, tolerance)}
+        if 0 < len(foreign) <= _MOST_FOREIGN:
+            raise DatasetError(self._foreign(written, foreign, facts), path=self.root)
+        return list(pairs), [(value,) for value in pairs.values()], ignore
+
+    def _foreign(self, written: Mapping[str, str], foreign: set[MaskValue], facts: Mapping[Path, MaskFact]) -> str:
+        """Returns the question about values that the file does not list."""
+        pixels: Counter[MaskValue] = Counter()
+        files: Counter[MaskValue] = Counter()
+        colors = any(isinstance(value, tuple) for value in foreign)
+        for fact in facts.values():
+            counts = {as_color(value): number for value, number in fact.in_colors().items()} if colors else fact.counts
+            inside = {value: number for value, number in counts.items() if value in foreign}
+            pixels.update(inside)
+            files.update(dict.fromkeys(inside, 1))
+        order = [value for value, _ in pixels.most_common()]
+        where = [
+            message(
+                "{value} on {pixels} in {files}",
+                value=describe_value(value),
+                pixels=plural("{n:,} pixel", "{n:,} pixels", n=pixels[value]),
+                files=plural("{n:,} file", "{n:,} files", n=files[value]),
+            )
+            for value in order
+        ]
+        more = {f"class_{place}": _written(value) for place, value in enumerate(order, len(written))}
+        return message(
+            "the masks hold values that {file} does not list: {values}; name them with {classes}, or let them count "
+            "nowhere "
+            "with {ignore}",
+            file=self._name,
+            values=listed(where, 6),
+            classes=set_option("classes", write_classes({**written, **more})),
+            ignore=set_option("ignore", f"[{', '.join(map(_written, order))}]"),
+        )
+
+    @property
+    def _name(self) -> str:
+        return self.path.relative_to(self.root).as_posix()
+
+    def note(self) -> str:
         """Returns what the user is told."""
-        return (
-            f"the classes are those of {self.path.relative_to(root).as_posix()}: {shorten(self.names, 6)} (others: "
-            f"{set_option('classes')})"
+        return message(
+            "the classes are those of {file}: {names} (others: {option})",
+            file=self._name,
+            names=listed(list(self.names), 6),
+            option=set_option("classes"),
         )
 
 
-def find_class_list(root: Path, images: Path) -> ClassList | None:
-    """Returns the classes of the first such file in the images' folder or above it, up to `root`; or None.
+def find_class_list(root: Path, folders: Sequence[Path], notes: list[str]) -> ClassList | None:
+    """Returns the classes of the first such file in the folders or above them, up to `root`; or None.
 
+    Args:
+        folders: of images and masks, of each part.
+        notes: takes what is to be told: whose classes they are, and which lists are not understood.
     Raises:
-        DatasetError: the file is damaged, or lists a name, number or colour twice.
+        DatasetError: the file is damaged, lists a name, number or colour twice, or another part has another list.
     """
-    above = [folder for folder in (images, *images.parents) if folder.is_relative_to(root)]
-    for folder in above:
-        for name in _FILES:
-            path = folder / name
-            if path.is_file():
-                found = _from_json(path) if path.suffix == ".json" else _from_csv(path)
-                if found is not None:
-                    return _checked(found)
-    return None
+    found: dict[Path, ClassList] = {}
+    for folder in folders:
+        for path in _lists_above(folder, root):
+            if path in found:
+                break
+            try:
+                parsed = parse_list(path)
+            except NotUnderstoodError as error:
+                text = message(
+                    "{file} was not read as a list of classes: {why}", file=path.relative_to(root), why=error.why
+                )
+                notes.extend([text] if text not in notes else [])
+                continue
+            if parsed is not None:
+                found[path] = ClassList(root=root, path=path, listed=_checked(parsed, path))
+                break
+    lists = list(found.values())
+    for other in lists[1:]:
+        if other.listed != lists[0].listed:
+            raise DatasetError(
+                message(
+                    "{one} lists other classes than {other}: {names}, not {others}; mend one of them, or say the "
+                    "classes "
+                    "with {option}",
+                    one=lists[0].path.relative_to(root),
+                    other=other.path.relative_to(root),
+                    names=listed(list(lists[0].names), 6),
+                    others=listed(list(other.names), 6),
+                    option=set_option("classes"),
+                ),
+                path=root,
+            )
+    notes.extend([lists[0].note()] if lists else [])
+    return lists[0] if lists else None
 
 
-def _from_json(path: Path) -> ClassList | None:
-    """Reads `{"label_map": {"0": "sky"}, "segmentation_colors": [[0, 0, 0]]}`."""
-    plain = load_json(path)
-    labels = plain.get("label_map") if isinstance(plain, dict) else None
-    if not isinstance(labels, dict):
-        return None  # some other file of this name
-    if not all(key.isdecimal() and isinstance(name, str) for key, name in labels.items()):
-        raise wrong_key(path, "label_map", "numbers and names", labels)
-    given = plain.get("segmentation_colors")
-    if given is not None and not (isinstance(given, list) and len(given) == len(labels) and all(map(is_color, given))):
-        raise wrong_key(path, "segmentation_colors", f"{len(labels)} colours [r, g, b]", given)
-    order = sorted(labels, key=int)
-    return ClassList(
-        path=path,
-        names=tuple(labels[key] for key in order),
-        numbers=tuple(int(key) for key in order),
-        colors=tuple((color[0], color[1], color[2]) for color in given or ()),
-    )
+def _lists_above(folder: Path, root: Path) -> Iterator[Path]:
+    for above in (folder, *folder.parents):
+        if above.is_relative_to(root):
+            yield from (above / name for name in _FILES if (above / name).is_file())
 
 
-def _from_csv(path: Path) -> ClassList | None:
-    """Reads a table with the columns name and r, g, b, or name and value; None where it is some other table."""
-    columns = head(path).partition("\n")[0].replace('"', "").split(",")
-    name, number = find_column(columns, _NAME), find_column(columns, _NUMBER)
-    channels = [column for names in _CHANNELS if (column := find_column(columns, names)) is not None]
-    if name is None or (number is None and len(channels) < len(_CHANNELS)):
-        return None
-    table = read_table(path)
-    names: list[str] = []
-    numbers: list[int] = []
-    colors: list[RGB] = []
-    for line, cells in table.rows:
-        wanted = [cells[column].strip() for column in (*([number] if number is not None else []), *channels)]
-        if not all(cell.isdecimal() for cell in wanted):
-            raise DatasetError(f"line {line}: expected whole numbers, got {', '.join(wanted)}", path=path)
-        color = [int(cells[column]) for column in channels]
-        if color and not is_color(color):
-            raise DatasetError(f"line {line}: expected a colour of three numbers from 0 to 255, got {color}", path=path)
-        names.append(cells[name].strip())
-        numbers.append(int(cells[number]) if number is not None else len(numbers))
-        colors += [(color[0], color[1], color[2])] if color else []
-    return ClassList(path=path, names=tuple(names), numbers=tuple(numbers), colors=tuple(colors))
+def _is_near(value: MaskValue, known: set[MaskValue], tolerance: int) -> bool:
+    grey = (other for other in known if isinstance(other, int))
+    return value in known or (isinstance(value, int) and any(abs(value - other) <= tolerance for other in grey))
 
 
-def _checked(found: ClassList) -> ClassList:
-    if len(found.names) < 2:
-        raise DatasetError(f"expected at least two classes, got {', '.join(found.names) or 'none'}", path=found.path)
-    for kind, items in (("name", found.names), ("number", found.numbers), ("colour", found.colors)):
+def _written(value: MaskValue) -> str:
+    return str(list(value) if isinstance(value, tuple) else value)
+
+
+def _checked(found: Listed, path: Path) -> Listed:
+    if not found.names or (len(found.names) < 2 and (found.numbers or found.colors)):
+        raise DatasetError(f"expected at least two classes, got {', '.join(found.names) or 'none'}", path=path)
+    if found.numbers and len(set(found.colors)) < len(found.colors):
+        found = replace(found, colors=())  # the numbers tell the classes apart
+    for kind, items in (("name", found.names), ("number", found.numbers or ()), ("colour", found.colors)):
         double = next((item for index, item in enumerate(items) if item in items[:index]), None)
         if double is not None:
-            raise DatasetError(f"the {kind} {double!r} is listed for two classes; it can mean one", path=found.path)
+            raise DatasetError(f"the {kind} {double!r} is listed for two classes; it can mean one", path=path)
     return found
-
-
-def is_color(value: object) -> bool:
-    """Returns whether a value is [r, g, b] of whole numbers from 0 to 255."""
-    return isinstance(value, list) and len(value) == 3 and all(type(part) is int and 0 <= part <= 255 for part in value)

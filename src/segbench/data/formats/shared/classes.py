@@ -10,9 +10,12 @@ from typing import Any
 
 from segbench.data.facts.store import MaskFact
 from segbench.data.files.hints import describe_value, propose_classes, set_option
+from segbench.data.files.masks import as_color
 from segbench.data.formats.shared.advice import LARGEST_GUESS, no_guess
 from segbench.data.formats.shared.class_lists import ClassList
+from segbench.data.formats.shared.odd_values import REST, value_question
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.locale import message
 from segbench.types import RGB, ClassMap, MaskValue, Task
 
 _PRESENT: tuple[MaskValue, ...] = (1, 255)
@@ -36,11 +39,12 @@ class ClassOptions:
 
     def __post_init__(self) -> None:
         names = list(self.classes) if self.classes is not None else None
-        names = list(self.listed.names) if names is None and self.listed is not None else names
         if names is not None and len(names) < (1 if self.task is Task.MULTILABEL else 2):
             raise ConfigError(f"expected at least two classes, got {names}", key="data.options.classes")
         if names is not None and len(set(names)) != len(names):
             raise ConfigError(f"class names must differ, got {', '.join(names)}", key="data.options.classes")
+        if names is None and self.listed is not None:
+            names = list(self.listed.names)
         if self.background is True or (isinstance(self.background, str) and self.background not in (names or [])):
             raise ConfigError(
                 f"expected the name of a class in `classes`, or false for none, got {self.background!r}; "
@@ -48,8 +52,16 @@ class ClassOptions:
                 key="data.options.background",
             )
         if isinstance(self.classes, Mapping):
+            rest = [name for name, value in self.classes.items() if value == REST]
+            if len(rest) > 1 or (rest and self.task is Task.MULTILABEL):
+                raise ConfigError(
+                    f"all values that no other class has can be one class, of one mask file an image; got {REST} for "
+                    f"{', '.join(rest)}",
+                    key="data.options.classes",
+                )
             for name, value in self.classes.items():
-                parse_values(value, False, f"classes.{name}")
+                if value != REST:
+                    parse_values(value, False, f"classes.{name}")
         parse_values(list(self.ignore), False, "ignore")
 
     def __call__(self, facts: Mapping[Path, MaskFact]) -> ClassMap:
@@ -57,8 +69,8 @@ class ClassOptions:
         in_colors = any(fact.is_rgb for fact in facts.values())
         ignore = parse_values(list(self.ignore), in_colors, "ignore") if self.ignore else ()
         if self.classes is None and self.listed is not None:
-            named, ignore = self.listed.values_for(facts, ignore)
-            return self._build(list(self.listed.names), named, ignore, facts)
+            kept, named, ignore = self.listed.values_for(facts, ignore, self.tolerance)
+            return self._build(kept, named, ignore, facts)
         counts: Counter[MaskValue] = Counter()
         for fact in facts.values():
             counts.update(fact.counts)
@@ -66,7 +78,7 @@ class ClassOptions:
             return self._guess(counts, ignore, facts)
         names = list(self.classes)
         if isinstance(self.classes, Mapping):
-            values = [parse_values(self.classes[name], in_colors, f"classes.{name}") for name in names]
+            values = self._mapped(self.classes, in_colors, ignore, facts)
         else:
             values = [(value,) for value in self._listed_values(counts, ignore, len(names))]
         return self._build(names, values, ignore, facts)
@@ -83,6 +95,32 @@ class ClassOptions:
             names=tuple(names), values=tuple(kept), task=Task.MULTILABEL, background=background, ignore_values=ignore
         )
 
+    def _mapped(
+        self,
+        classes: Mapping[str, Any],
+        in_colors: bool,
+        ignore: tuple[MaskValue, ...],
+        facts: Mapping[Path, MaskFact],
+    ) -> list[tuple[MaskValue, ...]]:
+        """Returns the values of each class; `rest` are those that the masks hold and nobody else has."""
+        given = {
+            name: parse_values(value, in_colors, f"classes.{name}") if value != REST else None
+            for name, value in classes.items()
+        }
+        if None not in given.values():
+            return [values for values in given.values() if values is not None]
+        taken = {value for values in given.values() for value in values or ()} | set(ignore)
+        if any(isinstance(value, tuple) for value in taken) or (in_colors and not taken):
+            found: set[MaskValue] = {as_color(value) for fact in facts.values() for value in fact.in_colors()}
+        else:
+            found = {value for fact in facts.values() for value in fact.counts}
+        rest = tuple(sorted(found - taken, key=lambda value: (str(type(value)), value)))
+        if not rest:
+            raise DatasetError(
+                message("no mask holds another value than those of the other classes and of ignore"), path=self.root
+            )
+        return [rest if values is None else values for values in given.values()]
+
     def _listed_values(self, counts: Mapping[MaskValue, int], ignore: Sequence[MaskValue], number: int) -> list[int]:
         found = self._snap({value for value in counts if isinstance(value, int)}) - set(ignore)
         return [0, 255] if number == 2 and 255 in found and found <= {0, 255} else list(range(number))
@@ -95,6 +133,9 @@ class ClassOptions:
     def _guess(
         self, counts: Mapping[MaskValue, int], ignore: tuple[MaskValue, ...], facts: Mapping[Path, MaskFact]
     ) -> ClassMap:
+        question = value_question(facts, ignore)
+        if question is not None:
+            raise DatasetError(question, path=self.root)
         if any(isinstance(value, tuple) for value in counts):
             raise DatasetError(_colors_need_names(counts, facts), path=self.root)
         found = self._snap({value for value in counts if isinstance(value, int)}) - set(ignore)

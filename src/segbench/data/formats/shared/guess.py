@@ -8,23 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from segbench.data.facts.store import MaskFact
-from segbench.data.files.hints import LOSSY_DISTANCE, lossy_tolerance
-from segbench.data.formats.shared.classes import mixed_binary
+from segbench.data.files.hints import LOSSY_DISTANCE, NEAREST, lossy_tolerance
+from segbench.data.formats.shared.advice import are_no_classes
+from segbench.data.formats.shared.classes import ClassOptions, mixed_binary
+from segbench.data.formats.shared.odd_values import value_question
 from segbench.locale import message
 from segbench.types import MaskValue
 
 _MOST_CLASSES = 64
 _FEW_VALUES = 6
+_WIDTH, _PEAK_SHARE = 8, 0.5  # grey values around one that hold more of those in the middle than edges do: a class
+_FEW_PIXELS = 16  # in the middle, that tell nothing
 _BORDER_SHARE = 0.1  # of the pixels, at most, where smoothing left values in the middle
 
 
-def guess_classes(facts: Mapping[Path, MaskFact], ignored: Sequence[Any] = ()) -> tuple[dict[str, Any], list[str]]:
+def guess_classes(
+    facts: Mapping[Path, MaskFact], ignored: Sequence[Any] = (), *, rule: object = None
+) -> tuple[dict[str, Any], list[str]]:
     """Returns options of the folder reader that make a class map of these masks, and what was guessed; or nothing.
 
     Args:
         facts: of the masks.
         ignored: mask values that the user lets count nowhere.
+        rule: what made no class map of them; where a file lists the classes, nothing is guessed beside it.
     """
+    if (isinstance(rule, ClassOptions) and rule.listed is not None) or value_question(facts, ignored) is not None:
+        return {}, []
     counts: Counter[MaskValue] = Counter()
     for fact in facts.values():
         counts.update(fact.in_colors() if fact.is_rgb else fact.counts)
@@ -43,26 +52,34 @@ def guess_classes(facts: Mapping[Path, MaskFact], ignored: Sequence[Any] = ()) -
             message("some masks write the foreground as 1, others as 255: both are read as the same class")
         ]
     tolerance = lossy_tolerance(values, {0, 255})
-    if tolerance is None and all(_smoothed(fact) for fact in facts.values()):
+    if tolerance is None and all(map(_smoothed, facts.values())) and not _has_middle_class(counts):
         tolerance = 127
     if tolerance is not None:
-        return {"tolerance": max(tolerance, 1)}, [
+        return {"tolerance": tolerance if tolerance <= LOSSY_DISTANCE else NEAREST}, [
             message(
                 "{n} grey values near 0 and 255, as in masks saved as JPEG or smoothed: each is taken as "
                 "the nearer of the two",
                 n=len(values),
             )
         ]
+    if max(values) > 255 and not any(value % 257 for value in values):
+        named = _named([value // 257 for value in values if value != 65535 or len(values) == 2])
+        options: dict[str, Any] = {"classes": {name: 257 * value for name, value in named.items()}}
+        return {**options, **({"ignore": [65535]} if len(named) < len(values) else {})}, [
+            message("16-bit masks whose {n} values are 8-bit ones times 257, each taken as a class", n=len(values))
+        ]
     if set(values) == {1, 2, 3}:
         border = {} if 3 in ignored else {"border": 3}
         return {"classes": {"foreground": 1, "background": 2, **border}}, [message("1, 2, 3 is read as a trimap")]
+    if are_no_classes(facts, ignored):
+        return {}, []
     values = [value for value in values if value not in ignored]
     rest = [value for value in values if value != 255]
     ignore = [255] if 255 in values and rest and max(rest) <= _MOST_CLASSES else []
     kept = [value for value in values if value not in ignore]
     if not 2 <= len(kept) <= _MOST_CLASSES:
         return {}, []
-    options: dict[str, Any] = {"classes": _named(kept)}
+    options = {"classes": _named(kept)}
     if ignore:
         options["ignore"] = ignore
     return options, [message("{n} values, each taken as a class: rename them in `classes`", n=len(kept))]
@@ -75,8 +92,20 @@ def _smoothed(fact: MaskFact) -> bool:
         return False
     if len(counts) <= _FEW_VALUES and fact.kind not in ("JPEG", "MPO"):
         return set(counts) <= {0, 255}  # few values, and another among them: that is a class
-    far = [pixels for value, pixels in counts.items() if LOSSY_DISTANCE < value < 255 - LOSSY_DISTANCE]
+    far = [pixels for value, pixels in counts.items() if _is_far(value)]
     return sum(far) <= _BORDER_SHARE * sum(counts.values())
+
+
+def _has_middle_class(counts: Mapping[MaskValue, int]) -> bool:
+    """Returns whether values in the middle crowd around one, as a class does that was blurred; edges spread evenly."""
+    far = {value: pixels for value, pixels in counts.items() if isinstance(value, int) and _is_far(value)}
+    around = ([far.get(near, 0) for near in range(value - _WIDTH, value + _WIDTH + 1)] for value in far)
+    most = max(map(sum, around), default=0)
+    return most > _FEW_PIXELS and most > _PEAK_SHARE * sum(far.values())
+
+
+def _is_far(value: int) -> bool:
+    return LOSSY_DISTANCE < value < 255 - LOSSY_DISTANCE
 
 
 def _named(values: Sequence[MaskValue]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from segbench.data.facts.store import MaskFact
 from segbench.data.files.bands import Bands
@@ -195,10 +195,15 @@ def choose(value: str, allowed: Iterable[str], option: str) -> str:
     return value
 
 
-def check_tolerance(tolerance: int) -> None:
-    """Raises ConfigError where the option `tolerance` is no distance of grey values below the middle."""
+def check_tolerance(tolerance: int | Literal["nearest"]) -> int:
+    """Returns the option `tolerance` as a distance of grey values; ConfigError where it is none below the middle."""
+    if tolerance == "nearest":
+        return 127
     if not 0 <= tolerance <= 127:
-        raise ConfigError(f"expected a whole number from 0 to 127, got {tolerance!r}", key="data.options.tolerance")
+        raise ConfigError(
+            f"expected a whole number from 0 to 127, or nearest, got {tolerance!r}", key="data.options.tolerance"
+        )
+    return tolerance
 
 
 def check_depth(depth_range: Sequence[float] | None) -> tuple[float, float] | None:

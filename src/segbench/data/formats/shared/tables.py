@@ -38,13 +38,13 @@ class Table:
         return index
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, *, delimiter: str = ",") -> Table:
     """Returns a CSV file with a line of column names; blank lines are left out.
 
     Raises:
         DatasetError: unreadable, empty, or a line with another number of cells than there are columns.
     """
-    rows = read_rows(path)
+    rows = read_rows(path, delimiter=delimiter)
     if not rows:
         raise DatasetError("expected a table with a line of column names, got an empty file", path=path)
     columns = tuple(cell.strip() for cell in rows[0][1])
@@ -56,10 +56,10 @@ def read_table(path: Path) -> Table:
     return Table(path=path, columns=columns, rows=tuple(rows[1:]))
 
 
-def read_rows(path: Path) -> list[tuple[int, tuple[str, ...]]]:
+def read_rows(path: Path, *, delimiter: str = ",") -> list[tuple[int, tuple[str, ...]]]:
     """Returns (line, cells) of each row that is not blank."""
     csv.field_size_limit(_LARGEST_CELL)
-    reader = csv.reader(io.StringIO(read_text(path, "the table"), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(path, "the table"), newline=""), strict=True, delimiter=delimiter)
     rows: list[tuple[int, tuple[str, ...]]] = []
     try:
         rows.extend((reader.line_num, tuple(cells)) for cells in reader if any(cell.strip() for cell in cells))
