@@ -23,6 +23,7 @@ from segbench.metrics.confusion_matrix import write_confusion_csv
 from segbench.metrics.counts import Counts, IntArray, count_masks
 from segbench.metrics.definitions import Definition, Setting, define, footnote, write_definitions
 from segbench.metrics.families import COUNT_MEASURES, COUNT_SCORES
+from segbench.metrics.foreign import as_labels, check_black_and_white
 from segbench.metrics.measure import ABSENT, Cells, Measure, Score
 from segbench.types import ClassMap, Task
 
@@ -248,6 +249,7 @@ def score_masks(
     class_map: ClassMap | Sequence[str] | int,
     *,
     ids: Sequence[str] | None = None,
+    values: Sequence[int | Sequence[int]] | None = None,
     ignore_index: int | None = None,
     include_background: bool | None = None,
     empty: Empty = "nan",
@@ -263,11 +265,14 @@ def score_masks(
             foreground, the only class in the means) if there are 2, a multilabel one if the arrays have three axes,
             else a multiclass one.
         ids: names of the images, for sequences; by default "0", "1", ...
+        values: what stands in the arrays for each class, where that is not its index: `(0, 255)` for black and white
+            masks, `(0, (1, 255))` where some hold 1 and others 255.
         ignore_index: label in the *targets* of pixels that do not count; by default the class map's (255).
         include_background, empty, threshold, resolution: see `score_counts`.
     Raises:
         ValueError: no images, images without a partner (names them), shapes that differ, labels out of
-            range (names image, label and how many pixels).
+            range (names image, label and how many pixels), targets without any other label than 0 and the ignored one:
+            what was meant as an object would count nowhere.
     Example:
         >>> scores = score_masks([np.array([[0, 1, 0, 1]])], [np.array([[0, 1, 0, 0]])], 3)
         >>> round(scores.summary()["iou_pooled"], 3)  # class 2 is nowhere: the mean of 2/3 and 1/2
@@ -279,6 +284,13 @@ def score_masks(
     multilabel = np.ndim(pairs[0][2]) == 3
     classes = as_class_map(class_map, Task.MULTILABEL if multilabel else None)
     ignored_label = classes.ignore_index if ignore_index is None else ignore_index
+    if values is not None:
+        pairs = [
+            (name, as_labels(prediction, values, None, classes), as_labels(target, values, ignored_label, classes))
+            for name, prediction, target in pairs
+        ]
+    elif ignore_index is None:
+        check_black_and_white(pairs, ignored_label, classes)
     scores = score_counts(
         _count_pairs(pairs, classes, ignored_label),
         classes,

@@ -81,7 +81,7 @@ def test_readers_of_others_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setitem(FORMATS._table, "mine", mine)
     check_format("mine", {"part": 3, "free": object(), "names": {"a": 1}})
-    with pytest.raises(ConfigError, match=r"data\.options\.part: part must be a whole number or 'nearest', got '3'"):
+    with pytest.raises(ConfigError, match=r"data\.options\.part: part must be a whole number, got '3'"):
         check_format("mine", {"part": "3"})
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from segbench.data.formats.shared.listing import Entry, Listing, image_files, missing_folder, read_lines, subfolders
+from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import DatasetError, shorten
 from segbench.types import RGB, SPLITS, ClassMap, Task
 
@@ -33,12 +36,14 @@ CLASS_MAP = ClassMap(
 )
 
 
-def camvid(root: Path) -> Listing:
+def camvid(root: Path, *, classes: Sequence[str] | Mapping[str, Any] | None = None) -> Listing:
     """Lists CamVid: `train.txt`, `val.txt`, `test.txt` with "IMAGE MASK" a line; 11 classes, void ignored.
 
     Args:
         root: the folder of the lists, or the one above it. Listed paths that do not exist (the original's are
             absolute) are found by their last components below the folder of the lists.
+        classes: published names to keep, in this order; or name -> published name, list of them, or `rest` for all
+            others. What is left counts nowhere. None takes all.
     Returns:
         Entries with their official part, and the video sequence as group. Where the official parts share a sequence
         they win, and a note says so.
@@ -70,7 +75,7 @@ def camvid(root: Path) -> Listing:
         raise DatasetError(f"{len(lost)} listed files are not there: {shorten(lost, 6)}", path=home)
     if not entries:
         raise DatasetError("the lists train.txt, val.txt and test.txt name no image", path=home)
-    return Listing(class_map=CLASS_MAP, entries=tuple(entries), notes=_unlisted(home, entries))
+    return Listing(class_map=choose_classes(CLASS_MAP, classes), entries=tuple(entries), notes=_unlisted(home, entries))
 
 
 def looks_like(root: Path) -> str | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from segbench.data.formats.shared.listing import Entry, Listing, by_key, choose, image_files, missing_folder, subfolders
 from segbench.data.formats.shared.pairs import paired
+from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import DatasetError
 from segbench.types import ClassMap, SplitName, Task
 
@@ -18,13 +21,15 @@ _SUFFIX = "_segmentation"
 _PARTS: dict[str, SplitName] = {"training": "train", "validation": "val", "test": "test"}
 
 
-def isic(root: Path, *, unpaired: str = "error") -> Listing:
+def isic(root: Path, *, classes: Sequence[str] | Mapping[str, Any] | None = None, unpaired: str = "error") -> Listing:
     """Lists ISIC's segmentation task: `ISIC-2017_Training_Data/NAME.jpg`, `..._GroundTruth/NAME_segmentation.png`.
 
     Superpixels, attribute masks and tables of diagnoses are left alone.
 
     Args:
         root: the folder of the images' and masks' folders, of any of the parts Training, Validation and Test.
+        classes: published names to keep, in this order; or name -> published name, list of them, or `rest` for all
+            others. What is left counts nowhere. None takes all.
         unpaired: `error`, or `skip` to leave out images without mask and masks without image, with a note.
     Returns:
         Binary entries (background, lesion) with their official part; parts without ground truth are left out.
@@ -49,7 +54,7 @@ def isic(root: Path, *, unpaired: str = "error") -> Listing:
             root, "ISIC-2017_Training_Data", "ISIC's folders ..._Training_Data and ..._Training_Part1_GroundTruth"
         )
     _check_twice(entries, root)
-    return Listing(class_map=CLASS_MAP, entries=tuple(entries), notes=tuple(notes))
+    return Listing(class_map=choose_classes(CLASS_MAP, classes), entries=tuple(entries), notes=tuple(notes))
 
 
 def looks_like(root: Path) -> str | None:

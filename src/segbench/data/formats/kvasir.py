@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from segbench.data.formats.shared.listing import (
     Entry,
@@ -17,6 +18,7 @@ from segbench.data.formats.shared.listing import (
     read_lines,
 )
 from segbench.data.formats.shared.pairs import paired
+from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, SplitName, Task
 
@@ -28,12 +30,20 @@ _SNIFFED = 20
 _LISTS: tuple[tuple[str, SplitName], ...] = (("train.txt", "train"), ("val.txt", "val"), ("test.txt", "test"))
 
 
-def kvasir(root: Path, *, tolerance: int | Literal["nearest"] = "nearest", unpaired: str = "error") -> Listing:
+def kvasir(
+    root: Path,
+    *,
+    classes: Sequence[str] | Mapping[str, Any] | None = None,
+    tolerance: int | Literal["nearest"] = "nearest",
+    unpaired: str = "error",
+) -> Listing:
     """Lists Kvasir-SEG: `Kvasir-SEG/images/NAME.jpg` and `Kvasir-SEG/masks/NAME.jpg`; background and polyp.
 
     Args:
         root: the folder above `Kvasir-SEG`, or that folder itself. `train.txt`, `val.txt` and `test.txt` with a name a
             line, where they are there, give the parts.
+        classes: published names to keep, in this order; or name -> published name, list of them, or `rest` for all
+            others. What is left counts nowhere. None takes all.
         tolerance: mask values at most this far from 0 or 255 become it: JPEG has blurred them. 127 takes every value,
             which is a threshold in the middle; how many were moved is told.
         unpaired: `error`, or `skip` to leave out images without mask and masks without image, with a note.
@@ -51,7 +61,7 @@ def kvasir(root: Path, *, tolerance: int | Literal["nearest"] = "nearest", unpai
     names = paired(images, masks, home, unpaired, notes)
     parts = _parts(home, set(images), notes)
     return Listing(
-        class_map=CLASS_MAP,
+        class_map=choose_classes(CLASS_MAP, classes),
         entries=tuple(Entry(id=name, image=images[name], mask=masks[name], split=parts.get(name)) for name in names),
         notes=tuple(notes),
         tolerance=distance,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from segbench.data.formats.shared.class_list_files import is_color
 from segbench.data.formats.shared.layout import SPLIT_WORDS
 from segbench.data.formats.shared.listing import Entry, Listing, by_stem, choose, missing_folder, subfolders
 from segbench.data.formats.shared.pairs import paired
+from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import DatasetError
 from segbench.types import RGB, ClassMap, Task
 
@@ -20,13 +21,21 @@ _VERSIONS = {"v2.0": ("v2.0/labels", "config_v2.0.json"), "v1.2": ("v1.2/labels"
 _FLAT = ("labels", "config.json")  # v1.0 and v1.1, which have one set of labels
 
 
-def mapillary(root: Path, *, version: str = "auto", unpaired: str = "error") -> Listing:
+def mapillary(
+    root: Path,
+    *,
+    classes: Sequence[str] | Mapping[str, Any] | None = None,
+    version: str = "auto",
+    unpaired: str = "error",
+) -> Listing:
     """Lists Mapillary Vistas: `training/images/NAME.jpg` and `training/v2.0/labels/NAME.png`, validation alike.
 
     Args:
         root: the folder of the parts and of `config_v2.0.json`, which names the classes and their colours; labels that
             it excludes from evaluation count nowhere. Without it the classes are named by their numbers.
         version: `v2.0`, `v1.2`, or `auto` for the newest that is there.
+        classes: published names to keep, in this order; or name -> published name, list of them, or `rest` for all
+            others. What is left counts nowhere. None takes all.
         unpaired: `error`, or `skip` to leave out images without labels and labels without image, with a note.
     Returns:
         Entries with their official part; the testing part, which has no labels, is left out.
@@ -59,7 +68,7 @@ def mapillary(root: Path, *, version: str = "auto", unpaired: str = "error") -> 
     class_map = _class_map(root / config) if (root / config).is_file() else _Numbered(root=root)
     if isinstance(class_map, _Numbered):
         notes.append(f"{config} is not there; the classes are named by their numbers")
-    return Listing(class_map=class_map, entries=tuple(entries), notes=tuple(notes))
+    return Listing(class_map=choose_classes(class_map, classes), entries=tuple(entries), notes=tuple(notes))
 
 
 def looks_like(root: Path) -> str | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from segbench.data.formats.shared.listing import Entry, Listing, by_stem, choose, missing_folder, read_lines
+from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, SplitName, Task
 
@@ -27,11 +30,19 @@ CLASS_MAPS: dict[str, ClassMap] = {
 _LISTS: tuple[tuple[str, SplitName], ...] = (("trainval.txt", "train"), ("test.txt", "test"))
 
 
-def oxford_pets(root: Path, *, border: str = "class", include_unlisted: bool = False) -> Listing:
+def oxford_pets(
+    root: Path,
+    *,
+    classes: Sequence[str] | Mapping[str, Any] | None = None,
+    border: str = "class",
+    include_unlisted: bool = False,
+) -> Listing:
     """Lists Oxford-IIIT Pet: `images/*.jpg`, `annotations/trimaps/*.png`, `annotations/trainval.txt` and `test.txt`.
 
     Args:
         root: the folder that holds `images` and `annotations`.
+        classes: published names to keep, in this order; or name -> published name, list of them, or `rest` for all
+            others. What is left counts nowhere. None takes all.
         border: what the trimap's third value becomes: `class` (pet, background, border), `ignore` (binary, counts
             nowhere) or `foreground` (binary, part of the pet).
         include_unlisted: also take the images that are in neither list; they belong to no official part.
@@ -63,7 +74,7 @@ def oxford_pets(root: Path, *, border: str = "class", include_unlisted: bool = F
     elif unlisted:
         notes.append(f"{len(unlisted)} images are in no list and were left out: {shorten(unlisted)}")
     entries = tuple(Entry(id=name, image=images[name], mask=masks[name], split=parts.get(name)) for name in chosen)
-    return Listing(class_map=CLASS_MAPS[border], entries=entries, notes=tuple(notes))
+    return Listing(class_map=choose_classes(CLASS_MAPS[border], classes), entries=entries, notes=tuple(notes))
 
 
 def looks_like(root: Path) -> str | None:

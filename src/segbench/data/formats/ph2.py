@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from segbench.data.formats.shared.listing import Entry, Listing, image_files, missing_folder, subfolders
+from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import DatasetError, shorten
 from segbench.types import ClassMap, Task
 
@@ -15,11 +18,13 @@ _INNER = "PH2 Dataset images"
 _CASE = re.compile(r"IMD\d+")
 
 
-def ph2(root: Path) -> Listing:
+def ph2(root: Path, *, classes: Sequence[str] | Mapping[str, Any] | None = None) -> Listing:
     """Lists PH2: `PH2 Dataset images/IMD002/IMD002_Dermoscopic_Image/IMD002.bmp` and `.../IMD002_lesion/`.
 
     Args:
         root: the folder above `PH2 Dataset images`, or that folder itself. Any image type will do.
+        classes: published names to keep, in this order; or name -> published name, list of them, or `rest` for all
+            others. What is left counts nowhere. None takes all.
     Returns:
         Binary entries (background, lesion), one a case, paired by the case's id; no groups, no official split.
     Raises:
@@ -43,7 +48,7 @@ def ph2(root: Path) -> Listing:
         raise DatasetError(
             f"{len(problems)} files of {len(cases)} cases are missing or double: {shorten(problems, 6)}", path=root
         )
-    return Listing(class_map=CLASS_MAP, entries=tuple(entries))
+    return Listing(class_map=choose_classes(CLASS_MAP, classes), entries=tuple(entries))
 
 
 def looks_like(root: Path) -> str | None:

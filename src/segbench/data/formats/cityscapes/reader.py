@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,8 @@ from segbench.data.files.images import read_mask_values
 from segbench.data.formats.cityscapes.labels import LABELS
 from segbench.data.formats.shared.layout import SPLIT_WORDS
 from segbench.data.formats.shared.listing import Entry, Listing, choose, image_files, missing_folder, subfolders
+from segbench.data.formats.shared.odd_values import REST
+from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.types import ClassMap, SplitName, Task
 
@@ -22,7 +26,9 @@ _SNIFFED = 3
 _SPLITS: dict[str, SplitName] = {**SPLIT_WORDS, "train_extra": "train"}
 
 
-def cityscapes(root: Path, *, truth: str = "auto", labels: str = "auto", classes: str = "train") -> Listing:
+def cityscapes(
+    root: Path, *, truth: str = "auto", labels: str = "auto", classes: str | Sequence[str] | Mapping[str, Any] = "train"
+) -> Listing:
     """Lists Cityscapes: `leftImg8bit/train/CITY/*_leftImg8bit.png` and `gtFine/train/CITY/*_gtFine_labelIds.png`.
 
     Args:
@@ -30,7 +36,9 @@ def cityscapes(root: Path, *, truth: str = "auto", labels: str = "auto", classes
         truth: `gtFine`, `gtCoarse`, or `auto` for the fine one where it is there.
         labels: which masks are read: `labelIds` (official), `labelTrainIds` (made by the official scripts), or `auto`
             for the first of these that every image has.
-        classes: `train` for the 19 classes that are trained and scored, the others count nowhere; or `all` 34.
+        classes: `train` for the 19 classes that are trained and scored, the others count nowhere; `all` 34; or names
+            of these to keep, in this order; or name -> name, list of names, or `rest` for all others. What is left
+            counts nowhere.
     Returns:
         Entries with their official part and CITY_SEQUENCE as group. The test part, whose masks are withheld, is left
         out unless it has real ones.
@@ -40,7 +48,11 @@ def cityscapes(root: Path, *, truth: str = "auto", labels: str = "auto", classes
     """
     choose(truth, ("auto", *_TRUTHS), "truth")
     choose(labels, ("auto", *_KINDS), "labels")
-    choose(classes, ("train", "all"), "classes")
+    chosen_classes = None if isinstance(classes, str) else classes
+    if isinstance(classes, str):
+        choose(classes, ("train", "all"), "classes")
+    else:
+        classes = _holds(classes)
     layout = f"Cityscapes' folders {_IMAGES}/ and gtFine/"
     if not (root / _IMAGES).is_dir():
         raise missing_folder(root, _IMAGES, layout)
@@ -64,7 +76,16 @@ def cityscapes(root: Path, *, truth: str = "auto", labels: str = "auto", classes
         )
     notes: list[str] = []
     entries = _entries(images, root, chosen, kind, notes)
-    return Listing(class_map=_class_map(kind, classes), entries=tuple(entries), notes=tuple(notes))
+    return Listing(
+        class_map=choose_classes(_class_map(kind, classes), chosen_classes), entries=tuple(entries), notes=tuple(notes)
+    )
+
+
+def _holds(classes: Sequence[str] | Mapping[str, Any]) -> str:
+    """Returns which classes have all these names: the 19 that are trained, or all."""
+    labels = classes.values() if isinstance(classes, Mapping) else classes
+    wanted = {name for label in labels for name in (label if isinstance(label, list | tuple) else [label])}
+    return "train" if wanted - {REST} <= {*_class_map("labelIds", "train").names} else "all"
 
 
 def looks_like(root: Path) -> str | None:
