@@ -224,8 +224,10 @@ VOC = [
         expect=Asks(
             says=("the folders are Pascal VOC's", "the masks hold 0, 1"),
             silent=("aeroplane",),
-            answer={"classes": {"class_0": 0, "class_1": 1}},
-            then=Reads(samples=2, classes=("class_0", "class_1"), pixels={"ct_0": {"class_0": 648, "class_1": 120}}),
+            answer={"classes": {"background": 0, "class_1": 1}},
+            then=Reads(
+                samples=2, classes=("background", "class_1"), pixels={"ct_0": {"background": 648, "class_1": 120}}
+            ),
         ),
     ),
     Case(
@@ -236,8 +238,8 @@ VOC = [
         expect=Asks(
             says=("the folders are Pascal VOC's", "the masks hold 0, 1, 2"),
             silent=("aeroplane",),
-            answer={"classes": {"class_0": 0, "class_1": 1, "class_2": 2}},
-            then=Reads(samples=1, pixels={"ct_0": {"class_0": 600, "class_1": 120, "class_2": 48}}),
+            answer={"classes": {"background": 0, "class_1": 1, "class_2": 2}},
+            then=Reads(samples=1, pixels={"ct_0": {"background": 600, "class_1": 120, "class_2": 48}}),
         ),
     ),
 ]

@@ -92,7 +92,7 @@ def test_rgb_where_an_index_is_expected() -> None:
     message = _message([[[0, 255, 0], [0, 255, 0], [0, 0, 0]]], BINARY)
     assert "RGB mask where an index mask is expected" in message
     assert "(0, 255, 0) on 2 pixels, (0, 0, 0) on 1 pixel" in message
-    assert "classes: {class_0: [0, 255, 0], class_1: [0, 0, 0]}" in message
+    assert "classes: {class_0: [0, 255, 0], background: [0, 0, 0]}" in message
     noise = np.random.default_rng(0).integers(0, 256, size=(30, 30, 3))
     assert "photograph" in _message(noise, BINARY)
 

@@ -192,7 +192,7 @@ def test_1_and_255_in_different_masks_are_a_question(tmp_path: Path) -> None:
     ("values", "options", "message"),
     [
         ([1, 2, 3], {}, "format: oxford_pets"),
-        ([0, 5, 9, 255], {}, r"classes: \{class_0: 0, class_1: 5, class_2: 9\} .* and the option ignore: \[255\]"),
+        ([0, 5, 9, 255], {}, r"classes: \{background: 0, class_1: 5, class_2: 9\} .* and the option ignore: \[255\]"),
         ([0, 3, 250, 255], {}, "set the option tolerance: 5"),
         ([0], {}, "every mask holds only the value 0"),
         (
@@ -262,7 +262,7 @@ def test_strays_among_more_classes(tmp_path: Path) -> None:
         mask[0, 0] = 200 if place == 3 else value
         write(tmp_path / "images" / f"{place}.png", np.zeros((20, 20, 3)))
         write(tmp_path / "masks" / f"{place}.png", mask)
-    with pytest.raises(DatasetError, match=r"0 to 2 hold 99.94 % .*classes: \{class_0: 0, class_1: 1, class_2: 2\}"):
+    with pytest.raises(DatasetError, match=r"0 to 2 hold 99.94 % .*classes: \{background: 0, class_1: 1, class_2: 2\}"):
         read_dataset(tmp_path)
     assert read_dataset(tmp_path, ignore=[200]).class_map.num_classes == 3
 
@@ -293,7 +293,7 @@ def test_rare_classes_are_not_taken_for_strays(tmp_path: Path) -> None:
         mask[0, :4] = value  # 1 % each
         write(tmp_path / "images" / f"{place}.png", np.zeros((20, 20, 3)))
         write(tmp_path / "masks" / f"{place}.png", mask)
-    message = r"60 \(4 pixels in masks/1.png\).*classes: \{class_0: 0, class_1: 60, class_2: 120, class_3: 255\}"
+    message = r"60 \(4 pixels in masks/1.png\).*classes: \{background: 0, class_1: 60, class_2: 120, class_3: 255\}"
     with pytest.raises(DatasetError, match=message):
         read_dataset(tmp_path)
 
@@ -339,7 +339,7 @@ def test_colour_classes_and_the_proposal_for_them(tmp_path: Path) -> None:
     write(tmp_path / "masks" / "a.png", colours)
     write(tmp_path / "images" / "b.png", (1, 2, 3))
     write(tmp_path / "masks" / "b.png", np.zeros((4, 6, 3), np.uint8))  # soil only: counts as grey
-    with pytest.raises(DatasetError, match=r"RGB mask where an index mask is expected.*class_0: \[0, 0, 0\]"):
+    with pytest.raises(DatasetError, match=r"RGB mask where an index mask is expected.*background: \[0, 0, 0\]"):
         read_dataset(tmp_path)
     manifest = read_dataset(tmp_path, classes={"soil": [0, 0, 0], "crop": "#00ff00", "weed": [255, 0, 0]})
     assert manifest.class_map.colors == ((0, 0, 0), (0, 255, 0), (255, 0, 0))

@@ -62,9 +62,11 @@ def lossy_tolerance(found: Iterable[int], known: Iterable[int]) -> int | None:
 
 
 def propose_classes(values: Iterable[MaskValue]) -> Message:
-    """Returns the option `classes` that names every value, ready to be edited."""
+    """Returns the option `classes` that names every value, ready to be edited; 0 and black are the background."""
     entries = [
-        f"class_{place}: {list(value) if isinstance(value, tuple) else value}" for place, value in enumerate(values)
+        f"{'background' if value in (0, (0, 0, 0)) else f'class_{place}'}: "
+        f"{list(value) if isinstance(value, tuple) else value}"
+        for place, value in enumerate(values)
     ]
     more = ", ..." if len(entries) > 12 else ""
     return set_option("classes", f"{{{', '.join(entries[:12])}{more}}}")

@@ -332,9 +332,7 @@ def too_deep(ranges: Sequence[tuple[float, float, float, float]], total: int = 1
         ranges: of each, the lowest and highest value, and those between which all but 0.2 % of its pixels lie.
         total: images there are.
     """
-    lows, highs, darks, brights = zip(*ranges, strict=True)
-    low, high, dark, bright = min(lows), max(highs), min(darks), max(brights)
-    black, white = (math.floor(dark), math.ceil(bright)) if bright - dark > 2 else (low, max(high, low + 1))
+    lows, highs, _, _ = zip(*ranges, strict=True)
     return plural(
         "the image has more than 8 bit (values {low:g} to {high:g}); say which values mean black and white, the same "
         "for all images, with {option}",
@@ -342,11 +340,19 @@ def too_deep(ranges: Sequence[tuple[float, float, float, float]], total: int = 1
         "white, the same for all images, with {option}",
         n=len(ranges),
         total=total,
-        low=low,
-        high=high,
-        option=set_option("depth_range", f"[{black:g}, {white:g}]"),
+        low=min(lows),
+        high=max(highs),
+        option=deep_option(ranges),
         ranges=tuple(ranges),
     )
+
+
+def deep_option(ranges: Sequence[tuple[float, float, float, float]]) -> Message:
+    """Returns the option `depth_range` that fits all of the ranges; see `too_deep`."""
+    lows, highs, darks, brights = zip(*ranges, strict=True)
+    low, high, dark, bright = min(lows), max(highs), min(darks), max(brights)
+    black, white = (math.floor(dark), math.ceil(bright)) if bright - dark > 2 else (low, max(high, low + 1))
+    return set_option("depth_range", f"[{black:g}, {white:g}]")
 
 
 def deep_ranges(reasons: Iterable[str]) -> list[tuple[float, float, float, float]]:

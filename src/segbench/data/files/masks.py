@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.data.files.hints import describe_value, hint_for, set_option
+from segbench.data.files.hints import describe_value, hint_for, propose_classes
 from segbench.errors import DatasetError, shorten
 from segbench.types import RGB, ClassMap, MaskValue, Task
 
@@ -175,10 +175,9 @@ def _colors_refused(values: NDArray[Any]) -> str:
     shown = shorten(
         f"{describe_value(value)} on {pixels} pixel{'s' * (pixels != 1)}" for value, pixels in counts.items()
     )
-    example = ", ".join(f"class_{place}: {list(as_color(value))}" for place, value in enumerate(list(counts)[:6]))
     return (
         f"RGB mask where an index mask is expected; colours: {shown}; name the colours with "
-        f"{set_option('classes', f'{{{example}}}')}"
+        f"{propose_classes(list(counts)[:6])}"
     )
 
 

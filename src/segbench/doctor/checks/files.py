@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segbench.data.facts.store import ImageFact, MaskFact
 from segbench.data.files.hints import set_option
-from segbench.data.files.images import ALPHA_MODES
+from segbench.data.files.images import ALPHA_MODES, deep_option, deep_ranges, too_deep
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Fix, Severity
 from segbench.doctor.reading import Reading
@@ -173,10 +173,14 @@ def _unreadable(reading: Reading) -> Iterator[Finding]:
         kinds[next(code for part, code in _REASONS if part in reason)].append((path, reason))
     for code, found in kinds.items():
         paths = [path for path, _ in found]
+        ranges = deep_ranges(reason for _, reason in found)
         yield code.about(
             reading,
             paths,
-            detail=join("; ", [join("", [f"{reading.name(path)}: ", quoted(reason)]) for path, reason in found[:6]]),
+            detail=too_deep(ranges, len(reading.cases))
+            if ranges
+            else join("; ", [join("", [f"{reading.name(path)}: ", quoted(reason)]) for path, reason in found[:6]]),
+            advice=message("set {option}", option=deep_option(ranges)) if ranges else None,
             fixes=reading.fixes("leave_out", () if code is DEEP_IMAGES else paths, code.name.replace("_", " ")),
         )
 
@@ -255,6 +259,7 @@ def _transparent(reading: Reading) -> Iterator[Finding]:
     if not clear:
         return
     seen = [path for path in clear if path in reading.images and reading.images[path].notes]
+    seen += [path for path in clear if path in reading.masks and reading.masks[path].clear]
     yield ALPHA_CHANNEL.about(
         reading,
         clear,

@@ -73,7 +73,7 @@ MUCH_IGNORED = Code(
     Severity.WARNING,
     Title("{share} of all pixels count nowhere"),
     means=message("Nothing is learned from ignored pixels, and no score looks at them."),
-    advice=message("check the option ignore, and which class was meant by these values"),
+    advice=message("look at what counts nowhere, and say in `classes` which class was meant"),
 )
 
 
@@ -205,4 +205,13 @@ def _much_ignored(reading: Reading) -> Iterator[Finding]:
     share = known[:, -1].sum() / max(1, known.sum())
     if share < 0.3:
         return
-    yield MUCH_IGNORED.finding(count=int((known[:, -1] > 0).sum()), share=percent(float(share)))
+    values = listed([describe_value(value) for value in class_map.ignore_values], 6)
+    yield MUCH_IGNORED.finding(
+        count=int((known[:, -1] > 0).sum()),
+        share=percent(float(share)),
+        advice=message("check the option ignore, and which class was meant by these values")
+        if "ignore" in reading.given
+        else message("say in `classes` which class {values} is, where it was meant as one", values=values)
+        if values and not reading.paintings
+        else None,
+    )

@@ -32,6 +32,8 @@ def no_guess(facts: Mapping[Path, MaskFact], ignore: Iterable[object], task: Tas
     """Returns why the grey values of these masks make no class map, where they are, and which options would help."""
     found = _where(facts, set(ignore))
     values = sorted(found)
+    if not values and not set(ignore):
+        return "the masks hold no pixels; there is nothing to learn"
     if not values:
         return "every pixel of the masks is ignored; there is nothing to learn: check the option ignore"
     if len(values) == 1:

@@ -18,6 +18,7 @@ from segbench.types import MaskValue
 _MOST_CLASSES = 64
 _FEW_VALUES = 6
 _WIDTH, _PEAK_SHARE = 8, 0.5  # grey values around one that hold more of those in the middle than edges do: a class
+_STEEP = 3  # times as many as beside it
 _FEW_PIXELS = 16  # in the middle, that tell nothing
 _BORDER_SHARE = 0.1  # of the pixels, at most, where smoothing left values in the middle
 
@@ -98,10 +99,14 @@ def _smoothed(fact: MaskFact) -> bool:
 
 def _has_middle_class(counts: Mapping[MaskValue, int]) -> bool:
     """Returns whether values in the middle crowd around one, as a class does that was blurred; edges spread evenly."""
+
+    def crowd(middle: int) -> int:
+        return sum(counts.get(value, 0) for value in range(middle - _WIDTH, middle + _WIDTH + 1))
+
     far = {value: pixels for value, pixels in counts.items() if isinstance(value, int) and _is_far(value)}
-    around = ([far.get(near, 0) for near in range(value - _WIDTH, value + _WIDTH + 1)] for value in far)
-    most = max(map(sum, around), default=0)
-    return most > _FEW_PIXELS and most > _PEAK_SHARE * sum(far.values())
+    top = max(far, key=crowd, default=0)
+    beside = max(crowd(top - 2 * _WIDTH - 1), crowd(top + 2 * _WIDTH + 1))
+    return crowd(top) > max(_FEW_PIXELS, _PEAK_SHARE * sum(far.values()), _STEEP * beside)
 
 
 def _is_far(value: int) -> bool:

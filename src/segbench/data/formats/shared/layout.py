@@ -126,6 +126,8 @@ def _find_pair(folder: Path, images: str | None, masks: str | None) -> tuple[Pat
 def _guess_pair(folder: Path) -> tuple[Path, Path] | None:
     """Returns the images' and the masks' folder by their names, or None where the names say nothing."""
     holding = [item for item in subfolders(folder) if image_files(item)]
+    if any(item.name == "SegmentationClass" for item in holding):  # what else VOC has holds objects, not classes
+        holding = [item for item in holding if not item.name.startswith("SegmentationObject")]
     masks = [item for item in holding if MASK_NAME.search(item.name)]
     images = [item for item in holding if item not in masks and item.name.lower() not in SPLIT_WORDS]
     images = [item for item in images if IMAGE_NAME.match(item.name)] or images
