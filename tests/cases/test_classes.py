@@ -429,7 +429,7 @@ LABELS = [
         build=labelme({"a": ["crack", "Crack"], "b": ["crack", "stain"], "c": ["crack_"]}),
         expect=Asks(
             says=("probably mean one class", "[Crack, crack, crack_, stain]"),
-            answer={"classes": {"Crack": ["Crack", "crack", "crack_"], "stain": "stain"}},
+            answer={"classes": {"crack": ["Crack", "crack", "crack_"], "stain": "stain"}},
         ),
     ),
     Case(

@@ -37,7 +37,7 @@ def label_question(
         written: how the option `classes` writes what means each (`3`, `[255, 0, 0]`); None: by the name itself.
         images: labels of each image's objects; () where only a list of names is known.
     """
-    merges = _alike(labels)
+    merges = _alike(labels, Counter(label for image in images for label in image))
     merges |= {name: group for name, group in _objects(labels, images).items() if name not in merges}
     blank = [label for label in labels if re.sub(r"[\s_-]", "", label).lower() in _NO_LABEL]
     if not merges and not blank:
@@ -103,12 +103,13 @@ def _apart(labels: Sequence[str], written: Mapping[str, str] | None) -> str:
     return _mapping({label: [label] for label in labels}, written)
 
 
-def _alike(labels: Sequence[str]) -> dict[str, list[str]]:
-    """Returns the first name -> names that differ by capitals, blanks, `_` and `-` alone."""
+def _alike(labels: Sequence[str], uses: Mapping[str, int]) -> dict[str, list[str]]:
+    """Returns the name used most, else the first -> names that differ by capitals, blanks, `_` and `-` alone."""
     groups: dict[str, list[str]] = {}
     for label in labels:
         groups.setdefault(re.sub(r"[\s_-]", "", label).lower() or label, []).append(label)
-    return {group[0]: group for group in groups.values() if len(group) > 1}
+    alike = [group for group in groups.values() if len(group) > 1]
+    return {max(group, key=lambda label: uses.get(label, 0)): group for group in alike}
 
 
 def _objects(labels: Sequence[str], images: Sequence[Collection[str]]) -> dict[str, list[str]]:
