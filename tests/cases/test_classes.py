@@ -498,7 +498,7 @@ REPORTED = [
     Case(
         name="images_of_16_bit",
         source="own (microscopy)",
-        situation="16-bit images: the range is asked once, over all files",
+        situation="16-bit images: the range is asked once, over all files, by detect already",
         build=reported("76_images_16bit_microscopy"),
         expect=Asks(
             says=("6 of 6 images have more than 8 bit",),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from segbench.locale import Message, message
 from segbench.types import MaskValue, Task
 
-_LONG = 24  # an option's value with more characters is not written out twice
+_LONG = 160  # an option's value with more characters is not written out twice
 NEAREST = "nearest"  # the option `tolerance`: every value is taken for the nearest known one
 LOSSY_DISTANCE = 24  # JPEG and resizing leave values this near to the ones that were drawn
 
@@ -22,9 +23,7 @@ def set_option(name: str, value: str = "") -> Message:
     """Returns `the option tolerance: 8 (--option tolerance=8)`: what a config says, and what the command line."""
     if not value:
         return message("the option {name} (--option {name}=...)", name=name)
-    given = f"{name}={value}" if len(value) <= _LONG else f"{name}={value[0]}...{value[-1]}"
-    if not value.isalnum():
-        given = f"'{given}'"  # brackets and blanks mean something to a shell
+    given = shlex.quote(f"{name}={value}") if len(value) <= _LONG else f"'{name}={value[0]}...{value[-1]}'"
     return message("the option {name}: {value} (--option {given})", name=name, value=value, given=given)
 
 

@@ -13,6 +13,7 @@ from segbench.data.facts.store import FactStore, MaskFact
 from segbench.data.files.folders import existing_folder
 from segbench.data.formats import FORMATS, Listing, check_format, recognise
 from segbench.data.formats.contents import describe
+from segbench.data.formats.shared.deep import ask_depth
 from segbench.data.formats.shared.guess import guess_classes
 from segbench.data.formats.shared.layout import IMAGE_NAME, MASK_NAME, SPLIT_WORDS
 from segbench.data.formats.shared.listing import subfolders
@@ -181,6 +182,7 @@ def _read_as(root: Path, name: str, options: Mapping[str, Any], reason: str) -> 
         listing: Listing = FORMATS.get(name)(root, **options)
         facts = _some_masks(root, listing)
         class_map = listing.classes_of(facts)
+        ask_depth(listing, root)
     except (DatasetError, ConfigError) as error:
         return Candidate(format=name, options=options, reason=reason, trouble=_trouble(error, root))
     return Candidate(format=name, options=options, reason=reason, classes=class_map.names, samples=len(listing.entries))
@@ -226,6 +228,7 @@ def _guess(root: Path, given: Mapping[str, Any], reason: str) -> Candidate:
         guesses += reasons
         listing = FORMATS.get("folder")(root, **options)
         class_map = listing.classes_of(facts)
+    ask_depth(listing, root)
     return Candidate(
         format="folder",
         options=options,

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from segbench.data.files.hints import describe_value
 from segbench.data.files.masks import MAX_COLORS, as_color, has_colors, value_classes
+from segbench.data.formats.shared.label_names import yaml_text
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Severity
 from segbench.doctor.reading import Reading, percent
 from segbench.locale import join, listed, message
-from segbench.types import RGB
+from segbench.types import IGNORE_INDEX, RGB, MaskValue
 
 _STRAY = 1e-3  # of the pixels: a rarer colour is rather a smoothed edge than a class
 _MIXED = 1e-2  # of the pixels: a rarer colour between two others is so too
@@ -37,7 +38,7 @@ COLOR_MASKS = Code(
     "color_masks",
     Severity.WARNING,
     Title("the masks are colour images of {n} colour", "the masks are colour images of {n} colours"),
-    means=message("Each colour stands for a class, and nobody has said for which."),
+    means=message("Each colour stands for a class."),
     advice=message("name the colours in the config, under data.options.classes"),
     otherwise=Severity.INFO,
     when=message("where the classes are named already"),
@@ -104,13 +105,18 @@ def _shares(found: dict[RGB, int], limit: int, total: int) -> str:
     )
 
 
-def proposal_yaml(found: dict[RGB, int]) -> str:
-    """Returns the option `classes` as lines of YAML, a colour a line, with its share as a comment."""
+def proposal_yaml(found: dict[RGB, int], names: Mapping[MaskValue, str]) -> str:
+    """Returns the option `classes` as lines of YAML, a colour a line, with its share as a comment.
+
+    Args:
+        found: color -> pixels.
+        names: that the classes have already.
+    """
     total = sum(found.values())
-    lines = [
-        f"    {'background' if color == (0, 0, 0) else f'class_{place}'}: {list(color)}  # {percent(pixels / total)}"
-        for place, (color, pixels) in enumerate(found.items())
-    ]
+    lines = []
+    for place, (color, pixels) in enumerate(found.items()):
+        name = names.get(color, "background" if color == (0, 0, 0) else f"class_{place}")
+        lines.append(f"    {yaml_text(name)}: {list(color)}  # {percent(pixels / total)}")
     return "\n".join(["options:", "  classes:", *lines[:_LISTED]])
 
 
@@ -119,6 +125,8 @@ def _proposal(reading: Reading, found: dict[RGB, int], paths: Sequence[Path]) ->
     frequent = {color: pixels for color, pixels in found.items() if color not in rare}
     class_map = reading.class_map
     known = class_map is not None and has_colors(class_map)
+    places = value_classes(class_map) if class_map is not None and known else {}
+    names = {color: reading.known_map.names[place] for color, place in places.items() if place != IGNORE_INDEX}
     yield COLOR_MASKS.about(
         reading,
         paths,
@@ -126,7 +134,7 @@ def _proposal(reading: Reading, found: dict[RGB, int], paths: Sequence[Path]) ->
         otherwise=known,
         detail=join("", [_shares(found, _LISTED, sum(found.values())), "."]),
         advice=message(
-            "each colour stands for a class; name them in the config:\n{yaml}", yaml=proposal_yaml(frequent)
+            "each colour stands for a class; name them in the config:\n{yaml}", yaml=proposal_yaml(frequent, names)
         ),
         pictures=reading.portraits(paths, "values"),
     )

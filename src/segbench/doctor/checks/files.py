@@ -255,7 +255,8 @@ def _wrong_suffix(reading: Reading) -> Iterator[Finding]:
 
 
 def _transparent(reading: Reading) -> Iterator[Finding]:
-    clear = [path for path, fact in _looks(reading) if fact.mode in ALPHA_MODES]
+    labels = {path for path, fact in reading.masks.items() if fact.alpha}  # whose transparency is what is read
+    clear = [path for path, fact in _looks(reading) if fact.mode in ALPHA_MODES and path not in labels]
     if not clear:
         return
     seen = [path for path in clear if path in reading.images and reading.images[path].notes]

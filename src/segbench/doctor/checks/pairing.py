@@ -236,7 +236,7 @@ def _other_masks(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
     used = {path.parent for path in (*reading.used_images, *reading.used_masks)}
     others: dict[Path, list[Path]] = defaultdict(list)
     for path in pictures:
-        if path.parent not in used:
+        if path.parent not in used and not path.parent.name.startswith("SegmentationObject"):  # VOC's objects
             others[path.parent].append(path)
     findings: list[Finding] = []
     for folder, files in sorted(others.items()):
