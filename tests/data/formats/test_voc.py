@@ -53,6 +53,18 @@ def test_colours_of_the_palette_are_accepted(tmp_path: Path) -> None:
         read_dataset(root, "voc")
 
 
+def test_classes_images_and_ignore_are_options(tmp_path: Path) -> None:
+    root = make(tmp_path, {"train": "a\nb\n"}, masks="ab")
+    (root / "JPEGImages").rename(root / "photos")
+    (root / "SegmentationObject").mkdir()
+    manifest = read_dataset(
+        root, "voc", images="photos", classes={"background": [0, 12, 20], "person": 15}, ignore=[255]
+    )
+    assert manifest.class_map.names == ("background", "person")
+    assert manifest.class_map.ignore_values == (255,)
+    assert (labels(manifest, "a") == 1).sum() == (MASK == 15).sum()
+
+
 def test_a_name_in_two_lists_is_told_and_stays_in_the_first(tmp_path: Path) -> None:
     root = make(tmp_path, {"train": "a\nb\n", "val": "b\nc\n"})
     listing = voc(root)

@@ -45,6 +45,18 @@ def test_an_image_too_large_to_open(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "tiles" in found.advice
 
 
+def test_the_range_of_deep_images_is_one_for_all(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    for place in range(3):
+        values = np.linspace(100 * place, 4000, SIDE * SIDE).reshape(SIDE, SIDE).astype(np.uint16)
+        Image.fromarray(values).save(tmp_path / "images" / f"s{place:02d}x.png")
+    found = finding(check(tmp_path), "deep_images")
+    assert "3 of 8 images have more than 8 bit (values 0 to 4000)" in found.detail
+    assert found.advice.startswith("set the option depth_range: [3, 39")
+    low, high = map(int, found.advice.partition("[")[2].partition("]")[0].split(", "))
+    assert check(tmp_path, options={"depth_range": [low, high]}).samples == 8
+
+
 def test_wrong_suffix_and_alpha(tmp_path: Path) -> None:
     pairs(tmp_path)
     (tmp_path / "images/s00x.png").unlink()

@@ -108,6 +108,36 @@ def test_trimap_and_much_ignored(tmp_path: Path) -> None:
     assert finding(checkup, "much_ignored").count == 8
 
 
+def test_much_ignored_by_nobody_names_the_value(tmp_path: Path) -> None:
+    pairs(tmp_path, mask=lambda seed: np.where(np.arange(SIDE) < 30, 255, three(seed)))
+    found = finding(check(tmp_path), "much_ignored")
+    assert found.advice == "say in `classes` which class 255 is, where it was meant as one"
+
+
+def test_transparency_that_is_the_label_is_asked_about_and_not_called_opaque(tmp_path: Path) -> None:
+    def stamped(seed: int) -> np.ndarray:
+        black = np.zeros((SIDE, SIDE, 3), dtype=np.uint8)
+        return np.dstack([black, blob(seed)])
+
+    asked = check(pairs(tmp_path, mask=stamped))
+    found = finding(asked, "no_class_map")
+    assert "differ in transparency (alpha) alone" in found.detail
+    assert found.advice == "answer it with one of the options that it names"
+    assert "alpha_channel" not in codes(asked)
+    told = check(tmp_path, options={"classes": {"background": 0, "foreground": 255}})
+    assert told.samples == 8
+    assert "alpha_channel" not in codes(told)
+
+
+def test_colours_that_a_list_names_keep_their_names(tmp_path: Path) -> None:
+    root = pairs(tmp_path, mask=colored)
+    (root / "class_dict.csv").write_text("name,r,g,b\nground,0,0,0\ncrop,128,0,0\nweed,0,128,0\n")
+    advice = finding(check(root), "color_masks").advice
+    assert "ground: [0, 0, 0]" in advice
+    assert "crop: [128, 0, 0]" in advice
+    assert "class_" not in advice
+
+
 def colored(seed: int) -> np.ndarray:
     mask = three(seed)
     return np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0]])[mask]

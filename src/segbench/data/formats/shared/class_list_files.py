@@ -37,6 +37,8 @@ _COLOR = ("color", "colour", "rgb", "hex", "color_rgb")
 _NUMBERED = re.compile(r"(\d+)(?:\s*[:,;=\t]\s*|\s+)(\D.*)")  # `1: crack`, `1 crack`
 _NAMED = re.compile(r"(\D.*?)\s*[:,;=\t]\s*(\d+)")  # `crack: 1`
 _COLORED = re.compile(r"(\d+)[\s,]+(\d+)[\s,]+(\d+)[\s,]+(\D.*)")  # `64 128 64  Animal`, as CamVid's label_colors.txt
+_LONGEST = 80  # characters of a name
+_PATH = re.compile(r"[/\\]|\.(png|jpe?g|tiff?|bmp|webp|gif)$", re.IGNORECASE)
 _NOT_CLASSES = message("it lists no names with numbers or colours")
 
 
@@ -300,7 +302,7 @@ def _from_lines(path: Path) -> Listed:
         if lines and all(matches):
             pairs = sorted((int(match[number]), match[name].strip()) for match in matches if match)
             return Listed(names=tuple(text for _, text in pairs), numbers=tuple(place for place, _ in pairs))
-    if not lines or any(len(line) > 80 or "/" in line for line in lines):
+    if not lines or any(len(line) > _LONGEST or line.isdecimal() or _PATH.search(line) for line in lines):
         raise NotUnderstoodError(_NOT_CLASSES)
     names = lines[1:] if lines[0] == "__ignore__" else lines  # LabelMe counts it as -1
     return Listed(names=tuple(names))
