@@ -28,7 +28,7 @@ def check_config(config: RunConfig, *, data_must_exist: bool = True, weights_mus
     reads_manifest = is_manifest(config.data.path)
     if reads_manifest and (config.data.format is not None or config.data.options):
         raise ConfigError("a manifest already knows its format and options; leave both out", key="data.format")
-    if config.data.format is not None:  # else it is recognised, and its options are checked by then
+    if not reads_manifest:
         check_format(config.data.format, config.data.options)
     path = Path(config.data.path)
     if data_must_exist and not path.exists():

@@ -9,6 +9,7 @@ is recognised as this data set, found without opening a file; such a folder is t
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,8 +47,18 @@ FORMATS = Registry(
 )
 
 
-def check_format(name: str, options: Mapping[str, Any]) -> None:
-    """Raises ConfigError for an unknown format, an option it does not have, or a value of a wrong type."""
+def check_format(name: str | None, options: Mapping[str, Any]) -> None:
+    """Raises ConfigError for an unknown format, an option it does not have, or a value of a wrong type.
+
+    Args:
+        name: None means that the format will be recognised, so the options have to suit one of all.
+    """
+    if name is None:
+        for known in FORMATS.names():
+            with contextlib.suppress(ConfigError):
+                FORMATS.check(known, options)
+                return
+        name = "folder"
     if name not in FORMATS.names():
         usual = name.lower().replace("-", "_").replace(" ", "_")
         raise ConfigError(f"there is no data.format {name!r}; {suggest(usual, FORMATS.names())}", key="data.format")
