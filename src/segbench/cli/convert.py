@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 To = Annotated[str, typer.Option("--to", help="coco, cvat, folder, labelme, via, voc or yolo.")]
 Link = Annotated[bool, typer.Option("--link", help="Hard-link the images instead of copying them.")]
 NoImages = Annotated[bool, typer.Option("--no-images", help="Write the annotations alone.")]
-Rle = Annotated[bool, typer.Option("--rle", help="Run lengths instead of polygons: coco and cvat.")]
+Rle = Annotated[
+    bool, typer.Option("--rle", help="Run lengths instead of polygons, exact in every tool: coco, cvat, labelstudio.")
+]
 SimplifyText = Annotated[
     str,
     typer.Option("--simplify", help="Polygons: none keeps every pixel, auto an IoU of 0.99, or a number of pixels."),

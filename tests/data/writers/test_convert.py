@@ -23,7 +23,7 @@ from segbench.data.writers.convert import convert
 from segbench.errors import DatasetError
 from segbench.types import SPLITS, Task
 
-RUN_LENGTHS = [("coco", True), ("cvat", True)]
+RUN_LENGTHS = [("coco", True), ("cvat", True), ("labelstudio", True)]
 EVERY = [*((name, False) for name in WRITERS.names()), *RUN_LENGTHS]
 
 

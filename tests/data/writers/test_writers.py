@@ -159,7 +159,7 @@ def test_two_samples_of_one_name_are_refused(samples: list[Labelled], tmp_path: 
     ("to", "options", "class_map", "message"),
     [
         ("cocoo", WriteOptions(), CLASSES, "did you mean 'coco'"),
-        ("via", WriteOptions(rle=True), CLASSES, "via knows no run lengths; coco and cvat do"),
+        ("via", WriteOptions(rle=True), CLASSES, "via knows no run lengths; coco, cvat, labelstudio do"),
         ("voc", WriteOptions(simplify="auto"), CLASSES, "voc holds masks, which are exact"),
         ("coco", WriteOptions(rle=True, simplify=1.0), CLASSES, "run lengths are exact"),
         ("coco", WriteOptions(), ClassMap(names=("a", "__ignore__"), values=((0,), (1,))), "marks ignored pixels"),

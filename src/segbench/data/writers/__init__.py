@@ -36,6 +36,7 @@ WRITERS = Registry(
         "cvat": "segbench.data.writers.cvat:cvat",
         "folder": "segbench.data.writers.folder:folder",
         "labelme": "segbench.data.writers.labelme:labelme",
+        "labelstudio": "segbench.data.writers.labelstudio:labelstudio",
         "via": "segbench.data.writers.via:via",
         "voc": "segbench.data.writers.voc:voc",
         "yolo": "segbench.data.writers.yolo:yolo",
@@ -52,14 +53,14 @@ _UNWRITABLE: Mapping[str, Callable[[str], bool]] = {
 }
 
 _OF_MASKS = ("folder", "voc")
-_WITH_RUN_LENGTHS = ("coco", "cvat")
+_WITH_RUN_LENGTHS = ("coco", "cvat", "labelstudio")
 
 
 def check_writer(to: str, class_map: ClassMap, options: WriteOptions) -> None:
     """Raises ConfigError where a format is not there, or cannot hold these classes or options."""
     WRITERS.get(to)
     if options.rle and to not in _WITH_RUN_LENGTHS:
-        raise ConfigError(f"{to} knows no run lengths; {' and '.join(_WITH_RUN_LENGTHS)} do", key="--rle")
+        raise ConfigError(f"{to} knows no run lengths; {', '.join(_WITH_RUN_LENGTHS)} do", key="--rle")
     if options.simplify and (options.rle or to in _OF_MASKS):
         what = "run lengths" if options.rle else f"{to} holds masks, which"
         raise ConfigError(f"{what} are exact and have no polygons to simplify; leave it out", key="--simplify")

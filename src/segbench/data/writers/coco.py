@@ -23,9 +23,14 @@ from segbench.data.writers.common import (
 )
 from segbench.types import ClassMap
 
+_NO_PART = "default"  # CVAT's and Datumaro's name for a part; both look for instances_NAME.json alone
+
 
 def coco(target: Path, samples: Iterable[Labelled], class_map: ClassMap, options: WriteOptions) -> Written:
-    """Writes annotations/instances_SPLIT.json and images/SPLIT; categories are numbered from 1 in class order."""
+    """Writes annotations/instances_SPLIT.json (`default` without parts) and images/SPLIT.
+
+    Categories are numbered from 1 in class order.
+    """
     images, tracer = ImagePlacer(target, options), Tracer(class_map, options)
     numbers = {label: number for number, label in enumerate(tracer.labels, 1)}
     with Spools() as spools:
@@ -45,7 +50,7 @@ def coco(target: Path, samples: Iterable[Labelled], class_map: ClassMap, options
                 annotations.add(json.dumps({**where, **plain}, separators=(",", ":")))
         (target / "annotations").mkdir(exist_ok=True)
         for split, (listed, annotations) in spools.ordered():
-            name = f"instances_{split}.json" if split else "instances.json"
+            name = f"instances_{split or _NO_PART}.json"
             _write_json(target / "annotations" / name, listed, annotations, numbers)
     return tracer.written("coco", images, declared=True)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -25,9 +26,11 @@ _SUBSETS = {"train": "Train", "val": "Validation", "test": "Test"}  # as CVAT ca
 def cvat(target: Path, samples: Iterable[Labelled], class_map: ClassMap, options: WriteOptions) -> Written:
     """Writes polygons, or masks where run lengths are asked for; parts are CVAT's subsets."""
     images, tracer = ImagePlacer(target, options), Tracer(class_map, options)
+    subsets: Counter[str] = Counter()
     with Spool("\n") as spool:
         for number, sample in enumerate(samples):
             subset = _SUBSETS.get(sample.split or "", "")
+            subsets[subset] += 1
             file = images.place(sample, f"images/{subset}".rstrip("/"))
             height, width = sample.size
             part = f" subset={quoteattr(subset)}" if subset else ""
@@ -36,7 +39,7 @@ def cvat(target: Path, samples: Iterable[Labelled], class_map: ClassMap, options
             spool.add("\n".join(["  " + head, *("    " + shape for shape in shapes), "  </image>"]))
         with (target / "annotations.xml").open("w", encoding="utf-8", newline="") as stream:
             stream.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
-            stream.writelines(f"{line}\n" for line in _meta(tracer, spool.count))
+            stream.writelines(f"{line}\n" for line in _meta(tracer, subsets))
             spool.pour(stream)
             stream.write("\n</annotations>\n")
     return tracer.written("cvat", images, declared=True)
@@ -55,13 +58,23 @@ def _element(region: Region, rle: bool) -> str:
     return f'<mask {common} rle="{lengths}" {corners} z_order="0"></mask>'
 
 
-def _meta(tracer: Tracer, count: int) -> Iterator[str]:
+def _meta(tracer: Tracer, subsets: Mapping[str, int]) -> Iterator[str]:
+    """Yields the lines of a task; with parts those of a project with a task a part, as CVAT writes it."""
+    parted = any(subsets)
     yield "  <meta>"
-    yield f"    <task><name>segbench</name><size>{count}</size><mode>annotation</mode>"
+    if parted:
+        yield "    <project><name>segbench</name>"
+        yield "      <tasks>"
+        for subset, count in subsets.items():
+            part = f"<subset>{subset}</subset>" if subset else ""
+            yield f"        <task><name>segbench</name><size>{count}</size><mode>annotation</mode>{part}</task>"
+        yield "      </tasks>"
+    else:
+        yield f"    <task><name>segbench</name><size>{sum(subsets.values())}</size><mode>annotation</mode>"
     yield "      <labels>"
     for label, (red, green, blue) in tracer.colors.items():
         color = f"<color>#{red:02x}{green:02x}{blue:02x}</color>"
         yield f"        <label><name>{escape(label)}</name>{color}<type>any</type><attributes></attributes></label>"
     yield "      </labels>"
-    yield "    </task>"
+    yield "    </project>" if parted else "    </task>"
     yield "  </meta>"

@@ -18,7 +18,10 @@ from segbench.data.writers.common import (
 from segbench.types import ClassMap, SplitName
 
 _DIGITS = 9  # behind the point: a thousandth of a pixel in an image of a million
-_NO_PARTS = "YOLO knows no images without a part; data.yaml calls all of them train"
+_NO_PARTS = (
+    "the data set has no parts, and YOLO's trainers want two: data.yaml names the same images as train and val; for a "
+    "score that means something divide first (segbench data split)"
+)
 
 
 def yolo(target: Path, samples: Iterable[Labelled], class_map: ClassMap, options: WriteOptions) -> Written:
@@ -39,7 +42,12 @@ def yolo(target: Path, samples: Iterable[Labelled], class_map: ClassMap, options
         path = target / "labels" / part / f"{sample.name}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    parts = {str(split or "train"): f"images/{part_folder(split)}".rstrip("/") for split in split_order(splits)}
-    config = {"path": ".", **parts, "names": {number: label for label, number in numbers.items()}}
+    parts = {str(split): f"images/{part_folder(split)}" for split in split_order(splits) if split is not None}
+    if None in splits:
+        parts = {"train": "images", "val": "images"}
+    elif "val" not in parts:  # a key that Ultralytics insists on
+        parts["val"] = parts.get("test", next(iter(parts.values())))
+    # no `path`: Ultralytics then looks beside the file itself, wherever it is started
+    config = {**parts, "names": {number: label for label, number in numbers.items()}}
     (target / "data.yaml").write_text(to_yaml(config, flow=False), encoding="utf-8")
     return tracer.written("yolo", images, declared=True, notes=(_NO_PARTS,) if None in splits else ())

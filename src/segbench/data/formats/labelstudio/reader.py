@@ -20,6 +20,7 @@ from segbench.data.formats.shared.image_names import (
     with_ids,
 )
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, Listing
+from segbench.data.formats.shared.values import split_folder
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError, shorten
 
@@ -87,7 +88,13 @@ def labelstudio(
         raise none_found(root, names, source, defects) if names else DatasetError("no task is annotated", path=source)
     notes = [f"{count} tasks {text}" for text, count in counts.items()]
     notes += unlisted_note(index.unused(found), source.name)
-    return build_listing(root, with_ids(found, root), shared, notes=notes, defects=defects)
+    return build_listing(
+        root,
+        with_ids(found, root, {path: split_folder(path, root) for path in found}),
+        shared,
+        notes=notes,
+        defects=defects,
+    )
 
 
 def looks_like(root: Path) -> str | None:

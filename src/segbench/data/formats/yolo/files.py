@@ -102,6 +102,11 @@ def read_set(root: Path, annotations: str | None) -> YoloSet:
     plain = _load_yaml(source)
     names = _distinct(_names(plain, source), source)
     entries = {part: plain[part] for part in _PARTS if plain.get(part) is not None}
+    undivided = "train" in entries and len(entries) > 1 and all(value == entries["train"] for value in entries.values())
+    if undivided:  # what trainers are told who insist on a val part: nobody has divided the images
+        entries = {"train": entries["train"]}
+    elif entries.get("val") in (entries.get("test"), entries.get("train")):
+        entries.pop("val", None)  # for such trainers, too
     notes: list[str] = []
     defects: list[Defect] = []
     images: dict[Path, SplitName | None] = {}
@@ -118,6 +123,9 @@ def read_set(root: Path, annotations: str | None) -> YoloSet:
             path=source,
         )
     images = images or _images_below(root)
+    if undivided:
+        images = dict.fromkeys(images)
+        notes.append(f"{source.name} names the same images for every part, so they have none; one is drawn")
     return YoloSet(names=names, images=images, source=source, notes=tuple(notes), defects=tuple(defects))
 
 
