@@ -368,10 +368,10 @@ IMAGE = {"id": 1, "file_name": "a.png", "height": 6, "width": 8}
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"images": [IMAGE, IMAGE]}, "images[1].id: 1 is the id of images[0] too"),
+        ({"images": [IMAGE, {**IMAGE, "file_name": "b.png"}]}, "images[1].id: 1 is the id of images[0] too"),
         ({"images": [{"id": 1}]}, "images[0].file_name: expected text, but there is no such key, only id"),
         ({"images": {}}, "images: expected a list, got {}"),
-        ({"images": [{**IMAGE, "height": "6"}]}, "images[0].height: expected a number, got '6'"),
+        ({"images": [{**IMAGE, "height": "x"}]}, "images[0].height: expected a number, got 'x'"),
         ({"images": [{**IMAGE, "width": 0}]}, "images[0].width: expected a positive whole number of pixels, got 0"),
         ({"categories": [{"id": 3, "name": "car"}, {"id": 3, "name": "b"}]}, "categories[1].id: the category 3 occurs"),
         ({"annotations": [annotation(image_id=None)]}, "annotations[0].image_id: expected a number or name, got None"),
@@ -587,6 +587,11 @@ def test_forms_that_people_write_mean_one_thing(tmp_path: Path, segmentation: An
     expected[1:3, 1:4] = True
     listing = coco(small(tmp_path, annotations=[annotation(segmentation=segmentation)]))
     np.testing.assert_array_equal(union(listing.entries[0], "car", (6, 8)), expected)
+
+
+def test_an_image_that_is_listed_again_alike_is_one(tmp_path: Path) -> None:
+    listing = coco(small(tmp_path, images=[IMAGE, {**IMAGE, "height": "6", "width": "8"}]))
+    assert [len(drawing(entry).shapes) for entry in listing.entries] == [1]
 
 
 def test_bytes_that_were_written_as_text_are_read(tmp_path: Path) -> None:

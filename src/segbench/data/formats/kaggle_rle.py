@@ -125,7 +125,8 @@ def _is_runs(text: str) -> bool:
     rows = [line.split(",") for line in lines[: max(1, len(lines) - 1)]]  # the last one may be cut
     cells = [row[column].strip().strip('"') for row in rows if len(row) > column]
     runs = [cell for cell in cells if cell.lower() not in _NOTHING]
-    return bool(cells) and all(re.fullmatch(r"\d+ \d+[\d ]*", cell) for cell in runs)
+    good = sum(re.fullmatch(r"\d+ \d+[\d ]*", cell) is not None for cell in runs)
+    return bool(cells) and 2 * good >= len(runs)  # a bad row is told on reading
 
 
 def _rows(

@@ -132,6 +132,8 @@ def load_coco(path: Path, root: Path | None = None) -> CocoFile:
     for where, item in _items(plain, "images", path):
         number = _id(item, "id", path, where)
         name = need(item, "file_name", str, path, where)
+        if number in pictures and pictures[number].name == name:
+            continue  # the same image again, as after two files were put together
         if number in pictures:
             raise DatasetError(f"{where}.id: {number!r} is the id of {pictures[number].where} too", path=path)
         height, width = side_of(item, "height", path, where), side_of(item, "width", path, where)

@@ -26,6 +26,7 @@ from segbench.data.formats.shared.image_names import (
 )
 from segbench.data.formats.shared.layout import SPLIT_WORDS
 from segbench.data.formats.shared.listing import Defect, Listing, subfolders
+from segbench.data.formats.shared.values import outside
 from segbench.data.formats.shared.xml import load_xml
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError, shorten, suggest
@@ -134,6 +135,7 @@ class _Reader:
                     path=self.root,
                 )
             self.drawings[path] = _known(drawing, labels, self.defects) if labels else drawing
+            self.defects += outside(drawing)
 
     def _index(self, source: Path) -> ImageIndex:
         """Returns the images that a file may mean: those of its own folder, where it holds any, else all."""

@@ -87,6 +87,8 @@ def side_of(plain: Mapping[str, Any], key: str, source: Path, where: str) -> int
     value = plain.get(key)
     if value is None:
         return None
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value[:12])  # as some programs write it
     number = number_of(value, source, f"{where}.{key}")
     if not 1 <= number <= 2**31 or number != int(number):
         raise wrong_key(source, f"{where}.{key}", "a positive whole number of pixels", value)
