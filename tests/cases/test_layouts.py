@@ -162,12 +162,15 @@ CASES = [
         source="torchgeo/torchgeo#578",
         situation="train/ x_sat.jpg and x_mask.png, valid/ images only, colours in class_dict.csv",
         build=reported("41_deepglobe_sat_mask"),
-        expect=Reads(
-            samples=4,
-            classes=("urban_land", "agriculture_land", "unknown"),
-            pixels={"train/119": {"urban_land": 528, "agriculture_land": 120, "unknown": 120}},
-            splits={"train/606": "train"},
-            told=("2 images without labels in valid/, for predict",),
+        expect=Asks(
+            says=("unknown",),
+            answer={"ignore": [[0, 0, 0]]},
+            then=Reads(
+                samples=4,
+                pixels={"train/119": {"urban_land": 528, "agriculture_land": 120, "ignored": 120}},
+                splits={"train/606": "train"},
+                told=("2 images without labels in valid/, for predict",),
+            ),
         ),
     ),
     Case(

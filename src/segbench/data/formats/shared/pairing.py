@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from segbench.errors import shorten
 
@@ -73,10 +73,10 @@ def _suffix_cut(suffix: str) -> Rename:
 
 def _prefix_cut(prefix: str) -> Rename:
     def cut(key: str) -> str:
-        path = PurePosixPath(key)
-        if not path.name.lower().startswith(prefix) or path.name.lower() == prefix:
+        folder, slash, name = key.rpartition("/")
+        if not name.lower().startswith(prefix) or name.lower() == prefix:
             return key
-        return (path.parent / path.name[len(prefix) :]).as_posix()
+        return f"{folder}{slash}{name[len(prefix) :]}"
 
     return cut
 
