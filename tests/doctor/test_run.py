@@ -83,7 +83,7 @@ def test_files_read_by_windows(tmp_path: Path) -> None:
 
 def test_several_sets_and_an_empty_folder(tmp_path: Path) -> None:
     pairs(tmp_path / "a" / "one")
-    pairs(tmp_path / "a" / "two")
+    pairs(tmp_path / "a" / "two", mask=lambda seed: blob(seed, value=1))  # masks of another kind: not one set
     several = finding(examine(tmp_path / "a"), "several_data_sets")
     assert "one" in several.detail
     (tmp_path / "empty").mkdir()

@@ -584,7 +584,11 @@ def test_pets_unlisted_and_wrong_lists(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"2 files that the lists name are not there: images/dog_9"):
         read_dataset(root, "oxford_pets")
     (root / "annotations" / "test.txt").unlink()
-    with pytest.raises(DatasetError, match=r"no 'test.txt' in this folder"):
+    one = read_dataset(root, "oxford_pets")
+    assert [(sample.id, sample.split) for sample in one.samples] == [("cat_1", "train"), ("cat_2", "train")]
+    assert any("there is no test.txt in annotations/" in note for note in one.notes)
+    (root / "annotations" / "trainval.txt").unlink()
+    with pytest.raises(DatasetError, match=r"no 'trainval.txt' in this folder"):
         read_dataset(root, "oxford_pets")
 
 

@@ -97,3 +97,24 @@ def test_masks_beside_their_images(tmp_path: Path) -> None:
     assert codes(check(tmp_path)) == []
     save(tmp_path / "s9_mask.png", np.zeros((48, 48)))
     assert finding(check(tmp_path), "masks_without_image").files == ("s9_mask.png",)
+
+
+def test_a_part_without_labels_is_no_other_labelling(tmp_path: Path) -> None:
+    for place in range(4):
+        save(tmp_path / f"train/image/{place}.png", photo(place))
+        save(tmp_path / f"train/label/{place}.png", blob(place))
+        save(tmp_path / f"test/{place}.png", photo(50 + place))  # of the same names
+    checkup = check(tmp_path)
+    assert "other_masks" not in codes(checkup)
+    assert "images_without_mask" not in codes(checkup)
+    assert checkup.samples == 4
+
+
+def test_the_other_observer_is_no_mask_without_image(tmp_path: Path) -> None:
+    for place in range(3):
+        save(tmp_path / f"Image_{place}.png", photo(place))
+        for observer in (1, 2):
+            save(tmp_path / f"Image_{place}_{observer}HO.png", blob(place + observer))
+    checkup = check(tmp_path, options={"mask_suffix": "_1HO"})
+    assert "masks_without_image" not in codes(checkup)
+    assert checkup.samples == 3

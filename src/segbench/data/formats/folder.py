@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from segbench.data.formats.shared.class_lists import find_class_list
 from segbench.data.formats.shared.classes import ClassOptions
-from segbench.data.formats.shared.layout import SPLIT_WORDS, Part, find_parts
+from segbench.data.formats.shared.layout import SPLIT_WORDS, Part, find_parts, split_of
 from segbench.data.formats.shared.listing import (
     Entry,
     Listing,
-    by_key,
     check_depth,
     check_tolerance,
     choose,
     image_files,
 )
+from segbench.data.formats.shared.looks import other_pictures, values_of
+from segbench.data.formats.shared.matching import Matched, check_objects, match, of_cases, propose_suffixes
+from segbench.data.formats.shared.merged import merge_masks
+from segbench.data.formats.shared.mixed import Keyed, Mixed, split_mixed
 from segbench.data.formats.shared.multilabel import list_planes
-from segbench.data.formats.shared.pairing import file_key, find_renames, split_by_suffix
-from segbench.data.formats.shared.pairs import check_pattern, check_unpaired, with_groups
-from segbench.errors import DatasetError
-from segbench.types import SplitName, Task
+from segbench.data.formats.shared.pairing import file_key
+from segbench.data.formats.shared.pairs import check_pattern, check_unpaired, with_groups, without_labels
+from segbench.errors import DatasetError, shorten
+from segbench.locale import join, message, plural
+from segbench.types import Task
 
-Keyed = list[tuple[str, Path]]
+_COMPARED = 32  # cases whose masks are compared
 
 
 def folder(
@@ -37,6 +41,7 @@ def folder(
     task: str | None = None,
     background: str | bool | None = None,
     ignore: Sequence[Any] = (),
+    image_suffix: str | None = None,
     mask_suffix: str | None = None,
     group: str | None = None,
     tolerance: int | Literal["nearest"] = 0,
@@ -46,7 +51,9 @@ def folder(
 ) -> Listing:
     """Lists an ordinary folder: `images/` and `masks/` (or the like), or both in one folder with a mask suffix.
 
-    Train, val and test subfolders, outside or inside of images and masks, become the official parts.
+    Train, val and test subfolders, outside or inside of images and masks, become the official parts. Folders laid out
+    alike are cases, patients or sites of one set, and its groups. Several mask files of an image, numbered or in a
+    folder of its name, are merged: any value but 0 is the object.
 
     Args:
         images: name of the images' folder; None looks for the usual names.
@@ -60,8 +67,10 @@ def folder(
             masks/<name>_<class>.png); None decides by the classes.
         background: name of the background class, false for none; None takes the class named so, or the one of value 0.
         ignore: mask values that count nowhere.
-        mask_suffix: what a mask's name has behind the image's (`_segmentation`); None tries the usual ones.
-        group: regular expression with one group, searched in each id; what it captures is the sample's group.
+        image_suffix, mask_suffix: what the name of each image (`_sat`), or mask (`_segmentation`), has behind what they
+            share; None tries the usual ones, and what all names have in common.
+        group: regular expression with one group, searched in each id; what it captures is the sample's group. None
+            takes the folder of a case.
         tolerance: mask values at most this far from a known one become it, for masks saved as JPEG; `nearest` takes
             each for the nearest known one.
         depth_range: grey values (low, high) of images with more than 8 bit that become 0 and 255.
@@ -76,22 +85,66 @@ def folder(
     distance = check_tolerance(tolerance)
     depth = check_depth(depth_range)
     check_pattern(group)
-    parts = find_parts(root, images, masks)
     notes: list[str] = []
+    parts = find_parts(root, images, masks, notes)
     rule = _class_options(root, parts, classes, chosen_task, background, ignore, distance, notes)
+    painter = None
     if chosen_task is Task.MULTILABEL:
         names, entries = list_planes(parts, classes, root, mask_suffix, unpaired, missing_is_absent, notes)
         class_map: Any = rule.multilabel(names)
     else:
-        entries = _paired(parts, root, mask_suffix, unpaired, notes)
+        entries, matched = _paired(parts, root, image_suffix, mask_suffix, unpaired, notes)
+        _check_one_set(entries, root)
         class_map = rule
+        if matched.several:
+            merged = merge_masks({entry.id: matched.masks[entry.id] for entry in entries}, root, rule)
+            class_map, painter = merged.class_map, merged.painting
+            entries = [replace(entry, mask=merged.drawings[entry.id]) for entry in entries]
+            notes.append(_merged_note(matched))
     return Listing(
         class_map=class_map,
         entries=with_groups(_with_splits(entries), group, root),
+        painter=painter,
         notes=tuple(notes),
         depth_range=depth,
         tolerance=distance,
     )
+
+
+def _merged_note(matched: Matched) -> str:
+    several = [name for name in sorted(matched.images) if len(matched.masks.get(name, ())) > 1]
+    return plural(
+        "{n} image has several mask files, which were merged: any value but 0 is the object: {names}",
+        "{n} images have several mask files, which were merged: any value but 0 is the object: {names}",
+        n=len(several),
+        names=shorten(several, 4),
+    )
+
+
+def _check_one_set(entries: Sequence[Entry], root: Path) -> None:
+    """Raises DatasetError where folders that would be cases of one set hold masks of different kinds."""
+    files: dict[str, list[Path]] = {}
+    for entry in entries:
+        if entry.group is not None and isinstance(entry.mask, Path):
+            files.setdefault(entry.group, []).append(entry.mask)
+    kinds: dict[str, list[str]] = {}
+    for group in list(files)[:_COMPARED]:
+        found = values_of(files[group]) - {0, (0, 0, 0)}
+        if found:
+            colours = any(isinstance(value, tuple) for value in found)
+            kind = message("colours") if colours else message("0 and 255") if found == {255} else message("numbers")
+            kinds.setdefault(kind, []).append(group)
+    if len(kinds) > 1:
+        held = [message("{names} hold {kind}", names=shorten(names, 3), kind=kind) for kind, names in kinds.items()]
+        raise DatasetError(
+            message(
+                "the folders look like different data sets, for their masks differ ({held}); give the folder of one, "
+                "such as {example}",
+                held=join("; ", held),
+                example=root / next(iter(files)),
+            ),
+            path=root,
+        )
 
 
 def _class_options(
@@ -119,46 +172,132 @@ def _class_options(
     )
 
 
-def _paired(parts: list[Part], root: Path, mask_suffix: str | None, unpaired: str, notes: list[str]) -> list[Entry]:
-    image_keys, mask_keys, splits = _collect(parts, root, mask_suffix)
-    image_cut, mask_cut = find_renames(
-        [key for key, _ in image_keys], [key for key, _ in mask_keys], _cut_given(parts, mask_suffix)
+@dataclass(frozen=True, kw_only=True)
+class _Files:
+    """The files of all parts.
+
+    Attributes:
+        images, masks: (key, file).
+        part: file -> its part's place in the list of parts.
+    """
+
+    images: Keyed
+    masks: Keyed
+    part: dict[Path, int]
+
+
+def _paired(
+    parts: list[Part], root: Path, image_suffix: str | None, mask_suffix: str | None, unpaired: str, notes: list[str]
+) -> tuple[list[Entry], Matched]:
+    files = _collect(parts, root, image_suffix, mask_suffix, notes)
+    places = {path: str(place) for path, place in files.part.items()}
+    used = [parts[number] for number in sorted(set(files.part.values()))]
+    cases = all(part.group is not None and not part.mixed for part in used)
+    matched = of_cases(files.images, files.masks, places) if cases else None
+    if matched is not None:
+        check_objects(matched, lambda _, path: path.stem, root)
+    else:
+        matched = match(
+            files.images, files.masks, root, image_suffix=image_suffix, mask_suffix=mask_suffix, parts=places
+        )
+    notes += matched.notes
+    check_unpaired(
+        matched.images,
+        matched.masks,
+        root,
+        unpaired,
+        notes,
+        by_suffix=True,
+        elsewhere=lambda names: other_pictures(root, names),
+        proposal=propose_suffixes(list(matched.images), list(matched.masks)),
     )
-    found = by_key(((image_cut(key), path) for key, path in image_keys), root, "image")
-    labels = by_key(((mask_cut(key), path) for key, path in mask_keys), root, "mask")
-    check_unpaired(found, labels, root, unpaired, notes, by_suffix=True)
-    return [
-        Entry(id=key, image=path, mask=labels[key], split=splits.get(path))
-        for key, path in sorted(found.items())
-        if key in labels
-    ]
+    entries = []
+    for name, path in sorted(matched.images.items()):
+        part = parts[files.part[path]]
+        if name in matched.masks:
+            mask = matched.masks[name]
+            entries.append(Entry(id=name, image=path, mask=mask[0], split=part.split, group=part.group))
+    return entries, matched
 
 
-def _collect(parts: list[Part], root: Path, mask_suffix: str | None) -> tuple[Keyed, Keyed, dict[Path, SplitName]]:
+def _split_folder(key: str) -> str:
+    """Returns the folder in a key that is an official part; empty where none is."""
+    return next((folder for folder in key.split("/")[:-1] if split_of(folder)), "")
+
+
+def _collect(
+    parts: list[Part], root: Path, image_suffix: str | None, mask_suffix: str | None, notes: list[str]
+) -> _Files:
     images: Keyed = []
     masks: Keyed = []
-    splits: dict[Path, SplitName] = {}
-    for part in parts:
-        files, labels = image_files(part.images), image_files(part.masks)
-        if part.images == part.masks:
-            files, labels, _ = split_by_suffix(files, mask_suffix, part.images)
-        elif part.images in part.masks.parents:
-            files = [path for path in files if part.masks not in path.parents]
-        images += [(part.prefix + file_key(path, part.images), path) for path in files]
-        masks += [(part.prefix + file_key(path, part.masks), path) for path in labels]
-        if part.split is not None:
-            splits.update(dict.fromkeys(files, part.split))
+    mixed: list[Keyed] = []
+    place: dict[Path, int] = {}
+    for number, part in enumerate(parts):
+        files = _keyed(part, part.images)
+        if part.mixed:
+            mixed.append(files)
+            place |= {path: number for _, path in files}
+            continue
+        labels = _keyed(part, part.masks)
+        inner = {path for _, path in labels}
+        images += [item for item in files if item[1] not in inner]
+        masks += labels
+        place |= {path: number for _, path in (*files, *labels)}
+    for found in _told_apart(mixed, bool(masks), root, image_suffix, mask_suffix):
+        images += found.images
+        masks += found.masks
+        notes += found.notes
     if not images or not masks:
         where = ", ".join(sorted({str(part.masks.relative_to(root) if images else part.images) for part in parts}))
         raise DatasetError(f"found no {'mask' if images else 'image'} files in {where or 'this folder'}", path=root)
-    return images, masks, splits
+    images = _labelled(images, masks, notes)
+    kept = {path for _, path in (*images, *masks)}
+    return _Files(images=images, masks=masks, part={path: number for path, number in place.items() if path in kept})
 
 
-def _cut_given(parts: list[Part], mask_suffix: str | None) -> str | None:
-    """Returns the suffix to cut; in a folder that holds both, what was found there."""
-    if mask_suffix or any(part.images != part.masks for part in parts):
-        return mask_suffix
-    return split_by_suffix([path for part in parts for path in image_files(part.images)], None, parts[0].images)[2]
+def _labelled(images: Keyed, masks: Keyed, notes: list[str]) -> Keyed:
+    """Returns the images without those of parts (`test/`) that have no mask at all, which are told."""
+    labelled = {split_of(folder) for key, _ in masks if (folder := _split_folder(key))}
+    bare: dict[str, set[Path]] = {}
+    for key, path in images if labelled else []:
+        folder = _split_folder(key)
+        if folder and split_of(folder) not in labelled:
+            bare.setdefault(folder, set()).add(path)
+    notes += [without_labels(len(paths), folder) for folder, paths in bare.items()]
+    left = set().union(*bare.values())
+    return [(key, path) for key, path in images if path not in left]
+
+
+def _keyed(part: Part, folder: Path) -> Keyed:
+    return [(part.prefix + file_key(path, folder), path) for path in image_files(folder)]
+
+
+def _told_apart(
+    mixed: list[Keyed], others: bool, root: Path, image_suffix: str | None, mask_suffix: str | None
+) -> list[Mixed]:
+    """Returns the files of parts whose images and masks lie in one folder, as images and masks.
+
+    Args:
+        others: there are parts with masks in a folder of their own, so that these may be without any.
+    Raises:
+        DatasetError: no part tells them apart, and there are no others.
+    """
+    if not mixed:
+        return []
+    try:
+        return [split_mixed([item for files in mixed for item in files], mask_suffix, image_suffix, root)]
+    except DatasetError as error:
+        found, trouble = [], error
+    labelled = others
+    for files in mixed:
+        try:
+            found.append(split_mixed(files, mask_suffix, image_suffix, root))
+            labelled = True
+        except DatasetError:  # the part has no masks; what it is told for is said below, where none has any
+            found.append(Mixed(images=files, masks=[]))
+    if not labelled:
+        raise trouble
+    return found
 
 
 def _with_splits(entries: list[Entry]) -> list[Entry]:

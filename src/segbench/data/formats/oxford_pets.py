@@ -9,6 +9,7 @@ from typing import Any
 from segbench.data.formats.shared.listing import Entry, Listing, by_stem, choose, missing_folder, read_lines
 from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import DatasetError, shorten
+from segbench.locale import message
 from segbench.types import ClassMap, SplitName, Task
 
 _PET, _BACKGROUND, _BORDER = 1, 2, 3  # what a trimap writes
@@ -56,7 +57,8 @@ def oxford_pets(
     for name in ("images", "annotations", "annotations/trimaps"):
         if not (root / name).is_dir():
             raise missing_folder(root, name, layout)
-    parts = _official_parts(root)
+    notes: list[str] = []
+    parts = _official_parts(root, notes)
     images = by_stem(root / "images", root, "image")
     masks = by_stem(root / "annotations" / "trimaps", root, "trimap")
     lost = [f"images/{name}" for name in parts if name not in images]
@@ -64,7 +66,6 @@ def oxford_pets(
     if lost:
         raise DatasetError(f"{len(lost)} files that the lists name are not there: {shorten(lost, 6)}", path=root)
     unlisted = sorted(name for name in images if name not in parts)
-    notes: list[str] = []
     chosen = list(parts)
     if unlisted and include_unlisted:
         bare = [name for name in unlisted if name not in masks]
@@ -85,13 +86,18 @@ def looks_like(root: Path) -> str | None:
     return f"Oxford-IIIT Pet (images/, annotations/trimaps/, annotations/{lists[0]})"
 
 
-def _official_parts(root: Path) -> dict[str, SplitName]:
+def _official_parts(root: Path, notes: list[str]) -> dict[str, SplitName]:
     parts: dict[str, SplitName] = {}
+    missing = [file for file, _ in _LISTS if not (root / "annotations" / file).is_file()]
+    if len(missing) == len(_LISTS):
+        raise missing_folder(root / "annotations", missing[0], "the official lists trainval.txt and test.txt")
+    if missing:
+        notes.append(
+            message("there is no {file} in annotations/: only the images of the other list are read", file=missing[0])
+        )
     for file, part in _LISTS:
         path = root / "annotations" / file
-        if not path.is_file():
-            raise missing_folder(root / "annotations", file, "the official lists trainval.txt and test.txt")
-        for number, line in read_lines(path):
+        for number, line in read_lines(path) if file not in missing else []:
             name = line.split()[0]
             if name in parts:
                 raise DatasetError(f"line {number}: {name!r} is listed twice; a sample belongs to one part", path=path)

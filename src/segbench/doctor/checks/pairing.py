@@ -10,6 +10,7 @@ from segbench.data.facts.store import MaskFact
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.layout import MASK_NAME
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
+from segbench.data.formats.shared.looks import looks_like_pictures
 from segbench.data.formats.shared.pairing import file_key, find_renames
 from segbench.doctor.checks.meaning import INVERTED_MASKS
 from segbench.doctor.code import Code, Title
@@ -170,6 +171,9 @@ def _partners(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
     labelled = {(path.parent, path.stem) for path in reading.used_images}
     bare = [path for path in bare if not _belongs(path, labelled)]
     orphans = [path for path in unused if path.parent in mask_folders and path not in set(bare)]
+    if reading.given.get("mask_suffix"):  # the user has chosen among several files of an image
+        stems = {(folder, stem) for folder in mask_folders for _, stem in labelled}
+        orphans = [path for path in orphans if not _belongs(path, stems)]
     agreed = reading.given.get("unpaired") == "skip"
     skip = set_option("unpaired", "skip") if reading.has_option("unpaired") and not agreed else None
     findings = []
@@ -241,8 +245,8 @@ def _other_masks(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
     findings: list[Finding] = []
     for folder, files in sorted(others.items()):
         pairs = _matched(reading, folder, files)
-        if len(pairs) < 2 or 2 * len(pairs) < len(reading.cases):
-            continue
+        if len(pairs) < 2 or 2 * len(pairs) < len(reading.cases) or looks_like_pictures(files):
+            continue  # pictures of a part without labels may have the same names
         findings.append(
             OTHER_MASKS.about(
                 reading,

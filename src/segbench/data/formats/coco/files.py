@@ -12,8 +12,9 @@ from typing import Any
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.annotated import load_json, wrong_key
 from segbench.data.formats.shared.image_names import ImageIndex, head, matching
+from segbench.data.formats.shared.layout import split_of
 from segbench.data.formats.shared.listing import Defect, subfolders
-from segbench.data.formats.shared.values import as_kind, need, side_of, some_files, split_of, tail
+from segbench.data.formats.shared.values import as_kind, need, side_of, some_files, tail
 from segbench.errors import DatasetError, shorten
 from segbench.locale import message
 from segbench.types import SplitName

@@ -10,9 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.annotated import Annotated
-from segbench.data.formats.shared.layout import IMAGE_NAME, MASK_NAME, SPLIT_WORDS
+from segbench.data.formats.shared.layout import IMAGE_NAME, MASK_NAME, SPLIT_WORDS, split_of
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, image_files, missing_folder
-from segbench.data.formats.shared.values import split_of
 from segbench.data.shapes.drawing import Drawing
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.locale import message

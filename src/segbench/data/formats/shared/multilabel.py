@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
@@ -65,9 +65,22 @@ def list_planes(
 
 
 def _part_images(part: Part) -> dict[str, Path]:
-    """Returns the images of a part by their keys; masks that lie below them apart."""
-    files = [path for path in image_files(part.images) if part.masks not in path.parents]
-    return by_key(((file_key(path, part.images), path) for path in files), part.images, "image")
+    """Returns the images of a part by their keys, without masks below them, or beside them under longer names."""
+    files = [(file_key(path, part.images), path) for path in image_files(part.images)]
+    if part.mixed:
+        keys = {key for key, _ in files}
+        files = [(key, path) for key, path in files if not _owner(key, keys)]
+    else:
+        files = [(key, path) for key, path in files if part.masks not in path.parents]
+    return by_key(files, part.images, "image")
+
+
+def _owner(key: str, images: Collection[str]) -> str:
+    """Returns the longest image's name that a mask's name begins with; empty where there is none."""
+    return next(
+        (key[:at] for at in range(len(key) - 2, 0, -1) if key[at] in _SEPARATORS and key[:at] in images),
+        "",
+    )
 
 
 def _class_names(
@@ -114,15 +127,18 @@ def _by_image(part: Part, folders: Sequence[str]) -> Planes:
 
 
 def _by_name(part: Part, images: set[str]) -> Planes:
-    """masks/NAME_CLASS.png; the longest image's name wins."""
+    """masks/NAME_CLASS.png, also in the images' folder; in a case with one image, masks/CLASS.png."""
     planes: Planes = {}
     lost: list[str] = []
+    only = next(iter(images)) if part.group is not None and len(images) == 1 else ""
     for path in image_files(part.masks):
         key = file_key(path, part.masks)
-        cuts = [at for at in range(1, len(key) - 1) if key[at] in _SEPARATORS and key[:at] in images]
-        if cuts:
-            _add(planes, key[cuts[-1] + 1 :], key[: cuts[-1]], path, part)
-        else:
+        owner = _owner(key, images)
+        if owner:
+            _add(planes, key[len(owner) + 1 :], owner, path, part)
+        elif only and not part.mixed:
+            _add(planes, key, only, path, part)
+        elif not part.mixed:
             lost.append(path.name)
     if not planes or lost:
         raise DatasetError(

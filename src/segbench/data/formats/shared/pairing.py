@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from segbench.data.files.hints import set_option
-from segbench.errors import DatasetError, shorten
+from segbench.errors import shorten
 
-_MASK_WORDS = (
+MASK_WORDS = (
     "segmentation",
     "annotation",
     "annotations",
@@ -23,7 +22,7 @@ _MASK_WORDS = (
     "gt",
 )
 _IMAGE_WORDS = ("image", "img", "color", "colour", "photo", "rgb")
-_SEPARATORS = ("_", "-", ".", " ")
+SEPARATORS = ("_", "-", ".", " ")
 
 Rename = Callable[[str], str]
 
@@ -43,7 +42,7 @@ def find_renames(images: Sequence[str], masks: Sequence[str], mask_suffix: str |
     if not mask_suffix and set(images) == set(masks):
         return _same, _same
     image_cut = _common_affix(images, _IMAGE_WORDS)
-    mask_cut = _suffix_cut(mask_suffix) if mask_suffix else _common_affix(masks, _MASK_WORDS)
+    mask_cut = _suffix_cut(mask_suffix) if mask_suffix else _common_affix(masks, MASK_WORDS)
     attempts: list[tuple[Rename, Rename]] = [(_same, mask_cut), (image_cut, mask_cut)]
     if not mask_suffix:
         attempts = [(_same, _same), *attempts, (image_cut, _same)]
@@ -52,32 +51,6 @@ def find_renames(images: Sequence[str], masks: Sequence[str], mask_suffix: str |
         return len({cuts[0](key) for key in images} & {cuts[1](key) for key in masks})
 
     return max(attempts, key=agreement)  # the first of equals, so names are cut only where that pairs more
-
-
-def split_by_suffix(files: Iterable[Path], mask_suffix: str | None, root: Path) -> tuple[list[Path], list[Path], str]:
-    """Returns (images, masks, suffix) of one folder that holds both.
-
-    Raises:
-        DatasetError: no file has the suffix, or none of the known ones.
-    """
-    everything = list(files)
-    known = [mask_suffix] if mask_suffix else [f"{sep}{word}" for word in _MASK_WORDS for sep in _SEPARATORS]
-
-    def carrying(suffix: str) -> list[Path]:
-        return [path for path in everything if path.stem.lower().endswith(suffix.lower()) and path.stem != suffix]
-
-    suffix = max(known, key=lambda item: len(carrying(item)))
-    masks = carrying(suffix)
-    if not masks:
-        asked = f"ends in {mask_suffix!r}" if mask_suffix else "ends in _mask, _segmentation, _label or the like"
-        raise DatasetError(
-            f"expected images and masks in one folder, but of {len(everything)} image files no name {asked} (such as "
-            f"{shorten((path.name for path in everything), 3)}); set {set_option('mask_suffix')}, or put the masks "
-            "in a folder 'masks'",
-            path=root,
-        )
-    chosen = set(masks)
-    return [path for path in everything if path not in chosen], masks, suffix
 
 
 def unpaired_text(images: Sequence[str], masks: Sequence[str], bare: Sequence[str], orphans: Sequence[str]) -> str:
@@ -100,17 +73,17 @@ def _suffix_cut(suffix: str) -> Rename:
 
 def _prefix_cut(prefix: str) -> Rename:
     def cut(key: str) -> str:
-        path = PurePosixPath(key)
-        if not path.name.lower().startswith(prefix) or path.name.lower() == prefix:
+        folder, slash, name = key.rpartition("/")
+        if not name.lower().startswith(prefix) or name.lower() == prefix:
             return key
-        return (path.parent / path.name[len(prefix) :]).as_posix()
+        return f"{folder}{slash}{name[len(prefix) :]}"
 
     return cut
 
 
 def _common_affix(keys: Sequence[str], words: Sequence[str]) -> Rename:
     """Returns what takes off the suffix or prefix that more than half of the keys carry, or changes nothing."""
-    cuts = [_suffix_cut(f"{sep}{word}") for word in words for sep in _SEPARATORS]
-    cuts += [_prefix_cut(f"{word}{sep}") for word in words for sep in _SEPARATORS]
+    cuts = [_suffix_cut(f"{sep}{word}") for word in words for sep in SEPARATORS]
+    cuts += [_prefix_cut(f"{word}{sep}") for word in words for sep in SEPARATORS]
     best = max(cuts, key=lambda cut: sum(cut(key) != key for key in keys))
     return best if sum(best(key) != key for key in keys) * 2 > len(keys) else _same

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.listing import Entry
 from segbench.data.formats.shared.pairing import unpaired_text
 from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.locale import message, plural
 
 
 def paired(
@@ -34,30 +35,52 @@ def check_unpaired(
     notes: list[str],
     *,
     by_suffix: bool = False,
+    elsewhere: Callable[[Collection[str]], str] | None = None,
+    proposal: str = "",
 ) -> None:
     """Adds a note on the names that have no partner, when `unpaired` is `skip`.
 
     Args:
         by_suffix: the reader has the option `mask_suffix`, which may help.
+        elsewhere: names without folder and suffix -> "12 .heic files" that have these names, and are not read.
+        proposal: options under which more names would agree, ready to be set.
     Raises:
         DatasetError: files without partner unless they are skipped, or none that has one.
     """
+    others = ""
     bare, orphans = sorted(set(images) - set(masks)), sorted(set(masks) - set(images))
+    if orphans and elsewhere is not None:
+        others = elsewhere({PurePosixPath(name).name for name in orphans})
+    if others:
+        others = message(
+            "; there are {others} of these masks' names, which are not read: convert them to PNG or JPEG", others=others
+        )
     if len(bare) == len(images):
-        options = f"set {set_option('mask_suffix')}, or check the options images and masks"
+        options = f"set {proposal or set_option('mask_suffix')}, or check the options images and masks"
         raise DatasetError(
             f"no image has a mask of its name: {len(images)} images named like {shorten(bare, 3)}, {len(masks)} masks "
-            f"named like {shorten(orphans, 3)}; {options if by_suffix else 'check the folders'}",
+            f"named like {shorten(orphans, 3)}; {options if by_suffix else 'check the folders'}{others}",
             path=root,
         )
     text = unpaired_text(list(images), list(masks), bare, orphans)
     if text and unpaired == "error":
         suffix = f"set {set_option('mask_suffix')}, " if by_suffix else ""
         raise DatasetError(
-            f"{text}; mend the names, {suffix}or leave these files out with {set_option('unpaired', 'skip')}", path=root
+            f"{text}; mend the names, {suffix}or leave these files out with {set_option('unpaired', 'skip')}{others}",
+            path=root,
         )
     if text:
         notes.append(f"{text}; left out")
+
+
+def without_labels(number: int, folder: str) -> str:
+    """Returns the note on a part that holds images only."""
+    return plural(
+        "{n} image without labels in {folder}/, for predict",
+        "{n} images without labels in {folder}/, for predict",
+        n=number,
+        folder=folder,
+    )
 
 
 def with_groups(entries: Sequence[Entry], group: str | None, root: Path) -> tuple[Entry, ...]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from segbench.data.formats.shared.annotated import wrong_key
-from segbench.data.formats.shared.layout import SPLIT_WORDS
+from segbench.data.formats.shared.layout import SPLIT_WORDS, split_of
 from segbench.data.formats.shared.listing import Defect, subfolders
 from segbench.data.shapes.drawing import Drawing, Ring, Shape, far_inside
 from segbench.errors import DatasetError, shorten
@@ -126,13 +125,6 @@ def outside(drawing: Drawing) -> list[Defect]:
 def no_annotation(paths: Iterable[Path], text: str = _NOT_NAMED) -> list[Defect]:
     """Returns a defect for each image that was left out because nobody annotated it."""
     return [Defect(code="no_annotation", path=path, where="", text=text) for path in paths]
-
-
-def split_of(name: str) -> SplitName | None:
-    """Returns the official part that a file's or folder's name says: `instances_val2017` -> val."""
-    words = re.findall(r"[a-z]+", name.lower())
-    splits = {SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS}
-    return splits.pop() if len(splits) == 1 else None
 
 
 def part_of(folders: Sequence[str]) -> SplitName | None:

@@ -12,9 +12,9 @@ from typing import Any
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.annotated import load_json, wrong_key
 from segbench.data.formats.shared.image_names import choose_file, head, matching
-from segbench.data.formats.shared.layout import SPLIT_WORDS
+from segbench.data.formats.shared.layout import SPLIT_WORDS, split_of
 from segbench.data.formats.shared.tables import Table, read_table
-from segbench.data.formats.shared.values import as_kind, need, some_files, split_of
+from segbench.data.formats.shared.values import as_kind, need, some_files
 from segbench.errors import DatasetError, shorten
 from segbench.types import SplitName
 

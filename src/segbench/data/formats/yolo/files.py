@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from segbench.data.formats.shared.image_names import choose_file, head, matching
-from segbench.data.formats.shared.layout import SPLIT_WORDS
+from segbench.data.formats.shared.layout import SPLIT_WORDS, split_of
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, image_files, read_lines, read_text, subfolders
-from segbench.data.formats.shared.values import some_files, split_folder, split_of
+from segbench.data.formats.shared.values import some_files, split_folder
 from segbench.errors import DatasetError, shorten
 from segbench.locale import listed, message
 from segbench.types import SplitName
