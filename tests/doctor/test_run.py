@@ -14,6 +14,7 @@ import pytest
 from tests.data._rasters import scenes
 from tests.doctor._sets import SIDE, blob, codes, finding, pairs, photo, save
 
+from segbench.config.split import SplitConfig
 from segbench.doctor import Finding, Severity, examine, run, sort_findings
 from segbench.doctor.checks import CHECKS, Check
 from segbench.errors import ConfigError, DatasetError
