@@ -29,6 +29,7 @@ FORMATS = Registry(
         "coco_panoptic": "segbench.data.formats.coco.panoptic:coco_panoptic",
         "cvat": "segbench.data.formats.cvat.reader:cvat",
         "folder": "segbench.data.formats.folder:folder",
+        "geojson": "segbench.data.formats.geojson.reader:geojson",
         "geotiff": "segbench.data.formats.geotiff:geotiff",
         "icdar": "segbench.data.formats.icdar:icdar",
         "imagefolder": "segbench.data.formats.imagefolder:imagefolder",
