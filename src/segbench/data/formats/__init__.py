@@ -46,6 +46,7 @@ FORMATS = Registry(
         "open_images": "segbench.data.formats.open_images:open_images",
         "oxford_pets": "segbench.data.formats.oxford_pets:oxford_pets",
         "ph2": "segbench.data.formats.ph2:ph2",
+        "published": "segbench.data.formats.published.reader:published",
         "sa1b": "segbench.data.formats.sa1b:sa1b",
         "synthia": "segbench.data.formats.synthia:synthia",
         "via": "segbench.data.formats.via.reader:via",
