@@ -21,6 +21,7 @@ from segbench.types import SplitName
 
 DRAWABLE = ("instances", "stuff")
 _PREFIX = re.compile(r"^(instances|stuff|panoptic|captions|person_keypoints|image_info)(?:_|(?=\.json$))")
+_ONE_IMAGE = re.compile(r'\s*\{\s*"image"\s*:\s*\{')
 _LISTS = re.compile(r'"(images|annotations|categories)"\s*:\s*\[')
 _KINDS = (("panoptic", '"segments_info"'), ("captions", '"caption"'), ("instances", '"segmentation"'))
 _SURE = ("instances", "panoptic")  # such a name is enough; what is wrong inside is told on reading
@@ -260,6 +261,8 @@ def _kind(path: Path) -> str | None:
     lists = {match[1] for match in _LISTS.finditer(text)}
     if not re.match(r"\s*\{", beginning) or not lists & {"images", "annotations"} or '"file_name"' not in text:
         return None
+    if _ONE_IMAGE.match(beginning):
+        return None  # SA-1B's: the annotations of a single image
     if named is not None:
         return named[1]
     sign = next((kind for kind, sign in _KINDS if sign in text), None)

@@ -101,6 +101,15 @@ def unpack_once(
     return Unpacked(target, json.loads((target / FACTS).read_text(encoding="utf-8")))
 
 
+def put_as_is(source: Path, target: Path) -> None:
+    """Puts a file that needs no unpacking beside those that do: as a link, or as a copy where links are not allowed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.symlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def _make(target: Path, root: Path, items: Sequence[Item], write: Callable[[Path, Item], Any]) -> None:
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)

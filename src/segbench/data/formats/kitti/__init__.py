@@ -1,0 +1,1 @@
+"""KITTI's semantic labels and its road benchmark."""

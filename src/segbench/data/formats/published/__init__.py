@@ -1,0 +1,1 @@
+"""Published sets whose layout is recognised and whose masks hold known numbers or colours."""
