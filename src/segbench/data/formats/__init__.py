@@ -28,23 +28,32 @@ FORMATS = Registry(
         "coco": "segbench.data.formats.coco.reader:coco",
         "coco_panoptic": "segbench.data.formats.coco.panoptic:coco_panoptic",
         "cvat": "segbench.data.formats.cvat.reader:cvat",
+        "dicom": "segbench.data.formats.dicom.reader:dicom",
         "folder": "segbench.data.formats.folder:folder",
         "geotiff": "segbench.data.formats.geotiff:geotiff",
+        "hf_parquet": "segbench.data.formats.hf_parquet:hf_parquet",
         "isic": "segbench.data.formats.isic:isic",
         "kaggle_rle": "segbench.data.formats.kaggle_rle:kaggle_rle",
         "kvasir": "segbench.data.formats.kvasir:kvasir",
         "labelme": "segbench.data.formats.labelme.reader:labelme",
         "labelstudio": "segbench.data.formats.labelstudio.reader:labelstudio",
         "mapillary": "segbench.data.formats.mapillary:mapillary",
+        "nifti": "segbench.data.formats.nifti.reader:nifti",
+        "npy": "segbench.data.formats.npy.reader:npy",
         "open_images": "segbench.data.formats.open_images:open_images",
         "oxford_pets": "segbench.data.formats.oxford_pets:oxford_pets",
         "ph2": "segbench.data.formats.ph2:ph2",
+        "tiff_stack": "segbench.data.formats.tiff_stack:tiff_stack",
         "via": "segbench.data.formats.via.reader:via",
         "voc": "segbench.data.formats.voc.reader:voc",
         "yolo": "segbench.data.formats.yolo.reader:yolo",
     },
     options_key="data.options",
 )
+
+
+# Formats whose subfolders look alike: cases, or images and labels; so they are parts of one data set, not several.
+WHOLE_TREES = frozenset({"dicom", "hf_parquet", "nifti", "npy", "tiff_stack"})
 
 
 def check_format(name: str | None, options: Mapping[str, Any]) -> None:
