@@ -78,6 +78,18 @@ def lits(root: Path) -> None:
         nifti(root / f"segmentation-{seed}.nii", organ())
 
 
+def class_files(root: Path, *, overlap: bool = False) -> None:
+    """Writes a folder a case with a folder of label files, one a class; one case lacks a class."""
+    for seed, case in enumerate(("s0001", "s0002", "s0003")):
+        nifti(root / case / "ct.nii.gz", grey(seed, *SIDES))
+        for value, name in ((1, "liver"), (2, "spleen"), (9, "lesion")):
+            held = (organ() == value).astype(np.uint8)
+            held[0:3, 0:2, 5] = name == "lesion"
+            held[0:2, 0:2, 5] |= np.uint8(overlap and name == "liver")
+            if (case, name) != ("s0003", "spleen"):
+                nifti(root / case / "segmentations" / f"{name}.nii.gz", held)
+
+
 def two_label_files(root: Path) -> None:
     """Writes cases with two label volumes each."""
     for seed, case in enumerate(("1", "2", "3")):
@@ -386,6 +398,36 @@ CASES = [
         situation="LabelsForTraining.nii and LabelsForTesting.nii a case",
         build=two_label_files,
         expect=Asks(says=("labels_testing",)),
+    ),
+    Case(
+        name="nifti_file_a_class",
+        source="wasserth/TotalSegmentator#107, TotalSegmentator#27",
+        situation="s0001/ct.nii.gz and s0001/segmentations/liver.nii.gz, spleen.nii.gz, ...",
+        build=class_files,
+        expect=Reads(
+            samples=18,
+            classes=("background", "lesion", "liver", "spleen"),
+            pixels={
+                "s0001/002": {"liver": 60},
+                "s0002/003": {"spleen": 20},
+                "s0003/003": {"spleen": 0, "background": 600},
+                "s0003/005": {"lesion": 6, "ignored": 0},
+            },
+            groups={"s0002/003": "s0002"},
+        ),
+    ),
+    Case(
+        name="nifti_file_a_class_overlapping",
+        source="wasserth/TotalSegmentator#350, #440",
+        situation="files of two classes claim the same voxels",
+        build=lambda root: class_files(root, overlap=True),
+        options={"format": "nifti", "classes": ["lesion", "liver"]},
+        expect=Reads(
+            samples=18,
+            classes=("background", "lesion", "liver"),
+            pixels={"s0001/005": {"lesion": 2, "ignored": 4}, "s0001/003": {"background": 600}},
+            told=("12 voxels belong to several classes",),
+        ),
     ),
     Case(
         name="nifti_without_depth",

@@ -22,12 +22,13 @@ from segbench.data.formats.dicom.files import (
     read_header,
     read_labels,
 )
-from segbench.data.formats.dicom.segments import OVERLAP, Plane, drawn, read_planes
+from segbench.data.formats.dicom.segments import Plane, drawn, read_planes
 from segbench.data.formats.shared.cases import find_cases, tell_unpaired
 from segbench.data.formats.shared.listing import Listing, choose
 from segbench.data.formats.shared.scan import files_of, first_file, mostly, needed
 from segbench.data.formats.shared.unpacked import unpack_once
 from segbench.data.formats.shared.volumes import (
+    OVERLAP,
     Grey,
     all_problems,
     as_bytes,

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.data.formats.dicom.files import Header
+from segbench.data.formats.shared.volumes import put_plane
 from segbench.errors import DatasetError
 from segbench.locale import message, quoted
-
-OVERLAP = 65535  # label value of pixels that two segments claim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +83,7 @@ def drawn(planes: Sequence[Plane], values: Mapping[str, int], size: tuple[int, i
                 ),
                 path=plane.path,
             )
-        value = values[plane.label]
-        taken = (labels != 0) & (labels != value)
-        labels[bits & ~taken] = value
-        labels[bits & taken] = OVERLAP
+        put_plane(labels, bits, values[plane.label])
     return labels
 
 

@@ -2,66 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from segbench.data.files.hints import set_option
-from segbench.data.formats.nifti.grid import AXES, Header, lies_elsewhere, read_array, read_header, slices_of
+from segbench.data.formats.nifti.grid import AXES, lies_elsewhere, read_header
 from segbench.data.formats.nifti.names import Described, described
+from segbench.data.formats.nifti.slices import Channel, Volume, class_values, unpack
 from segbench.data.formats.shared.cases import Case, find_cases, tell_unpaired
 from segbench.data.formats.shared.listing import Listing, choose
 from segbench.data.formats.shared.scan import files_of, mostly, needed
-from segbench.data.formats.shared.unpacked import Unpacked, unpack_once
-from segbench.data.formats.shared.volumes import (
-    Grey,
-    all_problems,
-    as_bytes,
-    as_labels,
-    class_rule,
-    slice_entries,
-    slice_name,
-    write_slice,
-)
-from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.data.formats.shared.unpacked import Unpacked
+from segbench.data.formats.shared.volumes import OVERLAP, Grey, all_problems, class_rule, slice_entries
+from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.locale import message, plural
-from segbench.types import SplitName
 
 SUFFIXES = (".nii", ".nii.gz")
 
-_VERSION = 1
 _CT_AIR = -900  # Hounsfield units below which only CT has values
 GRIDS = ("headers", "voxels")
-
-Channels = tuple["Channel", ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Channel:
-    """Where a channel's values are: a file, and a place on its fourth axis where it has one."""
-
-    header: Header
-    place: int | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Volume:
-    """A case whose headers were read: one channel for grey, three for red, green and blue."""
-
-    id: str
-    split: SplitName | None
-    channels: Channels
-    labels: Header
-
-    @property
-    def group(self) -> str:
-        """What its slices belong to: the volume."""
-        return self.id
 
 
 def looks_like(root: Path) -> str | None:
@@ -122,24 +82,57 @@ def nifti(
     choose(unpaired, ("error", "skip"), "unpaired")
     files = files_of(root, SUFFIXES)
     needed("nibabel", "medical", plural("{n} NIfTI volume", "{n} NIfTI volumes", n=len(files)), root)
-    found = find_cases(files, root, images, masks, "NIfTI")
+    found = find_cases(files, root, images, masks, "NIfTI", by_class=True)
     notes: list[str] = []
     tell_unpaired(found, root, unpaired, notes)
     told = described(root, named=classes is None)
     volumes = _volumes(found.cases, channel, told, root)
     _check_places(volumes, grid, root)
-    made = _unpack(root, volumes, grey, place, grid)
+    made = unpack(root, volumes, grey, place, grid)
     notes += _notes(made, volumes, told, grey, axis)
     entries = slice_entries(made, volumes, empty_slices, group, root, notes)
-    named, ignored = (told.classes, told.ignore) if classes is None else (classes, ())
-    if classes is None and named is not None:
-        notes.append(message("the classes are those of {file}", file="dataset.json"))
+    named, ignored = _classes(classes, told, volumes, made, notes)
     return Listing(
         class_map=class_rule(root, named, background, [*ignore, *(value for value in ignored if value not in ignore)]),
         entries=entries,
         notes=tuple(notes),
         root=made.folder,
     )
+
+
+def _classes(
+    given: Sequence[str] | Mapping[str, Any] | None,
+    told: Described,
+    volumes: Sequence[Volume],
+    made: Unpacked,
+    notes: list[str],
+) -> tuple[Sequence[str] | Mapping[str, Any] | None, list[int]]:
+    """Returns the classes, and label values to ignore: as the user says, as the files are called, or `dataset.json`."""
+    of_files, ignored = class_values(volumes), list(told.ignore) if given is None else []
+    overlaps = sum(facts["overlaps"] for facts in made.facts)
+    if overlaps:
+        notes.append(message("{n} voxels belong to several classes, and count nowhere", n=overlaps))
+        ignored.append(OVERLAP)
+    if of_files:
+        notes.append(message("one label file a class: {names}", names=shorten(of_files, 6)))
+        return given if isinstance(given, Mapping) else _kept(given, of_files), ignored
+    if given is None and told.classes is not None:
+        notes.append(message("the classes are those of {file}", file="dataset.json"))
+        return told.classes, ignored
+    return given, ignored
+
+
+def _kept(given: Sequence[str] | None, of_files: Mapping[str, int]) -> dict[str, Any]:
+    """Returns class -> label value of the classes that the user lists, the others being background; None means all."""
+    wanted = [name for name in given if name != "background"] if given is not None else list(of_files)
+    unknown = [name for name in wanted if name not in of_files]
+    if unknown:
+        raise ConfigError(
+            message("no label file is called {name!r}; {near}", name=unknown[0], near=suggest(unknown[0], of_files)),
+            key="data.options.classes",
+        )
+    others = [value for name, value in of_files.items() if name not in wanted]
+    return {"background": [0, *others], **{name: of_files[name] for name in wanted}}
 
 
 def _volumes(cases: Sequence[Case], channel: object, told: Described, root: Path) -> list[Volume]:
@@ -156,6 +149,7 @@ def _volumes(cases: Sequence[Case], channel: object, told: Described, root: Path
         try:
             headers = {name: read_header(path) for name, path in case.channels.items()}
             labels = read_header(case.labels)
+            planes = {name: read_header(path) for name, path in case.classes.items()}
         except DatasetError as error:
             problems.append(f"{Path(error.path).relative_to(root).as_posix()}: {error.reason}")
             continue
@@ -170,7 +164,14 @@ def _volumes(cases: Sequence[Case], channel: object, told: Described, root: Path
             text = message("the labels have {n} channels; one value a voxel is read", n=labels.shape[3])
             problems.append(f"{labels.path.relative_to(root).as_posix()}: {text}")
             continue
-        volumes.append(Volume(id=case.id, split=case.split, channels=chosen, labels=labels))
+        other = [
+            plane.path for plane in planes.values() if plane.shape != labels.shape or lies_elsewhere(labels, plane)
+        ]
+        if other:
+            name = other[0].relative_to(root).as_posix()
+            problems.append(message("{case}: {file} is not on the grid of the other classes", case=case.id, file=name))
+            continue
+        volumes.append(Volume(id=case.id, split=case.split, channels=chosen, labels=labels, planes=planes))
     all_problems(problems, len(cases), message("volumes"), root)
     return volumes
 
@@ -263,68 +264,6 @@ def _asked(elsewhere: Sequence[Volume], total: int) -> str:
 
 def _sides(shape: Sequence[int]) -> str:
     return " x ".join(str(side) for side in shape[:3])
-
-
-class _Unpacking:
-    """Writes one volume after the other; the range of the whole set is measured before the first one."""
-
-    def __init__(self, volumes: Sequence[Volume], grey: Grey, axis: int, grid: str | None) -> None:
-        self._volumes, self._grey, self._axis, self._grid = volumes, grey, axis, grid
-
-    @cached_property
-    def limits(self) -> list[tuple[float, float]] | None:
-        """The range of each channel, over all volumes; None where each volume has its own."""
-        places = range(len(self._volumes[0].channels))
-        found = [self._grey.measured(_values(volume.channels[place]) for volume in self._volumes) for place in places]
-        return [item for item in found if item is not None] or None
-
-    def write(self, folder: Path, volume: Volume) -> dict[str, Any]:
-        """Writes the slices of a volume; returns its facts."""
-        limits, used = self.limits, []
-        planes: list[Sequence[NDArray[Any]]] = []
-        for place, channel in enumerate(volume.channels):
-            values = _values(channel)
-            low_high = limits[place] if limits is not None else self._grey.own_range(values)
-            used.append(low_high)
-            planes.append([as_bytes(plane, low_high) for plane in slices_of(values, self._axis)])
-        believed = volume.channels[0].header.affine if self._grid == "voxels" else None
-        labels = as_labels(read_array(volume.labels, channel=None, affine=believed), volume.labels.path)
-        masks = slices_of(labels, self._axis)
-        slices = []
-        for number, mask in enumerate(masks):
-            image = planes[0][number] if len(planes) == 1 else np.stack([plane[number] for plane in planes], axis=2)
-            slices.append(write_slice(folder, slice_name(volume.id, number, len(masks)), image, mask))
-        zooms = volume.channels[0].header.turned[2]
-        across = zooms[self._axis]
-        rest = [zoom for place, zoom in enumerate(zooms) if place != self._axis]
-        return {
-            "id": volume.id,
-            "slices": slices,
-            "grey_range": used,
-            "mm_a_pixel": [rest[1], rest[0]],  # rows run along the later axis
-            "mm_a_slice": across,
-        }
-
-
-def _values(channel: Channel) -> NDArray[Any]:
-    return read_array(channel.header, channel=channel.place)
-
-
-def _unpack(root: Path, volumes: Sequence[Volume], grey: Grey, axis: int, grid: str | None) -> Unpacked:
-    writing = _Unpacking(volumes, grey, axis, grid)
-    sources = {channel.header.path for volume in volumes for channel in volume.channels}
-    chosen = [
-        [volume.id, *([channel.header.path.relative_to(root).as_posix(), channel.place] for channel in volume.channels)]
-        for volume in volumes
-    ]
-    write: Callable[[Path, Volume], Any] = writing.write
-    return unpack_once(
-        root,
-        volumes,
-        write,
-        sources=[*sources, *(volume.labels.path for volume in volumes)],
-        recipe={"nifti": _VERSION, "axis": axis, "grey": grey.recipe, "grid": grid == "voxels", "volumes": chosen},
-    )
 
 
 def _notes(made: Unpacked, volumes: Sequence[Volume], told: Described, grey: Grey, axis: str) -> list[str]:

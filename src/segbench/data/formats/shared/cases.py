@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from segbench.data.files.hints import set_option
@@ -34,13 +34,15 @@ class Case:
     Attributes:
         id: its folders and name without what says image or label; also the group of its slices.
         channels: name of what was measured (`t1`, `0000`) -> file; one of any name where there is one.
-        labels: file.
+        labels: file; the first one where there is one a class.
+        classes: class name -> file, where the case has a folder of them; empty where one file holds all.
         split: the part that a folder is named after.
     """
 
     id: str
     channels: Mapping[str, Path]
     labels: Path
+    classes: Mapping[str, Path] = field(default_factory=dict)
     split: SplitName | None = None
 
 
@@ -71,13 +73,16 @@ class _Place:
     kind: str  # images or labels, as a folder says; nothing where none does
 
 
-def find_cases(files: Sequence[Path], root: Path, images: str | None, masks: str | None, kind: str) -> Found:
+def find_cases(
+    files: Sequence[Path], root: Path, images: str | None, masks: str | None, kind: str, *, by_class: bool = False
+) -> Found:
     """Returns the volumes of a folder with their labels.
 
     Args:
         files: volumes and labels.
         images, masks: names of folders, given by the user.
         kind: what the files are, as `NIfTI`.
+        by_class: a case may have a folder of label files, one a class.
     Raises:
         DatasetError: there is no file, none can be told to hold labels, or two are the same case.
     """
@@ -101,7 +106,16 @@ def find_cases(files: Sequence[Path], root: Path, images: str | None, masks: str
             ),
             path=root,
         )
-    return _joined(volumes, labels, root)
+    apart = list(_class_folders(volumes, labels)) if by_class else []
+    taken = {path for case in apart for path in (*case.channels.values(), *case.classes.values())}
+    found = _joined(
+        [place for place in volumes if place.path not in taken],
+        [place for place in labels if place.path not in taken],
+        root,
+    )
+    cases = sorted([*apart, *found.cases], key=lambda case: case.id)
+    _check_ids(cases, root)
+    return replace(found, cases=cases)
 
 
 def tell_unpaired(found: Found, root: Path, unpaired: str, notes: list[str]) -> None:
@@ -163,6 +177,30 @@ def _place(
     return place, kind == "labels" or (not kind and masks is None and named is not None)
 
 
+def _class_folders(volumes: Sequence[_Place], labels: Sequence[_Place]) -> Iterator[Case]:
+    """Yields the cases with a folder of label files, whose names are those of classes and not of volumes."""
+    folders: dict[tuple[str, str, Path], list[_Place]] = {}
+    for place in labels:
+        if place.kind:
+            folders.setdefault((place.folder, place.part, place.path.parent), []).append(place)
+    for (folder, part, _), members in folders.items():
+        beside = [place for place in volumes if (place.folder, place.part) == (folder, part)]
+        above = [place for place in volumes if f"{place.folder}/{place.stem}".strip("/") == folder]
+        images = above or (beside if folder or len(beside) == 1 else [])
+        by_name = any(
+            label.stem and _channel(image.stem, label.stem) is not None for image in images for label in members
+        )
+        if len(members) < 2 or not images or by_name:
+            continue
+        yield Case(
+            id=folder or images[0].stem,
+            channels={"" if len(images) == 1 else place.stem: place.path for place in images},
+            labels=members[0].path,
+            classes={_stem(place.path): place.path for place in members},
+            split=_split((folder, part, ""), has_test=False, by_name=False),
+        )
+
+
 def _joined(volumes: Sequence[_Place], labels: Sequence[_Place], root: Path) -> Found:
     owners = {(place.folder, place.part, place.stem): place for place in labels}
     if len(owners) < len(labels):
@@ -194,7 +232,6 @@ def _joined(volumes: Sequence[_Place], labels: Sequence[_Place], root: Path) -> 
         )
         for key in sorted(channels)
     ]
-    _check_ids(cases, root)
     to_predict = [
         place for place in bare if not has_test and (place.part == "ts" or re.match("test[_-]", place.stem, re.I))
     ]

@@ -22,6 +22,7 @@ from segbench.locale import message, plural
 from segbench.types import SPLITS, SplitName
 
 EMPTY = ("keep", "skip")
+OVERLAP = 65535  # label value of pixels that several classes claim, which count nowhere
 _SAMPLED = 100_000  # values of a volume that its range is measured on
 _SHARES = (0.5, 99.5)  # percentiles that become black and white
 
@@ -135,6 +136,13 @@ def as_labels(values: NDArray[Any], path: Path) -> NDArray[Any]:
             path=path,
         )
     return values.astype(np.uint8 if values.max() <= 255 else np.uint16)
+
+
+def put_plane(labels: NDArray[np.uint16], held: NDArray[np.bool_], value: int) -> None:
+    """Adds a class to labels of the same shape; what another class has already becomes `OVERLAP`."""
+    taken = held & (labels != 0) & (labels != value)
+    labels[held & ~taken] = value
+    labels[taken] = OVERLAP
 
 
 def write_slice(folder: Path, name: str, image: NDArray[np.uint8], labels: NDArray[Any]) -> list[Any]:
