@@ -128,7 +128,8 @@ def slices_of(values: NDArray[Any], axis: int) -> Sequence[NDArray[Any]]:
     sagittal ones look to the left.
     """
     turned = np.flip(values, tuple(other for other in range(3) if other != axis))
-    return [np.take(turned, place, axis=axis).T for place in range(values.shape[axis])]
+    front = np.moveaxis(turned, axis, 0)  # a view: `take` would copy the volume for each slice
+    return [plane.T for plane in front]
 
 
 def _nibabel() -> Any:
