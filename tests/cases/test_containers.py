@@ -19,7 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless
+from ruamel.yaml import YAML
 
+from segbench.data.files.hints import options_in
+from segbench.data.formats.detect import detect
+from segbench.data.manifest.read import read_dataset
 from tests.cases.case import Asks, Case, Reads, check, reported
 
 SIDES = (20, 30, 6)  # of a volume: to right, to front, to head
@@ -575,3 +579,19 @@ CASES = [
 def test_case(case: Case, tmp_path: Path) -> None:
     """The situation ends as it has to."""
     check(case, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if isinstance(case.expect, Asks) and case.expect.then is not None],
+    ids=lambda case: case.name,
+)
+def test_the_printed_option_is_one_that_reads(case: Case, tmp_path: Path) -> None:
+    """What the question proposes can be copied: with its first option for each name, the folder is read."""
+    case.build(tmp_path)
+    found = detect(tmp_path)
+    proposed: dict[str, Any] = {}
+    for name, value in options_in(found.candidates[0].trouble):
+        proposed.setdefault(name, YAML(typ="safe").load(value))
+    assert proposed
+    assert len(read_dataset(tmp_path, found.candidates[0].format, **proposed)) == case.expect.then.samples
