@@ -33,6 +33,7 @@ def data_detect(data: DataPath, options: ReaderOptions = None) -> None:
     Example: segbench data detect my_images
     """
     from segbench.data.formats.detect import detect
+    from segbench.data.formats.shared.unpacked import telling
     from segbench.data.manifest.manifest import Manifest, is_manifest
     from segbench.data.sources.shards import is_shards
 
@@ -44,7 +45,12 @@ def data_detect(data: DataPath, options: ReaderOptions = None) -> None:
         manifest = Manifest.read(data)
         console.print(f"a manifest of {len(manifest)} samples, read as {manifest.format}\ndata:\n  path: {data}")
         return
-    found = detect(unpacked(data), read_options(options))
+    watch = make_callback(quiet=False)
+    try:
+        with telling(watch.progress):
+            found = detect(unpacked(data, watch.progress), read_options(options))
+    finally:
+        watch.close()
     for candidate in found.candidates:
         _print_candidate(data, candidate)
     if found.best is None:
@@ -96,6 +102,7 @@ def data_make(
 def read_any(data: Path, data_format: str | None, options: list[str] | None, *, quiet: bool = False) -> Manifest:
     """Returns a data set's manifest; without a format it is recognised, which is said."""
     from segbench.data.formats.detect import resolve
+    from segbench.data.formats.shared.unpacked import telling
     from segbench.data.manifest.manifest import is_manifest
     from segbench.data.manifest.read import read_dataset
 
@@ -105,7 +112,8 @@ def read_any(data: Path, data_format: str | None, options: list[str] | None, *, 
         if is_manifest(data):
             return read_dataset(data, data_format, progress=watch.progress, **given)
         folder = unpacked(data, watch.progress)
-        chosen = resolve(folder, data_format, given)
+        with telling(watch.progress):
+            chosen = resolve(folder, data_format, given)
         if data_format is None:
             told = "".join(f"; {guess}" for guess in chosen.guesses)
             console.print(f"read as {chosen.format}: {chosen.reason}{told}")

@@ -258,7 +258,8 @@ def _look(
     read: _Read, store: FactStore, fast: bool, image_size: tuple[int, int] | None, progress: Progress | None
 ) -> Reading:
     """Returns what the files of a listing hold."""
-    listing, files = read.listing, all_files(read.files_root)
+    listing = read.listing
+    files = all_files(read.root) if listing is None or listing.root is None else _unpacked(listing)
     if listing is None or not listing.entries:
         reading = Reading(root=read.files_root, format=read.format, files=files, store=store, image_size=image_size)
         reading.problems = damaged(files, store, fast, progress)
@@ -288,6 +289,11 @@ def _look(
     )
     reading.class_map = _class_map(read, reading, survey)
     return reading
+
+
+def _unpacked(listing: Listing) -> list[Path]:
+    """Returns the files of a copy in the cache that are listed: what else lies there is nobody's mistake."""
+    return sorted({path for entry in listing.entries for path in (entry.image, *entry.masks)})
 
 
 def _read_by_windows(survey: Survey) -> list[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from segbench.data.formats import IMAGE_SUFFIXES
+from segbench.data.formats.shared.listing import HEIC_SUFFIXES, IMAGE_SUFFIXES
 from segbench.data.writers import Labelled, WriteOptions, Written, check_writer, write_dataset
 from segbench.errors import DatasetError, PredictionError
 from segbench.predict.files import find_images, output_names
@@ -66,7 +66,8 @@ def prelabel(
             except DatasetError as error:
                 failed[str(path)] = error.reason
             else:
-                as_file = predictor.pipeline.settings.depth_range is None and path.suffix.lower() in IMAGE_SUFFIXES
+                ordinary = path.suffix.lower() in IMAGE_SUFFIXES - HEIC_SUFFIXES
+                as_file = predictor.pipeline.settings.depth_range is None and ordinary
                 mask, _ = predictor.pipeline(image)
                 yield Labelled(id=name, image=path, labels=mask, pixels=None if as_file else image)
             if progress is not None:

@@ -151,6 +151,12 @@ def test_the_doctor_looks_at_the_copy_and_names_the_folder(data: Path) -> None:
     empty = next(finding for finding in checkup.findings if finding.code == "empty_masks")
     assert (copies(data)[0] / empty.files[0]).is_file()
     assert all(not finding.fixes for finding in checkup.findings)
+    assert not {finding.code for finding in checkup.findings} & {
+        "images_without_mask",
+        "masks_without_image",
+        "other_files",
+        "other_masks",
+    }
     assert json.loads(json.dumps(checkup.to_dict()))["files_root"] == str(copies(data)[0])
     read_dataset(data, "boxes").write(data.parent / "boxes.json")
     assert check_dataset(data.parent / "boxes.json").root == data

@@ -27,6 +27,12 @@ def set_option(name: str, value: str = "") -> Message:
     return message("the option {name}: {value} (--option {given})", name=name, value=value, given=given)
 
 
+def propose_blocks(number: int) -> str:
+    """Returns the value of `data.split` that divides so many neighbouring slices or frames into blocks."""
+    block = min(10, max(2, number // 9))
+    return f'{{method: blocks, block: {block}, gap: {min(3, block // 3)}, group: ""}}'
+
+
 def options_in(text: str) -> list[tuple[str, str]]:
     """Returns the options (name, value as YAML) that a message tells to set, those in its values too."""
     if not isinstance(text, Message):

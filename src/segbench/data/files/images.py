@@ -1,4 +1,4 @@
-"""Pixels out of image and mask files: PNG, JPEG, BMP, TIFF, WebP and GIF, recognised by content, never by name.
+"""Pixels out of image and mask files: PNG, JPEG, BMP, TIFF, WebP, GIF, HEIC, recognised by content, never by name.
 
 EXIF orientation is applied, to images and masks alike. A file that cannot be read whole is refused with a reason;
 nothing is guessed, half-decoded or silently rescaled.
@@ -41,6 +41,7 @@ from segbench.locale import Message, message, plural, quoted
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF")  # JPEG opens MPO too: JPEG with previews behind
 
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")  # as ISO 23008-12 has them
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how TIFF and BigTIFF begin
 ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")  # of Pillow, with transparency
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
@@ -223,7 +224,7 @@ def _opened(path: str | Path, data: bytes | None) -> Iterator[tuple[Image.Image,
         with _open_lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+            image: Image.Image = Image.open(io.BytesIO(content), formats=_formats(content, path))
         with image:
             frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))  # MPO: a JPEG with previews
             if frames != 1:
@@ -258,9 +259,13 @@ def _opened(path: str | Path, data: bytes | None) -> Iterator[tuple[Image.Image,
                 ),
                 path=path,
             ) from error
+        if _is_heif(content):
+            raise DatasetError(
+                message("the HEIC photo is damaged or cut off and cannot be decoded; copy it again"), path=path
+            ) from error
         raise DatasetError(
             message(
-                "not an image segbench can read (PNG, JPEG, BMP, TIFF, WebP or GIF); the file begins with "
+                "not an image segbench can read (PNG, JPEG, BMP, TIFF, WebP, GIF or HEIC); the file begins with "
                 "{beginning!r}",
                 beginning=content[:8],
             ),
@@ -277,6 +282,28 @@ def _opened(path: str | Path, data: bytes | None) -> Iterator[tuple[Image.Image,
         ) from error
 
 
+def _formats(content: bytes, path: Path) -> tuple[str, ...]:
+    """Returns Pillow's formats that are tried; HEIC is known to it only once its package is there and has registered.
+
+    Raises:
+        DatasetError: a HEIC file, and the package is missing.
+    """
+    if not _is_heif(content):
+        return FORMATS
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise DatasetError(
+            message("a HEIC photo; to read it: pip install 'segbench[heic]', or save it as JPEG or PNG"), path=path
+        ) from error
+    pillow_heif.register_heif_opener()
+    return ("HEIF",)
+
+
+def _is_heif(content: bytes) -> bool:
+    return content[4:8] == b"ftyp" and content[8:12] in _HEIF_BRANDS
+
+
 def _embedded(data: bytes, path: Path) -> bytes:
     """Returns the image file that a LabelMe file holds as base64 text."""
     try:
@@ -291,7 +318,7 @@ def _embedded(data: bytes, path: Path) -> bytes:
 
 def _orientation(image: Image.Image, data: bytes) -> int:
     """Returns the EXIF orientation 1-8 that is still to be applied."""
-    if image.format == "TIFF":  # Pillow applies it on its own, in `size` and on loading
+    if image.format in ("TIFF", "HEIF"):  # Pillow and libheif apply it on their own, in `size` and on loading
         return 1
     if image.format == "PNG" and not any(mark in data for mark in (b"eXIf", b"Raw profile type", b"adobe.xmp")):
         return 1  # asking Pillow would decode the whole file

@@ -28,9 +28,11 @@ FORMATS = Registry(
         "coco": "segbench.data.formats.coco.reader:coco",
         "coco_panoptic": "segbench.data.formats.coco.panoptic:coco_panoptic",
         "cvat": "segbench.data.formats.cvat.reader:cvat",
+        "dicom": "segbench.data.formats.dicom.reader:dicom",
         "folder": "segbench.data.formats.folder:folder",
         "geojson": "segbench.data.formats.geojson.reader:geojson",
         "geotiff": "segbench.data.formats.geotiff:geotiff",
+        "hf_parquet": "segbench.data.formats.hf_parquet:hf_parquet",
         "icdar": "segbench.data.formats.icdar:icdar",
         "imagefolder": "segbench.data.formats.imagefolder:imagefolder",
         "isic": "segbench.data.formats.isic:isic",
@@ -42,19 +44,26 @@ FORMATS = Registry(
         "labelstudio": "segbench.data.formats.labelstudio.reader:labelstudio",
         "mapillary": "segbench.data.formats.mapillary:mapillary",
         "mots": "segbench.data.formats.mots:mots",
+        "nifti": "segbench.data.formats.nifti.reader:nifti",
         "nnunet": "segbench.data.formats.nnunet.reader:nnunet",
+        "npy": "segbench.data.formats.npy.reader:npy",
         "open_images": "segbench.data.formats.open_images:open_images",
         "oxford_pets": "segbench.data.formats.oxford_pets:oxford_pets",
         "ph2": "segbench.data.formats.ph2:ph2",
         "published": "segbench.data.formats.published.reader:published",
         "sa1b": "segbench.data.formats.sa1b:sa1b",
         "synthia": "segbench.data.formats.synthia:synthia",
+        "tiff_stack": "segbench.data.formats.tiff_stack:tiff_stack",
         "via": "segbench.data.formats.via.reader:via",
         "voc": "segbench.data.formats.voc.reader:voc",
         "yolo": "segbench.data.formats.yolo.reader:yolo",
     },
     options_key="data.options",
 )
+
+
+# Formats whose subfolders look alike: cases, or images and labels; so they are parts of one data set, not several.
+WHOLE_TREES = frozenset({"dicom", "hf_parquet", "nifti", "npy", "tiff_stack"})
 
 
 def check_format(name: str | None, options: Mapping[str, Any]) -> None:

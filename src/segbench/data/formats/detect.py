@@ -11,7 +11,7 @@ from typing import Any
 
 from segbench.data.facts.store import FactStore, MaskFact
 from segbench.data.files.folders import existing_folder
-from segbench.data.formats import FORMATS, Listing, check_format, recognise
+from segbench.data.formats import FORMATS, WHOLE_TREES, Listing, check_format, recognise
 from segbench.data.formats.contents import describe
 from segbench.data.formats.shared.deep import ask_depth
 from segbench.data.formats.shared.guess import guess_classes
@@ -288,7 +288,9 @@ def _is_folder_set(folder: Path) -> bool:
 
 
 def _apart(root: Path) -> list[Path]:
-    """Returns the folders directly below that hold data sets of their own, rather than parts of one."""
+    """Returns the folders directly below that hold data sets of their own, rather than parts or cases of one."""
+    if WHOLE_TREES & recognise(root).keys():
+        return []
     below = [folder for folder in subfolders(root)[:_MOST_FOLDERS] if not _is_a_part(folder)]
     return [folder for folder in below if _holds_one(folder, _DEPTH - 1)]
 

@@ -60,9 +60,9 @@ def read_dataset(
         return _reopen(root, format, options, verify)
     root = existing_folder(root)
     signs = recognise(root) if format in (None, "folder") else {}
-    name = format or _recognised(root, signs, options)
-    check_format(name, options)
     with telling(progress):
+        name = format or _recognised(root, signs, options)
+        check_format(name, options)
         listing = _listed(root, name, options, is_told=format is not None)
     if not listing.entries:
         raise DatasetError(f"the reader {name!r} found no image with a mask in this folder", path=root)

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from segbench.config.split import SplitConfig
+from segbench.data.files.hints import propose_blocks
 from segbench.data.formats.shared.pairs import find_groups
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.presence import class_presence
@@ -77,7 +78,7 @@ def split_manifest(
                     split=split,
                     sizes=_sizes(assignment),
                 ),
-                path=manifest.root,
+                path=manifest.folder,
             )
     return result
 
@@ -104,7 +105,7 @@ def _assign(
     if config.method == "official" and not listed:
         raise DatasetError(
             message("split.method is official, but this data set has no official lists; use method: ratios"),
-            path=manifest.root,
+            path=manifest.folder,
         )
     if config.method == "permutation":
         return _permutation(manifest, config, notes)
@@ -127,7 +128,7 @@ def _refuse_leaks(manifest: Manifest, assignment: Assignment) -> None:
     if leaks:
         raise DatasetError(
             message("{n} groups or images would be in two parts: {names}", n=len(leaks), names=shorten(leaks)),
-            path=manifest.root,
+            path=manifest.folder,
         )
 
 
@@ -184,7 +185,7 @@ def _official(
                     "or folder, or divide anew with method: ratios",
                     **found,
                 ),
-                path=manifest.root,
+                path=manifest.folder,
             )
     if "val" not in assignment.values():
         train = [sample for sample in manifest.samples if sample.split == "train"]
@@ -231,7 +232,7 @@ def _permutation(manifest: Manifest, config: SplitConfig, notes: list[str]) -> A
                 n=len(grouped),
                 names=shorten(grouped, 5),
             ),
-            path=manifest.root,
+            path=manifest.folder,
         )
     order = np.random.RandomState(config.seed).choice(number, number, replace=False)
     assignment: Assignment = {}
@@ -251,7 +252,7 @@ def _wanted(number: int, config: SplitConfig, manifest: Manifest) -> dict[SplitN
     if number < len(SPLITS):
         raise DatasetError(
             message("train, val and test need at least 3 samples, got {number}; add labelled images", number=number),
-            path=manifest.root,
+            path=manifest.folder,
         )
     exact = [number * ratio for ratio in config.ratios]
     counts = [int(share) for share in exact]
@@ -273,7 +274,7 @@ def _check_counts(number: int, counts: Sequence[int], manifest: Manifest) -> Non
                 total=sum(counts),
                 number=number,
             ),
-            path=manifest.root,
+            path=manifest.folder,
         )
 
 
@@ -293,13 +294,14 @@ def _draw(
         raise DatasetError(
             message(
                 "{n} samples form {groups} groups that must stay together, too few for {parts} parts ({names}); "
-                "label images of more groups, or make the groups smaller",
+                "label images of more groups, or cut long ones into blocks with data.split: {way}",
                 n=len(samples),
                 groups=len(units),
                 parts=len(wanted),
                 names=", ".join(wanted),
+                way=propose_blocks(len(samples)),
             ),
-            path=manifest.root,
+            path=manifest.folder,
         )
     if presence is not None:
         return _deal_parts(units, samples, wanted, presence, config.seed)

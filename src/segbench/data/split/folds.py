@@ -45,7 +45,7 @@ def assign_folds(
         raise DatasetError(
             f"{len(manifest)} samples form {len(units)} groups that must stay together, too few for {k} folds; lower k "
             "or label images of more groups",
-            path=manifest.root,
+            path=manifest.folder,
         )
     sizes = [len(manifest) // k + (fold < len(manifest) % k) for fold in range(k)]
     labels = strata(units, manifest.samples, presence) if stratify else np.zeros((len(units), 0), dtype=np.int64)

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
+from segbench.data.formats.shared.listing import HEIC_SUFFIXES, IMAGE_SUFFIXES
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_sample
@@ -143,7 +143,8 @@ def convert(
     options = options or WriteOptions()
     target = Path(target).expanduser().absolute()
     check_writer(to, manifest.class_map, options)
-    _check_apart(manifest.root, target)
+    for place in {manifest.root, manifest.folder}:
+        _check_apart(place, target)
     if manifest.channels != 3:
         raise DatasetError(
             f"these images have {manifest.channels} channels, and what can be written holds 3; choose three with the "
@@ -192,7 +193,7 @@ def _labelled(manifest: Manifest, samples: list[Sample], deep: bool, progress: P
     for done, sample in enumerate(samples, 1):
         image, labels = load_sample(manifest, sample)
         path, own = manifest.image_path(sample), source_of(manifest, sample).image_file(manifest, sample)
-        as_file = own is not None and not deep and path.suffix.lower() in IMAGE_SUFFIXES
+        as_file = own is not None and not deep and path.suffix.lower() in IMAGE_SUFFIXES - HEIC_SUFFIXES
         yield Labelled(id=sample.id, image=path, labels=labels, split=sample.split, pixels=None if as_file else image)
         if progress is not None:
             progress("writing", done, len(samples))

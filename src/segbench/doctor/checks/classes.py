@@ -241,7 +241,7 @@ def _constant(reading: Reading) -> Iterator[Finding]:
                 (path for case in cases for path in (case.mask_files or (case.image,))),
                 count=len(cases),
                 total=len(reading.cases),
-                otherwise=code is EMPTY_MASKS and bool(usual),
+                otherwise=code is EMPTY_MASKS and (bool(usual) or reading.has_option("empty_slices")),
                 detail=listed([case.id for case in cases], 12),
                 pictures=reading.overlays(cases),
             )

@@ -24,6 +24,7 @@ _SUFFIXES = {
     "TIFF": {".tif", ".tiff"},
     "WEBP": {".webp"},
     "GIF": {".gif"},
+    "HEIF": {".heic", ".heif"},
 }
 
 

@@ -14,7 +14,8 @@ from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.locale import message
 from segbench.types import ClassMap, SplitName
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+HEIC_SUFFIXES = frozenset({".heic", ".heif"})  # photos of phones, which other tools hardly read
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}) | HEIC_SUFFIXES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

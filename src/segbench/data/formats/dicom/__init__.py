@@ -1,0 +1,1 @@
+"""DICOM files: slices, and segmentations of them."""
