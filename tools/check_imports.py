@@ -52,7 +52,7 @@ LAYERS: dict[str, list[set[str]]] = {
     "segbench.doctor": [
         {"alignment", "finding", "regions"},
         {"copies", "reading"},
-        {"code", "sampled"},
+        {"code", "sampled", "sequences"},
         {"checks", "reading_codes"},
         {"statistics", "suggest"},
         {"run"},

@@ -51,6 +51,7 @@ CHECKS: dict[str, Check] = {
     "annotations": Check(module="segbench.doctor.checks.annotations"),
     "shapes": Check(module="segbench.doctor.checks.shapes", slow=True),
     "leakage": Check(module="segbench.doctor.checks.leakage", early=True),
+    "neighbours": Check(module="segbench.doctor.checks.neighbours", early=True),
     "parts": Check(module="segbench.doctor.checks.parts"),
     "images": Check(module="segbench.doctor.checks.images", early=True),
     "placement": Check(module="segbench.doctor.checks.placement", slow=True),
