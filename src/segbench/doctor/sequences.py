@@ -75,7 +75,7 @@ def _look(ordered: Sequence[Case], images: Mapping[Path, ImageFact], by_id: bool
     varied = np.flatnonzero(thumbs.std(axis=1) >= _FLAT_STD)
     if len(varied) < _LEAST:
         return None
-    thumbs, cases = thumbs[varied], tuple(ordered[place] for place in varied)
+    thumbs, cases = thumbs[varied], tuple(ordered[place] for place in varied.tolist())
     rng = np.random.default_rng(0)
     number = len(thumbs)
     some = _normalised(thumbs[np.sort(rng.permutation(number)[:_DRAWN])])
