@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 from tests.doctor._sets import SIDE, blob, check, codes, finding, pairs, photo, save, split_pairs
 
 from segbench.config.run import SplitConfig
@@ -69,7 +70,7 @@ def test_flat_pictures_are_no_copies(tmp_path: Path) -> None:
 
 def test_copies_across_and_within_parts(tmp_path: Path) -> None:
     split_pairs(tmp_path, 6)
-    assert codes(check(tmp_path)) == []
+    assert codes(check(tmp_path)) == ["small_parts"]
     (tmp_path / "test/images/test00.png").write_bytes((tmp_path / "train/images/train00.png").read_bytes())
     save(tmp_path / "test/images/test01.png", np.fliplr(encoded(photo(sum(map(ord, "train")) * 1000 + 1), 60)))
     (tmp_path / "train/images/train03.png").write_bytes((tmp_path / "train/images/train02.png").read_bytes())
@@ -158,6 +159,20 @@ def test_parts_that_are_small_and_images_in_none(tmp_path: Path) -> None:
     assert "val 3" in finding(check(tmp_path), "small_parts").title
 
 
+def test_the_interval_of_small_parts_is_told_before_a_training(tmp_path: Path) -> None:
+    for part, count in (("train", 26), ("val", 1), ("test", 9)):
+        pairs(tmp_path, count, blob, part, name=f"{part}{{:02d}}")
+    found = finding(check(tmp_path, fast=True), "small_parts")
+    assert (found.count, found.severity) == (2, Severity.WARNING)
+    half = stats.t.ppf(0.975, 8) * 0.15 / 3
+    assert f"± {half:.2f} in test" in found.detail
+    assert "infinitely wide in val" in found.detail
+    manifest = split_manifest(read_dataset(tmp_path), SplitConfig())
+    assert any("fewer than 10 images: val 1, test 9" in line for line in fast_warnings(manifest))
+    folds = SplitConfig(method="kfold", k=3, fold=0)  # as the advice says
+    assert "small_parts" not in codes(check(tmp_path, fast=True, split=folds))
+
+
 def test_a_drawn_split_is_looked_at(tmp_path: Path) -> None:
     pairs(tmp_path, 12)
     for place in range(6):
@@ -185,7 +200,8 @@ def test_fast_findings_open_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found["empty_masks"].files == ("masks/s05x.png",)
     monkeypatch.undo()
     monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "elsewhere"))
-    assert fast_findings(manifest) == ()  # nothing is remembered, nothing is said
+    told = [one.code for one in fast_findings(manifest)]
+    assert told == ["small_parts"]  # nothing is remembered; what parts there are is in the manifest
 
 
 def test_fast_leaves_out_what_needs_pixels(tmp_path: Path) -> None:

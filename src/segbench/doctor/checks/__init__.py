@@ -52,7 +52,7 @@ CHECKS: dict[str, Check] = {
     "shapes": Check(module="segbench.doctor.checks.shapes", slow=True),
     "leakage": Check(module="segbench.doctor.checks.leakage", early=True),
     "neighbours": Check(module="segbench.doctor.checks.neighbours", early=True),
-    "parts": Check(module="segbench.doctor.checks.parts"),
+    "parts": Check(module="segbench.doctor.checks.parts", early=True),
     "images": Check(module="segbench.doctor.checks.images", early=True),
     "placement": Check(module="segbench.doctor.checks.placement", slow=True),
     "objects": Check(module="segbench.doctor.checks.objects"),

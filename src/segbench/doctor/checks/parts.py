@@ -14,6 +14,8 @@ from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Severity
 from segbench.doctor.reading import Reading
 from segbench.locale import Message, join, listed, message, plural
+from segbench.statistics.planning import half_width
+from segbench.types import SPLITS
 
 # What the first part of an id may be; in the last one a number is asked for, because classes are called so too.
 _WORDS = (
@@ -25,6 +27,8 @@ _BEFORE_LAST = r"([^/]*\d[^/]*)[_-][a-zA-Z]*\d+$"
 _LIST_NAME = re.compile(r"split|^(train|val|valid|test|trainval)", re.IGNORECASE)
 _LIST_SUFFIXES = frozenset({".yaml", ".yml", ".json", ".txt"})
 _PER_GROUP = 1.5  # samples, from which on it is worth a word
+_FEW = 10  # images in a part that is scored
+_USUAL_SPREAD = 0.15  # standard deviation of Dice between images; what is assumed before anything is trained
 _LARGEST_LIST = 32 << 20  # bytes
 _JOINED = frozenset({"trainval", "all"})  # lists that repeat others on purpose
 
@@ -41,9 +45,15 @@ GROUPS_SUGGESTED = Code(
 SMALL_PARTS = Code(
     "small_parts",
     Severity.WARNING,
-    Title("{n} part with fewer than 10 images: {parts}", "{n} parts with fewer than 10 images: {parts}"),
+    Title(
+        "{n} part to be scored on has fewer than 10 images: {parts}",
+        "{n} parts to be scored on have fewer than 10 images: {parts}",
+    ),
     means=message("A score over so few images says little; one image moves it by more than networks differ."),
-    advice=message("give the part more images: data.split.method: ratios"),
+    advice=message(
+        "give the part more images (data.split.ratios), or test every image once (data.split.method: kfold)"
+    ),
+    before_training=True,
 )
 IN_NO_PART = Code(
     "in_no_part",
@@ -124,9 +134,18 @@ def _suggested_groups(reading: Reading) -> Iterator[Finding]:
 
 def _small_parts(reading: Reading) -> Iterator[Finding]:
     counts = Counter(case.split for case in reading.cases if case.split is not None)
-    small = [f"{part} {count}" for part, count in counts.items() if count < 10]
-    if counts and small and len(reading.cases) >= 30:
-        yield SMALL_PARTS.finding(count=len(small), parts=", ".join(small))
+    small = [part for part in SPLITS if part != "train" and 0 < counts[part] < _FEW]
+    if small:
+        yield SMALL_PARTS.finding(
+            count=len(small),
+            parts=listed([f"{part} {counts[part]}" for part in small], 2),
+            detail=message(
+                "Where scores differ by {spread} between images (a standard deviation usual for Dice), the 95 % intervals "
+                "of the mean are {intervals}.",
+                spread=_USUAL_SPREAD,
+                intervals=listed([_interval(part, counts[part]) for part in small], 2),
+            ),
+        )
     nowhere = [case for case in reading.cases if case.split is None]
     if counts and nowhere:
         yield IN_NO_PART.about(
@@ -136,6 +155,13 @@ def _small_parts(reading: Reading) -> Iterator[Finding]:
             total=len(reading.cases),
             detail=listed([case.id for case in nowhere], 12),
         )
+
+
+def _interval(part: str, images: int) -> Message:
+    if images < 2:
+        return message("infinitely wide in {part}", part=part)
+    half = half_width(images, _USUAL_SPREAD)
+    return message("± {half} in {part}", half=f"{half:.2f}", part=part)
 
 
 def _overlapping_lists(reading: Reading) -> Iterator[Finding]:
