@@ -153,6 +153,68 @@ def test_lists_in_files_of_their_own(tmp_path: Path) -> None:
     assert found.files == ("test.txt", "train.txt")
 
 
+@pytest.mark.parametrize(
+    ("files", "overlapping"),
+    [
+        (("ImageSets/Segmentation/train.txt", "ImageSets/Segmentation/val.txt"), True),
+        (("train_list.txt", "test_list.txt"), True),
+        (("train.csv", "valid.csv"), True),
+        (("annotations/instances_train.json", "annotations/instances_val.json"), True),
+        (("fold1_train.txt", "fold2_test.txt"), False),  # of different divisions
+        (("train_val.txt", "test.txt"), False),  # repeats the others on purpose
+        (("a/train.txt", "b/test.txt"), False),
+    ],
+)
+def test_lists_that_are_not_used(tmp_path: Path, files: tuple[str, str], overlapping: bool) -> None:
+    pairs(tmp_path)
+    for file, names in zip(files, (["s00x", "s01x", "s02x"], ["s01x", "s02x", "s03x"]), strict=True):
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".json":
+            path.write_text(json.dumps({"images": [{"file_name": f"{name}.png"} for name in names]}))
+        elif path.suffix == ".csv":
+            path.write_text("".join(f"{name},1\n" for name in ("image", *(f"images/{name}.png" for name in names))))
+        else:
+            path.write_text("".join(f"{name}.png\n" for name in names))
+    checkup = check(tmp_path)
+    if not overlapping:
+        assert "overlapping_lists" not in codes(checkup)
+        return
+    found = finding(checkup, "overlapping_lists")
+    assert (found.severity, found.count, found.files) == (Severity.WARNING, 2, tuple(sorted(files)))
+    assert "before you use these lists" in found.advice
+
+
+def test_lists_that_are_used_are_an_error(tmp_path: Path) -> None:
+    pairs(tmp_path, 20)
+    names = [f"s{place:02d}x" for place in range(20)]
+    lists = {"train": names[:12], "val": names[12:16], "test": names[15:]}
+    for part, chosen in lists.items():
+        (tmp_path / f"{part}.txt").write_text("\n".join(chosen))
+    rows = "".join(f"{name},{part}\n" for part, chosen in lists.items() for name in chosen if part != "val")
+    (tmp_path / "parts.csv").write_text(f"id,split\n{rows}" + "".join(f"{name},val\n" for name in names[12:15]))
+    parts = SplitConfig(method="file", file=str(tmp_path / "parts.csv"), stratify=False)
+    found = finding(check(tmp_path, split=parts), "overlapping_lists")
+    assert (found.severity, found.files) == (Severity.ERROR, ("test.txt", "val.txt"))
+    assert finding(check(tmp_path), "overlapping_lists").severity is Severity.WARNING
+
+
+def test_equal_names_in_folders_of_parts_are_no_overlap(tmp_path: Path) -> None:
+    for folder in ("train", "test"):
+        pairs(tmp_path, 4, folder=folder)
+        (tmp_path / f"{folder}.txt").write_text("s00x.png\ns01x.png\n")
+    assert "overlapping_lists" not in codes(check(tmp_path))
+
+
+def test_labels_of_single_images_are_no_lists(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    (tmp_path / "labels").mkdir()
+    for part in ("train", "test"):
+        for place in range(3):
+            (tmp_path / f"labels/{part}_{place}.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    assert "overlapping_lists" not in codes(check(tmp_path))
+
+
 def test_parts_that_are_small_and_images_in_none(tmp_path: Path) -> None:
     pairs(tmp_path, 40, blob, "train", name="train{:02d}")
     pairs(tmp_path, 3, blob, "val", name="val{:02d}")

@@ -53,6 +53,7 @@ CHECKS: dict[str, Check] = {
     "leakage": Check(module="segbench.doctor.checks.leakage", early=True),
     "neighbours": Check(module="segbench.doctor.checks.neighbours", early=True),
     "parts": Check(module="segbench.doctor.checks.parts", early=True),
+    "lists": Check(module="segbench.doctor.checks.lists"),
     "images": Check(module="segbench.doctor.checks.images", early=True),
     "placement": Check(module="segbench.doctor.checks.placement", slow=True),
     "objects": Check(module="segbench.doctor.checks.objects"),
