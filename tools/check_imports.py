@@ -50,7 +50,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"augment.preview", "writers.convert"},
     ],
     "segbench.doctor": [
-        {"alignment", "finding", "regions"},
+        {"alignment", "crops", "finding", "regions"},
         {"copies", "reading"},
         {"code", "sampled", "sequences"},
         {"checks", "reading_codes"},

@@ -51,6 +51,7 @@ CHECKS: dict[str, Check] = {
     "annotations": Check(module="segbench.doctor.checks.annotations"),
     "shapes": Check(module="segbench.doctor.checks.shapes", slow=True),
     "leakage": Check(module="segbench.doctor.checks.leakage", early=True),
+    "crops": Check(module="segbench.doctor.checks.crops", slow=True),
     "neighbours": Check(module="segbench.doctor.checks.neighbours", early=True),
     "parts": Check(module="segbench.doctor.checks.parts", early=True),
     "lists": Check(module="segbench.doctor.checks.lists"),
