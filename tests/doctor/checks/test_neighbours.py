@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ruamel.yaml import YAML
-from scipy import ndimage
-from tests.doctor._sets import check, codes, finding, pairs, save
+from tests.doctor._sets import SLICES, check, codes, finding, pairs, save, stack
 
 from segbench.config.run import SplitConfig
 from segbench.data.manifest.read import read_dataset
@@ -21,17 +20,6 @@ from segbench.doctor.before_training import fast_warnings
 from segbench.doctor.finding import Finding
 
 Data = Callable[[str], Path]
-SIDE = 48
-SLICES = 60
-
-
-def stack(seed: int, slices: int = SLICES, side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a grainy rock, (slices, side, side) uint8, and its pores as 0 and 255."""
-    noise = np.random.default_rng(seed).normal(size=(slices, side, side))
-    smooth = ndimage.gaussian_filter(noise, (4, 5, 5), mode="wrap")
-    smooth /= smooth.std()
-    pores = smooth > 0.6
-    return np.clip(128 + 50 * smooth + 20 * pores, 0, 255).astype(np.uint8), (255 * pores).astype(np.uint8)
 
 
 def write(root: Path, seed: int = 0, name: str = "slice_{}", slices: int = SLICES) -> Path:

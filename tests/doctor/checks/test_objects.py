@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 from scipy import ndimage
-from tests.doctor._sets import SIDE, blob, check, codes, finding, pairs, photo, save
+from tests.doctor._sets import SIDE, blob, check, codes, cracks, finding, pairs, photo, save
 
 from segbench.config.loss import parse_loss
 from segbench.config.run import DataConfig
@@ -65,16 +65,6 @@ def test_objects_that_vanish(tmp_path: Path) -> None:
     assert {key: value for key, value, _ in small.suggestions}["data.size"] == side
     again = check(tmp_path, image_size=(64, 64))  # remembered
     assert again.statistics == small.statistics
-
-
-def cracks(seed: int, side: int, width: int = 3) -> np.ndarray:
-    """Returns two slanted, wavy lines of 1 on 0, `width` pixels across."""
-    rows, columns = np.mgrid[:side, :side]
-    mask = np.zeros((side, side), dtype=np.uint8)
-    for place, slant in enumerate((0.3, -0.5)):
-        middle = side * (0.3 + 0.4 * place) + slant * (columns - side / 2) / 2 + 9 * np.sin(columns / 23 + seed + place)
-        mask |= (abs(rows - middle) < width * np.sqrt(1 + slant**2 / 4) / 2).astype(np.uint8)
-    return mask
 
 
 def crack_set(root: Path, side: int, width: int = 3) -> Path:
