@@ -19,6 +19,7 @@ KEPT = 0.99  # of a class's objects, that a good size keeps
 
 _THIN_PX, _NARROW_PX, _SAFE_PX = 1.5, 4.0, 2.0  # widths at which lines break, may break, and stay whole
 _BREAKS, _CRUMBLES = 1.5, 1.05  # pieces a region, from which on a narrow class breaks, and a thin one
+_WIDER = 1.5  # times the width at which a class broke
 _SLIPS = 5  # more pieces may be a single frayed region
 
 _BINS = 4  # of an area an octave
@@ -107,8 +108,10 @@ class Objects:
         return more > _SLIPS and (breaks or crumbles)
 
     def safe_scale(self, index: int) -> float:
-        """Returns by which share of their own size masks may be shrunk so that a class stays whole, at most 1."""
-        return min(1.0, _SAFE_PX / max(self.classes[index].width(), _SAFE_PX / 8))
+        """Returns by which share of their own size masks may be shrunk so that a thin class stays whole, at most 1."""
+        found = self.classes[index]
+        wanted = max(_SAFE_PX, _WIDER * found.width(small=True))
+        return min(1.0, wanted / max(found.width(), 0.1))
 
     def smallest_side(self) -> int | None:
         """Returns the smallest tried square side at which no class loses more than a few objects."""

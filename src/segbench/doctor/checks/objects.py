@@ -232,13 +232,14 @@ def _thin(reading: Reading, objects: Objects) -> Iterator[Finding]:
 
 
 def full_scale(reading: Reading, objects: Objects) -> tuple[list[int], list[int] | None]:
-    """Returns the size at which thin classes stay whole, and the windows to train on where that is too large."""
+    """Returns the size at which thin classes stay whole and none vanishes, and the windows where that is too large."""
     scale = max(objects.safe_scale(index) for index in objects.classes if objects.is_thin(index))
     facts = [reading.images[case.image] for case in reading.cases if case.image in reading.images]
     medians = (float(np.median([getattr(fact, side) for fact in facts])) for side in ("height", "width"))
     size = [max(32, math.ceil(scale * side / 32) * 32) for side in medians]
-    asked = objects.sizes[0]
-    size = [max(wanted, side) for wanted, side in zip(size, asked, strict=True)]
+    whole = all(objects.keeps(index, 0) for index in objects.classes)
+    least = objects.sizes[0] if whole else (objects.smallest_side() or SIZES[-1],) * 2
+    size = [max(wanted, side) for wanted, side in zip(size, least, strict=True)]
     if max(size) <= LARGEST_SIDE:
         return size, None
     return size, [min(LARGEST_SIDE, side) for side in size]
