@@ -50,9 +50,9 @@ LAYERS: dict[str, list[set[str]]] = {
         {"augment.preview", "writers.convert"},
     ],
     "segbench.doctor": [
-        {"finding", "regions"},
+        {"alignment", "crops", "finding", "regions"},
         {"copies", "reading"},
-        {"code"},
+        {"code", "sampled", "sequences"},
         {"checks", "reading_codes"},
         {"statistics", "suggest"},
         {"run"},

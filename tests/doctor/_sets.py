@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
+from segbench.config.run import SplitConfig
 from segbench.doctor import Checkup, Finding, examine
 
 SIDE = 48
+SCENE_SIDE = 96
+SLICES = 60
 
 
 def save(path: Path, array: np.ndarray, **how: Any) -> Path:
@@ -32,6 +36,36 @@ def blob(seed: int, side: int = SIDE, value: int = 255) -> np.ndarray:
     top, left = np.random.default_rng(seed).integers(3, side // 3, 2)
     mask = np.zeros((side, side), dtype=np.uint8)
     mask[top : top + side // 2 + seed % 3, left : left + side // 2 - seed % 2] = value
+    return mask
+
+
+def scene(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a picture with one bright, lopsided object, and its mask of 0 and 255."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:SCENE_SIDE, :SCENE_SIDE]
+    row, column, radius = rng.uniform(30, 45), rng.uniform(35, 55), rng.uniform(10, 16)
+    inside = (rows - row) ** 2 + (columns - column) ** 2 < radius**2
+    inside |= (abs(rows - row - radius) < 5) & (abs(columns - column - radius) < radius)
+    image = 0.5 * photo(seed, SCENE_SIDE) + 90.0 * inside[..., None] + rng.normal(0, 6, (SCENE_SIDE, SCENE_SIDE, 3))
+    return np.clip(image, 0, 255).astype(np.uint8), (inside * 255).astype(np.uint8)
+
+
+def stack(seed: int, slices: int = SLICES, side: int = SIDE) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a grainy rock, (slices, side, side) uint8, and its pores as 0 and 255."""
+    noise = np.random.default_rng(seed).normal(size=(slices, side, side))
+    smooth = ndimage.gaussian_filter(noise, (4, 5, 5), mode="wrap")
+    smooth /= smooth.std()
+    pores = smooth > 0.6
+    return np.clip(128 + 50 * smooth + 20 * pores, 0, 255).astype(np.uint8), (255 * pores).astype(np.uint8)
+
+
+def cracks(seed: int, side: int, width: int = 3) -> np.ndarray:
+    """Returns two slanted, wavy lines of 1 on 0, `width` pixels across."""
+    rows, columns = np.mgrid[:side, :side]
+    mask = np.zeros((side, side), dtype=np.uint8)
+    for place, slant in enumerate((0.3, -0.5)):
+        middle = side * (0.3 + 0.4 * place) + slant * (columns - side / 2) / 2 + 9 * np.sin(columns / 23 + seed + place)
+        mask |= (abs(rows - middle) < width * np.sqrt(1 + slant**2 / 4) / 2).astype(np.uint8)
     return mask
 
 
@@ -78,7 +112,33 @@ def flawed_sets(root: Path) -> list[Checkup]:
         check(pairs(root / "inverted", mask=lambda seed: 255 - blob(seed)), fast=True),
         examine(pairs(root / "several" / "one").parent),
         check(pairs(root / "one", 1)),
+        check(_with_moved_masks(root / "moved")),
+        check(_with_cracks(root / "cracks"), image_size=(64, 64)),
+        check(_with_a_stack(root / "stack")),
+        check(root / "stack", split=SplitConfig(ratios=(0.8, 0.1, 0.1), seed=1)),
     ]
+
+
+def _with_moved_masks(root: Path) -> Path:
+    for place in range(12):
+        image, mask = scene(place)
+        save(root / f"images/s{place}x.png", image)
+        save(root / f"masks/s{place}x.png", np.roll(mask[::-1], 7, axis=1))
+    return root
+
+
+def _with_cracks(root: Path) -> Path:
+    for place in range(12):
+        save(root / f"images/s{place}x.png", photo(place, 600))
+        save(root / f"masks/s{place}x.png", cracks(place, 600))
+    return root
+
+
+def _with_a_stack(root: Path) -> Path:
+    for place, (image, mask) in enumerate(zip(*stack(0), strict=True)):
+        save(root / f"images/slice_{place}.png", image)
+        save(root / f"masks/slice_{place}.png", mask)
+    return root
 
 
 def _with_bad_files(root: Path) -> Path:

@@ -46,8 +46,8 @@ FAST_LOOK = Code(
     Severity.INFO,
     Title("a quick look: images were not decoded"),
     means=message(
-        "Not looked for: damaged pixels behind a sound header, transparency, near copies, the sizes of objects, "
-        "polygons that cross themselves."
+        "Not looked for: damaged pixels behind a sound header, transparency, near copies, neighbouring slices and "
+        "frames, crops, masks beside their objects, the sizes of objects, polygons that cross themselves."
     ),
     advice=message("leave out --fast to look for them too"),
 )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from segbench.doctor.checks.meaning import is_trimap
+from segbench.doctor.checks.objects import LARGEST_SIDE, full_scale
 from segbench.doctor.checks.parts import suggest_group
 from segbench.doctor.reading import Reading, percent
 from segbench.doctor.regions import SIZES, Objects
@@ -19,7 +20,6 @@ _RARE_FOREGROUND = 0.1
 _UNEVEN = 10.0  # most frequent to rarest class
 _FEW_IMAGES = 200
 _TOO_FEW = 10  # to be divided at all
-_LARGEST_SIDE = 512  # that is suggested whole; larger ones by crops
 _PRESETS = {
     **dict.fromkeys(("ph2", "isic"), ("dermoscopy", message("skin lesions have no upright"))),
     **dict.fromkeys(
@@ -122,6 +122,9 @@ def _size(reading: Reading, stats: Mapping[str, Any], objects: Objects | None) -
     class_map = reading.known_map
     lost = {index: 1 - objects.kept(index, 0) for index in objects.classes if not objects.keeps(index, 0)}
     side = objects.smallest_side()
+    if any(objects.is_thin(index) for index in objects.classes):
+        yield from _for_thin(reading, objects)
+        return
     if not lost:
         usual = [_multiple(stats[side]["median"]) for side in ("height", "width") if side in stats] or [height, width]
         if usual[0] < height or usual[1] < width:
@@ -154,13 +157,30 @@ def _size(reading: Reading, stats: Mapping[str, Any], objects: Objects | None) -
         median=f"{max(stats['height']['median'], stats['width']['median']):.0f}",
     )
     yield "data.size", side, reason
-    if side > _LARGEST_SIDE:
+    if side > LARGEST_SIDE:
         reason = message(
             "training on windows of {size} x {size} needs 1/{times} of the memory of whole images",
-            size=_LARGEST_SIDE,
-            times=f"{(side / _LARGEST_SIDE) ** 2:.2g}",
+            size=LARGEST_SIDE,
+            times=f"{(side / LARGEST_SIDE) ** 2:.2g}",
         )
-        yield "data.augment.crop", [_LARGEST_SIDE, _LARGEST_SIDE], reason
+        yield "data.augment.crop", [LARGEST_SIDE, LARGEST_SIDE], reason
+
+
+def _for_thin(reading: Reading, objects: Objects) -> Iterator[Suggestion]:
+    thin = [reading.known_map.names[index] for index in objects.classes if objects.is_thin(index)]
+    size, crop = full_scale(reading, objects)
+    height, width = objects.sizes[0]
+    reason = message(
+        "at {height} x {width} {names} would break into pieces", height=height, width=width, names=listed(thin, 8)
+    )
+    yield "data.size", size, reason
+    if crop is not None:
+        reason = message(
+            "training on windows of {height} x {width} needs less memory than on whole images of this size",
+            height=crop[0],
+            width=crop[1],
+        )
+        yield "data.augment.crop", crop, reason
 
 
 def _multiple(side: float) -> int:

@@ -33,6 +33,19 @@ def detectable(
     return (critical + float(stdtrit(df, power))) * math.sqrt(variance)
 
 
+def half_width(images: int, spread: float, level: float = 0.95) -> float:
+    """Returns half of the t interval of a mean score over so many images; infinite for fewer than two.
+
+    Args:
+        images: independent of each other.
+        spread: standard deviation of the score between images.
+        level: of the interval.
+    """
+    if images < 2:
+        return math.inf
+    return float(stdtrit(images - 1, 0.5 + level / 2)) * spread / math.sqrt(images)
+
+
 def smallest(enough: Callable[[int], bool], lowest: int, highest: int) -> int | None:
     """Returns the smallest number for which `enough` holds, as it does from there on; None: not even for that."""
     if not enough(highest):

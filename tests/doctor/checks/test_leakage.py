@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 from tests.doctor._sets import SIDE, blob, check, codes, finding, pairs, photo, save, split_pairs
 
 from segbench.config.run import SplitConfig
@@ -69,7 +70,7 @@ def test_flat_pictures_are_no_copies(tmp_path: Path) -> None:
 
 def test_copies_across_and_within_parts(tmp_path: Path) -> None:
     split_pairs(tmp_path, 6)
-    assert codes(check(tmp_path)) == []
+    assert codes(check(tmp_path)) == ["small_parts"]
     (tmp_path / "test/images/test00.png").write_bytes((tmp_path / "train/images/train00.png").read_bytes())
     save(tmp_path / "test/images/test01.png", np.fliplr(encoded(photo(sum(map(ord, "train")) * 1000 + 1), 60)))
     (tmp_path / "train/images/train03.png").write_bytes((tmp_path / "train/images/train02.png").read_bytes())
@@ -152,10 +153,86 @@ def test_lists_in_files_of_their_own(tmp_path: Path) -> None:
     assert found.files == ("test.txt", "train.txt")
 
 
+@pytest.mark.parametrize(
+    ("files", "overlapping"),
+    [
+        (("ImageSets/Segmentation/train.txt", "ImageSets/Segmentation/val.txt"), True),
+        (("train_list.txt", "test_list.txt"), True),
+        (("train.csv", "valid.csv"), True),
+        (("annotations/instances_train.json", "annotations/instances_val.json"), True),
+        (("fold1_train.txt", "fold2_test.txt"), False),  # of different divisions
+        (("train_val.txt", "test.txt"), False),  # repeats the others on purpose
+        (("a/train.txt", "b/test.txt"), False),
+    ],
+)
+def test_lists_that_are_not_used(tmp_path: Path, files: tuple[str, str], overlapping: bool) -> None:
+    pairs(tmp_path)
+    for file, names in zip(files, (["s00x", "s01x", "s02x"], ["s01x", "s02x", "s03x"]), strict=True):
+        path = tmp_path / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".json":
+            path.write_text(json.dumps({"images": [{"file_name": f"{name}.png"} for name in names]}))
+        elif path.suffix == ".csv":
+            path.write_text("".join(f"{name},1\n" for name in ("image", *(f"images/{name}.png" for name in names))))
+        else:
+            path.write_text("".join(f"{name}.png\n" for name in names))
+    checkup = check(tmp_path)
+    if not overlapping:
+        assert "overlapping_lists" not in codes(checkup)
+        return
+    found = finding(checkup, "overlapping_lists")
+    assert (found.severity, found.count, found.files) == (Severity.WARNING, 2, tuple(sorted(files)))
+    assert "before you use these lists" in found.advice
+
+
+def test_lists_that_are_used_are_an_error(tmp_path: Path) -> None:
+    pairs(tmp_path, 20)
+    names = [f"s{place:02d}x" for place in range(20)]
+    lists = {"train": names[:12], "val": names[12:16], "test": names[15:]}
+    for part, chosen in lists.items():
+        (tmp_path / f"{part}.txt").write_text("\n".join(chosen))
+    rows = "".join(f"{name},{part}\n" for part, chosen in lists.items() for name in chosen if part != "val")
+    (tmp_path / "parts.csv").write_text(f"id,split\n{rows}" + "".join(f"{name},val\n" for name in names[12:15]))
+    parts = SplitConfig(method="file", file=str(tmp_path / "parts.csv"), stratify=False)
+    found = finding(check(tmp_path, split=parts), "overlapping_lists")
+    assert (found.severity, found.files) == (Severity.ERROR, ("test.txt", "val.txt"))
+    assert finding(check(tmp_path), "overlapping_lists").severity is Severity.WARNING
+
+
+def test_equal_names_in_folders_of_parts_are_no_overlap(tmp_path: Path) -> None:
+    for folder in ("train", "test"):
+        pairs(tmp_path, 4, folder=folder)
+        (tmp_path / f"{folder}.txt").write_text("s00x.png\ns01x.png\n")
+    assert "overlapping_lists" not in codes(check(tmp_path))
+
+
+def test_labels_of_single_images_are_no_lists(tmp_path: Path) -> None:
+    pairs(tmp_path)
+    (tmp_path / "labels").mkdir()
+    for part in ("train", "test"):
+        for place in range(3):
+            (tmp_path / f"labels/{part}_{place}.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    assert "overlapping_lists" not in codes(check(tmp_path))
+
+
 def test_parts_that_are_small_and_images_in_none(tmp_path: Path) -> None:
     pairs(tmp_path, 40, blob, "train", name="train{:02d}")
     pairs(tmp_path, 3, blob, "val", name="val{:02d}")
     assert "val 3" in finding(check(tmp_path), "small_parts").title
+
+
+def test_the_interval_of_small_parts_is_told_before_a_training(tmp_path: Path) -> None:
+    for part, count in (("train", 26), ("val", 1), ("test", 9)):
+        pairs(tmp_path, count, blob, part, name=f"{part}{{:02d}}")
+    found = finding(check(tmp_path, fast=True), "small_parts")
+    assert (found.count, found.severity) == (2, Severity.WARNING)
+    half = stats.t.ppf(0.975, 8) * 0.15 / 3
+    assert f"± {half:.2f} in test" in found.detail
+    assert "infinitely wide in val" in found.detail
+    manifest = split_manifest(read_dataset(tmp_path), SplitConfig())
+    assert any("fewer than 10 images: val 1, test 9" in line for line in fast_warnings(manifest))
+    folds = SplitConfig(method="kfold", k=3, fold=0)  # as the advice says
+    assert "small_parts" not in codes(check(tmp_path, fast=True, split=folds))
 
 
 def test_a_drawn_split_is_looked_at(tmp_path: Path) -> None:
@@ -185,7 +262,8 @@ def test_fast_findings_open_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found["empty_masks"].files == ("masks/s05x.png",)
     monkeypatch.undo()
     monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "elsewhere"))
-    assert fast_findings(manifest) == ()  # nothing is remembered, nothing is said
+    told = [one.code for one in fast_findings(manifest)]
+    assert told == ["small_parts"]  # nothing is remembered; what parts there are is in the manifest
 
 
 def test_fast_leaves_out_what_needs_pixels(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 from scipy import ndimage
-from tests.doctor._sets import SIDE, blob, check, codes, finding, pairs, photo, save
+from tests.doctor._sets import SIDE, blob, check, codes, cracks, finding, pairs, photo, save
 
 from segbench.config.loss import parse_loss
 from segbench.config.run import DataConfig
@@ -32,7 +34,7 @@ def test_regions_agree_with_resizing_the_mask(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(3)
     labels = (rng.random((60, 50)) > 0.8).astype(np.uint8) * rng.integers(1, 4, (60, 50), dtype=np.uint8)
     rows = region_rows(labels, (1, 2, 3), [size])
-    for index, count, specks, areas, gone in rows:
+    for index, count, specks, areas, gone, *_ in rows:
         regions, total = ndimage.label(labels == index, structure=np.ones((3, 3)))
         own = np.bincount(regions.ravel())[1:]
         left = set(np.unique(resize_mask(regions, size)).tolist())
@@ -63,6 +65,44 @@ def test_objects_that_vanish(tmp_path: Path) -> None:
     assert {key: value for key, value, _ in small.suggestions}["data.size"] == side
     again = check(tmp_path, image_size=(64, 64))  # remembered
     assert again.statistics == small.statistics
+
+
+def crack_set(root: Path, side: int, width: int = 3) -> Path:
+    for place in range(6):
+        save(root / f"images/s{place}x.png", photo(place, side))
+        save(root / f"masks/s{place}x.png", cracks(place, side, width))
+    return root
+
+
+def test_thin_lines_that_break_at_the_training_size(tmp_path: Path) -> None:
+    root = crack_set(tmp_path, 448)
+    checkup = check(root, image_size=(128, 128))
+    found = finding(checkup, "thin_objects")
+    assert "vanishing_objects" not in codes(checkup)  # no object is gone, all are in pieces
+    assert found.title == "at 128 x 128 pixels thin objects break into pieces: foreground"
+    before, after, wide, narrow = map(float, re.findall(r"\d+\.\d+", found.detail.partition("foreground: ")[2]))
+    small = [ndimage.label(resize_mask(cracks(seed, 448), (128, 128)), np.ones((3, 3)))[1] for seed in range(6)]
+    assert before == 2.0
+    assert after == pytest.approx(np.mean(small), abs=0.06)
+    assert after > 3
+    assert wide == pytest.approx(3, rel=0.25)
+    assert narrow == pytest.approx(3 * 128 / 448, rel=0.25)
+    size = YAML(typ="safe", pure=True).load(re.search(r"data\.size: (\[.*?\])", found.advice)[1])
+    assert "thin_objects" not in codes(check(root, image_size=tuple(size)))
+    assert {key: value for key, value, _ in checkup.suggestions}["data.size"] == size
+
+
+def test_thin_lines_of_large_images_ask_for_windows(tmp_path: Path) -> None:
+    found = finding(check(crack_set(tmp_path, 1200, 2)), "thin_objects")
+    size, crop = (YAML(typ="safe", pure=True).load(text) for text in re.findall(r"(\[\d+, \d+\])", found.advice))
+    data = DataConfig(path="x", size=size, augment={"crop": crop})
+    assert data.augment.crop == (512, 512)
+    assert "thin_objects" not in codes(check(tmp_path, image_size=data.size))
+
+
+@pytest.mark.parametrize(("side", "width"), [(448, 24), (120, 2)])
+def test_thick_lines_and_small_images_stay_whole(tmp_path: Path, side: int, width: int) -> None:
+    assert "thin_objects" not in codes(check(crack_set(tmp_path, side, width), image_size=(128, 128)))
 
 
 def test_statistics_are_those_of_the_files(tmp_path: Path) -> None:

@@ -35,16 +35,17 @@ def members(samples: Iterable[Sample], attribute: str) -> dict[str, list[str]]:
 
 
 def natural_order(samples: Iterable[Sample]) -> list[str]:
-    """Returns the ids as people count: frame_9 before frame_10.
+    """Returns the ids as people count: frame_9 before frame_10."""
+    return sorted((sample.id for sample in samples), key=natural_key)
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Returns by what a name is sorted as people count.
 
     Example:
-        >>> sorted(["f10", "f9"], key=_natural)
+        >>> sorted(["f10", "f9"], key=natural_key)
         ['f9', 'f10']
     """
-    return sorted((sample.id for sample in samples), key=_natural)
-
-
-def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     pieces = re.split(r"([0-9]+)", name)
     return [(int(piece), "") if piece.isdecimal() else (-1, piece) for piece in pieces], name
 

@@ -21,7 +21,7 @@ class Check:
     Attributes:
         module: with `CODES` and `check`.
         early: it needs nothing but remembered facts, and is asked before every training.
-        slow: it looks at every polygon; a fast look leaves it out.
+        slow: it opens images or looks at every polygon; a fast look leaves it out.
     """
 
     module: str
@@ -51,8 +51,12 @@ CHECKS: dict[str, Check] = {
     "annotations": Check(module="segbench.doctor.checks.annotations"),
     "shapes": Check(module="segbench.doctor.checks.shapes", slow=True),
     "leakage": Check(module="segbench.doctor.checks.leakage", early=True),
-    "parts": Check(module="segbench.doctor.checks.parts"),
+    "crops": Check(module="segbench.doctor.checks.crops", slow=True),
+    "neighbours": Check(module="segbench.doctor.checks.neighbours", early=True),
+    "parts": Check(module="segbench.doctor.checks.parts", early=True),
+    "lists": Check(module="segbench.doctor.checks.lists"),
     "images": Check(module="segbench.doctor.checks.images", early=True),
+    "placement": Check(module="segbench.doctor.checks.placement", slow=True),
     "objects": Check(module="segbench.doctor.checks.objects"),
 }
 

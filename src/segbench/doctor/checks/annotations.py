@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.listing import DEFECTS, Defect
-from segbench.doctor.checks.parts import OVERLAPPING_LISTS
+from segbench.doctor.checks.lists import OVERLAPPING_LISTS
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Severity
 from segbench.doctor.reading import Reading, percent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ from segbench.doctor.regions import KEPT, SIZES, ClassObjects, Objects, region_r
 from segbench.errors import DatasetError
 from segbench.locale import listed, message, plural
 from segbench.types import ClassMap, Progress, Task
+
+LARGEST_SIDE = 512  # that is trained on whole; larger images by windows
 
 _VANISHING = 0.05  # of a class's objects, from which on a warning is due
 
@@ -43,7 +46,17 @@ SPECKS = Code(
         "they hardly matter for training, but they count as objects where objects are counted; delete them if so"
     ),
 )
-CODES = (VANISHING_OBJECTS, SPECKS)
+THIN_OBJECTS = Code(
+    "thin_objects",
+    Severity.WARNING,
+    Title("at {height} x {width} pixels thin objects break into pieces: {names}"),
+    means=message(
+        "Lines narrower than about 1.5 pixels fall apart when masks are resized: a network learns fragments, and it is "
+        "scored on them."
+    ),
+    advice=message("train at a larger size, or on windows of large images"),
+)
+CODES = (VANISHING_OBJECTS, THIN_OBJECTS, SPECKS)
 
 
 def measure_objects(reading: Reading, progress: Progress | None = None) -> Objects | None:
@@ -53,7 +66,9 @@ def measure_objects(reading: Reading, progress: Progress | None = None) -> Objec
         return None
     asked = reading.image_size or (SIZES[4], SIZES[4])
     sizes = (asked, *((side, side) for side in SIZES))
-    settings = json.dumps([class_map.to_dict()["classes"], class_map.background, class_map.ignore_values, sizes])
+    settings = json.dumps(
+        [class_map.to_dict()["classes"], class_map.background, class_map.ignore_values, sizes, "widths"]
+    )
     kind = f"objects-{hashlib.sha256(f'{settings}{reading.tolerance}'.encode()).hexdigest()[:16]}"
     planes = _planes(reading, class_map)
     read = partial(_read_file, class_map=class_map, tolerance=reading.tolerance, planes=planes, sizes=sizes)
@@ -64,7 +79,7 @@ def measure_objects(reading: Reading, progress: Progress | None = None) -> Objec
         if path in reading.masks
     ]
     files, _ = reading.store.other(kind, known, read, progress=progress)
-    result = Objects(sizes=sizes, classes={}, specks={}, lost={})
+    result = Objects(sizes=sizes, classes={}, specks={}, lost={}, broken={})
     for case in reading.cases:
         for path in case.mask_files:
             _add(result, case, files.pop(path, []))  # once, also where several cases are windows of one file
@@ -117,13 +132,18 @@ def _renumbered(rows: list[list[Any]], index: int) -> list[list[Any]]:
 
 
 def _add(result: Objects, case: Case, rows: Sequence[Sequence[Any]]) -> None:
-    for index, count, specks, areas, gone in rows:
+    for index, count, specks, areas, gone, pieces, widths, small_widths in rows:
         found = result.classes.setdefault(index, ClassObjects(gone=np.zeros(len(result.sizes), dtype=np.int64)))
         found.number += count
         found.images += count > 0
         found.specks += specks
         found.areas.update(dict(areas))
         found.gone += np.asarray(gone)
+        found.pieces += pieces
+        found.widths.update(dict(widths))
+        found.small_widths.update(dict(small_widths))
+        if pieces > count:
+            result.broken[case.id] = result.broken.get(case.id, 0) + pieces - count
         if specks:
             result.specks[case.id] = result.specks.get(case.id, 0) + specks
         if gone[0]:
@@ -133,7 +153,9 @@ def _add(result: Objects, case: Case, rows: Sequence[Sequence[Any]]) -> None:
 def check(reading: Reading) -> list[Finding]:
     """Returns which objects training would not see, and which are too small to be meant, where they were measured."""
     objects = reading.objects
-    return [] if objects is None else [*_vanishing(reading, objects), *_specks(reading, objects)]
+    if objects is None:
+        return []
+    return [*_vanishing(reading, objects), *_thin(reading, objects), *_specks(reading, objects)]
 
 
 def _vanishing(reading: Reading, objects: Objects) -> Iterator[Finding]:
@@ -168,6 +190,59 @@ def _vanishing(reading: Reading, objects: Objects) -> Iterator[Finding]:
         if side
         else None,
     )
+
+
+def _thin(reading: Reading, objects: Objects) -> Iterator[Finding]:
+    class_map = reading.known_map
+    thin = [index for index in objects.classes if objects.is_thin(index)]
+    if not thin:
+        return
+    height, width = objects.sizes[0]
+    cases = [case for case in reading.cases if case.id in objects.broken]
+    told = []
+    for index in thin:
+        found = objects.classes[index]
+        told.append(
+            message(
+                "{name}: {before} connected pieces an image become {after}, {width} pixels wide becomes {small}",
+                name=class_map.names[index],
+                before=f"{found.number / found.images:.1f}",
+                after=f"{found.pieces / found.images:.1f}",
+                width=f"{found.width():.1f}",
+                small=f"{found.width(small=True):.1f}",
+            )
+        )
+    size, crop = full_scale(reading, objects)
+    yield THIN_OBJECTS.about_cases(
+        reading,
+        sorted(cases, key=lambda case: -objects.broken[case.id]),
+        count=len(thin),
+        height=height,
+        width=width,
+        names=listed([class_map.names[index] for index in thin], 8),
+        detail=message("{classes} (half of the pixels lie in objects no wider).", classes=listed(told, 12)),
+        advice=message("data.size: {size} keeps them whole", size=size)
+        if crop is None
+        else message(
+            "train on windows of images that are hardly shrunk: data.size: {size} and data.augment.crop: {crop}",
+            size=size,
+            crop=crop,
+        ),
+    )
+
+
+def full_scale(reading: Reading, objects: Objects) -> tuple[list[int], list[int] | None]:
+    """Returns the size at which thin classes stay whole and none vanishes, and the windows where that is too large."""
+    scale = max(objects.safe_scale(index) for index in objects.classes if objects.is_thin(index))
+    facts = [reading.images[case.image] for case in reading.cases if case.image in reading.images]
+    medians = (float(np.median([getattr(fact, side) for fact in facts])) for side in ("height", "width"))
+    size = [max(32, math.ceil(scale * side / 32) * 32) for side in medians]
+    whole = all(objects.keeps(index, 0) for index in objects.classes)
+    least = objects.sizes[0] if whole else (objects.smallest_side() or SIZES[-1],) * 2
+    size = [max(wanted, side) for wanted, side in zip(size, least, strict=True)]
+    if max(size) <= LARGEST_SIDE:
+        return size, None
+    return size, [min(LARGEST_SIDE, side) for side in size]
 
 
 def _specks(reading: Reading, objects: Objects) -> Iterator[Finding]:
