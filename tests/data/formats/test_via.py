@@ -204,7 +204,7 @@ def test_a_region_that_is_not_as_the_format_says(tmp_path: Path, regions: list[A
     with pytest.raises(DatasetError) as caught:
         via(small(tmp_path, *regions))
     assert text in str(caught.value)
-    assert str(caught.value).startswith(f"{tmp_path / 'via.json'}: a.png123.regions[")
+    assert "via.json, a.png123.regions[" in str(caught.value)
 
 
 def test_a_polygon_of_two_points_is_refused_or_left_out(tmp_path: Path) -> None:
@@ -216,10 +216,104 @@ def test_a_polygon_of_two_points_is_refused_or_left_out(tmp_path: Path) -> None:
         via(root, defects="skip")
 
 
-def test_an_unknown_kind_of_region_is_told(tmp_path: Path) -> None:
-    listing = via(small(tmp_path, region(), region({"name": "cube"})))
-    assert codes(listing)["unused_shape"] == 1
-    assert len(drawings(listing)[0].shapes) == 1
+def test_an_unknown_kind_of_region_is_no_background(tmp_path: Path) -> None:
+    root = small(tmp_path, region(), region({"name": "cube"}))
+    with pytest.raises(
+        DatasetError, match=r"(?s)1 of 2 shapes cannot be drawn.*regions\[1\]: a region of the kind 'cube'"
+    ):
+        via(root)
+
+
+def test_all_regions_that_cannot_be_read_are_listed_and_cost_their_image_alone(tmp_path: Path) -> None:
+    root = small(tmp_path, region())
+    image(root / "b.png")
+    plain = json.loads((root / "via.json").read_text())
+    bad = [region({"name": "polygon"}), region({**TRIANGLE, "all_points_x": [1, "2", 3]}), "x"]
+    plain["b.png1"] = {"filename": "b.png", "size": 1, "regions": bad}
+    (root / "via.json").write_text(json.dumps(plain), encoding="utf-8")
+    with pytest.raises(
+        DatasetError, match=r"(?s)3 of 4 shapes .* 1 of 2 images.*regions\[0\].*regions\[1\].*regions\[2\]"
+    ):
+        via(root)
+    assert [entry.id for entry in via(root, defects="skip").entries] == ["a"]
+
+
+def numbered(root: Path, *xy: list[float], kind: int = 4, **options: str) -> Path:
+    """A project of VIA 3 with one image, and a region for each row of numbers; their classes are 0, 1, ..."""
+    image(root / "a.png")
+    plain = {
+        "project": {"pname": "p", "vid_list": ["1"]},
+        "config": {},
+        "attribute": {"1": {"aname": "kind", "anchor_id": "FILE1_Z0_XY1", "type": kind, "options": options}},
+        "file": {"5": {"fid": "5", "fname": "a.png", "type": 2, "loc": 1, "src": "a.png"}},
+        "view": {"1": {"fid_list": ["5"]}},
+        "metadata": {
+            **{f"1_{place}": {"vid": "1", "z": [], "xy": one, "av": {"1": str(place)}} for place, one in enumerate(xy)},
+            "1_file": {"vid": "1", "z": [], "xy": [], "av": {}},
+        },
+    }
+    (root / "via3.json").write_text(json.dumps(plain), encoding="utf-8")
+    return root
+
+
+def test_a_project_of_version_3(tmp_path: Path) -> None:
+    rows = [[7, 5, 5, 25, 5, 5, 25], [2, 30, 10, 8, 4], [3, 50, 10, 5], [4, 30, 30, 8, 4], [6, 1, 1, 9, 1]]
+    names = {"0": "tree", "1": "car", "2": "sun", "3": "lake", "4": "road"}
+    listing = via(numbered(tmp_path, *rows, **names))
+    assert listing.class_map.names == ("background", "tree", "car", "sun", "lake", "road")
+    shapes = drawings(listing)[0].shapes
+    assert [shape.label for shape in shapes] == list(names.values())
+    assert (shape_mask(shapes[0], SIZE) == cover(tmp_path / "two", TRIANGLE)).all()
+    assert shape_mask(shapes[1], SIZE).sum() == 32
+    assert shape_mask(shapes[2], SIZE).sum() == pytest.approx(np.pi * 25, abs=6)
+    assert shape_mask(shapes[3], SIZE).sum() == pytest.approx(np.pi * 32, abs=8)
+    assert looks_like(tmp_path) == "VGG Image Annotator (via3.json)"
+    assert "the numbers of 'kind' have the names 0 = tree, 1 = car, 2 = sun, 3 = lake, 4 = road" in listing.notes
+
+
+def test_a_checkbox_of_version_3_is_a_list_of_numbers(tmp_path: Path) -> None:
+    root = numbered(tmp_path, [2, 30, 10, 8, 4], kind=2, **{"0": "tree", "1": "car"})
+    assert drawings(via(root))[0].shapes[0].label == "tree"
+    text = (root / "via3.json").read_text().replace('"av": {"1": "0"}', '"av": {"1": "0,1"}')
+    (root / "via3.json").write_text(text)
+    with pytest.raises(DatasetError, match="expected one class, got 0, 1"):
+        via(root)
+
+
+@pytest.mark.parametrize(
+    ("xy", "says"), [([8, 1, 2, 3, 4, 5, 6, 7, 8], "the kind 'number 8'"), ([2, 1], "4 numbers of a rect")]
+)
+def test_a_region_of_version_3_that_is_not_read(tmp_path: Path, xy: list[float], says: str) -> None:
+    with pytest.raises(DatasetError, match=f"(?s)1 of 2 shapes cannot be drawn.*metadata.1_1.*{says}"):
+        via(numbered(tmp_path, [2, 30, 10, 8, 4], xy))
+
+
+def test_images_side_by_side_are_refused(tmp_path: Path) -> None:
+    root = numbered(tmp_path, [2, 30, 10, 8, 4])
+    text = (root / "via3.json").read_text().replace('"fid_list": ["5"]', '"fid_list": ["5", "5"]')
+    (root / "via3.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"view\.1 shows 2 images side by side"):
+        via(root)
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"1": "Pizza", "2": "Burger"}, ("background", "Pizza", "Burger")),
+        ({"1": "Pizza", "2": ""}, ("background", "1", "2")),
+        ({"1": "food", "2": "food"}, ("background", "1", "2")),
+        ({"1": "Pizza", "b": "Burger"}, ("background", "1", "b", "2")),
+    ],
+)
+def test_numbers_have_the_names_that_a_project_describes_them_by(
+    tmp_path: Path, options: dict[str, str], names: tuple[str, ...]
+) -> None:
+    root = small(tmp_path, region(food="1"), region(food="2"))
+    images = json.loads((root / "via.json").read_text())
+    attributes = {"region": {"food": {"type": "dropdown", "options": options}}, "file": {}}
+    plain = {"_via_settings": {}, "_via_img_metadata": images, "_via_attributes": attributes}
+    (root / "via.json").write_text(json.dumps(plain), encoding="utf-8")
+    assert via(root).class_map.names == names
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +14,13 @@ from segbench.data.formats.shared.image_names import choose_file, head, matching
 from segbench.data.formats.shared.layout import SPLIT_WORDS, split_of
 from segbench.data.formats.shared.tables import Table, read_table
 from segbench.data.formats.shared.values import as_kind, need, some_files
+from segbench.data.formats.via.records import Record, Region, ViaFile
+from segbench.data.formats.via.version3 import is_version_3, read_project
 from segbench.errors import DatasetError, shorten
-from segbench.types import SplitName
 
 WANTED = "a file of VGG Image Annotator (annotations or a project as JSON, or annotations as CSV)"
 _PROJECT = '"_via_img_metadata"'
 _CSV_COLUMN = "region_shape_attributes"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Region:
-    """A region: its place in the file, and what the file says about its shape and its class."""
-
-    where: str
-    shape: Mapping[str, Any]
-    attributes: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """An image and its regions, as a file lists them; `key` is its place in the file."""
-
-    name: str
-    key: str
-    regions: tuple[Region, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ViaFile:
-    """One file: its images, and for each attribute of regions the values that the project allows, in order."""
-
-    path: Path
-    split: SplitName | None
-    records: tuple[Record, ...]
-    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def via_files(root: Path) -> list[Path]:
@@ -88,8 +60,11 @@ def load_via(path: Path, root: Path) -> ViaFile:
     plain = as_kind(load_json(path), dict, path, "the file")
     if "_via_img_metadata" in plain:
         images = need(plain, "_via_img_metadata", dict, path, "")
-        choices = _choices(plain.get("_via_attributes"), path)
+        choices = _choices(plain.get("_via_attributes"))
         return ViaFile(path=path, split=split, records=tuple(_records(images, path)), choices=choices)
+    if {"project", "view", "metadata"} <= set(plain):
+        records, options = read_project(plain, path)
+        return ViaFile(path=path, split=split, records=tuple(records), choices=options)
     return ViaFile(path=path, split=split, records=tuple(_records(plain, path)))
 
 
@@ -97,7 +72,7 @@ def _is_via(path: Path) -> bool:
     text = head(path)
     if path.suffix.lower() == ".csv":
         return _CSV_COLUMN in text.partition("\n")[0]
-    if _PROJECT in text or '"_via_settings"' in text:
+    if _PROJECT in text or '"_via_settings"' in text or is_version_3(text):
         return True
     begins = re.match(r'\s*\{\s*"[^"]*"\s*:\s*\{', text)
     return bool(begins and '"filename"' in text and '"regions"' in text)
@@ -118,24 +93,28 @@ def _records(images: Mapping[str, Any], path: Path) -> Iterator[Record]:
 def _regions(regions: Sequence[Any], path: Path, key: str) -> Iterator[Region]:
     for index, item in enumerate(regions):
         where = f"{key}.regions[{index}]"
-        plain = as_kind(item, dict, path, where)
-        attributes = plain.get("region_attributes") or {}
-        yield Region(
-            where=where,
-            shape=need(plain, "shape_attributes", dict, path, where),
-            attributes=as_kind(attributes, dict, path, f"{where}.region_attributes"),
-        )
+        try:
+            plain = as_kind(item, dict, path, where)
+            attributes = as_kind(plain.get("region_attributes") or {}, dict, path, f"{where}.region_attributes")
+            yield Region(where=where, shape=need(plain, "shape_attributes", dict, path, where), attributes=attributes)
+        except DatasetError as error:
+            yield Region(where=where, error=error)
 
 
 def _csv_records(path: Path) -> Iterator[Record]:
     table = read_table(path)
     name_column, shape_column = table.need("filename", "#filename"), table.need(_CSV_COLUMN)
+    attribute_column = table.need("region_attributes")
     regions: dict[str, list[Region]] = {}
     for line, cells in table.rows:
         found = regions.setdefault(cells[name_column], [])
-        shape = _cell(table, line, cells[shape_column])
+        try:
+            shape = _cell(table, line, cells[shape_column])
+            attributes = _cell(table, line, cells[attribute_column]) if shape else {}
+        except DatasetError as error:
+            found.append(Region(where=f"line {line}", error=error))
+            continue
         if shape:
-            attributes = _cell(table, line, cells[table.need("region_attributes")])
             found.append(Region(where=f"line {line}", shape=shape, attributes=attributes))
     for name, found in regions.items():
         yield Record(name=name, key=name, regions=tuple(found))
@@ -151,13 +130,13 @@ def _cell(table: Table, line: int, text: str) -> dict[str, Any]:
     return as_kind(value, dict, table.path, f"line {line}")
 
 
-def _choices(attributes: Any, path: Path) -> dict[str, list[str]]:
-    """Returns attribute of regions -> the values that may be chosen, for those that are chosen from a list."""
+def _choices(attributes: Any) -> dict[str, dict[str, str]]:
+    """Returns attribute of regions -> the values that may be chosen -> their descriptions, where there is a list."""
     regions = attributes.get("region") if isinstance(attributes, dict) else None
     if not isinstance(regions, dict):
         return {}
     return {
-        name: list(plain["options"])
+        name: {str(value): str(text) for value, text in plain["options"].items()}
         for name, plain in regions.items()
         if isinstance(plain, dict) and isinstance(plain.get("options"), dict) and plain["options"]
     }

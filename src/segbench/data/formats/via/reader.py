@@ -1,4 +1,4 @@
-"""VGG Image Annotator: exports of version 1 and 2, project files, and CSV."""
+"""VGG Image Annotator: exports of version 1 and 2, project files of 2 and 3, and CSV."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import ImageIndex, none_found, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing
-from segbench.data.formats.shared.values import no_annotation
-from segbench.data.formats.via.files import Record, Region, ViaFile, choose_via, load_via, via_files
+from segbench.data.formats.shared.values import bad_shape, no_annotation
+from segbench.data.formats.via.files import choose_via, load_via, via_files
+from segbench.data.formats.via.records import Record, Region, ViaFile
 from segbench.data.formats.via.shapes import read_shape
 from segbench.data.shapes.drawing import Drawing
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
@@ -30,8 +31,9 @@ def via(
 ) -> Listing:
     """Lists what VGG Image Annotator writes: one file, or one in each of train/, val/ and test/.
 
-    Polygons, rectangles, circles, ellipses, polylines and points are drawn. Images that a file lists without regions
-    are background; images that it does not list are left out.
+    Polygons, rectangles, circles, ellipses, polylines and points are drawn. Where a project chooses classes by number
+    and describes the numbers, the descriptions are the names. Images that a file lists without regions are background;
+    images that it does not list are left out.
 
     Args:
         annotations: name or pattern of the files, as */via_region_data.json; None takes the only one of each folder.
@@ -58,9 +60,9 @@ def via(
         raise none_found(root, names, files[0].path, defects)
     defects += _in_two_lists(found, root)
     defects += no_annotation(root / name for name in index.unused(found))
-    drawings = {path: _drawing(*item, classes, width_px, defects) for path, item in found.items()}
+    drawings = {path: _drawing(path, *item, classes, width_px, defects) for path, item in found.items()}
     images_found = with_ids(drawings, root, {path: file.split for path, (_, file) in found.items()})
-    return build_listing(root, images_found, shared, labels=classes.order, defects=defects)
+    return build_listing(root, images_found, shared, labels=classes.order, notes=classes.notes(), defects=defects)
 
 
 def looks_like(root: Path) -> str | None:
@@ -71,10 +73,16 @@ def looks_like(root: Path) -> str | None:
 
 @dataclass(frozen=True)
 class _Classes:
-    """Which attribute of a region is its class; `order` are the labels a project declares."""
+    """Which attribute of a region is its class.
+
+    Attributes:
+        order: labels that a project declares.
+        names: value -> its description, where values are numbers that a project describes.
+    """
 
     attribute: str | None
     order: list[str] | None
+    names: Mapping[str, str]
 
     @classmethod
     def of(cls, files: Sequence[ViaFile], attribute: str | None, root: Path) -> _Classes:
@@ -101,7 +109,9 @@ class _Classes:
             )
         chosen = attribute or (names[0] if names else None)
         orders = [file.choices[chosen] for file in files if chosen is not None and chosen in file.choices]
-        return cls(chosen, list(dict.fromkeys(value for order in orders for value in order)) or None)
+        described = _described(orders)
+        order = list(dict.fromkeys(described.get(value, value) for order in orders for value in order))
+        return cls(chosen, order or None, described)
 
     def label(self, region: Region, path: Path) -> str:
         """Returns the region's class; empty where it has none."""
@@ -113,7 +123,26 @@ class _Classes:
                 "one of them",
                 path=path,
             )
-        return labels[0] if labels else ""
+        return self.names.get(labels[0], labels[0]) if labels else ""
+
+    def notes(self) -> list[str]:
+        """Returns what is to be told about numbers that are named by their descriptions."""
+        if not self.names:
+            return []
+        pairs = shorten(f"{value} = {name}" for value, name in self.names.items())
+        return [message("the numbers of {attribute!r} have the names {pairs}", attribute=self.attribute, pairs=pairs)]
+
+
+def _described(orders: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Returns value -> description where all values of all projects are numbers with a description each, else {}."""
+    names: dict[str, str] = {}
+    for order in orders:
+        for value, text in order.items():
+            name = text.strip()
+            if not value.isdigit() or not name or names.get(value, name) != name:
+                return {}
+            names[value] = name
+    return names if len(set(names.values())) == len(names) else {}
 
 
 def _labels(value: Any) -> list[str]:
@@ -177,14 +206,24 @@ def _part(path: Path, root: Path) -> str:
     return f"{path.parent.relative_to(root).as_posix()}/"
 
 
-def _drawing(record: Record, file: ViaFile, classes: _Classes, width_px: float, defects: list[Defect]) -> Drawing:
+def _drawing(
+    image: Path, record: Record, file: ViaFile, classes: _Classes, width_px: float, defects: list[Defect]
+) -> Drawing:
     shapes = []
     for region in record.regions:
-        where = f"{region.where}.shape_attributes"
-        shape = read_shape(region.shape, classes.label(region, file.path), width_px, file.path, where)
+        try:
+            if region.error is not None:
+                raise region.error
+            label = classes.label(region, file.path)
+            shape = read_shape(region.shape, label, width_px, file.path, f"{region.where}.shape_attributes")
+        except DatasetError as error:
+            defects.append(bad_shape(error, file.path, region.where, image))
+            continue
         if shape.rings or shape.line:
             shapes.append(shape)
             continue
-        text = message("a region of the kind {kind!r}, which is not drawn; left out", kind=region.shape["name"])
-        defects.append(Defect(code="unused_shape", path=file.path, where=region.where, text=text))
+        text = message("a region of the kind {kind!r}, which is not read", kind=region.shape["name"])
+        defects.append(
+            Defect(code="unknown_shape", path=file.path, where=region.where, text=text, fatal=True, image=image)
+        )
     return Drawing(source=file.path, key=record.key, shapes=tuple(shapes))
