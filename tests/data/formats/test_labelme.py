@@ -263,8 +263,7 @@ def test_the_list_of_labels_gives_the_order_and_finds_slips(tmp_path: Path) -> N
 def test_a_shape_that_is_not_as_the_format_says(tmp_path: Path, entry: Any, text: str) -> None:
     with pytest.raises(DatasetError) as caught:
         labelme(small(tmp_path, entry))
-    assert str(caught.value).startswith(f"{tmp_path / 'a.json'}: ")
-    assert text in str(caught.value)
+    assert f"a.json, shapes[0]: {text}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -278,9 +277,22 @@ def test_a_polygon_that_cannot_be_drawn(tmp_path: Path, points: Any, code: str) 
         labelme(root, defects="skip")
 
 
-def test_a_polygon_beyond_the_image_and_an_unknown_kind_are_told(tmp_path: Path) -> None:
-    listing = labelme(small(tmp_path, shape([[50, 5], [90, 5], [90, 15]]), shape(SQUARE, "cuboid")))
-    assert codes(listing) == {"outside": 1, "unused_shape": 1}
+def test_a_polygon_beyond_the_image_is_told(tmp_path: Path) -> None:
+    listing = labelme(small(tmp_path, shape([[50, 5], [90, 5], [90, 15]])))
+    assert codes(listing) == {"outside": 1}
+
+
+def test_all_shapes_that_are_not_read_are_listed_and_cost_their_image_alone(tmp_path: Path) -> None:
+    root = small(tmp_path, shape())
+    image(root / "b.png")
+    plain = json.loads((root / "a.json").read_text())
+    plain["imagePath"], plain["shapes"] = "b.png", [shape(SQUARE, "cuboid"), shape([]), shape()]
+    (root / "b.json").write_text(json.dumps(plain), encoding="utf-8")
+    with pytest.raises(
+        DatasetError, match=r"(?s)2 of 4 shapes .* 1 of 2 images.*the kind 'cuboid'.*expected at least one point"
+    ):
+        labelme(root)
+    assert [entry.id for entry in labelme(root, defects="skip").entries] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -354,7 +366,12 @@ def test_a_mask_of_another_size_in_the_old_xml(tmp_path: Path) -> None:
     (root / "Masks" / "day" / "m.png").write_bytes(png(np.ones((4, 4), np.uint8)))
     with pytest.raises(DatasetError, match=r"the mask m\.png is 4 x 4 pixels, the image 40 x 60"):
         labelme(root)
-    assert codes(labelme(root, defects="skip")) == {"wrong_size": 1}
+    image(root / "Images" / "day" / "b.png")
+    good = (root / "Annotations" / "day" / "a.xml").read_text().replace("a.png", "b.png").split("<object>")
+    (root / "Annotations" / "day" / "b.xml").write_text(f"{good[0]}<object>{good[1]}</annotation>")
+    listing = labelme(root, defects="skip")
+    assert codes(listing) == {"wrong_size": 1}
+    assert [entry.id for entry in listing.entries] == ["b"]
 
 
 @pytest.mark.data

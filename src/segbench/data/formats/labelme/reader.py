@@ -14,6 +14,7 @@ from segbench.data.formats.shared.image_names import ImageIndex, head, no_image,
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, Listing, image_files, read_lines
 from segbench.data.formats.shared.values import (
     as_kind,
+    bad_shape,
     need,
     no_annotation,
     outside,
@@ -132,7 +133,6 @@ def _from_json(
     drawings: dict[Path, Drawing] = {}
     for path in sources:
         plain = as_kind(load_json(path), dict, path, "the file")
-        drawing = _drawing(plain, path, width_px, defects)
         image = _image(plain, path, index, known, defects)
         if image is None:
             missing.append(str(plain.get("imagePath")))
@@ -143,8 +143,8 @@ def _from_json(
                 path=path,
             )
         owner[image] = path
-        drawings[image] = drawing
-        defects += outside(drawing)
+        drawings[image] = _drawing(plain, path, image, width_px, defects)
+        defects += outside(drawings[image])
     if not drawings:
         raise none_found(root, missing, sources[0], defects)
     inside = [path for path in drawings if path.suffix.lower() == ".json"]
@@ -185,21 +185,29 @@ def _image(
     return found
 
 
-def _drawing(plain: Mapping[str, Any], path: Path, width_px: float, defects: list[Defect]) -> Drawing:
+def _drawing(plain: Mapping[str, Any], path: Path, image: Path, width_px: float, defects: list[Defect]) -> Drawing:
     shapes: list[Shape] = []
     for index, item in enumerate(need(plain, "shapes", list, path, "")):
         where = f"shapes[{index}]"
-        entry = as_kind(item, dict, path, where)
-        label = entry.get("label")
-        if label is not None and not isinstance(label, str):
-            raise wrong_key(path, f"{where}.label", "text", label)
-        drawn = read_shapes(entry, (label or "").strip(), width_px, path, where)
+        try:
+            drawn = _shapes(item, width_px, path, where)
+        except DatasetError as error:
+            defects.append(bad_shape(error, path, where, image))
+            continue
         shapes += drawn
         if not drawn:
-            text = message("a shape of the kind {kind!r}, which is not drawn; left out", kind=entry.get("shape_type"))
-            defects.append(Defect(code="unused_shape", path=path, where=where, text=text))
+            text = message("a shape of the kind {kind!r}, which is not read", kind=item.get("shape_type"))
+            defects.append(Defect(code="unknown_shape", path=path, where=where, text=text, fatal=True, image=image))
     height, width = side_of(plain, "imageHeight", path, "file"), side_of(plain, "imageWidth", path, "file")
     return Drawing(source=path, key=path.stem, shapes=tuple(shapes), height=height, width=width)
+
+
+def _shapes(item: Any, width_px: float, path: Path, where: str) -> list[Shape]:
+    entry = as_kind(item, dict, path, where)
+    label = entry.get("label")
+    if label is not None and not isinstance(label, str):
+        raise wrong_key(path, f"{where}.label", "text", label)
+    return read_shapes(entry, (label or "").strip(), width_px, path, where)
 
 
 def _labels(root: Path, sources: Sequence[Path]) -> tuple[list[str] | None, Path | None]:

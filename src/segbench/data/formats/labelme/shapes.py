@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
-
-from segbench.data.files.images import read_mask_values
 from segbench.data.formats.shared.annotated import wrong_key
-from segbench.data.formats.shared.run_lengths import counts_of
+from segbench.data.formats.shared.encoded import picture_shape
 from segbench.data.formats.shared.values import as_kind, finite_of, need, number_of
 from segbench.data.shapes.drawing import Shape, ellipse_ring, rectangle_ring
 from segbench.errors import DatasetError
@@ -74,18 +69,11 @@ def _expect(points: Sequence[Point], number: int, kind: str, path: Path, where: 
 def _mask(plain: Mapping[str, Any], label: str, points: Sequence[Point], path: Path, where: str) -> Shape:
     """Returns a mask that is written as a PNG in base64, cut out between two corners."""
     _expect(points, 2, "mask", path, where)
-    spot = f"{where}.mask"
-    try:
-        data = base64.b64decode(need(plain, "mask", str, path, where), validate=True)
-    except binascii.Error as error:
-        raise DatasetError(f"{spot}: expected a PNG as base64 text: {error}", path=path) from error
-    try:
-        values = read_mask_values(Path(spot), data=data)
-    except DatasetError as error:
-        raise DatasetError(f"{spot}: {error.reason}", path=path) from error
+    text = need(plain, "mask", str, path, where)
     if not all(math.isfinite(part) for point in points for part in point):
         raise wrong_key(path, f"{where}.points", "finite numbers", points)
     left, top = (int(part) for part in points[0])  # LabelMe cuts it off, too
-    height, width = values.shape[0], values.shape[1]
-    inside = np.asarray(values.any(axis=2) if values.ndim == 3 else values > 0, dtype=bool)
-    return Shape(label=label, counts=counts_of(inside), box=(left, top, width, height))
+    try:
+        return picture_shape(text, label, (left, top))
+    except ValueError as error:
+        raise DatasetError(f"{where}.mask: {error}", path=path) from error

@@ -14,7 +14,7 @@ from segbench.data.files.images import image_facts, read_bytes
 from segbench.data.formats.shared.annotated import Annotated
 from segbench.data.formats.shared.image_names import ImageIndex, head, none_found, with_ids
 from segbench.data.formats.shared.listing import Defect
-from segbench.data.formats.shared.values import split_folder
+from segbench.data.formats.shared.values import bad_shape, split_folder
 from segbench.data.formats.shared.xml import load_xml
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import DatasetError
@@ -70,10 +70,13 @@ def _drawing(
             continue
         segment = element.find("segm")
         if segment is None:
-            shapes += _polygons(element, label, path, where)
+            try:
+                shapes += _polygons(element, label, path, where)
+            except DatasetError as error:
+                defects.append(bad_shape(error, path, where, image))
             continue
         size = size or _size(image)
-        name = _mask_name(segment, path, root, where, size, defects)
+        name = _mask_name(segment, path, root, where, image, size, defects)
         if name is not None:
             files[name] = hashlib.sha256(read_bytes(root / name)).hexdigest()
             shapes.append(Shape(label=label, file=name, coding="nonzero"))
@@ -87,7 +90,7 @@ def _polygons(element: Element, label: str, path: Path, where: str) -> Iterator[
 
 
 def _mask_name(
-    segment: Element, path: Path, root: Path, where: str, size: tuple[int, int], defects: list[Defect]
+    segment: Element, path: Path, root: Path, where: str, image: Path, size: tuple[int, int], defects: list[Defect]
 ) -> str | None:
     """Returns a mask file relative to the root; None, and a defect, where it is missing or of another size."""
     name = _text(segment, "mask")
@@ -101,7 +104,7 @@ def _mask_name(
             name=name or message("(without a name)"),
             folder=places[0].parent.relative_to(root).as_posix(),
         )
-        defects.append(Defect(code="unused_shape", path=path, where=where, text=text, fatal=True))
+        defects.append(Defect(code="bad_shape", path=path, where=where, text=text, fatal=True, image=image))
         return None
     there = _size(found)
     if there != size:
@@ -113,7 +116,7 @@ def _mask_name(
             image_height=size[0],
             image_width=size[1],
         )
-        defects.append(Defect(code="wrong_size", path=path, where=where, text=text, fatal=True))
+        defects.append(Defect(code="wrong_size", path=path, where=where, text=text, fatal=True, image=image))
         return None
     return found.relative_to(root).as_posix()
 
