@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.data.formats._draw import draw, labels, put
 
 from segbench.data.formats import recognise
@@ -153,6 +156,88 @@ def test_json_min(tmp_path: Path) -> None:
     put(tmp_path / "min.json", json.dumps([plain]))
     assert list(recognise(tmp_path)) == ["labelstudio"]
     assert int(labels(read_dataset(tmp_path, "labelstudio"), "a").sum()) == 10
+
+
+def bitmap(mask: np.ndarray, **more: Any) -> dict[str, Any]:
+    stream = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint8) * 255).save(stream, "PNG")
+    address = "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return region("bitmasklabels", {"imageDataURL": address, "bitmasklabels": ["car"]}, **more)
+
+
+def test_bitmasks(tmp_path: Path) -> None:
+    mask = np.zeros((5, 10), bool)
+    mask[1:3, 2:9] = True
+    manifest = read_dataset(export(tmp_path, [task(bitmap(mask))]), "labelstudio")
+    assert labels(manifest, "a").tolist() == mask.astype(int).tolist()
+    assert recognise(tmp_path) == {"labelstudio": "Label Studio (export.json)"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (region("bitmasklabels", {"bitmasklabels": ["car"]}), r"a bitmask without its pixels \(imageDataURL\)"),
+        (bitmap(np.ones((2, 2), bool)), "the bitmask is 2 x 2 pixels, the image 5 x 10"),
+        (region("bitmask", {"imageDataURL": "data:image/png;base64,AAAA"}), "not an image"),
+        (region("vectorlabels", {"vertices": [], "vectorlabels": ["car"]}), "a region of the kind 'vector'"),
+        (region("cuboid", {"corners": []}), "a region of the kind 'cuboid', which is not read"),
+        (region("polygonlabels", {"points": [[1, "x"]]}), "expected a number, got 'x'"),
+    ],
+)
+def test_a_region_that_is_not_read_costs_its_image_alone(tmp_path: Path, bad: dict[str, Any], says: str) -> None:
+    root = export(tmp_path, [task(region("polygonlabels", SQUARE)), task(bad, image="b.png")])
+    draw(root / "images" / "b.png", 40, (5, 10))
+    with pytest.raises(
+        DatasetError, match=f"(?s)1 of 2 shapes cannot be drawn, in 1 of 2 images.*task 5, result.0.*{says}"
+    ):
+        labelstudio(root)
+    assert [entry.id for entry in labelstudio(root, defects="skip").entries] == ["a"]
+
+
+def test_key_points_alone_are_no_background(tmp_path: Path) -> None:
+    point = region("keypointlabels", {"x": 60, "y": 0, "width": 1, "keypointlabels": ["tree"]})
+    root = export(tmp_path, [task(region("polygonlabels", SQUARE), point), task(point, image="b.png")])
+    draw(root / "images" / "b.png", 40, (5, 10))
+    with pytest.raises(DatasetError, match="1 of 2 shapes cannot be drawn, in 1 of 2 images"):
+        labelstudio(root)
+    assert [entry.id for entry in labelstudio(root, defects="skip").entries] == ["a"]
+
+
+def test_words_on_a_region_are_no_region(tmp_path: Path) -> None:
+    words = region("choices", {"x": 0, "y": 0, "width": 100, "height": 100, "choices": ["blurred"]}, id="x")
+    root = export(
+        tmp_path, [task(region("polygonlabels", SQUARE, id="x"), words, {"type": "relation", "from_id": "x"})]
+    )
+    assert int(labels(read_dataset(root, "labelstudio"), "a").sum()) == 10
+
+
+def several(root: Path, *regions: dict[str, Any]) -> Path:
+    draw(root / "images" / "b.png", 40, (5, 10))
+    return export(root, [{**task(*regions), "data": {"images": ["a.png", "/data/upload/1/0a1b2c3d-b.png"]}}])
+
+
+def test_the_images_of_one_task_are_told_apart(tmp_path: Path) -> None:
+    root = several(tmp_path, region("polygonlabels", SQUARE, item_index=1))
+    manifest = read_dataset(root, "labelstudio")
+    assert [int(labels(manifest, name).sum()) for name in ("a", "b")] == [0, 10]
+    assert any("1 tasks show several images" in note for note in manifest.notes)
+    several(root, region("polygonlabels", SQUARE, item_index=1), region("polygonlabels", SQUARE))
+    with pytest.raises(DatasetError, match=r"task 5 shows 2 images \(a\.png, .*and 1 of its 2 regions do not say"):
+        labelstudio(root)
+
+
+def test_masks_of_an_export_as_png_need_the_json(tmp_path: Path) -> None:
+    draw(tmp_path / "images" / "0a1b2c3d-a.png")
+    draw(tmp_path / "masks" / "task-1-annotation-7-by-1-tag-leaf-0.png")
+    assert list(recognise(tmp_path)) == ["labelstudio"]
+    with pytest.raises(
+        DatasetError, match=r"masks of Label Studio's export as PNG \(task-1-.*export the project as JSON"
+    ):
+        labelstudio(tmp_path)
+    export(tmp_path, [task(region("polygonlabels", SQUARE))])
+    listing = labelstudio(tmp_path)
+    assert [entry.id for entry in listing.entries] == ["0a1b2c3d-a"]
+    assert not any("task-1" in note for note in listing.notes)
 
 
 def test_lost_images_unlisted_ones_and_other_keys(tmp_path: Path) -> None:

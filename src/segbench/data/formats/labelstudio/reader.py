@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeAlias, Unpack
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from segbench.data.formats.labelstudio.shapes import Regions, read_regions
+from segbench.data.formats.labelstudio.images import find_image, image_names, regions_of
+from segbench.data.formats.labelstudio.shapes import read_regions
 from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing, load_json, wrong_key
 from segbench.data.formats.shared.image_names import (
     ImageIndex,
@@ -19,17 +19,17 @@ from segbench.data.formats.shared.image_names import (
     unlisted_note,
     with_ids,
 )
-from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, Listing
-from segbench.data.formats.shared.values import split_folder
-from segbench.data.shapes.drawing import Drawing, Shape
-from segbench.errors import DatasetError, shorten
+from segbench.data.formats.shared.listing import Defect, Listing
+from segbench.data.formats.shared.values import some_files, split_folder
+from segbench.data.shapes.drawing import Drawing
+from segbench.errors import DatasetError
+from segbench.locale import message
 
 _KIND = "Label Studio's export (JSON or JSON-MIN)"
 _SNIFFED = 50  # JSON files looked into; a folder with more has one file an image
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-")
-_UPLOADS = re.compile(r"(^|/)upload(/\d+)?$")
+_MASK = re.compile(r"(^|/)task-\d+-annotation-\d+-by-[^/]*-\d+\.(png|npy)$")  # of the export "brush labels to PNG"
 _FULL = re.compile(r'"(annotations|completions)"\s*:')
-_REGION = re.compile(r'"original_width"\s*:|"(polygon|rectangle|ellipse|brush|keypoint)labels"')
+_REGION = re.compile(r'"original_width"\s*:|"(polygon|rectangle|ellipse|brush|bitmask|vector|keypoint)labels"')
 
 Choice: TypeAlias = tuple[int | None, list[Any], str]  # who made it, regions, where in the file
 
@@ -46,7 +46,8 @@ def labelstudio(
     """Lists what Label Studio exports as JSON or JSON-MIN: one file, and the images anywhere below.
 
     Images are found by their names, whatever address or upload number the export gives them. Of several annotations
-    of a task the first that is not cancelled counts; predictions do not. Key points cover no area.
+    of a task the first that is not cancelled counts; predictions do not. Where a task shows several images, its
+    regions say on which of them they are. Key points cover no area.
 
     Args:
         annotations: name or pattern of the JSON file; None takes the only one.
@@ -58,7 +59,19 @@ def labelstudio(
         DatasetError: no file or several, damaged JSON, a value of another kind than the format says, no image there.
         ConfigError: an option's value.
     """
-    source = choose_file(_candidates(root), annotations, root, _KIND)
+    found_files = _candidates(root)
+    mask = None if found_files or annotations is not None else _mask(root)
+    if mask is not None:
+        raise DatasetError(
+            message(
+                "masks of Label Studio's export as PNG ({name}, ...), whose names say the task and the label, but not "
+                "the image; export the project as JSON too, which has the images' names and the brush strokes, and put "
+                "it into this folder",
+                name=mask.name,
+            ),
+            path=root,
+        )
+    source = choose_file(found_files, annotations, root, _KIND)
     tasks = load_json(source)
     if not isinstance(tasks, list):
         raise wrong_key(source, "the file", "a list of tasks", tasks)
@@ -70,37 +83,42 @@ def labelstudio(
     for number, task in enumerate(tasks):
         if not isinstance(task, dict):
             raise wrong_key(source, f"[{number}]", "a task", task)
-        name = _image_name(task, image_key, source, number)
+        images_named = image_names(task, image_key, source, number)
         regions = _chosen(task, annotator, source, number, counts)
         if regions is None:
             continue
-        names.append(name)
-        path = _find(index, name, source, defects)
-        if path is None:
-            continue
-        if path in found:
-            raise DatasetError(
-                f"[{number}]: the image {path.name} has a task already ({found[path].key}); annotate an image once",
-                path=source,
-            )
-        found[path] = _drawing(regions, source, f"task {task.get('id', number)}", defects)
+        key = f"task {task.get('id', number)}"
+        counts["show several images, whose regions were told apart (item_index)"] += len(images_named) > 1
+        parts = regions_of(regions, images_named, source, key)
+        for place, (name, own) in enumerate(zip(images_named, parts, strict=True)):
+            names.append(name)
+            spot = key if len(parts) == 1 else f"{key}, image {place}"
+            path = find_image(index, name, source, defects)
+            if path is None:
+                continue
+            if path in found:
+                raise DatasetError(
+                    f"[{number}]: the image {path.name} has a task already ({found[path].key}); annotate an image once",
+                    path=source,
+                )
+            found[path] = _drawing(own, source, spot, path, defects)
     if not found:
         raise none_found(root, names, source, defects) if names else DatasetError("no task is annotated", path=source)
-    notes = [f"{count} tasks {text}" for text, count in counts.items()]
-    notes += unlisted_note(index.unused(found), source.name)
-    return build_listing(
-        root,
-        with_ids(found, root, {path: split_folder(path, root) for path in found}),
-        shared,
-        notes=notes,
-        defects=defects,
-    )
+    notes = [f"{count} tasks {text}" for text, count in counts.items() if count]
+    notes += unlisted_note([name for name in index.unused(found) if not _MASK.search(name)], source.name)
+    listed = with_ids(found, root, {path: split_folder(path, root) for path in found})
+    return build_listing(root, listed, shared, notes=notes, defects=defects)
 
 
 def looks_like(root: Path) -> str | None:
-    """Returns by what a folder is recognised as Label Studio's: a JSON file that begins like an export; or None."""
-    found = _candidates(root)
-    return f"Label Studio ({found[0].relative_to(root).as_posix()})" if found else None
+    """Returns by what a folder is recognised as Label Studio's: an export as JSON, or masks of one; None otherwise."""
+    sign = next(iter(_candidates(root)), None) or _mask(root)
+    return f"Label Studio ({sign.relative_to(root).as_posix()})" if sign is not None else None
+
+
+def _mask(root: Path) -> Path | None:
+    """Returns a mask of an export "brush labels to PNG" (or to NumPy), which has a file for each task and label."""
+    return next((path for path in some_files(root, "task-*-annotation-*") if _MASK.search(path.name)), None)
 
 
 def _candidates(root: Path) -> list[Path]:
@@ -113,51 +131,6 @@ def _is_export(text: str) -> bool:
     if not re.match(r"\s*\[\s*\{", text):
         return False
     return bool(_REGION.search(text) and (_FULL.search(text) or re.search(r'"(annotation_id|annotator)"\s*:', text)))
-
-
-def _image_name(task: Mapping[str, Any], image_key: str | None, source: Path, number: int) -> str:
-    data = task.get("data", task)
-    if not isinstance(data, dict):
-        raise wrong_key(source, f"[{number}].data", "a mapping", data)
-    texts = {key: value for key, value in data.items() if isinstance(value, str)}
-    if image_key is not None:
-        if image_key not in texts:
-            raise DatasetError(
-                f"[{number}].data has no text {image_key!r} (option image_key), only {shorten(texts) or 'nothing'}",
-                path=source,
-            )
-        return texts[image_key]
-    named = [key for key, value in texts.items() if _base_name(value)[1] in IMAGE_SUFFIXES]
-    if "image" in texts:
-        return texts["image"]
-    if len(named) == 1:
-        return texts[named[0]]
-    raise DatasetError(
-        f"[{number}].data: expected one image, got {shorten(named) or 'none'} among {shorten(texts)}; say which with "
-        "the option image_key",
-        path=source,
-    )
-
-
-def _base_name(address: str) -> tuple[str, str]:
-    """Returns the path that an address or a local path means, and its suffix in small letters."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:  # brackets in a name
-        parts = urlsplit("")
-    local = parse_qs(parts.query).get("d", [""])[0]
-    name = local or unquote(parts.path if parts.scheme or parts.query else address)
-    return name, PurePosixPath(name.replace("\\", "/")).suffix.lower()
-
-
-def _find(index: ImageIndex, address: str, source: Path, defects: list[Defect]) -> Path | None:
-    """Returns a task's image; the folders of uploads are Label Studio's own."""
-    name, _ = _base_name(address)
-    folder, _, last = name.replace("\\", "/").rpartition("/")
-    bare = _UPLOAD.sub("", last)
-    if bare != last and index.find(name) is None:
-        name = f"{folder}/{bare}" if folder else bare
-    return index.place(name, source, address, defects, anywhere=_UPLOADS.search(folder) is not None)
 
 
 def _chosen(
@@ -195,9 +168,8 @@ def _choices(task: Mapping[str, Any], source: Path, number: int) -> Iterator[Cho
             yield person.get("id") if isinstance(person, dict) else person, annotation["result"], where
 
 
-def _drawing(regions: list[Any], source: Path, key: str, defects: list[Defect]) -> Drawing:
-    read: Regions = read_regions(regions, source, key)
+def _drawing(regions: list[Any], source: Path, key: str, image: Path, defects: list[Defect]) -> Drawing:
+    read = read_regions(regions, source, key, image)
     defects += read.defects
-    shapes: tuple[Shape, ...] = tuple(read.shapes)
     height, width = read.size if read.size is not None else (None, None)
-    return Drawing(source=source, key=key, shapes=shapes, height=height, width=width)
+    return Drawing(source=source, key=key, shapes=tuple(read.shapes), height=height, width=width)

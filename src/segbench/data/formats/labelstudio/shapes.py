@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.data.formats.shared.annotated import wrong_key
+from segbench.data.formats.shared.encoded import picture_mask
 from segbench.data.formats.shared.listing import Defect
 from segbench.data.formats.shared.run_lengths import counts_of
+from segbench.data.formats.shared.values import bad_shape
 from segbench.data.shapes.drawing import Shape, ellipse_ring, rectangle_ring
+from segbench.errors import DatasetError
 from segbench.locale import message
 
-_LABELS = ("polygonlabels", "rectanglelabels", "ellipselabels", "brushlabels", "keypointlabels", "labels")
+_LABELS = (
+    "polygonlabels",
+    "rectanglelabels",
+    "ellipselabels",
+    "brushlabels",
+    "bitmasklabels",
+    "vectorlabels",
+    "keypointlabels",
+    "labels",
+)
+_OF_A_REGION = ("choices", "textarea", "taxonomy", "number", "rating", "datetime", "pairwise", "ranker")  # no pixels
+_PLACES = ("points", "radiusX", "rle", "height", "imageDataURL")  # a value with one of them covers an area
 _CHANNELS = 4  # a stroke is stored as an RGBA picture
 _FAR = 1e9  # no percentage; also not infinite, and no whole number too large for a float
 
@@ -30,11 +44,12 @@ class Regions:
     defects: list[Defect] = field(default_factory=list)
 
 
-def read_regions(regions: Sequence[Any], source: Path, key: str) -> Regions:
-    """Returns the shapes of one annotation.
+def read_regions(regions: Sequence[Any], source: Path, key: str, image: Path) -> Regions:
+    """Returns the shapes of one annotation, and what is wrong with the others.
 
-    Raises:
-        DatasetError: a region without what its kind needs.
+    Args:
+        key: of the task, for places.
+        image: that the regions are on.
     """
     found = Regions()
     named: dict[str, list[str]] = {}
@@ -43,28 +58,43 @@ def read_regions(regions: Sequence[Any], source: Path, key: str) -> Regions:
             named.setdefault(str(region.get("id", "")), []).extend(_labels(region["value"]))
     for number, region in enumerate(regions):
         where = f"{key}, result[{number}]"
-        if not isinstance(region, dict) or not isinstance(region.get("value"), dict):
-            if isinstance(region, dict) and region.get("type") == "relation":
-                continue
-            raise wrong_key(source, where, "a region with `value`", region)
-        reader = _Region(region, source, where)
-        if not reader.has_area():
+        if isinstance(region, dict) and region.get("type") == "relation":
             continue
-        size = reader.size()
-        if found.size not in (None, size):
-            raise wrong_key(source, where, f"original_height and original_width {found.size}", size)
-        found.size = size
-        if region.get("image_rotation") not in (None, 0):
-            found.defects.append(reader.defect("wrong_size", message("the region was drawn on the turned image")))
-            continue
-        labels = _labels(region["value"]) or (named[str(region["id"])] if "id" in region else [])
         try:
-            shape = reader.shape()
-        except ValueError as error:
-            found.defects.append(reader.defect("bad_rle", str(error)))
+            if not isinstance(region, dict) or not isinstance(region.get("value"), dict):
+                raise wrong_key(source, where, "a region with `value`", region)
+            shape = _drawn(_Region(region, source, where, image), found)
+        except DatasetError as error:
+            found.defects.append(bad_shape(error, source, where, image))
             continue
-        found.shapes += [Shape(label=label, rings=shape.rings, counts=shape.counts) for label in labels or [""]]
+        if shape is not None:
+            labels = _labels(region["value"]) or (named[str(region["id"])] if "id" in region else [])
+            found.shapes += [replace(shape, label=label) for label in labels or [""]]
     return found
+
+
+def _drawn(reader: _Region, found: Regions) -> Shape | None:
+    """Returns a region's shape without a label; None where it has none, with a defect where it should have one.
+
+    Raises:
+        DatasetError: a value is missing or of another kind.
+    """
+    if not reader.has_area():
+        told = reader.without_area()
+        found.defects += [] if told is None else [told]
+        return None
+    size = reader.size()
+    if found.size not in (None, size):
+        raise wrong_key(reader.source, reader.where, f"original_height and original_width {found.size}", size)
+    found.size = size
+    if reader.region.get("image_rotation") not in (None, 0):
+        found.defects.append(reader.defect("wrong_size", message("the region was drawn on the turned image")))
+        return None
+    try:
+        return reader.shape()
+    except ValueError as error:
+        found.defects.append(reader.defect("bad_rle", str(error)))
+        return None
 
 
 def decode_brush(packed: Sequence[int], size: int) -> NDArray[np.uint8]:
@@ -120,11 +150,23 @@ class _Bits:
 class _Region:
     """Numbers out of one region; places are per cent of the image's sides."""
 
-    def __init__(self, region: Mapping[str, Any], source: Path, where: str) -> None:
-        self.region, self.value, self.source, self.where = region, region["value"], source, where
+    def __init__(self, region: Mapping[str, Any], source: Path, where: str, image: Path) -> None:
+        self.region, self.value, self.source, self.where, self.image = region, region["value"], source, where, image
+        self.kind = str(region.get("type", "")).removesuffix("labels")
 
     def has_area(self) -> bool:
-        return any(name in self.value for name in ("points", "radiusX", "rle", "height"))
+        return self.kind not in _OF_A_REGION and any(name in self.value for name in _PLACES)
+
+    def without_area(self) -> Defect | None:
+        """Returns what is wrong with a region that covers no area, None where it is a label or a word on another."""
+        if self.kind == "keypoint" or (not self.kind and "keypointlabels" in self.value):
+            text = message("a key point, which covers no area; left out")
+            return Defect(code="unused_shape", path=self.source, where=self.where, text=text, image=self.image)
+        if self.kind in ("", *_OF_A_REGION):
+            return None
+        if self.kind == "bitmask":
+            return self.defect("bad_shape", message("a bitmask without its pixels (imageDataURL); export it again"))
+        return self.defect("unknown_shape", message("a region of the kind {kind!r}, which is not read", kind=self.kind))
 
     def size(self) -> tuple[int, int]:
         height, width = (self.region.get(f"original_{name}") for name in ("height", "width"))
@@ -133,11 +175,13 @@ class _Region:
         return height, width
 
     def defect(self, code: str, text: str) -> Defect:
-        return Defect(code=code, path=self.source, where=self.where, text=text, fatal=True)
+        return Defect(code=code, path=self.source, where=self.where, text=text, fatal=True, image=self.image)
 
     def shape(self) -> Shape:
-        """Returns the shape without a label; ValueError for a brush stroke that cannot be unpacked."""
+        """Returns the shape without a label; ValueError for a brush stroke or bitmask that cannot be unpacked."""
         height, width = self.size()
+        if "imageDataURL" in self.value:
+            return Shape(counts=counts_of(self._bitmask(height, width)))
         across, down = width / 100, height / 100
         if "rle" in self.value:
             return Shape(counts=counts_of(self._stroke(height, width)))
@@ -158,6 +202,20 @@ class _Region:
             raise wrong_key(self.source, f"{self.where}.value.rle", "a list of bytes", packed)
         picture = decode_brush(packed, height * width * _CHANNELS)
         return np.asarray(picture.reshape(height, width, _CHANNELS)[:, :, 3] > 0, dtype=bool)
+
+    def _bitmask(self, height: int, width: int) -> NDArray[np.bool_]:
+        inside = picture_mask(str(self.value["imageDataURL"]))
+        if inside.shape != (height, width):
+            raise ValueError(
+                message(
+                    "the bitmask is {height} x {width} pixels, the image {image_height} x {image_width}",
+                    height=inside.shape[0],
+                    width=inside.shape[1],
+                    image_height=height,
+                    image_width=width,
+                )
+            )
+        return inside
 
     def _points(self) -> list[tuple[float, float]]:
         points = self.value["points"]
