@@ -28,7 +28,7 @@ from segbench.data.formats.shared.values import (
     split_of,
 )
 from segbench.data.shapes.drawing import Drawing, Ring, Shape, decompress, ellipse_ring, rectangle_ring
-from segbench.errors import ConfigError, DatasetError
+from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.locale import message
 from segbench.types import RGB, SplitName
 
@@ -103,6 +103,14 @@ def datumaro(
     if not found:
         raise none_found(root, names, sources[0], reader.defects)
     notes = told_boxes(boxes, reader.boxes, sum(len(drawing.shapes) for drawing in found.values()), root)
+    if not any(drawing.shapes for drawing in found.values()) and reader.others and not reader.defects:
+        raise DatasetError(
+            message(
+                "no image has a region, only {kinds}, which say something of whole images",
+                kinds=shorten(f"{kind} {number}" for kind, number in reader.others.items()),
+            ),
+            path=root,
+        )
     reader.defects += no_annotation(root / name for name in index.unused(found))
     images_found = with_ids(found, root, splits)
     return build_listing(
@@ -166,12 +174,13 @@ def _image(
 
 @dataclass
 class _Reader:
-    """Turns items into drawings, and keeps what is wrong, and the number of boxes in each image."""
+    """Turns items into drawings, and keeps what is wrong, the boxes of each image, and annotations of whole images."""
 
     choice: str
     width_px: float
     defects: list[Defect] = field(default_factory=list)
     boxes: Counter[str] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
 
     def drawing(self, item: Mapping[str, Any], classes: _Classes, source: Path, image: Path, where: str) -> Drawing:
         """Returns the shapes of an item."""
@@ -188,7 +197,10 @@ class _Reader:
             try:
                 entry = as_kind(plain, dict, source, spot)
                 kind = need(entry, "type", str, source, spot)
-                if kind in _OF_THE_IMAGE or (kind in _BOXES and entry.get("group") in outlined):
+                if kind in _OF_THE_IMAGE:
+                    self.others[kind] += 1
+                    continue
+                if kind in _BOXES and entry.get("group") in outlined:
                     continue
                 label = self._label(entry, classes, source, spot)
                 drawn = self._shapes(entry, kind, label, (height, width), source, spot)
