@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -29,6 +30,7 @@ from segbench.data.formats.shared.values import (
     outside,
     part_of,
     side_of,
+    some_files,
     tail,
 )
 from segbench.data.shapes.drawing import Drawing, Ring, Shape, ellipse_ring, rectangle_ring
@@ -36,8 +38,8 @@ from segbench.errors import ConfigError, DatasetError
 from segbench.locale import message
 from segbench.types import RGB, SplitName
 
-_PLACES = ("*.json", "annotations/*.json", "*/*.json", "releases/*/annotations/*.json", "*/annotations/*.json")
-_SNIFFED = 20
+_RELEASES = "releases/*/annotations/*.json"  # where V7's own program puts the files
+_SNIFFED = 100
 _SECOND = re.compile(r'"slots"\s*:\s*\[')
 _FIRST = re.compile(r'"(workview_url|original_filename|seq)"\s*:')
 _META = ".v7/metadata.json"  # beside the files of an export
@@ -105,10 +107,9 @@ def darwin(
 
 def looks_like(root: Path) -> str | None:
     """Returns by what a folder is recognised as V7's: a JSON file with the keys of Darwin JSON; None otherwise."""
-    for place in _PLACES:
-        for path in sorted(root.glob(place))[:_SNIFFED]:
-            if _is_darwin(path):
-                return f"V7 Darwin ({path.relative_to(root).as_posix()})"
+    for path in islice(chain(some_files(root, "*.json"), sorted(root.glob(_RELEASES))), _SNIFFED):
+        if _is_darwin(path):
+            return f"V7 Darwin ({path.relative_to(root).as_posix()})"
     return None
 
 
@@ -122,9 +123,11 @@ def _sources(root: Path) -> list[Path]:
 
 def _is_darwin(path: Path) -> bool:
     text = head(path)
-    if not re.match(r"\s*\{", text) or '"annotations"' not in text + tail(path):
+    if not re.match(r"\s*\{", text):
         return False
     whole = text + tail(path)
+    if '"annotations"' not in whole:
+        return False
     second = '"item"' in whole and _SECOND.search(whole)
     return bool(second or ('"image"' in whole and '"dataset"' in whole and _FIRST.search(whole)))
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing, load_json, wrong_key
-from segbench.data.formats.shared.boxes import BOXES as BOX_CHOICES
-from segbench.data.formats.shared.boxes import box_shapes, told_boxes
+from segbench.data.formats.shared.boxes import BOXES, box_shapes, told_boxes
 from segbench.data.formats.shared.image_names import ImageIndex, choose_file, head, matching, none_found, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import (
@@ -39,7 +38,7 @@ _CATEGORIES = re.compile(r'"categories"\s*:\s*\{')
 _ITEMS = re.compile(r'"(infos?|dm_format_version|items)"\s*:')
 _OF_THE_IMAGE = ("label", "caption", "hash_key", "feature_vector", "tabular")  # say nothing of its pixels
 _NO_AREA = ("points", "skeleton")
-_BOXES = ("bbox", "rotated_bbox")
+_BOX_KINDS = ("bbox", "rotated_bbox")
 
 
 def datumaro(
@@ -68,7 +67,7 @@ def datumaro(
         DatasetError: no such files, damaged JSON, a key missing or of another type, no image there, nothing but boxes.
         ConfigError: an option's value.
     """
-    choose(boxes, BOX_CHOICES, "boxes")
+    choose(boxes, BOXES, "boxes")
     if not width_px > 0:
         raise ConfigError(f"expected a width above 0, got {width_px}", key="data.options.width_px")
     sources = matching(root, annotations, _WANTED) if annotations is not None else _sources(root)
@@ -87,35 +86,22 @@ def datumaro(
         classes = _Classes.of(plain, source)
         labels += [name for name in classes.names if name not in labels]
         colors |= classes.colors
-        for number, item in enumerate(need(plain, "items", list, source, "")):
-            entry = as_kind(item, dict, source, f"items[{number}]")
-            names.append(need(entry, "id", str, source, f"items[{number}]"))
-            image = _image(entry, source, names[-1], index, known, reader.defects)
+        for where, item in _items(plain, source):
+            names.append(need(item, "id", str, source, where))
+            image = _image(item, source, names[-1], index, known, reader.defects)
             if image is None:
                 continue
             if image in found:
-                raise DatasetError(
-                    f"items[{number}]: the image {image.name} is listed already; list an image once", path=source
-                )
-            found[image] = reader.drawing(entry, classes, source, image, f"items[{number}]")
-            reader.defects += outside(found[image])
+                raise DatasetError(f"{where}: the image {image.name} is listed already; list it once", path=source)
+            found[image] = reader.drawing(item, classes, source, image, where)
             splits[image] = split_of(source.stem)
     if not found:
         raise none_found(root, names, sources[0], reader.defects)
     notes = told_boxes(boxes, reader.boxes, sum(len(drawing.shapes) for drawing in found.values()), root)
-    if not any(drawing.shapes for drawing in found.values()) and reader.others and not reader.defects:
-        raise DatasetError(
-            message(
-                "no image has a region, only {kinds}, which say something of whole images",
-                kinds=shorten(f"{kind} {number}" for kind, number in reader.others.items()),
-            ),
-            path=root,
-        )
-    reader.defects += no_annotation(root / name for name in index.unused(found))
-    images_found = with_ids(found, root, splits)
-    return build_listing(
-        root, images_found, shared, labels=labels or None, colors=colors, notes=notes, defects=reader.defects
-    )
+    reader.check(found, root)
+    defects = [*reader.defects, *no_annotation(root / name for name in index.unused(found))]
+    listed = with_ids(found, root, splits)
+    return build_listing(root, listed, shared, labels=labels or None, colors=colors, notes=notes, defects=defects)
 
 
 def looks_like(root: Path) -> str | None:
@@ -131,6 +117,12 @@ def _sources(root: Path) -> list[Path]:
 
 def _is_datumaro(text: str) -> bool:
     return bool(re.match(r"\s*\{", text) and _CATEGORIES.search(text) and _ITEMS.search(text))
+
+
+def _items(plain: Mapping[str, Any], source: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, item in enumerate(need(plain, "items", list, source, "")):
+        where = f"items[{number}]"
+        yield where, as_kind(item, dict, source, where)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +174,14 @@ class _Reader:
     boxes: Counter[str] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter)
 
+    def check(self, found: Mapping[Path, Drawing], root: Path) -> None:
+        """Raises DatasetError where nothing is annotated but whole images."""
+        if any(drawing.shapes for drawing in found.values()) or not self.others or self.defects:
+            return
+        kinds = shorten(f"{kind} {number}" for kind, number in self.others.items())
+        text = message("no image has a region, only {kinds}, which say something of whole images", kinds=kinds)
+        raise DatasetError(text, path=root)
+
     def drawing(self, item: Mapping[str, Any], classes: _Classes, source: Path, image: Path, where: str) -> Drawing:
         """Returns the shapes of an item."""
         height, width = _size(item, source, where)
@@ -200,21 +200,23 @@ class _Reader:
                 if kind in _OF_THE_IMAGE:
                     self.others[kind] += 1
                     continue
-                if kind in _BOXES and entry.get("group") in outlined:
+                if kind in _BOX_KINDS and entry.get("group") in outlined:
                     continue
                 label = self._label(entry, classes, source, spot)
                 drawn = self._shapes(entry, kind, label, (height, width), source, spot)
             except DatasetError as error:
                 self.defects.append(bad_shape(error, source, spot, image))
                 continue
-            self.boxes.update([str(item["id"])] * (kind in _BOXES))
+            self.boxes.update([str(item["id"])] * (kind in _BOX_KINDS))
             if drawn is None:
                 code = "unused_shape" if kind in _NO_AREA else "unknown_shape"
                 text = message("an annotation of the kind {kind!r}, which is not drawn", kind=kind)
                 fatal = code == "unknown_shape"
                 self.defects.append(Defect(code=code, path=source, where=spot, text=text, fatal=fatal, image=image))
             shapes += drawn or []
-        return Drawing(source=source, key=str(item["id"]), shapes=tuple(shapes), height=height, width=width)
+        drawing = Drawing(source=source, key=str(item["id"]), shapes=tuple(shapes), height=height, width=width)
+        self.defects += outside(drawing)
+        return drawing
 
     def _label(self, plain: Mapping[str, Any], classes: _Classes, source: Path, where: str) -> str:
         """Returns an annotation's label, empty where it has none; one that the file does not list counts nowhere."""
@@ -242,7 +244,7 @@ class _Reader:
         ring = _ring(plain, kind, source, where)
         if ring is None:
             return None
-        return box_shapes(ring, label, self.choice) if kind in _BOXES else [replace(shape, rings=(ring,))]
+        return box_shapes(ring, label, self.choice) if kind in _BOX_KINDS else [replace(shape, rings=(ring,))]
 
 
 def _size(item: Mapping[str, Any], source: Path, where: str) -> Size:

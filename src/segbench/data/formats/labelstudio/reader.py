@@ -59,19 +59,7 @@ def labelstudio(
         DatasetError: no file or several, damaged JSON, a value of another kind than the format says, no image there.
         ConfigError: an option's value.
     """
-    found_files = _candidates(root)
-    mask = None if found_files or annotations is not None else _mask(root)
-    if mask is not None:
-        raise DatasetError(
-            message(
-                "masks of Label Studio's export as PNG ({name}, ...), whose names say the task and the label, but not "
-                "the image; export the project as JSON too, which has the images' names and the brush strokes, and put "
-                "it into this folder",
-                name=mask.name,
-            ),
-            path=root,
-        )
-    source = choose_file(found_files, annotations, root, _KIND)
+    source = _choose(root, annotations)
     tasks = load_json(source)
     if not isinstance(tasks, list):
         raise wrong_key(source, "the file", "a list of tasks", tasks)
@@ -83,16 +71,8 @@ def labelstudio(
     for number, task in enumerate(tasks):
         if not isinstance(task, dict):
             raise wrong_key(source, f"[{number}]", "a task", task)
-        images_named = image_names(task, image_key, source, number)
-        regions = _chosen(task, annotator, source, number, counts)
-        if regions is None:
-            continue
-        key = f"task {task.get('id', number)}"
-        counts["show several images, whose regions were told apart (item_index)"] += len(images_named) > 1
-        parts = regions_of(regions, images_named, source, key)
-        for place, (name, own) in enumerate(zip(images_named, parts, strict=True)):
+        for name, regions, key in _annotated(task, image_key, annotator, source, number, counts):
             names.append(name)
-            spot = key if len(parts) == 1 else f"{key}, image {place}"
             path = find_image(index, name, source, defects)
             if path is None:
                 continue
@@ -101,7 +81,7 @@ def labelstudio(
                     f"[{number}]: the image {path.name} has a task already ({found[path].key}); annotate an image once",
                     path=source,
                 )
-            found[path] = _drawing(own, source, spot, path, defects)
+            found[path] = _drawing(regions, source, key, path, defects)
     if not found:
         raise none_found(root, names, source, defects) if names else DatasetError("no task is annotated", path=source)
     notes = [f"{count} tasks {text}" for text, count in counts.items() if count]
@@ -114,6 +94,23 @@ def looks_like(root: Path) -> str | None:
     """Returns by what a folder is recognised as Label Studio's: an export as JSON, or masks of one; None otherwise."""
     sign = next(iter(_candidates(root)), None) or _mask(root)
     return f"Label Studio ({sign.relative_to(root).as_posix()})" if sign is not None else None
+
+
+def _choose(root: Path, annotations: str | None) -> Path:
+    """Returns the export to read; DatasetError where there is none, or several, or only masks that were exported."""
+    found = _candidates(root)
+    mask = None if found or annotations is not None else _mask(root)
+    if mask is None:
+        return choose_file(found, annotations, root, _KIND)
+    raise DatasetError(
+        message(
+            "masks of Label Studio's export as PNG ({name}, ...), whose names say the task and the label, but not the "
+            "image; export the project as JSON too, which has the images' names and the brush strokes, and put it into "
+            "this folder",
+            name=mask.name,
+        ),
+        path=root,
+    )
 
 
 def _mask(root: Path) -> Path | None:
@@ -131,6 +128,26 @@ def _is_export(text: str) -> bool:
     if not re.match(r"\s*\[\s*\{", text):
         return False
     return bool(_REGION.search(text) and (_FULL.search(text) or re.search(r'"(annotation_id|annotator)"\s*:', text)))
+
+
+def _annotated(
+    task: Mapping[str, Any],
+    image_key: str | None,
+    annotator: int | None,
+    source: Path,
+    number: int,
+    counts: Counter[str],
+) -> Iterator[tuple[str, list[Any], str]]:
+    """Yields the name, the regions and the place of each image of a task; none where the task is left out."""
+    names = image_names(task, image_key, source, number)
+    regions = _chosen(task, annotator, source, number, counts)
+    if regions is None:
+        return
+    key = f"task {task.get('id', number)}"
+    parts = regions_of(regions, names, source, key)
+    counts["show several images, whose regions were told apart (item_index)"] += len(parts) > 1
+    for place, (name, own) in enumerate(zip(names, parts, strict=True)):
+        yield name, own, key if len(parts) == 1 else f"{key}, image {place}"
 
 
 def _chosen(
