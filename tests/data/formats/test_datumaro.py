@@ -80,7 +80,9 @@ def test_boxes_count_nowhere_unless_the_object_has_an_outline(tmp_path: Path) ->
     assert (labels(read_dataset(root, "datumaro"), "a") == 1).sum() == 16
     dataset(root, item("a", polygon(), box), item("b", turned))
     told = read_dataset(root, "datumaro")
-    assert "2 of 3 shapes, in 2 images, are boxes without an outline; they count nowhere" in told.notes
+    assert any(
+        note.startswith("2 objects with a box and no outline: annotations/default.json, a") for note in told.notes
+    )
     assert [(labels(told, name) == 255).sum() for name in ("a", "b")] == [6, 12]
     manifest = read_dataset(root, "datumaro", boxes="fill")
     assert (labels(manifest, "a") == 2).sum() == 6

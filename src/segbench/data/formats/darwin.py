@@ -6,7 +6,6 @@ Its own library reads it, too, but needs an account's whole client; what is need
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -16,7 +15,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing, load_json, wrong_key
-from segbench.data.formats.shared.boxes import BOXES, box_shapes, told_boxes
+from segbench.data.formats.shared.boxes import BOXES, box_shapes, check_boxes, only_box
 from segbench.data.formats.shared.encoded import even_odd_ring
 from segbench.data.formats.shared.image_names import ImageIndex, head, none_found, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
@@ -96,13 +95,11 @@ def darwin(
             splits[image] = part_of(slot.folder.split("/"))
     if not found:
         raise none_found(root, names, sources[0], reader.defects)
-    notes = told_boxes(boxes, reader.boxes, sum(len(drawing.shapes) for drawing in found.values()), root)
+    check_boxes(boxes, reader.boxes, sum(len(drawing.shapes) for drawing in found.values()), root)
     reader.defects += no_annotation(root / name for name in index.unused(found))
     colors = _classes(sources)
     found_images = with_ids(found, root, splits)
-    return build_listing(
-        root, found_images, shared, labels=list(colors) or None, colors=colors, notes=notes, defects=reader.defects
-    )
+    return build_listing(root, found_images, shared, labels=list(colors) or None, colors=colors, defects=reader.defects)
 
 
 def looks_like(root: Path) -> str | None:
@@ -159,12 +156,12 @@ class _Slot:
 
 @dataclass
 class _Reader:
-    """Turns files into drawings, and keeps what is wrong, and the boxes of each image."""
+    """Turns files into drawings, and keeps what is wrong, and the number of boxes."""
 
     choice: str
     width_px: float
     defects: list[Defect] = field(default_factory=list)
-    boxes: Counter[str] = field(default_factory=Counter)
+    boxes: int = 0
 
     def slots(self, plain: Mapping[str, Any], source: Path) -> Iterator[_Slot]:
         """Yields the images of a file."""
@@ -237,7 +234,8 @@ class _Reader:
             text = message("an annotation of the kind {kind!r}, which is not read", kind=kind or ", ".join(item))
             self._defect("unknown_shape", slot, image, where, text)
             return []
-        self.boxes[slot.name] += 1
+        self.boxes += 1
+        self.defects += only_box(self.choice, source, f"{slot.name}, {where}")
         box = need(item, "bounding_box", dict, source, where)
         left, top, width, height = (number_of(box.get(key), source, f"{where}.bounding_box.{key}") for key in "xywh")
         return box_shapes(rectangle_ring(left, top, width, height), label, self.choice)

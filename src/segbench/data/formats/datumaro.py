@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, Unpack
 
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing, load_json, wrong_key
-from segbench.data.formats.shared.boxes import BOXES, box_shapes, told_boxes
+from segbench.data.formats.shared.boxes import BOXES, box_shapes, check_boxes, only_box
 from segbench.data.formats.shared.image_names import ImageIndex, choose_file, head, matching, none_found, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import (
@@ -97,11 +97,11 @@ def datumaro(
             splits[image] = split_of(source.stem)
     if not found:
         raise none_found(root, names, sources[0], reader.defects)
-    notes = told_boxes(boxes, reader.boxes, sum(len(drawing.shapes) for drawing in found.values()), root)
+    check_boxes(boxes, reader.boxes, sum(len(drawing.shapes) for drawing in found.values()), root)
     reader.check(found, root)
     defects = [*reader.defects, *no_annotation(root / name for name in index.unused(found))]
     listed = with_ids(found, root, splits)
-    return build_listing(root, listed, shared, labels=labels or None, colors=colors, notes=notes, defects=defects)
+    return build_listing(root, listed, shared, labels=labels or None, colors=colors, defects=defects)
 
 
 def looks_like(root: Path) -> str | None:
@@ -166,12 +166,12 @@ def _image(
 
 @dataclass
 class _Reader:
-    """Turns items into drawings, and keeps what is wrong, the boxes of each image, and annotations of whole images."""
+    """Turns items into drawings, and keeps what is wrong, the number of boxes, and annotations of whole images."""
 
     choice: str
     width_px: float
     defects: list[Defect] = field(default_factory=list)
-    boxes: Counter[str] = field(default_factory=Counter)
+    boxes: int = 0
     others: Counter[str] = field(default_factory=Counter)
 
     def check(self, found: Mapping[Path, Drawing], root: Path) -> None:
@@ -207,7 +207,9 @@ class _Reader:
             except DatasetError as error:
                 self.defects.append(bad_shape(error, source, spot, image))
                 continue
-            self.boxes.update([str(item["id"])] * (kind in _BOX_KINDS))
+            if kind in _BOX_KINDS:
+                self.boxes += 1
+                self.defects += only_box(self.choice, source, spot)
             if drawn is None:
                 code = "unused_shape" if kind in _NO_AREA else "unknown_shape"
                 text = message("an annotation of the kind {kind!r}, which is not drawn", kind=kind)

@@ -27,9 +27,10 @@ from segbench.data.formats.coco.files import (
     unknown_category,
     unknown_image,
 )
-from segbench.data.formats.coco.shapes import ONLY_BOX, has_box, read_shape
+from segbench.data.formats.coco.shapes import has_box, read_shape
 from segbench.data.formats.shared.agreement import check_agreement, read_together
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
+from segbench.data.formats.shared.boxes import ONLY_BOX
 from segbench.data.formats.shared.image_names import ImageIndex, none_found, unlisted_note, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import bad_shape, outside

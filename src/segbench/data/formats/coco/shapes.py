@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.annotated import UNKNOWN, wrong_key
+from segbench.data.formats.shared.boxes import ONLY_BOX
 from segbench.data.formats.shared.values import as_kind, is_crowd, need, ring_of, side_of
 from segbench.data.shapes.drawing import Shape, decompress, rectangle_ring
 from segbench.errors import DatasetError
@@ -17,10 +17,6 @@ from segbench.locale import message
 
 Trouble: TypeAlias = tuple[Literal["bad_rle", "wrong_size", "unused_shape", "only_box"], str]
 Size: TypeAlias = tuple[int | None, int | None]
-
-ONLY_BOX = message(
-    "only a box, which outlines nothing (it would be drawn with {option})", option=set_option("boxes", "fill")
-)
 
 
 def read_shape(plain: Mapping[str, Any], label: str, size: Size, boxes: str, path: Path, where: str) -> Shape | Trouble:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.annotated import UNKNOWN
+from segbench.data.formats.shared.listing import Defect
 from segbench.data.shapes.drawing import Ring, Shape
 from segbench.errors import DatasetError
 from segbench.locale import message
 
-BOXES = ("ignore", "fill", "skip")
+BOXES = ("ignore", "fill", "skip")  # values of the option `boxes`
+ONLY_BOX = message(
+    "only a box, which outlines nothing (it would be drawn with {option})", option=set_option("boxes", "fill")
+)
 
 
 def box_shapes(ring: Ring, label: str, boxes: str) -> list[Shape]:
@@ -21,41 +24,26 @@ def box_shapes(ring: Ring, label: str, boxes: str) -> list[Shape]:
     return [Shape(label=UNKNOWN, rings=(ring,), crowd=True) if boxes == "ignore" else Shape(label=label, rings=(ring,))]
 
 
-def told_boxes(boxes: str, found: Mapping[str, int], drawn: int, root: Path) -> list[str]:
-    """Returns what is to be told about boxes; [] where there is none.
+def only_box(boxes: str, source: Path, where: str) -> list[Defect]:
+    """Returns the defect of a box without an outline; [] where the user has it drawn."""
+    return [] if boxes == "fill" else [Defect(code="only_box", path=source, where=where, text=ONLY_BOX)]
+
+
+def check_boxes(boxes: str, count: int, drawn: int, root: Path) -> None:
+    """Raises DatasetError where there is nothing but boxes, and they are not drawn.
 
     Args:
-        boxes: the user's option, one of `BOXES`.
-        found: image -> number of its boxes, of images that have any.
-        drawn: number of shapes that are drawn, boxes too unless they are left out.
-    Raises:
-        DatasetError: there is nothing but boxes, and they are not drawn.
+        count: number of boxes without an outline.
+        drawn: number of shapes, with the boxes that count nowhere.
     """
-    count = sum(found.values())
-    shapes = drawn + count if boxes == "skip" else drawn
-    if not count:
-        return []
-    if count >= shapes and boxes != "fill":
-        raise DatasetError(
-            message(
-                "all {count} annotations are boxes without an outline, as for detection; draw the boxes with {option} "
-                "if that is meant",
-                count=count,
-                option=set_option("boxes", "fill"),
-            ),
-            path=root,
-        )
-    did = {
-        "ignore": message("they count nowhere"),
-        "fill": message("they are drawn filled"),
-        "skip": message("they were left out, so that they are background"),
-    }[boxes]
-    return [
+    if boxes == "fill" or not count or drawn > (count if boxes == "ignore" else 0):
+        return
+    raise DatasetError(
         message(
-            "{count} of {shapes} shapes, in {images} images, are boxes without an outline; {did}",
+            "all {count} annotations are boxes without an outline, as for detection; draw the boxes with {option} if "
+            "that is meant",
             count=count,
-            shapes=shapes,
-            images=len(found),
-            did=did,
-        )
-    ]
+            option=set_option("boxes", "fill"),
+        ),
+        path=root,
+    )
