@@ -1,6 +1,7 @@
 """V7 Darwin's JSON, versions 2 and 1: a file for each image.
 
-Its own library reads it, too, but needs an account's whole client; what is needed of it is the few lines below.
+Its own library (darwin-py 3.6) reads it, too, but brings 20 packages and the client of an account; what is needed of it
+are these lines.
 """
 
 from __future__ import annotations
