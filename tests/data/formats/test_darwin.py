@@ -138,6 +138,15 @@ def test_boxes_count_nowhere_unless_they_are_meant(tmp_path: Path) -> None:
         darwin(root)
 
 
+def test_an_item_without_slots(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", 40, (6, 8))
+    plain = {"version": "2.0", "schema_ref": "https://example.org/darwin_json/2.0/schema.json"}
+    item = {"item": {"name": "a.png", "path": "/"}, "annotations": [polygon(SQUARE)]}
+    put(tmp_path / "a.json", json.dumps({**plain, **item}))
+    assert list(recognise(tmp_path)) == ["darwin"]
+    assert (labels(read_dataset(tmp_path, "darwin"), "a") == 1).sum() == 16
+
+
 def test_each_slot_is_an_image(tmp_path: Path) -> None:
     root = export(tmp_path, thing(slot_names=["left"], polygon={"paths": [SQUARE]}), polygon(HOLE))
     plain = json.loads((root / "annotations" / "a.json").read_text())

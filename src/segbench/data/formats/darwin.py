@@ -40,7 +40,7 @@ from segbench.types import RGB, SplitName
 
 _RELEASES = "releases/*/annotations/*.json"  # where V7's own program puts the files
 _SNIFFED = 100
-_SECOND = re.compile(r'"slots"\s*:\s*\[')
+_SECOND = re.compile(r'"slots"\s*:\s*\[|darwin_json')
 _FIRST = re.compile(r'"(workview_url|original_filename|seq)"\s*:')
 _META = ".v7/metadata.json"  # beside the files of an export
 _OF_THE_IMAGE = ("tag", "string", "link")  # say nothing of its pixels
@@ -96,7 +96,7 @@ def darwin(
             splits[image] = part_of(slot.folder.split("/"))
     if not found:
         raise none_found(root, names, sources[0], reader.defects)
-    check_boxes(boxes, reader.boxes, sum(len(drawing.shapes) for drawing in found.values()), root)
+    check_boxes(boxes, reader.boxes, found.values(), reader.defects, root)
     reader.defects += no_annotation(root / name for name in index.unused(found))
     colors = _classes(sources)
     found_images = with_ids(found, root, splits)
@@ -138,7 +138,7 @@ def _classes(sources: Sequence[Path]) -> dict[str, RGB]:
         classes = plain.get("classes") if isinstance(plain, dict) else None
         for item in classes if isinstance(classes, list) else []:
             numbers = re.findall(r"\d+", str(item.get("color", "")))[:3] if isinstance(item, dict) else []
-            if len(numbers) == 3 and item.get("type") not in _OF_THE_IMAGE:
+            if len(numbers) == 3 and item.get("type") not in (*_OF_THE_IMAGE, *_NO_AREA, "bounding_box"):
                 colors.setdefault(str(item.get("name")), (int(numbers[0]), int(numbers[1]), int(numbers[2])))
     return colors
 
@@ -175,7 +175,8 @@ class _Reader:
             yield self._slot(source, str(name), str(image.get("path") or ""), image, "image", items)
             return
         item = need(plain, "item", dict, source, "")
-        slots = [as_kind(slot, dict, source, "item.slots") for slot in need(item, "slots", list, source, "item")]
+        listed_slots = as_kind(item.get("slots") or [{}], list, source, "item.slots")
+        slots = [as_kind(slot, dict, source, "item.slots") for slot in listed_slots]
         for number, slot in enumerate(slots):
             where = f"item.slots[{number}]"
             if slot.get("type", "image") != "image":

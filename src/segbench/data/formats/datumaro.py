@@ -97,7 +97,7 @@ def datumaro(
             splits[image] = split_of(source.stem)
     if not found:
         raise none_found(root, names, sources[0], reader.defects)
-    check_boxes(boxes, reader.boxes, sum(len(drawing.shapes) for drawing in found.values()), root)
+    check_boxes(boxes, reader.boxes, found.values(), reader.defects, root)
     reader.check(found, root)
     defects = [*reader.defects, *no_annotation(root / name for name in index.unused(found))]
     listed = with_ids(found, root, splits)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from segbench.data.files.hints import set_option
 from segbench.data.formats.shared.annotated import UNKNOWN
 from segbench.data.formats.shared.listing import Defect
-from segbench.data.shapes.drawing import Ring, Shape
+from segbench.data.shapes.drawing import Drawing, Ring, Shape
 from segbench.errors import DatasetError
 from segbench.locale import message
 
@@ -29,13 +30,15 @@ def only_box(boxes: str, source: Path, where: str) -> list[Defect]:
     return [] if boxes == "fill" else [Defect(code="only_box", path=source, where=where, text=ONLY_BOX)]
 
 
-def check_boxes(boxes: str, count: int, drawn: int, root: Path) -> None:
+def check_boxes(boxes: str, count: int, drawings: Iterable[Drawing], defects: Sequence[Defect], root: Path) -> None:
     """Raises DatasetError where there is nothing but boxes, and they are not drawn.
 
     Args:
         count: number of boxes without an outline.
-        drawn: number of shapes, with the boxes that count nowhere.
+        drawings: of all images, with the boxes that count nowhere.
+        defects: shapes that could not be drawn are among them, and are told first.
     """
+    drawn = sum(len(drawing.shapes) for drawing in drawings) + sum(defect.fatal for defect in defects)
     if boxes == "fill" or not count or drawn > (count if boxes == "ignore" else 0):
         return
     raise DatasetError(
