@@ -183,12 +183,10 @@ class _Reader:
                 text = message("a slot of the type {kind!r}, not an image", kind=slot.get("type"))
                 self.defects.append(Defect(code="no_image", path=source, where=where, text=text, fatal=True))
                 continue
-            files = slot.get("source_files") or [{}]
-            named = files[0].get("file_name") if isinstance(files[0], dict) else None
+            files = as_kind(slot.get("source_files") or [{}], list, source, f"{where}.source_files")
+            named = as_kind(files[0], dict, source, f"{where}.source_files[0]").get("file_name")
             name = item.get("name") if len(slots) == 1 else named
-            own = [
-                entry for entry in items if len(slots) == 1 or slot.get("slot_name") in entry[1].get("slot_names", [])
-            ]
+            own = items if len(slots) == 1 else _items_of(slot.get("slot_name"), items, source)
             yield self._slot(source, str(name or named), str(item.get("path") or ""), slot, where, own)
 
     def _slot(
@@ -247,8 +245,22 @@ class _Reader:
         self.defects.append(Defect(code=code, path=slot.source, where=place, text=text, fatal=fatal, image=image))
 
 
+def _items_of(
+    slot: object, items: Sequence[tuple[str, Mapping[str, Any]]], source: Path
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Returns the annotations that name a slot as theirs."""
+    return [
+        (where, item)
+        for where, item in items
+        if slot in as_kind(item.get("slot_names") or [], list, source, f"{where}.slot_names")
+    ]
+
+
 def _masks(layer: Mapping[str, Any], names: Mapping[str, str], slot: _Slot, where: str) -> list[Shape]:
-    """Returns the masks of a raster layer: pairs VALUE COUNT row by row, and which mask has which value."""
+    """Returns the masks of a raster layer: pairs VALUE COUNT row by row, and which mask has which value.
+
+    A value of no mask is a region without a class.
+    """
     lengths = need(layer, "dense_rle", list, slot.source, where)
     owners = need(layer, "mask_annotation_ids_mapping", dict, slot.source, where)
     if len(lengths) % 2 or any(type(number) is not int or number < 0 for number in lengths):
@@ -265,7 +277,7 @@ def _masks(layer: Mapping[str, Any], names: Mapping[str, str], slot: _Slot, wher
             path=slot.source,
         )
     values = np.repeat(np.array(lengths[0::2]), lengths[1::2]).reshape(slot.height, slot.width)
-    owner = {value: names.get(str(mask), "") for mask, value in owners.items()}  # a value of no mask has no class
+    owner = {number: names.get(mask, "") for mask, number in owners.items() if isinstance(number, int)}
     return [
         Shape(label=owner.get(value, ""), counts=counts_of(values == value))
         for value in sorted(set(lengths[0::2]) - {0})

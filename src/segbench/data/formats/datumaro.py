@@ -24,6 +24,7 @@ from segbench.data.formats.shared.values import (
     no_annotation,
     outside,
     ring_of,
+    side_of,
     split_of,
 )
 from segbench.data.shapes.drawing import Drawing, Ring, Shape, decompress, ellipse_ring, rectangle_ring
@@ -156,12 +157,12 @@ def _image(
 ) -> Path | None:
     """Returns an item's image: in images/PART/, in images/, or anywhere."""
     image = item.get("image") or item.get("media") or {}
-    path = (image.get("path") if isinstance(image, dict) else None) or name
+    path = as_kind((image.get("path") if isinstance(image, dict) else None) or name, str, source, f"{name}: image.path")
     top = source.parent.parent if source.parent.name == "annotations" else source.parent
     for folder in (top / "images" / source.stem, top / "images"):
         if folder / path in known:
             return folder / path
-    return index.place(str(path), source, name, defects, folder=split_of(source.stem) or "", anywhere=True)
+    return index.place(path, source, name, defects, folder=split_of(source.stem) or "", anywhere=True)
 
 
 @dataclass
@@ -186,11 +187,11 @@ class _Reader:
         """Returns the shapes of an item."""
         height, width = _size(item, source, where)
         listed = need(item, "annotations", list, source, where)
-        outlined = {
-            plain.get("group")
+        outlined = [
+            plain["group"]
             for plain in listed
-            if isinstance(plain, dict) and plain.get("type") in ("polygon", "mask")
-        } - {None, 0}
+            if isinstance(plain, dict) and plain.get("type") in ("polygon", "mask") and plain.get("group")
+        ]
         shapes: list[Shape] = []
         for number, plain in enumerate(listed):
             spot = f"{item['id']}, annotations[{number}]"
@@ -255,9 +256,10 @@ def _size(item: Mapping[str, Any], source: Path, where: str) -> Size:
     size = image.get("size") if isinstance(image, dict) else None
     if not size:
         return None, None
-    if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) for side in size)):
+    if not isinstance(size, list) or len(size) != 2:
         raise wrong_key(source, f"{where}.image.size", "[height, width]", size)
-    return size[0], size[1]
+    height, width = (side_of({"size": side}, "size", source, f"{where}.image") for side in size)
+    return height, width
 
 
 def _mask(plain: Mapping[str, Any], shape: Shape, size: Size, source: Path, where: str) -> Shape:

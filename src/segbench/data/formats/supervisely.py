@@ -16,6 +16,7 @@ from segbench.data.formats.shared.listing import Defect, Listing
 from segbench.data.formats.shared.values import (
     as_kind,
     bad_shape,
+    finite_of,
     need,
     no_annotation,
     outside,
@@ -149,7 +150,8 @@ def _shape(plain: Mapping[str, Any], width_px: float, source: Path, where: str) 
     kind = plain.get("geometryType") or ("bitmap" if plain.get("bitmap") else "polygon")  # old files do not say
     if kind == "bitmap":
         bitmap = need(plain, "bitmap", dict, source, where)
-        left, top = _ring([need(bitmap, "origin", list, source, f"{where}.bitmap")], source, f"{where}.bitmap.origin")
+        origin = _ring([need(bitmap, "origin", list, source, f"{where}.bitmap")], source, f"{where}.bitmap.origin")
+        left, top = (finite_of(part, source, f"{where}.bitmap.origin") for part in origin)
         text = need(bitmap, "data", str, source, f"{where}.bitmap")
         try:
             return picture_shape(text, label, (int(left), int(top)), packed=True)

@@ -170,7 +170,11 @@ class _Region:
 
     def size(self) -> tuple[int, int]:
         height, width = (self.region.get(f"original_{name}") for name in ("height", "width"))
-        if not isinstance(height, int) or not isinstance(width, int) or min(height, width) < 1:
+        if (
+            not isinstance(height, int)
+            or not isinstance(width, int)
+            or not 1 <= min(height, width) <= max(height, width) < _FAR
+        ):
             raise wrong_key(self.source, self.where, "original_height and original_width in pixels", (height, width))
         return height, width
 
