@@ -15,6 +15,7 @@ from typing import Any, TypeAlias, Unpack
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing, load_json, wrong_key
 from segbench.data.formats.shared.boxes import BOXES, box_shapes, check_boxes, only_box
 from segbench.data.formats.shared.image_names import ImageIndex, choose_file, head, matching, none_found, with_ids
+from segbench.data.formats.shared.layout import split_of
 from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import (
     as_kind,
@@ -25,7 +26,6 @@ from segbench.data.formats.shared.values import (
     outside,
     ring_of,
     side_of,
-    split_of,
 )
 from segbench.data.shapes.drawing import Drawing, Ring, Shape, decompress, ellipse_ring, rectangle_ring
 from segbench.errors import ConfigError, DatasetError, shorten

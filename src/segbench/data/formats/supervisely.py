@@ -12,6 +12,7 @@ from typing import Any, Unpack
 from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing, load_json, wrong_key
 from segbench.data.formats.shared.encoded import even_odd_ring, picture_shape
 from segbench.data.formats.shared.image_names import ImageIndex, head, none_found, with_ids
+from segbench.data.formats.shared.layout import split_of
 from segbench.data.formats.shared.listing import Defect, Listing
 from segbench.data.formats.shared.values import (
     as_kind,
@@ -23,7 +24,6 @@ from segbench.data.formats.shared.values import (
     part_of,
     ring_of,
     side_of,
-    split_of,
 )
 from segbench.data.shapes.drawing import Drawing, Ring, Shape, rectangle_ring
 from segbench.errors import ConfigError, DatasetError
