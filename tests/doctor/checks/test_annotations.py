@@ -158,8 +158,10 @@ def test_each_defect_of_an_annotation_is_told(tmp_path: Path) -> None:
         {"id": 100 + place, "image_id": place, "category_id": 1, "iscrowd": 0, **change}
         for place, change in enumerate(wrong)
     ]
+    plain["annotations"].append({"id": 200, "image_id": 0, "category_id": 1, "iscrowd": 0, "segmentation": []})
     table.write_text(json.dumps(plain))
     checkup = check(tmp_path)
+    assert "id 200" in finding(checkup, "unused_shape").detail
     assert "images_without_annotation" not in codes(checkup)  # they are left out for another reason
     assert "id 100" in finding(checkup, "bad_rle").detail
     assert "id 101" in finding(checkup, "wrong_size").detail
@@ -169,3 +171,26 @@ def test_each_defect_of_an_annotation_is_told(tmp_path: Path) -> None:
     unknown = finding(checkup, "unknown_class")
     assert unknown.severity is Severity.ERROR  # nothing can be drawn of it
     assert "77" in unknown.detail
+
+
+def test_shapes_that_cannot_be_drawn_are_told_by_kind(tmp_path: Path) -> None:
+    square = '<polygon label="box" points="10,10;30,10;30,30;10,30"></polygon>'
+    more = [
+        '<polygon label="box" points="1,1;a,b;9,9"></polygon>',
+        '<cuboid label="box" xtl1="1"></cuboid>',
+        '<points label="box" points="5,5"></points>',
+        *[""] * 5,
+    ]
+    lines = []
+    for place, other in enumerate(more):
+        save(tmp_path / f"images/{place:03d}.png", photo(place))
+        lines.append(
+            f'<image id="{place}" name="{place:03d}.png" width="{SIDE}" height="{SIDE}">{square}{other}</image>'
+        )
+    (tmp_path / "annotations.xml").write_text(
+        f"<annotations><version>1.1</version>{''.join(lines)}</annotations>", encoding="utf-8"
+    )
+    checkup = examine(tmp_path, "cvat")
+    assert "000.png" in finding(checkup, "bad_shape").detail
+    assert "001.png" in finding(checkup, "unknown_shape").detail
+    assert checkup.samples == 6  # the images of the first two are left out, those of points alone are not

@@ -67,8 +67,9 @@ def folder(
             masks/<name>_<class>.png); None decides by the classes.
         background: name of the background class, false for none; None takes the class named so, or the one of value 0.
         ignore: mask values that count nowhere.
-        image_suffix, mask_suffix: what the name of each image (`_sat`), or mask (`_segmentation`), has behind what they
-            share; None tries the usual ones, and what all names have in common.
+        image_suffix: what the name of each image (`_sat`) has behind what it shares with its mask; None tries the usual
+            ones, and what all names have in common.
+        mask_suffix: the same of the masks (`_segmentation`).
         group: regular expression with one group, searched in each id; what it captures is the sample's group. None
             takes the folder of a case.
         tolerance: mask values at most this far from a known one become it, for masks saved as JPEG; `nearest` takes
