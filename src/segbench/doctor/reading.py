@@ -90,7 +90,7 @@ class Reading:
 
     def name(self, path: Path) -> str:
         """Returns a path relative to the root, as findings name files."""
-        name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        name = str(path).removeprefix(f"{self.root}{os.sep}").replace(os.sep, "/")  # pathlib takes ten times as long
         return os.fsencode(name).decode("utf-8", "backslashreplace")
 
     def names(self, paths: Iterable[Path]) -> tuple[str, ...]:
@@ -205,7 +205,8 @@ def all_files(root: Path) -> list[Path]:
     found: list[Path] = []
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if name not in (".git", ".hg", ".svn"))
-        found += [Path(folder) / name for name in sorted(names)]
+        base = Path(folder)
+        found += [base / name for name in sorted(names)]
     return found
 
 

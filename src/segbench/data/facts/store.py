@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,15 +21,13 @@ from PIL import Image
 
 from segbench.data.facts.table import Memory, Name, Row, batches
 from segbench.data.files.images import (
-    ALPHA_MODES,
-    file_look,
+    DecodedMask,
+    decode_image,
     file_state,
     image_facts,
-    mask_alpha,
+    opened_mask,
     read_bytes,
-    read_image,
-    read_mask_values,
-    read_palette,
+    rgb_pixels,
 )
 from segbench.data.files.kept import KeptPixels
 from segbench.data.files.masks import count_values
@@ -44,6 +42,7 @@ DRAWN = "drawn"  # `MaskFact.kind` of a mask that is drawn from shapes
 
 _NOTHING: Mapping[MaskValue, int] = {}
 _SPREAD_SIDE = 128
+_LEVELS = np.arange(256)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +136,19 @@ class _Other:
     value: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Also:
+    """What else is to be found in a mask while it is decoded, for a later `FactStore.other` of that kind.
+
+    Attributes:
+        kind: under which it is remembered.
+        find: (path, facts, mask) -> plain JSON values; None where this mask is left to `other`.
+    """
+
+    kind: str
+    find: Callable[[Path, MaskFact, DecodedMask], Any]
+
+
 Fact = TypeVar("Fact", ImageFact, MaskFact, _Other)
 Found = TypeVar("Found")
 Problem = tuple[Path, str]
@@ -145,6 +157,8 @@ Problem = tuple[Path, str]
 class FactStore:
     """The facts of the files below one root, and a database in the cache folder that remembers them.
 
+    Attributes:
+        also: what else is found in every mask that is decoded, or None.
     Args:
         root: of the data set.
         kept: takes the pixels of every file that is decoded, for a cache that wants them too; see `KeptPixels`.
@@ -154,9 +168,11 @@ class FactStore:
 
     def __init__(self, root: Path, *, lean: bool = False, kept: KeptPixels | None = None) -> None:
         self.root, self.lean, self.kept = root, lean, kept
+        self.also: Also | None = None
         digest = hashlib.sha256(str(root).encode()).hexdigest()[:24]
         self.path = cache_folder() / "facts" / f"{digest}.sqlite"
         self._memory = Memory(self.path)
+        self._prefix = f"{root}{os.sep}"
 
     def images(
         self,
@@ -178,7 +194,7 @@ class FactStore:
         def read(path: Path) -> ImageFact:
             return _image_fact(path, depth_range, decode, self.kept)
 
-        return self._gather("images", list(paths), _image_from, asdict, known, read, progress)
+        return self._gather("images", list(paths), _image_from, _plain, known, read, progress)
 
     def masks(
         self, paths: Iterable[Path], *, progress: Progress | None = None
@@ -186,7 +202,12 @@ class FactStore:
         """Returns the facts of the readable masks, each decoded once, and the reason for each of the others."""
 
         def read(path: Path) -> MaskFact:
-            return _mask_fact(path, self.kept)
+            fact, mask = _mask_fact(path, self.kept)
+            found = None if self.also is None else self.also.find(path, fact, mask)
+            if self.also is not None and found is not None:
+                other = _Other(fact.size, fact.mtime_ns, found)
+                self._memory.put(self.also.kind, self._key(path), fact.size, fact.mtime_ns, _compact(_plain(other)))
+            return fact
 
         return self._gather("masks", list(paths), _mask_from, _plain_mask, lambda fact: True, read, progress)
 
@@ -230,7 +251,7 @@ class FactStore:
             return _Other(size, mtime_ns, read(path))
 
         found, problems = self._gather(
-            kind, list(paths), lambda plain: _Other(**plain), asdict, lambda fact: True, wrapped, progress
+            kind, list(paths), lambda plain: _Other(**plain), _plain, lambda fact: True, wrapped, progress
         )
         return {path: fact.value for path, fact in found.items()}, problems
 
@@ -259,10 +280,11 @@ class FactStore:
     ) -> tuple[dict[Path, Fact], list[Problem]]:
         facts: dict[Path, Fact] = {}
         fresh: list[Path] = []
-        for some in batches(list(dict.fromkeys(paths))):
-            rows = self._memory.get(kind, [self._key(path) for path in some])
+        keys = {path: self._key(path) for path in paths}
+        for some in batches(list(keys)):
+            rows = self._memory.get(kind, [keys[path] for path in some])
             for path in some:
-                row = rows.get(self._key(path))
+                row = rows.get(keys[path])
                 fact = parse(json.loads(row[2])) if row is not None and _unchanged(path, row) else None
                 if fact is not None and known(fact):
                     facts[path] = self._kept(fact)
@@ -274,8 +296,7 @@ class FactStore:
                 problems.append((path, outcome.reason))
                 continue
             facts[path] = self._kept(outcome)
-            body = json.dumps(plain(outcome), separators=(",", ":"))
-            self._memory.put(kind, self._key(path), outcome.size, outcome.mtime_ns, body)
+            self._memory.put(kind, keys[path], outcome.size, outcome.mtime_ns, _compact(plain(outcome)))
         return facts, problems
 
     def _kept(self, fact: Fact) -> Fact:
@@ -309,7 +330,7 @@ class FactStore:
                 progress(what, done, total)
 
     def _key(self, path: Path) -> str:
-        name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        name = str(path).removeprefix(self._prefix)
         return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -336,55 +357,59 @@ def _image_fact(
         )
     data = read_bytes(path)
     notes: list[str] = []
-    pixels = read_image(path, depth_range=depth_range, notes=notes, data=data)
-    look = file_look(path, data=data)
-    mean, std = _spread(pixels)
+    image, look = decode_image(path, depth_range=depth_range, notes=notes, data=data)
+    mean, std = _spread(image)
     sha256 = hashlib.sha256(data).hexdigest()
     if kept is not None:
-        kept.add_image(path, (size, mtime_ns), sha256, pixels, depth_range)
+        kept.add_image(path, (size, mtime_ns), sha256, rgb_pixels(image), depth_range)
     return ImageFact(
         size=size,
         mtime_ns=mtime_ns,
         sha256=sha256,
-        height=pixels.shape[0],
-        width=pixels.shape[1],
+        height=image.height,
+        width=image.width,
         decoded=True,
         deep=depth_range is not None and look.deep,
         notes=tuple(notes),
         kind=look.kind,
         mode=look.mode,
         orientation=look.orientation,
-        thumb=_thumb(pixels),
+        thumb=_thumb(image),
         mean=mean,
         std=std,
     )
 
 
-def _thumb(pixels: NDArray[np.uint8]) -> str:
+def _thumb(image: Image.Image) -> str:
     """Returns the picture as 16 x 16 grey values, each the mean of what it stands for."""
-    grey = Image.fromarray(pixels).convert("L")
-    return grey.resize((THUMB_SIDE, THUMB_SIDE), Image.Resampling.BOX).tobytes().hex()
+    return image.convert("L").resize((THUMB_SIDE, THUMB_SIDE), Image.Resampling.BOX).tobytes().hex()
 
 
-def _spread(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _spread(image: Image.Image) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns mean and standard deviation a channel, of at most about 128 x 128 pixels spread over the image."""
-    rows, columns = (max(1, side // _SPREAD_SIDE) for side in pixels.shape[:2])
-    some = pixels[::rows, ::columns].reshape(-1, pixels.shape[2]).astype(np.float64)
-    return tuple(some.mean(axis=0).round(3).tolist()), tuple(some.std(axis=0).round(3).tolist())
+    down, right = (max(1, side // _SPREAD_SIDE) for side in (image.height, image.width))
+    size = (-(-image.width // right), -(-image.height // down))
+    every = (right, 0, 0.5 - right / 2, 0, down, 0.5 - down / 2)  # pixel (x, y) is that at (x * right, y * down)
+    some = image.transform(size, Image.Transform.AFFINE, every, Image.Resampling.NEAREST)
+    counts = np.array(some.histogram(), dtype=np.int64).reshape(-1, 256)
+    counts = np.repeat(counts, 3 // len(counts), axis=0)  # grey: all channels are equal
+    number, total, squares = size[0] * size[1], counts @ _LEVELS, counts @ _LEVELS**2
+    mean, std = total / number, np.sqrt(number * squares - total**2) / number  # whole numbers up to the root
+    return tuple(mean.round(3).tolist()), tuple(std.round(3).tolist())
 
 
-def _mask_fact(path: Path, kept: KeptPixels | None) -> MaskFact:
+def _mask_fact(path: Path, kept: KeptPixels | None) -> tuple[MaskFact, DecodedMask]:
     size, mtime_ns = file_state(path)
     data = read_bytes(path)
-    values = read_mask_values(path, data=data)
+    with opened_mask(path, data=data) as mask:
+        values = mask.values()
+        palette = mask.palette() if values.ndim == 2 else []
+        clear, alpha = mask.alpha()
     counts, distinct = count_values(values)
-    palette = read_palette(path, data=data) if values.ndim == 2 else []
-    look = file_look(path, data=data)
-    clear, alpha = mask_alpha(path, data=data) if look.mode in ALPHA_MODES else (0, False)
     sha256 = hashlib.sha256(data).hexdigest()
     if kept is not None:
         kept.add_mask(path, (size, mtime_ns), sha256, values, indexed=bool(palette))
-    return MaskFact(
+    fact = MaskFact(
         size=size,
         mtime_ns=mtime_ns,
         sha256=sha256,
@@ -393,13 +418,14 @@ def _mask_fact(path: Path, kept: KeptPixels | None) -> MaskFact:
         counts=counts,
         distinct=distinct,
         palette={value: palette[value] for value in counts if isinstance(value, int) and value < len(palette)},
-        kind=look.kind,
-        mode=look.mode,
-        orientation=look.orientation,
+        kind=mask.look.kind,
+        mode=mask.look.mode,
+        orientation=mask.look.orientation,
         border=_border_counts(values),
         clear=clear,
         alpha=alpha,
     )
+    return fact, mask
 
 
 def _drawn_fact(paintings: Mapping[str, Painting], hashes: Mapping[str, str], root: Path, name: str) -> MaskFact:
@@ -439,8 +465,16 @@ def _pairs(values: Mapping[MaskValue, Any]) -> list[list[Any]]:
     return [[value, pixels] for value, pixels in values.items()]
 
 
+def _plain(fact: ImageFact | MaskFact | _Other) -> dict[str, Any]:
+    return {name: getattr(fact, name) for name in fact.__slots__}
+
+
+def _compact(plain: Mapping[str, Any]) -> str:
+    return json.dumps(plain, separators=(",", ":"))
+
+
 def _plain_mask(fact: MaskFact) -> dict[str, Any]:
-    plain = {item.name: getattr(fact, item.name) for item in fields(fact)}
+    plain = _plain(fact)
     return {**plain, **{key: _pairs(plain[key]) for key in ("counts", "palette", "border")}}
 
 
