@@ -224,7 +224,7 @@ def headers(images: Mapping[Path, ImageFact], store: FactStore, progress: Progre
         found = file_look(path)
         return [found.kind, found.mode, found.orientation]
 
-    looks, _ = store.other("headers", images, look, progress=progress)
+    looks, _ = store.other("headers", images, look, doing="reading headers in", progress=progress)
     known = {path: dict(zip(("kind", "mode", "orientation"), found, strict=True)) for path, found in looks.items()}
     without_pixels: dict[str, Any] = {"notes": (), "thumb": "", "mean": (), "std": ()}
     return {path: replace(fact, **known[path], **without_pixels) for path, fact in images.items() if path in known}

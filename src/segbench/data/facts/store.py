@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -194,7 +194,7 @@ class FactStore:
         def read(path: Path) -> ImageFact:
             return _image_fact(path, depth_range, decode, self.kept)
 
-        return self._gather("images", list(paths), _image_from, _plain, known, read, progress)
+        return self._gather("images", list(paths), _image_from, _plain, known, read, "reading images in", progress)
 
     def masks(
         self, paths: Iterable[Path], *, progress: Progress | None = None
@@ -209,7 +209,9 @@ class FactStore:
                 self._memory.put(self.also.kind, self._key(path), fact.size, fact.mtime_ns, _compact(_plain(other)))
             return fact
 
-        return self._gather("masks", list(paths), _mask_from, _plain_mask, lambda fact: True, read, progress)
+        return self._gather(
+            "masks", list(paths), _mask_from, _plain_mask, lambda fact: True, read, "reading masks in", progress
+        )
 
     def drawn(self, hashes: Mapping[str, str]) -> dict[str, MaskFact]:
         """Returns the remembered facts of drawn masks by name, for name -> hash of what is drawn."""
@@ -233,7 +235,7 @@ class FactStore:
         fresh = [name for name in paintings if name not in facts]
         problems: list[tuple[str, str]] = []
         read = partial(_drawn_fact, paintings, hashes, self.root)
-        for name, outcome in self._read(fresh, read, "drawing masks", len(facts), progress):
+        for name, outcome in self._read(fresh, read, f"drawing the masks of {self.root.name}/", len(facts), progress):
             if isinstance(outcome, DatasetError):
                 problems.append((name, str(outcome)))
                 continue
@@ -242,16 +244,26 @@ class FactStore:
         return facts, problems
 
     def other(
-        self, kind: str, paths: Iterable[Path], read: Callable[[Path], Any], *, progress: Progress | None = None
+        self,
+        kind: str,
+        paths: Iterable[Path],
+        read: Callable[[Path], Any],
+        *,
+        doing: str = "reading",
+        progress: Progress | None = None,
     ) -> tuple[dict[Path, Any], list[Problem]]:
-        """Returns what `read` finds in each file, as plain JSON values, remembered under `kind` like other facts."""
+        """Returns what `read` finds in each file, as plain JSON values, remembered under `kind` like other facts.
+
+        Args:
+            doing: what is shown before the folder's name meanwhile; `kind` is not for people.
+        """
 
         def wrapped(path: Path) -> _Other:
             size, mtime_ns = file_state(path)
             return _Other(size, mtime_ns, read(path))
 
         found, problems = self._gather(
-            kind, list(paths), lambda plain: _Other(**plain), _plain, lambda fact: True, wrapped, progress
+            kind, list(paths), lambda plain: _Other(**plain), _plain, lambda fact: True, wrapped, doing, progress
         )
         return {path: fact.value for path, fact in found.items()}, problems
 
@@ -276,6 +288,7 @@ class FactStore:
         plain: Callable[[Fact], dict[str, Any]],
         known: Callable[[Fact], bool],
         read: Callable[[Path], Fact],
+        doing: str,
         progress: Progress | None,
     ) -> tuple[dict[Path, Fact], list[Problem]]:
         facts: dict[Path, Fact] = {}
@@ -291,7 +304,7 @@ class FactStore:
                 else:
                     fresh.append(path)
         problems: list[Problem] = []
-        for path, outcome in self._read(fresh, read, f"reading {kind}", len(facts), progress):
+        for path, outcome in self._read(fresh, read, f"{doing} {self._folder(paths)}/", len(facts), progress):
             if isinstance(outcome, DatasetError):
                 problems.append((path, outcome.reason))
                 continue
@@ -328,6 +341,14 @@ class FactStore:
             yield name, outcome
             if progress is not None:
                 progress(what, done, total)
+
+    def _folder(self, paths: Sequence[Path]) -> str:
+        """Returns the folder that holds all of these files, as people know it: its way from the data set's."""
+        if not paths:
+            return self.root.name
+        folder = Path(os.path.commonpath({path.parent for path in paths}))
+        inside = folder.is_relative_to(self.root) and folder != self.root
+        return folder.relative_to(self.root).as_posix() if inside else folder.name
 
     def _key(self, path: Path) -> str:
         name = str(path).removeprefix(self._prefix)

@@ -114,7 +114,13 @@ class RasterSurvey(Survey):
                     for entry in self.entries[path]
                 }
 
-        self.nodata, found = self.store.other(kind, self.entries if images else partly, nodata, progress=progress)
+        self.nodata, found = self.store.other(
+            kind,
+            self.entries if images else partly,
+            nodata,
+            doing="looking for places without data in",
+            progress=progress,
+        )
         problems.update(found)
 
         def values(path: Path) -> dict[str, list[tuple[MaskValue, int]]]:
@@ -123,7 +129,9 @@ class RasterSurvey(Survey):
                 return {str(entry.window): [*count_values(reader.labels(entry.window))[0].items()] for entry in entries}
 
         if masks or not isinstance(listing.class_map, ClassMap):
-            plain, found = self.store.other(f"masks ({listing.layout})", pairs, values, progress=progress)
+            plain, found = self.store.other(
+                f"masks ({listing.layout})", pairs, values, doing="reading masks in", progress=progress
+            )
             problems.update(found)
             self.counts = {
                 path: {name: dict(counts) for name, counts in windows.items()} for path, windows in plain.items()

@@ -140,7 +140,7 @@ def measure_objects(reading: Reading, progress: Progress | None = None) -> Objec
         for path in reading.cases[row].mask_files
         if path in reading.masks
     ]
-    files, _ = reading.store.other(measure.kind, known, measure.read, progress=progress)
+    files, _ = reading.store.other(measure.kind, known, measure.read, doing="measuring objects in", progress=progress)
     result = Objects(sizes=sizes, classes={}, specks={}, lost={}, broken={})
     for case in reading.cases:
         for path in case.mask_files:
