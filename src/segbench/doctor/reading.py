@@ -200,13 +200,17 @@ class Remembered(FactStore):
         return iter(())
 
 
-def all_files(root: Path) -> list[Path]:
-    """Returns every file below a folder, sorted, hidden ones too; those of version control are left out."""
+def all_files(root: Path, known: Iterable[Path] = ()) -> list[Path]:
+    """Returns every file below a folder, sorted, hidden ones too; those of version control are left out.
+
+    Args:
+        known: paths below the root; where they are met they are returned themselves, which saves half of the memory.
+    """
+    same = {str(path): path for path in known}
     found: list[Path] = []
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if name not in (".git", ".hg", ".svn"))
-        base = Path(folder)
-        found += [base / name for name in sorted(names)]
+        found += [same.get(place) or Path(place) for place in (f"{folder}{os.sep}{name}" for name in sorted(names))]
     return found
 
 

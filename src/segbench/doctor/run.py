@@ -259,7 +259,11 @@ def _look(
 ) -> Reading:
     """Returns what the files of a listing hold."""
     listing = read.listing
-    files = all_files(read.root) if listing is None or listing.root is None else _unpacked(listing)
+    if listing is None or listing.root is None:
+        entries = () if listing is None else listing.entries
+        files = all_files(read.root, (path for entry in entries for path in (entry.image, *entry.masks)))
+    else:
+        files = _unpacked(listing)
     if listing is None or not listing.entries:
         reading = Reading(root=read.files_root, format=read.format, files=files, store=store, image_size=image_size)
         reading.problems = damaged(files, store, fast, progress)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segbench.data.facts.held import Held
 from segbench.data.facts.table import Memory, Name, Row, batches
 from segbench.data.files.images import (
     DecodedMask,
@@ -136,6 +137,25 @@ class _Other:
     value: Any
 
 
+class _Values(Mapping[Path, Any]):
+    """What `FactStore.other` found, without the files' states."""
+
+    def __init__(self, found: Mapping[Path, _Other]) -> None:
+        self._found = found
+
+    def __getitem__(self, path: Path) -> Any:
+        return self._found[path].value
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._found
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
 @dataclass(frozen=True, slots=True)
 class Also:
     """What else is to be found in a mask while it is decoded, for a later `FactStore.other` of that kind.
@@ -181,7 +201,7 @@ class FactStore:
         depth_range: tuple[float, float] | None,
         decode: bool,
         progress: Progress | None = None,
-    ) -> tuple[dict[Path, ImageFact], list[Problem]]:
+    ) -> tuple[Held[ImageFact], list[Problem]]:
         """Returns the facts of the readable images and the reason for each of the others.
 
         Args:
@@ -194,11 +214,11 @@ class FactStore:
         def read(path: Path) -> ImageFact:
             return _image_fact(path, depth_range, decode, self.kept)
 
-        return self._gather("images", list(paths), _image_from, _plain, known, read, "reading images in", progress)
+        return self._gather(
+            "images", list(paths), _image_from, _plain, known, read, ImageFact, "reading images in", progress
+        )
 
-    def masks(
-        self, paths: Iterable[Path], *, progress: Progress | None = None
-    ) -> tuple[dict[Path, MaskFact], list[Problem]]:
+    def masks(self, paths: Iterable[Path], *, progress: Progress | None = None) -> tuple[Held[MaskFact], list[Problem]]:
         """Returns the facts of the readable masks, each decoded once, and the reason for each of the others."""
 
         def read(path: Path) -> MaskFact:
@@ -210,7 +230,15 @@ class FactStore:
             return fact
 
         return self._gather(
-            "masks", list(paths), _mask_from, _plain_mask, lambda fact: True, read, "reading masks in", progress
+            "masks",
+            list(paths),
+            _mask_from,
+            _plain_mask,
+            lambda fact: True,
+            read,
+            MaskFact,
+            "reading masks in",
+            progress,
         )
 
     def drawn(self, hashes: Mapping[str, str]) -> dict[str, MaskFact]:
@@ -251,7 +279,7 @@ class FactStore:
         *,
         doing: str = "reading",
         progress: Progress | None = None,
-    ) -> tuple[dict[Path, Any], list[Problem]]:
+    ) -> tuple[Mapping[Path, Any], list[Problem]]:
         """Returns what `read` finds in each file, as plain JSON values, remembered under `kind` like other facts.
 
         Args:
@@ -263,9 +291,17 @@ class FactStore:
             return _Other(size, mtime_ns, read(path))
 
         found, problems = self._gather(
-            kind, list(paths), lambda plain: _Other(**plain), _plain, lambda fact: True, wrapped, doing, progress
+            kind,
+            list(paths),
+            lambda plain: _Other(**plain),
+            _plain,
+            lambda fact: True,
+            wrapped,
+            _Other,
+            doing,
+            progress,
         )
-        return {path: fact.value for path, fact in found.items()}, problems
+        return _Values(found), problems
 
     def sha256(self, path: Path) -> str:
         """Returns a file's hash, from memory when its size and modification time are the remembered ones."""
@@ -288,19 +324,20 @@ class FactStore:
         plain: Callable[[Fact], dict[str, Any]],
         known: Callable[[Fact], bool],
         read: Callable[[Path], Fact],
+        held: type[Fact],
         doing: str,
         progress: Progress | None,
-    ) -> tuple[dict[Path, Fact], list[Problem]]:
-        facts: dict[Path, Fact] = {}
+    ) -> tuple[Held[Fact], list[Problem]]:
+        facts = self._held(held)
         fresh: list[Path] = []
-        keys = {path: self._key(path) for path in paths}
-        for some in batches(list(keys)):
-            rows = self._memory.get(kind, [keys[path] for path in some])
-            for path in some:
-                row = rows.get(keys[path])
+        for some in batches(list(dict.fromkeys(paths))):
+            keys = [self._key(path) for path in some]
+            rows = self._memory.get(kind, keys)
+            for path, key in zip(some, keys, strict=True):
+                row = rows.get(key)
                 fact = parse(json.loads(row[2])) if row is not None and _unchanged(path, row) else None
                 if fact is not None and known(fact):
-                    facts[path] = self._kept(fact)
+                    facts.put(path, self._kept(fact))
                 else:
                     fresh.append(path)
         problems: list[Problem] = []
@@ -308,9 +345,17 @@ class FactStore:
             if isinstance(outcome, DatasetError):
                 problems.append((path, outcome.reason))
                 continue
-            facts[path] = self._kept(outcome)
-            self._memory.put(kind, keys[path], outcome.size, outcome.mtime_ns, _compact(plain(outcome)))
+            facts.put(path, self._kept(outcome))
+            self._memory.put(kind, self._key(path), outcome.size, outcome.mtime_ns, _compact(plain(outcome)))
         return facts, problems
+
+    def _held(self, kind: type[Fact]) -> Held[Fact]:
+        names = kind.__slots__
+        return Held(
+            self.path.parent,
+            lambda fact: [getattr(fact, name) for name in names],
+            lambda values: kind(**dict(zip(names, values, strict=True))),
+        )
 
     def _kept(self, fact: Fact) -> Fact:
         if not self.lean:

@@ -389,7 +389,7 @@ def _orientation(image: Image.Image, data: bytes) -> int:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except _DECODE_ERRORS:
         return 1  # damaged metadata says nothing about the pixels
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+    return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 _TURNS = {  # what `_oriented` does, in Pillow's words

@@ -142,9 +142,12 @@ def measure_objects(reading: Reading, progress: Progress | None = None) -> Objec
     ]
     files, _ = reading.store.other(measure.kind, known, measure.read, doing="measuring objects in", progress=progress)
     result = Objects(sizes=sizes, classes={}, specks={}, lost={}, broken={})
+    added: set[Path] = set()
     for case in reading.cases:
         for path in case.mask_files:
-            _add(result, case, files.pop(path, []))  # once, also where several cases are windows of one file
+            if path in files and path not in added:  # once, also where several cases are windows of one file
+                _add(result, case, files[path])
+                added.add(path)
         if case.id in reading.paintings and case.id in reading.drawn:
             _add(result, case, _drawn_objects(reading, case, class_map, sizes))
     return result
