@@ -290,3 +290,13 @@ def test_video_frames_are_near_only_within_a_part(real_data: Data) -> None:
     assert "near_images_across_parts" not in codes(checkup)
     assert finding(checkup, "near_images").severity is Severity.INFO
     assert finding(checkup, "groups_across_parts").count == 2
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_progress_names_folders_and_nothing_internal(tmp_path: Path, fast: bool) -> None:
+    pairs(tmp_path)
+    told: list[str] = []
+    examine(tmp_path, fast=fast, progress=lambda what, done, total: told.append(what))
+    images, masks = "reading images in images/", "reading masks in masks/"
+    also = ["reading headers in images/"] if fast else ["measuring objects in masks/"]
+    assert list(dict.fromkeys(told)) == [images, masks, *also]

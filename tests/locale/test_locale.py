@@ -12,7 +12,19 @@ from dataclasses import dataclass
 
 import pytest
 
-from segbench.locale import Message, Numbers, grouped, join, languages, listed, localize, message, plural, translate
+from segbench.locale import (
+    Message,
+    Numbers,
+    folded,
+    grouped,
+    join,
+    languages,
+    listed,
+    localize,
+    message,
+    plural,
+    translate,
+)
 
 
 def test_a_message_is_the_english_sentence_and_keeps_its_parts() -> None:
@@ -103,3 +115,16 @@ def test_importing_it_is_cheap() -> None:
     code = "import segbench.locale, sys; print([m for m in ('babel', 'numpy', 'scipy', 'torch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_long_list_of_files_is_folded_by_what_differs() -> None:
+    names = [f"images/IMG_{number:04d}.jpg" for number in range(1, 757)]
+    assert folded(names[:8], 8) == names[:8]
+    assert folded(names, 8) == ["images/IMG_0001.jpg ... IMG_0756.jpg (756 files)"]
+    mixed = ["a/left.png", *names, "b/IMG_0001.jpg", "b/IMG_0002.jpg", "c/right.png"]
+    assert folded(mixed, 3) == [
+        "a/left.png",
+        "images/IMG_0001.jpg ... IMG_0756.jpg (756 files)",
+        "b/IMG_0001.jpg",
+        "and 2 more",
+    ]

@@ -10,9 +10,9 @@ import typer
 
 from segbench.cli._common import Quiet, console, make_callback, require
 from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any, read_options
-from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.errors import ConfigError, DatasetError
 from segbench.files import write_json
-from segbench.locale import languages
+from segbench.locale import folded, languages
 from segbench.types import SPLITS, Sample
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _print_finding(finding: Finding, quiet: bool) -> None:
     console.print(f"{finding.severity}: {finding.title}")
     if quiet:
         return
-    lines: list[Any] = [finding.detail, shorten(finding.files, _FILES_SHOWN) if finding.files else ""]
+    lines: list[Any] = [finding.detail, ", ".join(folded(finding.files, _FILES_SHOWN))]
     lines += [f"to do: {finding.advice}" if finding.advice else ""]
     lines += [f"--fix mends {len(finding.fixes)} file{'s' * (len(finding.fixes) != 1)}" if finding.fixes else ""]
     for line in lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,18 @@ _RADIUS = NEAR_RMS * THUMB_SIDE  # of the features, whose distance is never larg
 _CROWD = 64  # pictures in one cell of a coarse grid, from which on a look is taken whether all are nearly equal
 _CELL, _CELL_DIMENSIONS = 2.0, 8
 _FLAT_STD = 4.0  # grey levels; a picture without more contrast looks like any other
-_BLOCK = 4096
+_BLOCK = 1024  # pictures that are compared at once, which bounds the memory
 
 
 def same_files(images: Mapping[Path, ImageFact]) -> list[list[Path]]:
     """Returns the groups of files with equal bytes."""
-    groups: dict[str, list[Path]] = defaultdict(list)
+    first: dict[bytes, Path] = {}
+    groups: dict[bytes, list[Path]] = {}
     for path, fact in images.items():
-        groups[fact.sha256].append(path)
-    return [sorted(group) for group in groups.values() if len(group) > 1]
+        digest = bytes.fromhex(fact.sha256)
+        if first.setdefault(digest, path) != path:
+            groups.setdefault(digest, [first[digest]]).append(path)
+    return [sorted(group) for group in groups.values()]
 
 
 def near_pairs(images: Mapping[Path, ImageFact]) -> list[tuple[Path, Path, float]]:
@@ -42,22 +44,17 @@ def near_pairs(images: Mapping[Path, ImageFact]) -> list[tuple[Path, Path, float
     """
     from scipy.spatial import cKDTree  # type: ignore[import-untyped]
 
-    first: dict[str, Path] = {}
-    for path, fact in images.items():
-        if fact.thumb:
-            first.setdefault(fact.sha256, path)
-    paths = list(first.values())
-    data = b"".join(bytes.fromhex(images[path].thumb) for path in paths)
-    thumbs = np.frombuffer(data, dtype=np.uint8).reshape(-1, THUMB_SIDE, THUMB_SIDE)
-    kept = np.flatnonzero(np.concatenate([part.std(axis=(1, 2)) for part in _blocks(thumbs)]) >= _FLAT_STD)
-    if len(kept) < 2:
+    paths, thumbs = _contrasting(images)
+    if len(paths) < 2:
         return []
-    paths, thumbs = [paths[place] for place in kept], thumbs[kept]
     features = np.concatenate([_features(_normalised(part)) for part in _blocks(thumbs)])
     alone, chained = _crowds(features)
-    near, places = cKDTree(features[alone]).query(
-        features[alone], k=min(_NEIGHBOURS, len(alone)), distance_upper_bound=_RADIUS, workers=-1
-    )
+    tree = cKDTree(features[alone])
+    answers = [
+        tree.query(part, k=min(_NEIGHBOURS, len(alone)), distance_upper_bound=_RADIUS, workers=-1)
+        for part in (features[some] for some in _blocks(alone))
+    ]
+    near, places = (np.concatenate([answer[place] for answer in answers]) for place in (0, 1))
     near, places = near.reshape(len(alone), -1), places.reshape(len(alone), -1)
     rows, columns = np.nonzero(np.isfinite(near))
     found = np.stack([alone[rows], alone[places[rows, columns]]], axis=1)
@@ -66,6 +63,23 @@ def near_pairs(images: Mapping[Path, ImageFact]) -> list[tuple[Path, Path, float
     distances = np.concatenate([_distances(thumbs, part) for part in _blocks(pairs)])
     order = [place for place in np.argsort(distances, kind="stable") if distances[place] <= NEAR_RMS]
     return [(paths[pairs[place, 0]], paths[pairs[place, 1]], float(distances[place])) for place in order]
+
+
+def _contrasting(images: Mapping[Path, ImageFact]) -> tuple[list[Path], NDArray[np.uint8]]:
+    """Returns the files whose small versions show something, one of each content, and those (N, 16, 16)."""
+    thumbs = np.zeros((len(images), THUMB_SIDE, THUMB_SIDE), dtype=np.uint8)
+    seen: set[bytes] = set()
+    paths: list[Path] = []
+    for path, fact in images.items():
+        digest = bytes.fromhex(fact.sha256)[:16]  # half of it is as sure, and a third of the memory
+        if not fact.thumb or digest in seen:
+            continue
+        seen.add(digest)
+        thumb = np.frombuffer(bytes.fromhex(fact.thumb), dtype=np.uint8)
+        if thumb.std() >= _FLAT_STD:
+            thumbs[len(paths)] = thumb.reshape(THUMB_SIDE, THUMB_SIDE)
+            paths.append(path)
+    return paths, thumbs[: len(paths)]
 
 
 def _crowds(features: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

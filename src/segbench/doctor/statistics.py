@@ -46,12 +46,18 @@ _QUANTILES = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, 
 
 def statistics(reading: Reading, objects: Objects | None) -> dict[str, Any]:
     """Returns the numbers, as the module's text says."""
-    facts = list(reading.images.values())
-    result: dict[str, Any] = {"images": len(facts)}
-    if facts:
-        height = np.array([fact.height for fact in facts], dtype=np.float64)
-        width = np.array([fact.width for fact in facts], dtype=np.float64)
-        sizes = Counter((fact.height, fact.width) for fact in facts)
+    result: dict[str, Any] = {"images": len(reading.images)}
+    sides, light = np.zeros((len(reading.images), 2)), np.full((len(reading.images), 2, 3), np.nan)
+    kinds, modes = Counter[str](), Counter[str]()
+    for row, fact in enumerate(reading.images.values()):  # once: each is read from the disk
+        sides[row] = fact.height, fact.width
+        kinds[fact.kind] += 1
+        modes[fact.mode] += 1
+        if len(fact.mean) == 3:
+            light[row] = fact.mean, fact.std
+    if len(sides):
+        height, width = sides[:, 0], sides[:, 1]
+        sizes = Counter((int(tall), int(wide)) for tall, wide in sides)
         result |= {
             "sizes": [
                 {"height": size[0], "width": size[1], "count": count}
@@ -61,11 +67,11 @@ def statistics(reading: Reading, objects: Objects | None) -> dict[str, Any]:
             "height": spread(height),
             "width": spread(width),
             "aspect": spread(width / height),
-            "kinds": dict(Counter(fact.kind for fact in facts if fact.kind)),
-            "modes": dict(Counter(fact.mode for fact in facts if fact.mode)),
+            "kinds": {kind: count for kind, count in kinds.items() if kind},
+            "modes": {mode: count for mode, count in modes.items() if mode},
         }
     result["mask_kinds"] = dict(Counter(fact.kind for fact in reading.masks.values()))
-    return {**result, **_light(reading), **_classes(reading, objects)}
+    return {**result, **_light(light[~np.isnan(light[:, 0, 0])]), **_classes(reading, objects)}
 
 
 def spread(values: NDArray[np.float64]) -> dict[str, float]:
@@ -82,11 +88,11 @@ def _histogram(values: NDArray[np.float64], high: float) -> dict[str, Any]:
     return {"edges": edges.tolist(), "counts": counts.tolist()}
 
 
-def _light(reading: Reading) -> dict[str, Any]:
-    known = [fact for fact in reading.images.values() if len(fact.mean) == 3]
-    if not known:
+def _light(known: NDArray[np.float64]) -> dict[str, Any]:
+    """Returns what is told of (N, 2, 3): mean and deviation a channel of each image."""
+    if not len(known):
         return {}
-    means, stds = np.array([fact.mean for fact in known]), np.array([fact.std for fact in known])
+    means, stds = known[:, 0], known[:, 1]
     total_mean = means.mean(axis=0)
     total_std = np.sqrt(np.maximum((stds**2 + means**2).mean(axis=0) - total_mean**2, 0.0))
     brightness, contrast = means.mean(axis=1), stds.mean(axis=1)

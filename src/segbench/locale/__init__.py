@@ -9,6 +9,7 @@ sentence as a plain `str`. Nothing has to be taken apart to translate it: the te
 '3 masks are empty'
 """
 
+from segbench.locale.folding import folded
 from segbench.locale.message import Message, join, message, plural, quoted, template
 from segbench.locale.numbers import NO_VALUE, Numbers, grouped, listed
 from segbench.locale.translation import languages, localize, translate
@@ -17,6 +18,7 @@ __all__ = [
     "NO_VALUE",
     "Message",
     "Numbers",
+    "folded",
     "grouped",
     "join",
     "languages",

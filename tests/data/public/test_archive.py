@@ -113,7 +113,7 @@ def test_progress_reaches_its_end(tmp_path: Path) -> None:
     seen: list[tuple[str, int, int]] = []
     path = make_zip(tmp_path / "p.zip", {"a": b"a" * (3 << 20), "b": b"b" * (1 << 20)})
     open_archive(path, progress=lambda *told: seen.append(told))
-    assert seen[-1] == ("unpacking MB", 4, 4)
+    assert seen[-1] == ("unpacking p.zip, MB", 4, 4)
 
 
 def test_names_that_are_no_archives() -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,17 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segbench.data.facts.held import Held
 from segbench.data.facts.table import Memory, Name, Row, batches
 from segbench.data.files.images import (
-    ALPHA_MODES,
-    file_look,
+    DecodedMask,
+    decode_image,
     file_state,
     image_facts,
-    mask_alpha,
+    opened_mask,
     read_bytes,
-    read_image,
-    read_mask_values,
-    read_palette,
+    rgb_pixels,
 )
 from segbench.data.files.kept import KeptPixels
 from segbench.data.files.masks import count_values
@@ -44,6 +43,7 @@ DRAWN = "drawn"  # `MaskFact.kind` of a mask that is drawn from shapes
 
 _NOTHING: Mapping[MaskValue, int] = {}
 _SPREAD_SIDE = 128
+_LEVELS = np.arange(256)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +137,38 @@ class _Other:
     value: Any
 
 
+class _Values(Mapping[Path, Any]):
+    """What `FactStore.other` found, without the files' states."""
+
+    def __init__(self, found: Mapping[Path, _Other]) -> None:
+        self._found = found
+
+    def __getitem__(self, path: Path) -> Any:
+        return self._found[path].value
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._found
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+@dataclass(frozen=True, slots=True)
+class Also:
+    """What else is to be found in a mask while it is decoded, for a later `FactStore.other` of that kind.
+
+    Attributes:
+        kind: under which it is remembered.
+        find: (path, facts, mask) -> plain JSON values; None where this mask is left to `other`.
+    """
+
+    kind: str
+    find: Callable[[Path, MaskFact, DecodedMask], Any]
+
+
 Fact = TypeVar("Fact", ImageFact, MaskFact, _Other)
 Found = TypeVar("Found")
 Problem = tuple[Path, str]
@@ -145,6 +177,8 @@ Problem = tuple[Path, str]
 class FactStore:
     """The facts of the files below one root, and a database in the cache folder that remembers them.
 
+    Attributes:
+        also: what else is found in every mask that is decoded, or None.
     Args:
         root: of the data set.
         kept: takes the pixels of every file that is decoded, for a cache that wants them too; see `KeptPixels`.
@@ -154,9 +188,11 @@ class FactStore:
 
     def __init__(self, root: Path, *, lean: bool = False, kept: KeptPixels | None = None) -> None:
         self.root, self.lean, self.kept = root, lean, kept
+        self.also: Also | None = None
         digest = hashlib.sha256(str(root).encode()).hexdigest()[:24]
         self.path = cache_folder() / "facts" / f"{digest}.sqlite"
         self._memory = Memory(self.path)
+        self._prefix = f"{root}{os.sep}"
 
     def images(
         self,
@@ -165,7 +201,7 @@ class FactStore:
         depth_range: tuple[float, float] | None,
         decode: bool,
         progress: Progress | None = None,
-    ) -> tuple[dict[Path, ImageFact], list[Problem]]:
+    ) -> tuple[Held[ImageFact], list[Problem]]:
         """Returns the facts of the readable images and the reason for each of the others.
 
         Args:
@@ -178,17 +214,32 @@ class FactStore:
         def read(path: Path) -> ImageFact:
             return _image_fact(path, depth_range, decode, self.kept)
 
-        return self._gather("images", list(paths), _image_from, asdict, known, read, progress)
+        return self._gather(
+            "images", list(paths), _image_from, _plain, known, read, ImageFact, "reading images in", progress
+        )
 
-    def masks(
-        self, paths: Iterable[Path], *, progress: Progress | None = None
-    ) -> tuple[dict[Path, MaskFact], list[Problem]]:
+    def masks(self, paths: Iterable[Path], *, progress: Progress | None = None) -> tuple[Held[MaskFact], list[Problem]]:
         """Returns the facts of the readable masks, each decoded once, and the reason for each of the others."""
 
         def read(path: Path) -> MaskFact:
-            return _mask_fact(path, self.kept)
+            fact, mask = _mask_fact(path, self.kept)
+            found = None if self.also is None else self.also.find(path, fact, mask)
+            if self.also is not None and found is not None:
+                other = _Other(fact.size, fact.mtime_ns, found)
+                self._memory.put(self.also.kind, self._key(path), fact.size, fact.mtime_ns, _compact(_plain(other)))
+            return fact
 
-        return self._gather("masks", list(paths), _mask_from, _plain_mask, lambda fact: True, read, progress)
+        return self._gather(
+            "masks",
+            list(paths),
+            _mask_from,
+            _plain_mask,
+            lambda fact: True,
+            read,
+            MaskFact,
+            "reading masks in",
+            progress,
+        )
 
     def drawn(self, hashes: Mapping[str, str]) -> dict[str, MaskFact]:
         """Returns the remembered facts of drawn masks by name, for name -> hash of what is drawn."""
@@ -212,7 +263,7 @@ class FactStore:
         fresh = [name for name in paintings if name not in facts]
         problems: list[tuple[str, str]] = []
         read = partial(_drawn_fact, paintings, hashes, self.root)
-        for name, outcome in self._read(fresh, read, "drawing masks", len(facts), progress):
+        for name, outcome in self._read(fresh, read, f"drawing the masks of {self.root.name}/", len(facts), progress):
             if isinstance(outcome, DatasetError):
                 problems.append((name, str(outcome)))
                 continue
@@ -221,18 +272,36 @@ class FactStore:
         return facts, problems
 
     def other(
-        self, kind: str, paths: Iterable[Path], read: Callable[[Path], Any], *, progress: Progress | None = None
-    ) -> tuple[dict[Path, Any], list[Problem]]:
-        """Returns what `read` finds in each file, as plain JSON values, remembered under `kind` like other facts."""
+        self,
+        kind: str,
+        paths: Iterable[Path],
+        read: Callable[[Path], Any],
+        *,
+        doing: str = "reading",
+        progress: Progress | None = None,
+    ) -> tuple[Mapping[Path, Any], list[Problem]]:
+        """Returns what `read` finds in each file, as plain JSON values, remembered under `kind` like other facts.
+
+        Args:
+            doing: what is shown before the folder's name meanwhile; `kind` is not for people.
+        """
 
         def wrapped(path: Path) -> _Other:
             size, mtime_ns = file_state(path)
             return _Other(size, mtime_ns, read(path))
 
         found, problems = self._gather(
-            kind, list(paths), lambda plain: _Other(**plain), asdict, lambda fact: True, wrapped, progress
+            kind,
+            list(paths),
+            lambda plain: _Other(**plain),
+            _plain,
+            lambda fact: True,
+            wrapped,
+            _Other,
+            doing,
+            progress,
         )
-        return {path: fact.value for path, fact in found.items()}, problems
+        return _Values(found), problems
 
     def sha256(self, path: Path) -> str:
         """Returns a file's hash, from memory when its size and modification time are the remembered ones."""
@@ -255,28 +324,38 @@ class FactStore:
         plain: Callable[[Fact], dict[str, Any]],
         known: Callable[[Fact], bool],
         read: Callable[[Path], Fact],
+        held: type[Fact],
+        doing: str,
         progress: Progress | None,
-    ) -> tuple[dict[Path, Fact], list[Problem]]:
-        facts: dict[Path, Fact] = {}
+    ) -> tuple[Held[Fact], list[Problem]]:
+        facts = self._held(held)
         fresh: list[Path] = []
         for some in batches(list(dict.fromkeys(paths))):
-            rows = self._memory.get(kind, [self._key(path) for path in some])
-            for path in some:
-                row = rows.get(self._key(path))
+            keys = [self._key(path) for path in some]
+            rows = self._memory.get(kind, keys)
+            for path, key in zip(some, keys, strict=True):
+                row = rows.get(key)
                 fact = parse(json.loads(row[2])) if row is not None and _unchanged(path, row) else None
                 if fact is not None and known(fact):
-                    facts[path] = self._kept(fact)
+                    facts.put(path, self._kept(fact))
                 else:
                     fresh.append(path)
         problems: list[Problem] = []
-        for path, outcome in self._read(fresh, read, f"reading {kind}", len(facts), progress):
+        for path, outcome in self._read(fresh, read, f"{doing} {self._folder(paths)}/", len(facts), progress):
             if isinstance(outcome, DatasetError):
                 problems.append((path, outcome.reason))
                 continue
-            facts[path] = self._kept(outcome)
-            body = json.dumps(plain(outcome), separators=(",", ":"))
-            self._memory.put(kind, self._key(path), outcome.size, outcome.mtime_ns, body)
+            facts.put(path, self._kept(outcome))
+            self._memory.put(kind, self._key(path), outcome.size, outcome.mtime_ns, _compact(plain(outcome)))
         return facts, problems
+
+    def _held(self, kind: type[Fact]) -> Held[Fact]:
+        names = kind.__slots__
+        return Held(
+            self.path.parent,
+            lambda fact: [getattr(fact, name) for name in names],
+            lambda values: kind(**dict(zip(names, values, strict=True))),
+        )
 
     def _kept(self, fact: Fact) -> Fact:
         if not self.lean:
@@ -308,8 +387,16 @@ class FactStore:
             if progress is not None:
                 progress(what, done, total)
 
+    def _folder(self, paths: Sequence[Path]) -> str:
+        """Returns the folder that holds all of these files, as people know it: its way from the data set's."""
+        if not paths:
+            return self.root.name
+        folder = Path(os.path.commonpath({path.parent for path in paths}))
+        inside = folder.is_relative_to(self.root) and folder != self.root
+        return folder.relative_to(self.root).as_posix() if inside else folder.name
+
     def _key(self, path: Path) -> str:
-        name = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        name = str(path).removeprefix(self._prefix)
         return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -336,55 +423,59 @@ def _image_fact(
         )
     data = read_bytes(path)
     notes: list[str] = []
-    pixels = read_image(path, depth_range=depth_range, notes=notes, data=data)
-    look = file_look(path, data=data)
-    mean, std = _spread(pixels)
+    image, look = decode_image(path, depth_range=depth_range, notes=notes, data=data)
+    mean, std = _spread(image)
     sha256 = hashlib.sha256(data).hexdigest()
     if kept is not None:
-        kept.add_image(path, (size, mtime_ns), sha256, pixels, depth_range)
+        kept.add_image(path, (size, mtime_ns), sha256, rgb_pixels(image), depth_range)
     return ImageFact(
         size=size,
         mtime_ns=mtime_ns,
         sha256=sha256,
-        height=pixels.shape[0],
-        width=pixels.shape[1],
+        height=image.height,
+        width=image.width,
         decoded=True,
         deep=depth_range is not None and look.deep,
         notes=tuple(notes),
         kind=look.kind,
         mode=look.mode,
         orientation=look.orientation,
-        thumb=_thumb(pixels),
+        thumb=_thumb(image),
         mean=mean,
         std=std,
     )
 
 
-def _thumb(pixels: NDArray[np.uint8]) -> str:
+def _thumb(image: Image.Image) -> str:
     """Returns the picture as 16 x 16 grey values, each the mean of what it stands for."""
-    grey = Image.fromarray(pixels).convert("L")
-    return grey.resize((THUMB_SIDE, THUMB_SIDE), Image.Resampling.BOX).tobytes().hex()
+    return image.convert("L").resize((THUMB_SIDE, THUMB_SIDE), Image.Resampling.BOX).tobytes().hex()
 
 
-def _spread(pixels: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _spread(image: Image.Image) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns mean and standard deviation a channel, of at most about 128 x 128 pixels spread over the image."""
-    rows, columns = (max(1, side // _SPREAD_SIDE) for side in pixels.shape[:2])
-    some = pixels[::rows, ::columns].reshape(-1, pixels.shape[2]).astype(np.float64)
-    return tuple(some.mean(axis=0).round(3).tolist()), tuple(some.std(axis=0).round(3).tolist())
+    down, right = (max(1, side // _SPREAD_SIDE) for side in (image.height, image.width))
+    size = (-(-image.width // right), -(-image.height // down))
+    every = (right, 0, 0.5 - right / 2, 0, down, 0.5 - down / 2)  # pixel (x, y) is that at (x * right, y * down)
+    some = image.transform(size, Image.Transform.AFFINE, every, Image.Resampling.NEAREST)
+    counts = np.array(some.histogram(), dtype=np.int64).reshape(-1, 256)
+    counts = np.repeat(counts, 3 // len(counts), axis=0)  # grey: all channels are equal
+    number, total, squares = size[0] * size[1], counts @ _LEVELS, counts @ _LEVELS**2
+    mean, std = total / number, np.sqrt(number * squares - total**2) / number  # whole numbers up to the root
+    return tuple(mean.round(3).tolist()), tuple(std.round(3).tolist())
 
 
-def _mask_fact(path: Path, kept: KeptPixels | None) -> MaskFact:
+def _mask_fact(path: Path, kept: KeptPixels | None) -> tuple[MaskFact, DecodedMask]:
     size, mtime_ns = file_state(path)
     data = read_bytes(path)
-    values = read_mask_values(path, data=data)
+    with opened_mask(path, data=data) as mask:
+        values = mask.values()
+        palette = mask.palette() if values.ndim == 2 else []
+        clear, alpha = mask.alpha()
     counts, distinct = count_values(values)
-    palette = read_palette(path, data=data) if values.ndim == 2 else []
-    look = file_look(path, data=data)
-    clear, alpha = mask_alpha(path, data=data) if look.mode in ALPHA_MODES else (0, False)
     sha256 = hashlib.sha256(data).hexdigest()
     if kept is not None:
         kept.add_mask(path, (size, mtime_ns), sha256, values, indexed=bool(palette))
-    return MaskFact(
+    fact = MaskFact(
         size=size,
         mtime_ns=mtime_ns,
         sha256=sha256,
@@ -393,13 +484,14 @@ def _mask_fact(path: Path, kept: KeptPixels | None) -> MaskFact:
         counts=counts,
         distinct=distinct,
         palette={value: palette[value] for value in counts if isinstance(value, int) and value < len(palette)},
-        kind=look.kind,
-        mode=look.mode,
-        orientation=look.orientation,
+        kind=mask.look.kind,
+        mode=mask.look.mode,
+        orientation=mask.look.orientation,
         border=_border_counts(values),
         clear=clear,
         alpha=alpha,
     )
+    return fact, mask
 
 
 def _drawn_fact(paintings: Mapping[str, Painting], hashes: Mapping[str, str], root: Path, name: str) -> MaskFact:
@@ -439,8 +531,16 @@ def _pairs(values: Mapping[MaskValue, Any]) -> list[list[Any]]:
     return [[value, pixels] for value, pixels in values.items()]
 
 
+def _plain(fact: ImageFact | MaskFact | _Other) -> dict[str, Any]:
+    return {name: getattr(fact, name) for name in fact.__slots__}
+
+
+def _compact(plain: Mapping[str, Any]) -> str:
+    return json.dumps(plain, separators=(",", ":"))
+
+
 def _plain_mask(fact: MaskFact) -> dict[str, Any]:
-    plain = {item.name: getattr(fact, item.name) for item in fields(fact)}
+    plain = _plain(fact)
     return {**plain, **{key: _pairs(plain[key]) for key in ("counts", "palette", "border")}}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 _VERSION = 3
-_WRITE_EVERY_S = 5.0
+_WRITE_EVERY_S, _WRITE_EVERY = 5.0, 2000  # whichever comes first; the second bounds the memory
 _PER_QUERY = 500
 
 Name = TypeVar("Name", str, Path)
@@ -18,16 +19,22 @@ Row = tuple[int, int, str]  # bytes, modification time, facts as JSON
 
 
 class Memory:
-    """A table of facts in a file; when that cannot be used, everything is read again and a reason is kept."""
+    """A table of facts in a file; when that cannot be used, everything is read again and a reason is kept.
+
+    Threads may put at once.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._pending: list[tuple[str, str, int, int, str]] = []
         self._written = time.monotonic()
         self._trouble: str | None = None
+        self._lock = threading.Lock()
 
     def get(self, kind: str, keys: Sequence[str]) -> dict[str, Row]:
         """Returns key -> (bytes, modification time, facts as JSON) of the keys that are known."""
+        with self._lock:
+            self._flush()
         if not self.path.is_file():
             return {}
         marks = ",".join("?" * len(keys))
@@ -46,13 +53,15 @@ class Memory:
 
     def put(self, kind: str, key: str, size: int, mtime_ns: int, body: str) -> None:
         """Remembers a row; it is written with others, at the latest when the table is closed."""
-        self._pending.append((kind, key, size, mtime_ns, body))
-        if time.monotonic() - self._written > _WRITE_EVERY_S:
-            self._flush()
+        with self._lock:
+            self._pending.append((kind, key, size, mtime_ns, body))
+            if time.monotonic() - self._written > _WRITE_EVERY_S or len(self._pending) > _WRITE_EVERY:
+                self._flush()
 
     def close(self) -> str | None:
         """Writes what is pending; returns why that was not possible, or None."""
-        self._flush()
+        with self._lock:
+            self._flush()
         return self._trouble
 
     def _flush(self) -> None:

@@ -33,11 +33,13 @@ from PIL import (
     TiffImagePlugin,  # noqa: F401
     UnidentifiedImageError,
     WebPImagePlugin,  # noqa: F401
+    _imaging,
 )
 
 from segbench.data.files.hints import set_option
 from segbench.errors import DatasetError
 from segbench.locale import Message, message, plural, quoted
+from segbench.types import RGB
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF")  # JPEG opens MPO too: JPEG with previews behind
 
@@ -47,6 +49,8 @@ ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")  # of Pillow, with transparency
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
 _DARKEST = 0.1  # per cent of the pixels at either end of the scale, which hot pixels may be
+if not _imaging.get_blocks_max():  # or as the environment variable PILLOW_BLOCKS_MAX says
+    _imaging.set_blocks_max(4)  # of 16 MB are kept for the next image; asking the system each time costs a tenth
 _open_lock = threading.Lock()  # warnings.catch_warnings changes global state; headers are read one at a time
 
 
@@ -89,18 +93,36 @@ def read_image(
     Raises:
         DatasetError: missing, no image, damaged, several frames, too large, or more than 8 bit without `depth_range`.
     """
+    return rgb_pixels(decode_image(path, depth_range=depth_range, notes=notes, data=data)[0])
+
+
+def decode_image(
+    path: str | Path,
+    *,
+    depth_range: tuple[float, float] | None = None,
+    notes: list[str] | None = None,
+    data: bytes | None = None,
+) -> tuple[Image.Image, FileLook]:
+    """Returns an image, decoded whole and upright, as Pillow's `RGB`, or `L` where it holds grey; and its look.
+
+    Arguments and errors as `read_image`.
+    """
     path = Path(path)
     with _opened(path, data) as (image, data):
-        image.load()
-        orientation = _orientation(image, data)
+        look = _loaded(image, data)
         if image.mode in _DEEP_MODES:
-            grey = _scale_depth(np.asarray(image), depth_range, path)
-            pixels: NDArray[np.uint8] = np.repeat(grey[:, :, None], 3, axis=2)
+            decoded = Image.fromarray(_scale_depth(np.asarray(image), depth_range, path))
         elif image.mode in ALPHA_MODES or (image.mode == "P" and "transparency" in image.info):
-            pixels = _over_black(image, path, notes)
+            decoded = Image.fromarray(np.ascontiguousarray(_over_black(image, path, notes)))
         else:
-            pixels = np.asarray(image.convert("RGB"))
-    return np.ascontiguousarray(_oriented(pixels, orientation))
+            decoded = image if image.mode in ("L", "RGB") else image.convert("RGB")
+    turn = _TURNS.get(look.orientation)
+    return (decoded if turn is None else decoded.transpose(turn)), look
+
+
+def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """Returns the pixels of `decode_image` as (H, W, 3) uint8."""
+    return np.ascontiguousarray(np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
 
 
 def read_mask_values(
@@ -114,39 +136,73 @@ def read_mask_values(
     Returns:
         (H, W) uint8 or uint16 for grey files and palette indices, also for colour files whose three channels are equal
         everywhere; 1-bit files give 0 and 255. (H, W, 3) uint8 for colour files. A file that is black wherever it
-        is not transparent gives how opaque each pixel is, 0 to 255; see `mask_alpha`.
+        is not transparent gives how opaque each pixel is, 0 to 255; see `DecodedMask.alpha`.
     Raises:
         DatasetError: missing, no image, damaged, several frames, too large, or values that are no whole numbers in
             0-65535.
     """
+    with opened_mask(path, data=data) as mask:
+        return mask.values(colors=colors)
+
+
+def read_palette(path: str | Path, *, data: bytes | None = None) -> list[RGB]:
+    """Returns the colours of a palette file by index, or an empty list for any other file."""
+    with opened_mask(path, data=data) as mask:
+        return mask.palette()
+
+
+class DecodedMask:
+    """A mask file, decoded once.
+
+    Attributes:
+        look: how the file holds its pixels.
+    """
+
+    def __init__(self, image: Image.Image, data: bytes, path: Path) -> None:
+        self._divisor = np.uint8(_small_grey_divisor(image))
+        self.look = _loaded(image, data)
+        self._image, self._path = image, path
+        self._stored: NDArray[Any] | None = None
+
+    def values(self, *, colors: bool = False) -> NDArray[Any]:
+        """Returns what the file holds; see `read_mask_values`."""
+        if colors and self._image.mode == "P":
+            return self._upright(_mask_array(self._image, colors, self._path))
+        if self._stored is None:
+            values = _mask_array(self._image, colors, self._path)
+            self._stored = self._upright(values if self._divisor == 1 else values // self._divisor)
+        if self._stored.ndim == 3 and not colors and _is_grey(self._stored):
+            return np.ascontiguousarray(self._stored[:, :, 0])
+        return self._stored
+
+    def alpha(self) -> tuple[int, bool]:
+        """Returns how many pixels are not opaque, and whether the values are the transparency, not colours."""
+        if self._image.mode not in ALPHA_MODES:
+            return 0, False
+        _, alpha, labelled = _split_alpha(self._image)
+        return int((alpha < 255).sum()), labelled
+
+    def _upright(self, values: NDArray[Any]) -> NDArray[Any]:
+        return np.ascontiguousarray(_oriented(values, self.look.orientation))
+
+    def palette(self) -> list[RGB]:
+        """Returns the colours of a palette file by index, or an empty list for any other file."""
+        flat = (self._image.getpalette("RGB") or []) if self._image.mode == "P" else []
+        return [(flat[start], flat[start + 1], flat[start + 2]) for start in range(0, len(flat) - 2, 3)]
+
+
+@contextmanager
+def opened_mask(path: str | Path, *, data: bytes | None = None) -> Iterator[DecodedMask]:
+    """Yields a mask file, decoded whole; it can be asked after the block too, where errors say less.
+
+    Args:
+        data: the file's bytes, when they have been read already.
+    Raises:
+        DatasetError: as `read_mask_values`.
+    """
     path = Path(path)
     with _opened(path, data) as (image, data):
-        divisor = _small_grey_divisor(image)
-        image.load()
-        orientation = _orientation(image, data)
-        values = _mask_array(image, colors, path)
-        if divisor != 1:
-            values = values // np.uint8(divisor)
-    if values.ndim == 3 and not colors and (values == values[:, :, :1]).all():
-        values = values[:, :, 0]
-    return np.ascontiguousarray(_oriented(values, orientation))
-
-
-def read_palette(path: str | Path, *, data: bytes | None = None) -> list[tuple[int, int, int]]:
-    """Returns the colours of a palette file by index, or an empty list for any other file."""
-    with _opened(path, data) as (image, _):
-        image.load()
-        flat = (image.getpalette("RGB") or []) if image.mode == "P" else []
-    return [(flat[start], flat[start + 1], flat[start + 2]) for start in range(0, len(flat) - 2, 3)]
-
-
-def mask_alpha(path: str | Path, *, data: bytes | None = None) -> tuple[int, bool]:
-    """Returns how many pixels of a mask are not opaque, and whether its values are the transparency, not colours."""
-    with _opened(path, data) as (image, _):
-        if image.mode not in ALPHA_MODES:
-            return 0, False
-        _, alpha, labelled = _split_alpha(image)
-    return int((alpha < 255).sum()), labelled
+        yield DecodedMask(image, data, path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,12 +218,19 @@ class FileLook:
 def file_look(path: str | Path, *, data: bytes | None = None) -> FileLook:
     """Returns how an image or mask file holds its pixels; reads the header only."""
     with _opened(path, data) as (image, data):
-        return FileLook(
-            kind=image.format or "",
-            mode=image.mode,
-            orientation=_orientation(image, data),
-            deep=image.mode in _DEEP_MODES,
-        )
+        return _look(image, data, image.mode)
+
+
+def _loaded(image: Image.Image, data: bytes) -> FileLook:
+    """Decodes an opened image whole, and returns its look."""
+    mode = image.mode  # of the file; decoding may change it
+    image.load()
+    return _look(image, data, mode)
+
+
+def _look(image: Image.Image, data: bytes, mode: str) -> FileLook:
+    orientation = _orientation(image, data)
+    return FileLook(kind=image.format or "", mode=mode, orientation=orientation, deep=mode in _DEEP_MODES)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -326,7 +389,18 @@ def _orientation(image: Image.Image, data: bytes) -> int:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except _DECODE_ERRORS:
         return 1  # damaged metadata says nothing about the pixels
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+    return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+_TURNS = {  # what `_oriented` does, in Pillow's words
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def _oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -396,6 +470,11 @@ def _over_black(image: Image.Image, path: Path, notes: list[str] | None) -> NDAr
         share = float((alpha < 255).mean())
         notes.append(f"{path.name}: {share:.1%} of the pixels are transparent and were laid over black")
     return np.asarray((rgb.astype(np.uint16) * alpha + 127) // 255, dtype=np.uint8)
+
+
+def _is_grey(values: NDArray[Any]) -> bool:
+    """Returns whether the channels of (H, W, 3) are equal everywhere; a few rows tell it of most colour files."""
+    return all(bool((some == some[:, :, :1]).all()) for some in (values[::64], values))
 
 
 def _mask_array(image: Image.Image, colors: bool, path: Path) -> NDArray[Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from segbench.data.files.hints import describe_value, hint_for, propose_classes
 from segbench.errors import DatasetError, shorten
@@ -57,12 +58,21 @@ def encode_plane(
 def count_values(values: NDArray[Any]) -> tuple[dict[MaskValue, int], int]:
     """Returns pixels a value, at most `MAX_COLORS` colours (the most frequent), and how many distinct values exist."""
     if values.ndim == 2:
-        counts = np.bincount(values.ravel())
+        counts = grey_counts(values)
         found = np.flatnonzero(counts)
         return {int(value): int(counts[value]) for value in found}, len(found)
-    packed, counts = np.unique(_pack(values), return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:MAX_COLORS]
-    return {_unpack(int(packed[place])): int(counts[place]) for place in order}, len(packed)
+    runs, lengths = _runs(values)
+    packed, places = np.unique(runs, return_inverse=True)
+    pixels = np.bincount(places, weights=lengths).astype(np.int64)  # exact: sums of whole numbers below 2 ** 53
+    order = np.argsort(-pixels, kind="stable")[:MAX_COLORS]
+    return {_unpack(int(packed[place])): int(pixels[place]) for place in order}, len(packed)
+
+
+def grey_counts(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Returns how often each value from 0 on occurs in an (H, W) array of whole numbers."""
+    if values.dtype == np.uint8 and values.ndim == 2 and values.size:
+        return np.array(Image.fromarray(np.ascontiguousarray(values)).histogram(), dtype=np.int64)  # 4 x as fast
+    return np.bincount(values.ravel())
 
 
 def class_counts(
@@ -97,15 +107,28 @@ def _encode(
 ) -> NDArray[np.uint8]:
     if has_colors(class_map):
         encoded = encode_colors(values, table)
-    elif values.ndim == 3:
+        foreign = encoded == FOREIGN
+        if foreign.any():
+            raise DatasetError(_foreign_values(values, foreign, class_map, table), path=path)
+        return encoded.astype(np.uint8)
+    if values.ndim == 3:
         raise DatasetError(_colors_refused(values), path=path)
-    else:
-        if values.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"expected mask values as uint8 or uint16, got {values.dtype}")
-        encoded = value_lookup(tuple(table.items()), tolerance, 256 if values.dtype == np.uint8 else 65536)[values]
-    if encoded.size and int(encoded.min()) == FOREIGN:
-        raise DatasetError(_foreign_values(values, encoded == FOREIGN, class_map, table), path=path)
-    return encoded.astype(np.uint8)
+    if values.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"expected mask values as uint8 or uint16, got {values.dtype}")
+    lookup = value_lookup(tuple(table.items()), tolerance, 256 if values.dtype == np.uint8 else 65536)
+    foreign = lookup == FOREIGN
+    labels = _looked_up(values, lookup.astype(np.uint8), foreign)
+    if labels is None:
+        raise DatasetError(_foreign_values(values, foreign[values], class_map, table), path=path)
+    return labels
+
+
+def _looked_up(values: NDArray[Any], lookup: NDArray[np.uint8], foreign: NDArray[np.bool_]) -> NDArray[np.uint8] | None:
+    """Returns `lookup[values]`; None where a value is foreign."""
+    if values.dtype != np.uint8:
+        return None if foreign[values].any() else lookup[values]
+    known = bytearray(values.tobytes()).translate(lookup.tobytes(), bytes(np.flatnonzero(foreign).tolist()))
+    return np.frombuffer(known, dtype=np.uint8).reshape(values.shape) if len(known) == values.size else None
 
 
 def value_classes(class_map: ClassMap, index: int | None = None) -> dict[MaskValue, int]:
@@ -145,15 +168,19 @@ def encode_colors(values: NDArray[Any], table: Mapping[MaskValue, int]) -> NDArr
                 lookup[value[0]] = position
         found: NDArray[np.int16] = lookup[values]
         return found
-    packed, inverse = np.unique(_pack(values), return_inverse=True)
+    runs, lengths = _runs(values)
+    packed, places = np.unique(runs, return_inverse=True)
     positions = np.array([table.get(_unpack(int(color)), FOREIGN) for color in packed], dtype=np.int16)
-    placed: NDArray[np.int16] = positions[inverse.reshape(values.shape[:2])]
+    placed: NDArray[np.int16] = np.repeat(positions[places], lengths).reshape(values.shape[:2])
     return placed
 
 
-def _pack(values: NDArray[Any]) -> NDArray[Any]:
+def _runs(values: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Returns colour, packed into one number, and length of the runs of equal pixels in (H, W, 3), in reading order."""
     wide = values.astype(np.int32)
-    return np.asarray(wide[:, :, 0] << 16 | wide[:, :, 1] << 8 | wide[:, :, 2])
+    packed = (wide[:, :, 0] << 16 | wide[:, :, 1] << 8 | wide[:, :, 2]).ravel()
+    starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(packed)), dtype=bool), packed[1:] != packed[:-1]]))
+    return packed[starts], np.diff(np.append(starts, len(packed)))
 
 
 def _unpack(packed: int) -> RGB:

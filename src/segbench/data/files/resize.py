@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -40,6 +41,11 @@ def resize_values(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArra
     return values[under_centres(values.shape[0], size[0])[:, None], under_centres(values.shape[1], size[1])[None, :]]
 
 
+@lru_cache(maxsize=64)
 def under_centres(side: int, wanted: int) -> npt.NDArray[np.int64]:
-    """Returns which of `side` rows (or columns) lie under the centres of `wanted` new ones."""
-    return (2 * np.arange(wanted) + 1) * side // (2 * wanted)  # floor((i + 0.5) * side / wanted), in whole numbers
+    """Returns which of `side` rows (or columns) lie under the centres of `wanted` new ones; read-only."""
+    taken: npt.NDArray[np.int64] = (
+        (2 * np.arange(wanted) + 1) * side // (2 * wanted)
+    )  # floor((i + 0.5) * side / wanted)
+    taken.flags.writeable = False
+    return taken

@@ -258,7 +258,7 @@ def _some_masks(root: Path, listing: Listing) -> dict[Path, MaskFact]:
     store = FactStore(listing.root or root)
     facts, _ = store.masks(paths[::step])
     store.save()
-    return facts
+    return dict(facts)
 
 
 def _nested(root: Path, depth: int) -> Iterator[Path]:

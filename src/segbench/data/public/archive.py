@@ -366,7 +366,7 @@ def _write(entries: list[_Entry], path: Path, folder: Path, allowed: int, progre
                 stream.write(chunk)
         files += 1
         if progress is not None:
-            progress("unpacking MB", min(written, expected) >> 20, expected >> 20)
+            progress(f"unpacking {path.name}, MB", min(written, expected) >> 20, expected >> 20)
     there = sum(len(names) for _, _, names in os.walk(folder))
     if there != files:
         raise DatasetError(

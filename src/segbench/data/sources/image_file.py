@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segbench.data.facts.store import FactStore, ImageFact
@@ -71,7 +71,7 @@ class ImageFileSource(Source):
 class ImageFileSurvey(Survey):
     """Images found by `FactStore.images`."""
 
-    images: dict[Path, ImageFact]
+    images: Mapping[Path, ImageFact]
 
     def look(self, *, images: bool, masks: bool, progress: Progress | None) -> None:
         """Finds what the images hold; see `Survey.look`."""

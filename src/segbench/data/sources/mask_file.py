@@ -125,7 +125,7 @@ class MaskPlanes(MaskFile):
 class MaskFileSurvey(ImageFileSurvey):
     """A listing of mask files."""
 
-    masks: dict[Path, MaskFact]
+    masks: Mapping[Path, MaskFact]
     counted = False
 
     def look(self, *, images: bool, masks: bool, progress: Progress | None) -> None:

@@ -101,7 +101,8 @@ class RasterSurvey(Survey):
         for entry in listing.entries:
             self.entries.setdefault(entry.image, []).append(entry)
         pairs = {entry.masks[0]: entry.image for entry in listing.entries}
-        self.hashes, found = self.store.other(_HASHES, [*self.entries, *pairs], file_sha256, progress=progress)
+        hashes, found = self.store.other(_HASHES, [*self.entries, *pairs], file_sha256, progress=progress)
+        self.hashes = dict(hashes)
         problems.update(found)
         partly = [path for path in self.entries if listing.bands.ignore_nodata and not listing.looks[path].complete]
         numbers = listing.bands.numbers
@@ -114,7 +115,14 @@ class RasterSurvey(Survey):
                     for entry in self.entries[path]
                 }
 
-        self.nodata, found = self.store.other(kind, self.entries if images else partly, nodata, progress=progress)
+        nodata_px, found = self.store.other(
+            kind,
+            self.entries if images else partly,
+            nodata,
+            doing="looking for places without data in",
+            progress=progress,
+        )
+        self.nodata = dict(nodata_px)
         problems.update(found)
 
         def values(path: Path) -> dict[str, list[tuple[MaskValue, int]]]:
@@ -123,7 +131,9 @@ class RasterSurvey(Survey):
                 return {str(entry.window): [*count_values(reader.labels(entry.window))[0].items()] for entry in entries}
 
         if masks or not isinstance(listing.class_map, ClassMap):
-            plain, found = self.store.other(f"masks ({listing.layout})", pairs, values, progress=progress)
+            plain, found = self.store.other(
+                f"masks ({listing.layout})", pairs, values, doing="reading masks in", progress=progress
+            )
             problems.update(found)
             self.counts = {
                 path: {name: dict(counts) for name, counts in windows.items()} for path, windows in plain.items()

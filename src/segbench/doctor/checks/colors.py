@@ -85,7 +85,7 @@ def check(reading: Reading) -> list[Finding]:
 def _colors(reading: Reading) -> dict[RGB, int]:
     """Returns pixels a colour, the most frequent first; greys of colourless files count as colours."""
     found: Counter[RGB] = Counter()
-    for path in reading.used_masks & reading.masks.keys():
+    for path in sorted(reading.used_masks & reading.masks.keys()):
         found.update({as_color(value): pixels for value, pixels in reading.masks[path].in_colors().items()})
     return dict(found.most_common())
 

@@ -54,13 +54,12 @@ def check(reading: Reading) -> list[Finding]:
 
 
 def _outliers(reading: Reading) -> Iterator[Finding]:
-    known = [(path, fact) for path, fact in reading.images.items() if fact.mean]
-    if not known:
+    light = {path: (np.mean(fact.mean), np.mean(fact.std)) for path, fact in reading.images.items() if fact.mean}
+    if not light:
         return
-    mean = np.array([np.mean(fact.mean) for _, fact in known])
-    std = np.array([np.mean(fact.std) for _, fact in known])
+    known, (mean, std) = list(light), np.array(list(light.values())).T
     constant = std < _CONSTANT_STD
-    paths = [known[row][0] for row in np.flatnonzero(constant)]
+    paths = [known[row] for row in np.flatnonzero(constant)]
     if paths:
         yield CONSTANT_IMAGES.about(
             reading,
@@ -90,19 +89,19 @@ def _outliers(reading: Reading) -> Iterator[Finding]:
         return  # where most are so, it is how this data set looks
     yield UNUSUAL_IMAGES.about(
         reading,
-        (known[row][0] for row in odd),
+        (known[row] for row in odd),
         detail=listed(
             [
                 message(
                     "{file}: {what} (mean {value})",
-                    file=reading.name(known[row][0]),
+                    file=reading.name(known[row]),
                     what=what,
                     value=f"{mean[row]:.0f}",
                 )
                 for row, what in odd.items()
             ]
         ),
-        pictures=reading.portraits(known[row][0] for row in odd),
+        pictures=reading.portraits(known[row] for row in odd),
     )
 
 

@@ -6,25 +6,29 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from segbench.data.files.images import read_mask_values
+from segbench.data.facts.counting import mask_pixels
+from segbench.data.facts.store import Also, FactStore, MaskFact
+from segbench.data.files.images import DecodedMask, read_mask_values
 from segbench.data.files.masks import encode_mask, encode_plane, has_colors
+from segbench.data.formats import Listing
 from segbench.data.shapes.drawing import paint
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Severity
 from segbench.doctor.reading import Case, Reading, percent
 from segbench.doctor.regions import KEPT, SIZES, ClassObjects, Objects, region_rows
-from segbench.errors import DatasetError
+from segbench.errors import ConfigError, DatasetError
 from segbench.locale import listed, message, plural
 from segbench.types import ClassMap, Progress, Task
 
 LARGEST_SIDE = 512  # that is trained on whole; larger images by windows
-
+_SOME_MASKS = 96  # as many as a guess of the classes looks at, which are remembered then
 _VANISHING = 0.05  # of a class's objects, from which on a warning is due
 
 
@@ -59,30 +63,91 @@ THIN_OBJECTS = Code(
 CODES = (VANISHING_OBJECTS, THIN_OBJECTS, SPECKS)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Measure:
+    """How the objects of a mask file are measured.
+
+    Attributes:
+        classes, tolerance: as the masks are encoded.
+        planes: mask file -> class index, of multilabel sets.
+        sizes: (H, W) of training that are tried.
+    """
+
+    classes: ClassMap
+    tolerance: int
+    planes: Mapping[Path, int]
+    sizes: tuple[tuple[int, int], ...]
+
+    @property
+    def kind(self) -> str:
+        """The name under which it is remembered."""
+        known = self.classes
+        settings = [known.to_dict()["classes"], known.background, known.ignore_values, self.sizes, "widths"]
+        return f"objects-{hashlib.sha256(json.dumps([*settings, self.tolerance]).encode()).hexdigest()[:16]}"
+
+    def read(self, path: Path) -> list[list[Any]]:
+        """Returns the objects of a mask file."""
+        return self._rows(path, read_mask_values(path, colors=has_colors(self.classes)))
+
+    def find(self, path: Path, fact: MaskFact, mask: DecodedMask) -> list[list[Any]] | None:
+        """Returns the objects of a mask that is decoded already; None where it holds values without a meaning."""
+        if mask_pixels(fact, self.classes, tolerance=self.tolerance, index=self.planes.get(path)) is None:
+            return None
+        return self._rows(path, mask.values(colors=has_colors(self.classes)))
+
+    def _rows(self, path: Path, values: NDArray[Any]) -> list[list[Any]]:
+        if path in self.planes:
+            index = self.planes[path]
+            plane = encode_plane(values, self.classes, index, path=path, tolerance=self.tolerance)
+            return _renumbered(region_rows(plane, (1,), self.sizes), index)
+        labels = encode_mask(values, self.classes, path=path, tolerance=self.tolerance)
+        return region_rows(labels, _counted(self.classes), self.sizes)
+
+
+def while_decoding(listing: Listing, store: FactStore, image_size: tuple[int, int] | None) -> Also | None:
+    """Returns how to measure objects while masks are decoded; None where that has to wait for the class map.
+
+    Where the reader derives the classes from the masks, those of some masks are taken: what is measured with a class
+    map that turns out to be another one is not asked for later.
+    """
+    masks = {path: place for entry in listing.entries for place, path in enumerate(entry.planes) if path is not None}
+    facts: Mapping[Path, MaskFact] = {}
+    if not isinstance(listing.class_map, ClassMap):
+        facts, _ = store.masks(list(masks)[:: max(1, len(masks) // _SOME_MASKS)])
+    try:
+        classes = listing.classes_of(facts)
+    except (DatasetError, ConfigError):
+        return None  # the reading says why
+    planes = masks if classes.task is Task.MULTILABEL else {}
+    measure = _Measure(classes=classes, tolerance=listing.tolerance, planes=planes, sizes=_sizes(image_size))
+    return Also(measure.kind, measure.find)
+
+
+def _sizes(image_size: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
+    return (image_size or (SIZES[4], SIZES[4]), *((side, side) for side in SIZES))
+
+
 def measure_objects(reading: Reading, progress: Progress | None = None) -> Objects | None:
     """Returns the objects of all masks, remembered a file; None where the masks have no class map."""
     class_map = reading.class_map
     if class_map is None or not reading.decoded.any():
         return None
-    asked = reading.image_size or (SIZES[4], SIZES[4])
-    sizes = (asked, *((side, side) for side in SIZES))
-    settings = json.dumps(
-        [class_map.to_dict()["classes"], class_map.background, class_map.ignore_values, sizes, "widths"]
-    )
-    kind = f"objects-{hashlib.sha256(f'{settings}{reading.tolerance}'.encode()).hexdigest()[:16]}"
-    planes = _planes(reading, class_map)
-    read = partial(_read_file, class_map=class_map, tolerance=reading.tolerance, planes=planes, sizes=sizes)
+    sizes, planes = _sizes(reading.image_size), _planes(reading, class_map)
+    measure = _Measure(classes=class_map, tolerance=reading.tolerance, planes=planes, sizes=sizes)
     known = [
         path
         for row in np.flatnonzero(reading.decoded)
         for path in reading.cases[row].mask_files
         if path in reading.masks
     ]
-    files, _ = reading.store.other(kind, known, read, progress=progress)
+    files, _ = reading.store.other(measure.kind, known, measure.read, doing="measuring objects in", progress=progress)
     result = Objects(sizes=sizes, classes={}, specks={}, lost={}, broken={})
+    added: set[Path] = set()
     for case in reading.cases:
         for path in case.mask_files:
-            _add(result, case, files.pop(path, []))  # once, also where several cases are windows of one file
+            if path in files and path not in added:  # once, also where several cases are windows of one file
+                _add(result, case, files[path])
+                added.add(path)
         if case.id in reading.paintings and case.id in reading.drawn:
             _add(result, case, _drawn_objects(reading, case, class_map, sizes))
     return result
@@ -105,22 +170,6 @@ def _planes(reading: Reading, class_map: ClassMap) -> dict[Path, int]:
     if class_map.task is not Task.MULTILABEL:
         return {}
     return {path: place for case in reading.cases for place, path in enumerate(case.masks) if path is not None}
-
-
-def _read_file(
-    path: Path,
-    *,
-    class_map: ClassMap,
-    tolerance: int,
-    planes: Mapping[Path, int],
-    sizes: Sequence[tuple[int, int]],
-) -> list[list[Any]]:
-    values = read_mask_values(path, colors=has_colors(class_map))
-    if path in planes:
-        plane = encode_plane(values, class_map, planes[path], path=path, tolerance=tolerance)
-        return _renumbered(region_rows(plane, (1,), sizes), planes[path])
-    labels = encode_mask(values, class_map, path=path, tolerance=tolerance)
-    return region_rows(labels, _counted(class_map), sizes)
 
 
 def _counted(class_map: ClassMap) -> tuple[int, ...]:

@@ -128,7 +128,7 @@ def _write(plan: Plan, folder: Path, progress: Progress | None) -> list[Change]:
         change = None if path in plan.left_out else _put(plan, path, folder, edits or {})
         changes += [change] if change is not None else []
         if progress is not None:
-            progress("copying", done, len(plan.files))
+            progress(f"copying {plan.root.name}/", done, len(plan.files))
     return sorted(changes, key=lambda change: change.file)
 
 

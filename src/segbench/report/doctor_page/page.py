@@ -12,7 +12,7 @@ from segbench.data.files.hints import options_in
 from segbench.data.formats import FORMATS
 from segbench.doctor import Checkup, Finding, Picture, Severity
 from segbench.files import write_text
-from segbench.locale import Numbers, join, listed, localize, message, plural, translate
+from segbench.locale import Numbers, folded, join, listed, localize, message, plural, translate
 from segbench.report.doctor_page.numbers import PARTS, class_section, image_section
 from segbench.report.doctor_page.pictures import LARGEST_PX, DataPictures
 from segbench.report.doctor_page.settings import check_command, config_text, plain
@@ -25,7 +25,7 @@ from segbench.types import SPLITS
 MAX_BYTES = 5 * 2**20
 _SIDES = (LARGEST_PX, 160, 112, 72)  # of pictures, pixels: lowered until the page is small enough
 _SAMPLES = 24
-_FILES_LISTED = 400
+_FILES_LISTED = 40
 _NAMES_LISTED = 30
 _BADGES = {
     Severity.ERROR: message("error"),
@@ -173,9 +173,9 @@ def _card(index: int, finding: Finding, checkup: Checkup, lang: str, pictures: D
         blocks += text(message("The corrected copy changes {files}.", files=files), tone="note")
     blocks += _gallery(finding.pictures, pictures, side)
     if finding.files:
-        shown = list(finding.files[:_FILES_LISTED])
-        more = len(finding.files) - len(shown)
-        shown += [message("... and {n} more; all of them: segbench data check --json FILE", n=more)] if more else []
+        shown = folded(finding.files, _FILES_LISTED)
+        if len(shown) < len(finding.files):
+            shown.append(message("all of them, one by one: segbench data check --json FILE"))
         blocks.append(Folded(title=_files(len(finding.files)), blocks=(Code(text=join("\n", shown)),)))
     return Card(
         key=f"{finding.code}-{index}",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -16,6 +17,7 @@ from segbench.types import ClassMap, SplitName
 
 HEIC_SUFFIXES = frozenset({".heic", ".heif"})  # photos of phones, which other tools hardly read
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif"}) | HEIC_SUFFIXES
+_SUFFIXES = tuple(IMAGE_SUFFIXES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,19 +149,40 @@ class Listing:
 
 def image_files(folder: Path, *, recursive: bool = True) -> list[Path]:
     """Returns the image files in a folder, sorted, without hidden ones; with links to nowhere, to be complained of."""
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(
-        path
-        for path in found
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and (path.is_file() or (path.is_symlink() and not path.exists()))
-    )
+    return list(_images_below(folder, recursive))
+
+
+def _images_below(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Yields image files in the order of their paths; folders behind links are not entered."""
+    for entry in _visible(folder, missing_ok=recursive):
+        if entry.is_dir(follow_symlinks=False):
+            if recursive:
+                yield from _images_below(folder / entry.name, recursive)
+        elif entry.name.lower().endswith(_SUFFIXES):
+            path = folder / entry.name
+            if entry.is_file() or (entry.is_symlink() and not path.exists()):
+                yield path
+
+
+def _visible(folder: Path, *, missing_ok: bool = False) -> list[os.DirEntry[str]]:
+    """Returns what is in a folder, sorted by name, without hidden ones; the operating system is asked once.
+
+    Args:
+        missing_ok: nothing is in a folder that is not there, or closed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        if not missing_ok:
+            raise
+        return []
+    return sorted(found, key=lambda entry: entry.name)
 
 
 def subfolders(folder: Path) -> list[Path]:
     """Returns the visible folders in a folder, sorted."""
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [folder / entry.name for entry in _visible(folder) if entry.is_dir()]
 
 
 def by_stem(folder: Path, root: Path, kind: str) -> dict[str, Path]:
