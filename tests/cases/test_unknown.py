@@ -216,7 +216,7 @@ CASES = [
         source="own",
         situation="images without any label",
         build=only_images,
-        expect=Asks(says=("3 .png",)),
+        expect=Asks(says=("of 3 image files no name ends in _mask",)),
     ),
     Case(
         name="nothing", source="own", situation="a folder with a README", build=nothing, expect=Asks(says=("no image",))

@@ -31,7 +31,12 @@ def data_check(
     report: Annotated[Path | None, typer.Option("--report", "-o", help="Write a page with pictures (HTML).")] = None,
     fix: Annotated[Path | None, typer.Option("--fix", help="Write a corrected copy into this new folder.")] = None,
     plain: Annotated[Path | None, typer.Option("--json", help="Write everything that was found (JSON).")] = None,
-    size: Annotated[int, typer.Option(min=32, help="Training size in pixels that objects have to survive.")] = 256,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=32, help="Side in pixels at which objects have to survive; default: what config new begins with."
+        ),
+    ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Headers and masks only: no damaged pixels, copies or objects.")
     ] = False,
@@ -48,7 +53,8 @@ def data_check(
     watch = make_callback(quiet)
     try:
         given = read_options(options)
-        checkup = check_dataset(data, data_format, fast=fast, image_size=(size, size), progress=watch.progress, **given)
+        image_size = None if size is None else (size, size)
+        checkup = check_dataset(data, data_format, fast=fast, image_size=image_size, progress=watch.progress, **given)
     except (DatasetError, ConfigError) as error:
         console.print(f"error: {error}")
         raise typer.Exit(2) from error

@@ -18,7 +18,7 @@ def check_dataset(
     format: str | None = None,  # noqa: A002  # the config's word
     *,
     fast: bool = False,
-    image_size: tuple[int, int] = (256, 256),
+    image_size: tuple[int, int] | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Checkup:
@@ -28,7 +28,8 @@ def check_dataset(
         path: a folder, an archive of one (unpacked once, into the cache), or a manifest (.json) written before.
         format: name of the reader (`segbench list formats`); None recognises it.
         fast: read headers and masks, but neither decode images nor look at objects and shapes.
-        image_size: (H, W) of training in pixels, at which objects have to survive.
+        image_size: (H, W) of training in pixels, at which objects have to survive; None takes what a config
+            begins with.
         progress: called while files are read.
         options: of the reader.
     Raises:
@@ -40,7 +41,7 @@ def check_dataset(
         >>> for finding in segbench.check_dataset("my_images").findings:  # doctest: +SKIP
         ...     print(finding.severity, finding.title)
     """
-    if not (
+    if image_size is not None and not (
         isinstance(image_size, tuple)
         and len(image_size) == 2
         and all(isinstance(side, int) and side > 0 for side in image_size)

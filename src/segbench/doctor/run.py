@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from segbench.config.run import SplitConfig
 from segbench.data.facts.store import FactStore
 from segbench.data.files.folders import existing_folder
+from segbench.data.files.images import image_facts
 from segbench.data.formats import FORMATS, Entry, Listing, check_format
 from segbench.data.formats.detect import Candidate, Detection, detect
 from segbench.data.formats.shared.guess import guess_classes
@@ -33,11 +35,12 @@ from segbench.doctor.checks.values import no_class_map
 from segbench.doctor.finding import Checkup, Finding, sort_findings
 from segbench.doctor.reading import Case, Reading, Remembered, all_files, damaged, headers
 from segbench.doctor.statistics import statistics
-from segbench.doctor.suggest import base_split, suggestions
+from segbench.doctor.suggest import base_size, base_split, suggestions
 from segbench.errors import ConfigError, DatasetError, SegbenchError
 from segbench.locale import join, listed, message, plural, quoted
 from segbench.types import ClassMap, Progress, Sample
 
+_HEADERS = 64  # images whose size is looked at for the usual training size
 # Options by which a reader leaves out what it cannot use, so that the rest is looked at.
 TOLERANT = {"unpaired": "skip", "defects": "skip", "include_unlisted": True}
 
@@ -66,7 +69,7 @@ def examine(
     *,
     options: Mapping[str, Any] | None = None,
     fast: bool = False,
-    image_size: tuple[int, int] | None = (256, 256),
+    image_size: tuple[int, int] | None = None,
     split: SplitConfig | None = None,
     progress: Progress | None = None,
 ) -> Checkup:
@@ -78,7 +81,7 @@ def examine(
         path: the folder.
         format, options: reader and its options; None recognises them.
         fast: read headers and masks, but neither decode images nor look at objects and shapes.
-        image_size: (H, W) of training, at which objects have to survive.
+        image_size: (H, W) of training, at which objects have to survive; None takes what a config begins with.
         split: how the data set would be divided; None looks at its published parts.
         progress: called while files are read.
     Raises:
@@ -268,6 +271,7 @@ def _look(
         reading = Reading(root=read.files_root, format=read.format, files=files, store=store, image_size=image_size)
         reading.problems = damaged(files, store, fast, progress)
         return reading
+    image_size = image_size or _usual_size(listing)
     survey = survey_of(listing, read.files_root, store)
     store.also = None if fast or not survey.of_files else while_decoding(listing, store, image_size)
     survey.look(images=not fast, masks=survey.of_files or not fast, progress=progress)
@@ -294,6 +298,17 @@ def _look(
     )
     reading.class_map = _class_map(read, reading, survey)
     return reading
+
+
+def _usual_size(listing: Listing) -> tuple[int, int] | None:
+    """Returns the training size to begin with, by the headers of some images spread over the data set."""
+    step = max(1, len(listing.entries) // _HEADERS)
+    sizes = []
+    for entry in listing.entries[::step]:
+        with contextlib.suppress(DatasetError):  # whoever reads it says why it cannot be read
+            facts = image_facts(entry.image)
+            sizes.append((facts.height, facts.width))
+    return base_size([height for height, _ in sizes], [width for _, width in sizes]) if sizes else None
 
 
 def _unpacked(listing: Listing) -> list[Path]:

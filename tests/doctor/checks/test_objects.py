@@ -137,7 +137,7 @@ def test_no_size_is_suggested_that_only_enlarges(tmp_path: Path) -> None:
     for place in range(6):
         save(tmp_path / f"images/s{place}x.png", photo(place, 128)[:96])
         save(tmp_path / f"masks/s{place}x.png", blob(place, 128)[:96])
-    told = {key: (value, reason) for key, value, reason in check(tmp_path).suggestions}
+    told = {key: (value, reason) for key, value, reason in check(tmp_path, image_size=(256, 256)).suggestions}
     assert told["data.size"][0] == [96, 128]
     assert "96 x 128" in told["data.size"][1]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segbench.data.formats.shared.image_names import head
+from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
 from segbench.locale import Message, join, listed, message, plural
 
 _MOST_FILES = 20_000  # that are counted
@@ -131,7 +132,7 @@ _KINDS = {
 
 
 def describe(root: Path) -> str:
-    """Returns "this folder holds 12 .nii.gz, 3 .json; ...", with the tool that wrote them; empty where it is empty."""
+    """Returns "this folder holds 12 .nii.gz, 3 .json; ...", with the tool that wrote them; empty for pictures alone."""
     files = list(_some(root))
     kinds = Counter(_kind(path) for path in files)
     counted = [(kind, number) for kind, number in kinds.most_common() if kind not in _DOES_NOT_COUNT]
@@ -140,7 +141,10 @@ def describe(root: Path) -> str:
     kinds_text = listed([message("{n} {kind}", n=number, kind=kind) for kind, number in counted], _SHOWN)
     held = message("this folder holds {kinds}", kinds=kinds_text)
     known = [join("", [f"{kind}: ", _KINDS[kind]]) for kind, _ in counted if kind in _KINDS]
-    return join("; ", [held, *_tools(files), *known])
+    tools = list(_tools(files))
+    if not known and not tools and all(kind in IMAGE_SUFFIXES for kind, _ in counted):
+        return ""  # pictures alone: what is wrong with them has been said
+    return join("; ", [held, *tools, *known])
 
 
 def _some(root: Path) -> Iterator[Path]:
