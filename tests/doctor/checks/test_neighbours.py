@@ -91,6 +91,13 @@ def test_many_stacks_are_divided_by_their_names(tmp_path: Path) -> None:
     assert "neighbours" not in codes(grouped)
 
 
+def test_short_stacks_that_are_groups_need_no_word(tmp_path: Path) -> None:
+    for seed in range(5):
+        write(tmp_path, seed, name=f"core{seed}_{{}}", slices=8)
+    assert finding(check(tmp_path), "neighbours").count == 40
+    assert "neighbours" not in codes(check(tmp_path, options={"group": r"^(core\d)"}))
+
+
 def test_images_in_no_order_and_few_slices_raise_nothing(tmp_path: Path) -> None:
     assert codes(check(pairs(tmp_path / "plain", 40, name="s{}"))) == ["placement_unclear"]
     assert "neighbours" not in codes(check(write(tmp_path / "few", slices=10)))

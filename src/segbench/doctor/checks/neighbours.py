@@ -111,7 +111,8 @@ def _across(reading: Reading, order: Order) -> Iterator[Finding]:
 def _undivided(reading: Reading, order: Order) -> Iterator[Finding]:
     pairs = list(pairwise(order.cases))
     together = sum(one.group is not None and one.group == other.group for one, other in pairs)
-    if together >= _TOGETHER * len(pairs):
+    groups = len({case.group for case in order.cases if case.group is not None})
+    if groups > 1 and together >= _TOGETHER * (len(pairs) - groups + 1):  # between two groups nothing is torn
         return
     agreement = _agreement(reading, pairs, order.cases)
     yield NEIGHBOURS.finding(
