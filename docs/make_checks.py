@@ -6,8 +6,10 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from segbench.data.files.hints import said_again
 from segbench.doctor.checks import CHECKS, READING, all_codes
 from segbench.doctor.code import Code
+from segbench.speech import speaking
 
 TARGET = Path(__file__).with_name("checks.md")
 HEAD = """\
@@ -39,9 +41,11 @@ def _sections() -> Iterator[str]:
 def _entry(code: Code) -> str:
     other = f"; {code.otherwise} {code.when}" if code.otherwise is not None else ""
     early = " Said before every training." if code.before_training else ""
+    with speaking("shell"):
+        advice = said_again(code.advice)
     return (
         f"### {code.name}\n\n*{code.title.pattern()}* ({code.severity}{other})\n\n{code.means}{early}\n\n"
-        f"To do: {code.advice}.\n"
+        f"To do: {advice}.\n"
     )
 
 

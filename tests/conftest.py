@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segbench.speech import speaking
 from tests._guard import Guard
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -41,6 +42,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps the tests out of the user's cache folder."""
     monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _words_of_the_command_line() -> Iterator[None]:
+    """Makes sentences in the words of the command line, whose advice most tests read; Python's are tested for it."""
+    with speaking("shell"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError, DatasetError
+from segbench.speech import speaking
 from segbench.types import IGNORE_INDEX
 
 Pixels = Mapping[str, Mapping[str, int]]  # sample -> class -> pixels; "ignored" counts what counts nowhere
@@ -121,6 +122,11 @@ def told(case: Case, root: Path) -> str:
 
 def _look(root: Path, options: Mapping[str, Any]) -> tuple[Manifest | None, str]:
     """Returns what is read and what is said about it; None and the question or refusal where nothing is."""
+    with speaking("shell"):
+        return _look_at(root, options)
+
+
+def _look_at(root: Path, options: Mapping[str, Any]) -> tuple[Manifest | None, str]:
     given = {key: value for key, value in options.items() if key != "format"}
     format_name = options.get("format")
     try:

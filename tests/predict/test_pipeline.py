@@ -83,7 +83,7 @@ def test_deep_images_are_read_as_the_settings_say(tmp_path: Path) -> None:
     image, nodata = pipeline.read(file)
     assert nodata is None
     assert image[..., 0].tolist() == [[0, 128], [255, 255]]
-    with pytest.raises(DatasetError, match="depth_range"):
+    with pytest.raises(DatasetError, match="8 bit, RGB or grey"):
         Pipeline(Brightness(), settings_of()).read(file)
 
 

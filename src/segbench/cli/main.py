@@ -31,6 +31,7 @@ from segbench.cli.study import study_app
 from segbench.cli.train import evaluate, train
 from segbench.cli.tune import tune
 from segbench.errors import ConfigError, SegbenchError
+from segbench.speech import speaking
 
 _EXIT_USAGE, _EXIT_INTERRUPTED = 2, 130
 
@@ -100,6 +101,8 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """The workbench for semantic segmentation. Try `segbench demo`, then `segbench config new YOUR_DATA`."""
+    context.with_resource(speaking("shell"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
+from segbench.data.files.hints import said_again
 from segbench.doctor.finding import Finding, Fix, Picture, Severity
 from segbench.doctor.reading import Case, Reading
 from segbench.locale import Message, join
@@ -94,7 +95,7 @@ class Code:
             count=count,
             files=files,
             detail=join(" ", [part for part in (self.means, detail) if part]),
-            advice=self.advice if advice is None else advice,
+            advice=said_again(self.advice) if advice is None else advice,
             pictures=pictures,
             fixes=fixes,
         )

@@ -16,6 +16,7 @@ import numpy as np
 from segbench.config.run import SplitConfig
 from segbench.data.facts.store import FactStore
 from segbench.data.files.folders import existing_folder
+from segbench.data.files.hints import give
 from segbench.data.files.images import image_facts
 from segbench.data.formats import FORMATS, Entry, Listing, check_format
 from segbench.data.formats.detect import Candidate, Detection, detect
@@ -217,13 +218,15 @@ def _or(one: str, other: str) -> str:
 
 def _given(candidate: Candidate, others: Sequence[Candidate]) -> str:
     """Returns what has to be written on the command line to read a folder this way, and not as the others say."""
-    parts = [f"--format {candidate.format}"] if len({other.format for other in others}) > 1 else []
-    parts += [
-        f"--option {key}={value}"
-        for key, value in candidate.options.items()
-        if isinstance(value, str | int | float) and any(other.options.get(key) != value for other in others)
-    ]
-    return " ".join(parts)
+    format_name = candidate.format if len({other.format for other in others}) > 1 else ""
+    return give(
+        format_name,
+        {
+            key: value
+            for key, value in candidate.options.items()
+            if any(other.options.get(key) != value for other in others)
+        },
+    )
 
 
 def _unreadable(reason: str, nested: Sequence[Path] = ()) -> Finding:

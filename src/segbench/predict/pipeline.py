@@ -18,11 +18,13 @@ from torch.nn import functional as F
 
 from segbench.data.files import raster
 from segbench.data.files.bands import Bands
+from segbench.data.files.hints import needs_a_reader
 from segbench.data.files.images import read_image
 from segbench.data.files.resize import resize_image
 from segbench.data.manifest.manifest import Manifest
-from segbench.errors import PredictionError
+from segbench.errors import DatasetError, PredictionError
 from segbench.folders.run import RunFolder
+from segbench.locale import message
 from segbench.predict.decide import normalize, probabilities, to_batch
 from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task
 
@@ -127,9 +129,18 @@ class Pipeline:
         Raises:
             DatasetError: it cannot be read.
         """
-        if self.settings.bands is None:
+        if self.settings.bands is not None:
+            return raster.read_image(file, self.settings.bands)
+        try:
             return read_image(file, depth_range=self.settings.depth_range), None
-        return raster.read_image(file, self.settings.bands)
+        except DatasetError as error:
+            if not needs_a_reader(error.reason):
+                raise
+            text = message(
+                "expected an image as this network learnt from, 8 bit, RGB or grey, and small enough to be opened "
+                "whole; save it so, or cut it into tiles"
+            )
+            raise DatasetError(text, path=file) from error  # a prediction has no options of a reader
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, Tensor]:
         """Returns mask and probabilities of an image.

@@ -18,6 +18,7 @@ from segbench.doctor.before_training import fast_warnings, require_learnable
 from segbench.doctor.divide import divide
 from segbench.errors import DatasetError
 from segbench.losses.class_weights import balanced_class_weights, balanced_pos_weights
+from segbench.speech import speaking_of_a_config
 from segbench.train.callback import ProgressCallback
 from segbench.train.check import check_task
 from segbench.types import Task
@@ -36,11 +37,14 @@ def read_and_split(
     Raises:
         DatasetError, ConfigError: see `read_dataset`, `split_manifest` and `require_learnable`.
     """
-    manifest = read_dataset(data.path, data.format, progress=watch.progress, kept=kept, **data.options)
+    with speaking_of_a_config():
+        manifest = read_dataset(data.path, data.format, progress=watch.progress, kept=kept, **data.options)
     manifest = divide(manifest, data.split)
     for note in manifest.notes if tell_notes else ():
         watch.message(f"note: {note}")
-    for warning in fast_warnings(manifest):
+    with speaking_of_a_config():
+        warnings = fast_warnings(manifest)
+    for warning in warnings:
         watch.message(warning)
     require_learnable(manifest, data.allow)
     return manifest

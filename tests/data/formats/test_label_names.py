@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from segbench.data.files.hints import options_in
-from segbench.data.formats.shared.label_names import label_question, yaml_text
+from segbench.data.files.hints import options_in, yaml_text
+from segbench.data.formats.shared.label_names import label_question
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_classes_are_no_question(labels: list[str], images: list[list[str]]) -> 
         ),
         (["Traffic Light", "traffic_light"], [], ["{Traffic Light: [Traffic Light, traffic_light]}"] * 1),
         (["sky", "Unlabeled"], [], ["[Unlabeled]", "[sky, Unlabeled]"]),
-        (["sky", "Don't care"], [], ['["Don\'t care"]']),
+        (["sky", "Don't care"], [], ["[Don't care]"]),
     ],
 )
 def test_the_question_has_the_answers_ready(labels: list[str], images: list[list[str]], options: list[str]) -> None:

@@ -123,7 +123,7 @@ def test_parts_are_kept_or_dropped(tmp_path: Path) -> None:
     some = replace(manifest, samples=(*manifest.samples[:5], replace(manifest.samples[5], split=None)))
     report = convert(some, "coco", tmp_path / "kept")
     assert len(report.written.images) == 5
-    assert any("1 samples belong to no part and were left out (val/i4)" in note for note in report.written.notes)
+    assert any("1 sample belongs to no part and was left out (val/i4)" in note for note in report.written.notes)
     report = convert(some, "coco", tmp_path / "dropped", split="drop")
     assert len(report.written.images) == 6
     again = read_dataset(tmp_path / "dropped", "coco", **report.written.options)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
+from typing import Any
+
+import yaml
 
 from segbench.locale import Message, message
+from segbench.speech import python_text, speech
 from segbench.types import MaskValue, Task
 
-_LONG = 160  # an option's value with more characters is not written out twice
+_LONG = 100  # an option's value with more characters is not written out twice
 NEAREST = "nearest"  # the option `tolerance`: every value is taken for the nearest known one
+_PLAIN = re.compile(r"[^\W\d]([\w ./-]*\w)?")  # what YAML surely reads as text without quotes, also in a list
+_WORDS_OF_YAML = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+_MANY_CLASSES = 12  # from which on the others are proposed as one class
 LOSSY_DISTANCE = 24  # JPEG and resizing leave values this near to the ones that were drawn
 
 
@@ -20,11 +29,71 @@ def describe_value(value: MaskValue) -> str:
 
 
 def set_option(name: str, value: str = "") -> Message:
-    """Returns `the option tolerance: 8 (--option tolerance=8)`: what a config says, and what the command line."""
+    """Returns an option as whoever asks gives it.
+
+    `the option tolerance=8` in Python, `the option tolerance: 8 (--option tolerance=8)` on the command line, and with
+    `--set` where a run config is read. What is long is written once, complete, as it is copied.
+
+    Args:
+        name: of the reader's option.
+        value: as YAML; a name that a person or a tool gave goes through `yaml_text`. Empty: the person knows it.
+    """
+    words = speech()
+    if words == "python":
+        given = f"{name}={python_text(yaml.safe_load(value)) if value else '...'}"
+        return message("the option {given}", name=name, value=value, given=given)
+    flag, key = ("--set", f"data.options.{name}") if words == "config" else ("--option", name)
     if not value:
-        return message("the option {name} (--option {name}=...)", name=name)
-    given = shlex.quote(f"{name}={value}") if len(value) <= _LONG else f"'{name}={value[0]}...{value[-1]}'"
-    return message("the option {name}: {value} (--option {given})", name=name, value=value, given=given)
+        return message("the option {name} ({flag} {key}=...)", name=name, value=value, given="", flag=flag, key=key)
+    given = shlex.quote(f"{key}={value}")
+    if len(value) > _LONG:
+        return message("the option {name} ({flag} {given})", name=name, value=value, given=given, flag=flag)
+    return message("the option {name}: {value} ({flag} {given})", name=name, value=value, given=given, flag=flag)
+
+
+def set_format(name: str) -> Message:
+    """Returns a format as whoever asks gives it: `format="coco"`, or `data.format: coco (--format coco)`."""
+    words = speech()
+    if words == "python":
+        return message("{given}", format=name, given=f"format={python_text(name)}")
+    given = f"--set data.format={name}" if words == "config" else f"--format {name}"
+    return message("data.format: {format} ({given})", format=name, given=given)
+
+
+def give(format: str, options: Mapping[str, Any]) -> str:  # noqa: A002  # the config's word
+    """Returns a format and options, ready to be copied: `--format coco --option crowd=ignore` and the like.
+
+    Args:
+        format: empty where it needs no telling.
+    """
+    words = speech()
+    if words == "python":
+        given = {**({"format": format} if format else {}), **options}
+        return ", ".join(f"{name}={python_text(value)}" for name, value in given.items())
+    texts = {
+        name: yaml_text(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)  # JSON is YAML
+        for name, value in options.items()
+    }
+    if words == "config":
+        given = {**({"format": format} if format else {}), **{f"options.{name}": text for name, text in texts.items()}}
+        return " ".join(f"--set {shlex.quote(f'data.{name}={text}')}" for name, text in given.items())
+    parts = [f"--option {shlex.quote(f'{name}={text}')}" for name, text in texts.items()]
+    return " ".join([*([f"--format {format}"] if format else []), *parts])
+
+
+def yaml_text(name: str) -> str:
+    """Returns a name as YAML writes it, also inside of a list or mapping: `crack`, `"crack: wide"`."""
+    return name if _is_plain(name) else json.dumps(name, ensure_ascii=False)
+
+
+def _is_plain(name: str) -> bool:
+    """Returns whether YAML reads a name as this text without quotes."""
+    if name.lower() in _WORDS_OF_YAML or _PLAIN.fullmatch(name):
+        return name.lower() not in _WORDS_OF_YAML
+    try:
+        return bool(yaml.safe_load(f"[{name}]") == [name] and yaml.safe_load(f"{{{name}: {name}}}") == {name: name})
+    except (yaml.YAMLError, TypeError):  # TypeError: a list or mapping as a key
+        return False
 
 
 def propose_blocks(number: int) -> str:
@@ -37,19 +106,39 @@ def options_in(text: str) -> list[tuple[str, str]]:
     """Returns the options (name, value as YAML) that a message tells to set, those in its values too."""
     if not isinstance(text, Message):
         return []
-    if {"name", "value", "given"} <= text.values.keys():  # as `set_option` makes it
-        return [(text.values["name"], text.values["value"])]
+    if _is_option(text):
+        return [(text.values["name"], text.values["value"])] if text.values["value"] else []
     return [option for value in text.values.values() for option in options_in(value)]
+
+
+def said_again(text: Message) -> Message:
+    """Returns a sentence that was made when its module was imported, with its options in the words of now."""
+    if _is_option(text):
+        return set_option(text.values["name"], text.values["value"])
+    if _is_format(text):
+        return set_format(text.values["format"])
+    values = {name: said_again(value) if isinstance(value, Message) else value for name, value in text.values.items()}
+    return Message(text.template, values, text.plural_template, text.n)
+
+
+def _is_option(text: Message) -> bool:
+    return {"name", "value", "given"} <= text.values.keys()  # as `set_option` makes it
+
+
+def _is_format(text: Message) -> bool:
+    return text.values.keys() == {"format", "given"}  # as `set_format` makes it
+
+
+def needs_a_reader(text: str) -> bool:
+    """Returns whether a message tells to set an option or a format, which only a data set's reader has."""
+    if not isinstance(text, Message):
+        return False
+    return _is_option(text) or _is_format(text) or any(map(needs_a_reader, text.values.values()))
 
 
 def tolerance_option(distance: int) -> Message:
     """Returns the option `tolerance` that takes values so far from a known one for it."""
     return set_option("tolerance", str(distance) if distance <= LOSSY_DISTANCE else NEAREST)
-
-
-_IGNORE_255 = set_option("ignore", "[255]")
-_BOTH = set_option("classes", "{background: 0, foreground: [1, 255]}")
-_BINARY = set_option("classes", "{background: 0, foreground: 255}")
 
 
 def lossy_tolerance(found: Iterable[int], known: Iterable[int]) -> int | None:
@@ -67,14 +156,18 @@ def lossy_tolerance(found: Iterable[int], known: Iterable[int]) -> int | None:
 
 
 def propose_classes(values: Iterable[MaskValue]) -> Message:
-    """Returns the option `classes` that names every value, ready to be edited; 0 and black are the background."""
+    """Returns the option `classes` that names every value, ready to be edited; 0 and black are the background.
+
+    Of more than 12 values the last ones are one class, `rest`: all that no other class has.
+    """
     entries = [
         f"{'background' if value in (0, (0, 0, 0)) else f'class_{place}'}: "
         f"{list(value) if isinstance(value, tuple) else value}"
         for place, value in enumerate(values)
     ]
-    more = ", ..." if len(entries) > 12 else ""
-    return set_option("classes", f"{{{', '.join(entries[:12])}{more}}}")
+    if len(entries) > _MANY_CLASSES:
+        entries[_MANY_CLASSES - 1 :] = ["other: rest"]
+    return set_option("classes", f"{{{', '.join(entries)}}}")
 
 
 def hint_for(counts: Mapping[MaskValue, int], table: Mapping[MaskValue, int], task: Task) -> Message:
@@ -94,16 +187,16 @@ def _binary_hint(found: set[int], known: set[int]) -> Message | None:
         if known >= {0, 1} and len(known) == 2:
             return message(
                 "the values 0 and 255 fit a binary class map: {binary}; or, where other masks hold 0 and 1, {both}",
-                binary=_BINARY,
-                both=_BOTH,
+                binary=set_option("classes", "{background: 0, foreground: 255}"),
+                both=set_option("classes", "{background: 0, foreground: [1, 255]}"),
             )
         return message(
             "255 often marks pixels to ignore: {ignore}; or the mask is binary: {binary}",
-            ignore=_IGNORE_255,
-            binary=_BINARY,
+            ignore=set_option("ignore", "[255]"),
+            binary=set_option("classes", "{background: 0, foreground: 255}"),
         )
     if found - known == {255}:
-        return message("255 often marks pixels that count nowhere: {ignore}", ignore=_IGNORE_255)
+        return message("255 often marks pixels that count nowhere: {ignore}", ignore=set_option("ignore", "[255]"))
     if found == {0, 1} and known == {0, 255}:
         option = set_option("classes", "{background: 0, foreground: 1}")
         return message("the values 0 and 1 fit a binary class map: {option}", option=option)
@@ -114,8 +207,8 @@ def _grey_hint(found: set[int], known: set[int]) -> Message:
     foreign = found - known
     if found <= {1, 2, 3} and 3 in found and 0 in known:
         return message(
-            "1, 2, 3 without 0 is a trimap as in Oxford pets: data.format: oxford_pets (--format oxford_pets), or "
-            "{option}",
+            "1, 2, 3 without 0 is a trimap as in Oxford pets: {format}, or {option}",
+            format=set_format("oxford_pets"),
             option=set_option("classes", "{pet: 1, background: 2, border: 3}"),
         )
     if 0 not in found and 0 in known and {value - 1 for value in found} <= known:

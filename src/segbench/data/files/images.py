@@ -36,7 +36,7 @@ from PIL import (
     _imaging,
 )
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_format, set_option
 from segbench.errors import DatasetError
 from segbench.locale import Message, message, plural, quoted
 from segbench.types import RGB
@@ -306,9 +306,10 @@ def _opened(path: str | Path, data: bytes | None) -> Iterator[tuple[Image.Image,
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DatasetError(
             message(
-                "the image is too large to open safely: {error}; read it by windows with data.format: "
-                "geotiff (--format geotiff) and {option}, or shrink it first",
+                "the image is too large to open safely: {error}; read it by windows with {format} and {option}, "
+                "or shrink it first",
                 error=quoted(str(error)),
+                format=set_format("geotiff"),
                 option=set_option("window", "512"),
             ),
             path=path,
@@ -317,8 +318,8 @@ def _opened(path: str | Path, data: bytes | None) -> Iterator[tuple[Image.Image,
         if content[:4] in _TIFF:
             raise DatasetError(
                 message(
-                    "a TIFF file whose bands or depth the ordinary reader does not know; read it with "
-                    "data.format: geotiff (--format geotiff)"
+                    "a TIFF file whose bands or depth the ordinary reader does not know; read it with {format}",
+                    format=set_format("geotiff"),
                 ),
                 path=path,
             ) from error

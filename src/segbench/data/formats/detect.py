@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from segbench.data.facts.store import FactStore, MaskFact
 from segbench.data.files.folders import existing_folder
+from segbench.data.files.hints import give
 from segbench.data.formats import FORMATS, WHOLE_TREES, Listing, check_format, recognise
 from segbench.data.formats.contents import describe
 from segbench.data.formats.shared.deep import ask_depth
@@ -92,7 +91,7 @@ class Detection:
         ways = [
             message(
                 "{way} ({reason})",
-                way=f"--format {candidate.format}{_options_text(candidate.options)}",
+                way=give(candidate.format, candidate.options),
                 reason=candidate.reason,
             )
             for candidate in usable
@@ -306,13 +305,3 @@ def _holds_one(folder: Path, depth: int) -> bool:
     if recognise(folder):
         return True
     return depth > 1 and any(_holds_one(inner, depth - 1) for inner in subfolders(folder)[:_MOST_FOLDERS])
-
-
-def _options_text(options: Mapping[str, Any]) -> str:
-    """Returns the options as the command line takes them, ready for a shell."""
-
-    def written(key: str, value: Any) -> str:
-        text = f"{key}={value if isinstance(value, str) else json.dumps(value)}"  # JSON is YAML
-        return text if re.fullmatch(r"[\w=./-]+", text) else f"'{text}'"
-
-    return "".join(f" --option {written(key, value)}" for key, value in options.items())

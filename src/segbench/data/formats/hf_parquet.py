@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.listing import Entry, Listing, choose
 from segbench.data.formats.shared.pairs import check_pattern, check_unpaired, with_groups
 from segbench.data.formats.shared.scan import files_of, mostly, needed
@@ -193,8 +193,8 @@ def _chosen(tables: Sequence[_Table], images: str | None, masks: str | None, roo
     if mask is None and image is not None and len(columns) == 2:
         mask = next(name for name in columns if name != image)
     if image is None or mask is None or image == mask:
-        ask = [*([set_option("images", (pictures or columns)[0])] if image is None else [])]
-        ask += [set_option("masks", (labels or columns)[-1])] if mask is None or image == mask else []
+        ask = [*([set_option("images", yaml_text((pictures or columns)[0]))] if image is None else [])]
+        ask += [set_option("masks", yaml_text((labels or columns)[-1]))] if mask is None or image == mask else []
         raise DatasetError(
             message(
                 "{n} columns hold pictures ({columns}); choose with {options}",

@@ -24,13 +24,14 @@ from segbench.data.writers.common import (
     dataset_yaml,
     file_name,
 )
-from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.files import write_text
 from segbench.registry import Registry
+from segbench.speech import argument
 from segbench.types import ClassMap, SplitName, Task
 
 WRITERS = Registry(
-    "--to",
+    "format to write",
     {
         "coco": "segbench.data.writers.coco:coco",
         "cvat": "segbench.data.writers.cvat:cvat",
@@ -58,16 +59,21 @@ _WITH_RUN_LENGTHS = ("coco", "cvat", "labelstudio")
 
 def check_writer(to: str, class_map: ClassMap, options: WriteOptions) -> None:
     """Raises ConfigError where a format is not there, or cannot hold these classes or options."""
-    WRITERS.get(to)
+    if to not in WRITERS.names():
+        raise ConfigError(f"there is no format {to!r} to write; {suggest(to, WRITERS.names())}", key=argument("to"))
     if options.rle and to not in _WITH_RUN_LENGTHS:
-        raise ConfigError(f"{to} knows no run lengths; {', '.join(_WITH_RUN_LENGTHS)} do", key="--rle")
+        raise ConfigError(f"{to} knows no run lengths; {', '.join(_WITH_RUN_LENGTHS)} do", key=argument("rle"))
     if options.simplify and (options.rle or to in _OF_MASKS):
         what = "run lengths" if options.rle else f"{to} holds masks, which"
-        raise ConfigError(f"{what} are exact and have no polygons to simplify; leave it out", key="--simplify")
+        raise ConfigError(f"{what} are exact and have no polygons to simplify; leave it out", key=argument("simplify"))
     if to == "voc" and class_map.task is Task.MULTILABEL:
-        raise ConfigError("voc has one class a pixel, and this data set is multilabel; choose another", key="--to")
+        raise ConfigError(
+            "voc has one class a pixel, and this data set is multilabel; choose another", key=argument("to")
+        )
     if IGNORE_LABEL in class_map.names:
-        raise ConfigError(f"a class is named {IGNORE_LABEL!r}, which marks ignored pixels; rename it", key="--to")
+        raise ConfigError(
+            f"a class is named {IGNORE_LABEL!r}, which marks ignored pixels; rename it", key=argument("to")
+        )
     odd = [name for name in class_map.names if not name.strip() or any(sign in name for sign in "/\\\n")]
     if odd:
         raise ConfigError(
@@ -138,7 +144,9 @@ def _check_target(target: Path, overwrite: bool) -> None:
     if not target.is_dir() or not (target / MARKER).is_file():
         raise DatasetError("expected an empty or a new folder to write into; choose another name", path=target)
     if not overwrite:
-        raise DatasetError("there is a data set already; choose another name, or say --overwrite", path=target)
+        raise DatasetError(
+            f"there is a data set already; choose another name, or say {argument('overwrite', True)}", path=target
+        )
 
 
 def _move(temporary: Path, target: Path) -> None:

@@ -28,6 +28,8 @@ from segbench.data.writers import (
 )
 from segbench.data.writers.common import Images
 from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.locale import plural
+from segbench.speech import argument
 from segbench.types import IGNORE_INDEX, ClassMap, Progress, Sample, Task
 
 _IGNORED = "(counts nowhere)"
@@ -118,9 +120,9 @@ def convert_dataset(
         True
     """
     if images not in get_args(Images):
-        raise ConfigError(f"expected {', '.join(get_args(Images))}, got {images!r}", key="--images")
+        raise ConfigError(f"expected {', '.join(get_args(Images))}, got {images!r}", key=argument("images"))
     if simplify != "auto" and not (isinstance(simplify, int | float) and 0 <= simplify < float("inf")):
-        raise ConfigError(f"expected auto or a number of pixels, 0 or more, got {simplify!r}", key="--simplify")
+        raise ConfigError(f"expected auto or a number of pixels, 0 or more, got {simplify!r}", key=argument("simplify"))
     manifest = data if isinstance(data, Manifest) else read_dataset(data, format, progress=progress, **options)
     wanted = WriteOptions(images=images, rle=rle, simplify=simplify)
     return convert(
@@ -178,14 +180,20 @@ def _check_apart(root: Path, target: Path) -> None:
 
 def _chosen(manifest: Manifest, split: str) -> tuple[list[Sample], list[str]]:
     if split not in ("keep", "drop"):
-        raise ConfigError(f"expected keep or drop, got {split!r}", key="--split")
+        raise ConfigError(f"expected keep or drop, got {split!r}", key=argument("split"))
     if split == "drop":
         return [replace(sample, split=None) for sample in manifest.samples], []
     placed = [sample for sample in manifest.samples if sample.split is not None]
     if not placed or len(placed) == len(manifest):
         return list(manifest.samples), []
     left = [sample.id for sample in manifest.samples if sample.split is None]
-    text = f"{len(left)} samples belong to no part and were left out ({shorten(left, 4)}); --split drop writes all"
+    text = plural(
+        "{n} sample belongs to no part and was left out ({names}); {split} writes all",
+        "{n} samples belong to no part and were left out ({names}); {split} writes all",
+        n=len(left),
+        names=shorten(left, 4),
+        split=argument("split", "drop"),
+    )
     return placed, [text]
 
 

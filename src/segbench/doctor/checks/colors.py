@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from segbench.data.files.hints import describe_value
+from segbench.data.files.hints import describe_value, yaml_text
 from segbench.data.files.masks import MAX_COLORS, as_color, has_colors, value_classes
-from segbench.data.formats.shared.label_names import yaml_text
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Severity
 from segbench.doctor.reading import Reading, percent

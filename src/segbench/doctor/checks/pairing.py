@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from segbench.data.facts.store import MaskFact
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.layout import MASK_NAME
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
 from segbench.data.formats.shared.looks import looks_like_pictures
@@ -254,7 +254,7 @@ def _other_masks(reading: Reading, pictures: Sequence[Path]) -> list[Finding]:
                 n=len(pairs),
                 folder=reading.name(folder),
                 total=len(reading.cases),
-                advice=message("to read it, set {option}", option=set_option("masks", folder.name)),
+                advice=message("to read it, set {option}", option=set_option("masks", yaml_text(folder.name))),
             )
         )
         findings += _inverted(reading, folder, pairs)

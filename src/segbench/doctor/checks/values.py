@@ -299,7 +299,7 @@ def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
         proposal = message(
             "look at {names} first: a picture among the masks, or saved with losses; then say what is left", names=names
         )
-    if not proposal and "--option" in reason:  # a second proposal would have other names for the same values
+    if not proposal and "the option " in reason:  # a second proposal would have other names for the same values
         proposal = message("answer it with one of the options that it names")
     return NO_CLASS_MAP.about(
         reading,

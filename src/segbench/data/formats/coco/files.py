@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_format, set_option, yaml_text
 from segbench.data.formats.shared.annotated import load_json, wrong_key
 from segbench.data.formats.shared.image_names import ImageIndex, head, matching
 from segbench.data.formats.shared.layout import split_of
@@ -109,7 +109,7 @@ def choose_files(
         pattern = (first.parent / f"{next(iter(usable))}_*.json").as_posix()
         raise DatasetError(
             f"there are annotations of several kinds, {' and '.join(sorted(usable))} ({some}), which are not mixed; "
-            f"choose with {set_option('annotations', pattern)}",
+            f"choose with {set_option('annotations', yaml_text(pattern))}",
             path=root,
         )
     if not usable:
@@ -248,8 +248,8 @@ def _other_way(others: Sequence[str], found: Mapping[str, Sequence[Path]]) -> st
     """Returns how the files of other kinds could be read, for the error that there are no better ones."""
     for kind, name in (("panoptic", "coco_panoptic"), ("instances", "coco"), ("stuff", "coco")):
         if kind in found:
-            return f"; {shorten(others)} can be read with data.format: {name} (--format {name})"
-    return f"; to read {shorten(others)} anyway set {set_option('annotations', others[0])}" if others else ""
+            return f"; {shorten(others)} can be read with {set_format(name)}"
+    return f"; to read {shorten(others)} anyway set {set_option('annotations', yaml_text(others[0]))}" if others else ""
 
 
 def _kind(path: Path) -> str | None:

@@ -11,7 +11,7 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.coco.files import (
     DRAWABLE,
     CocoFile,
@@ -167,7 +167,7 @@ def _places(files: Sequence[CocoFile], index: ImageIndex) -> tuple[dict[Path, di
 
 def _listed_twice(twice: Mapping[Path, tuple[str, str]], files: Sequence[CocoFile], root: Path) -> DatasetError:
     examples = [f"{path.relative_to(root).as_posix()} ({one}; {other})" for path, (one, other) in twice.items()]
-    choice = set_option("annotations", files[0].path.relative_to(root).as_posix())
+    choice = set_option("annotations", yaml_text(files[0].path.relative_to(root).as_posix()))
     return DatasetError(
         plural(
             "{n} image is listed twice: {examples}; list it once{or_choose}",

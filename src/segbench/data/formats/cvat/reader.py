@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Unpack
 from xml.etree.ElementTree import Element
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.cvat.shapes import shapes_or_defect
 from segbench.data.formats.cvat.tracks import shapes_by_frame
 from segbench.data.formats.shared.agreement import check_agreement, read_together
@@ -130,7 +130,7 @@ class _Reader:
                         image=path.relative_to(self.root).as_posix(),
                         one=self.drawings[path].source.relative_to(self.root).as_posix(),
                         other=source.relative_to(self.root).as_posix(),
-                        option=set_option("annotations", source.relative_to(self.root).as_posix()),
+                        option=set_option("annotations", yaml_text(source.relative_to(self.root).as_posix())),
                     ),
                     path=self.root,
                 )

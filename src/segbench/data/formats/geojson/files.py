@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.annotated import load_json, wrong_key
 from segbench.data.formats.shared.image_names import head
 from segbench.data.formats.shared.listing import Defect
@@ -149,7 +149,7 @@ def find_property(files: Sequence[GeoFile], chosen: str | None, one_class: bool,
             n=len(found),
             shown=shown,
             option=set_option("class_property", found[0]),
-            one=set_option("default_class", "object"),
+            one=set_option("default_class", yaml_text("object")),
         ),
         path=root,
     )

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.files.images import image_facts
 from segbench.data.files.raster import RasterLook, raster_look, write_labels
 from segbench.data.formats.geojson.files import (
@@ -158,7 +158,7 @@ def _pairs(files: Sequence[GeoFile], index: ImageIndex, defects: list[Defect]) -
                     "{first} and {second} belong to one image; choose with {option}",
                     first=pairs[path].path.name,
                     second=file.path.name,
-                    option=set_option("annotations", file.path.name),
+                    option=set_option("annotations", yaml_text(file.path.name)),
                 ),
                 path=path,
             )

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.annotated import wrong_key
 from segbench.data.formats.shared.image_names import ImageIndex
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect
@@ -48,7 +48,7 @@ def image_names(task: Mapping[str, Any], image_key: str | None, source: Path, nu
     found = [*named, *lists]
     raise DatasetError(
         f"[{number}].data: expected one image, got {shorten(found) or 'none'} among {shorten(data)}; say which with "
-        f"{set_option('image_key', found[0]) if found else 'the option image_key'}",
+        f"{set_option('image_key', yaml_text(found[0])) if found else 'the option image_key'}",
         path=source,
     )
 

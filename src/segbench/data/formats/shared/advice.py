@@ -8,7 +8,14 @@ from itertools import takewhile
 from pathlib import Path
 
 from segbench.data.facts.store import MaskFact
-from segbench.data.files.hints import LOSSY_DISTANCE, lossy_tolerance, propose_classes, set_option, tolerance_option
+from segbench.data.files.hints import (
+    LOSSY_DISTANCE,
+    lossy_tolerance,
+    propose_classes,
+    set_format,
+    set_option,
+    tolerance_option,
+)
 from segbench.data.formats.shared.label_names import write_classes
 from segbench.errors import shorten
 from segbench.locale import listed, message
@@ -65,8 +72,8 @@ def no_guess(facts: Mapping[Path, MaskFact], ignore: Iterable[object], task: Tas
         )
     if set(values) == {1, 2, 3}:
         return (
-            f"{hold}; 1, 2, 3 without 0 is a trimap as in Oxford pets: set data.format: oxford_pets (--format "
-            f"oxford_pets), or {set_option('classes', '{pet: 1, background: 2, border: 3}')}"
+            f"{hold}; 1, 2, 3 without 0 is a trimap as in Oxford pets: set {set_format('oxford_pets')}, or "
+            f"{set_option('classes', '{pet: 1, background: 2, border: 3}')}"
         )
     if main and strays:
         return f"{hold}; {_about_strays(found, main, strays, root)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.errors import DatasetError, shorten
 from segbench.locale import Message, message
 
@@ -32,8 +32,8 @@ def check_agreement(classes: Mapping[Path, Collection[str]], root: Path) -> None
                 classes=shorten(sorted(classes[most]), 4),
                 other=other,
                 others=shorten(sorted(names), 4),
-                choice=set_option("annotations", one),
-                all=set_option("annotations", _pattern(classes, root)),
+                choice=set_option("annotations", yaml_text(one)),
+                all=set_option("annotations", yaml_text(_pattern(classes, root))),
             ),
             path=root,
         )

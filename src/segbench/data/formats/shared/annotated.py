@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.asked import about_crowds, about_lines, filled
 from segbench.data.formats.shared.drawn_classes import check_number, class_labels, class_map
 from segbench.data.formats.shared.label_names import label_question
@@ -289,7 +289,7 @@ def _named(
         n=number,
         images=len(bare),
         others=shorten(others, 6),
-        default=set_option("default_class", others[0]),
+        default=set_option("default_class", yaml_text(others[0])),
         skip=set_option("defects", "skip"),
     )
     return list(images), [] if options.get("defects") == "skip" else [question]

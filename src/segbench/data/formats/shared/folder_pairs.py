@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.folder_names import IMAGE_NAME, MASK_NAME, SPLIT_WORDS, is_split
 from segbench.data.formats.shared.listing import image_files, subfolders
 from segbench.data.formats.shared.looks import contents, looks_like_labels, looks_like_pictures, other_pictures
@@ -171,7 +171,7 @@ def only(folder: Path, found: list[Path], option: str) -> Path:
         n=len(found),
         option=option,
         names=", ".join(choices),
-        choice=set_option(option, next(iter(choices))),
+        choice=set_option(option, yaml_text(next(iter(choices)))),
     )
     held = [message("{name} holds {held}", name=name, held=held) for name, held in choices.items() if held]
     raise ChoiceError(join("; ", [text, *held]), option=option, choices=choices, path=folder)

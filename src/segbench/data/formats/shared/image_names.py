@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.annotated import Annotated
 from segbench.data.formats.shared.layout import IMAGE_NAME, MASK_NAME, SPLIT_WORDS, split_of
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, image_files, missing_folder
@@ -124,7 +124,7 @@ class ImageIndex:
             places = shorten((path.relative_to(self.root).as_posix() for path in found), 4)
             raise DatasetError(
                 f"{name!r} could be {len(found)} files ({places}); name the images' folder with "
-                f"{set_option('images', found[0].parent.relative_to(self.root).as_posix())}",
+                f"{set_option('images', yaml_text(found[0].parent.relative_to(self.root).as_posix()))}",
                 path=self.root,
             )
         return found[0] if found else None
@@ -266,7 +266,7 @@ def choose_file(found: Sequence[Path], wanted: str | None, root: Path, kind: str
         )
     if len(found) > 1:
         names = [path.relative_to(root).as_posix() for path in found]
-        chosen = set_option("annotations", names[0])
+        chosen = set_option("annotations", yaml_text(names[0]))
         raise DatasetError(f"{len(found)} files could be meant ({shorten(names, 6)}); choose with {chosen}", path=root)
     return found[0]
 

@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.locale import Message, join, listed, message
 
 _BACKGROUNDS = ("background", "_background_", "bg")
 _NO_LABEL = {"unlabeled", "unlabelled", "void", "ignore", "ignored", "dontcare", "don'tcare", "unknown", "undefined"}
 _NUMBERED = re.compile(r"(.*[^\W\d_].*?)[\s_#.-]*(\d+)")  # some letter, then a number at the end
-_PLAIN = re.compile(r"[^\W\d]([\w .-]*\w)?")  # what YAML reads as text without quotes, also in a list
-_WORDS_OF_YAML = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 _MOST = 0.8  # of the images, or of the labels, from which on numbers are those of objects
 _FEW_IMAGES = 3  # up to which nobody can tell numbered objects from numbered classes
 _LONG_LIST = 10  # numbered names in a list of classes, from which on they are rather objects
@@ -71,12 +68,6 @@ def label_question(
             )
         )
     return message("{questions}", questions=join("; ", parts))
-
-
-def yaml_text(name: str) -> str:
-    """Returns a name as YAML writes it inside of a list or mapping: `crack`, `"crack: wide"`."""
-    plain = _PLAIN.fullmatch(name) and name.lower() not in _WORDS_OF_YAML
-    return name if plain else json.dumps(name, ensure_ascii=False)
 
 
 def write_classes(values: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.affixes import common_affixes
 from segbench.data.formats.shared.listing import by_key
 from segbench.data.formats.shared.pairing import MASK_WORDS, SEPARATORS, find_renames
@@ -127,7 +127,7 @@ def check_objects(matched: Matched, tails: Callable[[str, Path], str], root: Pat
             name=name,
             files=shorten((path.name for path in matched.masks[name]), 4),
             task=set_option("task", "multilabel"),
-            suffix=set_option("mask_suffix", f"{separator if separator in SEPARATORS else ''}{option}"),
+            suffix=set_option("mask_suffix", yaml_text(f"{separator if separator in SEPARATORS else ''}{option}")),
         ),
         path=root,
     )
@@ -145,7 +145,7 @@ def propose_suffixes(images: Sequence[str], masks: Sequence[str]) -> str:
         cut.append({_less(name, end) if end else name for name in names})
     if not found or not cut[0] & cut[1]:
         return ""
-    return join(", ", [set_option(*item) for item in found])
+    return join(", ", [set_option(name, yaml_text(end)) for name, end in found])
 
 
 def _less(key: str, suffix: str) -> str:

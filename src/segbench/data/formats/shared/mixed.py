@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.layout import IMAGE_NAME
 from segbench.data.formats.shared.looks import contents, looks_like_labels
 from segbench.data.formats.shared.pairing import MASK_WORDS, SEPARATORS
@@ -125,7 +125,7 @@ def _check_words(found: dict[str, Keyed], word: str, root: Path) -> None:
     text = message(
         "several files of an image could be its mask ({ends}); choose with {option}",
         ends=", ".join(choices),
-        option=set_option("mask_suffix", next(iter(choices))),
+        option=set_option("mask_suffix", yaml_text(next(iter(choices)))),
     )
     held = [message("{end} holds {held}", end=end, held=held) for end, held in choices.items()]
     raise ChoiceError(join("; ", [text, *held]), option="mask_suffix", choices=choices, path=root)
@@ -175,7 +175,7 @@ def _by_ends(files: Keyed, root: Path) -> Mixed | None:
             n=len(groups),
             count=len(masks),
             ends=", ".join(masks),
-            option=set_option("mask_suffix", masks[0]),
+            option=set_option("mask_suffix", yaml_text(masks[0])),
             task=set_option("task", "multilabel"),
         )
         held = [message("{end} holds {held}", end=end, held=held) for end, held in choices.items()]

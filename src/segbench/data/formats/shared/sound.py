@@ -14,7 +14,6 @@ from segbench.data.shapes.drawing import Drawing, Shape, far_inside
 from segbench.errors import DatasetError, shorten
 from segbench.locale import Message, join, message, plural, quoted
 
-_SKIP = set_option("defects", "skip")
 _SHOWN = 10  # defects in a refusal, one a line
 _NOT_DRAWN = ("unused_shape", "unknown_shape")  # of kinds that are never drawn
 
@@ -98,7 +97,7 @@ class Losses:
                     "{n} entries name a class that the list of classes does not have; add it to the list, or let their "
                     "regions count nowhere with {option}",
                     n=len(unknown),
-                    option=_SKIP,
+                    option=set_option("defects", "skip"),
                 )
             )
         if others:
@@ -107,7 +106,7 @@ class Losses:
                     "{n} annotation cannot be used; mend it, or leave it out with {option}",
                     "{n} annotations cannot be used; mend them, or leave them out with {option}",
                     n=len(others),
-                    option=_SKIP,
+                    option=set_option("defects", "skip"),
                 )
             )
         lines = [join("", [f"  {place(defect)}: ", quoted(defect.text)]) for defect in self.found[:_SHOWN]]
@@ -144,10 +143,14 @@ class Losses:
                 "{count}; {cause}; mend them, or leave these images out with {option}, which keeps {left} images",
                 count=self._count(),
                 cause=self._cause(),
-                option=_SKIP,
+                option=set_option("defects", "skip"),
                 left=left,
             )
-        return message("{count}; mend them, or leave these images out with {option}", count=self._count(), option=_SKIP)
+        return message(
+            "{count}; mend them, or leave these images out with {option}",
+            count=self._count(),
+            option=set_option("defects", "skip"),
+        )
 
     def _count(self) -> Message:
         return message(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.annotated import load_json, wrong_key
 from segbench.data.formats.shared.image_names import choose_file, head, matching
 from segbench.data.formats.shared.layout import SPLIT_WORDS, split_of
@@ -43,7 +43,7 @@ def choose_via(root: Path, annotations: str | None) -> list[Path]:
     parts = {folder for folder in folders if folder.name.lower() in SPLIT_WORDS}
     if len(found) > 1 and (len(found) > len(folders) or folders != parts):
         names = [path.relative_to(root).as_posix() for path in found]
-        hint = set_option("annotations", f"*/{found[0].name}" if found[0].parent != root else names[0])
+        hint = set_option("annotations", yaml_text(f"*/{found[0].name}" if found[0].parent != root else names[0]))
         raise DatasetError(f"{len(found)} files could be meant ({shorten(names, 6)}); choose with {hint}", path=root)
     return found or [choose_file([], None, root, WANTED)]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Unpack
 
-from segbench.data.files.hints import set_option
+from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.annotated import AnnotationOptions, build_listing
 from segbench.data.formats.shared.image_names import ImageIndex, none_found, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing
@@ -104,7 +104,7 @@ class _Classes:
             some = (f"{name} ({shorten(_values(filled, name), 3)})" for name in names)
             raise DatasetError(
                 f"regions have several attributes: {shorten(some, 6)}; say which is the class with "
-                f"{set_option('attribute', names[0])}",
+                f"{set_option('attribute', yaml_text(names[0]))}",
                 path=root,
             )
         chosen = attribute or (names[0] if names else None)
