@@ -49,6 +49,14 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     return _to_plain(values), dict(_walk_lines(values, ()))
 
 
+def parse_value(text: str) -> Any:
+    """Returns a value that is written as YAML (`1e-3`, `[1, 2]`, `true`), as plain values; ValueError for what is none."""
+    try:
+        return _to_plain(YAML(typ="rt").load(text))
+    except YAMLError as error:
+        raise ValueError(f"the value is not valid YAML: {text!r}") from error
+
+
 def split_key(key: str) -> list[str]:
     """Returns the parts of a dotted key."""
     return key.split(".")
@@ -72,9 +80,9 @@ def apply_overrides(
         if not equals or not key.strip():
             raise ConfigError(f"expected key=value, got {item!r}; for example optimizer.lr=1e-3", key="--set")
         try:
-            value = _to_plain(YAML(typ="rt").load(text))
-        except YAMLError as error:
-            raise ConfigError(f"the value is not valid YAML: {text!r}", key=key) from error
+            value = parse_value(text)
+        except ValueError as error:
+            raise ConfigError(str(error), key=key) from error
         _set(result, split(key.strip()), value, f"--set {key}")
     return result
 

@@ -32,7 +32,9 @@ CANNOT_BE_READ = Code(
     Severity.ERROR,
     Title("the folder cannot be read as a data set"),
     means=message("The reader stopped, and a training would stop in the same way."),
-    advice=message("what could be found without reading it is listed below"),
+    advice=message(
+        "mend it, or answer it with an option that it names; other findings, if any, were made without reading it"
+    ),
 )
 READER_NOTES = Code(
     "reader_notes",

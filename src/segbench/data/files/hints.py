@@ -6,11 +6,11 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-import yaml
-
+from segbench.config.text import parse_value
 from segbench.locale import Message, message
 from segbench.speech import python_text, speech
 from segbench.types import MaskValue, Task
@@ -40,7 +40,7 @@ def set_option(name: str, value: str = "") -> Message:
     """
     words = speech()
     if words == "python":
-        given = f"{name}={python_text(yaml.safe_load(value)) if value else '...'}"
+        given = f"{name}={_in_python(value) if value else '...'}"
         return message("the option {given}", name=name, value=value, given=given)
     flag, key = ("--set", f"data.options.{name}") if words == "config" else ("--option", name)
     if not value:
@@ -86,14 +86,20 @@ def yaml_text(name: str) -> str:
     return name if _is_plain(name) else json.dumps(name, ensure_ascii=False)
 
 
+@lru_cache
 def _is_plain(name: str) -> bool:
     """Returns whether YAML reads a name as this text without quotes."""
     if name.lower() in _WORDS_OF_YAML or _PLAIN.fullmatch(name):
         return name.lower() not in _WORDS_OF_YAML
     try:
-        return bool(yaml.safe_load(f"[{name}]") == [name] and yaml.safe_load(f"{{{name}: {name}}}") == {name: name})
-    except (yaml.YAMLError, TypeError):  # TypeError: a list or mapping as a key
+        return bool(parse_value(f"[{name}]") == [name] and parse_value(f"{{{name}: {name}}}") == {name: name})
+    except (ValueError, TypeError):  # TypeError: a list or mapping as a key
         return False
+
+
+@lru_cache
+def _in_python(value: str) -> str:
+    return python_text(parse_value(value))
 
 
 def propose_blocks(number: int) -> str:

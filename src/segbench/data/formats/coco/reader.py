@@ -30,7 +30,7 @@ from segbench.data.formats.coco.files import (
 from segbench.data.formats.coco.shapes import has_box, read_shape
 from segbench.data.formats.shared.agreement import check_agreement, read_together
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
-from segbench.data.formats.shared.boxes import ONLY_BOX
+from segbench.data.formats.shared.boxes import only_a_box
 from segbench.data.formats.shared.image_names import ImageIndex, none_found, unlisted_note, with_ids
 from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import bad_shape, outside
@@ -206,7 +206,7 @@ def _drawings(
         if isinstance(shape, Shape):
             shapes[owner].append(shape)
             if only_box:
-                defects.append(Defect(code="only_box", path=file.path, where=location, text=ONLY_BOX))
+                defects.append(Defect(code="only_box", path=file.path, where=location, text=only_a_box()))
             continue
         code, text = shape
         fatal = code not in _HARMLESS

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from segbench.data.formats.shared.annotated import UNKNOWN, wrong_key
-from segbench.data.formats.shared.boxes import ONLY_BOX
+from segbench.data.formats.shared.boxes import only_a_box
 from segbench.data.formats.shared.values import as_kind, is_crowd, need, ring_of, side_of
 from segbench.data.shapes.drawing import Shape, decompress, rectangle_ring
 from segbench.errors import DatasetError
@@ -41,7 +41,7 @@ def read_shape(plain: Mapping[str, Any], label: str, size: Size, boxes: str, pat
     if not has_box(plain):
         return "unused_shape", message("neither a segmentation nor a box; left out")
     if boxes == "skip":
-        return "only_box", ONLY_BOX
+        return "only_box", only_a_box()
     box = ring_of(plain["bbox"], path, f"{where}.bbox")
     if len(box) != 4:
         raise wrong_key(path, f"{where}.bbox", "[left, top, width, height]", plain["bbox"])

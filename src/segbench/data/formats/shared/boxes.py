@@ -10,12 +10,16 @@ from segbench.data.formats.shared.annotated import UNKNOWN
 from segbench.data.formats.shared.listing import Defect
 from segbench.data.shapes.drawing import Drawing, Ring, Shape
 from segbench.errors import DatasetError
-from segbench.locale import message
+from segbench.locale import Message, message
 
 BOXES = ("ignore", "fill", "skip")  # values of the option `boxes`
-ONLY_BOX = message(
-    "only a box, which outlines nothing (it would be drawn with {option})", option=set_option("boxes", "fill")
-)
+
+
+def only_a_box() -> Message:
+    """Returns what is wrong with a box without an outline."""
+    return message(
+        "only a box, which outlines nothing (it would be drawn with {option})", option=set_option("boxes", "fill")
+    )
 
 
 def box_shapes(ring: Ring, label: str, boxes: str) -> list[Shape]:
@@ -27,7 +31,7 @@ def box_shapes(ring: Ring, label: str, boxes: str) -> list[Shape]:
 
 def only_box(boxes: str, source: Path, where: str) -> list[Defect]:
     """Returns the defect of a box without an outline; [] where the user has it drawn."""
-    return [] if boxes == "fill" else [Defect(code="only_box", path=source, where=where, text=ONLY_BOX)]
+    return [] if boxes == "fill" else [Defect(code="only_box", path=source, where=where, text=only_a_box())]
 
 
 def check_boxes(boxes: str, count: int, drawings: Iterable[Drawing], defects: Sequence[Defect], root: Path) -> None:
