@@ -95,7 +95,7 @@ def check(case: Case, root: Path) -> None:
 def failures(case: Case, root: Path) -> list[str]:
     """Returns in what the case ends otherwise than it has to; a traceback of the program is one, too."""
     case.build(root)
-    manifest, text = _look(root, case.options)
+    manifest, text = look(root, case.options)
     expect = case.expect
     if isinstance(expect, Reads):
         return [f"not read: {text}"] if manifest is None else _compare(manifest, text, expect)
@@ -104,7 +104,7 @@ def failures(case: Case, root: Path) -> list[str]:
     wrong = [f"{part!r} is not in: {text}" for part in expect.says if part not in text]
     wrong += [f"{part!r} is in: {text}" for part in expect.silent if part in text]
     if expect.then is not None:
-        answered, after = _look(root, {**case.options, **expect.answer})
+        answered, after = look(root, {**case.options, **expect.answer})
         wrong += (
             [f"not read with the answer {dict(expect.answer)}: {after}"]
             if answered is None
@@ -117,10 +117,10 @@ def failures(case: Case, root: Path) -> list[str]:
 def told(case: Case, root: Path) -> str:
     """Returns what a person is told about the case's input."""
     case.build(root)
-    return _look(root, case.options)[1]
+    return look(root, case.options)[1]
 
 
-def _look(root: Path, options: Mapping[str, Any]) -> tuple[Manifest | None, str]:
+def look(root: Path, options: Mapping[str, Any]) -> tuple[Manifest | None, str]:
     """Returns what is read and what is said about it; None and the question or refusal where nothing is."""
     with speaking("shell"):
         return _look_at(root, options)

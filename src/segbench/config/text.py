@@ -50,7 +50,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
 
 
 def parse_value(text: str) -> Any:
-    """Returns a value that is written as YAML (`1e-3`, `[1, 2]`, `true`), as plain values; ValueError for what is none."""
+    """Returns a value written as YAML (`1e-3`, `[1, 2]`, `true`), as plain values; ValueError for what is none."""
     try:
         return _to_plain(YAML(typ="rt").load(text))
     except YAMLError as error:

@@ -16,7 +16,7 @@ import numpy as np
 from segbench.config.run import SplitConfig
 from segbench.data.facts.store import FactStore
 from segbench.data.files.folders import existing_folder
-from segbench.data.files.hints import give
+from segbench.data.files.hints import give, set_option, yaml_value
 from segbench.data.files.images import image_facts
 from segbench.data.formats import FORMATS, Entry, Listing, check_format
 from segbench.data.formats.detect import Candidate, Detection, detect
@@ -201,12 +201,12 @@ def _chosen(root: Path, found: Detection | None, name: str | None, options: dict
             )
         )
     if best.guesses:
-        given = ", ".join(f"{key}: {value}" for key, value in best.options.items())
+        given = [set_option(key, yaml_value(value)) for key, value in best.options.items()]
         read.findings.append(
             codes.GUESSED.finding(
                 count=len(best.guesses),
                 detail=join("; ", best.guesses),
-                advice=message("check it, and write it into the config: data.options: {options}", options=given),
+                advice=message("check it, and say it: {options}", options=join(", ", given)),
             )
         )
     return read
@@ -345,7 +345,11 @@ def _class_map(read: _Read, reading: Reading, survey: Survey) -> ClassMap | None
             guess_classes(survey.masks, rule=survey.listing.class_map) if read.format == "folder" else ({}, [])
         )
         extra = {} if set(extra) & set(read.options) else extra
-        proposal = message("{guess}: data.options: {options}", guess=join("; ", told), options=extra) if extra else ""
+        proposal = (
+            message("{guess}: data.options: {options}", guess=join("; ", told), options=yaml_value(extra))
+            if extra
+            else ""
+        )
         read.findings.append(no_class_map(reading, error.reason, proposal))
     if not extra:
         return None

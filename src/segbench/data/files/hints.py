@@ -70,15 +70,23 @@ def give(format: str, options: Mapping[str, Any]) -> str:  # noqa: A002  # the c
     if words == "python":
         given = {**({"format": format} if format else {}), **options}
         return ", ".join(f"{name}={python_text(value)}" for name, value in given.items())
-    texts = {
-        name: yaml_text(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)  # JSON is YAML
-        for name, value in options.items()
-    }
+    texts = {name: yaml_value(value) for name, value in options.items()}
     if words == "config":
         given = {**({"format": format} if format else {}), **{f"options.{name}": text for name, text in texts.items()}}
         return " ".join(f"--set {shlex.quote(f'data.{name}={text}')}" for name, text in given.items())
     parts = [f"--option {shlex.quote(f'{name}={text}')}" for name, text in texts.items()]
     return " ".join([*([f"--format {format}"] if format else []), *parts])
+
+
+def yaml_value(value: Any) -> str:
+    """Returns a plain value as YAML in one line: `{background: 0, crack: [1, 255]}`."""
+    if isinstance(value, str):
+        return yaml_text(value)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{yaml_value(key)}: {yaml_value(item)}' for key, item in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(yaml_value, value))}]"
+    return json.dumps(value)  # JSON is YAML
 
 
 def yaml_text(name: str) -> str:

@@ -306,6 +306,6 @@ def no_class_map(reading: Reading, reason: str, proposal: str = "") -> Finding:
         paths,
         count=len(values),
         detail=quoted(reason),
-        advice=proposal or propose_classes([value for value, _ in values.most_common(12)]),
+        advice=proposal or propose_classes([value for value, _ in values.most_common()]),
         pictures=reading.portraits(paths, "values"),
     )

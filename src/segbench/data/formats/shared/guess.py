@@ -10,7 +10,7 @@ from typing import Any
 from segbench.data.facts.store import MaskFact
 from segbench.data.files.hints import LOSSY_DISTANCE, NEAREST, lossy_tolerance
 from segbench.data.formats.shared.advice import are_no_classes
-from segbench.data.formats.shared.classes import ClassOptions, mixed_binary
+from segbench.data.formats.shared.classes import ClassOptions, mixed_binary, parse_values
 from segbench.data.formats.shared.odd_values import value_question
 from segbench.locale import message
 from segbench.types import MaskValue
@@ -33,6 +33,7 @@ def guess_classes(
         ignored: mask values that the user lets count nowhere.
         rule: what made no class map of them; where a file lists the classes, nothing is guessed beside it.
     """
+    ignored = parse_values(ignored, any(fact.is_rgb for fact in facts.values()), "ignore")
     if (isinstance(rule, ClassOptions) and rule.listed is not None) or value_question(facts, ignored) is not None:
         return {}, []
     counts: Counter[MaskValue] = Counter()
