@@ -415,6 +415,8 @@ def _divided(read: _Read, reading: Reading, split: SplitConfig | None) -> Readin
     try:
         rows = np.flatnonzero(reading.decoded).tolist()
         samples = tuple(_sample(reading, row) for row in rows if reading.cases[row].image in reading.images)
+        if not samples:
+            return reading  # no image can be read, which has been told
         manifest = Manifest(
             root=reading.root,
             format=read.format,

@@ -100,7 +100,7 @@ def test_files_without_partner(tmp_path: Path) -> None:
     write(tmp_path, "a", [["wall", "sky"]])
     write(tmp_path, "b", [["wall", "sky"]])
     (tmp_path / "training" / "street" / "a.jpg").unlink()
-    with pytest.raises(DatasetError, match=r"1 files are missing: a_seg.png has no image"):
+    with pytest.raises(DatasetError, match=r"1 file is missing: a_seg.png has no image"):
         ade20k(tmp_path)
 
 

@@ -108,7 +108,7 @@ def test_no_class_anywhere_means_object() -> None:
 
 def test_some_without_a_class_are_a_question() -> None:
     images = (image("a", shape("bug")), image("b", shape(""), shape("bug", 8)))
-    with pytest.raises(DatasetError, match=r"1 regions in 1 images have no class.*default_class: bug"):
+    with pytest.raises(DatasetError, match=r"1 region in 1 image has no class.*default_class: bug"):
         build(*images)
     assert painted(build(*images, default_class="bug"), 1)[0, [0, 9]].tolist() == [1, 1]
     skipped = build(*images, defects="skip")
@@ -154,7 +154,7 @@ def test_where_skipping_leaves_nothing_the_common_cause_is_told() -> None:
     assert "defects" not in str(caught.value)
     with pytest.raises(DatasetError, match=f"without them nothing is left; {cause}"):
         build(*images, defects="skip")
-    with pytest.raises(DatasetError, match=f"in 2 of 3 images; {cause}; mend.*skip.*, which keeps 1 images"):
+    with pytest.raises(DatasetError, match=f"in 2 of 3 images; {cause}; mend.*skip.*, which keeps 1 image"):
         build(*images, image("c", shape("cat")))
 
 

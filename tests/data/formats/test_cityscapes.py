@@ -59,7 +59,7 @@ def test_the_test_part_is_left_out_unless_it_has_classes(tmp_path: Path) -> None
     frame(make(tmp_path), "test", "bonn_000000_000019", values=[[1, 3, 3, 2]] * 2)  # as published: bonnet and border
     listing = cityscapes(tmp_path)
     assert len(listing.entries) == 3
-    assert listing.notes == ("the test part's masks are not published: 1 images were left out",)
+    assert listing.notes == ("the test part's masks are not published: 1 image was left out",)
     frame(tmp_path, "test", "bonn_000000_000019")
     assert [entry.split for entry in cityscapes(tmp_path).entries].count("test") == 1
     (tmp_path / "gtFine/test/bonn/bonn_000000_000019_gtFine_labelIds.png").unlink()

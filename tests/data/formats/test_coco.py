@@ -222,7 +222,7 @@ def test_captions_are_left_out_and_told(tmp_path: Path) -> None:
     captions = content(annotations=[{"id": 1, "image_id": 1, "caption": "a car"}])
     write(tmp_path / "annotations" / "captions_train.json", captions)
     listing = coco(tmp_path)
-    assert listing.notes == ("1 files of other kinds were not read: captions_train.json",)
+    assert listing.notes == ("1 file of another kind was not read: captions_train.json",)
 
 
 def test_a_folder_of_captions_alone_is_none(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_images_that_are_not_there_and_not_listed_are_told(tmp_path: Path) -> No
     image(root / "images" / "c.png")
     listing = coco(root)
     assert [(defect.code, defect.where) for defect in listing.defects] == [("no_image", "image 2 (b.png)")]
-    assert "1 images are not in instances.json and were left out: images/c.png" in listing.notes
+    assert "1 image is not in instances.json and was left out: images/c.png" in listing.notes
     (root / "images" / "a.png").unlink()
     with pytest.raises(DatasetError, match=r"none of the 2 images that instances\.json names is below this folder"):
         coco(root)

@@ -93,7 +93,7 @@ def test_subsets_are_official_parts_and_names_may_repeat(tmp_path: Path) -> None
     draw(tmp_path / "images" / "train" / "b.png")
     manifest = read_dataset(tmp_path, "cvat", classes=["car"])
     assert parts(manifest) == {"train/a": "train", "validation/a": "val", "test/a": "test"}
-    assert any("1 images are not in annotations.xml and were left out: images/train/b.png" in n for n in manifest.notes)
+    assert any("1 image is not in annotations.xml and was left out: images/train/b.png" in n for n in manifest.notes)
     assert any("3 images without annotations" in note for note in manifest.notes)
 
 
@@ -129,7 +129,7 @@ def test_polygons_of_unlike_length_are_held_and_the_last_one_stays(tmp_path: Pat
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ('<polygon points="0,0;1,1;2,0"/>', r"1 regions in 1 images have no class .known are car, tree"),
+        ('<polygon points="0,0;1,1;2,0"/>', r"1 region in 1 image has no class .known are car, tree"),
         ('<cuboid label="car" xtl1="0"/>', r"a.png, <cuboid> 1: a region of the kind 'cuboid', which is not read"),
         ('<polygon label="car" points="0,0;1"/>', r"expected the attribute points, pairs x,y;x,y, got '0,0;1'"),
         ('<polygon label="car"/>', r"<polygon> 1: expected the attribute points, pairs x,y;x,y, got nothing"),
@@ -168,7 +168,7 @@ def test_damaged_shapes(tmp_path: Path, shapes: str, message: str) -> None:
             f'{HEAD}<image name="a.png" width="8"/></annotations>',
             r"a.png: expected height, a whole number of pixels, got ''",
         ),
-        (f'{HEAD}<image name="x.png"/></annotations>', r"none of the 1 images that annotations.xml names .* \(x.png\)"),
+        (f'{HEAD}<image name="x.png"/></annotations>', r"the one image that annotations.xml names .* \(x.png\)"),
         (f"{HEAD}{track('<box/>')}</annotations>", r"track 7, <box>: expected the attribute frame, a number, got ''"),
     ],
 )

@@ -89,7 +89,7 @@ def test_a_raster_layer_is_read_row_by_row(tmp_path: Path) -> None:
 
 def test_a_value_of_no_mask_is_a_region_without_a_class(tmp_path: Path) -> None:
     root = export(tmp_path, polygon(SQUARE), layer([0, 40, 3, 8], m=1))
-    with pytest.raises(DatasetError, match="1 regions in 1 images have no class"):
+    with pytest.raises(DatasetError, match="1 region in 1 image has no class"):
         darwin(root)
     drawn = labels(read_dataset(root, "darwin", defects="skip"), "a")
     assert ((drawn == 1).sum(), (drawn == 255).sum()) == (16, 8)

@@ -133,7 +133,7 @@ def test_a_label_that_the_file_does_not_list_is_asked_about(tmp_path: Path) -> N
 def test_points_cover_no_area_and_lines_have_a_width(tmp_path: Path) -> None:
     line = thing("polyline", points=[0.0, 3.0, 8.0, 3.0])
     root = dataset(tmp_path, item("a", line, thing("points", 1, points=[1.0, 1.0])), item("b", polygon(label=None)))
-    with pytest.raises(DatasetError, match="1 regions in 1 images have no class"):
+    with pytest.raises(DatasetError, match="1 region in 1 image has no class"):
         datumaro(root)
     manifest = read_dataset(root, "datumaro", default_class="tree", width_px=2)
     assert (labels(manifest, "a") == 1).sum() == 16

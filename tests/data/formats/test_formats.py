@@ -566,7 +566,7 @@ def test_pets_border_policies(tmp_path: Path, border: str, labels: list[int], na
         ("dog_1", "test"),
     ]
     ignored = ("value 3 is ignored: 6 pixels (50 %)",) if border == "ignore" else ()
-    assert manifest.notes == ("1 images are in no list and were left out: dog_2", *ignored)
+    assert manifest.notes == ("1 image is in no list and was left out: dog_2", *ignored)
 
 
 def test_pets_unlisted_and_wrong_lists(tmp_path: Path) -> None:
@@ -622,7 +622,7 @@ def test_camvid_lists_with_any_prefix(tmp_path: Path, prefix: str) -> None:
 def test_camvid_wrong_lists(tmp_path: Path) -> None:
     root = camvid(tmp_path)
     write(root / "train" / "A_9.png", (1, 2, 3))
-    assert "1 images are in no list and were left out: train/A_9.png" in read_dataset(root, "camvid").notes
+    assert "1 image is in no list and was left out: train/A_9.png" in read_dataset(root, "camvid").notes
     (root / "test.txt").write_text("test/B_1.png\n")
     with pytest.raises(DatasetError, match=r"test.txt: line 1: expected IMAGE MASK, two paths, got 'test/B_1.png'"):
         read_dataset(root, "camvid")

@@ -75,7 +75,7 @@ def test_places_on_a_raster_and_unknown_systems() -> None:
 def test_overlaps_missing_classes_and_chosen_ones(tmp_path: Path) -> None:
     draw(tmp_path / "a.png", 9, (10, 10))
     write(tmp_path / "a.geojson", polygon(square(1, 1, 4), label="tree"), polygon(square(2, 2, 1)))
-    with pytest.raises(DatasetError, match="1 regions in 1 images have no class"):
+    with pytest.raises(DatasetError, match="1 region in 1 image has no class"):
         geojson(tmp_path)
     manifest = read_dataset(tmp_path, "geojson", default_class="bush")
     assert manifest.class_map.names == ("background", "bush", "tree")
@@ -122,5 +122,5 @@ def test_two_files_for_an_image_and_files_for_none(tmp_path: Path) -> None:
         geojson(tmp_path)
     assert len(geojson(tmp_path, annotations="a.geojson").entries) == 1
     write(tmp_path / "b.geojson", polygon(square(1, 1, 4)))
-    with pytest.raises(DatasetError, match=r"none of the 1 images that b.geojson names is below this folder"):
+    with pytest.raises(DatasetError, match=r"the one image that b.geojson names is not below this folder"):
         geojson(tmp_path, annotations="b.geojson")

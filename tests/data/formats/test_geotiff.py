@@ -295,7 +295,7 @@ def test_a_changed_file_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="has changed since"):
         load_sample(manifest, manifest.samples[0])
     assert load_sample(manifest, manifest.samples[-1])[0].shape == (32, 32, 5)
-    with pytest.raises(DatasetError, match=r"1 files have changed.*tile_0\.tif"):
+    with pytest.raises(DatasetError, match=r"1 file has changed.*tile_0\.tif"):
         read_dataset(tmp_path / "m.json")
 
 

@@ -118,8 +118,8 @@ def test_damaged_runs(tmp_path: Path, cell: str, message: str) -> None:
         ("ImageId,EncodedPixels\na\n", r"line 2: expected 2 cells \(ImageId, EncodedPixels\), got 1"),
         ('ImageId,EncodedPixels\n"a,1 1\n', r"damaged CSV"),
         ("ImageId,EncodedPixels\n,1 1\n", r"line 2: expected an image's name, got ''"),
-        ("ImageId,ClassId,EncodedPixels\na,,1 1\nb,2,1 1\n", r"1 regions in 1 images have no class .known are 2"),
-        ("ImageId,EncodedPixels\nz,1 1\n", r"none of the 1 images that train.csv names .* \(z\)"),
+        ("ImageId,ClassId,EncodedPixels\na,,1 1\nb,2,1 1\n", r"1 region in 1 image has no class .known are 2"),
+        ("ImageId,EncodedPixels\nz,1 1\n", r"the one image that train.csv names .* \(z\)"),
         ("ImageId,EncodedPixels\na,1 1\na.jpg,1 1\n", r"'a.jpg' and 'a' are the same image a.jpg"),
     ],
 )
@@ -131,7 +131,7 @@ def test_damaged_tables(tmp_path: Path, table: str, message: str) -> None:
 def test_lost_and_unlisted_images(tmp_path: Path) -> None:
     listing = kaggle_rle(make(tmp_path, "ImageId,EncodedPixels\na,1 1\ngone,1 1\n"))
     assert [(defect.code, defect.where) for defect in listing.defects] == [("no_image", "gone")]
-    assert "1 images are not in train.csv and were left out: train_images/b.jpg" in listing.notes
+    assert "1 image is not in train.csv and was left out: train_images/b.jpg" in listing.notes
 
 
 def test_the_order_of_pixels_is_told_unless_it_was_given(tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_an_image_inside_of_the_file(tmp_path: Path) -> None:
     listing = labelme(tmp_path)
     assert [entry.image for entry in listing.entries] == [tmp_path / "a.json"]
     assert (read_image(listing.entries[0].image) == 7).all()
-    assert listing.notes == ("1 images are only inside of their JSON files (imageData), and are read there: a.json",)
+    assert listing.notes == ("1 image is only inside of its JSON file (imageData), and is read there: a.json",)
 
 
 @pytest.mark.parametrize("name", ["a.json", "b.png", "C:\\photos\\b.png"])

@@ -246,7 +246,7 @@ def test_lost_images_unlisted_ones_and_other_keys(tmp_path: Path) -> None:
     draw(root / "images" / "c.png")
     listing = labelstudio(root)
     assert [(defect.code, defect.where) for defect in listing.defects] == [("no_image", "b.png")]
-    assert "1 images are not in export.json and were left out: images/c.png" in listing.notes
+    assert "1 image is not in export.json and was left out: images/c.png" in listing.notes
     kept["data"] = {"front": "a.png", "back": "c.png", "note": "x"}
     export(tmp_path, [kept])
     with pytest.raises(DatasetError, match=r"\[0\].data: expected one image, got front, back .*option image_key"):
@@ -303,7 +303,7 @@ def test_real_exports(real_data: RealData) -> None:
     root = real_data("annotation_exports")
     with pytest.raises(DatasetError, match=r"2 files could be meant \(labelstudio_derived.json, labelstudio_original"):
         labelstudio(root)
-    with pytest.raises(DatasetError, match=r"none of the 1 images that labelstudio_original_one_task.json names"):
+    with pytest.raises(DatasetError, match=r"the one image that labelstudio_original_one_task.json names"):
         labelstudio(root, annotations="*one_task.json")
     listing = labelstudio(root, annotations="labelstudio_derived.json")
     assert sum(len(entry.mask.shapes) for entry in listing.entries if isinstance(entry.mask, Drawing)) == 9

@@ -33,7 +33,7 @@ def test_objects_become_classes_and_the_smaller_lies_on_top(tmp_path: Path) -> N
     assert parts(manifest) == {"a": "train"}
     assert manifest.class_map.names == ("background", "Hat", "Person")
     assert labels(manifest, "a").tolist() == [[0, 2, 1, 0]]
-    assert any("1 images are not in the tables" in note and "images/train/b.jpg" in note for note in manifest.notes)
+    assert any("1 image is not in the tables" in note and "images/train/b.jpg" in note for note in manifest.notes)
     assert recognise(tmp_path) == {"open_images": f"Open Images (annotations/{TABLE}, masks/)"}
 
 
@@ -60,7 +60,7 @@ def test_masks_of_another_size_or_lost_ones_are_defects(tmp_path: Path) -> None:
         (TABLE, "MaskPath,Image\n", rf"{TABLE}: expected a column ImageID, got the columns MaskPath, Image"),
         (TABLE, HEADER + "a.png,a\n", r"line 2: expected 4 cells \(MaskPath, ImageID, LabelName, BoxID\), got 2"),
         (TABLE, HEADER, r"the tables have no rows"),
-        (TABLE, HEADER + "x.png,x,/m/1,1\n", r"none of the 1 images .* \(x\)"),
+        (TABLE, HEADER + "x.png,x,/m/1,1\n", r"the one image .* \(x\)"),
         ("class-descriptions.csv", "/m/1\n", r"class-descriptions.csv: line 1: expected LABEL,NAME"),
     ],
 )

@@ -358,7 +358,7 @@ def test_images_without_a_line_and_lines_without_an_image_are_told(tmp_path: Pat
     assert [(defect.code, defect.path.name) for defect in listing.defects][:1] == [("no_annotation", "b.png")]
     assert [entry.id for entry in listing.entries] == ["a"]
     (root / "a.png").unlink()
-    with pytest.raises(DatasetError, match=r"none of the 1 images that via\.json names"):
+    with pytest.raises(DatasetError, match=r"the one image that via\.json names"):
         via(root)
 
 

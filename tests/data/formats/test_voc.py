@@ -39,7 +39,7 @@ def test_numbers_of_a_palette_and_the_published_parts(tmp_path: Path) -> None:
     assert manifest.class_map.colors[12] == (64, 0, 128)  # the published colour of dogs
     assert (manifest.class_map.background, manifest.class_map.ignore_values) == (0, (255,))
     assert np.array_equal(labels(manifest, "a"), MASK)
-    assert "1 listed images have no mask in SegmentationClass and were left out: d" in manifest.notes
+    assert "1 listed image has no mask in SegmentationClass and was left out: d" in manifest.notes
 
 
 def test_colours_of_the_palette_are_accepted(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no 'SegmentationClas'.*did you mean 'SegmentationClass'"):
         voc(root, masks="SegmentationClas")
     (root / "JPEGImages" / "a.jpg").unlink()
-    with pytest.raises(DatasetError, match=r"1 masks have no image in JPEGImages: a"):
+    with pytest.raises(DatasetError, match=r"1 mask has no image in JPEGImages: a"):
         voc(root)
     put(root / "ImageSets" / "Segmentation" / "train.txt", "q\n")
     with pytest.raises(DatasetError, match=r"no image has a mask in SegmentationClass; the lists name q"):

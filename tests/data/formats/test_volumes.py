@@ -260,7 +260,7 @@ def test_a_dicom_segmentation_lies_on_the_slices_it_names(tmp_path: Path) -> Non
     assert [(labels == 1).sum() for labels in held] == [15, 0, 16]
     assert [(labels == 2).sum() for labels in held] == [3, 0, 0]
     assert [(labels == 255).sum() for labels in held] == [1, 0, 0]
-    assert any("1 pixels belong to several segments" in note for note in manifest.notes)
+    assert any("1 pixel belongs to several segments" in note for note in manifest.notes)
 
 
 def test_a_segmentation_of_slices_that_are_not_there_is_told(tmp_path: Path) -> None:

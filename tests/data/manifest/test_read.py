@@ -331,7 +331,7 @@ def test_written_colour_and_multilabel_manifests(tmp_path: Path) -> None:
     manifest.write(tmp_path / "m.json")
     assert read_dataset(tmp_path / "m.json") == manifest
     save(tmp_path / "masks" / "water" / "a.png", np.zeros((2, 2)))
-    assert "1 files have changed since the manifest was written: masks/fire/a.png or masks/water/a.png" in error(
+    assert "1 file has changed since the manifest was written: masks/fire/a.png or masks/water/a.png" in error(
         tmp_path / "m.json"
     )
 
@@ -346,10 +346,10 @@ def test_reopening_checks_the_files(tmp_path: Path) -> None:
     os.utime(root / "images" / "s0001.png", ns=(1, 1))  # touched, but the same bytes
     assert len(read_dataset(path)) == 4
     save(root / "images" / "s0001.png", np.zeros((4, 6, 3)))
-    assert "1 files have changed since the manifest was written: images/s0001.png" in error(path)
+    assert "1 file has changed since the manifest was written: images/s0001.png" in error(path)
     assert len(read_dataset(path, verify=False)) == 4
     (root / "masks" / "s0002.png").unlink()
-    assert "1 files of the manifest are gone" in error(path)
+    assert "1 file of the manifest is gone" in error(path)
     assert "masks/s0002.png" in error(path, verify=False)
     shutil.rmtree(root)
     assert "is not there any more" in error(path)

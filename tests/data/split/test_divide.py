@@ -241,7 +241,7 @@ def test_unlisted_samples_are_left_out_with_a_note() -> None:
     data = manifest(7, split=[*SPLITS, *SPLITS, None])
     divided = split_manifest(data, SplitConfig())
     assert (len(divided), sizes(divided)) == (6, [2, 2, 2])
-    assert divided.notes == ("1 samples belong to no part and are left out: s006",)
+    assert divided.notes == ("1 sample belongs to no part and is left out: s006",)
 
 
 def test_copies_in_official_parts_are_noted() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from segbench.data.formats.shared.listing import Entry, Listing, image_files, missing_folder, read_lines, subfolders
 from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import DatasetError, shorten
+from segbench.locale import plural
 from segbench.types import RGB, SPLITS, ClassMap, Task
 
 _CLASSES: dict[str, RGB] = {
@@ -126,4 +127,13 @@ def _unlisted(home: Path, entries: list[Entry]) -> tuple[str, ...]:
         for path in image_files(home / split, recursive=False)
         if path not in listed
     ]
-    return (f"{len(unlisted)} images are in no list and were left out: {shorten(unlisted)}",) if unlisted else ()
+    if not unlisted:
+        return ()
+    return (
+        plural(
+            "{n} image is in no list and was left out: {names}",
+            "{n} images are in no list and were left out: {names}",
+            n=len(unlisted),
+            names=shorten(unlisted),
+        ),
+    )

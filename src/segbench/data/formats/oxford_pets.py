@@ -9,7 +9,7 @@ from typing import Any
 from segbench.data.formats.shared.listing import Entry, Listing, by_stem, choose, missing_folder, read_lines
 from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import DatasetError, shorten
-from segbench.locale import message
+from segbench.locale import message, plural
 from segbench.types import ClassMap, SplitName, Task
 
 _PET, _BACKGROUND, _BORDER = 1, 2, 3  # what a trimap writes
@@ -64,7 +64,15 @@ def oxford_pets(
     lost = [f"images/{name}" for name in parts if name not in images]
     lost += [f"annotations/trimaps/{name}" for name in parts if name not in masks]
     if lost:
-        raise DatasetError(f"{len(lost)} files that the lists name are not there: {shorten(lost, 6)}", path=root)
+        raise DatasetError(
+            plural(
+                "{n} file that the lists name is not there: {names}",
+                "{n} files that the lists name are not there: {names}",
+                n=len(lost),
+                names=shorten(lost, 6),
+            ),
+            path=root,
+        )
     unlisted = sorted(name for name in images if name not in parts)
     chosen = list(parts)
     if unlisted and include_unlisted:
@@ -73,7 +81,14 @@ def oxford_pets(
         if bare:
             notes.append(f"{len(bare)} unlisted images have no trimap and were left out: {shorten(bare)}")
     elif unlisted:
-        notes.append(f"{len(unlisted)} images are in no list and were left out: {shorten(unlisted)}")
+        notes.append(
+            plural(
+                "{n} image is in no list and was left out: {names}",
+                "{n} images are in no list and were left out: {names}",
+                n=len(unlisted),
+                names=shorten(unlisted),
+            )
+        )
     entries = tuple(Entry(id=name, image=images[name], mask=masks[name], split=parts.get(name)) for name in chosen)
     return Listing(class_map=choose_classes(CLASS_MAPS[border], classes), entries=entries, notes=tuple(notes))
 

@@ -18,7 +18,7 @@ from segbench.data.public.archive import is_archive, open_archive
 from segbench.data.sources.source import Survey
 from segbench.data.sources.table import by_source, open_manifest, survey_of
 from segbench.errors import DatasetError, shorten
-from segbench.locale import message
+from segbench.locale import message, plural
 from segbench.types import ClassMap, Progress, Sample
 
 
@@ -160,13 +160,25 @@ def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: 
     missing = [name for source, samples in groups for name in source.missing(manifest, samples)]
     if missing:
         raise DatasetError(
-            f"{len(missing)} files of the manifest are gone from {manifest.root}: {shorten(missing)}", path=path
+            plural(
+                "{n} file of the manifest is gone from {folder}: {names}",
+                "{n} files of the manifest are gone from {folder}: {names}",
+                n=len(missing),
+                folder=manifest.root,
+                names=shorten(missing),
+            ),
+            path=path,
         )
     changed = [name for source, samples in groups if verify for name in source.changed(manifest, samples)]
     if changed:
         raise DatasetError(
-            f"{len(changed)} files have changed since the manifest was written: {shorten(changed)}; read "
-            f"{manifest.folder} again",
+            plural(
+                "{n} file has changed since the manifest was written: {names}; read {folder} again",
+                "{n} files have changed since the manifest was written: {names}; read {folder} again",
+                n=len(changed),
+                names=shorten(changed),
+                folder=manifest.folder,
+            ),
             path=path,
         )
     return manifest

@@ -16,7 +16,7 @@ from segbench.data.shapes.drawing import Drawing, Painting, paint
 from segbench.data.shapes.store import DrawingStore
 from segbench.data.sources.image_file import ImageFileSource, ImageFileSurvey
 from segbench.errors import DatasetError, shorten
-from segbench.locale import message, quoted
+from segbench.locale import message, plural, quoted
 from segbench.types import ClassMap, Progress, Sample
 
 
@@ -160,11 +160,24 @@ class ShapesSurvey(ImageFileSurvey):
         entries = [entry for entry in self.listing.entries if entry.id in self.paintings]
         turned = sorted(entry.id for entry in entries if self.images[entry.image].orientation != 1)
         oriented = [
-            f"{len(turned)} images have an EXIF orientation; their shapes are taken as drawn on the upright picture, "
-            f"as browsers show it: look at {shorten(turned, 4)} with `segbench data show`"
+            plural(
+                "{n} image has an EXIF orientation; its shapes are taken as drawn on the upright picture, as browsers "
+                "show it: look at {names} with `segbench data show`",
+                "{n} images have an EXIF orientation; their shapes are taken as drawn on the upright picture, as "
+                "browsers show it: look at {names} with `segbench data show`",
+                n=len(turned),
+                names=shorten(turned, 4),
+            )
         ]
         groups = shared_groups(self.listing.entries)
-        left = [f"{len(self._unfit)} images were left out, since their shapes do not fit: {shorten(self.undrawn, 3)}"]
+        left = [
+            plural(
+                "{n} image was left out, since its shapes do not fit: {names}",
+                "{n} images were left out, since their shapes do not fit: {names}",
+                n=len(self._unfit),
+                names=shorten(self.undrawn, 3),
+            )
+        ]
         return [
             *(left if self._unfit else []),
             *self.image_notes(),

@@ -63,11 +63,25 @@ def split_manifest(
     if config.gap:
         near = too_near(natural_order(manifest.samples), assignment, config.gap)
         assignment = {name: part for name, part in assignment.items() if name not in near}
-        notes.append(f"{len(near)} samples are left out as neighbours of another part (gap {config.gap})")
+        notes.append(
+            plural(
+                "{n} sample is left out as a neighbour of another part (gap {gap})",
+                "{n} samples are left out as neighbours of another part (gap {gap})",
+                n=len(near),
+                gap=config.gap,
+            )
+        )
     result = manifest.with_splits(assignment)
     left_out = [sample.id for sample in result.samples if sample.split is None]
     if left_out:
-        notes.append(f"{len(left_out)} samples belong to no part and are left out: {shorten(left_out)}")
+        notes.append(
+            plural(
+                "{n} sample belongs to no part and is left out: {names}",
+                "{n} samples belong to no part and are left out: {names}",
+                n=len(left_out),
+                names=shorten(left_out),
+            )
+        )
     kept = tuple(sample for sample in result.samples if sample.split is not None)
     result = replace(result, samples=kept, notes=(*manifest.notes, *notes))
     for split in SPLITS:

@@ -28,7 +28,7 @@ from segbench.data.formats.shared.pairs import paired
 from segbench.data.formats.shared.values import bad_shape
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import ConfigError, DatasetError, shorten
-from segbench.locale import message
+from segbench.locale import message, plural
 from segbench.types import ClassMap, Task
 
 _SEG = "_seg"
@@ -163,7 +163,12 @@ def _full(root: Path, home: Path, top: int | None, shared: AnnotationOptions) ->
     lost = [f"{mask.name} has no image" for mask in masks if pictures[mask] is None]
     lost += [f"{mask.name} has no .json or _atr.txt" for mask in masks if _objects_file(mask) is None]
     if lost:
-        raise DatasetError(f"{len(lost)} files are missing: {shorten(lost, 6)}", path=root)
+        raise DatasetError(
+            plural(
+                "{n} file is missing: {names}", "{n} files are missing: {names}", n=len(lost), names=shorten(lost, 6)
+            ),
+            path=root,
+        )
     ids = short_ids([picture for picture in pictures.values() if picture is not None], root)
     objects = Objects()
     wrong: dict[Path, list[DatasetError]] = {mask: [] for mask in masks}

@@ -16,6 +16,7 @@ from segbench.data.formats.shared.listing import Entry, Listing, choose, image_f
 from segbench.data.formats.shared.odd_values import REST
 from segbench.data.formats.shared.published import choose_classes
 from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.locale import plural
 from segbench.types import ClassMap, SplitName, Task
 
 _IMAGES = "leftImg8bit"
@@ -124,7 +125,13 @@ def _entries(images: list[Path], root: Path, truth: str, kind: str, notes: list[
     if tests and _withheld([masks[image] for image in tests[:_SNIFFED]], kind):
         bare += tests
     if bare:
-        notes.append(f"the test part's masks are not published: {len(bare)} images were left out")
+        notes.append(
+            plural(
+                "the test part's masks are not published: {n} image was left out",
+                "the test part's masks are not published: {n} images were left out",
+                n=len(bare),
+            )
+        )
     left_out = set(bare)
     kept = [image for image in images if image not in left_out]
     if not kept:

@@ -16,7 +16,7 @@ from segbench.data.formats.shared.layout import split_of
 from segbench.data.formats.shared.listing import Defect, subfolders
 from segbench.data.formats.shared.values import as_kind, need, side_of, some_files, tail
 from segbench.errors import DatasetError, shorten
-from segbench.locale import message
+from segbench.locale import message, plural
 from segbench.types import SplitName
 
 DRAWABLE = ("instances", "stuff")
@@ -117,7 +117,18 @@ def choose_files(
             f"expected {wanted}, but there is none in this folder or directly below{_other_way(others, found)}",
             path=root,
         )
-    notes = [f"{len(others)} files of other kinds were not read: {shorten(others)}"] if others else []
+    notes: list[str] = (
+        [
+            plural(
+                "{n} file of another kind was not read: {names}",
+                "{n} files of other kinds were not read: {names}",
+                n=len(others),
+                names=shorten(others),
+            )
+        ]
+        if others
+        else []
+    )
     return next(iter(usable.values())), notes
 
 

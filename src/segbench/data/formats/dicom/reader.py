@@ -135,7 +135,13 @@ def dicom(
     named = classes if classes is not None or names is None else {"background": 0, **names}
     overlaps = sum(facts["overlaps"] for facts in made.facts)
     if overlaps:
-        notes.append(message("{n} pixels belong to several segments, and count nowhere", n=overlaps))
+        notes.append(
+            plural(
+                "{n} pixel belongs to several segments, and counts nowhere",
+                "{n} pixels belong to several segments, and count nowhere",
+                n=overlaps,
+            )
+        )
     return Listing(
         class_map=class_rule(root, named, background, [*ignore, *([OVERLAP] if overlaps else [])]),
         entries=slice_entries(made, pictures, empty_slices, group, root, notes),
@@ -221,7 +227,13 @@ def _segmented(
     series = {slices[uid].series for uid in planes if uid in slices}
     other = sum(header.series not in series for header in slices.values())
     if other:
-        notes.append(message("{n} slices of series without a segmentation are not read", n=other))
+        notes.append(
+            plural(
+                "{n} slice of a series without a segmentation is not read",
+                "{n} slices of series without a segmentation are not read",
+                n=other,
+            )
+        )
     labels = sorted({plane.label for found in planes.values() for plane in found})
     result = []
     for place, name in enumerate(sorted(series)):
@@ -325,7 +337,13 @@ def _notes(
         notes.append(message("grey values: {low:g} to {high:g} become black and white", low=low, high=high))
     inverted = sum(picture.header.inverted for picture in pictures)
     if inverted:
-        notes.append(message("{n} files in which high values are black (MONOCHROME1) were turned round", n=inverted))
+        notes.append(
+            plural(
+                "{n} file in which high values are black (MONOCHROME1) was turned round",
+                "{n} files in which high values are black (MONOCHROME1) were turned round",
+                n=inverted,
+            )
+        )
     sizes = sorted({tuple(round(side, 3) for side in item["mm_a_pixel"]) for item in facts if item["mm_a_pixel"]})
     if sizes:
         text = shorten((f"{size[0]:g} x {size[1]:g}" for size in sizes), 3)

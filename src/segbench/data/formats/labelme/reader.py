@@ -25,7 +25,7 @@ from segbench.data.formats.shared.values import (
 )
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
-from segbench.locale import message
+from segbench.locale import message, plural
 
 _IGNORED, _BACKGROUND = "__ignore__", "_background_"
 _LIST = "labels.txt"
@@ -151,7 +151,12 @@ def _from_json(
     if inside:
         names = shorten((path.relative_to(root).as_posix() for path in inside), 4)
         notes.append(
-            f"{len(inside)} images are only inside of their JSON files (imageData), and are read there: {names}"
+            plural(
+                "{n} image is only inside of its JSON file (imageData), and is read there: {names}",
+                "{n} images are only inside of their JSON files (imageData), and are read there: {names}",
+                n=len(inside),
+                names=names,
+            )
         )
     return with_ids(drawings, root, {image: split_folder(image, root) for image in drawings})
 

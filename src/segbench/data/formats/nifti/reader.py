@@ -111,7 +111,13 @@ def _classes(
     of_files, ignored = class_values(volumes), list(told.ignore) if given is None else []
     overlaps = sum(facts["overlaps"] for facts in made.facts)
     if overlaps:
-        notes.append(message("{n} voxels belong to several classes, and count nowhere", n=overlaps))
+        notes.append(
+            plural(
+                "{n} voxel belongs to several classes, and counts nowhere",
+                "{n} voxels belong to several classes, and count nowhere",
+                n=overlaps,
+            )
+        )
         ignored.append(OVERLAP)
     if of_files:
         notes.append(message("one label file a class: {names}", names=shorten(of_files, 6)))

@@ -18,7 +18,7 @@ from segbench.data.formats.shared.pairs import with_groups
 from segbench.data.formats.shared.sound import Losses, check_shapes, far_away, is_far, without_background
 from segbench.data.shapes.drawing import Drawing, Overlap, Painting, Shape
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
-from segbench.locale import Message, join, message
+from segbench.locale import Message, join, message, plural
 from segbench.types import IGNORE_INDEX, RGB, ClassMap, SplitName, Task
 
 OVERLAPS: tuple[Overlap, ...] = ("smaller_on_top", "later_on_top", "class_order")
@@ -229,7 +229,14 @@ def _not_annotated(images: Sequence[Annotated], found: Sequence[Defect]) -> list
 def _annotated_alone(images: Sequence[Annotated], notes: list[str]) -> list[Annotated]:
     bare = [item.id for item in images if not item.drawing.shapes]
     if bare:
-        notes.append(f"{len(bare)} images without annotations were left out: {shorten(bare)}")
+        notes.append(
+            plural(
+                "{n} image without annotations was left out: {names}",
+                "{n} images without annotations were left out: {names}",
+                n=len(bare),
+                names=shorten(bare),
+            )
+        )
     return [item for item in images if item.drawing.shapes]
 
 
@@ -283,11 +290,13 @@ def _named(
         )
     if default is not None:
         return [item.relabelled({"": default}) for item in images], []
-    question = message(
-        "{n} regions in {images} images have no class (known are {others}); say which class they are with {default}, "
-        "or let them count nowhere with {skip}",
+    question = plural(
+        "{n} region in {images} has no class (known are {others}); say which class it is with {default}, or let it "
+        "count nowhere with {skip}",
+        "{n} regions in {images} have no class (known are {others}); say which class they are with {default}, or let "
+        "them count nowhere with {skip}",
         n=number,
-        images=len(bare),
+        images=plural("{n} image", "{n} images", n=len(bare)),
         others=shorten(others, 6),
         default=set_option("default_class", yaml_text(others[0])),
         skip=set_option("defects", "skip"),
@@ -318,7 +327,14 @@ def _rule(
     left = [label for label in left if label not in ignored]
     if left:
         count = sum(used[label] for label in left)
-        notes.append(f"{count} regions of classes that `classes` does not name were left out: {shorten(left)}")
+        notes.append(
+            plural(
+                "{n} region of a class that `classes` does not name was left out: {names}",
+                "{n} regions of classes that `classes` does not name were left out: {names}",
+                n=count,
+                names=shorten(left),
+            )
+        )
     usual = next((label for label in known if label.lower() in _BACKGROUNDS), "background")
     task, background = options.get("task"), options.get("background", usual)
     if task is not None:

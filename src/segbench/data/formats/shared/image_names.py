@@ -14,7 +14,7 @@ from segbench.data.formats.shared.layout import IMAGE_NAME, MASK_NAME, SPLIT_WOR
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, image_files, missing_folder
 from segbench.data.shapes.drawing import Drawing
 from segbench.errors import ConfigError, DatasetError, shorten
-from segbench.locale import message
+from segbench.locale import message, plural
 from segbench.types import SplitName
 
 _HEAD_BYTES = 65536
@@ -211,15 +211,33 @@ def none_found(root: Path, names: Sequence[str], source: Path, defects: Iterable
     if bad is not None:
         return DatasetError(f"no image can be used; the first: {bad.where}: {bad.text}", path=bad.path)
     return DatasetError(
-        f"none of the {len(names)} images that {source.name} names is below this folder ({shorten(names, 4)}); put "
-        f"them there, in any folder, as {', '.join(sorted(IMAGE_SUFFIXES))} files",
+        plural(
+            "the one image that {source} names is not below this folder ({names}); put it there, in any folder, as one "
+            "of the files {kinds}",
+            "none of the {n} images that {source} names is below this folder ({names}); put them there, in any folder, "
+            "as {kinds} files",
+            n=len(names),
+            source=source.name,
+            names=shorten(names, 4),
+            kinds=", ".join(sorted(IMAGE_SUFFIXES)),
+        ),
         path=root,
     )
 
 
 def unlisted_note(names: Sequence[str], source: str) -> list[str]:
     """Returns a note about images that no annotation file names; [] where there is none."""
-    return [f"{len(names)} images are not in {source} and were left out: {shorten(names, 4)}"] if names else []
+    if not names:
+        return []
+    return [
+        plural(
+            "{n} image is not in {source} and was left out: {names}",
+            "{n} images are not in {source} and were left out: {names}",
+            n=len(names),
+            source=source,
+            names=shorten(names, 4),
+        )
+    ]
 
 
 def matching(root: Path, pattern: str, wanted: str) -> list[Path]:

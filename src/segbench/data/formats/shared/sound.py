@@ -140,11 +140,11 @@ class Losses:
             )
         if left < self.images / 2:
             return message(
-                "{count}; {cause}; mend them, or leave these images out with {option}, which keeps {left} images",
+                "{count}; {cause}; mend them, or leave these images out with {option}, which keeps {left}",
                 count=self._count(),
                 cause=self._cause(),
                 option=set_option("defects", "skip"),
-                left=left,
+                left=plural("{n} image", "{n} images", n=left),
             )
         return message(
             "{count}; mend them, or leave these images out with {option}",

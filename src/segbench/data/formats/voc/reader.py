@@ -26,7 +26,7 @@ from segbench.data.formats.shared.pairing import file_key
 from segbench.data.formats.shared.pairs import with_groups
 from segbench.data.formats.voc.classes import read_classes
 from segbench.errors import DatasetError, shorten
-from segbench.locale import message
+from segbench.locale import message, plural
 from segbench.types import SPLITS, SplitName
 
 _IMAGES, _MASKS, _LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
@@ -80,13 +80,37 @@ def voc(
     if unlisted and include_unlisted:
         chosen += unlisted
     elif unlisted:
-        notes.append(f"{len(unlisted)} masks are in no list and were left out: {shorten(unlisted, 4)}")
+        notes.append(
+            plural(
+                "{n} mask is in no list and was left out: {names}",
+                "{n} masks are in no list and were left out: {names}",
+                n=len(unlisted),
+                names=shorten(unlisted, 4),
+            )
+        )
     bare = sorted(parts.keys() - labels.keys())
     if bare:
-        notes.append(f"{len(bare)} listed images have no mask in {masks} and were left out: {shorten(bare, 4)}")
+        notes.append(
+            plural(
+                "{n} listed image has no mask in {masks} and was left out: {names}",
+                "{n} listed images have no mask in {masks} and were left out: {names}",
+                n=len(bare),
+                masks=masks,
+                names=shorten(bare, 4),
+            )
+        )
     lost = [name for name in chosen if name not in found]
     if lost:
-        raise DatasetError(f"{len(lost)} masks have no image in {photos}: {shorten(lost, 6)}", path=home)
+        raise DatasetError(
+            plural(
+                "{n} mask has no image in {photos}: {names}",
+                "{n} masks have no image in {photos}: {names}",
+                n=len(lost),
+                photos=photos,
+                names=shorten(lost, 6),
+            ),
+            path=home,
+        )
     if not chosen:
         raise DatasetError(f"no image has a mask in {masks}; the lists name {shorten(parts, 4)}", path=home)
     entries = [Entry(id=name, image=found[name], mask=labels[name], split=parts.get(name)) for name in chosen]
