@@ -13,8 +13,10 @@ from segbench.data.files.hints import set_option
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.data.shapes.trace import ring_area
 from segbench.locale import Message, listed, message, plural
+from segbench.types import Task
 
 _GAP_PX, _GAP_SHARE = 3.0, 0.03  # between a closed line's ends, in pixels or of its length
+_FEWEST_TWINS, _TWINS = 5, 0.05  # outlines, and share of all shapes, up to which they were drawn twice by mistake
 _MOSTLY = 0.5  # of a class's shapes; more crowds than that are no crowds
 
 
@@ -117,3 +119,40 @@ def _of(label: str, crowds: dict[str, int], labels: Counter[tuple[str, bool]]) -
 def _number(shapes: Sequence[Shape]) -> dict[str, Any]:
     widths = sorted({max(shape.width_px, 1.0) for shape in shapes})
     return {"n": len(shapes), "width": listed([f"{width:g}" for width in widths])}
+
+
+def about_twins(images: Iterable[Sequence[Shape]], choice: str | None, task: str | None) -> Message | None:
+    """Returns what to ask where many regions have several labels, so that none of them can be on top; or None.
+
+    Args:
+        images: the shapes of each image.
+        choice: the option `overlap`, where it is given.
+        task: the option `task`.
+    """
+    if choice is not None or task == Task.MULTILABEL:
+        return None
+    number, total = 0, 0
+    pairs: Counter[tuple[str, ...]] = Counter()
+    for shapes in images:
+        labels: dict[Shape, set[str]] = {}
+        for shape in shapes:
+            labels.setdefault(replace(shape, label=""), set()).add(shape.label)
+        total += len(shapes)
+        for names in labels.values():
+            if len(names) > 1:
+                number += len(names)
+                pairs[tuple(sorted(names))] += 1
+    if sum(pairs.values()) < _FEWEST_TWINS or number <= _TWINS * total:
+        return None
+    twins, times = pairs.most_common(1)[0]
+    return message(
+        "{n} of {total} shapes have the outline of another shape with another label, such as {names} ({times} times): "
+        "their pixels would get one of these classes; if both are right, set {multilabel}; if the later one counts, "
+        "{later}",
+        n=number,
+        total=total,
+        names=" + ".join(twins),
+        times=times,
+        multilabel=set_option("task", "multilabel"),
+        later=set_option("overlap", "later_on_top"),
+    )

@@ -51,9 +51,9 @@ def match(
 ) -> Matched:
     """Returns images and masks by the names under which they belong together.
 
-    Tried are: the names themselves, less the suffixes given; usual words cut off; whatever all names of a side have in
-    common, in the whole set or in each part; the same without regard to case; several masks an image. Where none of
-    them gives every file its partner, what pairs most is returned.
+    Tried are: the names themselves, less the suffixes given; usual words cut off; the same without regard to case, then
+    to zeros before numbers; whatever all names of a side have in common, in the whole set or in each part; several masks
+    an image. Where none of them gives every file its partner, what pairs most is returned.
 
     Args:
         images, masks: (key, file).
@@ -69,8 +69,8 @@ def match(
         masks = _with_suffix(images, masks, mask_suffix, notes)
     cuts = find_renames([key for key, _ in images], [key for key, _ in masks], mask_suffix)
     known = _renamed(images, cuts[0]), _renamed(masks, cuts[1])
-    if not _all_pair(*known):
-        known = _alike(*known, notes)
+    for plain in (_plain, _unpadded):
+        known = known if _all_pair(*known) else _alike(*known, plain, notes)
     if not _all_pair(*known):
         by_affix = _by_affixes(images, masks, parts or {}, notes)
         if by_affix is not None:
@@ -246,24 +246,36 @@ def _several(images: Keyed, masks: Keyed, root: Path) -> tuple[Keyed, dict[str, 
     return images, matched.masks
 
 
-def _alike(images: Keyed, masks: Keyed, notes: list[str]) -> tuple[Keyed, Keyed]:
-    """Returns the masks under the images' names where these differ in case or in how accents are written only."""
-    ours = {_plain(key): key for key, _ in images}
-    theirs = {_plain(key) for key, _ in masks}
+def _alike(images: Keyed, masks: Keyed, plain: Callable[[str], str], notes: list[str]) -> tuple[Keyed, Keyed]:
+    """Returns the masks under the images' names where these differ only in what `plain` takes away."""
+    ours = {plain(key): key for key, _ in images}
+    theirs = {plain(key) for key, _ in masks}
     exact = {key for key, _ in images}
-    changed = [path for key, path in masks if key not in exact and _plain(key) in ours]
+    changed = [path for key, path in masks if key not in exact and plain(key) in ours]
     if not changed or len(ours) < len(images) or len(theirs) < len(masks):
         return images, masks
+    names = shorten((path.name for path in changed), 3)
     notes.append(
         plural(
             "{n} mask is named as its image but for upper and lower case or accents: {names}",
             "{n} masks are named as their images but for upper and lower case or accents: {names}",
             n=len(changed),
-            names=shorten((path.name for path in changed), 3),
+            names=names,
+        )
+        if plain is _plain
+        else plural(
+            "{n} mask is named as its image but for zeros before numbers: {names}",
+            "{n} masks are named as their images but for zeros before numbers: {names}",
+            n=len(changed),
+            names=names,
         )
     )
-    return images, [(ours.get(_plain(key), key), path) for key, path in masks]
+    return images, [(ours.get(plain(key), key), path) for key, path in masks]
 
 
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _unpadded(text: str) -> str:
+    return re.sub(r"\d+", lambda number: number[0].lstrip("0") or "0", _plain(text))
