@@ -132,6 +132,80 @@ def _label_studio(root: Path) -> None:
     (root / "export.json").write_text(json.dumps(tasks))
 
 
+def _crossed(root: Path) -> None:
+    _masks(_object)(root)
+    lines = [f"images/{number}.jpg masks/{(number + 1) % N}.png" for number in range(N)]
+    (root / "train.txt").write_text("\n".join(lines))
+
+
+def _folder_a_class(root: Path) -> None:
+    _masks(_object)(root)
+    for name in ("car", "road"):
+        (root / "masks" / name).mkdir()
+    for number in range(N):
+        (root / "masks" / f"{number}.png").rename(root / "masks" / "road" / f"{number}.png")
+        Image.fromarray(_object(number)[::-1]).save(root / "masks" / "car" / f"{number}.png")
+
+
+def _as_in_addresses(root: Path) -> None:
+    _coco(lambda number: [_ring(number)])(root)
+    for number in range(N):
+        (root / f"{number}.jpg").rename(root / f"no {number}.jpg")
+    plain = json.loads((root / "instances.json").read_text())
+    for picture in plain["images"]:
+        picture["file_name"] = f"no%20{picture['file_name']}"
+    (root / "instances.json").write_text(json.dumps(plain))
+
+
+def _shifted_categories(root: Path) -> None:
+    _coco(lambda number: [_ring(number)], category_id=lambda number: number % 2)(root)
+    plain = json.loads((root / "instances.json").read_text())
+    plain["categories"] = [{"id": 1, "name": "road"}, {"id": 2, "name": "car"}]
+    (root / "instances.json").write_text(json.dumps(plain))
+
+
+def _results(root: Path) -> None:
+    _coco(lambda number: [_ring(number)])(root)
+    found = json.loads((root / "instances.json").read_text())["annotations"]
+    keys = ("image_id", "category_id", "segmentation")
+    (root / "instances.json").write_text(json.dumps([{key: item[key] for key in keys} for item in found]))
+
+
+def _points(root: Path) -> None:
+    found = []
+    for number in range(N):
+        _photo(number).save(root / f"{number}.jpg")
+        points = '<points label="road" points="10,10;12,12"></points>'
+        found.append(f'<image id="{number}" name="{number}.jpg" width="{W}" height="{H}">{points}</image>')
+    labels = "<meta><task><labels><label><name>road</name></label></labels></task></meta>"
+    (root / "annotations.xml").write_text(f"<annotations><version>1.1</version>{labels}{''.join(found)}</annotations>")
+
+
+def _near_red(number: int) -> NDArray[np.uint8]:
+    mask = np.zeros((H, W, 3), dtype=np.uint8)
+    mask[_two(number) == 1] = (255 if number % 2 else 254, 0, 0)
+    mask[_two(number) == 2] = (0, 0, 255)
+    return mask
+
+
+def _copied(root: Path) -> None:
+    _masks(_object)(root)
+    for number, name in enumerate(("1 (1)", "2 - Copy", "3 - Kopie")):
+        Image.fromarray(_object(number + 2)).save(root / "masks" / f"{name}.png")
+
+
+def _label_names(*second: str) -> Callable[[Path], None]:
+    def build(root: Path) -> None:
+        for number in range(N):
+            case = root / f"{number}_json"
+            case.mkdir()
+            _photo(number).save(case / "img.png")
+            Image.fromarray(_object(number, 1)).save(case / "label.png")
+            (case / "label_names.txt").write_text(f"_background_\n{second[number % len(second)]}\n")
+
+    return build
+
+
 CASES = [
     Case(
         name="values_254_and_255",
@@ -284,6 +358,109 @@ CASES = [
             answer={"task": "multilabel"},
             then=Reads(samples=N, pixels={"0": {"road": 120, "wet": 120}}),
         ),
+    ),
+    Case(
+        name="classes_1_2_3",
+        source="own",
+        situation="three classes counted from 1, without the border of a trimap",
+        build=_masks(lambda number: _two(number) + 1),
+        expect=Reads(samples=N, classes=("class_0", "class_1", "class_2"), pixels={"0": {"class_1": 120}}),
+    ),
+    Case(
+        name="list_of_other_pairs",
+        source="PaddlePaddle/PaddleSeg#1110",
+        situation="a list pairs each image with the mask of the next",
+        build=_crossed,
+        expect=Asks(says=("train.txt pairs 6 of 6 images with other masks", "images/0.jpg with masks/1.png")),
+    ),
+    Case(
+        name="folder_a_class",
+        source="own",
+        situation="masks in a folder a class, each with a file an image",
+        build=_folder_a_class,
+        expect=Asks(
+            says=("2 folders with a mask an image each (car, road)", "task: multilabel"),
+            answer={"task": "multilabel"},
+            then=Reads(samples=N, pixels={"0": {"road": 120, "car": 120}}),
+        ),
+    ),
+    Case(
+        name="folder_a_class_one_chosen",
+        source="own",
+        situation="the same; the other answer",
+        build=_folder_a_class,
+        expect=Asks(says=("choose it",), answer={"masks": "masks/car"}, then=Reads(samples=N, pixels={"0": FIRST})),
+    ),
+    Case(
+        name="coco_names_as_in_addresses",
+        source="own",
+        situation="file names with %20 for blanks",
+        build=_as_in_addresses,
+        expect=Reads(samples=N, pixels={"no 0": {"road": 120}}),
+    ),
+    Case(
+        name="coco_results",
+        source="own",
+        situation="predictions as COCO's results, without lists of images and categories",
+        build=_results,
+        expect=Asks(says=("COCO's results", "predictions without images")),
+    ),
+    Case(
+        name="cvat_points_alone",
+        source="own",
+        situation="all shapes are points",
+        build=_points,
+        expect=Asks(
+            says=("all 12 shapes are points",),
+            answer={"closed_lines": "draw"},
+            then=Reads(samples=N, pixels={"0": {"road": 2}}),
+        ),
+    ),
+    Case(
+        name="colours_beside_each_other",
+        source="own",
+        situation="half of the masks have (254, 0, 0) for (255, 0, 0)",
+        build=_masks(_near_red),
+        expect=Asks(
+            says=("(255, 0, 0) (450 px)", "(254, 0, 0) (420 px)"),
+            answer={"classes": {"background": "#000000", "class_1": "#0000ff", "class_2": ["#ff0000", "#fe0000"]}},
+            then=Reads(samples=N, pixels={"0": {"class_2": 120}, "1": {"class_2": 130, "class_1": 200}}),
+        ),
+    ),
+    Case(
+        name="class_and_object_in_16_bits",
+        source="own",
+        situation="class * 1000 + object in 16-bit masks",
+        build=_masks(lambda number: _object(number, 26000 + number, np.uint16)),
+        expect=Asks(says=("26005", "count objects", "foreground: [26000, 26001, 26002, 26003, 26004, 26005]")),
+    ),
+    Case(
+        name="copies_of_masks",
+        source="own",
+        situation="second copies of masks, as browsers and file managers name them",
+        build=_copied,
+        expect=Asks(says=("3 masks seem to be copies", "1 (1).png", "2 - Copy.png", "3 - Kopie.png")),
+    ),
+    Case(
+        name="labelme_label_names",
+        source="wkentaro/labelme#539",
+        situation="LabelMe's folders with img.png, label.png and label_names.txt",
+        build=_label_names("road"),
+        expect=Reads(samples=N, classes=("_background_", "road"), pixels={"0_json": {"road": 120}}),
+    ),
+    Case(
+        name="labelme_label_names_differ",
+        source="wkentaro/labelme#539",
+        situation="the same, but 1 means road in one folder and car in the next",
+        build=_label_names("road", "car"),
+        expect=Asks(says=("0_json/label_names.txt lists other classes than 1_json/label_names.txt",)),
+    ),
+    Case(
+        name="coco_categories_counted_from_0",
+        source="segments-ai/segments-ai#207",
+        situation="categories have the ids 1 and 2, annotations name 0 and 1",
+        build=_shifted_categories,
+        expect=Asks(says=("category_id", "from 0 to 1", "from 1 to 2"), silent=("skip",)),
     ),
 ]
 

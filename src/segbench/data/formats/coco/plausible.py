@@ -103,21 +103,42 @@ def shifted_ids(owners: Collection[int | str], pictures: Collection[int | str]) 
         owners: `image_id` of all annotations.
         pictures: `id` of all images.
     """
-    numbers = {number for number in owners if isinstance(number, int)}
-    known = {number for number in pictures if isinstance(number, int)}
-    if len(numbers) < _FEWEST or len(numbers) < len(owners) or numbers <= known:
+    if len(owners) < _FEWEST or not _is_shifted(owners, pictures):
         return None
-    for step in (1, -1):
-        if {number + step for number in numbers} <= known:
-            return message(
-                "image_id of the annotations runs from {low} to {high}, the ids of the images from {first} to {last}: "
-                "each annotation seems to belong to the image before or after; count both from the same number",
-                low=min(numbers),
-                high=max(numbers),
-                first=min(known),
-                last=max(known),
-            )
-    return None
+    return message(
+        "image_id of the annotations runs from {low} to {high}, the ids of the images from {first} to {last}: "
+        "each annotation seems to belong to the image before or after; count both from the same number",
+        **_ends(owners, pictures),
+    )
+
+
+def shifted_categories(used: Collection[object], names: Collection[int | str]) -> Message | None:
+    """Returns what is wrong where annotations count categories from another number than the list of them does.
+
+    Args:
+        used: `category_id` of all annotations.
+        names: `id` of all categories.
+    """
+    if len(used) < 2 or len(used) < len(names) or not _is_shifted(used, names):
+        return None
+    return message(
+        "category_id of the annotations runs from {low} to {high}, the ids of the categories from {first} to {last}: "
+        "every region would get another class; count both from the same number",
+        **_ends(used, names),
+    )
+
+
+def _is_shifted(used: Collection[object], listed: Collection[object]) -> bool:
+    """Returns whether the used numbers are not all listed, but would be if each were one larger, or smaller."""
+    numbers = {number for number in used if isinstance(number, int)}
+    if len(numbers) < len(used) or numbers <= {*listed}:
+        return False
+    return any({number + step for number in numbers} <= {*listed} for step in (1, -1))
+
+
+def _ends(used: Collection[object], listed: Collection[object]) -> dict[str, int]:
+    numbers, known = ([number for number in ids if isinstance(number, int)] for ids in (used, listed))
+    return {"low": min(numbers), "high": max(numbers), "first": min(known), "last": max(known)}
 
 
 def _boxes(value: Any) -> Sequence[Box]:

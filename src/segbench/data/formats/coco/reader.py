@@ -27,7 +27,7 @@ from segbench.data.formats.coco.files import (
     unknown_category,
     unknown_image,
 )
-from segbench.data.formats.coco.plausible import Boxes, shifted_ids
+from segbench.data.formats.coco.plausible import Boxes, shifted_categories, shifted_ids
 from segbench.data.formats.coco.shapes import has_box, read_shape
 from segbench.data.formats.shared.agreement import check_agreement, read_together
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
@@ -192,7 +192,9 @@ def _drawings(
     """Returns the drawing of each image that is there; counts shapes and boxes in `counts`."""
     shapes: dict[int | str, list[Shape]] = {number: [] for number in file.pictures}
     files = {picture.id: path for path, picture in places.items()}
-    compared, owners = Boxes(), set()
+    compared = Boxes()
+    owners: set[int | str] = set()
+    used: set[object] = set()
     for where, plain, owner in annotations_of(file):
         picture = file.pictures.get(owner)
         location = f"{where} (id {plain.get('id')})"
@@ -201,6 +203,7 @@ def _drawings(
             defects.append(unknown_image(file, location, owner))
             continue
         category = category_of(file, plain)
+        used.add(category)
         if category not in file.names:
             defects.append(unknown_category(file, location, category))
         size = (picture.height, picture.width)
@@ -221,7 +224,7 @@ def _drawings(
         fatal = code not in _HARMLESS
         lost = files.get(owner) if fatal else None
         defects.append(Defect(code=code, path=file.path, where=location, text=text, fatal=fatal, image=lost))
-    _check_plausible(file, compared, shifted_ids(owners, file.pictures))
+    _check_plausible(file, compared, shifted_ids(owners, file.pictures) or shifted_categories(used, file.names))
     notes += compared.notes()
     drawings = {path: _drawing(file, picture, shapes[picture.id]) for path, picture in places.items()}
     for drawing in drawings.values():

@@ -17,6 +17,7 @@ from segbench.types import Task
 
 _GAP_PX, _GAP_SHARE = 3.0, 0.03  # between a closed line's ends, in pixels or of its length
 _FEWEST_TWINS, _TWINS = 5, 0.05  # outlines, and share of all shapes, up to which they were drawn twice by mistake
+_FEWEST_POINTS = 5  # and nothing else, from which on they are marks for counting rather than dots
 _MOSTLY = 0.5  # of a class's shapes; more crowds than that are no crowds
 
 
@@ -45,6 +46,7 @@ def about_lines(shapes: Iterable[Shape], choice: str) -> tuple[Message | None, l
         shapes: of all images, as the files have them.
         choice: the option `closed_lines`.
     """
+    shapes = list(shapes)
     lines = [shape for shape in shapes if shape.line]
     closed = [shape for shape in lines if is_closed(shape)]
     points = [shape for shape in lines if len(shape.line) == 2]
@@ -58,6 +60,13 @@ def about_lines(shapes: Iterable[Shape], choice: str) -> tuple[Message | None, l
             "{n} point is drawn as a dot of {width} px", "{n} points are drawn as dots of {width} px", **_number(points)
         )
         notes.append(text)
+    if len(points) == len(shapes) >= _FEWEST_POINTS and choice == "error":
+        question = message(
+            "all {n} shapes are points, which outline nothing; if dots of a pixel are what is looked for, set {draw}",
+            n=len(points),
+            draw=set_option("closed_lines", "draw"),
+        )
+        return question, notes
     if closed and choice == "fill":
         notes.append(plural("{n} closed line is filled", "{n} closed lines are filled", n=len(closed)))
     if not closed or choice != "error":

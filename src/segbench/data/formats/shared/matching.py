@@ -18,6 +18,7 @@ from segbench.locale import join, message, plural
 
 Keyed = list[tuple[str, Path]]
 
+_COPY = re.compile(r" ?\(\d+\)| ?-? ?(copy|kopie|kopia|copie|copia|копия)( ?\(?\d*\)?)", re.IGNORECASE)
 _OBJECT = re.compile(rf"(?:{'|'.join(MASK_WORDS)})?[_\-. ]?\(?\d*\)?", re.IGNORECASE)
 
 
@@ -51,8 +52,8 @@ def match(
 ) -> Matched:
     """Returns images and masks by the names under which they belong together.
 
-    Tried are: the names themselves, less the suffixes given; usual words cut off; the same without regard to case, then
-    to zeros before numbers; whatever all names of a side have in common, in the whole set or in each part; several masks
+    Tried are: the names themselves, less the suffixes given; usual words cut off; the same without regard to case, or
+    to zeros before numbers; what all names of a side have in common, in the whole set or in each part; several masks
     an image. Where none of them gives every file its partner, what pairs most is returned.
 
     Args:
@@ -111,6 +112,19 @@ def check_objects(matched: Matched, tails: Callable[[str, Path], str], root: Pat
     listed = [
         (name, path, tails(name, path)) for name, paths in matched.masks.items() if len(paths) > 1 for path in paths
     ]
+    copies = [path for name, path, tail in listed if tail and _is_copy(path, matched.masks[name])]
+    if copies:
+        raise DatasetError(
+            plural(
+                "{n} mask seems to be a copy of the one beside it: {names}; keep one of the two, for both would be "
+                "merged",
+                "{n} masks seem to be copies of those beside them: {names}; keep one of the two, for both would be "
+                "merged",
+                n=len(copies),
+                names=shorten((path.name for path in copies), 4),
+            ),
+            path=root,
+        )
     named = Counter(tail for _, _, tail in listed if not _OBJECT.fullmatch(tail))
     often = {tail: number for tail, number in named.items() if number > 1}
     if not named or (not often and len({name for name, _, _ in listed}) > 1):
@@ -130,6 +144,15 @@ def check_objects(matched: Matched, tails: Callable[[str, Path], str], root: Pat
             suffix=set_option("mask_suffix", f"{separator if separator in SEPARATORS else ''}{option}"),
         ),
         path=root,
+    )
+
+
+def _is_copy(path: Path, beside: Sequence[Path]) -> bool:
+    """Returns whether a mask is called as programs call a second copy of another one: `a (1).png`, `a - Copy.png`."""
+    return any(
+        path.stem.startswith(other.stem) and _COPY.fullmatch(path.stem[len(other.stem) :])
+        for other in beside
+        if other != path
     )
 
 

@@ -4,12 +4,13 @@ one number different colours, and numbers of classes saved with losses. They are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from segbench.data.facts.store import MaskFact
 from segbench.data.files.hints import describe_value, lossy_tolerance, set_option
+from segbench.data.files.masks import as_color
 from segbench.data.formats.shared.label_names import write_classes
 from segbench.locale import Message, listed, message
 from segbench.types import RGB, MaskValue
@@ -17,6 +18,7 @@ from segbench.types import RGB, MaskValue
 _STEP = 3  # grey values this close are one class, where classes lie far apart
 _APART = 16  # at least, between classes whose values are spread over all greys
 _MOST_VALUES = 32  # more are asked about as smoothed
+_FEW_PIXELS = 16  # of a colour, up to which it is a slip of the hand
 _LOSSY = ("JPEG", "MPO")
 _SMALL = 64  # below it, numbers of classes; losses change each by a few
 
@@ -30,13 +32,12 @@ def written_question(facts: Mapping[Path, MaskFact], left: Collection[MaskValue]
     counts: Counter[MaskValue] = Counter()
     for fact in facts.values():
         counts.update({value: pixels for value, pixels in fact.counts.items() if value not in left})
+    lossy = any(fact.kind in _LOSSY for fact in facts.values())
     numbers = sorted(value for value in counts if isinstance(value, int))
     if len(numbers) < len(counts):
-        return None
+        return None if lossy else _near_colors(facts, left)
     question = _palettes(facts) or _lossy_numbers(facts, numbers)
-    if question is not None or any(fact.kind in _LOSSY for fact in facts.values()):
-        return question
-    return _neighbours(counts, numbers)
+    return question if question is not None or lossy else _neighbours(counts, numbers)
 
 
 def _palettes(facts: Mapping[Path, MaskFact]) -> Message | None:
@@ -91,24 +92,62 @@ def _neighbours(counts: Mapping[MaskValue, int], numbers: list[int]) -> Message 
             groups[-1].append(value)
         else:
             groups.append([value])
-    apart = all(after[0] - before[-1] >= _APART for before, after in pairwise(groups))
-    several = [group for group in groups if len(group) > 1]
-    if len(groups) < 2 or not apart or all(group[0] < _APART for group in several):
+    apart = all(after[0] - before[-1] >= _APART for before, after in pairwise(groups) if len(before) + len(after) > 2)
+    if len(groups) < 2 or not apart or all(group[0] < _APART for group in groups if len(group) > 1):
         return None  # 0, 1, 2 and 255 are classes and what counts nowhere
     tops = [max(group, key=lambda value: counts[value]) for group in groups]
     merged = {
         name: str(group) if len(group) > 1 else str(group[0]) for name, group in zip(_named(tops), groups, strict=True)
     }
+    return _beside([f"{value} ({counts[value]} px)" for value in numbers], merged, _named(numbers))
+
+
+def _near_colors(facts: Mapping[Path, MaskFact], left: Collection[MaskValue]) -> Message | None:
+    """Finds colours that differ by a few levels among colours that lie far apart: (254, 0, 0) and (255, 0, 0)."""
+    counts: Counter[MaskValue] = Counter()
+    for fact in facts.values():
+        counts.update({as_color(value): pixels for value, pixels in fact.in_colors().items()})
+    colors = [as_color(value) for value, _ in counts.most_common() if value not in left]
+    if not 3 <= len(colors) <= _MOST_VALUES:
+        return None
+    groups: list[list[RGB]] = []
+    for color in colors:  # the most frequent first, so that it leads its group
+        distances = [_distance(color, group[0]) for group in groups]
+        near = [group for group, distance in zip(groups, distances, strict=True) if distance <= _STEP]
+        if not near and any(distance < _APART for distance in distances):
+            return None
+        if near:
+            near[0].append(color)
+        else:
+            groups.append([color])
+    odd = min((counts[color] for group in groups for color in group[1:]), default=0)
+    if len(groups) == len(colors) or len(groups) < 2 or odd <= _FEW_PIXELS:
+        return None
+    tops = [group[0] for group in groups]
+    written = dict(zip(colors, _named(colors).values(), strict=True))
+    merged = {
+        name: f"[{', '.join(written[color] for color in group)}]" if len(group) > 1 else written[group[0]]
+        for name, group in zip(_named(tops), groups, strict=True)
+    }
+    values = [f"{describe_value(color)} ({counts[color]} px)" for color in colors]
+    return _beside(values, merged, _named(colors))
+
+
+def _distance(one: RGB, other: RGB) -> int:
+    return max(abs(first - second) for first, second in zip(one, other, strict=True))
+
+
+def _beside(values: list[str], merged: Mapping[str, str], apart: Mapping[str, str]) -> Message:
     return message(
-        "the masks hold {values}, of which some lie beside each other, as after a slip in writing: if neighbours mean "
-        "one class, set {merged}; if each is a class, set {apart}",
-        values=listed([f"{value} ({counts[value]} px)" for value in numbers], 12),
+        "the masks hold {values}, of which some lie beside each other, as after a slip in writing, or where numbers "
+        "count objects: if neighbours mean one class, set {merged}; if each is a class, set {apart}",
+        values=listed(values, 12),
         merged=set_option("classes", write_classes(merged)),
-        apart=set_option("classes", write_classes(_named(numbers))),
+        apart=set_option("classes", write_classes(apart)),
     )
 
 
-def _named(values: list[MaskValue] | list[int]) -> dict[str, str]:
+def _named(values: Sequence[MaskValue]) -> dict[str, str]:
     """Returns name -> value as an option writes it; a colour as '#rrggbb', since palette files hold numbers."""
     grounds = [value for value in values if value in (0, (0, 0, 0))]
     two = len(values) == 2 and len(grounds) == 1
