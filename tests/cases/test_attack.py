@@ -194,6 +194,11 @@ def _copied(root: Path) -> None:
         Image.fromarray(_object(number + 2)).save(root / "masks" / f"{name}.png")
 
 
+def _with_old(root: Path) -> None:
+    _masks(_object)(root)
+    Image.fromarray(_object(9)).save(root / "masks" / "1_old.png")
+
+
 def _label_names(*second: str) -> Callable[[Path], None]:
     def build(root: Path) -> None:
         for number in range(N):
@@ -440,6 +445,28 @@ CASES = [
         situation="second copies of masks, as browsers and file managers name them",
         build=_copied,
         expect=Asks(says=("3 masks seem to be copies", "1 (1).png", "2 - Copy.png", "3 - Kopie.png")),
+    ),
+    Case(
+        name="an_old_mask",
+        source="own",
+        situation="one mask was kept in an earlier version",
+        build=_with_old,
+        expect=Asks(
+            says=("1 with 1.png, 1_old.png", "mask_suffix: ''", "mask_suffix: _old"),
+            answer={"mask_suffix": ""},
+            then=Reads(samples=N, pixels={"1": {"foreground": 130}}, told=("left out: 1_old.png",)),
+        ),
+    ),
+    Case(
+        name="an_old_mask_that_counts",
+        source="own",
+        situation="the same; the other answer",
+        build=_with_old,
+        expect=Asks(
+            says=("1_old.png",),
+            answer={"mask_suffix": "_old"},
+            then=Reads(samples=N, pixels={"1": {"foreground": 210}}, told=("left out: 1.png",)),
+        ),
     ),
     Case(
         name="labelme_label_names",

@@ -71,7 +71,7 @@ def folder(
         ignore: mask values that count nowhere.
         image_suffix: what the name of each image (`_sat`) has behind what it shares with its mask; None tries the usual
             ones, and what all names have in common.
-        mask_suffix: the same of the masks (`_segmentation`).
+        mask_suffix: the same of the masks (`_segmentation`); '' takes those named as their images.
         group: regular expression with one group, searched in each id; what it captures is the sample's group. None
             takes the folder of a case.
         tolerance: mask values at most this far from a known one become it, for masks saved as JPEG; `nearest` takes

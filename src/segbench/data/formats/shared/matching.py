@@ -68,6 +68,8 @@ def match(
         images = [(_less(key, image_suffix), path) for key, path in images]
     if mask_suffix:
         masks = _with_suffix(images, masks, mask_suffix, notes)
+    elif mask_suffix == "":
+        masks = _without_suffix(images, masks, notes)
     cuts = find_renames([key for key, _ in images], [key for key, _ in masks], mask_suffix)
     known = _renamed(images, cuts[0]), _renamed(masks, cuts[1])
     for plain in (_plain, _unpadded):
@@ -129,18 +131,22 @@ def check_objects(matched: Matched, tails: Callable[[str, Path], str], root: Pat
     often = {tail: number for tail, number in named.items() if number > 1}
     if not named or (not often and len({name for name, _, _ in listed}) > 1):
         return  # numbers, or names that are never used twice
-    name, path, _ = listed[0]
     option = next(iter(sorted(often or named)))
+    name, path = next((name, path) for name, path, tail in listed if tail == option)
     separator = path.stem[len(path.stem) - len(option) - 1 : len(path.stem) - len(option)]
     raise DatasetError(
         message(
-            "{n} of {total} images have several mask files, such as {name} with {files}; if each is a class, set "
-            "{task}; if one of them is the label, choose it with {suffix}",
+            "{n} of {total} images have several mask files, such as {name} with {files}; {first}; if one of them is "
+            "the label, choose it with {suffix}",
             n=len({name for name, _, _ in listed}),
             total=len(matched.images),
             name=name,
             files=shorten((path.name for path in matched.masks[name]), 4),
-            task=set_option("task", "multilabel"),
+            first=message(
+                "if those named as the images are the labels, set {none}", none=set_option("mask_suffix", "''")
+            )
+            if any(not tail for _, _, tail in listed)
+            else message("if each is a class, set {task}", task=set_option("task", "multilabel")),
             suffix=set_option("mask_suffix", f"{separator if separator in SEPARATORS else ''}{option}"),
         ),
         path=root,
@@ -182,7 +188,19 @@ def _with_suffix(images: Keyed, masks: Keyed, suffix: str, notes: list[str]) -> 
         return masks
     known = {key for key, _ in images} | {_less(key, suffix) for key, _ in carrying}
     rest = [(key, path) for key, path in masks if _less(key, suffix) == key]
-    other = [path for key, path in rest if _owner(key, known)]
+    return [*carrying, *_left(rest, known, notes)]
+
+
+def _without_suffix(images: Keyed, masks: Keyed, notes: list[str]) -> Keyed:
+    """Returns the masks named as images, and those that belong to none; other files of the same images are told."""
+    known = {key for key, _ in images}
+    rest = [(key, path) for key, path in masks if key not in known]
+    return [*((key, path) for key, path in masks if key in known), *_left(rest, known, notes)]
+
+
+def _left(files: Keyed, known: set[str], notes: list[str]) -> Keyed:
+    """Returns the files without those whose name begins with a known one, which are told."""
+    other = [path for key, path in files if _owner(key, known)]
     if other:
         notes.append(
             plural(
@@ -193,7 +211,7 @@ def _with_suffix(images: Keyed, masks: Keyed, suffix: str, notes: list[str]) -> 
             )
         )
     left = set(other)
-    return [*carrying, *((key, path) for key, path in rest if path not in left)]
+    return [(key, path) for key, path in files if path not in left]
 
 
 def _renamed(files: Keyed, cut: Callable[[str], str]) -> Keyed:
