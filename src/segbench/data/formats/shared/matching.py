@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -188,7 +188,7 @@ def _with_suffix(images: Keyed, masks: Keyed, suffix: str, notes: list[str]) -> 
         return masks
     known = {key for key, _ in images} | {_less(key, suffix) for key, _ in carrying}
     rest = [(key, path) for key, path in masks if _less(key, suffix) == key]
-    return [*carrying, *_left(rest, known, notes)]
+    return [*carrying, *_left(rest, known, notes, instead={_less(key, suffix) for key, _ in carrying})]
 
 
 def _without_suffix(images: Keyed, masks: Keyed, notes: list[str]) -> Keyed:
@@ -198,9 +198,9 @@ def _without_suffix(images: Keyed, masks: Keyed, notes: list[str]) -> Keyed:
     return [*((key, path) for key, path in masks if key in known), *_left(rest, known, notes)]
 
 
-def _left(files: Keyed, known: set[str], notes: list[str]) -> Keyed:
-    """Returns the files without those whose name begins with a known one, which are told."""
-    other = [path for key, path in files if _owner(key, known)]
+def _left(files: Keyed, known: set[str], notes: list[str], instead: Collection[str] = ()) -> Keyed:
+    """Returns the files without those whose name begins with a known one, or is one of `instead`, which are told."""
+    other = [path for key, path in files if key in instead or _owner(key, known)]
     if other:
         notes.append(
             plural(
