@@ -309,6 +309,16 @@ CASES = [
         expect=Asks(says=("6 of 6 outlines", "x and y exchanged")),
     ),
     Case(
+        name="coco_all_exchanged",
+        source="own",
+        situation="outlines and boxes as y, x, so that they lie beside the images",
+        build=_coco(
+            lambda number: [[8, 50, 18, 50, 18, 62, 8, 62]],
+            bbox=lambda number: [8, 50, 10, 12],
+        ),
+        expect=Asks(says=("6 of 6 outlines lie wholly outside", "x and y may be exchanged")),
+    ),
+    Case(
         name="coco_runs_along_rows",
         source="NVIDIA/DALI#2248",
         situation="run lengths counted along rows, the size is right",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from segbench.data.files.hints import set_option
-from segbench.data.formats.shared.asked import about_crowds, about_lines, about_twins, filled
+from segbench.data.formats.shared.asked import about_crowds, about_lines, about_outside, about_twins, filled
 from segbench.data.formats.shared.drawn_classes import check_number, class_labels, class_map
 from segbench.data.formats.shared.label_names import label_question
 from segbench.data.formats.shared.listing import Defect, Entry, Listing, check_depth, choose, defect_notes
@@ -260,7 +260,8 @@ def _asked(images: Sequence[Annotated], options: AnnotationOptions) -> tuple[lis
         options.get("overlap"),
         options.get("task"),
     )
-    return [question for question in (name, line, crowd, twins) if question is not None], [*notes, *more]
+    outside = about_outside(item.drawing for item in images)
+    return [question for question in (outside, name, line, crowd, twins) if question is not None], [*notes, *more]
 
 
 def _as_list(labels: Any) -> list[Any]:

@@ -18,7 +18,8 @@ from segbench.types import Task
 _GAP_PX, _GAP_SHARE = 3.0, 0.03  # between a closed line's ends, in pixels or of its length
 _FEWEST_TWINS, _TWINS = 5, 0.05  # outlines, and share of all shapes, up to which they were drawn twice by mistake
 _FEWEST_POINTS = 5  # and nothing else, from which on they are marks for counting rather than dots
-_MOSTLY = 0.5  # of a class's shapes; more crowds than that are no crowds
+_FEWEST_OUTSIDE = 3  # outlines that lie elsewhere than their images
+_MOSTLY = 0.5  # of a class's shapes; more crowds than that are no crowds, and of all; more outside is no slip
 
 
 def is_closed(shape: Shape) -> bool:
@@ -165,3 +166,29 @@ def about_twins(images: Iterable[Sequence[Shape]], choice: str | None, task: str
         multilabel=set_option("task", "multilabel"),
         later=set_option("overlap", "later_on_top"),
     )
+
+
+def about_outside(drawings: Iterable[Drawing]) -> Message | None:
+    """Returns what to ask where most shapes lie wholly outside of their images, so that nothing is drawn; or None."""
+    number, total = 0, 0
+    for drawing in drawings:
+        if drawing.height is None or drawing.width is None:
+            continue
+        for shape in drawing.shapes:
+            total += bool(shape.rings)
+            number += bool(shape.rings) and all(
+                _is_outside(ring, drawing.height, drawing.width) for ring in shape.rings
+            )
+    if number < _FEWEST_OUTSIDE or number <= _MOSTLY * total:
+        return None
+    return message(
+        "{n} of {total} outlines lie wholly outside of their images and would draw nothing: x and y may be exchanged, "
+        "or the images were cropped after they were annotated; mend the coordinates",
+        n=number,
+        total=total,
+    )
+
+
+def _is_outside(ring: Sequence[float], height: int, width: int) -> bool:
+    across, down = ring[0::2], ring[1::2]
+    return min(across) >= width or max(across) <= 0 or min(down) >= height or max(down) <= 0
