@@ -144,10 +144,13 @@ def about_twins(images: Iterable[Sequence[Shape]], choice: str | None, task: str
     number, total = 0, 0
     pairs: Counter[tuple[str, ...]] = Counter()
     for shapes in images:
-        labels: dict[Shape, set[str]] = {}
-        for shape in shapes:
-            labels.setdefault(replace(shape, label=""), set()).add(shape.label)
         total += len(shapes)
+        if len({shape.label for shape in shapes}) < 2:
+            continue
+        labels: dict[tuple[Any, ...], set[str]] = {}
+        for shape in shapes:
+            outline = (shape.rings, shape.line, shape.counts, shape.box, shape.file, shape.value)
+            labels.setdefault(outline, set()).add(shape.label)
         for names in labels.values():
             if len(names) > 1:
                 number += len(names)
