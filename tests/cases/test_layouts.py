@@ -750,7 +750,7 @@ CASES = [
         source="wkentaro/labelme#420",
         situation="one_json/img.png, label.png, label_viz.png",
         build=labelme_export,
-        expect=Reads(samples=2, pixels={"one_json": {"foreground": 96}}, told=("label_viz.png",)),
+        expect=Reads(samples=2, pixels={"one_json": {"cat": 96}}, told=("label_viz.png",)),
     ),
     Case(
         name="segtrack",

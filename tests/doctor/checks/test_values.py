@@ -299,13 +299,14 @@ def test_smoothed_masks_of_several_classes(tmp_path: Path) -> None:
     assert "nearest neighbour" in found.advice
 
 
-def test_two_inverted_masks_among_many(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [2, 6], ids=["few", "half"])
+def test_some_inverted_masks_among_many(tmp_path: Path, number: int) -> None:
     pairs(tmp_path, 12)
-    for place in (3, 4):
+    for place in range(3, 3 + number):
         save(tmp_path / f"masks/s{place:02d}x.png", 255 - blob(place))
     checkup = check(tmp_path)
     found = finding(checkup, "some_inverted_masks")
-    assert found.files == ("masks/s03x.png", "masks/s04x.png")
+    assert found.files == tuple(f"masks/s{place:02d}x.png" for place in range(3, 3 + number))
     assert "inverted_masks" not in codes(checkup)
 
 

@@ -88,6 +88,12 @@ _SIGNS = (
         pattern=r"\A[A-Za-z]\w*( -?\d+\.?\d*){14,15}\s*$",
         advice=_BOXES,
     ),
+    _Sign(
+        tool=message("COCO's results"),
+        suffixes=(".json",),
+        pattern=r'\A\s*\[\s*\{[^{}\[\]]*"image_id"\s*:',
+        advice=message("predictions without images and categories; read are COCO's annotations, which list them"),
+    ),
     _Sign(tool="ImageJ results", suffixes=(".csv",), pattern=r"\A ?,?Area,Mean", advice=_MASKS),
 )
 
@@ -95,6 +101,7 @@ _SIGNS = (
 _KINDS = {
     ".h5": message("HDF5: write its arrays as .npy files, or as PNG"),
     ".hdf5": message("HDF5: write its arrays as .npy files, or as PNG"),
+    ".npy": message("NumPy arrays beside pictures: write the masks as PNG, or the images as .npy files, too"),
     ".mat": message("MATLAB arrays: write them as .npy files, or as PNG"),
     ".tfrecord": message("TensorFlow records: write images and masks as PNG"),
     ".tfrecords": message("TensorFlow records: write images and masks as PNG"),

@@ -249,14 +249,26 @@ def _trouble(error: DatasetError | ConfigError, root: Path) -> str:
 
 
 def _some_masks(root: Path, listing: Listing) -> dict[Path, MaskFact]:
-    """Returns the facts of masks spread over the data set; unreadable ones are left to the reading itself."""
+    """Returns the facts of masks spread over the data set; unreadable ones are left to the reading itself.
+
+    Raises:
+        DatasetError: none of them can be read.
+    """
     if isinstance(listing.class_map, ClassMap):
         return {}
     paths = [path for entry in listing.entries for path in entry.masks]
     step = max(1, len(paths) // _SAMPLE)
     store = FactStore(listing.root or root)
-    facts, _ = store.masks(paths[::step])
+    facts, failed = store.masks(paths[::step])
     store.save()
+    if failed and not facts:
+        path, reason = failed[0]
+        raise DatasetError(
+            message(
+                "none of the masks can be read: {name}: {reason}", name=path.relative_to(root).as_posix(), reason=reason
+            ),
+            path=root,
+        )
     return dict(facts)
 
 

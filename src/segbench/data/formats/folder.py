@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from segbench.data.formats.shared.class_folders import check_class_folders
 from segbench.data.formats.shared.class_lists import find_class_list
 from segbench.data.formats.shared.classes import ClassOptions
 from segbench.data.formats.shared.layout import SPLIT_WORDS, Part, find_parts, split_of
@@ -23,6 +24,7 @@ from segbench.data.formats.shared.matching import Matched, check_objects, match,
 from segbench.data.formats.shared.merged import merge_masks
 from segbench.data.formats.shared.mixed import Keyed, Mixed, split_mixed
 from segbench.data.formats.shared.multilabel import list_planes
+from segbench.data.formats.shared.pair_lists import check_pair_lists
 from segbench.data.formats.shared.pairing import file_key
 from segbench.data.formats.shared.pairs import check_pattern, check_unpaired, with_groups, without_labels
 from segbench.errors import DatasetError, shorten
@@ -69,7 +71,7 @@ def folder(
         ignore: mask values that count nowhere.
         image_suffix: what the name of each image (`_sat`) has behind what it shares with its mask; None tries the usual
             ones, and what all names have in common.
-        mask_suffix: the same of the masks (`_segmentation`).
+        mask_suffix: the same of the masks (`_segmentation`); '' takes those named as their images.
         group: regular expression with one group, searched in each id; what it captures is the sample's group. None
             takes the folder of a case.
         tolerance: mask values at most this far from a known one become it, for masks saved as JPEG; `nearest` takes
@@ -96,6 +98,7 @@ def folder(
     else:
         entries, matched = _paired(parts, root, image_suffix, mask_suffix, unpaired, notes)
         _check_one_set(entries, root)
+        check_pair_lists(root, entries)
         class_map = rule
         if matched.several:
             merged = merge_masks({entry.id: matched.masks[entry.id] for entry in entries}, root, rule)
@@ -202,6 +205,8 @@ def _paired(
             files.images, files.masks, root, image_suffix=image_suffix, mask_suffix=mask_suffix, parts=places
         )
     notes += matched.notes
+    if len(parts) == 1 and not parts[0].mixed:
+        check_class_folders(matched.images, matched.masks, parts[0].masks, root)
     check_unpaired(
         matched.images,
         matched.masks,

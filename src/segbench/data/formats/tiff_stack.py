@@ -39,7 +39,17 @@ _VERSION = 1
 _SNIFFED = 8  # files that are opened to recognise a folder
 _SUBFILE_TYPE = 254  # TIFF tag: bit 0 marks a smaller copy of a page, bit 2 a transparency mask
 _NO_PAGES = 0b101
-_UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error)
+_UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    IndexError,
+    KeyError,
+    EOFError,
+    struct.error,
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

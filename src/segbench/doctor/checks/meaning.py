@@ -108,7 +108,7 @@ def _inverted(reading: Reading) -> Iterator[Finding]:
                 wrong.append(case)
                 around += [case] if edge == border and inside < fact.height * fact.width else []
     names = class_map.names
-    if around and len(around) <= FEW * seen and free >= (1 - FEW) * (seen - len(around)):
+    if around and len(around) < _MOSTLY * seen and free >= (1 - FEW) * (seen - len(around)):
         yield SOME_INVERTED_MASKS.about_cases(
             reading,
             around,

@@ -140,7 +140,16 @@ def load_coco(path: Path, root: Path | None = None) -> CocoFile:
     Raises:
         DatasetError: damaged, a key that is missing or of another type, an id that occurs twice.
     """
-    plain = as_kind(load_json(path), dict, path, "the file")
+    loaded = load_json(path)
+    if isinstance(loaded, list) and loaded and isinstance(loaded[0], dict) and "image_id" in loaded[0]:
+        raise DatasetError(
+            message(
+                "COCO's results: predictions without images and categories; read are COCO's annotations, which list "
+                "them"
+            ),
+            path=path,
+        )
+    plain = as_kind(loaded, dict, path, "the file")
     pictures: dict[int | str, Picture] = {}
     for where, item in _items(plain, "images", path):
         number = _id(item, "id", path, where)

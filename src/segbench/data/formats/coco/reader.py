@@ -27,6 +27,7 @@ from segbench.data.formats.coco.files import (
     unknown_category,
     unknown_image,
 )
+from segbench.data.formats.coco.plausible import Boxes, shifted_categories, shifted_ids
 from segbench.data.formats.coco.shapes import has_box, read_shape
 from segbench.data.formats.shared.agreement import check_agreement, read_together
 from segbench.data.formats.shared.annotated import UNKNOWN, AnnotationOptions, build_listing
@@ -36,7 +37,7 @@ from segbench.data.formats.shared.listing import Defect, Listing, choose
 from segbench.data.formats.shared.values import bad_shape, outside
 from segbench.data.shapes.drawing import Drawing, Shape, shape_mask
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
-from segbench.locale import message, plural
+from segbench.locale import Message, message, plural
 
 _HARMLESS = ("unused_shape", "only_box")
 _WANTED = "COCO's annotations of instances or stuff (annotations/instances_train.json, train/_annotations.coco.json)"
@@ -77,7 +78,7 @@ def coco(
     drawings: dict[Path, Drawing] = {}
     counts: Counter[str] = Counter()
     for file in files:
-        drawings |= _drawings(file, places[file.path], boxes, defects, counts)
+        drawings |= _drawings(file, places[file.path], boxes, defects, counts, notes)
     if counts["boxes"] and not counts["shapes"]:
         raise DatasetError(
             f"all {counts['boxes']} annotations are boxes without a segmentation, as for detection; draw the boxes "
@@ -181,18 +182,28 @@ def _listed_twice(twice: Mapping[Path, tuple[str, str]], files: Sequence[CocoFil
 
 
 def _drawings(
-    file: CocoFile, places: dict[Path, Picture], boxes: str, defects: list[Defect], counts: Counter[str]
+    file: CocoFile,
+    places: dict[Path, Picture],
+    boxes: str,
+    defects: list[Defect],
+    counts: Counter[str],
+    notes: list[str],
 ) -> dict[Path, Drawing]:
     """Returns the drawing of each image that is there; counts shapes and boxes in `counts`."""
     shapes: dict[int | str, list[Shape]] = {number: [] for number in file.pictures}
     files = {picture.id: path for path, picture in places.items()}
+    compared = Boxes()
+    owners: set[int | str] = set()
+    used: set[object] = set()
     for where, plain, owner in annotations_of(file):
         picture = file.pictures.get(owner)
         location = f"{where} (id {plain.get('id')})"
+        owners.add(owner)
         if picture is None:
             defects.append(unknown_image(file, location, owner))
             continue
         category = category_of(file, plain)
+        used.add(category)
         if category not in file.names:
             defects.append(unknown_category(file, location, category))
         size = (picture.height, picture.width)
@@ -205,6 +216,7 @@ def _drawings(
         counts["boxes" if only_box else "shapes"] += 1
         if isinstance(shape, Shape):
             shapes[owner].append(shape)
+            compared.add(plain, shape, size, location)
             if only_box:
                 defects.append(Defect(code="only_box", path=file.path, where=location, text=only_a_box()))
             continue
@@ -212,10 +224,19 @@ def _drawings(
         fatal = code not in _HARMLESS
         lost = files.get(owner) if fatal else None
         defects.append(Defect(code=code, path=file.path, where=location, text=text, fatal=fatal, image=lost))
+    _check_plausible(file, compared, shifted_ids(owners, file.pictures) or shifted_categories(used, file.names))
+    notes += compared.notes()
     drawings = {path: _drawing(file, picture, shapes[picture.id]) for path, picture in places.items()}
     for drawing in drawings.values():
         defects += outside(drawing)
     return drawings
+
+
+def _check_plausible(file: CocoFile, compared: Boxes, shifted: Message | None) -> None:
+    """Raises DatasetError where the file contradicts itself in all annotations alike."""
+    question = shifted or compared.question()
+    if question is not None:
+        raise DatasetError(question, path=file.path)
 
 
 def _drawing(file: CocoFile, picture: Picture, shapes: Sequence[Shape]) -> Drawing:

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from segbench.data.files.hints import set_option, yaml_text
-from segbench.data.formats.shared.asked import about_crowds, about_lines, filled
+from segbench.data.formats.shared.asked import about_crowds, about_lines, about_outside, about_twins, filled
 from segbench.data.formats.shared.drawn_classes import check_number, class_labels, class_map
 from segbench.data.formats.shared.label_names import label_question
 from segbench.data.formats.shared.listing import Defect, Entry, Listing, check_depth, choose, defect_notes
 from segbench.data.formats.shared.pairs import with_groups
-from segbench.data.formats.shared.sound import Losses, check_shapes, far_away, is_far, without_background
+from segbench.data.formats.shared.sound import (
+    RELATIVE,
+    Losses,
+    check_shapes,
+    far_away,
+    is_far,
+    is_relative,
+    without_background,
+)
 from segbench.data.shapes.drawing import Drawing, Overlap, Painting, Shape
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.locale import Message, join, message, plural
@@ -109,6 +117,8 @@ class DrawRule:
         """
         if any(is_far(shape, size) for shape in drawing.shapes):
             raise DatasetError(far_away(size), path=drawing.source)
+        if any(is_relative(shape, size) for shape in drawing.shapes):
+            raise DatasetError(RELATIVE, path=drawing.source)
         shapes: list[tuple[int, Shape]] = []
         for shape in drawing.shapes:
             index = self.index.get(shape.label)
@@ -251,7 +261,14 @@ def _asked(images: Sequence[Annotated], options: AnnotationOptions) -> tuple[lis
     crowd, more = about_crowds(shapes, ignored, options.get("crowd"))
     labels = sorted({shape.label for shape in shapes} - {*ignored, *_IGNORED} if classes is None else ())
     name = label_question(labels, images=[[shape.label for shape in item.drawing.shapes] for item in images])
-    return [question for question in (name, line, crowd) if question is not None], [*notes, *more]
+    wanted = {shape.label for shape in shapes} - ignored
+    twins = about_twins(
+        [[shape for shape in item.drawing.shapes if shape.label in wanted] for item in images],
+        options.get("overlap"),
+        options.get("task"),
+    )
+    outside = about_outside(item.drawing for item in images)
+    return [question for question in (outside, name, line, crowd, twins) if question is not None], [*notes, *more]
 
 
 def _as_list(labels: Any) -> list[Any]:

@@ -13,9 +13,13 @@ from segbench.data.files.hints import set_option
 from segbench.data.shapes.drawing import Drawing, Shape
 from segbench.data.shapes.trace import ring_area
 from segbench.locale import Message, listed, message, plural
+from segbench.types import Task
 
 _GAP_PX, _GAP_SHARE = 3.0, 0.03  # between a closed line's ends, in pixels or of its length
-_MOSTLY = 0.5  # of a class's shapes; more crowds than that are no crowds
+_FEWEST_TWINS, _TWINS = 5, 0.05  # outlines, and share of all shapes, up to which they were drawn twice by mistake
+_FEWEST_POINTS = 5  # and nothing else, from which on they are marks for counting rather than dots
+_FEWEST_OUTSIDE = 3  # outlines that lie elsewhere than their images
+_MOSTLY = 0.5  # of a class's shapes; more crowds than that are no crowds, and of all; more outside is no slip
 
 
 def is_closed(shape: Shape) -> bool:
@@ -43,6 +47,7 @@ def about_lines(shapes: Iterable[Shape], choice: str) -> tuple[Message | None, l
         shapes: of all images, as the files have them.
         choice: the option `closed_lines`.
     """
+    shapes = list(shapes)
     lines = [shape for shape in shapes if shape.line]
     closed = [shape for shape in lines if is_closed(shape)]
     points = [shape for shape in lines if len(shape.line) == 2]
@@ -56,6 +61,13 @@ def about_lines(shapes: Iterable[Shape], choice: str) -> tuple[Message | None, l
             "{n} point is drawn as a dot of {width} px", "{n} points are drawn as dots of {width} px", **_number(points)
         )
         notes.append(text)
+    if len(points) == len(shapes) >= _FEWEST_POINTS and choice == "error":
+        question = message(
+            "all {n} shapes are points, which outline nothing; if dots of a pixel are what is looked for, set {draw}",
+            n=len(points),
+            draw=set_option("closed_lines", "draw"),
+        )
+        return question, notes
     if closed and choice == "fill":
         notes.append(plural("{n} closed line is filled", "{n} closed lines are filled", n=len(closed)))
     if not closed or choice != "error":
@@ -117,3 +129,69 @@ def _of(label: str, crowds: dict[str, int], labels: Counter[tuple[str, bool]]) -
 def _number(shapes: Sequence[Shape]) -> dict[str, Any]:
     widths = sorted({max(shape.width_px, 1.0) for shape in shapes})
     return {"n": len(shapes), "width": listed([f"{width:g}" for width in widths])}
+
+
+def about_twins(images: Iterable[Sequence[Shape]], choice: str | None, task: str | None) -> Message | None:
+    """Returns what to ask where many regions have several labels, so that none of them can be on top; or None.
+
+    Args:
+        images: the shapes of each image.
+        choice: the option `overlap`, where it is given.
+        task: the option `task`.
+    """
+    if choice is not None or task == Task.MULTILABEL:
+        return None
+    number, total = 0, 0
+    pairs: Counter[tuple[str, ...]] = Counter()
+    for shapes in images:
+        total += len(shapes)
+        if len({shape.label for shape in shapes}) < 2:
+            continue
+        labels: dict[tuple[Any, ...], set[str]] = {}
+        for shape in shapes:
+            outline = (shape.rings, shape.line, shape.counts, shape.box, shape.file, shape.value)
+            labels.setdefault(outline, set()).add(shape.label)
+        for names in labels.values():
+            if len(names) > 1:
+                number += len(names)
+                pairs[tuple(sorted(names))] += 1
+    if sum(pairs.values()) < _FEWEST_TWINS or number <= _TWINS * total:
+        return None
+    twins, times = pairs.most_common(1)[0]
+    return message(
+        "{n} of {total} shapes have the outline of another shape with another label, such as {names} ({times} times): "
+        "their pixels would get one of these classes; if both are right, set {multilabel}; if the later one counts, "
+        "{later}",
+        n=number,
+        total=total,
+        names=" + ".join(twins),
+        times=times,
+        multilabel=set_option("task", "multilabel"),
+        later=set_option("overlap", "later_on_top"),
+    )
+
+
+def about_outside(drawings: Iterable[Drawing]) -> Message | None:
+    """Returns what to ask where most shapes lie wholly outside of their images, so that nothing is drawn; or None."""
+    number, total = 0, 0
+    for drawing in drawings:
+        if drawing.height is None or drawing.width is None:
+            continue
+        for shape in drawing.shapes:
+            total += bool(shape.rings)
+            number += bool(shape.rings) and all(
+                _is_outside(ring, drawing.height, drawing.width) for ring in shape.rings
+            )
+    if number < _FEWEST_OUTSIDE or number <= _MOSTLY * total:
+        return None
+    return message(
+        "{n} of {total} outlines lie wholly outside of their images and would draw nothing: x and y may be exchanged, "
+        "or the images were cropped after they were annotated; mend the coordinates",
+        n=number,
+        total=total,
+    )
+
+
+def _is_outside(ring: Sequence[float], height: int, width: int) -> bool:
+    across, down = ring[0::2], ring[1::2]
+    return min(across) >= width or max(across) <= 0 or min(down) >= height or max(down) <= 0

@@ -38,6 +38,7 @@ _FILES = (
     "dataset.yaml",
     "classes.txt",
     "class_names.txt",
+    "label_names.txt",  # LabelMe's, beside each image
     "labels.txt",
 )
 _IGNORED = 255

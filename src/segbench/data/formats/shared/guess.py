@@ -70,7 +70,7 @@ def guess_classes(
         return {**options, **({"ignore": [65535]} if len(named) < len(values) else {})}, [
             message("16-bit masks whose {n} values are 8-bit ones times 257, each taken as a class", n=len(values))
         ]
-    if set(values) == {1, 2, 3}:
+    if set(values) == {1, 2, 3} and _is_trimap(facts):
         border = {} if 3 in ignored else {"border": 3}
         return {"classes": {"foreground": 1, "background": 2, **border}}, [message("1, 2, 3 is read as a trimap")]
     if are_no_classes(facts, ignored):
@@ -85,6 +85,14 @@ def guess_classes(
     if ignore:
         options["ignore"] = ignore
     return options, [message("{n} values, each taken as a class: rename them in `classes`", n=len(kept))]
+
+
+def _is_trimap(facts: Mapping[Path, MaskFact]) -> bool:
+    """Returns whether 2 is most of what lies along the borders of images, as around a pet."""
+    along: Counter[MaskValue] = Counter()
+    for fact in facts.values():
+        along.update(fact.border)
+    return 2 * along[2] > sum(along.values())
 
 
 def _smoothed(fact: MaskFact) -> bool:

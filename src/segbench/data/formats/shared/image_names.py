@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.annotated import Annotated
@@ -78,6 +79,9 @@ class ImageIndex:
             DatasetError: several files could be meant.
         """
         path = self.find(f"{folder}/{name}" if folder else name)
+        if path is None and unquote(name) != name:  # as in an address
+            name = unquote(name)
+            path = self.find(f"{folder}/{name}" if folder else name)
         parts = _components(name)
         if path is None or (suffix and _alike(path.name) != _alike(parts[-1])):
             defects.append(no_image(source, where))

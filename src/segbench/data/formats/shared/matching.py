@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from segbench.locale import join, message, plural
 
 Keyed = list[tuple[str, Path]]
 
+_COPY = re.compile(r" ?\(\d+\)| ?-? ?(copy|kopie|kopia|copie|copia|копия)( ?\(?\d*\)?)", re.IGNORECASE)
 _OBJECT = re.compile(rf"(?:{'|'.join(MASK_WORDS)})?[_\-. ]?\(?\d*\)?", re.IGNORECASE)
 
 
@@ -51,9 +52,9 @@ def match(
 ) -> Matched:
     """Returns images and masks by the names under which they belong together.
 
-    Tried are: the names themselves, less the suffixes given; usual words cut off; whatever all names of a side have in
-    common, in the whole set or in each part; the same without regard to case; several masks an image. Where none of
-    them gives every file its partner, what pairs most is returned.
+    Tried are: the names themselves, less the suffixes given; usual words cut off; the same without regard to case, or
+    to zeros before numbers; what all names of a side have in common, in the whole set or in each part; several masks
+    an image. Where none of them gives every file its partner, what pairs most is returned.
 
     Args:
         images, masks: (key, file).
@@ -67,10 +68,12 @@ def match(
         images = [(_less(key, image_suffix), path) for key, path in images]
     if mask_suffix:
         masks = _with_suffix(images, masks, mask_suffix, notes)
+    elif mask_suffix == "":
+        masks = _without_suffix(images, masks, notes)
     cuts = find_renames([key for key, _ in images], [key for key, _ in masks], mask_suffix)
     known = _renamed(images, cuts[0]), _renamed(masks, cuts[1])
-    if not _all_pair(*known):
-        known = _alike(*known, notes)
+    for plain in (_plain, _unpadded):
+        known = known if _all_pair(*known) else _alike(*known, plain, notes)
     if not _all_pair(*known):
         by_affix = _by_affixes(images, masks, parts or {}, notes)
         if by_affix is not None:
@@ -111,25 +114,51 @@ def check_objects(matched: Matched, tails: Callable[[str, Path], str], root: Pat
     listed = [
         (name, path, tails(name, path)) for name, paths in matched.masks.items() if len(paths) > 1 for path in paths
     ]
+    copies = [path for name, path, tail in listed if tail and _is_copy(path, matched.masks[name])]
+    if copies:
+        raise DatasetError(
+            plural(
+                "{n} mask seems to be a copy of the one beside it: {names}; keep one of the two, for both would be "
+                "merged",
+                "{n} masks seem to be copies of those beside them: {names}; keep one of the two, for both would be "
+                "merged",
+                n=len(copies),
+                names=shorten((path.name for path in copies), 4),
+            ),
+            path=root,
+        )
     named = Counter(tail for _, _, tail in listed if not _OBJECT.fullmatch(tail))
     often = {tail: number for tail, number in named.items() if number > 1}
     if not named or (not often and len({name for name, _, _ in listed}) > 1):
         return  # numbers, or names that are never used twice
-    name, path, _ = listed[0]
     option = next(iter(sorted(often or named)))
+    name, path = next((name, path) for name, path, tail in listed if tail == option)
     separator = path.stem[len(path.stem) - len(option) - 1 : len(path.stem) - len(option)]
     raise DatasetError(
         message(
-            "{n} of {total} images have several mask files, such as {name} with {files}; if each is a class, set "
-            "{task}; if one of them is the label, choose it with {suffix}",
+            "{n} of {total} images have several mask files, such as {name} with {files}; {first}; if one of them is "
+            "the label, choose it with {suffix}",
             n=len({name for name, _, _ in listed}),
             total=len(matched.images),
             name=name,
             files=shorten((path.name for path in matched.masks[name]), 4),
-            task=set_option("task", "multilabel"),
+            first=message(
+                "if those named as the images are the labels, set {none}", none=set_option("mask_suffix", "''")
+            )
+            if any(not tail for _, _, tail in listed)
+            else message("if each is a class, set {task}", task=set_option("task", "multilabel")),
             suffix=set_option("mask_suffix", yaml_text(f"{separator if separator in SEPARATORS else ''}{option}")),
         ),
         path=root,
+    )
+
+
+def _is_copy(path: Path, beside: Sequence[Path]) -> bool:
+    """Returns whether a mask is called as programs call a second copy of another one: `a (1).png`, `a - Copy.png`."""
+    return any(
+        path.stem.startswith(other.stem) and _COPY.fullmatch(path.stem[len(other.stem) :])
+        for other in beside
+        if other != path
     )
 
 
@@ -159,7 +188,19 @@ def _with_suffix(images: Keyed, masks: Keyed, suffix: str, notes: list[str]) -> 
         return masks
     known = {key for key, _ in images} | {_less(key, suffix) for key, _ in carrying}
     rest = [(key, path) for key, path in masks if _less(key, suffix) == key]
-    other = [path for key, path in rest if _owner(key, known)]
+    return [*carrying, *_left(rest, known, notes, instead={_less(key, suffix) for key, _ in carrying})]
+
+
+def _without_suffix(images: Keyed, masks: Keyed, notes: list[str]) -> Keyed:
+    """Returns the masks named as images, and those that belong to none; other files of the same images are told."""
+    known = {key for key, _ in images}
+    rest = [(key, path) for key, path in masks if key not in known]
+    return [*((key, path) for key, path in masks if key in known), *_left(rest, known, notes)]
+
+
+def _left(files: Keyed, known: set[str], notes: list[str], instead: Collection[str] = ()) -> Keyed:
+    """Returns the files without those whose name begins with a known one, or is one of `instead`, which are told."""
+    other = [path for key, path in files if key in instead or _owner(key, known)]
     if other:
         notes.append(
             plural(
@@ -170,7 +211,7 @@ def _with_suffix(images: Keyed, masks: Keyed, suffix: str, notes: list[str]) -> 
             )
         )
     left = set(other)
-    return [*carrying, *((key, path) for key, path in rest if path not in left)]
+    return [(key, path) for key, path in files if path not in left]
 
 
 def _renamed(files: Keyed, cut: Callable[[str], str]) -> Keyed:
@@ -246,24 +287,36 @@ def _several(images: Keyed, masks: Keyed, root: Path) -> tuple[Keyed, dict[str, 
     return images, matched.masks
 
 
-def _alike(images: Keyed, masks: Keyed, notes: list[str]) -> tuple[Keyed, Keyed]:
-    """Returns the masks under the images' names where these differ in case or in how accents are written only."""
-    ours = {_plain(key): key for key, _ in images}
-    theirs = {_plain(key) for key, _ in masks}
+def _alike(images: Keyed, masks: Keyed, plain: Callable[[str], str], notes: list[str]) -> tuple[Keyed, Keyed]:
+    """Returns the masks under the images' names where these differ only in what `plain` takes away."""
+    ours = {plain(key): key for key, _ in images}
+    theirs = {plain(key) for key, _ in masks}
     exact = {key for key, _ in images}
-    changed = [path for key, path in masks if key not in exact and _plain(key) in ours]
+    changed = [path for key, path in masks if key not in exact and plain(key) in ours]
     if not changed or len(ours) < len(images) or len(theirs) < len(masks):
         return images, masks
+    names = shorten((path.name for path in changed), 3)
     notes.append(
         plural(
             "{n} mask is named as its image but for upper and lower case or accents: {names}",
             "{n} masks are named as their images but for upper and lower case or accents: {names}",
             n=len(changed),
-            names=shorten((path.name for path in changed), 3),
+            names=names,
+        )
+        if plain is _plain
+        else plural(
+            "{n} mask is named as its image but for zeros before numbers: {names}",
+            "{n} masks are named as their images but for zeros before numbers: {names}",
+            n=len(changed),
+            names=names,
         )
     )
-    return images, [(ours.get(_plain(key), key), path) for key, path in masks]
+    return images, [(ours.get(plain(key), key), path) for key, path in masks]
 
 
 def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _unpadded(text: str) -> str:
+    return re.sub(r"\d+", lambda number: number[0].lstrip("0") or "0", _plain(text))

@@ -11,6 +11,7 @@ from segbench.data.facts.store import MaskFact
 from segbench.data.files.hints import describe_value, set_option
 from segbench.data.files.masks import as_color
 from segbench.data.formats.shared.label_names import write_classes
+from segbench.data.formats.shared.written_values import written_question
 from segbench.locale import Message, listed, message, plural
 from segbench.types import IGNORE_INDEX, MaskValue
 
@@ -18,10 +19,12 @@ REST = "rest"  # in the option `classes`: all values that no other class has
 
 _FEWEST_OBJECTS = 5  # in one of the masks, from which on 1, 2, 3, ... may count objects
 _FEWEST_VALUES = 10  # that occur in one mask each
+_MOST_KINDS = 64  # values of a mask, more of which, of a handful of pixels each, are those of a photograph
+_FEWEST_PX = 4  # that an object has
 _MOST = 0.9  # of the masks or of the values, for which a rule has to hold
 _HANDFUL, _HANDFUL_SHARE = 16, 1e-4  # pixels, and share of all pixels, up to which a value is rather a slip
 _MOST_GREYS = 8  # more come from smoothing
-_FEWEST_MASKS, _FEW_MASKS = 20, 0.05  # masks from which on a colour in few of them is told
+_FEWEST_MASKS, _FEW_MASKS = 5, 0.05  # masks from which on a colour in few of them, or in one, is told
 
 
 def value_question(facts: Mapping[Path, MaskFact], ignore: Iterable[MaskValue] = ()) -> Message | None:
@@ -37,7 +40,12 @@ def value_question(facts: Mapping[Path, MaskFact], ignore: Iterable[MaskValue] =
         counts = {as_color(value): pixels for value, pixels in fact.in_colors().items()} if colors else fact.counts
         held.append({value: pixels for value, pixels in counts.items() if value not in left})
     lossy = any(fact.kind in ("JPEG", "MPO") for fact in facts.values())
-    return _transparency(facts) or _objects(held) or (None if lossy else _colored_few(held) or _handful(held))
+    return (
+        _transparency(facts)
+        or written_question(facts, left)
+        or _objects(held)
+        or (None if lossy else _colored_few(held) or _handful(held))
+    )
 
 
 def _transparency(facts: Mapping[Path, MaskFact]) -> Message | None:
@@ -96,6 +104,8 @@ def _are_apart(uses: Mapping[MaskValue, int], held: Sequence[Mapping[MaskValue, 
     """Returns whether most values, and with them most of what is drawn, occur in one mask alone."""
     once = {value for value, count in uses.items() if count == 1}
     drawn = sum(pixels for counts in held for pixels in counts.values())
+    if len(uses) > _MOST_KINDS and drawn < _FEWEST_PX * sum(map(len, held)):
+        return False  # a photograph, or edges that were smoothed
     apart = sum(pixels for counts in held for value, pixels in counts.items() if value in once)
     return len(uses) >= _FEWEST_VALUES and len(once) >= _MOST * len(uses) and 2 * apart > drawn
 
@@ -103,7 +113,7 @@ def _are_apart(uses: Mapping[MaskValue, int], held: Sequence[Mapping[MaskValue, 
 def _colored_few(held: Sequence[Mapping[MaskValue, int]]) -> Message | None:
     """Finds colours in a few masks, where all others hold greys alone."""
     colored = [counts for counts in held if any(isinstance(value, tuple) and len(set(value)) > 1 for value in counts)]
-    if len(held) < _FEWEST_MASKS or not colored or len(colored) > _FEW_MASKS * len(held):
+    if len(held) < _FEWEST_MASKS or not colored or len(colored) > max(1, _FEW_MASKS * len(held)):
         return None
     odd = Counter[MaskValue]()
     for counts in colored:
@@ -132,7 +142,7 @@ def _handful(held: Sequence[Mapping[MaskValue, int]]) -> Message | None:
     most = min(_HANDFUL, _HANDFUL_SHARE * sum(pixels.values()))
     odd = Counter({value: number for value, number in pixels.items() if number <= most})
     main = sorted(pixels.keys() - odd.keys(), key=as_color)
-    if not odd or len(main) < 2 or len(odd) > len(main):
+    if not odd or len(main) < 2 or len(odd) > len(main) or len(pixels) > _MOST_KINDS:
         return None
     numbers = {value for value in pixels if isinstance(value, int) and value != IGNORE_INDEX}
     if numbers and numbers != set(range(len(numbers))):

@@ -15,6 +15,7 @@ from segbench.errors import DatasetError, shorten
 from segbench.locale import Message, join, message, plural, quoted
 
 _SHOWN = 10  # defects in a refusal, one a line
+RELATIVE = message("coordinates from 0 to 1, which look like parts of the image's width and height; expected pixels")
 _NOT_DRAWN = ("unused_shape", "unknown_shape")  # of kinds that are never drawn
 
 
@@ -171,6 +172,14 @@ def is_far(shape: Shape, size: tuple[int, int]) -> bool:
     return any(not far_inside(ring, size) for ring in (*shape.rings, shape.line) if ring)
 
 
+def is_relative(shape: Shape, size: tuple[int, int]) -> bool:
+    """Returns whether all outlines lie within the first pixel of an image, but not at its corners alone."""
+    if not shape.rings or min(size) < 2 or not all(ring and 0 <= ring[0] <= 1 for ring in shape.rings):
+        return False
+    values = [value for ring in shape.rings for value in ring]
+    return min(values) >= 0 and max(values) <= 1 and any(value % 1 for value in values)
+
+
 def far_away(size: tuple[int, int]) -> Message:
     """Returns what is wrong with a shape that `is_far` from a (H, W) image."""
     return message("coordinates that are no finite numbers, or far outside of the image {size}", size=size)
@@ -198,6 +207,8 @@ def _wrong(shape: Shape, drawing: Drawing) -> tuple[str, Message] | None:
     size = None if drawing.height is None or drawing.width is None else (drawing.height, drawing.width)
     if size is None:
         return None
+    if is_relative(shape, size):
+        return "bad_numbers", RELATIVE
     if is_far(shape, size):
         return "bad_numbers", far_away(size)
     if shape.counts and not isinstance(shape.counts, str):
