@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.doctor._sets import SIDE, blob, codes, finding, pairs, photo, save
 
 from segbench.config.split import SplitConfig
 from segbench.doctor import Finding, Severity, examine, run, sort_findings
-from segbench.doctor.checks import CHECKS, Check
+from segbench.doctor.checks import CHECKS, Check, objects
 from segbench.errors import ConfigError, DatasetError
 
 Data = Callable[[str], Path]
@@ -101,6 +102,20 @@ def add_failing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
     monkeypatch.setitem(sys.modules, "made_up_check", SimpleNamespace(CODES=(), check=fail))  # type: ignore[arg-type]
     monkeypatch.setattr(run, "CHECKS", {"made_up": Check(module="made_up_check"), **CHECKS})
+
+
+def test_objects_are_measured_while_masks_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the first few masks, by which the classes are guessed, are decoded again to measure their objects."""
+    again: list[Path] = []
+    read = objects.read_mask_values
+
+    def count(path: Path, **more: Any) -> np.ndarray:
+        again.append(path)
+        return read(path, **more)
+
+    monkeypatch.setattr(objects, "read_mask_values", count)
+    assert examine(pairs(tmp_path, 40)).samples == 40
+    assert len(again) == 8
 
 
 def test_a_failing_check_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segbench.data.files.resize import resize_image
-
 F32 = NDArray[np.float32]
 
 RADIUS = 24  # of the shifts that are tried, in pixels of the shrunk image
@@ -77,15 +75,12 @@ def shrink_factor(sides: Sequence[int]) -> int:
     return max(1, round(float(np.median(sides)) / _USUAL_SIDE))
 
 
-def edge_scores(
-    image: NDArray[np.uint8], labels: NDArray[np.uint8], *, factor: int = 1, undecided: Sequence[int] = ()
-) -> F32 | None:
+def edge_scores(image: NDArray[np.uint8], labels: NDArray[np.uint8], *, undecided: Sequence[int] = ()) -> F32 | None:
     """Returns how well the outlines lie on edges in each placement; None where there are hardly any outlines.
 
     Args:
-        image: (H, W, 3).
+        image: (H, W) or (H, W, 3), shrunk by `shrink_factor`.
         labels: (H, W) class indices.
-        factor: see `shrink_factor`.
         undecided: labels between objects that are no objects (ignored pixels, drawn borders): each such pixel is given
             to the nearest object, so that the outline runs through the middle of a border.
     Returns:
@@ -93,7 +88,6 @@ def edge_scores(
     """
     from scipy import fft  # type: ignore[import-untyped]
 
-    image, labels = _shrunk(image, labels, factor)
     outline = _outline(_decided(labels, undecided))
     total = float(outline.sum())
     if total < _LEAST_OUTLINE:
@@ -192,17 +186,6 @@ def _p_value(t: float, images: int) -> float:
     from scipy.special import stdtr  # type: ignore[import-untyped]
 
     return float(2 * stdtr(images - 1, -abs(t)))
-
-
-def _shrunk(
-    image: NDArray[np.uint8], labels: NDArray[np.uint8], factor: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    if factor == 1:
-        return image, labels
-    height, width = (max(1, side // factor) for side in labels.shape)
-    image = image[: height * factor, : width * factor]
-    labels = labels[factor // 2 : height * factor : factor, factor // 2 : width * factor : factor]
-    return resize_image(image, (height, width)), labels
 
 
 def _decided(labels: NDArray[np.uint8], undecided: Sequence[int]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from segbench.data.sources.table import source_of, survey_of
 from segbench.data.split.divide import split_manifest
 from segbench.doctor import reading_codes as codes
 from segbench.doctor.checks import CHECKS, Check
-from segbench.doctor.checks.objects import measure_objects, while_decoding
+from segbench.doctor.checks.objects import measure_objects, while_decoding, while_detecting
 from segbench.doctor.checks.values import no_class_map
 from segbench.doctor.finding import Checkup, Finding, sort_findings
 from segbench.doctor.reading import Case, Reading, Remembered, all_files, damaged, headers
@@ -91,7 +91,8 @@ def examine(
     """
     started = time.perf_counter()
     with telling(progress):
-        found = detect(path, options or {}) if format is None else None
+        also = None if fast else partial(while_detecting, image_size=image_size)
+        found = detect(path, options or {}, also=also) if format is None else None
         root = found.root if found is not None else existing_folder(path)
         read = _chosen(root, found, format, dict(options or {}))
         _list(read)

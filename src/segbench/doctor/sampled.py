@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from segbench.data.files.images import read_image, read_mask_values
+from segbench.data.files.images import decode_image, read_mask_values
 from segbench.data.files.masks import encode_mask, encode_plane, has_colors
 from segbench.data.files.threads import in_order, usual_workers
 from segbench.data.shapes.drawing import paint
@@ -54,13 +55,24 @@ def each(cases: Sequence[Case], work: Callable[[Case], Found]) -> Iterator[tuple
             continue
 
 
-def image_of(reading: Reading, case: Case) -> NDArray[np.uint8]:
-    """Returns the image, (H, W, 3) uint8.
+def grey_of(
+    reading: Reading, case: Case, size: tuple[int, int], used: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """Returns the image in grey, resized with antialiasing; JPEG files are decoded no larger than that takes.
 
+    Args:
+        size: (H, W) of the result.
+        used: (H, W) of the image's part, from its first row and column, that it shows; None for all.
     Raises:
         DatasetError: it cannot be read.
     """
-    return read_image(case.image, depth_range=reading.listing.depth_range if reading.listing is not None else None)
+    fact = reading.images[case.image]
+    height, width = used or (fact.height, fact.width)
+    depth_range = reading.listing.depth_range if reading.listing is not None else None
+    image, _ = decode_image(case.image, depth_range=depth_range, shrink=min(height // size[0], width // size[1]))
+    smaller = round(fact.width / image.width)  # how much smaller it was decoded
+    box = (0, 0, min(image.width, width / smaller), min(image.height, height / smaller))
+    return np.asarray(image.convert("L").resize(size[::-1], Image.Resampling.BILINEAR, box))
 
 
 def labels_of(reading: Reading, case: Case) -> NDArray[np.uint8]:

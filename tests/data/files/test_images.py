@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 from tests.data._rasters import save
 
-from segbench.data.files.images import image_facts, read_image, read_mask_values
+from segbench.data.files.images import decode_image, image_facts, read_image, read_mask_values
 from segbench.errors import DatasetError
 
 
@@ -52,6 +52,20 @@ def test_jpeg_and_single_frame_gif(tmp_path: Path) -> None:
     assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - flat).max() <= 3
     Image.fromarray(flat).save(tmp_path / "a.gif")
     assert np.array_equal(read_image(tmp_path / "a.gif"), flat)
+
+
+@pytest.mark.parametrize("shrink", [2, 3, 4, 9])
+def test_a_jpeg_decoded_small_is_the_shrunk_picture(tmp_path: Path, shrink: int) -> None:
+    """Not smaller than asked, upright, and like the whole picture averaged."""
+    coarse = np.random.default_rng(1).integers(0, 256, size=(5, 8, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(coarse).resize((192, 128)).save(tmp_path / "a.jpg", quality=95, exif=exif)
+    small, look = decode_image(tmp_path / "a.jpg", shrink=shrink)
+    scale = {2: 2, 3: 2, 4: 4, 9: 8}[shrink]
+    assert (small.mode, small.size, look.orientation) == ("L", (128 // scale, 192 // scale), 6)
+    whole = Image.fromarray(read_image(tmp_path / "a.jpg")).convert("L").reduce(scale)
+    assert np.abs(np.asarray(small, dtype=int) - np.asarray(whole)).mean() < 2
 
 
 def test_exif_orientation_6_turns_clockwise(tmp_path: Path) -> None:

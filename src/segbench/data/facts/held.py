@@ -12,6 +12,7 @@ from typing import IO, Any, Generic, TypeVar
 Value = TypeVar("Value")
 
 _LENGTH_BITS = 32
+_AHEAD = 64 * 1024  # bytes that are read at once, as values are mostly asked for in order
 
 
 class Held(Mapping[Path, Value], Generic[Value]):
@@ -31,6 +32,7 @@ class Held(Mapping[Path, Value], Generic[Value]):
         self._places: dict[Path, int | bytes] = {}
         self._file: IO[bytes] | None = None
         self._end = 0
+        self._ahead, self._ahead_from = b"", 0  # a part of the file, and where it begins
         self._lock = threading.Lock()
 
     def put(self, path: Path, value: Value) -> None:
@@ -44,10 +46,8 @@ class Held(Mapping[Path, Value], Generic[Value]):
         place = self._places[path]
         if isinstance(place, bytes):
             return self._parse(marshal.loads(place))  # written by this process
-        assert self._file is not None, "something was written"
         with self._lock:
-            self._file.seek(place >> _LENGTH_BITS)
-            blob = self._file.read(place & ((1 << _LENGTH_BITS) - 1))
+            blob = self._read(place >> _LENGTH_BITS, place & ((1 << _LENGTH_BITS) - 1))
         return self._parse(marshal.loads(blob))
 
     def __contains__(self, path: object) -> bool:
@@ -62,6 +62,14 @@ class Held(Mapping[Path, Value], Generic[Value]):
     def __del__(self) -> None:
         if self._file is not None:
             self._file.close()
+
+    def _read(self, start: int, length: int) -> bytes:
+        begin = start - self._ahead_from
+        if begin < 0 or begin + length > len(self._ahead):
+            assert self._file is not None, "something was written"
+            self._file.seek(start)
+            self._ahead, self._ahead_from, begin = self._file.read(max(length, _AHEAD)), start, 0
+        return self._ahead[begin : begin + length]
 
     def _written(self, blob: bytes) -> int | None:
         """Writes at the end; returns None where that was not possible."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from segbench.data.facts.store import FactStore, MaskFact
+from segbench.data.facts.store import Also, FactStore, MaskFact
 from segbench.data.files.folders import existing_folder
 from segbench.data.files.hints import give
 from segbench.data.formats import FORMATS, WHOLE_TREES, Listing, check_format, recognise
@@ -23,6 +23,8 @@ from segbench.types import ClassMap
 _SAMPLE = 96  # masks that are looked at for a guess, spread over the data set
 _DEPTH = 4  # of folders that are searched for data sets
 _MOST_FOLDERS = 64  # beside each other that are looked into
+
+FindsAlso: TypeAlias = Callable[[Listing, FactStore], Also | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,7 @@ class Detection:
         )
 
 
-def detect(path: str | Path, options: Mapping[str, Any] | None = None) -> Detection:
+def detect(path: str | Path, options: Mapping[str, Any] | None = None, *, also: FindsAlso | None = None) -> Detection:
     """Returns how a folder can be read; opens annotation files, and some of the masks where their values decide.
 
     Nothing is left out to make a folder readable: what cannot be used is the user's to decide, and told as the trouble
@@ -129,6 +131,7 @@ def detect(path: str | Path, options: Mapping[str, Any] | None = None) -> Detect
 
     Args:
         options: that the user gave already; they are kept, and candidates that do not know them are left out.
+        also: what else is found in the masks that are looked at, so that they need not be decoded again for it.
     Raises:
         DatasetError: there is no such folder.
         ConfigError: options that no reader of this folder has.
@@ -136,15 +139,15 @@ def detect(path: str | Path, options: Mapping[str, Any] | None = None) -> Detect
     root = existing_folder(path)
     given = dict(options or {})
     signs = recognise(root)
-    apart = _apart(root)
+    apart = _apart(root, signs)
     if len(apart) > 1 and not _are_tasks(apart, signs):
         return Detection(root=root, candidates=(), nested=tuple(_nested(root, _DEPTH)))
     if not any(_knows(name, given) for name in (*signs, "folder")):
         check_format(next(iter(signs), "folder"), given)  # says which option there is not
-    candidates = [_read_as(root, name, given, sign) for name, sign in signs.items() if _knows(name, given)]
+    candidates = [_read_as(root, name, given, sign, also) for name, sign in signs.items() if _knows(name, given)]
     if candidates:
         return Detection(root=root, candidates=tuple(candidates))
-    candidates = list(_as_folder(root, given))
+    candidates = list(_as_folder(root, given, also))
     nested: tuple[Path, ...] = ()
     if all(candidate.trouble for candidate in candidates):
         nested = tuple(_nested(root, _DEPTH))
@@ -174,12 +177,12 @@ def _knows(name: str, options: Mapping[str, Any]) -> bool:
     return set(options) <= set(FORMATS.options(name))
 
 
-def _read_as(root: Path, name: str, options: Mapping[str, Any], reason: str) -> Candidate:
+def _read_as(root: Path, name: str, options: Mapping[str, Any], reason: str, also: FindsAlso | None) -> Candidate:
     """Returns a candidate after listing the data set once; annotation files are parsed, images are not opened."""
     try:
         check_format(name, options)
         listing: Listing = FORMATS.get(name)(root, **options)
-        facts = _some_masks(root, listing)
+        facts = _some_masks(root, listing, also)
         class_map = listing.classes_of(facts)
         ask_depth(listing, root)
     except (DatasetError, ConfigError) as error:
@@ -187,12 +190,12 @@ def _read_as(root: Path, name: str, options: Mapping[str, Any], reason: str) -> 
     return Candidate(format=name, options=options, reason=reason, classes=class_map.names, samples=len(listing.entries))
 
 
-def _as_folder(root: Path, given: Mapping[str, Any]) -> Iterator[Candidate]:
+def _as_folder(root: Path, given: Mapping[str, Any], also: FindsAlso | None) -> Iterator[Candidate]:
     """Yields the ways to read an ordinary folder: one, or one for each answer to what has to be chosen."""
     if not _knows("folder", given):
         return
     try:
-        yield _guess(root, given, message("images and masks of the same names"))
+        yield _guess(root, given, message("images and masks of the same names"), also)
         return
     except ChoiceError as error:
         trouble, option, choices = _trouble(error, root), error.option, error.choices
@@ -203,7 +206,7 @@ def _as_folder(root: Path, given: Mapping[str, Any]) -> Iterator[Candidate]:
         reason = message("{option}: {choice}, {held}", option=option, choice=choice, held=held)
         reason = reason if held else message("{option}: {choice}", option=option, choice=choice)
         try:
-            found.append(_guess(root, {**given, option: choice}, reason))
+            found.append(_guess(root, {**given, option: choice}, reason, also))
         except (DatasetError, ConfigError):
             continue  # the question above names it with what it holds
     yield from found if len(found) > 1 else ()
@@ -211,12 +214,12 @@ def _as_folder(root: Path, given: Mapping[str, Any]) -> Iterator[Candidate]:
         yield Candidate(format="folder", options=given, trouble=trouble)
 
 
-def _guess(root: Path, given: Mapping[str, Any], reason: str) -> Candidate:
+def _guess(root: Path, given: Mapping[str, Any], reason: str, also: FindsAlso | None) -> Candidate:
     """Returns the folder reader's options for this folder, with what its masks' values ask for."""
     options = dict(given)
     guesses: list[str] = []
     listing: Listing = FORMATS.get("folder")(root, **options)
-    facts = _some_masks(root, listing)
+    facts = _some_masks(root, listing, also)
     try:
         class_map = listing.classes_of(facts)
     except DatasetError:
@@ -248,7 +251,7 @@ def _trouble(error: DatasetError | ConfigError, root: Path) -> str:
     return join("", [f"{where.relative_to(root).as_posix()}: ", error.reason])
 
 
-def _some_masks(root: Path, listing: Listing) -> dict[Path, MaskFact]:
+def _some_masks(root: Path, listing: Listing, also: FindsAlso | None) -> dict[Path, MaskFact]:
     """Returns the facts of masks spread over the data set; unreadable ones are left to the reading itself.
 
     Raises:
@@ -259,15 +262,14 @@ def _some_masks(root: Path, listing: Listing) -> dict[Path, MaskFact]:
     paths = [path for entry in listing.entries for path in entry.masks]
     step = max(1, len(paths) // _SAMPLE)
     store = FactStore(listing.root or root)
+    store.also = None if also is None else also(listing, store)
     facts, failed = store.masks(paths[::step])
     store.save()
     if failed and not facts:
         path, reason = failed[0]
+        name = path.relative_to(listing.root or root).as_posix()
         raise DatasetError(
-            message(
-                "none of the masks can be read: {name}: {reason}", name=path.relative_to(root).as_posix(), reason=reason
-            ),
-            path=root,
+            message("none of the masks can be read: {name}: {reason}", name=name, reason=reason), path=root
         )
     return dict(facts)
 
@@ -298,9 +300,13 @@ def _is_folder_set(folder: Path) -> bool:
     return bool(listing.entries)
 
 
-def _apart(root: Path) -> list[Path]:
-    """Returns the folders directly below that hold data sets of their own, rather than parts or cases of one."""
-    if WHOLE_TREES & recognise(root).keys():
+def _apart(root: Path, signs: Mapping[str, str]) -> list[Path]:
+    """Returns the folders directly below that hold data sets of their own, rather than parts or cases of one.
+
+    Args:
+        signs: what the folder itself is recognised as.
+    """
+    if WHOLE_TREES & signs.keys():
         return []
     below = [folder for folder in subfolders(root)[:_MOST_FOLDERS] if not _is_a_part(folder)]
     return [folder for folder in below if _holds_one(folder, _DEPTH - 1)]
@@ -309,7 +315,8 @@ def _apart(root: Path) -> list[Path]:
 def _are_tasks(folders: Sequence[Path], signs: Mapping[str, str]) -> bool:
     """Returns whether folders are of the one format that the folder above is, whose reader knows what to ask then."""
     names = [name for name in signs if "annotations" in FORMATS.options(name)]
-    alike = all(recognise(folder).keys() == signs.keys() and not _apart(folder) for folder in folders)
+    below = [(folder, recognise(folder)) for folder in folders]
+    alike = all(own.keys() == signs.keys() and not _apart(folder, own) for folder, own in below)
     return len(names) == len(signs) == 1 and alike
 
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-from PIL import Image
 
 from segbench.doctor.code import Code, Title
 from segbench.doctor.crops import DETAIL_PX, F32, find_overlaps
 from segbench.doctor.finding import Finding, Severity
 from segbench.doctor.reading import Case, Reading, percent
-from segbench.doctor.sampled import each, image_of, sample
+from segbench.doctor.sampled import each, grey_of, sample
 from segbench.locale import join, listed, message
 
 _SCORED, _TRAINED = 40, 150  # images that are compared, which bounds the time to some five seconds on one core
@@ -59,9 +58,9 @@ def check(reading: Reading) -> list[Finding]:
 
 
 def _grey(reading: Reading, case: Case, *, factor: float) -> F32:
-    image = Image.fromarray(image_of(reading, case)).convert("L")
-    size = tuple(max(1, round(side * factor)) for side in image.size)
-    return np.asarray(image.resize((size[0], size[1]), Image.Resampling.BILINEAR), dtype=np.float32)
+    fact = reading.images[case.image]
+    size = max(1, round(fact.height * factor)), max(1, round(fact.width * factor))
+    return grey_of(reading, case, size).astype(np.float32)
 
 
 def _finding(

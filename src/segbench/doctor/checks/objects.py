@@ -29,6 +29,7 @@ from segbench.types import ClassMap, Progress, Task
 
 LARGEST_SIDE = 512  # that is trained on whole; larger images by windows
 _SOME_MASKS = 96  # as many as a guess of the classes looks at, which are remembered then
+_FIRST_MASKS = 8  # of those, by which the classes are guessed before the others are decoded
 _VANISHING = 0.05  # of a class's objects, from which on a warning is due
 
 
@@ -104,16 +105,21 @@ class _Measure:
         return region_rows(labels, _counted(self.classes), self.sizes)
 
 
-def while_decoding(listing: Listing, store: FactStore, image_size: tuple[int, int] | None) -> Also | None:
+def while_decoding(
+    listing: Listing, store: FactStore, image_size: tuple[int, int] | None, *, some: int = _SOME_MASKS
+) -> Also | None:
     """Returns how to measure objects while masks are decoded; None where that has to wait for the class map.
 
     Where the reader derives the classes from the masks, those of some masks are taken: what is measured with a class
     map that turns out to be another one is not asked for later.
+
+    Args:
+        some: masks that are looked at for the classes.
     """
     masks = {path: place for entry in listing.entries for place, path in enumerate(entry.planes) if path is not None}
     facts: Mapping[Path, MaskFact] = {}
     if not isinstance(listing.class_map, ClassMap):
-        facts, _ = store.masks(list(masks)[:: max(1, len(masks) // _SOME_MASKS)])
+        facts, _ = store.masks(list(masks)[:: max(1, len(masks) // some)])
     try:
         classes = listing.classes_of(facts)
     except (DatasetError, ConfigError):
@@ -121,6 +127,11 @@ def while_decoding(listing: Listing, store: FactStore, image_size: tuple[int, in
     planes = masks if classes.task is Task.MULTILABEL else {}
     measure = _Measure(classes=classes, tolerance=listing.tolerance, planes=planes, sizes=_sizes(image_size))
     return Also(measure.kind, measure.find)
+
+
+def while_detecting(listing: Listing, store: FactStore, image_size: tuple[int, int] | None) -> Also | None:
+    """Returns how to measure objects while the masks are decoded that `detect` looks at; see `while_decoding`."""
+    return while_decoding(listing, store, image_size, some=_FIRST_MASKS)
 
 
 def _sizes(image_size: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
