@@ -27,7 +27,7 @@ DataPath = Annotated[Path, typer.Argument(metavar="PATH", help="Folder of labell
 
 
 @data_app.command("detect")
-def data_detect(data: DataPath, options: ReaderOptions = None) -> None:
+def data_detect(data: DataPath, data_format: DataFormat = None, options: ReaderOptions = None) -> None:
     """Say which data set a folder holds, why, and which config reads it.
 
     Example: segbench data detect my_images
@@ -48,7 +48,7 @@ def data_detect(data: DataPath, options: ReaderOptions = None) -> None:
     watch = make_callback(quiet=False)
     try:
         with telling(watch.progress):
-            found = detect(unpacked(data, watch.progress), read_options(options))
+            found = detect(unpacked(data, watch.progress), read_options(options), format=data_format)
     finally:
         watch.close()
     for candidate in found.candidates:

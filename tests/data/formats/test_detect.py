@@ -123,6 +123,9 @@ def test_two_folders_of_masks_are_a_question(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="2 ways to read this folder, choose: "):
         resolve(tmp_path, None, {})
     assert resolve(tmp_path, None, {"masks": "masks"}).options == {"masks": "masks"}
+    chosen = detect(tmp_path, {"masks": "masks"}, format="folder").best
+    assert chosen is not None
+    assert chosen.options == {"masks": "masks"}
 
 
 def test_another_format_that_cannot_be_read_is_a_question_too(tmp_path: Path) -> None:

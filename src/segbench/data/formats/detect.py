@@ -123,7 +123,13 @@ class Detection:
         )
 
 
-def detect(path: str | Path, options: Mapping[str, Any] | None = None, *, also: FindsAlso | None = None) -> Detection:
+def detect(
+    path: str | Path,
+    options: Mapping[str, Any] | None = None,
+    *,
+    format: str | None = None,  # noqa: A002  # the config's word
+    also: FindsAlso | None = None,
+) -> Detection:
     """Returns how a folder can be read; opens annotation files, and some of the masks where their values decide.
 
     Nothing is left out to make a folder readable: what cannot be used is the user's to decide, and told as the trouble
@@ -131,6 +137,7 @@ def detect(path: str | Path, options: Mapping[str, Any] | None = None, *, also: 
 
     Args:
         options: that the user gave already; they are kept, and candidates that do not know them are left out.
+        format: that the user chose; None looks for all.
         also: what else is found in the masks that are looked at, so that they need not be decoded again for it.
     Raises:
         DatasetError: there is no such folder.
@@ -138,6 +145,11 @@ def detect(path: str | Path, options: Mapping[str, Any] | None = None, *, also: 
     """
     root = existing_folder(path)
     given = dict(options or {})
+    if format is not None:
+        check_format(format, given)
+        told = message("as told")
+        one = list(_as_folder(root, given, also)) if format == "folder" else [_read_as(root, format, given, told, also)]
+        return Detection(root=root, candidates=tuple(one))
     signs = recognise(root)
     apart = _apart(root, signs)
     if len(apart) > 1 and not _are_tasks(apart, signs):
