@@ -40,7 +40,7 @@ def set_option(name: str, value: str = "") -> Message:
     """
     words = speech()
     if words == "python":
-        given = f"{name}={_in_python(value) if value else '...'}"
+        given = f"{name}={_in_python(value)}" if value else name
         return message("the option {given}", name=name, value=value, given=given)
     flag, key = ("--set", f"data.options.{name}") if words == "config" else ("--option", name)
     if not value:
