@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from segbench.config.run import SplitConfig
-from segbench.data.facts.store import FactStore
+from segbench.data.facts.store import Also, FactStore
 from segbench.data.files.folders import existing_folder
 from segbench.data.files.hints import give, set_option, yaml_value
 from segbench.data.files.images import image_facts
@@ -91,7 +91,7 @@ def examine(
     """
     started = time.perf_counter()
     with telling(progress):
-        also = None if fast else partial(while_detecting, image_size=image_size)
+        also = None if fast else partial(_measure, image_size=image_size)
         found = detect(path, options or {}, also=also) if format is None else None
         root = found.root if found is not None else existing_folder(path)
         read = _chosen(root, found, format, dict(options or {}))
@@ -302,6 +302,11 @@ def _look(
     )
     reading.class_map = _class_map(read, reading, survey)
     return reading
+
+
+def _measure(listing: Listing, store: FactStore, image_size: tuple[int, int] | None) -> Also | None:
+    """Returns how objects are measured in the masks that `detect` looks at, at the size that the check will take."""
+    return while_detecting(listing, store, image_size or _usual_size(listing))
 
 
 def _usual_size(listing: Listing) -> tuple[int, int] | None:

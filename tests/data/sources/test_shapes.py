@@ -95,7 +95,7 @@ def test_an_image_whose_shapes_do_not_fit_is_left_out_where_that_was_agreed(tmp_
     for verify in (True, False):
         manifest = read_dataset(root, "via", defects="skip", verify=verify)
         assert [sample.id for sample in manifest.samples] == ["a"]
-        assert any("1 images were left out, since their shapes do not fit: b.jpg" in note for note in manifest.notes)
+        assert any("1 image was left out, since its shapes do not fit: b.jpg" in note for note in manifest.notes)
     content["a.jpg"]["regions"][0]["shape_attributes"]["x"] = 900
     path.write_text(json.dumps(content))
     with pytest.raises(DatasetError, match=r"2 files of 2 image/mask pairs cannot be used"):

@@ -18,10 +18,10 @@ from segbench.data.formats.shared.pairs import with_groups
 from segbench.data.formats.shared.sound import (
     RELATIVE,
     Losses,
+    are_relative,
     check_shapes,
     far_away,
     is_far,
-    is_relative,
     without_background,
 )
 from segbench.data.shapes.drawing import Drawing, Overlap, Painting, Shape
@@ -117,7 +117,7 @@ class DrawRule:
         """
         if any(is_far(shape, size) for shape in drawing.shapes):
             raise DatasetError(far_away(size), path=drawing.source)
-        if any(is_relative(shape, size) for shape in drawing.shapes):
+        if are_relative(drawing, size):
             raise DatasetError(RELATIVE, path=drawing.source)
         shapes: list[tuple[int, Shape]] = []
         for shape in drawing.shapes:

@@ -25,6 +25,8 @@ _SHOWN = 80  # characters of a name; some tools put the whole image there
 def head(path: Path) -> str:
     """Returns the first 64 kB of a text file; empty where it cannot be read."""
     try:
+        if not path.is_file():
+            return ""  # opening a named pipe would wait for ever
         with path.open("rb") as file:
             return file.read(_HEAD_BYTES).decode("utf-8-sig", errors="replace")
     except OSError:

@@ -14,6 +14,7 @@ from segbench.data.shapes.drawing import Drawing, Shape, far_inside
 from segbench.errors import DatasetError, shorten
 from segbench.locale import Message, join, message, plural, quoted
 
+_ROUNDED = 1e-6  # pixels, by which a corner may miss a whole number
 _SHOWN = 10  # defects in a refusal, one a line
 RELATIVE = message("coordinates from 0 to 1, which look like parts of the image's width and height; expected pixels")
 _NOT_DRAWN = ("unused_shape", "unknown_shape")  # of kinds that are never drawn
@@ -25,6 +26,8 @@ def check_shapes(drawing: Drawing, image: Path, found: list[Defect]) -> Drawing:
     A ring of fewer than three points beside a good one of the same shape covers nothing: the good one stays.
     """
     kept: list[Shape] = []
+    size = None if drawing.height is None or drawing.width is None else (drawing.height, drawing.width)
+    relative = size is not None and are_relative(drawing, size)
     for number, whole in enumerate(drawing.shapes, 1):
         where = f"{drawing.key}, shape {number}"
         shape, few = _without_bare_rings(whole)
@@ -35,7 +38,7 @@ def check_shapes(drawing: Drawing, image: Path, found: list[Defect]) -> Drawing:
                 n=few,
             )
             found.append(Defect(code="few_points", path=drawing.source, where=where, text=text, image=image))
-        problem = _wrong(shape, drawing)
+        problem = ("bad_numbers", RELATIVE) if relative and shape.rings else _wrong(shape, drawing)
         if problem is None:
             kept.append(shape)
             continue
@@ -172,12 +175,20 @@ def is_far(shape: Shape, size: tuple[int, int]) -> bool:
     return any(not far_inside(ring, size) for ring in (*shape.rings, shape.line) if ring)
 
 
-def is_relative(shape: Shape, size: tuple[int, int]) -> bool:
-    """Returns whether all outlines lie within the first pixel of an image, but not at its corners alone."""
+def are_relative(drawing: Drawing, size: tuple[int, int]) -> bool:
+    """Returns whether all outlines of an image lie within its first pixel, but not at its corners alone.
+
+    One among others may be an object of a pixel, and rounding leaves such corners near whole numbers.
+    """
+    outlined = [shape for shape in drawing.shapes if shape.rings]
+    return bool(outlined) and all(_is_relative(shape, size) for shape in outlined)
+
+
+def _is_relative(shape: Shape, size: tuple[int, int]) -> bool:
     if not shape.rings or min(size) < 2 or not all(ring and 0 <= ring[0] <= 1 for ring in shape.rings):
         return False
     values = [value for ring in shape.rings for value in ring]
-    return min(values) >= 0 and max(values) <= 1 and any(value % 1 for value in values)
+    return min(values) >= 0 and max(values) <= 1 and any(abs(value - round(value)) > _ROUNDED for value in values)
 
 
 def far_away(size: tuple[int, int]) -> Message:
@@ -207,8 +218,6 @@ def _wrong(shape: Shape, drawing: Drawing) -> tuple[str, Message] | None:
     size = None if drawing.height is None or drawing.width is None else (drawing.height, drawing.width)
     if size is None:
         return None
-    if is_relative(shape, size):
-        return "bad_numbers", RELATIVE
     if is_far(shape, size):
         return "bad_numbers", far_away(size)
     if shape.counts and not isinstance(shape.counts, str):
