@@ -38,7 +38,7 @@ def check_shapes(drawing: Drawing, image: Path, found: list[Defect]) -> Drawing:
                 n=few,
             )
             found.append(Defect(code="few_points", path=drawing.source, where=where, text=text, image=image))
-        problem = ("bad_numbers", RELATIVE) if relative and shape.rings else _wrong(shape, drawing)
+        problem = _wrong(shape, drawing) or (("bad_numbers", RELATIVE) if relative and shape.rings else None)
         if problem is None:
             kept.append(shape)
             continue
