@@ -8,9 +8,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,12 @@ class Process:
     """A started process, asked as `subprocess.Popen` is."""
 
     def __init__(self, target: Callable[..., Any], *arguments: Any, cwd: Path | None, merged: bool) -> None:
-        self._files = [tempfile.NamedTemporaryFile() for _ in range(1 if merged else 2)]  # noqa: SIM115  # till it ends
-        names = [file.name for file in self._files]
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # no open file that could be found unclosed
+        self._files = [Path(folder, name) for name in (("both",) if merged else ("out", "err"))]
+        for file in self._files:
+            file.touch()
+        names = [str(file) for file in self._files]
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         environment = dict(os.environ)
@@ -52,7 +58,7 @@ class Process:
         return out, "".join(err)
 
     def _read(self) -> list[str]:
-        return [Path(file.name).read_text(encoding="utf-8") for file in self._files]
+        return [file.read_text(encoding="utf-8") for file in self._files]
 
 
 def _be(
