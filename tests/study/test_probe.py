@@ -15,7 +15,7 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.split.divide import split_manifest
 from segbench.errors import ConfigError
-from segbench.study.probe import Speed, cost_key, measure, run_seconds, steps_an_epoch
+from segbench.study.probe import Speed, batches_a_pass, cost_key, measure, run_seconds
 from segbench.train.fit import fit
 
 
@@ -103,7 +103,7 @@ def test_runs_that_cost_the_same_have_one_key(config: RunConfig) -> None:
 
 @pytest.mark.parametrize(("images", "batch", "steps"), [(17, 4, 4), (18, 4, 5), (16, 4, 4), (1, 4, 1), (3, 1, 3)])
 def test_steps_are_those_of_the_loader(config: RunConfig, images: int, batch: int, steps: int) -> None:
-    assert steps_an_epoch(changed(config, batch_size=batch), images) == steps
+    assert batches_a_pass(changed(config, batch_size=batch), images) == steps
 
 
 def test_seconds_of_a_run_add_up(config: RunConfig) -> None:

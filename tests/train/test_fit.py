@@ -666,7 +666,7 @@ class TestBestWeights:
     def test_one_cycle_leaves_momentum_alone(self, momentum: float) -> None:
         network = nn.Linear(2, 2)
         optimizer = build_optimizer(network, OptimizerConfig(name="sgd", momentum=momentum))
-        schedule = Schedule(optimizer, ScheduleConfig(name="one_cycle"), 5, 2)
+        schedule = Schedule(optimizer, ScheduleConfig(name="one_cycle"), 10)
         for _ in range(9):
             assert optimizer.param_groups[0]["momentum"] == momentum
             optimizer.step()

@@ -28,7 +28,7 @@ def config_check(config: ConfigFile, overrides: Overrides = None) -> None:
     check_config(loaded)
     losses = " + ".join(f"{term.weight_text} {term.name}" for term in loaded.loss)
     console.print(
-        f"{config} is right: {loaded.network.name}, {losses}, {loaded.epochs} epochs of {loaded.data.path} "
+        f"{config} is right: {loaded.network.name}, {losses}, {loaded.length_text} of {loaded.data.path} "
         f"at {loaded.data.size[0]}x{loaded.data.size[1]}, into {loaded.run_folder}"
     )
     if loaded.network.options or any(term.options for term in loaded.loss):

@@ -24,7 +24,7 @@ from segbench.config.augment import AugmentConfig as AugmentConfig
 from segbench.config.base import SMALLEST_PX, Positive, Section, SizePx
 from segbench.config.loss import LossTerm, WeightSchedule, parse_loss
 from segbench.config.split import SplitConfig as SplitConfig
-from segbench.config.text import apply_overrides, explain, line_of, read_yaml, write_yaml
+from segbench.config.text import LENGTH_KEYS, apply_overrides, explain, line_of, read_yaml, write_yaml
 from segbench.errors import ConfigError
 from segbench.metrics.families import MONITORED
 
@@ -174,6 +174,9 @@ class ScoresConfig(Section):
     tolerance_px: Annotated[float, Field(ge=0.0)] = 2.0
 
 
+# Keys that came after runs had been begun; their defaults do not count, so that those runs go on.
+_LATER_KEYS = ("steps", "seconds", "accumulate", "norm_statistics", "swa_start")
+
 if TYPE_CHECKING:
     Monitor: TypeAlias = str
 else:
@@ -189,8 +192,19 @@ class RunConfig(Section):
             what the network has), or the path of a file of the same network or of its encoder.
         name: of the run; None makes one from network, loss and seed.
         output: run folder; None means `runs/<name>`.
-        epochs, batch_size: passes over the training part; samples a step. The last, smaller batch is kept; a single
-            sample that would be left over joins the batch before.
+        epochs: passes over the training part; 40 where neither `steps` nor `seconds` is given.
+        steps: optimiser steps of the whole run instead, so that a small and a large set get the same amount of
+            training. An epoch is then as many whole passes as it takes to have about 40 epochs at most.
+        seconds: training time instead, without validation: a step is timed at the start and the time turned into
+            steps, which `run.json` keeps.
+        batch_size: samples of a batch. The last, smaller batch is kept; a single sample that would be left over joins
+            the batch before.
+        accumulate: batches whose gradients make one step, as one batch of so many times `batch_size` would, for
+            memory's sake. BatchNorm still sees single batches.
+        norm_statistics: BatchNorm's means and variances in evaluation. `running`: the moving average of training,
+            which lags behind where an epoch has few steps; `recomputed`: before every validation they are estimated
+            anew from un-augmented training images (one forward pass, at most 32 batches); `auto`: recomputed where an
+            epoch has at most 100 steps, or weights are averaged by `swa_start`.
         seed: decides initial weights, order of samples, augmentation and dropout.
         deterministic: refuse operations that give other results each time. Matters on a GPU, where several common
             layers (reflect padding, unpooling) have no such form; on the CPU every run repeats exactly anyway.
@@ -198,9 +212,13 @@ class RunConfig(Section):
         precision: `auto` is bfloat16 mixed precision on a GPU that has it, else 32 bit.
         threads: CPU threads of this run; None means what the machine offers.
         grad_clip: largest allowed gradient norm; None means no limit.
-        ema_decay: keep an exponential moving average of the weights, and use it for validation and prediction.
+        ema_decay: keep an exponential moving average of the weights, and use it for validation and prediction. It
+            warms up: at step t the decay is at most (1 + t) / (10 + t), so that short runs have an average, too.
+        swa_start: from this share of the run on, average the weights at the ends of epochs (stochastic weight
+            averaging, Izmailov et al. 2018), and use the average; not together with `ema_decay`.
         early_stopping: stop after this many epochs without a better `monitor`; None never stops.
-        monitor: the validation score that chooses the best checkpoint.
+        monitor: the validation score that chooses the best checkpoint; of equals the one with the lower validation
+            loss.
         threshold: of the foreground probability (binary, multilabel). `validation` chooses it at the end, on the
             validation part alone, as the one with the best `monitor` (`iou_per_image` where that is the loss); until
             then 0.5 is used.
@@ -225,8 +243,12 @@ class RunConfig(Section):
     freeze: FreezeConfig = FreezeConfig()
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=120)] | None = None
     output: str | None = None
-    epochs: Positive = 40
+    epochs: Positive | None = 40
+    steps: Positive | None = None
+    seconds: Annotated[float, Field(gt=0.0)] | None = None
     batch_size: Positive = 8
+    accumulate: Positive = 1
+    norm_statistics: Literal["auto", "running", "recomputed"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     deterministic: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -234,6 +256,7 @@ class RunConfig(Section):
     threads: Positive | None = None
     grad_clip: Annotated[float, Field(gt=0.0)] | None = None
     ema_decay: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    swa_start: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
     early_stopping: Positive | None = None
     monitor: Monitor = "iou_per_image"
     threshold: float | Literal["validation"] = 0.5
@@ -241,6 +264,25 @@ class RunConfig(Section):
     train_score_every: Annotated[int, Field(ge=0)] = 0
     channels_last: bool = True
     compile: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_length(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        given = [key for key in LENGTH_KEYS if value.get(key) is not None]
+        if len(given) > 1:
+            told = " and ".join(f"{key}: {value[key]}" for key in given)
+            raise ValueError(f"{told} say twice how long the run is; keep one of {', '.join(LENGTH_KEYS)}")
+        if "epochs" in value and not given:
+            raise ValueError(f"nothing says how long the run is; give one of {', '.join(LENGTH_KEYS)}")
+        return {**value, "epochs": None} if given and given != ["epochs"] else value
+
+    @model_validator(mode="after")
+    def _one_average(self) -> RunConfig:
+        if self.ema_decay is not None and self.swa_start is not None:
+            raise ValueError("ema_decay and swa_start are two averages of the same weights; leave one out")
+        return self
 
     @field_validator("weights", mode="before")
     @classmethod
@@ -295,6 +337,13 @@ class RunConfig(Section):
         return 0.5 if self.threshold == "validation" else self.threshold
 
     @property
+    def length_text(self) -> str:
+        """How long the run is, for people: `40 epochs`, `2000 steps`, `600 s of training`."""
+        if self.epochs is not None:
+            return f"{self.epochs} epochs"
+        return f"{self.steps} steps" if self.steps is not None else f"{self.seconds:g} s of training"
+
+    @property
     def run_name(self) -> str:
         """`name`, or network, loss and seed joined."""
         losses = "+".join(term.name for term in self.loss)
@@ -315,8 +364,19 @@ class RunConfig(Section):
         return write_yaml(self.to_dict())
 
     def fingerprint(self) -> str:
-        """Returns 16 hex digits over all that decides the weights and scores of a run (no names, no places)."""
+        """Returns 16 hex digits over all that decides the weights and scores of a run (no names, no places).
+
+        A key of `_LATER_KEYS` with its default value is left out.
+        """
         plain = self.to_dict()
+        for key in _LATER_KEYS:
+            *above, name = key.split(".")
+            section: Section = self
+            values = plain
+            for part in above:
+                section, values = getattr(section, part), values[part]
+            if getattr(section, name) == type(section).model_fields[name].default:
+                values.pop(name)
         for place in ("name", "output"):
             plain.pop(place)
         for permission in ("allow", "cache_dir"):

@@ -15,6 +15,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from segbench.errors import ConfigError, suggest
 
+# A run's length is given by one of these, so whoever sets one on top of a config takes the place of the other two.
+LENGTH_KEYS = ("epochs", "steps", "seconds")
 _SHORTHANDS = {"network": "name", "optimizer": "name", "schedule": "name", "data": "path"}
 
 
@@ -75,6 +77,7 @@ def apply_overrides(
         ConfigError: no `=`, a value that is no YAML, or something on the way that has no keys below it.
     """
     result: dict[str, Any] = json.loads(json.dumps(values))
+    pairs: list[tuple[Sequence[str], Any, str]] = []
     for item in overrides:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
@@ -83,7 +86,11 @@ def apply_overrides(
             value = parse_value(text)
         except ValueError as error:
             raise ConfigError(str(error), key=key) from error
-        _set(result, split(key.strip()), value, f"--set {key}")
+        pairs.append((split(key.strip()), value, f"--set {key}"))
+    for parts, value, _ in pairs:  # first: two lengths among the overrides are a contradiction that the config tells
+        _drop_other_lengths(result, parts, value)
+    for parts, value, source in pairs:
+        _set(result, parts, value, source)
     return result
 
 
@@ -98,7 +105,21 @@ def set_key(values: dict[str, Any], key: str, value: Any, *, source: str = "") -
     Raises:
         ConfigError: something on the way has no keys below it.
     """
-    _set(values, split_key(key), value, source or key)
+    parts = split_key(key)
+    _drop_other_lengths(values, parts, value)
+    _set(values, parts, value, source or key)
+
+
+def _drop_other_lengths(values: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+    """Removes, beside a length of a run that is about to be set, the other ways to give it."""
+    *parents, last = parts
+    target: Any = values
+    for parent in parents:
+        target = target.get(parent) if isinstance(target, dict) else None
+    if last in LENGTH_KEYS and value is not None and isinstance(target, dict):
+        for key in LENGTH_KEYS:
+            if key != last:
+                target.pop(key, None)
 
 
 def _set(values: dict[str, Any], parts: Sequence[str], value: Any, source: str) -> None:

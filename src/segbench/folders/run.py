@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
+from segbench.config.length import MOST_EPOCHS
 from segbench.config.run import RunConfig, load_config
 from segbench.config.text import flatten
 from segbench.errors import RunError
@@ -160,6 +161,13 @@ class RunFolder:
     def read_facts(self) -> dict[str, Any]:
         """Returns `run.json`."""
         return self._read_json("run.json")
+
+    def planned_epochs(self, config: RunConfig) -> int:
+        """Returns how many epochs the run of a config has here; where it is not begun, and its length not given in
+        epochs, the most that there can be.
+        """
+        plan = self.read_facts().get("plan") if self.is_run else None
+        return int(plan["epochs"]) if plan is not None else config.epochs or MOST_EPOCHS
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Writes `run.json`."""

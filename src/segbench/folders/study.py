@@ -258,7 +258,7 @@ class StudyFolder:
         folder, failure = self.run(run.id), self.read_failure(run.id)
         history, damage = _read_history(folder, run.config.monitor)
         seconds = [row["seconds"] for row in history]
-        epochs = run.config.epochs
+        epochs = folder.planned_epochs(run.config)
         state: State = "waiting"
         if folder.is_finished:
             state = "finished"

@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from segbench.config.length import plan_run
 from segbench.config.run import RunConfig
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.samples.loader import BatchLoader
@@ -23,6 +24,7 @@ from segbench.predict.device import pick_device
 from segbench.train.callback import Callback
 from segbench.train.environment import cpu_settings, deterministic, pick_precision
 from segbench.train.loop import Loaders, Training
+from segbench.train.norm_statistics import MOST_BATCHES, is_recomputed
 from segbench.train.prepare import resolve_loss
 from segbench.types import Sample, Task
 
@@ -30,7 +32,7 @@ _STEPS = 2  # timed, after as many to warm up
 # What decides nothing about the time of a step.
 _FREE_KEYS = (
     *("name", "output", "seed", "epochs", "early_stopping", "monitor", "threshold", "scores", "schedule", "weights"),
-    *("threads", "train_score_every"),
+    *("threads", "train_score_every", "steps", "seconds", "norm_statistics", "swa_start"),
 )
 _FREE_DATA_KEYS = ("path", "format", "options", "split", "cache_dir")
 
@@ -40,7 +42,7 @@ class Speed:
     """What was measured of a run's settings, alone on the machine.
 
     Attributes:
-        step_s: seconds of a training step with its batch.
+        step_s: seconds of training on one batch.
         image_s: seconds to validate one image.
         checkpoint_mb: size of what a run keeps to go on from.
         weights_mb: size of the weights.
@@ -82,9 +84,10 @@ def measure(config: RunConfig, manifest: Manifest, threads: int) -> Speed:
         fabric = Fabric(accelerator=device.type, devices=1, precision=pick_precision(config.precision, device))
         network = network_of(config, manifest.channels, manifest.class_map.out_channels, load_weights=False)
         loss = build_loss(resolve_loss(config, drawn, cache))
-        long_enough = config.model_copy(update={"epochs": max(config.epochs, 2)})
         loaders = _loaders(config, cache, samples, fabric.device)
-        training = Training(long_enough, network, loss, loaders, manifest.class_map, fabric, Callback())
+        twice = config.model_copy(update={"epochs": 2, "steps": None, "seconds": None})
+        plan = plan_run(twice, len(loaders.learn))
+        training = Training(config, network, loss, loaders, manifest.class_map, fabric, Callback(), plan)
         training.run_epoch()
         row, _ = training.run_epoch()
         state = training.state_dict()
@@ -96,8 +99,8 @@ def measure(config: RunConfig, manifest: Manifest, threads: int) -> Speed:
     )
 
 
-def steps_an_epoch(config: RunConfig, num_train: int) -> int:
-    """Returns the training steps of an epoch; a single sample that would be left over joins the batch before."""
+def batches_a_pass(config: RunConfig, num_train: int) -> int:
+    """Returns the batches of a pass over the training part; a single sample left over joins the batch before."""
     full, rest = divmod(num_train, config.batch_size)
     joins = rest == 1 and full > 0 and config.batch_size > 1
     return full + (rest > 0 and not joins)
@@ -106,9 +109,14 @@ def steps_an_epoch(config: RunConfig, num_train: int) -> int:
 def run_seconds(config: RunConfig, manifest: Manifest, speed: Speed) -> float:
     """Returns about how long a run takes: its epochs, and scoring all parts at the end."""
     train, val = len(manifest.split("train")), len(manifest.split("val"))
-    epoch = steps_an_epoch(config, train) * speed.step_s + val * speed.image_s
-    scored = config.epochs // config.train_score_every * train if config.train_score_every else 0
-    return config.epochs * epoch + (scored + len(manifest)) * speed.image_s
+    batches = batches_a_pass(config, train)
+    plan = plan_run(config, batches, speed.step_s * config.accumulate)
+    scored = plan.epochs * val
+    if is_recomputed(config, plan):
+        scored += plan.epochs * min(train, MOST_BATCHES * config.batch_size)
+    if config.train_score_every:
+        scored += plan.epochs // config.train_score_every * train
+    return plan.passes(plan.epochs) * batches * speed.step_s + (scored + len(manifest)) * speed.image_s
 
 
 def _random_samples(manifest: Manifest, size: tuple[int, int], count: int) -> tuple[SampleCache, tuple[Sample, ...]]:
@@ -161,7 +169,7 @@ def _loaders(config: RunConfig, cache: SampleCache, samples: tuple[Sample, ...],
         device=device,
         channels_last=config.channels_last,
     )
-    return Loaders(learn=learn, train=plain, val=plain, test=plain)
+    return Loaders(learn=learn, statistics=plain, train=plain, val=plain, test=plain)
 
 
 def _bytes(state: Any) -> int:

@@ -65,14 +65,14 @@ class ConsoleCallback(Callback):
 
     def started(self, config: RunConfig, folder: RunFolder, first_epoch: int) -> None:
         """Opens the bar over the epochs."""
-        self._epochs = config.epochs
+        self._epochs = folder.planned_epochs(config)
         self._monitor = f"val_{config.monitor}"
         if self.quiet:
             return
-        verb = "training" if first_epoch == 1 else f"continuing with epoch {first_epoch} of {config.epochs}"
+        verb = "training" if first_epoch == 1 else f"continuing with epoch {first_epoch} of {self._epochs}"
         self.message(f"{config.run_name}: {verb} in {folder.path}")
         if self.console.is_terminal:
-            self._main = self._open().add_task("training", total=config.epochs, completed=first_epoch - 1, note="")
+            self._main = self._open().add_task("training", total=self._epochs, completed=first_epoch - 1, note="")
 
     def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
         """Moves the bar within its epoch."""

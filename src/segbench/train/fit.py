@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
+from segbench.config.length import RunPlan, plan_run
 from segbench.config.loss import WeightSchedule
 from segbench.config.run import RunConfig, load_config, parse_config
 from segbench.data.files.kept import KeptPixels
@@ -38,8 +40,10 @@ from segbench.train.console import default_callback
 from segbench.train.environment import cpu_settings, describe, deterministic, pick_precision
 from segbench.train.freeze import check_network
 from segbench.train.loop import Loaders, Training
+from segbench.train.norm_statistics import is_recomputed
 from segbench.train.prepare import read_and_split, reopen, resolve_loss
 from segbench.train.result import score_and_write
+from segbench.train.step_time import time_step
 from segbench.train.visuals import EpochVisuals
 from segbench.types import SPLITS, RunResult, Sample
 
@@ -167,10 +171,15 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
             watch.message(network.weights_origin.sentence)
         _require_training_images(network, config, manifest)
         terms = resolve_loss(config, manifest, cache)
-        _tell_what_is_odd(config, watch)
         loss = build_loss(terms)
         loaders = _build_loaders(config, manifest, cache, fabric.device)
-        training = Training(config, network, loss, loaders, manifest.class_map, fabric, watch)
+        parts = (config, network, loss, loaders, manifest.class_map, fabric)
+        plan = _recorded_plan(folder)
+        if plan is None:
+            step_s = time_step(*parts) if config.seconds is not None else math.nan
+            plan = plan_run(config, len(loaders.learn), step_s)
+        _tell_what_is_odd(config, plan, watch)
+        training = Training(*parts, watch, plan)
         state = _State(folder, manifest.content_hash, config.fingerprint())
         if fresh:
             facts = {
@@ -181,6 +190,8 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
                 "manifest_hash": manifest.content_hash,
                 "loss": [term.model_dump() for term in terms],
                 "weights": network.weights_origin.to_dict(),
+                "plan": plan.to_dict(),
+                "norm_statistics": "recomputed" if is_recomputed(config, plan) else "running",
                 "environment": describe(config, device, threads, precision),
             }
             folder.write_facts(facts)
@@ -200,6 +211,12 @@ def _recorded_threads(folder: RunFolder) -> int | None:
         return None
     threads: int = folder.read_facts()["environment"]["threads"]
     return threads
+
+
+def _recorded_plan(folder: RunFolder) -> RunPlan | None:
+    """Returns how long a begun run is, so that one of so many seconds is not timed again; None where nothing says."""
+    plain = folder.read_facts().get("plan") if folder.last_file.is_file() else None
+    return None if plain is None else RunPlan.from_dict(plain)
 
 
 def _prepare_data(
@@ -251,16 +268,19 @@ def _require_training_images(network: SegmentationNetwork, config: RunConfig, ma
         raise DatasetError(f"{message}; give the training part more, or take another network", path=config.data.path)
 
 
-def _tell_what_is_odd(config: RunConfig, watch: Callback) -> None:
+def _tell_what_is_odd(config: RunConfig, plan: RunPlan, watch: Callback) -> None:
     """Says what is allowed but hardly meant: a frozen random encoder, and a comparison of different sums of losses."""
+    if config.epochs is None:
+        each = f", each {plan.passes_per_epoch} passes over the training part" if plan.passes_per_epoch > 1 else ""
+        watch.message(f"{config.length_text}: {plan.steps} steps in {plan.epochs} epochs{each}")
     if config.freeze.part == "encoder":
-        until = config.freeze.until_epoch or config.epochs
+        until = config.freeze.until_epoch or plan.epochs
         if config.weights == "none":
             watch.message("note: freeze keeps a random encoder as it is; `weights` says what it should start from")
-        if until >= config.epochs and config.optimizer.encoder_lr is not None:
+        if until >= plan.epochs and config.optimizer.encoder_lr is not None:
             watch.message("note: the encoder is frozen in every epoch, so optimizer.encoder_lr has no effect")
-        if until >= config.epochs and config.freeze.until_epoch is not None:
-            watch.message(f"note: freeze until_epoch {until} is the whole run of {config.epochs} epochs")
+        if until >= plan.epochs and config.freeze.until_epoch is not None:
+            watch.message(f"note: freeze until_epoch {until} is the whole run of {plan.epochs} epochs")
     moving = [term.name for term in config.loss if isinstance(term.weight, WeightSchedule)]
     asked = {"monitor: loss": config.monitor == "loss", "schedule: plateau": config.schedule.name == "plateau"}
     deciding = [what for what, is_so in asked.items() if is_so]
@@ -288,8 +308,20 @@ def _build_loaders(config: RunConfig, manifest: Manifest, cache: SampleCache, de
         channels_last=config.channels_last,
         merge_single=True,
     )
+    # In a random order: neighbours of a list resemble each other, and a batch's variance would come out too small.
+    statistics = make_loader(
+        cache,
+        manifest.split("train"),
+        batch_size=config.batch_size,
+        seed=config.seed,
+        shuffle=True,
+        device=device,
+        channels_last=config.channels_last,
+        merge_single=True,
+    )
     return Loaders(
         learn=learn,
+        statistics=statistics,
         train=plain(manifest.split("train")),
         val=plain(manifest.split("val")),
         test=plain(manifest.split("test")),
@@ -352,7 +384,7 @@ def _train(
     config, folder = training.config, state.folder
     watch.started(config, folder, training.epochs_done + 1)
     with EpochVisuals(folder, training, cache, pictured) as visuals:
-        while training.epochs_done < config.epochs:
+        while training.epochs_done < training.plan.epochs:
             if _has_stalled(training):
                 watch.message(f"stopped early: {config.early_stopping} epochs without a better {config.monitor}")
                 break

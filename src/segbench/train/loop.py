@@ -6,6 +6,7 @@ that goes on from the checkpoint of epoch e does what the uninterrupted run woul
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from segbench.config.length import RunPlan
 from segbench.config.run import RunConfig
 from segbench.data.samples.loader import Batch, BatchLoader
 from segbench.errors import RunError, shorten
@@ -31,7 +33,8 @@ from segbench.predict.decide import normalization_of, normalize
 from segbench.train.callback import Callback
 from segbench.train.environment import peak_memory_mb
 from segbench.train.freeze import begin_epoch, freeze_for_good
-from segbench.train.optim import Schedule, build_optimizer, moving_average
+from segbench.train.norm_statistics import MOST_BATCHES, is_recomputed, learning_norms, recompute
+from segbench.train.optim import Schedule, build_average, build_optimizer
 from segbench.train.score import CountsCollector, SplitPass, score_split
 from segbench.types import ClassMap
 
@@ -41,9 +44,13 @@ _STEPS_BETWEEN_LOSS_CHECKS = 25
 
 @dataclass(frozen=True, kw_only=True)
 class Loaders:
-    """Batches of a run: augmented and shuffled for learning, plain and in order for scoring."""
+    """Batches of a run: augmented and shuffled for learning, plain and in order for scoring.
+
+    `statistics` are plain batches of the training part in one random order, for BatchNorm.
+    """
 
     learn: BatchLoader
+    statistics: BatchLoader
     train: BatchLoader
     val: BatchLoader
     test: BatchLoader
@@ -60,6 +67,7 @@ class Training:
         class_map: of the data.
         fabric: device and precision.
         watch: told about every step.
+        plan: how long the run is.
     """
 
     def __init__(
@@ -71,8 +79,10 @@ class Training:
         class_map: ClassMap,
         fabric: Fabric,
         watch: Callback,
+        plan: RunPlan,
     ) -> None:
         self.config = config
+        self.plan = plan
         self.loss = loss.to(fabric.device)
         self.loaders = loaders
         self.class_map = class_map
@@ -84,15 +94,13 @@ class Training:
         self.network = network.to(fabric.device)
         freeze_for_good(self.network, config)
         optimizer = build_optimizer(self.network, config.optimizer, self.network.encoder_modules())
-        self.schedule = Schedule(optimizer, config.schedule, len(loaders.learn), config.epochs)
+        self.schedule = Schedule(optimizer, config.schedule, plan.steps)
         compiled = cast(nn.Module, torch.compile(self.network)) if config.compile else self.network
         self.forward = fabric.setup_module(compiled)
         self.optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
-        self.average: AveragedModel | None = None
-        if config.ema_decay is not None:
-            average = moving_average(config.ema_decay)
-            self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
-        self._scored_forward = self.forward if self.average is None else fabric.setup_module(self.average.module)
+        self.steps_done = 0
+        self.average = build_average(self.network, config, lambda: self.steps_done)
+        self._average_forward = None if self.average is None else fabric.setup_module(self.average.module)
         self.history: list[dict[str, float]] = []
 
     @property
@@ -102,8 +110,9 @@ class Training:
 
     @property
     def scored_network(self) -> nn.Module:
-        """The network that is validated and saved: the averaged one where there is one."""
-        return self.network if self.average is None else self.average.module
+        """The network that is validated and saved: the averaged one once there is one."""
+        average = self._begun_average()
+        return self.network if average is None else average.module
 
     def run_epoch(self, picture_ids: Sequence[str] = ()) -> tuple[dict[str, float], SplitPass]:
         """Trains and validates one epoch; returns its row of `metrics.csv` and the validation pass.
@@ -114,8 +123,10 @@ class Training:
         epoch = self.epochs_done
         started = time.perf_counter()
         with explain_memory(self.config):
-            row = {"epoch": float(epoch + 1), **self._rates(), **self._learn(epoch)}
-            learned = time.perf_counter()
+            rates = self._rates()
+            learned, times = self.learn(epoch)
+            times |= self._after_learning(epoch)
+            row = {"epoch": float(epoch + 1), **rates, **learned}
             val = self.score(self.loaders.val, "validating", keep_masks_of=picture_ids)
             if not math.isfinite(val.loss):
                 raise RunError(
@@ -128,10 +139,9 @@ class Training:
                 row |= {"train_clean_loss": train.loss, **self._summary("train_clean", train.counts)}
         self.schedule.after_epoch(val.loss)
         row |= {
-            "train_s": learned - started,
+            **times,
             "val_s": val.seconds,
             "seconds": time.perf_counter() - started,
-            "train_images_per_s": self.loaders.learn.num_samples / (learned - started),
             "peak_memory_mb": peak_memory_mb(self.fabric.device),
         }
         self.history.append(row)
@@ -152,7 +162,7 @@ class Training:
         `collector` of more than counts can be brought along.
         """
         return score_split(
-            self.scored_network if full_precision else self._scored_forward,
+            self.scored_network if full_precision else self._scored_forward(),
             loader,
             self.loss,
             collector or CountsCollector(self.class_map.task, self.config.training_threshold),
@@ -162,8 +172,12 @@ class Training:
         )
 
     def best_epoch(self) -> int:
-        """Returns the index of the epoch with the best monitored validation score; the first of equals."""
-        values = [self._monitored(row) for row in self.history]
+        """Returns the index of the epoch with the best monitored validation score.
+
+        Of equals the one with the lowest validation loss, which tells networks apart whose scores are all 0; of these
+        the first.
+        """
+        values = [(self._monitored(row), -row["val_loss"]) for row in self.history]
         return max(range(len(values)), key=lambda index: values[index])
 
     def epochs_without_gain(self) -> int:
@@ -188,13 +202,15 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.history = list(state["history"])
+        self.steps_done = self.plan.steps_before(self.epochs_done)
 
     def _rates(self) -> dict[str, float]:
         """Returns the learning rate an epoch begins with, and the encoder's where it has its own."""
         rates = [group["lr"] for group in self.optimizer.param_groups]
         return {"lr": rates[0]} if len(rates) == 1 else {"lr": rates[0], "encoder_lr": rates[1]}
 
-    def _learn(self, epoch: int) -> dict[str, float]:
+    def learn(self, epoch: int) -> tuple[dict[str, float], dict[str, float]]:
+        """Trains one epoch, counted from 0; returns its loss and scores, and its seconds and speed."""
         seed = np.random.SeedSequence([self.config.seed, epoch]).generate_state(1)[0]
         torch.manual_seed(int(seed))
         begin_epoch(self.network, self.config, epoch)
@@ -202,30 +218,65 @@ class Training:
         collector = CountsCollector(self.class_map.task, self.config.training_threshold)
         losses: list[Tensor] = []
         batches: list[tuple[str, ...]] = []
-        checked = 0
-        images = 0
+        checked = step = images = waiting = 0
         started = time.perf_counter()
         every = 1 if self.fabric.device.type == "cpu" else _STEPS_BETWEEN_LOSS_CHECKS
-        for step, batch in enumerate(self.loaders.learn.epoch(epoch), start=1):
-            losses.append(self._step(batch, collector))
+        steps = self.plan.steps_in(epoch)
+        for batch, ends_step in self._batches(epoch):
+            losses.append(self._backward(batch, collector))
             batches.append(batch.ids)
             images += len(batch.ids)
-            if step % every == 0 or step == len(self.loaders.learn):
+            waiting += len(batch.ids)
+            if not ends_step:
+                continue
+            self._step(waiting)
+            waiting = 0
+            step += 1
+            if step % every == 0 or step == steps:
                 self._refuse_non_finite(epoch, torch.stack(losses[checked:]), batches[checked:], checked)
                 checked = len(losses)
                 rate = images / (time.perf_counter() - started)
-                self.watch.step(epoch + 1, step, len(self.loaders.learn), float(losses[-1]), rate)
+                self.watch.step(epoch + 1, step, steps, float(losses[-1]), rate)
         sizes = torch.tensor([len(ids) for ids in batches], dtype=torch.float64)
         mean = float((torch.stack(losses).double().cpu() * sizes).sum() / sizes.sum())
-        return {"train_loss": mean, **self._summary("train", collector.counts())}
+        summary = {"train_loss": mean, **self._summary("train", collector.counts())}
+        seconds = time.perf_counter() - started
+        return summary, {"train_s": seconds, "train_images_per_s": images / seconds}
 
-    def _step(self, batch: Batch, collector: CountsCollector) -> Tensor:
+    def _batches(self, epoch: int) -> Iterator[tuple[Batch, bool]]:
+        """Yields the batches of an epoch, and whether a step of the optimiser follows each."""
+        learn = self.loaders.learn
+        left = self.plan.steps_in(epoch)
+        for number in itertools.count(epoch * self.plan.passes_per_epoch):
+            for position, batch in enumerate(learn.epoch(number), start=1):
+                ends_step = position % self.config.accumulate == 0 or position == len(learn)
+                left -= ends_step
+                yield batch, ends_step
+                if not left:
+                    return
+
+    def _backward(self, batch: Batch, collector: CountsCollector) -> Tensor:
+        """Adds a batch's gradients, weighted by its samples where several batches make a step; returns its loss."""
         output = self.forward(normalize(batch.images, self.normalization))
         logits, auxiliary = (output, ()) if isinstance(output, Tensor) else (output[0], output[1:])
         loss: Tensor = self.loss(logits, batch.targets)
         for weight, coarser in zip(self.network.auxiliary_weights, auxiliary, strict=True):
             loss = loss + weight * self.loss(coarser, batch.targets)
-        self.fabric.backward(loss)
+        share = 1.0 if self.config.accumulate == 1 else len(batch.ids) / self._samples_per_step
+        self.fabric.backward(loss if share == 1.0 else loss * share)
+        collector.add(batch.ids, logits.detach(), batch.targets)
+        return loss.detach()
+
+    @property
+    def _samples_per_step(self) -> int:
+        return self.config.batch_size * self.config.accumulate
+
+    def _step(self, samples: int) -> None:
+        """Moves the weights by the gradients of so many samples."""
+        if self.config.accumulate > 1 and samples != self._samples_per_step:  # at the end of a pass
+            for parameter in self.network.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(self._samples_per_step / samples)
         if self.config.grad_clip is not None:
             # A non-finite gradient is reported by the loss check with its batch, not by the clipping.
             self.fabric.clip_gradients(
@@ -234,10 +285,30 @@ class Training:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.schedule.after_step()
-        if self.average is not None:
+        if self.average is not None and self.config.ema_decay is not None:
             self.average.update_parameters(self.network)
-        collector.add(batch.ids, logits.detach(), batch.targets)
-        return loss.detach()
+        self.steps_done += 1
+
+    def _after_learning(self, epoch: int) -> dict[str, float]:
+        """Averages weights and estimates BatchNorm's statistics, as configured; returns the seconds of the latter."""
+        swa_start = self.config.swa_start
+        if self.average is not None and swa_start is not None and epoch + 1 > swa_start * self.plan.epochs:
+            self.average.update_parameters(self.network)
+        names = learning_norms(self.network) if is_recomputed(self.config, self.plan) else ()
+        if not names:
+            return {}
+        started = time.perf_counter()
+        batches = itertools.islice(self.loaders.statistics.epoch(0), MOST_BATCHES)
+        images = (normalize(batch.images, self.normalization) for batch in batches)
+        recompute(self.scored_network, self._scored_forward(), names, images)
+        return {"norm_s": time.perf_counter() - started}
+
+    def _begun_average(self) -> AveragedModel | None:
+        return None if self.average is None or not self.average.n_averaged else self.average
+
+    def _scored_forward(self) -> nn.Module:
+        """Returns what runs the scored network in the run's precision."""
+        return self.forward if self._begun_average() is None else cast(nn.Module, self._average_forward)
 
     def _refuse_non_finite(self, epoch: int, losses: Tensor, batches: Sequence[tuple[str, ...]], offset: int) -> None:
         finite = losses.isfinite().cpu()

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
-from segbench.config.run import OptimizerConfig, ScheduleConfig
+from segbench.config.run import OptimizerConfig, RunConfig, ScheduleConfig
 
 Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
+AverageUpdate: TypeAlias = Callable[[Tensors, Tensors, Tensor | int], None]
 
 
 def build_optimizer(network: nn.Module, config: OptimizerConfig, encoder: Iterable[nn.Module] = ()) -> Optimizer:
@@ -39,11 +40,10 @@ class Schedule:
     Args:
         optimizer: whose learning rate is moved.
         config: see `ScheduleConfig`.
-        steps_per_epoch, epochs: length of the run.
+        total: steps of the whole run.
     """
 
-    def __init__(self, optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, epochs: int) -> None:
-        total = steps_per_epoch * epochs
+    def __init__(self, optimizer: Optimizer, config: ScheduleConfig, total: int) -> None:
         self._by_step: LRScheduler | None = None
         self._plateau: ReduceLROnPlateau | None = None
         if config.name == "plateau":
@@ -85,17 +85,50 @@ class Schedule:
             inner.load_state_dict(state)
 
 
-def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """Returns the update of `AveragedModel`: an exponential moving average of floats, the latest value of counters.
+def build_average(network: nn.Module, config: RunConfig, steps_done: Callable[[], int]) -> AveragedModel | None:
+    """Returns what averages a network's weights and statistics; None where the config asks for no average.
+
+    Args:
+        network: whose average it is.
+        config: with `ema_decay` an exponential moving average, to be updated after every step; with `swa_start` a
+            plain one, to be updated at the ends of epochs.
+        steps_done: gives the steps that are through.
+    """
+    if config.ema_decay is not None:
+        return AveragedModel(network, multi_avg_fn=_moving_average(config.ema_decay, steps_done), use_buffers=True)
+    if config.swa_start is not None:
+        return AveragedModel(network, multi_avg_fn=_floats_by(get_swa_multi_avg_fn()), use_buffers=True)  # type: ignore[no-untyped-call]  # torch has no types here
+    return None
+
+
+def warm_decay(decay: float, step: int) -> float:
+    """Returns the decay of an exponential moving average at a step, counted from 0: low at first, then `decay`.
+
+    Without, the random first weights would stay in the average for some 1 / (1 - decay) steps. The rule is that of
+    TensorFlow's ExponentialMovingAverage with `num_updates`.
+    """
+    return min(decay, (1 + step) / (10 + step))
+
+
+def _moving_average(decay: float, steps_done: Callable[[], int]) -> AverageUpdate:
+    def update(averages: Tensors, current: Tensors, count: Tensor | int) -> None:
+        # Steps are counted by the run: the average's own count lies on the device, and reading it would wait for it.
+        now = get_ema_multi_avg_fn(warm_decay(decay, steps_done()))  # type: ignore[no-untyped-call]
+        _floats_by(now)(averages, current, count)
+
+    return update
+
+
+def _floats_by(average_floats: AverageUpdate) -> AverageUpdate:
+    """Returns an update of `AveragedModel` that averages floats as given and takes the latest value of counters.
 
     torch's own rounds a counter down at every step (torch 2.15), which moves even what is frozen.
     """
-    average_floats = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch has no types here
 
     @torch.no_grad()
-    def update(averages: Tensors, current: Tensors, steps: Tensor | int) -> None:
+    def update(averages: Tensors, current: Tensors, count: Tensor | int) -> None:
         if averages[0].is_floating_point():
-            average_floats(averages, current, steps)
+            average_floats(averages, current, count)
         else:
             for average, value in zip(averages, current, strict=True):
                 average.copy_(value)

@@ -141,6 +141,12 @@ def _result(
         "fingerprint": config.fingerprint(),
         "best_epoch": best_epoch,
         "epochs": len(history),
+        "length": {
+            "epochs": len(history),
+            "steps": training.steps_done,
+            "passes": training.plan.passes(len(history)),
+            "planned": training.plan.to_dict(),
+        },
         "monitor": {"name": f"val_{config.monitor}", "value": history[best_epoch - 1][f"val_{config.monitor}"]},
         **cost(training.network, (height, width), manifest.channels),
         "seconds": {

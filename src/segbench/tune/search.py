@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import optuna
@@ -101,7 +101,6 @@ class Search:
         trial.set_user_attr("starts", [*starts, epochs])
         try:
             config = self.config.run_config(params, name=run.path.name, output=str(run.path))
-            self.study.pruner = self._pruner(config)
             result = self._fit(config, trial)
             value = float(result.result["monitor"]["value"])
         except optuna.TrialPruned:
@@ -121,18 +120,18 @@ class Search:
                 self.study.tell(trial, value)
 
     def _fit(self, config: RunConfig, trial: optuna.Trial) -> RunResult:
-        watch = _TrialCallback(self.watch, trial)
+        watch = _TrialCallback(self.watch, trial, self._pruner)
         return fit(config, watch=watch, manifest=self.folder.manifest_file, score_test=False)
 
     def _fail(self, trial: optuna.Trial, reason: str) -> None:
         trial.set_user_attr("reason", reason)
         self.study.tell(trial, state=TrialState.FAIL)
 
-    def _pruner(self, config: RunConfig) -> optuna.pruners.BasePruner:
+    def _pruner(self, epochs: int) -> optuna.pruners.BasePruner:
         pruning = self.config.pruning
         if pruning.name == "none":
             return optuna.pruners.NopPruner()
-        warmup = pruning.warmup_epochs if pruning.warmup_epochs is not None else config.epochs // 3
+        warmup = pruning.warmup_epochs if pruning.warmup_epochs is not None else epochs // 3
         # Epochs are reported from 1, so the first that may end a trial is warmup + 1.
         return optuna.pruners.MedianPruner(n_startup_trials=pruning.startup_trials, n_warmup_steps=warmup + 1)
 
@@ -168,9 +167,13 @@ class _FolderIsLocked(JournalFileOpenLock):
 class _TrialCallback(Callback):
     """Tells Optuna every epoch's validation score, and ends the training where the pruner says so."""
 
-    def __init__(self, outer: Callback, trial: optuna.Trial) -> None:
+    def __init__(
+        self, outer: Callback, trial: optuna.Trial, pruner: Callable[[int], optuna.pruners.BasePruner]
+    ) -> None:
         self._outer = outer
         self._trial = trial
+        self._pruner = pruner
+        self._epochs = 0
         self._reported = set(trial.study.get_trials()[trial.number].intermediate_values)
         self._config: RunConfig | None = None
 
@@ -180,6 +183,8 @@ class _TrialCallback(Callback):
     def started(self, config: RunConfig, folder: RunFolder, first_epoch: int) -> None:
         """Reports the epochs that were finished before the search was killed; a training that goes on had some."""
         self._config = config
+        self._epochs = folder.planned_epochs(config)
+        self._trial.study.pruner = self._pruner(self._epochs)
         for row in folder.read_history():
             self._report(row)
         self._outer.started(config, folder, first_epoch)
@@ -202,7 +207,7 @@ class _TrialCallback(Callback):
             self._reported.add(epoch)
         # After the last epoch there is no time to be saved. A report of before may be asked about again: it is the
         # newest one known then, and the answer to it was lost with the process or was no.
-        if epoch < self._config.epochs and epoch == max(self._reported) and self._trial.should_prune():
+        if epoch < self._epochs and epoch == max(self._reported) and self._trial.should_prune():
             raise optuna.TrialPruned
 
 

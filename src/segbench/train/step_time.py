@@ -1,0 +1,51 @@
+"""How long a training step takes, for runs whose length is given in seconds."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import torch
+from lightning_fabric import Fabric
+
+from segbench.config.length import plan_run
+from segbench.config.run import RunConfig
+from segbench.losses.weighted_sum import WeightedSum
+from segbench.models.base import SegmentationNetwork
+from segbench.train.callback import Callback
+from segbench.train.loop import Loaders, Training, explain_memory
+from segbench.types import ClassMap
+
+_WARM_UP_STEPS = 3  # the first ones take memory and choose algorithms
+_TIMED_S = 3.0
+_MOST_TIMED_STEPS = 30
+
+
+def time_step(
+    config: RunConfig,
+    network: SegmentationNetwork,
+    loss: WeightedSum,
+    loaders: Loaders,
+    class_map: ClassMap,
+    fabric: Fabric,
+) -> float:
+    """Returns the seconds of a step of the optimiser, from some steps of the run's own loop on its own images.
+
+    They are made by copies; the network, the loss and torch's random state stay as they are. Arguments are those of
+    `Training`.
+
+    Raises:
+        RunError: memory does not suffice, or the loss is not finite.
+    """
+    few = config.model_copy(update={"epochs": None, "steps": _WARM_UP_STEPS, "seconds": None})
+    plan = plan_run(few, len(loaders.learn))
+    length = replace(plan, steps=_WARM_UP_STEPS + _MOST_TIMED_STEPS, epochs=1)
+    with torch.random.fork_rng(), explain_memory(config):
+        trial = Training(
+            config, copy.deepcopy(network), copy.deepcopy(loss), loaders, class_map, fabric, Callback(), length
+        )
+        trial.plan = replace(length, steps=_WARM_UP_STEPS)
+        first = trial.learn(0)[1]["train_s"] / _WARM_UP_STEPS
+        steps = min(_MOST_TIMED_STEPS, max(1, round(_TIMED_S / first)))
+        trial.plan = replace(length, steps=steps)
+        return trial.learn(0)[1]["train_s"] / steps
