@@ -25,7 +25,8 @@ def config(make_study: Callable[..., StudyConfig], tmp_path: Path) -> RunConfig:
 
 
 def changed(config: RunConfig, **keys: Any) -> RunConfig:
-    return parse_config({**config.to_dict(), **keys})
+    rest = {} if keys.keys().isdisjoint(("steps", "seconds")) else {"epochs": None}
+    return parse_config({**config.to_dict(), **rest, **keys})
 
 
 def manifest_of(config: RunConfig) -> Manifest:
@@ -111,5 +112,9 @@ def test_seconds_of_a_run_add_up(config: RunConfig) -> None:
     manifest = manifest_of(config)
     train, val, test = (len(manifest.split(part)) for part in ("train", "val", "test"))
     assert (train, val, test) == (17, 4, 3)
+    config = changed(config, norm_statistics="running")
     assert run_seconds(config, manifest, speed) == 2 * (4 * 10.0 + 4) + 24
     assert run_seconds(changed(config, train_score_every=1), manifest, speed) == 2 * (4 * 10.0 + 4 + 17) + 24
+    assert run_seconds(changed(config, norm_statistics="auto"), manifest, speed) == 2 * (4 * 10.0 + 17 + 4) + 24
+    assert run_seconds(changed(config, steps=10), manifest, speed) == 10 * 10.0 + 2 * 4 + 24
+    assert run_seconds(changed(config, seconds=60), manifest, speed) == 6 * 10.0 + 2 * 4 + 24

@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tests.train._runs import StopAt, assert_same_weights, config_for
 from torch import Tensor, nn
 
 import segbench
-from segbench.config.run import OptimizerConfig, RunConfig, ScheduleConfig, SplitConfig, parse_config
+from segbench.config.run import OptimizerConfig, RunConfig, ScheduleConfig, SplitConfig
 from segbench.data.files.resize import resize_mask
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
@@ -41,63 +41,6 @@ from segbench.types import SPLITS, Task
 
 DEFINED = ("scores", "surfaces", "calibration")
 TABLES = (*DEFINED, "counts", "confusion")
-
-
-def config_for(pairs: Path, run: Path, **changes: Any) -> RunConfig:
-    """Returns a config that trains in a second; changes are top-level keys."""
-    values: dict[str, Any] = {
-        "data": {"path": str(pairs), "size": 32},
-        "network": {"name": "unet_nearest", "widths": [4, 8]},
-        "loss": {"dice": 0.5, "bce": 0.5},
-        "optimizer": {"lr": 0.02},
-        "epochs": 3,
-        "batch_size": 4,
-        "device": "cpu",
-        "output": str(run),
-    }
-    return parse_config({**values, **changes})
-
-
-def weights_of(run: Path) -> dict[str, Tensor]:
-    """Returns everything the last checkpoint holds as one flat mapping of tensors."""
-    state = torch.load(run / "last.pt", weights_only=True)
-    flat: dict[str, Tensor] = {}
-
-    def walk(value: Any, name: str) -> None:
-        if isinstance(value, Tensor):
-            flat[name] = value
-        elif isinstance(value, Mapping):
-            for key, item in value.items():
-                walk(item, f"{name}.{key}")
-
-    for part in ("network", "average", "optimizer"):
-        walk(state[part], part)
-    return flat
-
-
-def assert_same_weights(first: Path, second: Path) -> None:
-    left, right = weights_of(first), weights_of(second)
-    assert left.keys() == right.keys()
-    assert len(left) > 10
-    for name, tensor in left.items():
-        assert torch.equal(tensor, right[name]), f"{name} differs"
-    best_left, best_right = load_file(first / "best.safetensors"), load_file(second / "best.safetensors")
-    assert all(torch.equal(tensor, best_right[name]) for name, tensor in best_left.items())
-
-
-class StopAt(Callback):
-    """Interrupts a run the way Ctrl-C does, in the middle of an epoch or just after one."""
-
-    def __init__(self, epoch: int, step: int = 0) -> None:
-        self.stop_epoch, self.stop_step = epoch, step
-
-    def step(self, epoch: int, step: int, steps: int, loss: float, images_per_s: float) -> None:
-        if (epoch, step) == (self.stop_epoch, self.stop_step):
-            raise KeyboardInterrupt
-
-    def epoch(self, row: Mapping[str, float], is_best: bool) -> None:
-        if self.stop_step == 0 and row["epoch"] == self.stop_epoch:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")

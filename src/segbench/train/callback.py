@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from segbench.config.run import RunConfig
 from segbench.folders.run import RunFolder
+from segbench.train.alerts import Alert
 from segbench.types import RunResult
 
 
@@ -41,6 +42,9 @@ class Callback(ProgressCallback):
 
     def epoch(self, row: Mapping[str, float], is_best: bool) -> None:
         """An epoch is through and saved; `row` is its line of `metrics.csv`."""
+
+    def alert(self, alert: Alert) -> None:
+        """Something goes wrong; told once, after the epoch that showed it was saved."""
 
     def finished(self, result: RunResult) -> None:
         """The run is through."""

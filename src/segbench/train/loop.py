@@ -223,7 +223,10 @@ class Training:
         every = 1 if self.fabric.device.type == "cpu" else _STEPS_BETWEEN_LOSS_CHECKS
         steps = self.plan.steps_in(epoch)
         for batch, ends_step in self._batches(epoch):
-            losses.append(self._backward(batch, collector))
+            logits, loss = self._backward(batch)
+            # An image that several passes show counts as often.
+            collector.add([f"{len(losses)} {name}" for name in batch.ids], logits, batch.targets)
+            losses.append(loss)
             batches.append(batch.ids)
             images += len(batch.ids)
             waiting += len(batch.ids)
@@ -255,8 +258,8 @@ class Training:
                 if not left:
                     return
 
-    def _backward(self, batch: Batch, collector: CountsCollector) -> Tensor:
-        """Adds a batch's gradients, weighted by its samples where several batches make a step; returns its loss."""
+    def _backward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Adds a batch's gradients, weighted by its samples where several make a step; returns logits and loss."""
         output = self.forward(normalize(batch.images, self.normalization))
         logits, auxiliary = (output, ()) if isinstance(output, Tensor) else (output[0], output[1:])
         loss: Tensor = self.loss(logits, batch.targets)
@@ -264,8 +267,7 @@ class Training:
             loss = loss + weight * self.loss(coarser, batch.targets)
         share = 1.0 if self.config.accumulate == 1 else len(batch.ids) / self._samples_per_step
         self.fabric.backward(loss if share == 1.0 else loss * share)
-        collector.add(batch.ids, logits.detach(), batch.targets)
-        return loss.detach()
+        return logits.detach(), loss.detach()
 
     @property
     def _samples_per_step(self) -> int:
