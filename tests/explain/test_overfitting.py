@@ -14,7 +14,7 @@ from tests.compare._evidence import write_run
 from segbench.compare.evidence import Entry
 from segbench.errors import RunError
 from segbench.explain.overfitting import MIN_EPOCHS, VERDICTS, Overfitting, diagnose_overfitting, summarize_overfitting
-from segbench.explain.turning import find_turn, level_at, smooth, window_of
+from segbench.statistics.turning import find_turn, level_at, smooth, window_of
 
 Rows = list[dict[str, float]]
 

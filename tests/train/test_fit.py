@@ -79,7 +79,7 @@ class TestWhatARunLeaves:
             *(f"{table}_{split}.csv" for table in TABLES for split in SPLITS),
             *(f"{table}_{split}.definitions.json" for table in DEFINED for split in SPLITS),
             *("predicted_val.zip", "predicted_test.zip"),
-            *("test_log.csv", "curves.png", "pictures", "tensorboard", "result.json"),
+            *("test_log.csv", "curves.png", "pictures", "tensorboard", "alerts.json", "result.json"),
         }
         assert len(list((finished.run_folder / "pictures").glob("epoch_*.png"))) == 12
         assert list((finished.run_folder / "tensorboard").glob("events.out.*"))
@@ -435,7 +435,7 @@ class TestTrouble:
     def test_a_full_or_read_only_disk_keeps_finished_epochs(
         self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
     ) -> None:
-        import segbench.train.fit as module
+        import segbench.train.checkpoint as module
 
         saved = module.save_checkpoint
         calls = []
@@ -556,7 +556,7 @@ class TestBestWeights:
     def test_weights_of_an_uncommitted_epoch_are_thrown_away(
         self, binary_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        import segbench.train.fit as module
+        import segbench.train.checkpoint as module
 
         whole = config_for(binary_pairs, tmp_path / "whole", monitor="loss")
         broken = config_for(binary_pairs, tmp_path / "broken", monitor="loss")

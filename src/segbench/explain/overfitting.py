@@ -12,8 +12,8 @@ import numpy as np
 
 from segbench.compare.evidence import Entry
 from segbench.errors import RunError
-from segbench.explain.turning import FloatArray, Turn, find_turn, level_at
 from segbench.metrics.families import lower_is_better
+from segbench.statistics.turning import FloatArray, Turn, find_turn, level_at
 
 Verdict: TypeAlias = Literal["overfits", "not yet", "still improving", "diverges", "too few epochs"]
 VERDICTS: tuple[Verdict, ...] = ("overfits", "not yet", "still improving", "diverges", "too few epochs")

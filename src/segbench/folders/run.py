@@ -6,6 +6,7 @@
     manifest.json     every sample with mask, size, content hash, group, split
     run.json          class map, normalisation, loss, versions and machine; its presence marks a run folder
     metrics.csv       one row an epoch
+    alerts.json       what goes wrong, and what to do about it, see `segbench.train.alerts`
     last.pt           where to go on: network, optimiser, schedule, history (tensors and plain values only)
     best.safetensors  weights of the best epoch
     counts_*.csv      confusion counts of every image of a split, with the best weights
@@ -47,7 +48,8 @@ except ImportError:  # Windows has no flock; there two processes in one run fold
 
 
 _OWN_PATTERNS = (
-    *("config.yaml", "manifest.json", "run.json", "metrics.csv", "result.json", "test_log.csv", "curves.png"),
+    *("config.yaml", "manifest.json", "run.json", "metrics.csv", "alerts.json", "result.json", "test_log.csv"),
+    "curves.png",
     *("last.pt", "best.safetensors", "best_candidate.safetensors", "pictures/epoch_*.png"),
     *("counts_*.csv", "scores_*.csv", "surfaces_*.csv", "confusion_*.csv", "calibration_*.csv", "*.definitions.json"),
     *("predicted_*.zip", "evaluation_*.json", "tensorboard/events.out.tfevents.*"),
@@ -77,6 +79,11 @@ class RunFolder:
     def metrics_file(self) -> Path:
         """One row an epoch."""
         return self.path / "metrics.csv"
+
+    @property
+    def alerts_file(self) -> Path:
+        """What goes wrong in the training."""
+        return self.path / "alerts.json"
 
     @property
     def last_file(self) -> Path:
@@ -227,6 +234,21 @@ class RunFolder:
         """Writes `metrics.csv`; columns are those of the first row, and every key that a later row adds."""
         header = list(dict.fromkeys(key for row in rows for key in row))
         write_csv(self.metrics_file, header, [[_cell(row.get(key, math.nan)) for key in header] for row in rows])
+
+    def write_alerts(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        """Writes `alerts.json`."""
+        write_text(self.alerts_file, json.dumps(list(alerts), indent=2, ensure_ascii=False) + "\n")
+
+    def read_alerts(self) -> list[dict[str, Any]]:
+        """Returns `alerts.json`: code, epoch, sentence and advice of each; of a run without the file, none."""
+        try:
+            alerts = json.loads(self.alerts_file.read_text(encoding="utf-8"))
+            keys = ("code", "epoch", "sentence", "advice")
+            return [{key: alert[key] for key in keys} for alert in alerts]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(f"alerts.json cannot be read: {error}; delete it", run=self.path) from error
 
     def log_test_scoring(self, time: str, checkpoint_epoch: int, reason: str) -> int:
         """Notes that the test part is being scored, and returns how often that has happened now."""

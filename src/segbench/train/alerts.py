@@ -1,8 +1,49 @@
-"""What goes wrong in a training, told while it goes wrong."""
+"""What goes wrong in a training, told while it goes wrong: read off the rows of `metrics.csv` and the last validation.
+
+A false alarm is worse than silence: every rule waits until a healthy run would have got over what it looks for, and
+asks for a size that noise does not have.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from segbench.config.length import RunPlan
+from segbench.config.loss import WeightSchedule
+from segbench.config.run import RunConfig
+from segbench.config.text import LENGTH_KEYS
+from segbench.errors import shorten
+from segbench.metrics.counts import Counts
+from segbench.metrics.families import label_of
+from segbench.statistics.turning import find_turn, level_at
+from segbench.types import ClassMap, Task
+
+BoolArray = npt.NDArray[np.bool_]
+
+PREDICTED_FRAC = 0.01  # of a class's true pixels; fewer predicted ones are specks of a network that does not find it
+EPOCHS_IN_A_ROW = 3  # what one epoch shows may be over in the next
+LEARNED_GAIN = 0.2  # a training score so far above validation's is no noise of some ten images
+# From this share of the run on, a rate that rises at first (one cycle: 0.3 of the run) has been at its highest.
+WARMED_UP_FRAC = 0.4
+FEWEST_STEPS = 60  # networks from random weights may show the background alone for some ten steps
+FLAT_FRAC = 0.01  # of the loss; a tenth of what a network that learns gains in its first epochs
+SLOW_FRAC = 0.1
+STILL_SCORE_GAIN = 0.02
+# Rates that are usual for networks of this kind; beyond, a loss that does not fall is the rate's fault.
+# Optimiser -> lowest, middle, highest.
+USUAL_RATES = {"adamw": (1e-4, 1e-3, 1e-2), "adam": (1e-4, 1e-3, 1e-2), "sgd": (3e-3, 3e-2, 0.5)}
+LOST_FRAC = 0.5  # of what the training loss had gained; batches' noise is far below
+OVERFIT_RISE_FRAC = 0.1  # of the lowest validation loss; below, the scores hardly notice
+WORTH_SCORE = 0.01  # what a person would call another result
+OVERFIT_EPOCHS = 10  # below, two windows of five epochs overlap
+LATE_FRAC = 2 / 3  # rare classes come late; one that is not there now is not coming
+_OVERLAP = {"dice", "jaccard", "lovasz", "tversky", "focal_tversky", "pixel_dice"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,3 +62,301 @@ class Alert:
     epoch: int
     sentence: str
     advice: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values, for `alerts.json` and `result.json`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """What a run shows after an epoch.
+
+    Attributes:
+        config, plan, class_map: of the run.
+        history: rows of `metrics.csv` up to this epoch; `val_classes_predicted` is what `predicted_classes` counts.
+        counts: of the last validation.
+        recomputed: whether BatchNorm's statistics are estimated before every validation, or there is none.
+        ended: whether this was the last epoch.
+    """
+
+    config: RunConfig
+    plan: RunPlan
+    class_map: ClassMap
+    history: Sequence[Mapping[str, float]]
+    counts: Counts
+    recomputed: bool
+    ended: bool
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are through."""
+        return len(self.history)
+
+    @property
+    def score(self) -> str:
+        """The score that is looked at."""
+        return main_score(self.config)
+
+    def column(self, key: str) -> npt.NDArray[np.float64]:
+        """Returns a column of the history."""
+        return np.array([row.get(key, math.nan) for row in self.history], dtype=np.float64)
+
+    @property
+    def is_warmed_up(self) -> bool:
+        """Whether a healthy run would have begun to learn."""
+        enough = self.epoch >= WARMED_UP_FRAC * self.plan.epochs
+        return self.ended or (enough and self.plan.steps_before(self.epoch) >= FEWEST_STEPS)
+
+    @property
+    def losses_compare(self) -> bool:
+        """Whether the losses of two epochs are the same sum; not where weights in it move."""
+        return not any(isinstance(term.weight, WeightSchedule) for term in self.config.loss)
+
+
+def main_score(config: RunConfig) -> str:
+    """Returns the score that a run is judged by: the monitored one; where that is the loss, IoU per image."""
+    return "iou_per_image" if config.monitor == "loss" else config.monitor
+
+
+def predicted_classes(counts: Counts) -> BoolArray:
+    """Returns (C,): which classes are predicted, on at least a hundredth as many pixels as they have."""
+    if counts.task is Task.MULTILABEL:
+        cells = counts.confusion.sum(axis=0)
+        predicted, true = cells[:, :, 1].sum(axis=1), cells[:, 1, :].sum(axis=1)
+    else:
+        cells = counts.confusion.sum(axis=0)
+        predicted, true = cells.sum(axis=0), cells.sum(axis=1)
+    found: BoolArray = (predicted > 0) & (predicted >= PREDICTED_FRAC * true)
+    return found
+
+
+def shown_classes(counts: Counts) -> BoolArray:
+    """Returns (C,): which classes the masks show."""
+    cells = counts.confusion.sum(axis=0)
+    true = cells[:, 1, :].sum(axis=1) if counts.task is Task.MULTILABEL else cells.sum(axis=1)
+    shown: BoolArray = true > 0
+    return shown
+
+
+def is_collapsed(counts: Counts, score: float) -> bool:
+    """Tells whether a network is of no use: it predicts one class only although masks show more, or scores 0."""
+    more = int(shown_classes(counts).sum()) > _alone(counts)
+    return score == 0.0 or (more and int(predicted_classes(counts).sum()) <= _alone(counts))
+
+
+def find_alerts(course: Course, told: Sequence[Alert]) -> list[Alert]:
+    """Returns what goes wrong and was not told yet; every code is told once.
+
+    One cause is told as one thing: a network that predicts one class is not also told to be flat, say.
+    """
+    codes = {alert.code for alert in told}
+    found = []
+    for rule in (_one_class, _bad_rate, _flat, _overfits, _never_predicted, _still_improving):
+        alert = rule(course)
+        if alert is not None and alert.code not in codes and not codes & _EXPLAINED_BY.get(alert.code, set()):
+            found.append(alert)
+            codes.add(alert.code)
+    return found
+
+
+# Code -> what explains it, where that was told already.
+_EXPLAINED_BY = {
+    "loss_flat": {"one_class", "learning_rate"},
+    "one_class": {"learning_rate", "loss_flat"},
+    "learning_rate": {"one_class", "loss_flat"},
+    "class_never_predicted": {"one_class", "learning_rate", "loss_flat"},
+    "overfits": {"one_class", "learning_rate"},
+    "still_improving": {"one_class", "learning_rate", "overfits"},
+}
+
+
+def not_finite(config: RunConfig, epoch: int, sentence: str) -> Alert:
+    """Returns the alert of a loss that became infinite or no number."""
+    clip = "" if config.grad_clip is not None else " or set grad_clip to 1"
+    half = "; 16-mixed overflows easily, precision 32 does not" if config.precision == "16-mixed" else ""
+    advice = f"lower optimizer.lr to {config.optimizer.lr / 10:g}{clip}, and begin again with --restart{half}"
+    return Alert(code="not_finite", epoch=epoch, sentence=sentence, advice=advice)
+
+
+def _one_class(course: Course) -> Alert | None:
+    """The validation images get one class only: badly estimated statistics, or a network that has collapsed."""
+    shown = shown_classes(course.counts)
+    alone = _alone(course.counts)
+    if int(shown.sum()) <= alone:
+        return None
+    few = course.column("val_classes_predicted") <= alone
+    ahead = course.column(f"train_{course.score}") - course.column(f"val_{course.score}") >= LEARNED_GAIN
+    which = [
+        name for name, found in zip(course.class_map.names, predicted_classes(course.counts), strict=True) if found
+    ]
+    what = f"the network predicts {which[0] + ' only' if which else 'nothing at all'} on every validation image"
+    if _in_a_row(few & ahead) >= EPOCHS_IN_A_ROW - 1:
+        sentence = f"{what}, though it does well on the training images"
+        return _alert(course, "one_class", sentence, _advice_on_evaluation(course))
+    if course.is_warmed_up and _in_a_row(few) >= min(EPOCHS_IN_A_ROW, course.plan.epochs):
+        return _alert(course, "one_class", what, _advice_on_collapse(course))
+    return None
+
+
+def _advice_on_evaluation(course: Course) -> str:
+    if not course.recomputed:
+        return "set norm_statistics to recomputed: the statistics of BatchNorm lag behind the weights"
+    if course.config.ema_decay is not None:
+        return "leave ema_decay out: the averaged weights lag behind"
+    return (
+        "validation shows other images than training: look at both with `segbench data check`, and divide them anew "
+        "with another data.split.seed"
+    )
+
+
+def _advice_on_collapse(course: Course) -> str:
+    config = course.config
+    if not any(term.name in _OVERLAP for term in config.loss):
+        name = config.loss[0].name
+        return f"add a loss of overlap, which rare classes weigh in: set loss to {{dice: 0.5, {name}: 0.5}}"
+    return _lower_rate(config)
+
+
+def _bad_rate(course: Course) -> Alert | None:
+    """A learning rate far off: the training loss rises again and stays up, or hardly falls at a tiny rate."""
+    losses = course.column("train_loss")
+    if not course.losses_compare or course.epoch < EPOCHS_IN_A_ROW:
+        return None
+    rate = course.config.optimizer.lr
+    lowest = float(losses.min())
+    lost = losses - lowest >= max(LOST_FRAC * (losses[0] - lowest), SLOW_FRAC * abs(losses[0]))
+    after = int(losses.argmin())
+    if after < course.epoch - 2 and lost[after + 1 :][-2:].all():
+        sentence = f"the training loss rose from {lowest:.4g} in epoch {after + 1} to {losses[-1]:.4g} and stays there"
+        return _alert(course, "learning_rate", sentence, _lower_rate(course.config))
+    low, usual, high = USUAL_RATES[course.config.optimizer.name]
+    if course.is_warmed_up and _is_slow(course) and not low <= rate <= high:
+        sentence = f"the training loss hardly falls: {losses[0]:.4g} in the first epoch, {losses[-1]:.4g} now"
+        where = "below" if rate < low else "above"
+        advice = f"the rate {rate:g} is far {where} what is usual: set optimizer.lr to {usual:g}, and begin again"
+        return _alert(course, "learning_rate", sentence, f"{advice} with --restart")
+    return None
+
+
+def _flat(course: Course) -> Alert | None:
+    """The training loss stands still, and no score rises, at a usual rate."""
+    losses = course.column("train_loss")
+    recent = losses[-max(EPOCHS_IN_A_ROW, course.epoch // 2) :]
+    if not course.losses_compare or not course.is_warmed_up or len(recent) < EPOCHS_IN_A_ROW or not _is_slow(course):
+        return None
+    if recent.max() - recent.min() > FLAT_FRAC * abs(recent.max()):
+        return None
+    sentence = f"the training loss stands still at {losses[-1]:.4g}, and the scores do not rise"
+    return _alert(course, "loss_flat", sentence, _lower_rate(course.config))
+
+
+def _is_slow(course: Course) -> bool:
+    """Whether neither loss nor scores have got anywhere, from where there was somewhere to get."""
+    losses, scores = course.column("train_loss"), course.column(f"train_{course.score}")
+    val = course.column(f"val_{course.score}")
+    gain = max(_rise(scores), _rise(val))
+    fell = losses[0] - losses[-2:].mean() >= SLOW_FRAC * abs(losses[0])
+    return not fell and gain < 2 * STILL_SCORE_GAIN and not np.nanmax(scores) >= 0.8
+
+
+def _overfits(course: Course) -> Alert | None:
+    """The validation loss rises for good while the training loss goes on falling, and the score is past its best."""
+    early = course.epoch < max(OVERFIT_EPOCHS, WARMED_UP_FRAC * course.plan.epochs)
+    if early or not course.losses_compare:
+        return None
+    train, val, scores = (course.column(key) for key in ("train_loss", "val_loss", f"val_{course.score}"))
+    if not (np.isfinite(train).all() and np.isfinite(val).all() and np.isfinite(scores).all()):
+        return None
+    turn, last = find_turn(val), course.epoch - 1
+    fall = level_at(train, turn.position, turn.window) - level_at(train, last, turn.window)
+    lowest = level_at(val, turn.position, turn.window)
+    best = max(level_at(scores, position, turn.window) for position in range(course.epoch))
+    past = best - level_at(scores, last, turn.window) >= WORTH_SCORE
+    if not (turn.rises and turn.rise >= OVERFIT_RISE_FRAC * lowest and fall > 0.0 and past):
+        return None
+    sentence = f"since about epoch {turn.position + 1} the validation loss rises while the training loss falls"
+    return _alert(course, "overfits", sentence, _advice_on_overfitting(course.config, turn.position + 1))
+
+
+def _advice_on_overfitting(config: RunConfig, epoch: int) -> str:
+    augment = config.data.augment
+    if augment.rotate_deg < 30.0 and augment.brightness < 0.2:
+        return "set data.augment to strong; the weights of the best epoch are kept anyway"
+    enough = epoch + max(2, epoch // 5)
+    return f"{enough} epochs are enough, more labelled images help most; the weights of the best epoch are kept anyway"
+
+
+def _never_predicted(course: Course) -> Alert | None:
+    """A class that validation masks show is predicted nowhere, late in the run."""
+    if course.counts.task is Task.BINARY or not (course.ended or course.epoch >= LATE_FRAC * course.plan.epochs):
+        return None
+    if not course.is_warmed_up:
+        return None
+    cells = course.counts.confusion.sum(axis=0)
+    multilabel = course.counts.task is Task.MULTILABEL
+    predicted = cells[:, :, 1].sum(axis=1) if multilabel else cells.sum(axis=0)
+    scored = course.class_map.scored_classes
+    missing = [index for index in scored if shown_classes(course.counts)[index] and not predicted[index]]
+    number = course.column("val_classes_predicted")[-EPOCHS_IN_A_ROW:]
+    if not missing or (number > number[-1]).any():
+        return None
+    names = shorten([course.class_map.names[index] for index in missing])
+    plural = "classes" if len(missing) > 1 else "class"
+    sentence = (
+        f"no validation image gets the {plural} {names}, though their masks show {'them' if len(missing) > 1 else 'it'}"
+    )
+    return _alert(course, "class_never_predicted", sentence, _advice_on_rare(course))
+
+
+def _advice_on_rare(course: Course) -> str:
+    main, key = ("bce", "pos_weight") if course.counts.task is Task.MULTILABEL else ("cross_entropy", "class_weights")
+    weighted = f"{main}: {{weight: 0.5, {key}: inverse_frequency}}"
+    if not any(term.options.get(key) for term in course.config.loss):
+        return f"weigh rare classes more: set loss to {{dice: 0.5, {weighted}}}"
+    return "show the class more often: set data.augment.copy_paste_p to 0.5, or label more images of it"
+
+
+def _still_improving(course: Course) -> Alert | None:
+    """At the end the score still rises by more than noise."""
+    window = max(2, course.epoch // 8)
+    if not course.ended or course.epoch < course.plan.epochs or course.epoch < 2 * window:
+        return None
+    scores = course.column(f"val_{course.score}")[-2 * window :]
+    before, now = scores[:window], scores[window:]
+    noise = math.sqrt((before.var() + now.var()) / max(1, window - 1))
+    gain = float(now.mean() - before.mean())
+    highest = float(np.nanmax(course.column(f"val_{course.score}")))
+    if not (gain >= max(WORTH_SCORE, 2.0 * noise) and now.max() >= highest):
+        return None
+    rise = f"by {gain:.3f} over the last {window} epochs"
+    sentence = f"the validation {label_of(course.score)} was still rising at the end, {rise}"
+    given = {key: getattr(course.config, key) for key in LENGTH_KEYS}
+    key, value = next((key, value) for key, value in given.items() if value is not None)
+    advice = f"train longer: set {key} to {2 * value:g}, and begin again with another output"
+    return _alert(course, "still_improving", sentence, advice)
+
+
+def _lower_rate(config: RunConfig) -> str:
+    clip = "" if config.grad_clip is not None else " and grad_clip to 1"
+    return f"set optimizer.lr to {config.optimizer.lr / 10:g}{clip}, and begin again with --restart"
+
+
+def _alert(course: Course, code: str, sentence: str, advice: str) -> Alert:
+    return Alert(code=code, epoch=course.epoch, sentence=sentence, advice=advice)
+
+
+def _alone(counts: Counts) -> int:
+    """Returns how many classes a mask shows that tells nothing; a multilabel mask may be empty."""
+    return 0 if counts.task is Task.MULTILABEL else 1
+
+
+def _in_a_row(flags: BoolArray) -> int:
+    """Returns how many of the last flags are true without a gap."""
+    wrong = np.flatnonzero(~flags)
+    return len(flags) - 1 - int(wrong[-1]) if wrong.size else len(flags)
+
+
+def _rise(scores: npt.NDArray[np.float64]) -> float:
+    finite = scores[np.isfinite(scores)]
+    return float(finite.max() - finite[0]) if finite.size else 0.0

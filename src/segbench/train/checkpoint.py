@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import torch
 
 from segbench.errors import RunError
 from segbench.files import replacing
+from segbench.folders.run import RunFolder
+from segbench.models.weights import read_metadata, save_weights
+from segbench.train.loop import Training
 
 _VERSION = 1
 
@@ -40,3 +45,45 @@ def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
         found = state.get("version") if isinstance(state, dict) else type(state).__name__
         raise RunError(f"{path.name} has checkpoint version {found}, expected {_VERSION}", run=path.parent)
     return state
+
+
+@dataclass(frozen=True)
+class Commits:
+    """The checkpoint on the disk, tied to the data and the config it belongs to."""
+
+    folder: RunFolder
+    manifest_hash: str
+    fingerprint: str
+
+    def save(self, training: Training, about_best: Mapping[str, str] | None) -> None:
+        """Commits the last epoch; with `about_best`, its weights are the best so far.
+
+        The weights wait under another name until the checkpoint that says so is there: a repeated epoch that turns out
+        otherwise (on a GPU, say) never leaves the weights of the first try behind.
+        """
+        if about_best is not None:
+            about = {**about_best, "normalization": training.normalization.to_json()}
+            save_weights(self.folder.candidate_file, training.scored_network, about)
+        identity = {"manifest_hash": self.manifest_hash, "fingerprint": self.fingerprint}
+        save_checkpoint(self.folder.last_file, {**identity, **training.state_dict()})
+        if about_best is not None:
+            self.folder.candidate_file.replace(self.folder.best_file)
+
+    def load(self, training: Training) -> None:
+        """Goes on from the checkpoint, and settles which weights are the best."""
+        state = load_checkpoint(self.folder.last_file, training.fabric.device)
+        if state["manifest_hash"] != self.manifest_hash or state["fingerprint"] != self.fingerprint:
+            message = "last.pt belongs to other data or other settings than this folder's manifest and config"
+            raise RunError(f"{message}; begin again with --restart", run=self.folder.path)
+        training.load_state_dict(state)
+        best = str(training.best_epoch() + 1)
+        candidate = self.folder.candidate_file
+        if candidate.is_file():
+            if read_metadata(candidate)["epoch"] == best:
+                candidate.replace(self.folder.best_file)
+            else:
+                candidate.unlink()
+        found = read_metadata(self.folder.best_file)["epoch"]
+        if found != best:
+            message = f"best.safetensors is of epoch {found}, but the best epoch of last.pt is {best}"
+            raise RunError(f"{message}; begin again with --restart", run=self.folder.path)

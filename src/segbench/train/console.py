@@ -21,6 +21,7 @@ from rich.progress import (
 from segbench.config.run import RunConfig
 from segbench.folders.run import RunFolder
 from segbench.metrics.families import label_of
+from segbench.train.alerts import Alert
 from segbench.train.callback import Callback
 from segbench.types import RunResult
 
@@ -96,6 +97,11 @@ class ConsoleCallback(Callback):
             f"val_loss {row['val_loss']:.4f}  {self._monitor} {row[self._monitor]:.4f}  "
             f"{row['train_images_per_s']:.1f} images/s  {row['seconds']:.1f} s  {remaining:.0f} s left{star}"
         )
+
+    def alert(self, alert: Alert) -> None:
+        """Prints what goes wrong, and what to do about it."""
+        told = f"epoch {alert.epoch}: {alert.sentence}. To do: {alert.advice}"
+        self.console.print(told, style="yellow", markup=False, soft_wrap=True)
 
     def finished(self, result: RunResult) -> None:
         """Prints where the result lies."""

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,15 +30,16 @@ from segbench.folders.run import RunFolder, different_settings
 from segbench.losses import build_loss
 from segbench.models.base import SegmentationNetwork
 from segbench.models.configured import network_of
-from segbench.models.weights import load_weights, read_metadata, save_weights
+from segbench.models.weights import load_weights
 from segbench.predict.device import pick_device
+from segbench.train.alerts import not_finite
 from segbench.train.callback import Callback
 from segbench.train.check import check_config
-from segbench.train.checkpoint import load_checkpoint, save_checkpoint
+from segbench.train.checkpoint import Commits
 from segbench.train.console import default_callback
 from segbench.train.environment import cpu_settings, describe, deterministic, pick_precision
 from segbench.train.freeze import check_network
-from segbench.train.loop import Loaders, Training
+from segbench.train.loop import Loaders, NotFiniteError, Training
 from segbench.train.norm_statistics import is_recomputed
 from segbench.train.prepare import read_and_split, reopen, resolve_loss
 from segbench.train.result import score_and_write
@@ -180,7 +180,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
             plan = plan_run(config, len(loaders.learn), step_s)
         _tell_what_is_odd(config, plan, watch)
         training = Training(*parts, watch, plan)
-        state = _State(folder, manifest.content_hash, config.fingerprint())
+        state = Commits(folder, manifest.content_hash, config.fingerprint())
         if fresh:
             facts = {
                 **_identity(config),
@@ -272,7 +272,8 @@ def _tell_what_is_odd(config: RunConfig, plan: RunPlan, watch: Callback) -> None
     """Says what is allowed but hardly meant: a frozen random encoder, and a comparison of different sums of losses."""
     if config.epochs is None:
         each = f", each {plan.passes_per_epoch} passes over the training part" if plan.passes_per_epoch > 1 else ""
-        watch.message(f"{config.length_text}: {plan.steps} steps in {plan.epochs} epochs{each}")
+        timed = "" if config.seconds is None else f"{config.length_text} are about "
+        watch.message(f"{timed}{plan.steps} steps, told in {plan.epochs} epochs{each}")
     if config.freeze.part == "encoder":
         until = config.freeze.until_epoch or plan.epochs
         if config.weights == "none":
@@ -335,70 +336,41 @@ def _picture_samples(manifest: Manifest, count: int = 6) -> tuple[Sample, ...]:
     return tuple(samples[index] for index in chosen)
 
 
-@dataclass(frozen=True)
-class _State:
-    """The checkpoint on the disk, tied to the data and the config it belongs to."""
-
-    folder: RunFolder
-    manifest_hash: str
-    fingerprint: str
-
-    def save(self, training: Training, about_best: Mapping[str, str] | None) -> None:
-        """Commits the last epoch; with `about_best`, its weights are the best so far.
-
-        The weights wait under another name until the checkpoint that says so is there: a repeated epoch that turns out
-        otherwise (on a GPU, say) never leaves the weights of the first try behind.
-        """
-        if about_best is not None:
-            about = {**about_best, "normalization": training.normalization.to_json()}
-            save_weights(self.folder.candidate_file, training.scored_network, about)
-        identity = {"manifest_hash": self.manifest_hash, "fingerprint": self.fingerprint}
-        save_checkpoint(self.folder.last_file, {**identity, **training.state_dict()})
-        if about_best is not None:
-            self.folder.candidate_file.replace(self.folder.best_file)
-
-    def load(self, training: Training) -> None:
-        """Goes on from the checkpoint, and settles which weights are the best."""
-        state = load_checkpoint(self.folder.last_file, training.fabric.device)
-        if state["manifest_hash"] != self.manifest_hash or state["fingerprint"] != self.fingerprint:
-            message = "last.pt belongs to other data or other settings than this folder's manifest and config"
-            raise RunError(f"{message}; begin again with --restart", run=self.folder.path)
-        training.load_state_dict(state)
-        best = str(training.best_epoch() + 1)
-        candidate = self.folder.candidate_file
-        if candidate.is_file():
-            if read_metadata(candidate)["epoch"] == best:
-                candidate.replace(self.folder.best_file)
-            else:
-                candidate.unlink()
-        found = read_metadata(self.folder.best_file)["epoch"]
-        if found != best:
-            message = f"best.safetensors is of epoch {found}, but the best epoch of last.pt is {best}"
-            raise RunError(f"{message}; begin again with --restart", run=self.folder.path)
-
-
 def _train(
-    training: Training, state: _State, watch: Callback, pictured: tuple[Sample, ...], cache: SampleCache
+    training: Training, state: Commits, watch: Callback, pictured: tuple[Sample, ...], cache: SampleCache
 ) -> None:
     """Runs the epochs that are left. `last.pt` commits an epoch: what is written before it is written again alike."""
     config, folder = training.config, state.folder
+    folder.write_alerts([alert.to_dict() for alert in training.alerts])
     watch.started(config, folder, training.epochs_done + 1)
     with EpochVisuals(folder, training, cache, pictured) as visuals:
         while training.epochs_done < training.plan.epochs:
-            if _has_stalled(training):
+            if training.has_stalled():
                 watch.message(f"stopped early: {config.early_stopping} epochs without a better {config.monitor}")
                 break
             started = time.perf_counter()
-            row, val = training.run_epoch([sample.id for sample in pictured])
+            with _noted_end(training, folder, watch):
+                row, val = training.run_epoch([sample.id for sample in pictured])
             is_best = training.best_epoch() == training.epochs_done - 1
             about = {"epoch": str(training.epochs_done), config.monitor: repr(row[f"val_{config.monitor}"])}
             visuals.after_epoch(row, val)
             row["seconds"] = time.perf_counter() - started
             state.save(training, about if is_best else None)
             folder.write_history(training.history)
+            folder.write_alerts([alert.to_dict() for alert in training.alerts])
             watch.epoch(row, is_best)
+            for alert in training.alerts:
+                if alert.epoch == training.epochs_done:
+                    watch.alert(alert)
 
 
-def _has_stalled(training: Training) -> bool:
-    patience = training.config.early_stopping
-    return patience is not None and training.epochs_done > 0 and training.epochs_without_gain() >= patience
+@contextmanager
+def _noted_end(training: Training, folder: RunFolder, watch: Callback) -> Iterator[None]:
+    """Leaves a word in the folder where the loss is not finite, which ends the run."""
+    try:
+        yield
+    except NotFiniteError as error:
+        alert = not_finite(training.config, error.epoch, error.what)
+        folder.write_alerts([each.to_dict() for each in (*training.alerts, alert)])
+        watch.alert(alert)
+        raise

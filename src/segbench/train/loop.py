@@ -19,6 +19,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from segbench.config.length import RunPlan
@@ -26,10 +27,12 @@ from segbench.config.run import RunConfig
 from segbench.data.samples.loader import Batch, BatchLoader
 from segbench.errors import RunError, shorten
 from segbench.losses.weighted_sum import WeightedSum
+from segbench.metrics.counts import Counts
 from segbench.metrics.families import MONITORED, lower_is_better
 from segbench.metrics.scores import score_counts
 from segbench.models.base import SegmentationNetwork
 from segbench.predict.decide import normalization_of, normalize
+from segbench.train.alerts import Alert, Course, find_alerts, predicted_classes
 from segbench.train.callback import Callback
 from segbench.train.environment import peak_memory_mb
 from segbench.train.freeze import begin_epoch, freeze_for_good
@@ -40,6 +43,14 @@ from segbench.types import ClassMap
 
 # On a GPU, reading a loss waits for the device; so it is read every so many steps, and the batch found afterwards.
 _STEPS_BETWEEN_LOSS_CHECKS = 25
+
+
+class NotFiniteError(RunError):
+    """The loss became infinite or no number. `epoch`, from 1, and `what` happened there."""
+
+    def __init__(self, what: str, advice: str, *, epoch: int) -> None:
+        self.what, self.epoch = what, epoch
+        super().__init__(f"{what}; {advice}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +113,7 @@ class Training:
         self.average = build_average(self.network, config, lambda: self.steps_done)
         self._average_forward = None if self.average is None else fabric.setup_module(self.average.module)
         self.history: list[dict[str, float]] = []
+        self.alerts: list[Alert] = []
 
     @property
     def epochs_done(self) -> int:
@@ -129,10 +141,9 @@ class Training:
             row = {"epoch": float(epoch + 1), **rates, **learned}
             val = self.score(self.loaders.val, "validating", keep_masks_of=picture_ids)
             if not math.isfinite(val.loss):
-                raise RunError(
-                    self._not_finite(f"the validation loss became {val.loss} after epoch {epoch + 1}", epoch)
-                )
+                raise self._not_finite(f"the validation loss became {val.loss} after epoch {epoch + 1}", epoch)
             row |= {"val_loss": val.loss, **self._summary("val", val.counts)}
+            row["val_classes_predicted"] = float(predicted_classes(val.counts).sum())
             every = self.config.train_score_every
             if every and (epoch + 1) % every == 0:
                 train = self.score(self.loaders.train, "scoring the training part")
@@ -145,6 +156,7 @@ class Training:
             "peak_memory_mb": peak_memory_mb(self.fabric.device),
         }
         self.history.append(row)
+        self.alerts += find_alerts(self._course(val.counts), self.alerts)
         return row, val
 
     def score(
@@ -180,9 +192,10 @@ class Training:
         values = [(self._monitored(row), -row["val_loss"]) for row in self.history]
         return max(range(len(values)), key=lambda index: values[index])
 
-    def epochs_without_gain(self) -> int:
-        """Returns how many epochs have passed since the best one."""
-        return self.epochs_done - 1 - self.best_epoch()
+    def has_stalled(self) -> bool:
+        """Tells whether `early_stopping` epochs have passed since the best one."""
+        patience = self.config.early_stopping
+        return patience is not None and self.epochs_done > 0 and self.epochs_done - 1 - self.best_epoch() >= patience
 
     def state_dict(self) -> dict[str, Any]:
         """Returns everything needed to go on, as tensors and plain values."""
@@ -192,6 +205,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "history": self.history,
+            "alerts": [alert.to_dict() for alert in self.alerts],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -202,6 +216,7 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.history = list(state["history"])
+        self.alerts = [Alert(**plain) for plain in state.get("alerts", ())]
         self.steps_done = self.plan.steps_before(self.epochs_done)
 
     def _rates(self) -> dict[str, float]:
@@ -321,16 +336,29 @@ class Training:
             f"the loss became {float(losses[first])} in epoch {epoch + 1}, batch {offset + first + 1} "
             f"(samples {shorten(batches[first])})"
         )
-        raise RunError(self._not_finite(what, epoch))
+        raise self._not_finite(what, epoch)
 
-    def _not_finite(self, what: str, epoch: int) -> str:
+    def _not_finite(self, what: str, epoch: int) -> NotFiniteError:
         kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished yet"
-        return (
-            f"{what}; {kept}. Look at the samples, or lower optimizer.lr or set grad_clip: 1 and begin again with "
-            "--restart or another output"
+        advice = (
+            f"{kept}. Look at the samples, or lower optimizer.lr or set grad_clip: 1 and begin again with --restart or "
+            "another output"
+        )
+        return NotFiniteError(what, advice, epoch=epoch + 1)
+
+    def _course(self, counts: Counts) -> Course:
+        has_norms = any(isinstance(module, _BatchNorm) for module in self.network.modules())
+        return Course(
+            config=self.config,
+            plan=self.plan,
+            class_map=self.class_map,
+            history=self.history,
+            counts=counts,
+            recomputed=not has_norms or is_recomputed(self.config, self.plan),
+            ended=self.epochs_done == self.plan.epochs or self.has_stalled(),
         )
 
-    def _summary(self, prefix: str, counts: Any) -> dict[str, float]:
+    def _summary(self, prefix: str, counts: Counts) -> dict[str, float]:
         summary = score_counts(counts, self.class_map).summary()
         return {f"{prefix}_{name}": summary[name] for name in MONITORED}
 
@@ -356,5 +384,5 @@ def explain_memory(config: RunConfig) -> Iterator[None]:
         reason = text.partition("\n")[0][:160] or type(error).__name__
         raise RunError(
             f"out of memory with batch_size {config.batch_size} at {height}x{width} pixels; lower batch_size "
-            f"(try {max(1, config.batch_size // 2)}), data.size or the network's widths ({reason})"
+            f"(try {max(1, config.batch_size // 2)}; raise accumulate), data.size or the network's widths ({reason})"
         ) from error

@@ -21,6 +21,7 @@ from segbench.metrics.definitions import footnote, size_text
 from segbench.metrics.scores import Scores
 from segbench.metrics.threshold import ThresholdChoice
 from segbench.plots.curves import learning_curves
+from segbench.train.alerts import is_collapsed, main_score
 from segbench.train.environment import peak_memory_mb
 from segbench.train.evaluator import Evaluation, Evaluator, ThresholdCollector
 from segbench.train.loop import Training, explain_memory
@@ -55,8 +56,8 @@ def score_and_write(
             )
             evaluated[split] = evaluator.evaluation(size_text(config.data.size))
         evaluated[split].write(folder, split)
-    score = "iou_per_image" if config.monitor == "loss" else config.monitor  # the loss has a panel of its own
-    figure = learning_curves(training.history, score, best_epoch, config.run_name)
+    # The loss has a panel of its own.
+    figure = learning_curves(training.history, main_score(config), best_epoch, config.run_name)
     with replacing(folder.curves_file) as temporary:
         figure.savefig(temporary, dpi=110)
     result = {
@@ -147,6 +148,8 @@ def _result(
             "passes": training.plan.passes(len(history)),
             "planned": training.plan.to_dict(),
         },
+        "alerts": [alert.to_dict() for alert in training.alerts],
+        "collapsed": is_collapsed(passes["val"].counts, evaluated["val"].summary()[main_score(config)]),
         "monitor": {"name": f"val_{config.monitor}", "value": history[best_epoch - 1][f"val_{config.monitor}"]},
         **cost(training.network, (height, width), manifest.channels),
         "seconds": {

@@ -17,6 +17,7 @@ from segbench.errors import RunError, SegbenchError
 from segbench.files import write_text
 from segbench.folders.run import RunFolder
 from segbench.metrics.families import label_of, lower_is_better
+from segbench.train.alerts import Alert
 from segbench.train.callback import Callback
 from segbench.train.fit import fit
 from segbench.tune.files import SearchFolder, SearchResult
@@ -195,6 +196,9 @@ class _TrialCallback(Callback):
     def epoch(self, row: Mapping[str, float], is_best: bool) -> None:
         self._outer.epoch(row, is_best)
         self._report(row)
+
+    def alert(self, alert: Alert) -> None:
+        self._outer.alert(alert)
 
     def close(self) -> None:
         self._outer.close()
