@@ -30,6 +30,8 @@ DEFAULT_THRESHOLD = 0.5
 SplitName: TypeAlias = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
+Tta: TypeAlias = Literal["none", "hflip", "flips"]  # test-time augmentation, see `segbench.predict.averaging`
+
 RGB: TypeAlias = tuple[int, int, int]
 MaskValue: TypeAlias = int | RGB  # what a mask file holds for a class: a grey or palette index, or a colour
 

@@ -27,6 +27,10 @@ from segbench.config.split import SplitConfig as SplitConfig
 from segbench.config.text import apply_overrides, explain, line_of, read_yaml, write_yaml
 from segbench.errors import ConfigError
 from segbench.metrics.families import MONITORED
+from segbench.types import Tta
+
+# Keys that came later count only where they are set, so that a run begun before keeps its fingerprint.
+_LATER_KEYS = ("tta",)
 
 
 class DataConfig(Section):
@@ -204,6 +208,11 @@ class RunConfig(Section):
         threshold: of the foreground probability (binary, multilabel). `validation` chooses it at the end, on the
             validation part alone, as the one with the best `monitor` (`iou_per_image` where that is the loss); until
             then 0.5 is used.
+        tta: test-time augmentation: `hflip` averages the probabilities of an image and its mirror image, `flips` those
+            of the image turned both ways and both together (four). Used for the scores at the end, the choice of the
+            threshold, `evaluate` and prediction, which take two and four times as long; validation while training goes
+            without. `result.json` says what it gained on the validation part. `hflip` and `flips` have no place where
+            left and right, or up and down, are classes of their own.
         scores: what is measured at the end, see `ScoresConfig`.
         train_score_every: score the un-augmented training part every N epochs besides the end; 0: only at the end.
         channels_last: keep tensors in NHWC order, which is faster on CPUs and newer GPUs.
@@ -237,14 +246,15 @@ class RunConfig(Section):
     early_stopping: Positive | None = None
     monitor: Monitor = "iou_per_image"
     threshold: float | Literal["validation"] = 0.5
+    tta: Tta = "none"
     scores: ScoresConfig = ScoresConfig()
     train_score_every: Annotated[int, Field(ge=0)] = 0
     channels_last: bool = True
     compile: bool = False
 
-    @field_validator("weights", mode="before")
+    @field_validator("weights", "tta", mode="before")
     @classmethod
-    def _no_weights(cls, value: Any) -> Any:
+    def _none(cls, value: Any) -> Any:
         return "none" if value is None else value
 
     @field_validator("threshold", mode="before")
@@ -319,6 +329,9 @@ class RunConfig(Section):
         plain = self.to_dict()
         for place in ("name", "output"):
             plain.pop(place)
+        for key in _LATER_KEYS:
+            if plain[key] == type(self).model_fields[key].default:
+                plain.pop(key)
         for permission in ("allow", "cache_dir"):
             plain["data"].pop(permission)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

@@ -7,8 +7,9 @@ network is told about an image is said once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,9 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError, PredictionError
 from segbench.folders.run import RunFolder
 from segbench.locale import message
+from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import normalize, probabilities, to_batch
-from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task
+from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task, Tta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ class PipelineSettings:
         bands: which bands of a file are the channels, and how their values become 0-255; None means RGB.
         depth_range: grey values (low, high) of images of more than 8 bit that become 0 and 255; None where there are
             none.
+        tta: which mirror images are averaged, see `segbench.predict.averaging`.
     """
 
     class_map: ClassMap
@@ -49,6 +52,7 @@ class PipelineSettings:
     threshold: float = DEFAULT_THRESHOLD
     bands: Bands | None = None
     depth_range: tuple[float, float] | None = None
+    tta: Tta = "none"
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
@@ -60,21 +64,24 @@ class PipelineSettings:
         return 3 if self.bands is None else self.bands.channels
 
     @classmethod
-    def of_run(cls, folder: RunFolder, threshold: float | None = None) -> PipelineSettings:
+    def of_run(cls, folder: RunFolder, threshold: float | None = None, tta: Tta | None = None) -> PipelineSettings:
         """Returns the settings of a run; its threshold is the configured one, or what validation chose at its end.
+
+        `threshold` and `tta` take the place of the run's where they are given.
 
         Raises:
             RunError: no run folder, or one whose files are damaged.
         """
-        size = folder.read_config().data.size  # first: it says best what a folder is not
+        config = folder.read_config()  # first: it says best what a folder is not
         bands = folder.read_facts().get("bands")
         return cls(
             class_map=folder.class_map(),
-            size=size,
+            size=config.data.size,
             normalization=folder.normalization(),
             threshold=folder.threshold() if threshold is None else threshold,
             bands=None if bands is None else Bands.from_dict(bands),
             depth_range=Manifest.read(folder.manifest_file).depth_range if folder.manifest_file.is_file() else None,
+            tta=config.tta if tta is None else tta,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +93,7 @@ class PipelineSettings:
             "threshold": self.threshold,
             "bands": None if self.bands is None else self.bands.to_dict(),
             "depth_range": None if self.depth_range is None else list(self.depth_range),
+            "tta": self.tta,
         }
 
     @classmethod
@@ -100,7 +108,36 @@ class PipelineSettings:
             threshold=plain["threshold"],
             bands=None if plain["bands"] is None else Bands.from_dict(plain["bands"]),
             depth_range=None if depth is None else (depth[0], depth[1]),
+            tta=plain["tta"],
         )
+
+
+def agreed_settings(every: Mapping[str, PipelineSettings]) -> PipelineSettings:
+    """Returns the settings of several networks that are to be averaged; the threshold is the mean of theirs.
+
+    Args:
+        every: name (of the run) -> settings, one at least.
+    Raises:
+        PredictionError: they differ in more than threshold and normalisation (names two, and in what).
+    """
+    (first, ours), *others = every.items()
+    alike = [
+        each.name for each in fields(PipelineSettings) if each.name not in ("class_map", "normalization", "threshold")
+    ]
+    for name, theirs in others:
+        one, other = (_classes(each) | {key: getattr(each, key) for key in alike} for each in (ours, theirs))
+        for key, value in one.items():
+            if value != other[key]:
+                raise PredictionError(
+                    f"networks that are averaged must agree in {key}: {first} has {value}, {name} has {other[key]}"
+                )
+    return replace(ours, threshold=fmean(each.threshold for each in every.values()))
+
+
+def _classes(settings: PipelineSettings) -> dict[str, Any]:
+    """Returns what of the class map decides the meaning of logits; colours and the masks' values may differ."""
+    classes = settings.class_map
+    return {"classes": list(classes.names), "task": str(classes.task), "background": classes.background}
 
 
 class Pipeline:
@@ -111,6 +148,9 @@ class Pipeline:
             anything else that can be called so (a network in another runtime, say) is taken as it is.
         settings: see `PipelineSettings`.
         device: where the tensors are.
+
+    Attributes:
+        network: normalised images -> logits, of the mirror images together where `settings.tta` says so.
     """
 
     def __init__(
@@ -120,7 +160,8 @@ class Pipeline:
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self.network = network.to(self.device).eval() if isinstance(network, nn.Module) else network
+        placed = network.to(self.device).eval() if isinstance(network, nn.Module) else network
+        self.network = FlipAverage(placed, settings.class_map.task, settings.tta)
         self.settings = settings
 
     def read(self, file: Path) -> tuple[np.ndarray, np.ndarray | None]:

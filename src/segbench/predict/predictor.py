@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,14 +12,17 @@ import torch
 from torch import nn
 
 from segbench.data.files.bands import Bands, shown
+from segbench.errors import PredictionError
 from segbench.folders.run import RunFolder
+from segbench.models.base import SegmentationNetwork
 from segbench.models.configured import network_of
 from segbench.models.weights import load_weights
 from segbench.plots.panels import overlay, png_bytes
+from segbench.predict.averaging import Ensemble
 from segbench.predict.decide import normalization_of
 from segbench.predict.device import pick_device
-from segbench.predict.pipeline import Pipeline, PipelineSettings, enlarge
-from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization
+from segbench.predict.pipeline import Pipeline, PipelineSettings, agreed_settings, enlarge
+from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Tta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +88,8 @@ class Predictor:
         device: where it runs.
         bands: which bands of a file are the channels, for a network trained on such files; None means RGB.
         depth_range: grey values (low, high) of image files of more than 8 bit that become 0 and 255.
+        tta: whose probabilities are averaged: `none`, the image alone; `hflip`, its mirror image, too; `flips`, the
+            image turned both ways and both together. Takes one, two and four passes.
 
     Example:
         >>> predictor = Predictor.from_run("runs/ph2")  # doctest: +SKIP
@@ -101,6 +107,7 @@ class Predictor:
         device: torch.device | str = "cpu",
         bands: Bands | None = None,
         depth_range: tuple[float, float] | None = None,
+        tta: Tta = "none",
     ) -> None:
         settings = PipelineSettings(
             class_map=class_map,
@@ -109,35 +116,62 @@ class Predictor:
             threshold=threshold,
             bands=bands,
             depth_range=depth_range,
+            tta=tta,
         )
         self.network = network
         self.pipeline = Pipeline(network, settings, device)
 
     @classmethod
-    def from_run(cls, run: str | Path, *, device: str = "auto", threshold: float | None = None) -> Predictor:
+    def from_run(
+        cls, run: str | Path, *, device: str = "auto", threshold: float | None = None, tta: Tta | None = None
+    ) -> Predictor:
         """Returns the predictor of a run folder's best checkpoint.
 
         Args:
             run: folder that `segbench train` wrote; one finished epoch is enough.
             device: `auto`, `cpu`, `cuda` or `mps`.
             threshold: None takes the run's: the configured one, or what validation chose at its end.
+            tta: `none`, `hflip` or `flips`; None takes the run's.
         Raises:
             RunError: no run folder, no finished epoch, or damaged weights.
         """
-        folder = RunFolder(Path(run))
-        settings = PipelineSettings.of_run(folder, threshold)
-        channels, outputs = settings.channels, settings.class_map.out_channels
-        network = network_of(folder.read_config(), channels, outputs, load_weights=False)
-        load_weights(folder.best_file, network)
-        network.normalization = settings.normalization
+        return cls.from_runs([run], device=device, threshold=threshold, tta=tta)
+
+    @classmethod
+    def from_runs(
+        cls,
+        runs: Sequence[str | Path],
+        *,
+        device: str = "auto",
+        threshold: float | None = None,
+        tta: Tta | None = None,
+    ) -> Predictor:
+        """Returns an ensemble: a predictor that averages the probabilities of several runs' best checkpoints.
+
+        Args:
+            runs: run folders that agree in classes, size and bands (seeds of one config, say); networks may differ.
+            device: `auto`, `cpu`, `cuda` or `mps`.
+            threshold: None takes the mean of the runs' thresholds.
+            tta: `none`, `hflip` or `flips`; None takes the runs', where they agree.
+        Raises:
+            RunError: no run folder, no finished epoch, or damaged weights.
+            PredictionError: no run, one run twice, or runs that do not agree (names two, and in what).
+        """
+        folders = [RunFolder(Path(run)) for run in runs]
+        if not folders or len({folder.path.resolve() for folder in folders}) < len(folders):
+            raise PredictionError(f"expected run folders, each one once, got {', '.join(map(str, runs)) or 'none'}")
+        every = {str(folder.path): PipelineSettings.of_run(folder, threshold, tta) for folder in folders}
+        settings = agreed_settings(every)
+        networks = [_network_of(folder, own) for folder, own in zip(folders, every.values(), strict=True)]
         return cls(
-            network,
+            networks[0] if len(networks) == 1 else Ensemble(networks, settings.class_map.task),
             settings.class_map,
             settings.size,
             threshold=settings.threshold,
             device=pick_device(device),
             bands=settings.bands,
             depth_range=settings.depth_range,
+            tta=settings.tta,
         )
 
     @property
@@ -154,6 +188,11 @@ class Predictor:
     def threshold(self) -> float:
         """Of the probability (binary, multilabel)."""
         return self.pipeline.settings.threshold
+
+    @property
+    def tta(self) -> Tta:
+        """Which mirror images are averaged."""
+        return self.pipeline.settings.tta
 
     @property
     def bands(self) -> Bands | None:
@@ -189,3 +228,11 @@ class Predictor:
             class_map=self.class_map,
             network_probs=probs.cpu().numpy(),
         )
+
+
+def _network_of(folder: RunFolder, settings: PipelineSettings) -> SegmentationNetwork:
+    """Returns a run's network with its best weights, and the normalisation it was trained with."""
+    network = network_of(folder.read_config(), settings.channels, settings.class_map.out_channels, load_weights=False)
+    load_weights(folder.best_file, network)
+    network.normalization = settings.normalization
+    return network
