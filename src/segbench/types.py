@@ -159,6 +159,12 @@ class ClassMap:
             "ignore_index": self.ignore_index,
         }
 
+    def _repr_html_(self) -> str:
+        return ", ".join(
+            f'<span style="color:rgb({red},{green},{blue})">&#9632;</span>&nbsp;{html.escape(name)}'
+            for name, (red, green, blue) in zip(self.names, self.colors, strict=True)
+        )
+
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> ClassMap:
         """Returns the class map that `to_dict` wrote."""

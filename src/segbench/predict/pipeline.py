@@ -14,20 +14,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segbench.data.files import raster
 from segbench.data.files.bands import Bands
-from segbench.data.files.hints import needs_a_reader
-from segbench.data.files.images import read_image
 from segbench.data.files.resize import resize_image
 from segbench.data.manifest.manifest import Manifest
-from segbench.errors import DatasetError, PredictionError
+from segbench.errors import PredictionError
 from segbench.folders.run import RunFolder
-from segbench.locale import message
 from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import normalize, probabilities, to_batch
+from segbench.predict.inputs import as_rgb, read_input, with_channels
 from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task, Tta
 
 
@@ -164,24 +162,12 @@ class Pipeline:
         self.network = FlipAverage(placed, settings.class_map.task, settings.tta)
         self.settings = settings
 
-    def read(self, file: Path) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns an image file as (H, W, C) uint8, and its (H, W) pixels without data, None where all have some.
+    def read(self, image: str | Path | Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns an image file, or an image of Pillow, as (H, W, C) uint8, and its (H, W) pixels without data.
 
-        Raises:
-            DatasetError: it cannot be read.
+        The latter are None where all have some. See `read_input`, also for the errors.
         """
-        if self.settings.bands is not None:
-            return raster.read_image(file, self.settings.bands)
-        try:
-            return read_image(file, depth_range=self.settings.depth_range), None
-        except DatasetError as error:
-            if not needs_a_reader(error.reason):
-                raise
-            text = message(
-                "expected an image as this network learnt from, 8 bit, RGB or grey, and small enough to be opened "
-                "whole; save it so, or cut it into tiles"
-            )
-            raise DatasetError(text, path=file) from error  # a prediction has no options of a reader
+        return read_input(image, self.settings.bands, self.settings.depth_range)
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, Tensor]:
         """Returns mask and probabilities of an image.
@@ -199,12 +185,12 @@ class Pipeline:
         """Returns an image as (H, W, C) uint8 with the network's channels.
 
         Args:
-            image: (H, W, 3) uint8 RGB or (H, W) uint8 grey; (H, W, C) uint8 for a network with `bands`.
+            image: what `as_rgb` takes; (H, W, C) uint8 for a network with `bands`.
         Raises:
             PredictionError: another shape or dtype.
         """
         bands = self.settings.bands
-        return _as_rgb(image) if bands is None else _with_channels(image, bands.channels)
+        return as_rgb(image) if bands is None else with_channels(image, bands.channels)
 
     @torch.inference_mode()
     def probabilities(self, image: np.ndarray) -> Tensor:
@@ -242,28 +228,3 @@ def enlarge(probs: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(probs.shape[1:]) == tuple(size):
         return probs.clone()
     return F.interpolate(probs[None], size=size, mode="bilinear", align_corners=False, antialias=False)[0]
-
-
-def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    expected = f"expected an image of shape (H, W, {channels}) and dtype uint8, as the network was trained on"
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        raise PredictionError(f"{expected}, got {getattr(image, 'dtype', type(image).__name__)}")
-    if image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
-        raise PredictionError(f"{expected}, got shape {image.shape}")
-    return image
-
-
-def _as_rgb(image: np.ndarray) -> np.ndarray:
-    expected = "expected an image of shape (H, W, 3) or (H, W) and dtype uint8"
-    if not isinstance(image, np.ndarray):
-        raise PredictionError(
-            f"{expected}, got {type(image).__name__}; np.asarray(image) makes one from a Pillow image"
-        )
-    if image.dtype != np.uint8:
-        raise PredictionError(f"{expected}, got dtype {image.dtype}; scale it to 0-255 and convert")
-    if image.ndim == 2 and image.size:
-        return np.repeat(image[:, :, None], 3, axis=2)
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        hint = "; drop the alpha channel with image[..., :3]" if image.ndim == 3 and image.shape[2] == 4 else ""
-        raise PredictionError(f"{expected}, got shape {image.shape}{hint}")
-    return image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from segbench.data.files.bands import Bands, shown
@@ -17,12 +19,14 @@ from segbench.folders.run import RunFolder
 from segbench.models.base import SegmentationNetwork
 from segbench.models.configured import network_of
 from segbench.models.weights import load_weights
-from segbench.plots.panels import overlay, png_bytes
+from segbench.plots.panels import overlay
+from segbench.plots.picture import Picture
 from segbench.predict.averaging import Ensemble
 from segbench.predict.decide import normalization_of
 from segbench.predict.device import pick_device
+from segbench.predict.inputs import ImageInput
 from segbench.predict.pipeline import Pipeline, PipelineSettings, agreed_settings, enlarge
-from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Tta
+from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task, Tta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +73,12 @@ class Prediction:
         counts = np.bincount(labels, minlength=len(names))
         return {name: float(count) / total for name, count in zip(names, counts, strict=True)}
 
-    def overlay(self, opacity: float = 0.45) -> np.ndarray:
-        """Returns the image with the predicted classes tinted and outlined, (H, W, 3) uint8."""
-        return overlay(self.image, self.mask, self.class_map, opacity)
+    def overlay(self, opacity: float = 0.45) -> Picture:
+        """Returns the image with the predicted classes tinted and outlined, (H, W, 3) uint8; a notebook shows it."""
+        return Picture(overlay(self.image, self.mask, self.class_map, opacity))
 
-    def _repr_png_(self) -> bytes:
-        return png_bytes(self.overlay())
+    def _repr_png_(self) -> bytes | None:
+        return self.overlay()._repr_png_()
 
 
 class Predictor:
@@ -93,8 +97,7 @@ class Predictor:
 
     Example:
         >>> predictor = Predictor.from_run("runs/ph2")  # doctest: +SKIP
-        >>> predictor(image).mask.shape == image.shape[:2]  # doctest: +SKIP
-        True
+        >>> predictor("photo.jpg").area_fracs  # doctest: +SKIP
     """
 
     def __init__(
@@ -209,16 +212,22 @@ class Predictor:
         """Where it runs."""
         return self.pipeline.device
 
-    def __call__(self, image: np.ndarray, nodata: np.ndarray | None = None) -> Prediction:
-        """Returns the segmentation of one image.
+    def __call__(self, image: ImageInput, nodata: np.ndarray | None = None) -> Prediction:
+        """Returns the segmentation of one image of any size.
 
         Args:
-            image: (H, W, 3) uint8 RGB, or (H, W) uint8 grey; any H and W. (H, W, C) uint8, scaled as `bands` says,
-                for a network that was trained on other channels.
-            nodata: (H, W) pixels without data, which count in no area.
+            image: path of an image file; an image of Pillow of any mode; or an array of uint8: (H, W, 3) RGB, (H, W) or
+                (H, W, 1) grey, (H, W, 4) RGBA, or, for a network that was trained on other channels, (H, W, C) scaled
+                as `bands` says. Files and images of Pillow are turned as their EXIF orientation says; what is
+                transparent is laid over black.
+            nodata: (H, W) pixels without data, which count in no area; a file of bands tells its own.
         Raises:
-            PredictionError: another shape or dtype.
+            PredictionError: another type, shape or dtype.
+            DatasetError: a file or an image of Pillow that cannot be read.
         """
+        if isinstance(image, str | Path | Image.Image):
+            image, found = self.pipeline.read(image)
+            nodata = found if nodata is None else nodata
         mask, probs = self.pipeline(image)
         bands = self.bands
         return Prediction(
@@ -228,6 +237,26 @@ class Predictor:
             class_map=self.class_map,
             network_probs=probs.cpu().numpy(),
         )
+
+    def _repr_html_(self) -> str:
+        members = list(self.network.networks) if isinstance(self.network, Ensemble) else [self.network]
+        kinds = ", ".join(dict.fromkeys(type(member).__name__ for member in members))
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        has_threshold = self.class_map.task is not Task.MULTICLASS
+        rows = [
+            ("task", str(self.class_map.task)),
+            (
+                "network",
+                f"{kinds if len(members) == 1 else f'{len(members)} averaged: {kinds}'}, {parameters:,} parameters",
+            ),
+            ("size", f"{self.size[0]} x {self.size[1]} pixels (height x width); images of any size are resized to it"),
+            *([("threshold", f"{self.threshold:g}")] if has_threshold else []),
+            *([("tta", self.tta)] if self.tta != "none" else []),
+            *([("bands", ", ".join(map(str, self.bands.numbers)))] if self.bands is not None else []),
+            ("device", str(self.device)),
+        ]
+        cells = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
+        return f"<table><tr><th>classes</th><td>{self.class_map._repr_html_()}</td></tr>{cells}</table>"
 
 
 def _network_of(folder: RunFolder, settings: PipelineSettings) -> SegmentationNetwork:
