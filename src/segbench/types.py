@@ -30,6 +30,8 @@ DEFAULT_THRESHOLD = 0.5
 SplitName: TypeAlias = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
+Tta: TypeAlias = Literal["none", "hflip", "flips"]  # test-time augmentation, see `segbench.predict.averaging`
+
 RGB: TypeAlias = tuple[int, int, int]
 MaskValue: TypeAlias = int | RGB  # what a mask file holds for a class: a grey or palette index, or a colour
 
@@ -156,6 +158,12 @@ class ClassMap:
             "ignore_values": [_plain(value) for value in self.ignore_values],
             "ignore_index": self.ignore_index,
         }
+
+    def _repr_html_(self) -> str:
+        return ", ".join(
+            f'<span style="color:rgb({red},{green},{blue})">&#9632;</span>&nbsp;{html.escape(name)}'
+            for name, (red, green, blue) in zip(self.names, self.colors, strict=True)
+        )
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> ClassMap:

@@ -97,12 +97,15 @@ def test_grey_images_are_taken_as_grey() -> None:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((5, 5, 4), np.uint8), r"got shape \(5, 5, 4\); drop the alpha channel"),
+        (np.zeros((5, 5, 2), np.uint8), r"got shape \(5, 5, 2\)$"),
+        (np.zeros((3, 5, 5), np.uint8), r"got shape \(3, 5, 5\); channels come last: numpy.moveaxis\(image, 0, -1\)"),
+        (np.zeros((5, 5), bool), "got dtype bool; scale it to 0-255"),
         (np.zeros((5, 5, 3), np.float32), "got dtype float32; scale it to 0-255"),
         (np.zeros((0, 5, 3), np.uint8), r"got shape \(0, 5, 3\)"),
         (np.zeros((0, 5), np.uint8), r"got shape \(0, 5\)"),
         (np.zeros((1, 5, 5, 3), np.uint8), r"got shape \(1, 5, 5, 3\)"),
-        ([[1]], "got list"),
+        ([[1]], "expected a path, an image of Pillow, or an array of shape .*, got list"),
+        (torch.zeros(3, 5, 5), "got Tensor"),
     ],
 )
 def test_other_images_are_refused(image: object, message: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 from rich.console import Console
 
 from segbench.errors import ConfigError
+from segbench.types import Tta
 
 if TYPE_CHECKING:
     from segbench.train.console import ConsoleCallback
@@ -24,7 +25,36 @@ Overrides = Annotated[
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that `segbench train` wrote.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+TtaOption = Annotated[
+    str | None,
+    typer.Option("--tta", help="Average over mirror images: none, hflip or flips (all four); default: the run's."),
+]
+EnsembleOption = Annotated[
+    list[Path] | None,
+    typer.Option("--ensemble", metavar="RUN", help="Another run, averaged with RUN. May be repeated."),
+]
+EntryOption = Annotated[
+    str | None, typer.Option("--entry", help="RUN is a study folder: average the finished runs of this entry.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
+
+
+def checked_tta(tta: str | None) -> Tta | None:
+    """Returns what `--tta` says; ConfigError where there is no such name."""
+    if tta is not None:
+        require("--tta", tta, get_args(Tta))
+    return cast("Tta | None", tta)
+
+
+def runs_of(run: Path, ensemble: Sequence[Path] | None, entry: str | None) -> list[Path]:
+    """Returns the run folders that RUN, `--ensemble` and `--entry` mean, one or several."""
+    if entry is None:
+        return [run, *(ensemble or [])]
+    if ensemble:
+        raise ConfigError("names the runs one by one; --entry takes those of a study; give one", key="--ensemble")
+    from segbench.folders.study import StudyFolder
+
+    return StudyFolder(run).finished_runs(entry)
 
 
 def require(key: str, value: str, allowed: Sequence[str]) -> None:

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli._common import EXIT_PROBLEMS, Device, Quiet, RunPath, console, make_callback
+from segbench.cli._common import (
+    EXIT_PROBLEMS,
+    Device,
+    EnsembleOption,
+    EntryOption,
+    Quiet,
+    RunPath,
+    TtaOption,
+    checked_tta,
+    console,
+    make_callback,
+    runs_of,
+)
 from segbench.cli.convert import Link, Overwrite, Rle, print_end, regions_text, write_options
 from segbench.errors import ConfigError
 
@@ -31,19 +43,25 @@ def predict(
     simplify: Annotated[
         str | None, typer.Option(help="With --as: none, auto or pixels; default: auto where there are polygons.")
     ] = None,
+    tta: TtaOption = None,
+    ensemble: EnsembleOption = None,
+    entry: EntryOption = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Segment images of any size: masks, overlays and the area of each class; or write them for an annotation tool.
 
-    Example: segbench predict runs/ph2 photos/ -o predicted, segbench predict runs/ph2 photos/ --as via -o to_correct
+    Example: segbench predict runs/ph2 photos/ -o predicted, segbench predict runs/ph2 photos/ --as via -o to_correct,
+    segbench predict runs/my_study photos/ --entry unet --tta flips -o predicted
     """
     if threshold is not None and not 0.0 < threshold < 1.0:
         raise ConfigError(f"expected a probability between 0 and 1, got {threshold}", key="--threshold")
+    chosen_tta = checked_tta(tta)
+    runs = runs_of(run, ensemble, entry)
     from segbench.predict.files import predict_files
     from segbench.predict.predictor import Predictor
 
-    predictor = Predictor.from_run(run, device=device, threshold=threshold)
+    predictor = Predictor.from_runs(runs, device=device, threshold=threshold, tta=chosen_tta)
     if tool is not None:
         if probs:
             raise ConfigError("probabilities go with masks, not with --as", key="--probs")

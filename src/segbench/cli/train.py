@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,13 +14,18 @@ from rich.table import Table
 from segbench.cli._common import (
     ConfigFile,
     Device,
+    EnsembleOption,
+    EntryOption,
     Overrides,
     Quiet,
     RunPath,
+    TtaOption,
+    checked_tta,
     console,
     make_callback,
     print_table,
     require,
+    runs_of,
 )
 from segbench.config.run import ScoresConfig, load_config, parse_config
 from segbench.metrics.families import label_of, with_labels
@@ -59,24 +64,51 @@ def evaluate(
     boundary_width_frac: Annotated[
         float | None, typer.Option(help="Of boundary IoU, as a share of the image diagonal; default: the run's.")
     ] = None,
+    tta: TtaOption = None,
+    ensemble: EnsembleOption = None,
+    entry: EntryOption = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write into; default: RUN. An ensemble needs one.")
+    ] = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
-    """Score a run's best weights on one split, per class and per image.
+    """Score a run's best weights on one split, per class and per image; or several runs averaged.
 
-    Example: segbench evaluate runs/ph2 --split test --resolution original --tolerance-px 5
+    Example: segbench evaluate runs/ph2 --split test --resolution original --tolerance-px 5,
+    segbench evaluate runs/seed0 --ensemble runs/seed1 --split val -o runs/both
     """
     require("--split", split, SPLITS)
     require("--resolution", resolution, ("training", "original"))
-    from segbench.train.evaluate import evaluate as score_run
+    chosen_tta = checked_tta(tta)
+    runs = runs_of(run, ensemble, entry)
+    from segbench.train.evaluate import evaluate as score_runs
+    from segbench.train.evaluate import evaluation_name
 
-    wanted = _scores_config(run, tolerance_px, boundary_width_frac)
+    wanted = _scores_config(runs[0], tolerance_px, boundary_width_frac)
     watch = make_callback(quiet)
-    scores = score_run(run, split, resolution=resolution, scores=wanted, device=device, watch=watch)  # type: ignore[arg-type]
-    name = split if resolution == "training" else f"{split}_original"
-    written = json.loads((run / f"evaluation_{name}.json").read_text(encoding="utf-8"))["scores"]
-    _print_scores(f"{run} on {split}, {resolution} size", scores, written)
-    console.print(f"with outlines: segbench metrics show {run} --split {split} --resolution {resolution}")
+    scores = score_runs(
+        runs,
+        split,  # type: ignore[arg-type]
+        resolution=resolution,  # type: ignore[arg-type]
+        scores=wanted,
+        tta=chosen_tta,
+        out=out,
+        device=device,
+        watch=watch,
+    )
+    file = (out or runs[0]) / f"evaluation_{evaluation_name(split, resolution, chosen_tta)}.json"
+    written = json.loads(file.read_text(encoding="utf-8"))
+    looks = "" if written["tta"] == "none" else f", tta {written['tta']}"
+    _print_scores(f"{_runs_text(runs)} on {split}, {resolution} size{looks}", scores, written["scores"])
+    if out is None and chosen_tta is None:
+        console.print(f"with outlines: segbench metrics show {runs[0]} --split {split} --resolution {resolution}")
+    else:
+        console.print(f"written: {file}")
+
+
+def _runs_text(runs: Sequence[Path]) -> str:
+    return str(runs[0]) if len(runs) == 1 else f"{len(runs)} runs averaged"
 
 
 def _print_result(result: RunResult) -> None:

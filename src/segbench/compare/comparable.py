@@ -175,15 +175,15 @@ def _same_budget(note: Message, other: Message) -> bool:
 def tell_busy_machine(runs: Sequence[RunFolder], notes: list[Message]) -> bool:
     """Notes that equal networks were timed very differently, and returns whether times can be compared.
 
-    One network at one size predicts at one speed, whatever it was trained with. Where it does not, other work was done
-    on the machine, and a time says more about that than about an approach.
+    One network at one size, with one `tta`, predicts at one speed, whatever it was trained with. Where it does not,
+    other work was done on the machine, and a time says more about that than about an approach.
     """
     speeds: dict[tuple[object, ...], list[float]] = {}
     for run in runs:
         result, config = run.read_result().result, run.read_config()
         speed = result.get("images_per_s", {}).get("prediction")
         if speed:
-            alike = (config.network.model_dump_json(), config.data.size, result.get("parameters"))
+            alike = (config.network.model_dump_json(), config.data.size, config.tta, result.get("parameters"))
             speeds.setdefault(alike, []).append(float(speed))
     factor = max((max(each) / min(each) for each in speeds.values()), default=1.0)
     if factor <= _STEADY:

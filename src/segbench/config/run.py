@@ -27,6 +27,7 @@ from segbench.config.split import SplitConfig as SplitConfig
 from segbench.config.text import LENGTH_KEYS, apply_overrides, explain, line_of, read_yaml, write_yaml
 from segbench.errors import ConfigError
 from segbench.metrics.families import MONITORED
+from segbench.types import Tta
 
 
 class DataConfig(Section):
@@ -175,7 +176,7 @@ class ScoresConfig(Section):
 
 
 # Keys that came after runs had been begun; their defaults do not count, so that those runs go on.
-_LATER_KEYS = ("steps", "seconds", "accumulate", "norm_statistics", "swa_start")
+_LATER_KEYS = ("steps", "seconds", "accumulate", "norm_statistics", "swa_start", "tta")
 
 if TYPE_CHECKING:
     Monitor: TypeAlias = str
@@ -222,6 +223,11 @@ class RunConfig(Section):
         threshold: of the foreground probability (binary, multilabel). `validation` chooses it at the end, on the
             validation part alone, as the one with the best `monitor` (`iou_per_image` where that is the loss); until
             then 0.5 is used.
+        tta: test-time augmentation: `hflip` averages the probabilities of an image and its mirror image, `flips` those
+            of the image turned both ways and both together (four). Used for the scores at the end, the choice of the
+            threshold, `evaluate` and prediction, which take two and four times as long; validation while training goes
+            without. `result.json` says what it gained on the validation part. `hflip` and `flips` have no place where
+            left and right, or up and down, are classes of their own.
         scores: what is measured at the end, see `ScoresConfig`.
         train_score_every: score the un-augmented training part every N epochs besides the end; 0: only at the end.
         channels_last: keep tensors in NHWC order, which is faster on CPUs and newer GPUs.
@@ -260,6 +266,7 @@ class RunConfig(Section):
     early_stopping: Positive | None = None
     monitor: Monitor = "iou_per_image"
     threshold: float | Literal["validation"] = 0.5
+    tta: Tta = "none"
     scores: ScoresConfig = ScoresConfig()
     train_score_every: Annotated[int, Field(ge=0)] = 0
     channels_last: bool = True
@@ -284,9 +291,9 @@ class RunConfig(Section):
             raise ValueError("ema_decay and swa_start are two averages of the same weights; leave one out")
         return self
 
-    @field_validator("weights", mode="before")
+    @field_validator("weights", "tta", mode="before")
     @classmethod
-    def _no_weights(cls, value: Any) -> Any:
+    def _none(cls, value: Any) -> Any:
         return "none" if value is None else value
 
     @field_validator("threshold", mode="before")

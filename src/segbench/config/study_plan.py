@@ -17,7 +17,9 @@ from segbench.locale import Message, listed, message
 # What every run of a study shares, or its numbers could not stand in one table.
 _DATA_KEYS = ("path", "format", "options", "split")
 # What makes a comparison unequal when it differs; allowed when a factor says so, and told.
-BUDGET_KEYS = ("epochs", "batch_size", "early_stopping", "data.size", "data.augment", "monitor", "threshold", "scores")
+BUDGET_KEYS = (
+    *("epochs", "batch_size", "early_stopping", "data.size", "data.augment", "monitor", "threshold", "tta", "scores"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeAlias
 
 from segbench.config.study import Plan, PlannedRun, StudyConfig, expand, load_study
 from segbench.config.text import write_yaml
-from segbench.errors import ConfigError, RunError, shorten
+from segbench.errors import ConfigError, RunError, shorten, suggest
 from segbench.files import write_json, write_text
 from segbench.folders.run import RunFolder, different_settings
 from segbench.metrics.families import lower_is_better
@@ -136,6 +136,24 @@ class StudyFolder:
             for run_id, about in self.read_facts()["runs"].items():
                 begun[about["entry"], about["seed"]] = run_id
         return expand(study.model_copy(update={"output": str(self.path)}), begun=begun)
+
+    def finished_runs(self, entry: str) -> list[Path]:
+        """Returns the folders of an entry's finished runs: those of its seeds.
+
+        Raises:
+            RunError: there is no such entry (names close ones), or none of its runs is finished.
+        """
+        runs = self.read_plan().runs
+        named = [run for run in runs if run.entry == entry]
+        if not named:
+            raise RunError(
+                f"there is no entry {entry!r} in this study; {suggest(entry, {run.entry for run in runs})}",
+                run=self.path,
+            )
+        finished = [self.run(run.id).path for run in named if self.run(run.id).is_finished]
+        if not finished:
+            raise RunError(f"no run of {entry!r} is finished; run `segbench study run` again", run=self.path)
+        return finished
 
     def read_facts(self) -> dict[str, Any]:
         """Returns `plan.json`."""

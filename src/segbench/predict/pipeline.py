@@ -7,26 +7,26 @@ network is told about an image is said once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segbench.data.files import raster
 from segbench.data.files.bands import Bands
-from segbench.data.files.hints import needs_a_reader
-from segbench.data.files.images import read_image
 from segbench.data.files.resize import resize_image
 from segbench.data.manifest.manifest import Manifest
-from segbench.errors import DatasetError, PredictionError
+from segbench.errors import PredictionError
 from segbench.folders.run import RunFolder
-from segbench.locale import message
+from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import normalize, probabilities, to_batch
-from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task
+from segbench.predict.inputs import as_rgb, read_input, with_channels
+from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task, Tta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ class PipelineSettings:
         bands: which bands of a file are the channels, and how their values become 0-255; None means RGB.
         depth_range: grey values (low, high) of images of more than 8 bit that become 0 and 255; None where there are
             none.
+        tta: which mirror images are averaged, see `segbench.predict.averaging`.
     """
 
     class_map: ClassMap
@@ -49,6 +50,7 @@ class PipelineSettings:
     threshold: float = DEFAULT_THRESHOLD
     bands: Bands | None = None
     depth_range: tuple[float, float] | None = None
+    tta: Tta = "none"
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
@@ -60,21 +62,24 @@ class PipelineSettings:
         return 3 if self.bands is None else self.bands.channels
 
     @classmethod
-    def of_run(cls, folder: RunFolder, threshold: float | None = None) -> PipelineSettings:
+    def of_run(cls, folder: RunFolder, threshold: float | None = None, tta: Tta | None = None) -> PipelineSettings:
         """Returns the settings of a run; its threshold is the configured one, or what validation chose at its end.
+
+        `threshold` and `tta` take the place of the run's where they are given.
 
         Raises:
             RunError: no run folder, or one whose files are damaged.
         """
-        size = folder.read_config().data.size  # first: it says best what a folder is not
+        config = folder.read_config()  # first: it says best what a folder is not
         bands = folder.read_facts().get("bands")
         return cls(
             class_map=folder.class_map(),
-            size=size,
+            size=config.data.size,
             normalization=folder.normalization(),
             threshold=folder.threshold() if threshold is None else threshold,
             bands=None if bands is None else Bands.from_dict(bands),
             depth_range=Manifest.read(folder.manifest_file).depth_range if folder.manifest_file.is_file() else None,
+            tta=config.tta if tta is None else tta,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +91,7 @@ class PipelineSettings:
             "threshold": self.threshold,
             "bands": None if self.bands is None else self.bands.to_dict(),
             "depth_range": None if self.depth_range is None else list(self.depth_range),
+            "tta": self.tta,
         }
 
     @classmethod
@@ -100,7 +106,36 @@ class PipelineSettings:
             threshold=plain["threshold"],
             bands=None if plain["bands"] is None else Bands.from_dict(plain["bands"]),
             depth_range=None if depth is None else (depth[0], depth[1]),
+            tta=plain["tta"],
         )
+
+
+def agreed_settings(every: Mapping[str, PipelineSettings]) -> PipelineSettings:
+    """Returns the settings of several networks that are to be averaged; the threshold is the mean of theirs.
+
+    Args:
+        every: name (of the run) -> settings, one at least.
+    Raises:
+        PredictionError: they differ in more than threshold and normalisation (names two, and in what).
+    """
+    (first, ours), *others = every.items()
+    alike = [
+        each.name for each in fields(PipelineSettings) if each.name not in ("class_map", "normalization", "threshold")
+    ]
+    for name, theirs in others:
+        one, other = (_classes(each) | {key: getattr(each, key) for key in alike} for each in (ours, theirs))
+        for key, value in one.items():
+            if value != other[key]:
+                raise PredictionError(
+                    f"networks that are averaged must agree in {key}: {first} has {value}, {name} has {other[key]}"
+                )
+    return replace(ours, threshold=fmean(each.threshold for each in every.values()))
+
+
+def _classes(settings: PipelineSettings) -> dict[str, Any]:
+    """Returns what of the class map decides the meaning of logits; colours and the masks' values may differ."""
+    classes = settings.class_map
+    return {"classes": list(classes.names), "task": str(classes.task), "background": classes.background}
 
 
 class Pipeline:
@@ -111,6 +146,9 @@ class Pipeline:
             anything else that can be called so (a network in another runtime, say) is taken as it is.
         settings: see `PipelineSettings`.
         device: where the tensors are.
+
+    Attributes:
+        network: normalised images -> logits, of the mirror images together where `settings.tta` says so.
     """
 
     def __init__(
@@ -120,27 +158,16 @@ class Pipeline:
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        self.network = network.to(self.device).eval() if isinstance(network, nn.Module) else network
+        placed = network.to(self.device).eval() if isinstance(network, nn.Module) else network
+        self.network = FlipAverage(placed, settings.class_map.task, settings.tta)
         self.settings = settings
 
-    def read(self, file: Path) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns an image file as (H, W, C) uint8, and its (H, W) pixels without data, None where all have some.
+    def read(self, image: str | Path | Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns an image file, or an image of Pillow, as (H, W, C) uint8, and its (H, W) pixels without data.
 
-        Raises:
-            DatasetError: it cannot be read.
+        The latter are None where all have some. See `read_input`, also for the errors.
         """
-        if self.settings.bands is not None:
-            return raster.read_image(file, self.settings.bands)
-        try:
-            return read_image(file, depth_range=self.settings.depth_range), None
-        except DatasetError as error:
-            if not needs_a_reader(error.reason):
-                raise
-            text = message(
-                "expected an image as this network learnt from, 8 bit, RGB or grey, and small enough to be opened "
-                "whole; save it so, or cut it into tiles"
-            )
-            raise DatasetError(text, path=file) from error  # a prediction has no options of a reader
+        return read_input(image, self.settings.bands, self.settings.depth_range)
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, Tensor]:
         """Returns mask and probabilities of an image.
@@ -158,12 +185,12 @@ class Pipeline:
         """Returns an image as (H, W, C) uint8 with the network's channels.
 
         Args:
-            image: (H, W, 3) uint8 RGB or (H, W) uint8 grey; (H, W, C) uint8 for a network with `bands`.
+            image: what `as_rgb` takes; (H, W, C) uint8 for a network with `bands`.
         Raises:
             PredictionError: another shape or dtype.
         """
         bands = self.settings.bands
-        return _as_rgb(image) if bands is None else _with_channels(image, bands.channels)
+        return as_rgb(image) if bands is None else with_channels(image, bands.channels)
 
     @torch.inference_mode()
     def probabilities(self, image: np.ndarray) -> Tensor:
@@ -201,28 +228,3 @@ def enlarge(probs: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(probs.shape[1:]) == tuple(size):
         return probs.clone()
     return F.interpolate(probs[None], size=size, mode="bilinear", align_corners=False, antialias=False)[0]
-
-
-def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    expected = f"expected an image of shape (H, W, {channels}) and dtype uint8, as the network was trained on"
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        raise PredictionError(f"{expected}, got {getattr(image, 'dtype', type(image).__name__)}")
-    if image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
-        raise PredictionError(f"{expected}, got shape {image.shape}")
-    return image
-
-
-def _as_rgb(image: np.ndarray) -> np.ndarray:
-    expected = "expected an image of shape (H, W, 3) or (H, W) and dtype uint8"
-    if not isinstance(image, np.ndarray):
-        raise PredictionError(
-            f"{expected}, got {type(image).__name__}; np.asarray(image) makes one from a Pillow image"
-        )
-    if image.dtype != np.uint8:
-        raise PredictionError(f"{expected}, got dtype {image.dtype}; scale it to 0-255 and convert")
-    if image.ndim == 2 and image.size:
-        return np.repeat(image[:, :, None], 3, axis=2)
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        hint = "; drop the alpha channel with image[..., :3]" if image.ndim == 3 and image.shape[2] == 4 else ""
-        raise PredictionError(f"{expected}, got shape {image.shape}{hint}")
-    return image

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import html
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 from segbench.data.files.bands import Bands, shown
+from segbench.errors import PredictionError
 from segbench.folders.run import RunFolder
+from segbench.models.base import SegmentationNetwork
 from segbench.models.configured import network_of
 from segbench.models.weights import load_weights
-from segbench.plots.panels import overlay, png_bytes
+from segbench.plots.panels import overlay
+from segbench.plots.picture import Picture
+from segbench.predict.averaging import Ensemble
 from segbench.predict.decide import normalization_of
 from segbench.predict.device import pick_device
-from segbench.predict.pipeline import Pipeline, PipelineSettings, enlarge
-from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization
+from segbench.predict.inputs import ImageInput
+from segbench.predict.pipeline import Pipeline, PipelineSettings, agreed_settings, enlarge
+from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task, Tta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +73,12 @@ class Prediction:
         counts = np.bincount(labels, minlength=len(names))
         return {name: float(count) / total for name, count in zip(names, counts, strict=True)}
 
-    def overlay(self, opacity: float = 0.45) -> np.ndarray:
-        """Returns the image with the predicted classes tinted and outlined, (H, W, 3) uint8."""
-        return overlay(self.image, self.mask, self.class_map, opacity)
+    def overlay(self, opacity: float = 0.45) -> Picture:
+        """Returns the image with the predicted classes tinted and outlined, (H, W, 3) uint8; a notebook shows it."""
+        return Picture(overlay(self.image, self.mask, self.class_map, opacity))
 
-    def _repr_png_(self) -> bytes:
-        return png_bytes(self.overlay())
+    def _repr_png_(self) -> bytes | None:
+        return self.overlay()._repr_png_()
 
 
 class Predictor:
@@ -84,11 +92,12 @@ class Predictor:
         device: where it runs.
         bands: which bands of a file are the channels, for a network trained on such files; None means RGB.
         depth_range: grey values (low, high) of image files of more than 8 bit that become 0 and 255.
+        tta: whose probabilities are averaged: `none`, the image alone; `hflip`, its mirror image, too; `flips`, the
+            image turned both ways and both together. Takes one, two and four passes.
 
     Example:
         >>> predictor = Predictor.from_run("runs/ph2")  # doctest: +SKIP
-        >>> predictor(image).mask.shape == image.shape[:2]  # doctest: +SKIP
-        True
+        >>> predictor("photo.jpg").area_fracs  # doctest: +SKIP
     """
 
     def __init__(
@@ -101,6 +110,7 @@ class Predictor:
         device: torch.device | str = "cpu",
         bands: Bands | None = None,
         depth_range: tuple[float, float] | None = None,
+        tta: Tta = "none",
     ) -> None:
         settings = PipelineSettings(
             class_map=class_map,
@@ -109,35 +119,62 @@ class Predictor:
             threshold=threshold,
             bands=bands,
             depth_range=depth_range,
+            tta=tta,
         )
         self.network = network
         self.pipeline = Pipeline(network, settings, device)
 
     @classmethod
-    def from_run(cls, run: str | Path, *, device: str = "auto", threshold: float | None = None) -> Predictor:
+    def from_run(
+        cls, run: str | Path, *, device: str = "auto", threshold: float | None = None, tta: Tta | None = None
+    ) -> Predictor:
         """Returns the predictor of a run folder's best checkpoint.
 
         Args:
             run: folder that `segbench train` wrote; one finished epoch is enough.
             device: `auto`, `cpu`, `cuda` or `mps`.
             threshold: None takes the run's: the configured one, or what validation chose at its end.
+            tta: `none`, `hflip` or `flips`; None takes the run's.
         Raises:
             RunError: no run folder, no finished epoch, or damaged weights.
         """
-        folder = RunFolder(Path(run))
-        settings = PipelineSettings.of_run(folder, threshold)
-        channels, outputs = settings.channels, settings.class_map.out_channels
-        network = network_of(folder.read_config(), channels, outputs, load_weights=False)
-        load_weights(folder.best_file, network)
-        network.normalization = settings.normalization
+        return cls.from_runs([run], device=device, threshold=threshold, tta=tta)
+
+    @classmethod
+    def from_runs(
+        cls,
+        runs: Sequence[str | Path],
+        *,
+        device: str = "auto",
+        threshold: float | None = None,
+        tta: Tta | None = None,
+    ) -> Predictor:
+        """Returns an ensemble: a predictor that averages the probabilities of several runs' best checkpoints.
+
+        Args:
+            runs: run folders that agree in classes, size and bands (seeds of one config, say); networks may differ.
+            device: `auto`, `cpu`, `cuda` or `mps`.
+            threshold: None takes the mean of the runs' thresholds.
+            tta: `none`, `hflip` or `flips`; None takes the runs', where they agree.
+        Raises:
+            RunError: no run folder, no finished epoch, or damaged weights.
+            PredictionError: no run, one run twice, or runs that do not agree (names two, and in what).
+        """
+        folders = [RunFolder(Path(run)) for run in runs]
+        if not folders or len({folder.path.resolve() for folder in folders}) < len(folders):
+            raise PredictionError(f"expected run folders, each one once, got {', '.join(map(str, runs)) or 'none'}")
+        every = {str(folder.path): PipelineSettings.of_run(folder, threshold, tta) for folder in folders}
+        settings = agreed_settings(every)
+        networks = [_network_of(folder, own) for folder, own in zip(folders, every.values(), strict=True)]
         return cls(
-            network,
+            networks[0] if len(networks) == 1 else Ensemble(networks, settings.class_map.task),
             settings.class_map,
             settings.size,
             threshold=settings.threshold,
             device=pick_device(device),
             bands=settings.bands,
             depth_range=settings.depth_range,
+            tta=settings.tta,
         )
 
     @property
@@ -156,6 +193,11 @@ class Predictor:
         return self.pipeline.settings.threshold
 
     @property
+    def tta(self) -> Tta:
+        """Which mirror images are averaged."""
+        return self.pipeline.settings.tta
+
+    @property
     def bands(self) -> Bands | None:
         """Which bands of a file are the channels; None means RGB."""
         return self.pipeline.settings.bands
@@ -170,16 +212,22 @@ class Predictor:
         """Where it runs."""
         return self.pipeline.device
 
-    def __call__(self, image: np.ndarray, nodata: np.ndarray | None = None) -> Prediction:
-        """Returns the segmentation of one image.
+    def __call__(self, image: ImageInput, nodata: np.ndarray | None = None) -> Prediction:
+        """Returns the segmentation of one image of any size.
 
         Args:
-            image: (H, W, 3) uint8 RGB, or (H, W) uint8 grey; any H and W. (H, W, C) uint8, scaled as `bands` says,
-                for a network that was trained on other channels.
-            nodata: (H, W) pixels without data, which count in no area.
+            image: path of an image file; an image of Pillow of any mode; or an array of uint8: (H, W, 3) RGB, (H, W) or
+                (H, W, 1) grey, (H, W, 4) RGBA, or, for a network that was trained on other channels, (H, W, C) scaled
+                as `bands` says. Files and images of Pillow are turned as their EXIF orientation says; what is
+                transparent is laid over black.
+            nodata: (H, W) pixels without data, which count in no area; a file of bands tells its own.
         Raises:
-            PredictionError: another shape or dtype.
+            PredictionError: another type, shape or dtype.
+            DatasetError: a file or an image of Pillow that cannot be read.
         """
+        if isinstance(image, str | Path | Image.Image):
+            image, found = self.pipeline.read(image)
+            nodata = found if nodata is None else nodata
         mask, probs = self.pipeline(image)
         bands = self.bands
         return Prediction(
@@ -189,3 +237,31 @@ class Predictor:
             class_map=self.class_map,
             network_probs=probs.cpu().numpy(),
         )
+
+    def _repr_html_(self) -> str:
+        members = list(self.network.networks) if isinstance(self.network, Ensemble) else [self.network]
+        kinds = ", ".join(dict.fromkeys(type(member).__name__ for member in members))
+        parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        has_threshold = self.class_map.task is not Task.MULTICLASS
+        rows = [
+            ("task", str(self.class_map.task)),
+            (
+                "network",
+                f"{kinds if len(members) == 1 else f'{len(members)} averaged: {kinds}'}, {parameters:,} parameters",
+            ),
+            ("size", f"{self.size[0]} x {self.size[1]} pixels (height x width); images of any size are resized to it"),
+            *([("threshold", f"{self.threshold:g}")] if has_threshold else []),
+            *([("tta", self.tta)] if self.tta != "none" else []),
+            *([("bands", ", ".join(map(str, self.bands.numbers)))] if self.bands is not None else []),
+            ("device", str(self.device)),
+        ]
+        cells = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
+        return f"<table><tr><th>classes</th><td>{self.class_map._repr_html_()}</td></tr>{cells}</table>"
+
+
+def _network_of(folder: RunFolder, settings: PipelineSettings) -> SegmentationNetwork:
+    """Returns a run's network with its best weights, and the normalisation it was trained with."""
+    network = network_of(folder.read_config(), settings.channels, settings.class_map.out_channels, load_weights=False)
+    load_weights(folder.best_file, network)
+    network.normalization = settings.normalization
+    return network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -27,32 +28,40 @@ from segbench.train.console import default_callback
 from segbench.train.evaluator import Evaluation, Evaluator, collect_surfaces, evaluate_masks
 from segbench.train.result import now
 from segbench.train.score import score_split
-from segbench.types import SPLITS, SplitName
+from segbench.types import SPLITS, SplitName, Tta
 
 Resolution = Literal["training", "original"]
 
 
 def evaluate(
-    run: str | Path,
+    run: str | Path | Sequence[str | Path],
     split: SplitName = "test",
     *,
     resolution: Resolution = "training",
     scores: ScoresConfig | None = None,
+    tta: Tta | None = None,
+    out: str | Path | None = None,
     device: str = "auto",
     watch: Callback | None = None,
 ) -> Scores:
     """Returns the scores of a run's best weights on a split, and writes them into the run folder.
 
     Args:
-        run: folder that `segbench train` wrote.
+        run: folder that `segbench train` wrote; or several, which are scored as one: an ensemble, see
+            `Predictor.from_runs`.
         split: train, val or test; every scoring of test is noted in `test_log.csv`.
         resolution: `training` compares at the size the network saw, like the scores in `result.json`; `original`
             resizes the probabilities to each image's own size and compares there. Both compute in float32.
         scores: what to measure besides counts, and how; None takes the run's.
+        tta: `none`, `hflip` or `flips`, see `RunConfig`; None takes the run's. What is asked for is written under a
+            name of its own (`counts_val_flips.csv`), so that the run's own scores stay.
+        out: folder that the files are written into instead; an ensemble, which belongs to no run, needs one.
         device: `auto`, `cpu`, `cuda` or `mps`.
         watch: told about progress; None shows it where somebody looks on.
     Raises:
-        RunError: no run folder, no finished epoch, an unknown split.
+        RunError: no run folder, no finished epoch, an unknown split, an `out` that holds a run, or an ensemble of runs
+            whose samples or parts differ.
+        PredictionError: an ensemble of runs that differ in classes, size or bands.
         DatasetError: the data changed since the run was started.
 
     Example:
@@ -60,30 +69,34 @@ def evaluate(
         >>> scores = segbench.evaluate("runs/ph2", "val", resolution="original")  # doctest: +SKIP
         >>> scores.summary()["iou_per_image"]  # doctest: +SKIP
     """
-    folder = RunFolder(Path(run))
+    folders = [RunFolder(Path(each)) for each in ([run] if isinstance(run, str | Path) else run)]
+    folder = folders[0]
     if split not in SPLITS:
         raise RunError(f"expected split train, val or test, got {split!r}", run=folder.path)
     if resolution not in ("training", "original"):
         raise RunError(f"expected resolution training or original, got {resolution!r}", run=folder.path)
+    target = _target(folders, out)
     watch = watch or default_callback()
     try:
-        predictor = Predictor.from_run(folder.path, device=device)
+        predictor = Predictor.from_runs([each.path for each in folders], device=device, tta=tta)
+        _require_same_parts(folders)
         manifest = read_dataset(folder.manifest_file, progress=watch.progress)
-        best_epoch = int(read_metadata(folder.best_file)["epoch"])
-        times = folder.log_test_scoring(now(), best_epoch, f"evaluate at {resolution} size") if split == "test" else 0
+        epochs = {str(each.path): int(read_metadata(each.best_file)["epoch"]) for each in folders}
+        times = _log_test(folders, epochs, resolution) if split == "test" else 0
         score_at = _at_training_size if resolution == "training" else _at_original_size
-        name = split if resolution == "training" else f"{split}_original"
-        with write_masks(folder.predicted_file(name)) as masks:
+        name = evaluation_name(split, resolution, tta)
+        with write_masks(target.predicted_file(name)) as masks:
             wanted = scores or folder.read_config().scores
             evaluated = score_at(folder, predictor, manifest, split, wanted, masks, watch)
     finally:
         watch.close()
-    evaluated.write(folder, name)
+    evaluated.write(target, name)
     summary = {
         "split": split,
         "scored_at": evaluated.resolution,
-        "epoch": best_epoch,
+        **({"epoch": epochs[str(folder.path)]} if len(folders) == 1 else {"ensemble": epochs}),
         "threshold": predictor.threshold,
+        "tta": predictor.tta,
         "n": evaluated.scores.n_images,
         "scores": evaluated.summary(),
         "per_class": evaluated.per_class_table(),
@@ -91,8 +104,48 @@ def evaluate(
         "definition_of": {name: definition.to_dict() for name, definition in evaluated.definition_of.items()},
         "test_scored": times,
     }
-    write_json(folder.path / f"evaluation_{name}.json", summary)
+    write_json(target.path / f"evaluation_{name}.json", summary)
     return evaluated.scores
+
+
+def _target(folders: Sequence[RunFolder], out: str | Path | None) -> RunFolder:
+    """Returns where the files go.
+
+    Raises:
+        RunError: an ensemble without `out`, or an `out` in which a run lies.
+    """
+    if out is None:
+        if len(folders) > 1:
+            raise RunError(f"an ensemble of {len(folders)} runs belongs to none of them; say with out where to write")
+        return folders[0]
+    target = RunFolder(Path(out))
+    if target.is_run:
+        raise RunError("out is a run folder, whose own scores would be overwritten; choose another", run=target.path)
+    target.path.mkdir(parents=True, exist_ok=True)
+    return target
+
+
+def _require_same_parts(folders: Sequence[RunFolder]) -> None:
+    """Raises RunError unless all runs have the same samples in the same parts: a test image of one is unseen by all."""
+    hashes = {folder.path: folder.read_facts()["manifest_hash"] for folder in folders}
+    for path, found in hashes.items():
+        if found != hashes[folders[0].path]:
+            message = f"saw other samples or parts than {folders[0].path}, so an image held back from one may have been"
+            raise RunError(
+                f"{message} learnt by the other; an ensemble is scored on runs that share their data", run=path
+            )
+
+
+def _log_test(folders: Sequence[RunFolder], epochs: Mapping[str, int], resolution: Resolution) -> int:
+    """Notes in every run that its test part is scored; returns how often that has happened now."""
+    what = "evaluate" if len(folders) == 1 else f"evaluate an ensemble of {len(folders)} runs"
+    reason = f"{what} at {resolution} size"
+    return max(folder.log_test_scoring(now(), epochs[str(folder.path)], reason) for folder in folders)
+
+
+def evaluation_name(split: str, resolution: str, tta: str | None) -> str:
+    """Returns what the files of an evaluation are called; `tta` as it was asked for, None for the run's."""
+    return "_".join([split, *(["original"] if resolution == "original" else []), *([tta] if tta else [])])
 
 
 def _at_training_size(
@@ -116,7 +169,7 @@ def _at_training_size(
     )
     evaluator = Evaluator(predictor.class_map, predictor.threshold, wanted, masks=masks)
     score_split(
-        predictor.network,
+        predictor.pipeline.network,
         loader,
         None,
         evaluator,

@@ -31,6 +31,7 @@ from segbench.metrics.counts import Counts
 from segbench.metrics.families import MONITORED, lower_is_better
 from segbench.metrics.scores import score_counts
 from segbench.models.base import SegmentationNetwork
+from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import normalization_of, normalize
 from segbench.train.alerts import Alert, Course, find_alerts, predicted_classes
 from segbench.train.callback import Callback
@@ -39,7 +40,7 @@ from segbench.train.freeze import begin_epoch, freeze_for_good
 from segbench.train.norm_statistics import MOST_BATCHES, is_recomputed, learning_norms, recompute
 from segbench.train.optim import Schedule, build_average, build_optimizer
 from segbench.train.score import CountsCollector, SplitPass, score_split
-from segbench.types import ClassMap
+from segbench.types import ClassMap, Tta
 
 # On a GPU, reading a loss waits for the device; so it is read every so many steps, and the batch found afterwards.
 _STEPS_BETWEEN_LOSS_CHECKS = 25
@@ -166,15 +167,17 @@ class Training:
         keep_masks_of: Sequence[str] = (),
         *,
         full_precision: bool = False,
+        tta: Tta = "none",
         collector: CountsCollector | None = None,
     ) -> SplitPass:
         """Returns counts and loss of a split with the current (averaged) weights, un-augmented, without gradients.
 
-        With `full_precision` it computes in float32, as prediction does, whatever precision the training has. A
-        `collector` of more than counts can be brought along.
+        With `full_precision` it computes in float32, as prediction does, whatever precision the training has;
+        `tta` is that of `RunConfig`. A `collector` of more than counts can be brought along.
         """
+        network = self.scored_network if full_precision else self._scored_forward()
         return score_split(
-            self.scored_network if full_precision else self._scored_forward(),
+            FlipAverage(network, self.class_map.task, tta),
             loader,
             self.loss,
             collector or CountsCollector(self.class_map.task, self.config.training_threshold),

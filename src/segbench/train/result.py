@@ -18,7 +18,8 @@ from segbench.files import replacing, write_json
 from segbench.folders.mask_archive import MaskWriter, write_masks
 from segbench.folders.run import RunFolder
 from segbench.metrics.definitions import footnote, size_text
-from segbench.metrics.scores import Scores
+from segbench.metrics.families import label_of
+from segbench.metrics.scores import Scores, score_counts
 from segbench.metrics.threshold import ThresholdChoice
 from segbench.plots.curves import learning_curves
 from segbench.train.alerts import is_collapsed, main_score
@@ -26,7 +27,7 @@ from segbench.train.environment import peak_memory_mb
 from segbench.train.evaluator import Evaluation, Evaluator, ThresholdCollector
 from segbench.train.loop import Training, explain_memory
 from segbench.train.score import SplitPass
-from segbench.types import SPLITS, RunResult, SplitName
+from segbench.types import SPLITS, RunResult, SplitName, Tta
 
 
 def score_and_write(
@@ -35,13 +36,15 @@ def score_and_write(
     """Scores the splits with the loaded (best) weights, writes counts, scores, masks, curves and the result.
 
     The test part is scored here and only here during a run; `test_log.csv` counts every time it happens. A threshold
-    that validation is to choose is chosen first, on the validation part alone.
+    that validation is to choose is chosen first, on the validation part alone. `tta` is used throughout.
     """
     config, class_map = training.config, training.class_map
     loaders = {"train": training.loaders.train, "val": training.loaders.val, "test": training.loaders.test}
     best_epoch = training.best_epoch() + 1
     training.loss.set_epoch(best_epoch - 1)
-    choice = _choose_threshold(training)
+    choice = _choose_threshold(training, config.tta)
+    if choice is not None:
+        training.watch.message(choice.sentence)
     threshold = config.training_threshold if choice is None else choice.threshold
     passes: dict[SplitName, SplitPass] = {}
     evaluated: dict[SplitName, Evaluation] = {}
@@ -52,7 +55,7 @@ def score_and_write(
         with explain_memory(config), _kept_masks(folder, split) as masks:
             evaluator = Evaluator(class_map, threshold, config.scores, compare_default=choice is not None, masks=masks)
             passes[split] = training.score(
-                loaders[split], f"scoring the {split} part", full_precision=True, collector=evaluator
+                loaders[split], f"scoring the {split} part", full_precision=True, tta=config.tta, collector=evaluator
             )
             evaluated[split] = evaluator.evaluation(size_text(config.data.size))
         evaluated[split].write(folder, split)
@@ -64,6 +67,7 @@ def score_and_write(
         **_result(training, manifest, passes, evaluated, best_epoch, times_scored),
         "weights": folder.read_facts()["weights"],
         "threshold": threshold,
+        "tta": _about_flips(training, evaluated["val"]),
     }
     if choice is not None:  # the last evaluator is that of the test part
         result["threshold_choice"] = _about_choice(
@@ -73,16 +77,40 @@ def score_and_write(
     return folder.read_result()
 
 
-def _choose_threshold(training: Training) -> ThresholdChoice | None:
+def _choose_threshold(training: Training, tta: Tta) -> ThresholdChoice | None:
     """Returns the best threshold on the validation part, where the config asks for it."""
     if training.config.threshold != "validation":
         return None
     sweep = ThresholdCollector(training.class_map.task)
     with explain_memory(training.config):
-        training.score(training.loaders.val, "choosing the threshold", full_precision=True, collector=sweep)
-    choice = sweep.best(training.config.monitor, training.class_map)
-    training.watch.message(choice.sentence)
-    return choice
+        training.score(training.loaders.val, "choosing the threshold", full_precision=True, tta=tta, collector=sweep)
+    return sweep.best(training.config.monitor, training.class_map)
+
+
+def _about_flips(training: Training, val: Evaluation) -> dict[str, Any]:
+    """Returns what the mirror images changed on the validation part.
+
+    Where validation chooses the threshold, it chooses one for the network without them, too: each is at its best.
+
+    Args:
+        val: scored as the config says.
+    """
+    config, score = training.config, main_score(training.config)
+    if config.tta == "none":
+        return {"name": "none"}
+    choice = _choose_threshold(training, "none")
+    if choice is not None:
+        without = choice.value
+    else:
+        with explain_memory(config):
+            one_look = training.score(training.loaders.val, "scoring the val part without tta", full_precision=True)
+        without = score_counts(one_look.counts, training.class_map).summary()[score]
+    value = val.summary()[score]
+    training.watch.message(
+        f"tta {config.tta}: {label_of(score)} {value:.4f} on the validation part, {without:.4f} without it "
+        f"({value - without:+.4f})"
+    )
+    return {"name": config.tta, "val": {"score": score, "value": value, "without": without, "gain": value - without}}
 
 
 @contextmanager

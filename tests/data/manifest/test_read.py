@@ -444,7 +444,8 @@ def test_notebook_table(tmp_path: Path) -> None:
     manifest = read_dataset(dataset(tmp_path / "a<b"))
     table = manifest._repr_html_()
     assert "<td>4 (not divided yet)</td>" in table
-    assert "background, foreground" in table
+    assert "&nbsp;background, " in table
+    assert "&nbsp;foreground</td>" in table
     assert "4 x 6 pixels" in table
     assert "a&lt;b" in table
     assert "train 1, val 0, test 0" in manifest.with_splits({"s0000": "train"})._repr_html_()

@@ -117,14 +117,42 @@ def decode_image(
         if shrink > 1:
             image.draft("L", (max(1, image.width // shrink), max(1, image.height // shrink)))
         look = _loaded(image, data)
-        if image.mode in _DEEP_MODES:
-            decoded = Image.fromarray(_scale_depth(np.asarray(image), depth_range, path))
-        elif image.mode in ALPHA_MODES or (image.mode == "P" and "transparency" in image.info):
-            decoded = Image.fromarray(np.ascontiguousarray(_over_black(image, path, notes)))
-        else:
-            decoded = image if image.mode in ("L", "RGB") else image.convert("RGB")
+        decoded = _eight_bit(image, depth_range, path, notes)
     turn = _TURNS.get(look.orientation)
     return (decoded if turn is None else decoded.transpose(turn)), look
+
+
+def pillow_pixels(image: Image.Image, *, depth_range: tuple[float, float] | None = None) -> NDArray[np.uint8]:
+    """Returns an image of Pillow, of any mode, as (H, W, 3) uint8 RGB: what `read_image` gives of its file.
+
+    An EXIF orientation that it still has is applied; of several frames, the current one is taken.
+
+    Args:
+        depth_range: see `read_image`.
+    Raises:
+        DatasetError: damaged, or more than 8 bit without `depth_range`.
+    """
+    path = Path(str(getattr(image, "filename", "")) or "image")
+    try:
+        look = _loaded(image, b"")
+    except _DECODE_ERRORS as error:
+        raise DatasetError(
+            message("the image is damaged or cut off and cannot be decoded ({error})", error=quoted(str(error))),
+            path=path,
+        ) from error
+    decoded, turn = _eight_bit(image, depth_range, path, None), _TURNS.get(look.orientation)
+    return rgb_pixels(decoded if turn is None else decoded.transpose(turn))
+
+
+def _eight_bit(
+    image: Image.Image, depth_range: tuple[float, float] | None, path: Path, notes: list[str] | None
+) -> Image.Image:
+    """Returns a decoded image as Pillow's `RGB`, or `L` where it holds grey."""
+    if image.mode in _DEEP_MODES:
+        return Image.fromarray(_scale_depth(np.asarray(image), depth_range, path))
+    if image.mode in ALPHA_MODES or (image.mode == "P" and "transparency" in image.info):
+        return Image.fromarray(np.ascontiguousarray(_over_black(image, path, notes)))
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
 def rgb_pixels(image: Image.Image) -> NDArray[np.uint8]:
@@ -481,12 +509,17 @@ def deep_ranges(reasons: Iterable[str]) -> list[tuple[float, float, float, float
 
 def _over_black(image: Image.Image, path: Path, notes: list[str] | None) -> NDArray[np.uint8]:
     rgba = np.asarray(image.convert("RGBA"))
+    share = float((rgba[:, :, 3] < 255).mean())
+    if share and notes is not None:
+        notes.append(f"{path.name}: {share:.1%} of the pixels are transparent and were laid over black")
+    return over_black(rgba)
+
+
+def over_black(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns RGBA (H, W, 4) uint8 laid over black, (H, W, 3) uint8."""
     rgb, alpha = rgba[:, :, :3], rgba[:, :, 3:]
     if alpha.min() == 255:
         return rgb
-    if notes is not None:
-        share = float((alpha < 255).mean())
-        notes.append(f"{path.name}: {share:.1%} of the pixels are transparent and were laid over black")
     return np.asarray((rgb.astype(np.uint16) * alpha + 127) // 255, dtype=np.uint8)
 
 

@@ -197,14 +197,13 @@ class Manifest:
             ("folder", str(self.folder)),
             ("format", self.format),
             ("task", str(self.class_map.task)),
-            ("classes", ", ".join(self.class_map.names)),
             ("samples", f"{len(self)} ({shares})"),
             ("size", _sizes(self.samples)),
             *([("bands", ", ".join(map(str, self.bands.numbers)))] if self.bands is not None else []),
             *(("note", note) for note in self.notes),
         ]
         cells = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
-        return f"<table>{cells}</table>"
+        return f"<table><tr><th>classes</th><td>{self.class_map._repr_html_()}</td></tr>{cells}</table>"
 
 
 def write_listed(path: str | Path, head: Mapping[str, Any], key: str, items: Iterable[Mapping[str, Any]]) -> None:

@@ -35,8 +35,8 @@ from segbench.types import SPLITS
 _SAMPLES = 6
 # What a reader asks first about a training; the rest stands in the study's file.
 _PROTOCOL = (
-    *("data.size", "epochs", "early_stopping", "batch_size", "monitor", "threshold", "weights", "optimizer.name"),
-    *("optimizer.lr", "schedule.name", "network.name", "loss"),
+    *("data.size", "epochs", "early_stopping", "batch_size", "monitor", "threshold", "tta", "weights"),
+    *("optimizer.name", "optimizer.lr", "schedule.name", "network.name", "loss"),
 )
 _NOT_SETTINGS = ("name", "output", "seed", "device", "threads", "data.cache_dir", "data.path")
 

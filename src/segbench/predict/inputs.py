@@ -1,0 +1,89 @@
+"""What a person hands to a prediction: a path, an image of Pillow, an array; as the pixels that a network was told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from segbench.data.files import raster
+from segbench.data.files.bands import Bands
+from segbench.data.files.hints import needs_a_reader
+from segbench.data.files.images import over_black, pillow_pixels, read_image
+from segbench.errors import DatasetError, PredictionError
+from segbench.locale import message
+
+ImageInput: TypeAlias = str | Path | Image.Image | np.ndarray
+
+
+def read_input(
+    image: str | Path | Image.Image, bands: Bands | None, depth_range: tuple[float, float] | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns (H, W, C) uint8, and the (H, W) pixels without data, None where all have some.
+
+    Args:
+        image: path of an image file, or an image of Pillow of any mode. Both are turned as their EXIF orientation says,
+            and what is transparent is laid over black.
+        bands, depth_range: see `segbench.predict.pipeline.PipelineSettings`.
+    Raises:
+        DatasetError: it cannot be read, or not as this network needs it.
+        PredictionError: an image of Pillow for a network of other bands than RGB.
+    """
+    if bands is not None:
+        if isinstance(image, Image.Image):
+            text = f"this network reads {bands.channels} bands of files; give a path, or an array"
+            raise PredictionError(f"{text} of shape (H, W, {bands.channels})")
+        return raster.read_image(Path(image), bands)
+    try:
+        if isinstance(image, Image.Image):
+            return pillow_pixels(image, depth_range=depth_range), None
+        return read_image(image, depth_range=depth_range), None
+    except DatasetError as error:
+        if not needs_a_reader(error.reason):
+            raise
+        text = message(
+            "expected an image as this network learnt from, 8 bit, RGB or grey, and small enough to be opened "
+            "whole; save it so, or cut it into tiles"
+        )
+        raise DatasetError(text, path=error.path) from error  # a prediction has no options of a reader
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """Returns an array as (H, W, 3) uint8.
+
+    Args:
+        image: uint8: (H, W, 3) RGB; (H, W) or (H, W, 1) grey; (H, W, 4) RGBA, laid over black as files are.
+    Raises:
+        PredictionError: another shape, dtype or type.
+    """
+    expected = (
+        "expected a path, an image of Pillow, or an array of shape (H, W, 3), (H, W) or (H, W, 4) and dtype uint8"
+    )
+    if not isinstance(image, np.ndarray):
+        raise PredictionError(f"{expected}, got {type(image).__name__}")
+    if image.dtype != np.uint8:
+        raise PredictionError(f"{expected}, got dtype {image.dtype}; scale it to 0-255 and convert")
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.ndim not in (2, 3) or channels not in (1, 3, 4) or 0 in image.shape:
+        first = image.ndim == 3 and image.shape[0] in (1, 3, 4)
+        hint = "; channels come last: numpy.moveaxis(image, 0, -1)" if first and 0 not in image.shape else ""
+        raise PredictionError(f"{expected}, got shape {image.shape}{hint}")
+    if channels == 4:
+        return over_black(image)
+    return image if channels == 3 else np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+
+
+def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """Returns an array of shape (H, W, channels) and dtype uint8 as it is.
+
+    Raises:
+        PredictionError: another shape, dtype or type.
+    """
+    expected = f"expected an image of shape (H, W, {channels}) and dtype uint8, as the network was trained on"
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        raise PredictionError(f"{expected}, got {getattr(image, 'dtype', type(image).__name__)}")
+    if image.ndim != 3 or image.shape[2] != channels or 0 in image.shape:
+        raise PredictionError(f"{expected}, got shape {image.shape}")
+    return image
