@@ -210,7 +210,9 @@ class RunConfig(Section):
         deterministic: refuse operations that give other results each time. Matters on a GPU, where several common
             layers (reflect padding, unpooling) have no such form; on the CPU every run repeats exactly anyway.
         device: `auto` takes CUDA, then MPS, then the CPU.
-        precision: `auto` is bfloat16 mixed precision on a GPU that has it, else 32 bit.
+        precision: `auto` is bfloat16 mixed precision where the device is faster with it, else 32 bit: a GPU by its
+            generation, a CPU with instructions for it by a short measurement that is remembered. A begun run goes on
+            with what was decided (`environment` of run.json).
         threads: CPU threads of this run; None means what the machine offers.
         grad_clip: largest allowed gradient norm; None means no limit.
         ema_decay: keep an exponential moving average of the weights, and use it for validation and prediction. It

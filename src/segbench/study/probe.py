@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from segbench.config.length import plan_run
@@ -22,9 +21,10 @@ from segbench.losses import build_loss
 from segbench.models.configured import network_of
 from segbench.predict.device import pick_device
 from segbench.train.callback import Callback
-from segbench.train.environment import cpu_settings, deterministic, pick_precision
+from segbench.train.environment import cpu_settings, deterministic
 from segbench.train.loop import Loaders, Training
 from segbench.train.norm_statistics import MOST_BATCHES, is_recomputed
+from segbench.train.precision import make_fabric, pick_precision
 from segbench.train.prepare import resolve_loss
 from segbench.types import Sample, Task
 
@@ -81,7 +81,7 @@ def measure(config: RunConfig, manifest: Manifest, threads: int) -> Speed:
     drawn = replace(manifest, samples=samples)
     with torch.random.fork_rng(), cpu_settings(threads, device), deterministic(config.deterministic):
         torch.manual_seed(0)
-        fabric = Fabric(accelerator=device.type, devices=1, precision=pick_precision(config.precision, device))
+        fabric = make_fabric(device, pick_precision(config.precision, device, Callback()))
         network = network_of(config, manifest.channels, manifest.class_map.out_channels, load_weights=False)
         loss = build_loss(resolve_loss(config, drawn, cache))
         loaders = _loaders(config, cache, samples, fabric.device)

@@ -16,23 +16,8 @@ from typing import Any
 import torch
 
 from segbench.config.run import RunConfig
-from segbench.errors import ConfigError
 
 _REPORTED_PACKAGES = ("segbench", "torch", "torchvision", "lightning-fabric", "numpy", "pillow")
-
-
-def pick_precision(name: str, device: torch.device) -> Any:
-    """Returns Fabric's precision for a config value; `auto` mixes in bfloat16 only where a GPU computes in it.
-
-    A CPU is left at 32 bit: without special instructions bfloat16 is tens of times slower there.
-    """
-    if name != "auto":
-        if device.type == "cpu" and name == "16-mixed":
-            raise ConfigError("16-mixed needs a GPU; take 32 or auto on a CPU", key="precision")
-        return f"{name}-true" if name == "32" else name
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
-        return "bf16-mixed"
-    return "32-true"
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from segbench.config.length import RunPlan, plan_run
 from segbench.config.loss import WeightSchedule
@@ -37,10 +36,11 @@ from segbench.train.callback import Callback
 from segbench.train.check import check_config
 from segbench.train.checkpoint import Commits
 from segbench.train.console import default_callback
-from segbench.train.environment import cpu_settings, describe, deterministic, pick_precision
+from segbench.train.environment import cpu_settings, describe, deterministic
 from segbench.train.freeze import check_network
 from segbench.train.loop import Loaders, NotFiniteError, Training
 from segbench.train.norm_statistics import is_recomputed
+from segbench.train.precision import decide_precision, make_fabric
 from segbench.train.prepare import read_and_split, reopen, resolve_loss
 from segbench.train.result import score_and_write
 from segbench.train.step_time import time_step
@@ -153,7 +153,7 @@ def _explain_disk(folder: RunFolder) -> Iterator[None]:
 
 def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path | None, score_test: bool) -> RunResult:
     device = pick_device(config.device)
-    precision = pick_precision(config.precision, device)
+    precision = decide_precision(config, device, folder, watch)
     fresh = not folder.last_file.is_file()
     # Wrong options, and weights that are not there, are told before any data is read.
     check_network(network_of(config, 3, 1, load_weights=fresh), config)
@@ -164,7 +164,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
         manifest = _prepare_data(config, folder, watch, prepared, kept)
         cache = build_cache(manifest, config.data.size, folder=cache_dir, kept=kept, progress=watch.progress)
     with cpu_settings(threads, device), deterministic(config.deterministic):
-        fabric = Fabric(accelerator=device.type, devices=1, precision=precision)
+        fabric = make_fabric(device, precision)
         torch.manual_seed(config.seed)
         network = network_of(config, manifest.channels, manifest.class_map.out_channels, load_weights=fresh)
         if fresh and config.weights != "none":
