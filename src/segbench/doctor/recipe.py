@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from segbench.config.run import DataConfig, RunConfig
+from segbench.config.run import DataConfig
 from segbench.config.split import SplitConfig
 from segbench.doctor.reading import Reading, percent
 from segbench.doctor.regions import SIZES, Objects
@@ -179,18 +179,12 @@ def recipe(facts: Facts) -> list[Suggestion]:
         *_length(facts, scale),
         *_decision(facts.task),
     ]
-    return _in_known_keys(lines, facts)
+    return _in_known_keys(lines)
 
 
-def _in_known_keys(lines: list[Suggestion], facts: Facts) -> list[Suggestion]:
-    """Returns the lines in the keys that configs have today: `steps`, `data.patch` and `accumulate` are to come."""
+def _in_known_keys(lines: list[Suggestion]) -> list[Suggestion]:
+    """Returns the lines in the keys that configs have today: `data.patch` is to come."""
     found = {key: (value, reason) for key, value, reason in lines}
-    if "steps" not in RunConfig.model_fields:
-        steps, reason = found["steps"]
-        passes = math.ceil(steps / math.ceil(facts.learning / found["batch_size"][0]))
-        lines = [("epochs", passes, reason) if key == "steps" else (key, *rest) for key, *rest in lines]
-    if "accumulate" not in RunConfig.model_fields:
-        lines = [line for line in lines if line[0] != "accumulate"]
     if "data.augment.crop" in found:
         crop = {"preset": found["data.augment"][0], "crop": found["data.augment.crop"][0]}
         lines = [
