@@ -52,7 +52,7 @@ LAYERS: dict[str, list[set[str]]] = {
     "segbench.doctor": [
         {"alignment", "crops", "finding", "regions"},
         {"copies", "reading"},
-        {"code", "sampled", "sequences"},
+        {"code", "recipe", "sampled", "sequences"},
         {"checks", "reading_codes"},
         {"statistics", "suggest"},
         {"run"},

@@ -272,6 +272,9 @@ class WeightsOrigin:
         tensors: how many tensors were loaded.
         left_random: names of tensors that kept their random start although the rest was loaded (another head, say).
         left_out: tensors of the file that were not used (a classifier, a decoder that does not fit).
+        license: of the weights as the provider states it, where that is known; for what was trained on images whose
+            own terms may say more.
+        trained_on: data set that they were trained on, where that is known.
     """
 
     source: str
@@ -282,6 +285,8 @@ class WeightsOrigin:
     tensors: int = 0
     left_random: tuple[str, ...] = ()
     left_out: int = 0
+    license: str = ""
+    trained_on: str = ""
 
     @property
     def sentence(self) -> str:
@@ -289,7 +294,9 @@ class WeightsOrigin:
         if self.part == "nothing":
             return "starts from random weights"
         whole = self.part == "network"
-        what = f"({self.tensors} tensors of {self.provider} {self.file})"
+        terms = f", licence {self.license}" if self.license else ""
+        terms += f", trained on {self.trained_on}" if self.trained_on else ""
+        what = f"({self.tensors} tensors of {self.provider} {self.file}{terms})"
         told = f"the whole network {what}" if whole else f"its encoder {what}, the rest is random"
         parts = [f"starts from {self.source}: {told}"]
         if self.left_random:

@@ -117,7 +117,7 @@ def test_a_config_is_written_for_what_was_recognised(capsys: pytest.CaptureFixtu
     code, _, _ = run_cli(capsys, "config", "new", via_project(tmp_path / "set"), "-o", config)
     assert code == 0
     assert "format: via" in config.read_text()
-    assert "augment: strong   # 8 images to learn from are few" in config.read_text()
+    assert "augment: strong   # 6 images to learn from are few" in config.read_text()
 
 
 def test_show_writes_sheets(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_set_without_a_test_part_gets_a_config_that_trains(
     config = tmp_path / "mine.yaml"
     code, _, _ = run_cli(capsys, "config", "new", tmp_path / "set", "-o", config)
     assert code == 0
-    assert "has train and val but no test part" in config.read_text()
+    assert "has train, val but no test part" in config.read_text()
     loaded = load_config(config)
     assert loaded.data.split.method == "ratios"
     divided = split_manifest(read_dataset(loaded.data.path, loaded.data.format), loaded.data.split)

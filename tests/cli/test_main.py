@@ -170,9 +170,7 @@ def test_from_a_folder_to_predictions(
     code, out, err = run_cli(capsys, "config", "new", "streets", "-o", "mine.yaml")
     assert code == 0, err
     assert "16 samples, multiclass" in out
-    code, out, err = run_cli(
-        capsys, "train", "mine.yaml", "--set", "epochs=1", "--set", "data.size=32", "--set", "network.widths=[4,4,4,4]"
-    )
+    code, out, err = run_cli(capsys, "train", "mine.yaml", "--set", "epochs=1", "--set", "data.size=32")
     assert code == 0, err
     assert "IoU per image" in out
     run = tmp_path / "runs" / "streets"

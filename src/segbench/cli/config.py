@@ -65,7 +65,7 @@ def config_new(
 
     manifest = read_any(data, data_format, options)
     checkup = check_any(manifest)
-    write_text(out, config_template(manifest, data, str(out), checkup.suggestions))
+    write_text(out, config_template(manifest, data, str(out), checkup.suggestions, checkup.choices))
     print_manifest(manifest)
     told = [finding for finding in checkup.findings if finding.severity is not Severity.INFO]
     for finding in told:

@@ -10,6 +10,7 @@ import typer
 
 from segbench.cli._common import Quiet, console, make_callback, require
 from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any, read_options
+from segbench.data.files.hints import yaml_value
 from segbench.errors import ConfigError, DatasetError
 from segbench.files import write_json
 from segbench.locale import folded, languages
@@ -150,9 +151,9 @@ def _print_checkup(checkup: Checkup, quiet: bool) -> None:
     console.print(f"read as {checkup.format}{why}: {checkup.samples} labelled images")
     for finding in checkup.findings:
         _print_finding(finding, quiet)
-    for key, value, reason in checkup.suggestions:
-        if not quiet:
-            console.print(f"suggestion: {key}: {value}\n    {reason}")
+    for what, lines in (("suggestion", checkup.suggestions), ("your choice", checkup.choices)):
+        for key, value, reason in () if quiet else lines:
+            console.print(f"{what}: {key}: {yaml_value(value)}\n    {reason}")
     number = {
         kind: sum(finding.severity == kind for finding in checkup.findings) for kind in ("error", "warning", "info")
     }

@@ -104,7 +104,8 @@ class Checkup:
         parts: samples in train, val, test, and in no part (`-`).
         findings: worst first.
         statistics: numbers for the page: see `segbench.doctor.statistics`.
-        suggestions: (config key, value, reason).
+        suggestions: (config key, value, reason): what `segbench config new` writes.
+        choices: the same, of what only the owner of the data knows: written as comments.
         seconds: it took.
         files_root: where the files of the findings lie, where that is not the root (they were unpacked into the cache).
     """
@@ -119,6 +120,7 @@ class Checkup:
     findings: tuple[Finding, ...]
     statistics: Mapping[str, Any] = field(default_factory=dict)
     suggestions: tuple[tuple[str, Any, str], ...] = ()
+    choices: tuple[tuple[str, Any, str], ...] = ()
     seconds: float = 0.0
     files_root: Path | None = None
 

@@ -35,8 +35,9 @@ from segbench.doctor.checks.objects import measure_objects, while_decoding, whil
 from segbench.doctor.checks.values import no_class_map
 from segbench.doctor.finding import Checkup, Finding, sort_findings
 from segbench.doctor.reading import Case, Reading, Remembered, all_files, damaged, headers
+from segbench.doctor.recipe import base_size, base_split
 from segbench.doctor.statistics import statistics
-from segbench.doctor.suggest import base_size, base_split, suggestions
+from segbench.doctor.suggest import choices, suggestions
 from segbench.errors import ConfigError, DatasetError, SegbenchError
 from segbench.locale import join, listed, message, plural, quoted
 from segbench.types import ClassMap, Progress, Sample
@@ -124,6 +125,7 @@ def examine(
         findings=sort_findings(findings),
         statistics=stats,
         suggestions=tuple(suggestions(reading, stats, reading.objects)),
+        choices=tuple(choices(reading)),
         seconds=time.perf_counter() - started,
     )
 
@@ -430,7 +432,7 @@ def _divided(read: _Read, reading: Reading, split: SplitConfig | None) -> Readin
             class_map=reading.class_map,
             samples=samples,
         )
-        usual = SplitConfig.model_validate(base_split([sample.split for sample in samples], len(samples)))
+        usual = SplitConfig.model_validate(base_split(Counter(sample.split for sample in samples)))
         divided = split_manifest(manifest, split or usual, presence=_classes_of(reading))
         parts = {sample.id: sample.split for sample in divided.samples}
     except (DatasetError, ConfigError) as error:

@@ -1,144 +1,190 @@
-"""The config that `segbench config new` writes: short, commented, and right for the data that was read."""
+"""The config that `segbench config new` writes: every setting with its reason, right for the data that was read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedSeq
 
 from segbench.config.run import parse_config
-from segbench.config.text import write_yaml
+from segbench.data.files.hints import yaml_value
+from segbench.data.formats import FORMATS
 from segbench.data.manifest.manifest import Manifest, is_manifest
-from segbench.doctor.checks.parts import is_sure_group
-from segbench.doctor.suggest import base_loss, base_size, base_split
-from segbench.types import SPLITS
+from segbench.doctor.recipe import Facts, Suggestion, recipe
+from segbench.models.smp.packaged import PACKAGED
+from segbench.types import ClassMap, Task
 
-_TEMPLATE = """\
-# {samples} samples, {task}: {classes}
-# Train:    segbench train {name}
-# See all keys with their defaults:  segbench config show {name}
-data:
-{data}
-{size}
-{augment}
-{split}network: unet_nearest   # segbench list networks
-{loss}
-optimizer:
-  lr: 2e-3
-epochs: 40
-batch_size: 8
-seed: 0
-output: {output}
-"""
-_USUAL = {
-    "data.size": "H, W in pixels for training and scoring; larger is slower and finer",
-    "data.augment": "or none, flips, strong, dermoscopy, aerial, street: segbench data show --augment strong",
-    "loss": "segbench list losses",
-}
-_REASON_CHARS = 110
+_WIDTH = 110  # of a line with its comment
+_SECTIONS = ("data.options", "data.split", "data")
+_LISTED = 12  # classes that are written one a line
+_RENAME = "names that you like better, before the colon; to merge: name: [one, other]"
 
 
 def config_template(
-    manifest: Manifest, data: Path, file_name: str, suggestions: Sequence[tuple[str, Any, str]] = ()
+    manifest: Manifest,
+    data: Path,
+    file_name: str,
+    suggestions: Sequence[Suggestion] = (),
+    choices: Sequence[Suggestion] = (),
+    remarks: Sequence[str] = (),
 ) -> str:
     """Returns YAML text, to be written to `file_name`, for a data set that was read from `data`.
 
     Args:
-        suggestions: (key, value, reason) of the doctor; its reasons become comments. What it is unsure of, or what
-            would make training much slower, stays a comment.
+        suggestions: (key, value, reason) of the doctor; where it could not look, what the manifest alone says.
+        choices: what only the owner of the data knows; written as comments.
+        remarks: lines for the head.
     """
-    found = {key: (value, reason) for key, value, reason in suggestions}
-    size = base_size([sample.height for sample in manifest.samples], [sample.width for sample in manifest.samples])
+    lines = list(suggestions) or recipe(facts_of_manifest(manifest))
+    own = {} if is_manifest(data) else dict(manifest.options)
     section: dict[str, Any] = {"path": str(data)}
-    options = dict(manifest.options)
-    group, why_group = found.get("data.options.group", ("", ""))
-    if group and is_sure_group(group):
-        options["group"] = group
-    if not is_manifest(data):
-        section["format"] = manifest.format
-        if options:
-            section["options"] = _plain(options)
+    section |= {} if is_manifest(data) else {"format": manifest.format}
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.stem).strip("-") or "data"
-    loss, why_loss = found.get("loss", (base_loss(manifest.class_map.task), ""))
-    text = _TEMPLATE.format(
-        samples=len(manifest.samples),
-        task=manifest.class_map.task,
-        classes=", ".join(manifest.class_map.names).replace("\n", " "),
-        name=file_name.replace("\n", " "),
-        data=_indent(section),
-        size=_size(size, found.get("data.size")),
-        augment=_line("  augment", *found.get("data.augment", ("light", "")), key="data.augment"),
-        split=_with_group(_split(manifest, found.get("data.split.ratios")), group, why_group),
-        loss=_line("loss", loss, why_loss, key="loss"),
-        output=f"runs/{name}",
+    shown = shlex.quote(file_name.replace("\n", " "))
+    text = "\n".join(
+        [
+            *_comment(f"{len(manifest)} samples, {manifest.class_map.task}: {', '.join(manifest.class_map.names)}"),
+            f"# Train:                        segbench train {shown}",
+            f"# All keys with their defaults: segbench config show {shown}",
+            *(line for remark in remarks for line in _comment(remark)),
+            "data:",
+            *(f"  {key}: {yaml_value(value)}" for key, value in section.items()),
+            *_options(own, lines, choices, [] if is_manifest(data) else class_lines(manifest)),
+            *_section("data.split", lines, choices),
+            *_of(lines, "data", "  "),
+            *_of(lines, "", ""),
+            "seed: 0   # another one draws other initial weights and another order of the images",
+            f"output: {yaml_value(f'runs/{name}')}",
+            "",
+        ]
     )
     parse_config(YAML(typ="safe").load(text))  # what does not come back is not written
     return text
 
 
-def _size(size: tuple[int, int], found: tuple[Any, str] | None) -> str:
-    """Returns the line of the training size, and of a larger one that the objects would need."""
-    line = _line("  size", list(size), "", key="data.size")
-    if found is None or not isinstance(found[0], int):
-        return line
-    return f"{line}\n  # size: {found[0]}   # {_short(found[1])}"
-
-
-def _with_group(split: str, pattern: str, reason: str) -> str:
-    """Returns the lines on the division, and as a comment the groups that there only may be."""
-    if not pattern or is_sure_group(pattern):
-        return split
-    line = f"group: '{pattern}'   # if images of one group are alike: {_short(reason)}\n"
-    return f"{split}    # {line}" if split else f"  # split:\n  #   {line}"
-
-
-def _line(key_text: str, value: Any, reason: str, *, key: str) -> str:
-    return f"{key_text}: {_flow(value)}   # {_short(reason) if reason else _USUAL[key]}"
-
-
-def _flow(value: Any) -> str:
-    """Returns a value in one line of YAML."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    return str(value)
-
-
-def _short(reason: str) -> str:
-    text = " ".join(reason.split())
-    return text if len(text) <= _REASON_CHARS else text[:_REASON_CHARS].rsplit(" ", 1)[0] + " ..."
-
-
-def _split(manifest: Manifest, ratios: tuple[Any, str] | None) -> str:
-    """Returns the lines on the division, where the official parts alone, or the usual shares, would not do."""
-    keys = base_split([sample.split for sample in manifest.samples], len(manifest))
-    if "ratios" in keys:
-        return f"  split:\n    ratios: {_flow(keys['ratios'])}   # {_short(ratios[1]) if ratios else 'few images'}\n"
-    if not keys:
-        return ""
-    there = [name for name in SPLITS if manifest.split(name)]
-    missing = " and ".join(name for name in ("train", "test") if name not in there)
-    return (
-        f"  split:\n    method: {keys['method']}      # the data set has {' and '.join(there)} but no {missing} part, "
-        "so it is divided anew\n"
+def facts_of_manifest(manifest: Manifest) -> Facts:
+    """Returns what a manifest alone tells the recipe: no objects, and of the pixels the share of the foreground."""
+    class_map = manifest.class_map
+    known = [sample.foreground_frac for sample in manifest.samples if sample.foreground_frac is not None]
+    share = sum(known) / len(known) if known and class_map.task is Task.BINARY else None
+    return Facts(
+        format=manifest.format,
+        task=class_map.task,
+        names=class_map.names,
+        parts=Counter(sample.split for sample in manifest.samples),
+        heights=[sample.height for sample in manifest.samples],
+        widths=[sample.width for sample in manifest.samples],
+        shares=() if share is None else (1.0 - share, share),
     )
 
 
+def _of(lines: Sequence[Suggestion], section: str, indent: str) -> Iterator[str]:
+    """Yields the lines of the keys that stand directly in a section."""
+    for key, value, reason in lines:
+        if _section_of(key) == section:
+            yield from _line(f"{indent}{key.removeprefix(section).removeprefix('.')}:", value, reason)
+            if key == "network" and value == "unet_nearest":
+                first = PACKAGED[0]
+                yield f"# with it:  network: {{name: smp/unet, encoder: {first.encoder}}}   and   weights: imagenet"
+
+
+def _section(
+    section: str, lines: Sequence[Suggestion], choices: Sequence[Suggestion], classes: Sequence[str] = ()
+) -> Iterator[str]:
+    """Yields a section two levels deep: its lines, and as comments choices and how classes are renamed."""
+    active = list(_of(lines, section, "    "))
+    open_ones = [*_of(choices, section, "  "), *(f"  {line}" for line in classes)]
+    if active:
+        yield from (f"  {section.rpartition('.')[2]}:", *active)
+        yield from (f"  # {line}" for line in open_ones)
+    elif open_ones:
+        yield from (f"  # {line}" for line in (f"{section.rpartition('.')[2]}:", *open_ones))
+
+
+def _options(
+    own: Mapping[str, Any], lines: Sequence[Suggestion], choices: Sequence[Suggestion], classes: Sequence[str]
+) -> Iterator[str]:
+    """Yields the reader's options: those that the data was read with, the doctor's, and how classes are renamed."""
+    given = [(f"data.options.{key}", value, "") for key, value in own.items()]
+    yield from _section("data.options", [*given, *lines], choices, () if "classes" in own else classes)
+
+
+def class_lines(manifest: Manifest) -> list[str]:
+    """Returns the lines of the option `classes` that mean what the data set has, to be changed; [] where there is none.
+
+    What stands behind a class differs: mask values for masks whose classes are numbers or colours, the published names
+    of a known data set, the labels of annotation files.
+    """
+    known = FORMATS.options(manifest.format) if manifest.format in FORMATS.names() else []
+    if "classes" not in known:
+        return []
+    class_map = manifest.class_map
+    meant = _meant(class_map, known)
+    if meant is None:
+        return []
+    if len(meant) <= _LISTED:
+        return [
+            f"# {_RENAME}",
+            "classes:",
+            *(f"  {yaml_value(name)}: {yaml_value(what)}" for name, what in meant.items()),
+        ]
+    pairs = ", ".join(f"{yaml_value(name)}: {yaml_value(what)}" for name, what in meant.items())
+    wrapped = textwrap.wrap(
+        f"classes: {{{pairs}}}", _WIDTH - 6, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    return [f"# {_RENAME}", *wrapped]
+
+
+def _meant(class_map: ClassMap, known: Sequence[str]) -> dict[str, Any] | None:
+    """Returns class name -> what the reader's option `classes` calls it; None where its names come from elsewhere."""
+    if "overlap" in known:  # annotation files; what no shape covers is the option `background`
+        nothing = None if class_map.background is None else class_map.names[class_map.background]
+        return {name: name for name in class_map.names if name != nothing}
+    if "ignore" not in known or "name" in known:  # published names
+        return {name: name for name in class_map.names}
+    if class_map.task is Task.MULTILABEL:
+        return None  # the folders' names
+    return {
+        name: _plain(values[0]) if len(values) == 1 else [_plain(value) for value in values]
+        for name, values in zip(class_map.names, class_map.values, strict=True)
+    }
+
+
 def _plain(value: Any) -> Any:
-    """Returns plain values whose innermost lists are written in one line."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if not isinstance(value, list | tuple):
-        return value
-    items = CommentedSeq(_plain(item) for item in value)
-    items.fa.set_flow_style()
-    return items
+    return "#{:02x}{:02x}{:02x}".format(*value) if isinstance(value, tuple) else value
 
 
-def _indent(section: Mapping[str, Any]) -> str:
-    return "\n".join(f"  {line}" for line in write_yaml(section, flow=False).splitlines())
+def _section_of(key: str) -> str:
+    return next((section for section in _SECTIONS if key.startswith(f"{section}.")), "")
+
+
+def _line(start: str, value: Any, reason: str) -> Iterator[str]:
+    """Yields a key with its reason behind it, or above it where both are too long; a long mapping line by line."""
+    text, reason = f"{start} {yaml_value(value)}", " ".join(str(reason).split())
+    indent = start[: len(start) - len(start.lstrip())]
+    if reason and len(text) + len(reason) + 5 <= _WIDTH:
+        yield f"{text}   # {reason}"
+        return
+    yield from _comment(reason, indent) if reason else ()
+    if len(text) <= _WIDTH or not isinstance(value, Mapping):
+        yield text
+    else:
+        yield from (start, *(f"{indent}  {yaml_value(key)}: {yaml_value(item)}" for key, item in value.items()))
+
+
+def _comment(text: str, indent: str = "") -> Iterator[str]:
+    start = f"{indent}# "
+    yield from textwrap.wrap(
+        " ".join(text.split()),
+        _WIDTH,
+        initial_indent=start,
+        subsequent_indent=start,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -13,7 +13,7 @@ from scipy import ndimage
 from tests.doctor._sets import SIDE, blob, check, codes, cracks, finding, pairs, photo, save
 
 from segbench.config.loss import parse_loss
-from segbench.config.run import DataConfig
+from segbench.config.run import DataConfig, parse_config
 from segbench.data.files.resize import resize_mask
 from segbench.doctor.regions import SIZES, region_rows
 
@@ -52,17 +52,17 @@ def test_objects_that_vanish(tmp_path: Path) -> None:
     assert found.title.startswith("at 64 x 64 pixels")
     assert "'class_2'" in found.title
     assert len(found.files) == 8
-    assert found.advice.startswith("data.size: ")
-    side = int(found.advice.split()[1])
+    assert found.advice == "data.size: [200, 200] keeps them whole"  # the images' own
+    side = 200
     objects = small.statistics["classes"][2]["objects"]
     assert objects["count"] == 40
     assert objects["specks"] == 8
     assert objects["area_px"] == pytest.approx(dict.fromkeys(objects["area_px"], 4))
-    assert objects["kept"][1 + SIZES.index(side)] >= 0.99
+    assert objects["kept"][1 + SIZES.index(256)] == 1.0
     assert finding(small, "specks").count == 8
     large = check(tmp_path, image_size=(side, side))
     assert "vanishing_objects" not in codes(large)
-    assert {key: value for key, value, _ in small.suggestions}["data.size"] == side
+    assert {key: value for key, value, _ in small.suggestions}["data.size"] == [side, side]
     again = check(tmp_path, image_size=(64, 64))  # remembered
     assert again.statistics == small.statistics
 
@@ -94,10 +94,11 @@ def test_thin_lines_that_break_at_the_training_size(tmp_path: Path) -> None:
 
 def test_thin_lines_of_large_images_ask_for_windows(tmp_path: Path) -> None:
     found = finding(check(crack_set(tmp_path, 1200, 2)), "thin_objects")
-    size, crop = (YAML(typ="safe", pure=True).load(text) for text in re.findall(r"(\[\d+, \d+\])", found.advice))
-    data = DataConfig(path="x", size=size, augment={"crop": crop})
-    assert data.augment.crop == (512, 512)
-    assert "thin_objects" not in codes(check(tmp_path, image_size=data.size))
+    told = [f"{key}: {value}" for key, value, _ in check(tmp_path, image_size=(256, 256)).suggestions]
+    size, window = re.findall(r"(data\.[a-z.]+: \S+ \d+\]|data\.size: original)", found.advice)
+    assert size in told
+    assert "[256, 256]" in window
+    assert "thin_objects" not in codes(check(tmp_path, image_size=(1200, 1200)))
 
 
 @pytest.mark.parametrize(("side", "width"), [(448, 24), (120, 2)])
@@ -139,7 +140,7 @@ def test_no_size_is_suggested_that_only_enlarges(tmp_path: Path) -> None:
         save(tmp_path / f"masks/s{place}x.png", blob(place, 128)[:96])
     told = {key: (value, reason) for key, value, reason in check(tmp_path, image_size=(256, 256)).suggestions}
     assert told["data.size"][0] == [96, 128]
-    assert "96 x 128" in told["data.size"][1]
+    assert told["data.size"][1].startswith("the images' own size")
 
 
 def test_suggestions_are_valid_settings(tmp_path: Path) -> None:
@@ -155,7 +156,8 @@ def test_suggestions_are_valid_settings(tmp_path: Path) -> None:
             save(tmp_path / f"masks/scan{one}_{two}.png", mask(one))
     checkup = check(tmp_path)
     told = {key: (value, reason) for key, value, reason in checkup.suggestions}
-    assert set(told) == {"loss", "data.size", "data.options.group", "data.split.ratios", "data.augment"}
+    assert {"loss", "data.size", "data.options.group", "data.split.ratios", "data.augment", "network"} <= set(told)
+    assert "threshold" not in told  # of three classes
     assert all(reason for _, reason in told.values())
     parse_loss(told["loss"][0])
     DataConfig(
@@ -163,6 +165,9 @@ def test_suggestions_are_valid_settings(tmp_path: Path) -> None:
         size=told["data.size"][0],
         split={"ratios": told["data.split.ratios"][0]},
         augment=told["data.augment"][0],
+    )
+    parse_config(
+        {"data": {"path": "x"}, **{key: value for key, (value, _) in told.items() if not key.startswith("data.")}}
     )
     grouped = check(tmp_path, options={"group": told["data.options.group"][0]})
     assert "data.options.group" not in [key for key, _, _ in grouped.suggestions]

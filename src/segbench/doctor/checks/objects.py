@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from segbench.data.facts.counting import mask_pixels
 from segbench.data.facts.store import Also, FactStore, MaskFact
+from segbench.data.files.hints import yaml_value
 from segbench.data.files.images import DecodedMask, read_mask_values
 from segbench.data.files.masks import encode_mask, encode_plane, has_colors
 from segbench.data.formats import Listing
@@ -22,12 +22,12 @@ from segbench.data.shapes.drawing import paint
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Severity
 from segbench.doctor.reading import Case, Reading, percent
-from segbench.doctor.regions import KEPT, SIZES, ClassObjects, Objects, region_rows
+from segbench.doctor.recipe import facts_of, size_lines
+from segbench.doctor.regions import SIZES, ClassObjects, Objects, region_rows
 from segbench.errors import ConfigError, DatasetError
-from segbench.locale import listed, message, plural
+from segbench.locale import Message, listed, message, plural
 from segbench.types import ClassMap, Progress, Task
 
-LARGEST_SIDE = 512  # that is trained on whole; larger images by windows
 _SOME_MASKS = 96  # as many as a guess of the classes looks at, which are remembered then
 _FIRST_MASKS = 8  # of those, by which the classes are guessed before the others are decoded
 _VANISHING = 0.05  # of a class's objects, from which on a warning is due
@@ -225,7 +225,6 @@ def _vanishing(reading: Reading, objects: Objects) -> Iterator[Finding]:
         return
     height, width = objects.sizes[0]
     worst = max(lost, key=lambda index: lost[index])
-    side = objects.smallest_side()
     cases = sorted((case for case in reading.cases if case.id in objects.lost), key=lambda case: -objects.lost[case.id])
     shares = [
         message(
@@ -246,9 +245,7 @@ def _vanishing(reading: Reading, objects: Objects) -> Iterator[Finding]:
         name=class_map.names[worst],
         otherwise=lost[worst] < _VANISHING,
         detail=message("By class: {shares}.", shares=listed(shares, 12)),
-        advice=message("data.size: {side} keeps {share} of every class", side=side, share=percent(KEPT))
-        if side
-        else None,
+        advice=_at_what_size(reading, objects) if lost[worst] >= _VANISHING else None,
     )
 
 
@@ -272,7 +269,6 @@ def _thin(reading: Reading, objects: Objects) -> Iterator[Finding]:
                 small=f"{found.width(small=True):.1f}",
             )
         )
-    size, crop = full_scale(reading, objects)
     yield THIN_OBJECTS.about_cases(
         reading,
         sorted(cases, key=lambda case: -objects.broken[case.id]),
@@ -281,28 +277,18 @@ def _thin(reading: Reading, objects: Objects) -> Iterator[Finding]:
         width=width,
         names=listed([class_map.names[index] for index in thin], 8),
         detail=message("{classes} (half of the pixels lie in objects no wider).", classes=listed(told, 12)),
-        advice=message("data.size: {size} keeps them whole", size=size)
-        if crop is None
-        else message(
-            "train on windows of images that are hardly shrunk: data.size: {size} and data.augment.crop: {crop}",
-            size=size,
-            crop=crop,
-        ),
+        advice=_at_what_size(reading, objects),
     )
 
 
-def full_scale(reading: Reading, objects: Objects) -> tuple[list[int], list[int] | None]:
-    """Returns the size at which thin classes stay whole and none vanishes, and the windows where that is too large."""
-    scale = max(objects.safe_scale(index) for index in objects.classes if objects.is_thin(index))
-    facts = [reading.images[case.image] for case in reading.cases if case.image in reading.images]
-    medians = (float(np.median([getattr(fact, side) for fact in facts])) for side in ("height", "width"))
-    size = [max(32, math.ceil(scale * side / 32) * 32) for side in medians]
-    whole = all(objects.keeps(index, 0) for index in objects.classes)
-    least = objects.sizes[0] if whole else (objects.smallest_side() or SIZES[-1],) * 2
-    size = [max(wanted, side) for wanted, side in zip(size, least, strict=True)]
-    if max(size) <= LARGEST_SIDE:
-        return size, None
-    return size, [min(LARGEST_SIDE, side) for side in size]
+def _at_what_size(reading: Reading, objects: Objects) -> Message:
+    """Returns the size that `segbench config new` would write."""
+    size, *windows = (f"{key}: {yaml_value(value)}" for key, value, _ in size_lines(facts_of(reading, objects)))
+    if not windows:
+        return message("{size} keeps them whole", size=size)
+    return message(
+        "train on windows of images that are hardly shrunk: {size} and {window}", size=size, window=windows[0]
+    )
 
 
 def _specks(reading: Reading, objects: Objects) -> Iterator[Finding]:

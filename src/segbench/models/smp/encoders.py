@@ -29,7 +29,7 @@ from segbench.models.pretrained import (
     read_hub_file,
     sha256_of,
 )
-from segbench.models.smp import lite0
+from segbench.models.smp.packaged import PackagedEncoder, find_packaged
 from segbench.types import Normalization, WeightsOrigin
 
 TIMM_PREFIX = "tu-"
@@ -59,12 +59,13 @@ _ANY_SIZE: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class _Source:
-    """Where weights are published: the hub's repository, its revision and the file."""
+    """Where weights are published: the hub's repository, its revision, the file, and its licence where it is stated."""
 
     repository: str
     revision: str
     file: str
     provider: str
+    license: str = ""
 
     def place(self) -> str:
         """Returns where the hub's cache keeps the file; empty where the revision is a name only the hub resolves."""
@@ -133,10 +134,10 @@ def encoder_normalization(encoder: str, weights: str, in_channels: int) -> Norma
     mean: Sequence[float] = IMAGENET_MEAN
     std: Sequence[float] = IMAGENET_STD
     if encoder.startswith(TIMM_PREFIX):
-        name = encoder.removeprefix(TIMM_PREFIX)
-        settings = timm.models.get_pretrained_cfg(name)
-        if name.partition(".")[0] == lite0.TIMM_NAME:
-            mean, std = lite0.MEAN, lite0.STD
+        packaged = find_packaged(encoder)
+        settings = timm.models.get_pretrained_cfg(encoder.removeprefix(TIMM_PREFIX))
+        if packaged is not None:
+            mean, std = packaged.mean, packaged.std
         elif settings is not None:
             mean, std = settings.mean, settings.std
     elif weights == "advprop":
@@ -179,10 +180,11 @@ def load_encoder(
     """
     wanted = encoder.state_dict()
     left_out = 0
-    packaged = lite0.find_file() if name.removeprefix(TIMM_PREFIX).partition(".")[0] == lite0.TIMM_NAME else None
-    if packaged is not None and name.startswith(TIMM_PREFIX):
-        tensors, file = _packaged_tensors(encoder, packaged), packaged
-        provider = lite0.provider()
+    packaged = find_packaged(name)
+    in_package = packaged.find_file() if packaged is not None else None
+    if packaged is not None and in_package is not None:
+        tensors, file = _packaged_tensors(encoder, packaged, in_package), in_package
+        provider, licence, trained_on = packaged.provider, packaged.license, packaged.trained_on
         left_out = len(tensors) - len(wanted)
     else:
         source = _source(name, weights)
@@ -195,8 +197,9 @@ def load_encoder(
                 get_from=f"{hub.ENDPOINT}/{source.repository}/tree/{source.revision}",
                 put_to=source.place(),
                 cached=source.cached,
+                by_path="" if packaged is None else f", or get them as a package: {packaged.install}",
             )
-        provider = source.provider
+        provider, licence, trained_on = source.provider, source.license, ""
         file = source.cached() or Path(source.file)
     # Some encoders override load_state_dict with fewer arguments.
     nn.Module.load_state_dict(encoder, {key: tensors[key] for key in wanted})
@@ -204,6 +207,8 @@ def load_encoder(
         source=weights,
         part="encoder",
         provider=provider,
+        license=licence,
+        trained_on=trained_on,
         file=file.name,
         sha256=sha256_of(file) if file.is_file() else "",
         tensors=len(wanted),
@@ -251,12 +256,12 @@ def _source(name: str, weights: str) -> _Source:
     published: Any = timm.models.get_pretrained_cfg(full_name)
     repository = str(published.hf_hub_id or published.url or full_name)
     file = str(published.hf_hub_filename or "model.safetensors")
-    return _Source(repository, "main", file, f"timm {timm.__version__}: {repository}")
+    return _Source(repository, "main", file, f"timm {timm.__version__}: {repository}", str(published.license or ""))
 
 
-def _packaged_tensors(encoder: nn.Module, file: Path) -> dict[str, Tensor]:
+def _packaged_tensors(encoder: nn.Module, packaged: PackagedEncoder, file: Path) -> dict[str, Tensor]:
     """Returns the package's tensors under the encoder's names, the first convolution adapted to its channels."""
-    tensors = {f"model.{key}": tensor for key, tensor in lite0.read(file).items()}
+    tensors = {f"model.{key}": tensor for key, tensor in packaged.read(file).items()}
     first = "model.conv_stem.weight"
     in_channels = encoder.state_dict()[first].shape[1]
     return {**tensors, first: timm.models.adapt_input_conv(in_channels, tensors[first])}

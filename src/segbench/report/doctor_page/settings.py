@@ -36,7 +36,10 @@ def check_command(checkup: Checkup, *, option: tuple[str, str] | None = None, fi
 
 
 def config_text(checkup: Checkup, lang: str = "en") -> str:
-    """Returns YAML: where the data set is, how it is read, and every suggestion with its reason as a comment."""
+    """Returns YAML: where the data set is, how it is read, and every suggestion with its reason as a comment.
+
+    What only the owner of the data knows stands at the end, as comments.
+    """
     data = {"path": str(checkup.root), "format": checkup.format}
     options = {**checkup.options, **_guessed(checkup)}
     tree: dict[str, Any] = {"data": {**data, **({"options": options} if options else {})}}
@@ -48,7 +51,16 @@ def config_text(checkup: Checkup, lang: str = "en") -> str:
             place = place.setdefault(name, {})
         place[last] = value
         reasons[(*way, last)] = translate(reason, lang)
-    return "\n".join(_lines(tree, reasons, ()))
+    open_ones = [
+        line
+        for key, value, reason in checkup.choices
+        for line in (*textwrap.wrap(f"{key}: {plain(value)}", _COMMENT_WIDTH), *_wrapped(translate(reason, lang)))
+    ]
+    return "\n".join([*_lines(tree, reasons, ()), *(f"# {line}" for line in open_ones)])
+
+
+def _wrapped(reason: str) -> list[str]:
+    return [f"    {line}" for line in textwrap.wrap(reason, _COMMENT_WIDTH)]
 
 
 def _guessed(checkup: Checkup) -> dict[str, Any]:
