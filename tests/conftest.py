@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,10 +39,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item in kept]
 
 
+@pytest.fixture(scope="session")
+def _test_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a cache folder that remembers bfloat16 as slow, so that trainings compute alike on every processor."""
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEGBENCH_CACHE", str(folder))
+        from segbench.train.precision import measurement_file
+
+        file = measurement_file()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"float32_s": 1.0, "bfloat16_s": 9.0}), encoding="utf-8")
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_cache(_test_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps the tests out of the user's cache folder."""
-    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("SEGBENCH_CACHE", str(_test_cache))
 
 
 @pytest.fixture(autouse=True)

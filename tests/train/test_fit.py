@@ -415,7 +415,8 @@ class TestTrouble:
 
         monkeypatch.setattr("segbench.train.loop.Training._step", fail)
         with pytest.raises(
-            RunError, match=r"out of memory with batch_size 4 at 32x32 pixels; lower batch_size \(try 2\)"
+            RunError,
+            match=r"out of memory with batch_size 4 at 32x32 pixels; lower batch_size \(try 2, and accumulate 2 for",
         ):
             segbench.fit(config_for(binary_pairs, tmp_path / "run"), watch=Callback())
 

@@ -387,5 +387,6 @@ def explain_memory(config: RunConfig) -> Iterator[None]:
         reason = text.partition("\n")[0][:160] or type(error).__name__
         raise RunError(
             f"out of memory with batch_size {config.batch_size} at {height}x{width} pixels; lower batch_size "
-            f"(try {max(1, config.batch_size // 2)}; raise accumulate), data.size or the network's widths ({reason})"
+            f"(try {max(1, config.batch_size // 2)}, and accumulate {2 * config.accumulate} for the same steps), "
+            f"data.size or the network's widths ({reason})"
         ) from error

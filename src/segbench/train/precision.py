@@ -124,10 +124,15 @@ def _has_instructions(file: Path = Path("/proc/cpuinfo")) -> bool:
     return bool(words & _INSTRUCTIONS)
 
 
+def measurement_file() -> Path:
+    """Returns where the measured seconds of a step are remembered, by processor and torch version."""
+    name = re.sub(r"[^\w.+-]+", "_", f"{describe_processor()}_torch_{torch.__version__}")
+    return cache_folder() / "precision" / f"{name}.json"
+
+
 def _is_faster_here(watch: ProgressCallback) -> bool:
     """Measures once a processor and torch version, remembers it in the cache folder, and says so once."""
-    processor, library = describe_processor(), torch.__version__
-    file = cache_folder() / "precision" / (re.sub(r"[^\w.+-]+", "_", f"{processor}_torch_{library}") + ".json")
+    file = measurement_file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with locked(file.with_suffix(".lock")):  # runs of a study that begin together share one answer
@@ -135,7 +140,7 @@ def _is_faster_here(watch: ProgressCallback) -> bool:
             if known is None:
                 known = _measured()
                 _tell(known, watch)
-                write_json(file, {"processor": processor, "torch": library, **known})
+                write_json(file, {"processor": describe_processor(), "torch": torch.__version__, **known})
     except OSError:  # a cache that cannot be written: each run measures
         known = _measured()
     return _pays(known)
