@@ -34,13 +34,15 @@ WARMED_UP_FRAC = 0.4
 FEWEST_STEPS = 60  # networks from random weights may show the background alone for some ten steps
 FLAT_FRAC = 0.01  # of the loss; a tenth of what a network that learns gains in its first epochs
 SLOW_FRAC = 0.1
-STILL_SCORE_GAIN = 0.02
+LITTLE_GAIN = 0.04  # of a score; a network that learns gains more in its first epochs
+GOOD_SCORE = 0.8  # a loss that stands still up here has arrived
 # Rates that are usual for networks of this kind; beyond, a loss that does not fall is the rate's fault.
 # Optimiser -> lowest, middle, highest.
 USUAL_RATES = {"adamw": (1e-4, 1e-3, 1e-2), "adam": (1e-4, 1e-3, 1e-2), "sgd": (3e-3, 3e-2, 0.5)}
 LOST_FRAC = 0.5  # of what the training loss had gained; batches' noise is far below
 OVERFIT_RISE_FRAC = 0.1  # of the lowest validation loss; below, the scores hardly notice
 WORTH_SCORE = 0.01  # what a person would call another result
+STEEP = 4.0  # standard errors of a slope, so that no noise of forty epochs looks like one
 OVERFIT_EPOCHS = 10  # below, two windows of five epochs overlap
 LATE_FRAC = 2 / 3  # rare classes come late; one that is not there now is not coming
 _OVERLAP = {"dice", "jaccard", "lovasz", "tversky", "focal_tversky", "pixel_dice"}
@@ -257,7 +259,7 @@ def _is_slow(course: Course) -> bool:
     val = course.column(f"val_{course.score}")
     gain = max(_rise(scores), _rise(val))
     fell = losses[0] - losses[-2:].mean() >= SLOW_FRAC * abs(losses[0])
-    return not fell and gain < 2 * STILL_SCORE_GAIN and not np.nanmax(scores) >= 0.8
+    return not fell and gain < LITTLE_GAIN and not _highest(scores) >= GOOD_SCORE
 
 
 def _overfits(course: Course) -> Alert | None:
@@ -320,14 +322,14 @@ def _advice_on_rare(course: Course) -> str:
 def _still_improving(course: Course) -> Alert | None:
     """At the end the score still rises by more than noise."""
     window = max(2, course.epoch // 8)
-    if not course.ended or course.epoch < course.plan.epochs or course.epoch < 2 * window:
+    if not course.ended or course.epoch < max(course.plan.epochs, 2 * window):
         return None
-    scores = course.column(f"val_{course.score}")[-2 * window :]
-    before, now = scores[:window], scores[window:]
-    noise = math.sqrt((before.var() + now.var()) / max(1, window - 1))
-    gain = float(now.mean() - before.mean())
-    highest = float(np.nanmax(course.column(f"val_{course.score}")))
-    if not (gain >= max(WORTH_SCORE, 2.0 * noise) and now.max() >= highest):
+    scores = course.column(f"val_{course.score}")
+    if not np.isfinite(scores).all():
+        return None
+    gain = float(scores[-window:].mean() - scores[-2 * window : -window].mean())
+    is_highest = bool(scores[-window:].max() >= scores.max())
+    if not (gain >= WORTH_SCORE and is_highest and _slope_in_errors(scores[-max(4, course.epoch // 3) :]) >= STEEP):
         return None
     rise = f"by {gain:.3f} over the last {window} epochs"
     sentence = f"the validation {label_of(course.score)} was still rising at the end, {rise}"
@@ -357,6 +359,23 @@ def _in_a_row(flags: BoolArray) -> int:
     return len(flags) - 1 - int(wrong[-1]) if wrong.size else len(flags)
 
 
+def _slope_in_errors(values: npt.NDArray[np.float64]) -> float:
+    """Returns the slope of a straight line through at least 3 values, in its standard errors."""
+    if len(values) < 3:
+        return math.nan
+    place = np.arange(len(values), dtype=np.float64) - (len(values) - 1) / 2
+    spread = float((place**2).sum())
+    slope = float((place * values).sum()) / spread
+    left_over = values - values.mean() - slope * place
+    error = math.sqrt(float((left_over**2).sum()) / (len(values) - 2) / spread)
+    return slope / error if error > 0.0 else math.copysign(math.inf, slope)
+
+
+def _highest(scores: npt.NDArray[np.float64]) -> float:
+    """Returns the largest that is defined; NaN where none is."""
+    return float(max(scores[np.isfinite(scores)], default=math.nan))
+
+
 def _rise(scores: npt.NDArray[np.float64]) -> float:
     finite = scores[np.isfinite(scores)]
-    return float(finite.max() - finite[0]) if finite.size else 0.0
+    return _highest(scores) - float(finite[0]) if finite.size else 0.0
