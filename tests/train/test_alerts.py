@@ -273,7 +273,7 @@ def test_a_collapsed_run_says_so_and_its_advice_helps(binary_pairs: Path, tmp_pa
     better = {**COLLAPSING, "optimizer": {"lr": 0.01}, "grad_clip": 1}
     followed = segbench.fit(config_for(binary_pairs, tmp_path / "better", **better), watch=watch).result
     assert followed["collapsed"] is False
-    assert len(watch.alerts) == 1
+    assert {alert["code"] for alert in followed["alerts"]} <= {"still_improving"}  # after five epochs
     assert followed["scores"]["test"]["iou_per_image"] > 0.3
 
 
@@ -306,7 +306,7 @@ def test_a_loss_that_is_not_finite_leaves_a_word(binary_pairs: Path, tmp_path: P
         segbench.fit(config, watch=watch)
     (alert,) = (alert for alert in watch.alerts if alert.code == "not_finite")
     assert alert.sentence.startswith("the loss became")
-    assert "lower optimizer.lr to 10" in alert.advice
+    assert alert.advice == "set optimizer.lr to 0.5 and grad_clip to 1, and begin again with --restart"
     assert alert.to_dict() in RunFolder(tmp_path / "run").read_alerts()
 
 

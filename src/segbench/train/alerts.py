@@ -42,9 +42,10 @@ USUAL_RATES = {"adamw": (1e-4, 1e-3, 1e-2), "adam": (1e-4, 1e-3, 1e-2), "sgd": (
 LOST_FRAC = 0.5  # of what the training loss had gained; batches' noise is far below
 OVERFIT_RISE_FRAC = 0.1  # of the lowest validation loss; below, the scores hardly notice
 WORTH_SCORE = 0.01  # what a person would call another result
-STEEP = 4.0  # standard errors of a slope, so that no noise of forty epochs looks like one
+STEEP = 3.0  # standard errors of a slope
 OVERFIT_EPOCHS = 10  # below, two windows of five epochs overlap
 LATE_FRAC = 2 / 3  # rare classes come late; one that is not there now is not coming
+LATE_STEPS = 200  # a run that is shorter lacks steps, not weights of classes
 _OVERLAP = {"dice", "jaccard", "lovasz", "tversky", "focal_tversky", "pixel_dice"}
 
 
@@ -175,10 +176,8 @@ _EXPLAINED_BY = {
 
 def not_finite(config: RunConfig, epoch: int, sentence: str) -> Alert:
     """Returns the alert of a loss that became infinite or no number."""
-    clip = "" if config.grad_clip is not None else " or set grad_clip to 1"
     half = "; 16-mixed overflows easily, precision 32 does not" if config.precision == "16-mixed" else ""
-    advice = f"lower optimizer.lr to {config.optimizer.lr / 10:g}{clip}, and begin again with --restart{half}"
-    return Alert(code="not_finite", epoch=epoch, sentence=sentence, advice=advice)
+    return Alert(code="not_finite", epoch=epoch, sentence=sentence, advice=_lower_rate(config) + half)
 
 
 def _one_class(course: Course) -> Alert | None:
@@ -293,7 +292,7 @@ def _never_predicted(course: Course) -> Alert | None:
     """A class that validation masks show is predicted nowhere, late in the run."""
     if course.counts.task is Task.BINARY or not (course.ended or course.epoch >= LATE_FRAC * course.plan.epochs):
         return None
-    if not course.is_warmed_up:
+    if course.plan.steps_before(course.epoch) < LATE_STEPS:
         return None
     cells = course.counts.confusion.sum(axis=0)
     multilabel = course.counts.task is Task.MULTILABEL
@@ -340,8 +339,9 @@ def _still_improving(course: Course) -> Alert | None:
 
 
 def _lower_rate(config: RunConfig) -> str:
+    highest_usual = USUAL_RATES[config.optimizer.name][-1]
     clip = "" if config.grad_clip is not None else " and grad_clip to 1"
-    return f"set optimizer.lr to {config.optimizer.lr / 10:g}{clip}, and begin again with --restart"
+    return f"set optimizer.lr to {min(config.optimizer.lr / 10, highest_usual):g}{clip}, and begin again with --restart"
 
 
 def _alert(course: Course, code: str, sentence: str, advice: str) -> Alert:
