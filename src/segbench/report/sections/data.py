@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from segbench.config.text import flatten
+from segbench.config.text import LENGTH_KEYS, flatten
 from segbench.folders.run import RunFolder
 from segbench.locale import NO_VALUE, Message, join, listed, message, plural
 from segbench.report.analysis import Analysis
@@ -35,7 +35,7 @@ from segbench.types import SPLITS
 _SAMPLES = 6
 # What a reader asks first about a training; the rest stands in the study's file.
 _PROTOCOL = (
-    *("data.size", "epochs", "early_stopping", "batch_size", "monitor", "threshold", "tta", "weights"),
+    *("data.size", *LENGTH_KEYS, "early_stopping", "batch_size", "monitor", "threshold", "tta", "weights"),
     *("optimizer.name", "optimizer.lr", "schedule.name", "network.name", "loss"),
 )
 _NOT_SETTINGS = ("name", "output", "seed", "device", "threads", "data.cache_dir", "data.path")
@@ -128,7 +128,7 @@ def protocol_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> 
         found = list(dict.fromkeys(_shown(values.get(key)) for values in settings.values()))
         if len(found) > 1:
             different.append((key, listed(found, 8)))
-        elif key in _PROTOCOL:
+        elif key in _PROTOCOL and not (key in LENGTH_KEYS and found[0] == NO_VALUE):
             shared.append((key, found[0]))
     blocks: list[Block] = [*bullets(_promises(analysis))]
     if different:
