@@ -78,6 +78,19 @@ def test_unequal_budgets_and_machines_are_told(train: Train, own: Path, binary_p
 
 
 @pytest.mark.slow
+def test_mirror_images_are_unequal_terms_but_no_busy_machine(own: Path) -> None:
+    for name, speed in (("a_seed0", 40.0), ("a_seed1", 10.0)):
+        change(own / name / "result.json", images_per_s={"training": 5.0, "prediction": speed})
+    runs = [own / "a_seed0", own / "a_seed1", own / "b_seed0"]
+    assert any("no approach is called the quickest" in note for note in load_evidence(runs).notes)
+    config = own / "a_seed1" / "config.yaml"
+    config.write_text(config.read_text().replace("tta: none", "tta: flips"))
+    notes = load_evidence(runs).notes
+    assert "tta differs between runs: flips, none; the comparison is not at equal terms" in notes
+    assert not any("no approach is called the quickest" in note for note in notes)
+
+
+@pytest.mark.slow
 def test_results_of_another_version(own: Path) -> None:
     change(own / "a_seed0" / "result.json", flops=None, seconds={"total": 3.0})
     costs = load_evidence([own / "a_seed0", own / "b_seed0"]).entries[0].costs

@@ -65,6 +65,20 @@ def test_states_follow_from_the_files(binary_pairs: Path, tmp_path: Path) -> Non
     assert folder.status()[1].state == "waiting"
 
 
+def test_finished_runs_of_an_entry_are_found_by_its_name(binary_pairs: Path, tmp_path: Path) -> None:
+    folder = claimed(study(binary_pairs, tmp_path / "s"), tmp_path / "s")
+    first, second, *_ = folder.read_plan().runs
+    assert first.entry == second.entry
+    with pytest.raises(RunError, match=r"no run of .* is finished"):
+        folder.finished_runs(first.entry)
+    for run in folder.read_plan().runs[1:]:
+        folder.run(run.id).path.mkdir(parents=True)
+        folder.run(run.id).result_file.write_text("{}")
+    assert folder.finished_runs(first.entry) == [folder.run(second.id).path]
+    with pytest.raises(RunError, match=r"there is no entry 'unet' in this study; .*known: unet_nearest widths"):
+        folder.finished_runs("unet")
+
+
 @pytest.mark.slow
 def test_values_may_be_added_but_begun_runs_keep_their_settings(binary_pairs: Path, tmp_path: Path) -> None:
     asked = study(binary_pairs, tmp_path / "s")

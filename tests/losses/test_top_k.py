@@ -24,8 +24,8 @@ def example(channels: int, multilabel: bool = False) -> tuple[Tensor, Tensor]:
     return logits, target
 
 
-def slow_top_k(logits: Tensor, target: Tensor, hard_frac: float, over: str) -> float:
-    """Every pixel's cross-entropy by its formula, sorted in lists."""
+def pixel_losses(logits: Tensor, target: Tensor) -> list[list[float]]:
+    """Every counted pixel's cross-entropy by its formula, a list an image."""
     z, y = logits.numpy(), target.numpy()
     values: list[list[float]] = []
     for image in range(z.shape[0]):
@@ -41,6 +41,12 @@ def slow_top_k(logits: Tensor, target: Tensor, hard_frac: float, over: str) -> f
                 score = z[(image, *place)] if y.ndim == 4 else z[(image, 0, *place)]
                 losses.append(math.log1p(math.exp(-score if label else score)))
         values.append(losses)
+    return values
+
+
+def slow_top_k(logits: Tensor, target: Tensor, hard_frac: float, over: str) -> float:
+    """The largest values, sorted in lists."""
+    values = pixel_losses(logits, target)
     if over == "batch":
         values = [[value for losses in values for value in losses]]
     means = []

@@ -43,6 +43,7 @@ LOSSES = Registry(
         "hausdorff_dt": "segbench.losses.hausdorff_dt:HausdorffDT",
         "jaccard": "segbench.losses.jaccard:Jaccard",
         "lovasz": "segbench.losses.lovasz:Lovasz",
+        "ohem": "segbench.losses.ohem:OHEM",
         "pixel_dice": "segbench.losses.pixel_dice:PixelDice",
         "structural_similarity": "segbench.losses.structural_similarity:StructuralSimilarity",
         "top_k": "segbench.losses.top_k:TopK",

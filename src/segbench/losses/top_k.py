@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, TypeAlias
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from segbench.losses._pixelwise import pixel_cross_entropy
+from segbench.losses._pixelwise import Share, hard_shares, pixel_cross_entropy
 from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
 from segbench.losses.options import Over
 from segbench.options import checked
 from segbench.types import IGNORE_INDEX
-
-Share: TypeAlias = Annotated[float, Field(gt=0, le=1, description="a number above 0 to 1")]
 
 
 @checked
@@ -57,23 +51,10 @@ def top_k(
     groups = (batch.target.shape[0], -1) if over == "image" else (1, -1)
     values = pixel_cross_entropy(batch).reshape(groups)
     counted = batch.counted.reshape(groups)
-    # In Python's doubles: 0.1 * 30 is above 3 in float32. The small number takes back what doubles round up.
-    numbers = [math.ceil(number * hard_frac * (1 - 1e-12)) for number in counted.sum(dim=1).tolist()]
-    hard_px = torch.tensor(numbers, device=values.device).unsqueeze(1)
-    shares = _hard_shares(values.detach(), counted, hard_px)
+    shares, hard_px = hard_shares(values.detach(), counted, hard_frac)
     means = (torch.where(counted, values, 0.0) * shares).sum(dim=1, keepdim=True) / hard_px.clamp(min=1)
     return means.sum() / (hard_px > 0).sum().clamp(min=1)
 
 
 class TopK(LossModule, function=top_k):
     """Cross-entropy of the hardest pixels only (hard-pixel mining); every task. See `top_k`."""
-
-
-def _hard_shares(values: Tensor, counted: Tensor, hard_px: Tensor) -> Tensor:
-    """Returns (G, N): 1 for hard pixels, 0 for others, between at a tie; sums to `hard_px` (G, 1) a row."""
-    values = values.masked_fill(~counted, float("-inf"))
-    limit = values.sort(dim=1, descending=True).values.gather(1, (hard_px - 1).clamp(min=0))
-    harder, tied = values > limit, (values == limit) & counted
-    left = hard_px - harder.sum(dim=1, keepdim=True)
-    tied_share = left / tied.sum(dim=1, keepdim=True).clamp(min=1)
-    return torch.where(harder, 1.0, torch.where(tied, tied_share.to(values.dtype), 0.0)).to(values.dtype)
