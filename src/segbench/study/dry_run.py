@@ -263,7 +263,10 @@ def _folder_mb(folder: Path) -> float:
 
 
 def _cache_mb(plan: Plan, manifest: Manifest) -> float:
-    each = {(data.size, zoom_wanted(data, manifest)): data for data in (run.config.data for run in plan.runs)}
+    each = {
+        (data.size, zoom_wanted(data.augment, data.size, manifest)): data
+        for data in (run.config.data for run in plan.runs)
+    }
     return sum(decoded_bytes(data, manifest) for data in each.values()) / 1e6
 
 

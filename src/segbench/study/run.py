@@ -250,7 +250,7 @@ class _Session:
     def _decode(self, manifest: Manifest, todo: Sequence[PlannedRun]) -> None:
         """Fills the caches of decoded samples, which the workers would otherwise wait for each other to fill."""
         wanted = {  # one of the configs that ask for the same
-            (data.size, data.cache_dir, zoom_wanted(data, manifest), data.patch): data
+            (data.size, data.cache_dir, zoom_wanted(data.augment, data.size, manifest), data.patch): data
             for data in (run.config.data for run in todo)
         }
         for data in wanted.values():

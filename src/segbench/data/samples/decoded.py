@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from segbench.config.run import DataConfig
+from segbench.config.run import AugmentConfig, DataConfig
 from segbench.data.files.kept import KeptPixels
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.samples.cache import build_cache, larger_sizes
 from segbench.data.samples.sample_cache import SampleCache
 from segbench.data.samples.shard_cache import ShardCache
 from segbench.errors import ConfigError
-from segbench.types import ORIGINAL, Progress
+from segbench.types import ORIGINAL, Progress, Size
 
 
 @dataclass(frozen=True)
@@ -53,25 +53,25 @@ def decode_samples(
             key="data.patch",
         )
     larger = None
-    if zoom_wanted(data, manifest) > 1.0:
-        larger = build_cache(manifest, data.size, zoom=zoom_wanted(data, manifest), folder=folder, progress=progress)
+    zoom = zoom_wanted(data.augment, data.size, manifest)
+    if zoom > 1.0:
+        larger = build_cache(manifest, data.size, zoom=zoom, folder=folder, progress=progress)
     return DecodedSamples(cache, larger, data.patch)
 
 
-def zoom_wanted(data: DataConfig, manifest: Manifest) -> float:
-    """Returns how much larger than `data.size` images are read for zooming in; 1 where nothing is to be gained."""
-    augment = data.augment
+def zoom_wanted(augment: AugmentConfig, size: Size, manifest: Manifest) -> float:
+    """Returns how much larger than `size` images are read for zooming in; 1 where nothing is to be gained."""
     zoom = augment.scale[1] if augment.scale_p else 1.0
-    if augment.detail != ORIGINAL or data.size == ORIGINAL or zoom <= 1.0:
+    if augment.detail != ORIGINAL or size == ORIGINAL or zoom <= 1.0:
         return 1.0
-    gained = any(size != data.size for size in larger_sizes(manifest, data.size, zoom).values())
+    gained = any(larger != tuple(size) for larger in larger_sizes(manifest, size, zoom).values())
     return zoom if gained else 1.0
 
 
 def decoded_bytes(data: DataConfig, manifest: Manifest) -> int:
     """Returns how much space the caches of a config need."""
     each = manifest.channels + (manifest.class_map.num_classes if manifest.class_map.task == "multilabel" else 1)
-    zoom = zoom_wanted(data, manifest)
+    zoom = zoom_wanted(data.augment, data.size, manifest)
     pixels = 0
     for factor in {1.0, zoom}:
         pixels += sum(height * width for height, width in larger_sizes(manifest, data.size, factor).values())
