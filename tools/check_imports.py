@@ -45,6 +45,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"manifest.read"},
         {"augment", "split"},
         {"samples.sample_cache", "samples.shard_cache"},
+        {"samples.layout"},
         {"samples.cache"},
         {"samples", "writers"},
         {"augment.preview", "writers.convert"},

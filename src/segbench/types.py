@@ -31,6 +31,8 @@ SplitName: TypeAlias = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 Tta: TypeAlias = Literal["none", "hflip", "flips"]  # test-time augmentation, see `segbench.predict.averaging`
+ORIGINAL: Literal["original"] = "original"
+Size: TypeAlias = tuple[int, int] | Literal["original"]  # (H, W) in pixels, or every image at its own
 
 RGB: TypeAlias = tuple[int, int, int]
 MaskValue: TypeAlias = int | RGB  # what a mask file holds for a class: a grey or palette index, or a colour

@@ -247,9 +247,28 @@ def test_freeze_may_be_written_short(given: object, part: str, until: int | None
         ({"freeze": {"part": "none", "until_epoch": 3}}, "freezes nothing"),
         ({"threshold": "test"}, "`validation`, got 'test'"),
         ({"data": {"path": "x", "size": 31}}, "data.size.0: should be at least 32|data.size"),
+        ({"data": {"path": "x", "size": "orginal"}}, "data.size: should be .* or `original`, got 'orginal'"),
+        ({"data": {"path": "x", "size": "original"}}, "data: size original .* set patch, for example"),
+        ({"data": {"path": "x", "size": 64, "patch": 96}}, r"data: patch \(96, 96\) is larger than size"),
+        ({"data": {"path": "x", "patch": [64, 31]}}, "data.patch.1: should be at least 32|data.patch"),
+        ({"data": {"path": "x", "patch": 64, "augment": {"crop": [64, 64]}}}, "both cut windows"),
         ({"data": {"path": "x", "size": 64, "augment": {"crop": [64, 31]}}}, "at least 32 x 32 pixels"),
     ],
 )
 def test_wrong_values_of_this_kind_are_told(values: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         parse_config({"data": "x", **values})
+
+
+def test_patches_are_part_of_what_decides_a_run_and_older_runs_keep_theirs() -> None:
+    """The fingerprint of a config without the key is that of before it existed."""
+    plain = parse_config({"data": {"path": "x"}})
+    assert plain.data.network_size == (256, 256)
+    assert plain.fingerprint() == "b95e8f626f3bd6c5"
+    patched = parse_config({"data": {"path": "x", "patch": 64}})
+    whole = parse_config({"data": {"path": "x", "size": "original", "patch": [64, 96]}})
+    detailed = parse_config({"data": {"path": "x", "augment": {"detail": "original"}}})
+    assert len({each.fingerprint() for each in (plain, patched, whole, detailed)}) == 4
+    assert (patched.data.network_size, whole.data.network_size) == ((64, 64), (64, 96))
+    again = parse_config(whole.to_dict())
+    assert (again.data.size, again.data.patch) == ("original", (64, 96))

@@ -10,8 +10,9 @@ import typer
 
 from segbench.cli._common import ConfigFile, Overrides, console
 from segbench.cli.data import DataFormat, ReaderOptions, check_any, print_manifest, read_any
-from segbench.config.run import load_config
+from segbench.config.run import DataConfig, load_config
 from segbench.errors import ConfigError
+from segbench.types import ORIGINAL
 
 config_app = typer.Typer(help="Make, check and show run configs.", no_args_is_help=True)
 
@@ -29,12 +30,17 @@ def config_check(config: ConfigFile, overrides: Overrides = None) -> None:
     losses = " + ".join(f"{term.weight_text} {term.name}" for term in loaded.loss)
     console.print(
         f"{config} is right: {loaded.network.name}, {losses}, {loaded.length_text} of {loaded.data.path} "
-        f"at {loaded.data.size[0]}x{loaded.data.size[1]}, into {loaded.run_folder}"
+        f"at {_size_text(loaded.data)}, into {loaded.run_folder}"
     )
     if loaded.network.options or any(term.options for term in loaded.loss):
         console.print(
             "how options of network and losses go together is checked when a training starts, before any data is read"
         )
+
+
+def _size_text(data: DataConfig) -> str:
+    size = "their original size" if data.size == ORIGINAL else f"{data.size[0]}x{data.size[1]}"
+    return size if data.patch is None else f"{size} in patches of {data.patch[0]}x{data.patch[1]}"
 
 
 @config_app.command("show")

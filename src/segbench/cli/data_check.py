@@ -14,7 +14,7 @@ from segbench.data.files.hints import yaml_value
 from segbench.errors import ConfigError, DatasetError
 from segbench.files import write_json
 from segbench.locale import folded, languages
-from segbench.types import SPLITS, Sample
+from segbench.types import ORIGINAL, SPLITS, Sample
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,13 +85,17 @@ def data_show(
     class_name: Annotated[str | None, typer.Option("--class", help="Images with most of this class.")] = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="One sheet for every class.")] = False,
     augment: Annotated[str | None, typer.Option(help="Show what this preset does to the images.")] = None,
+    patch: Annotated[
+        int | None,
+        typer.Option(min=32, help="With --augment: windows of so many pixels a side, as data.patch cuts them."),
+    ] = None,
     versions: Annotated[int, typer.Option(min=1, max=12, help="With --augment: versions of each image.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of images.")] = 0,
     quiet: Quiet = False,
 ) -> None:
     """Draw a contact sheet: images with their labels drawn over them.
 
-    Example: segbench data show my_images --per-class, segbench data show my_images --augment strong
+    Example: segbench data show my_images --per-class, segbench data show my_images --augment strong --patch 256
     """
     if split is not None:
         require("--split", split, SPLITS)
@@ -110,7 +114,13 @@ def data_show(
         from segbench.plots.augment_preview import augment_preview
 
         shown = augmented_versions(
-            manifest, parse_augment(augment), samples=min(samples, 12), versions=versions, seed=seed
+            manifest,
+            parse_augment(augment),
+            samples=min(samples, 12),
+            versions=versions,
+            seed=seed,
+            size=(256, 256) if patch is None else ORIGINAL,
+            patch=None if patch is None else (patch, patch),
         )
         sheet = augment_preview(shown.images, shown.masks, manifest.class_map, titles=shown.ids)
         console.print(f"written: {save_sheet(sheet, out)}")

@@ -16,6 +16,7 @@ from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
 from segbench.locale import Message, join, listed, message
 from segbench.metrics.definitions import Definition
+from segbench.types import ORIGINAL, Size
 
 Resolution: TypeAlias = Literal["auto", "training", "original"]
 
@@ -96,7 +97,7 @@ def _other_test_part(first: Manifest, other: Manifest) -> str:
 
 
 def decide_size(
-    resolution: Resolution, sizes: Sequence[tuple[int, int]], outside: Sequence[OutsideMasks]
+    resolution: Resolution, sizes: Sequence[Size], outside: Sequence[OutsideMasks]
 ) -> tuple[int, int] | None:
     """Returns the size (H, W) everything is compared at; None: every image's own.
 
@@ -107,20 +108,21 @@ def decide_size(
     own = [masks.folder for masks in outside if masks.size == "own"]
     trained = [masks.folder for masks in outside if masks.size == "training"]
     if resolution == "auto":
-        resolution = "original" if len(sizes) > 1 or own else "training"
+        resolution = "original" if len(sizes) > 1 or own or ORIGINAL in sizes else "training"
     if resolution == "original":
         if trained:
             told = "its masks have the training size, the others are compared at each image's own size"
             raise DatasetError(f"{told}; write them at the images' own size", path=trained[0])
         return None
     if len(sizes) > 1:
-        shown = shorten(f"{height}x{width}" for height, width in sizes)
+        shown = shorten(size if size == ORIGINAL else f"{size[0]}x{size[1]}" for size in sizes)
         told = f"runs were scored at different sizes ({shown}), and such numbers cannot be compared"
         raise ConfigError(f"{told}; take --resolution original", key="--resolution")
     if own:
         told = "its masks have the images' own sizes; take --resolution original"
         raise DatasetError(told, path=own[0])
-    return sizes[0]
+    [size] = sizes
+    return None if size == ORIGINAL else size
 
 
 def same_definition(scored: Sequence[tuple[str, ImageScores]], notes: list[Message]) -> Definition:

@@ -51,7 +51,7 @@ from segbench.statistics.decide import decide
 from segbench.statistics.factors import FactorView, factor_view
 from segbench.statistics.verdict import MORE_IS_BETTER, Verdict
 from segbench.train.callback import Callback
-from segbench.types import Progress, Sample
+from segbench.types import ORIGINAL, Progress, Sample
 
 
 def study_evidence(
@@ -195,8 +195,8 @@ def _outside_and_size(
     found: Gathered, manifest: Manifest, resolution: Resolution, masks: MaskMeaning
 ) -> tuple[list[OutsideMasks], tuple[int, int] | None]:
     """Returns the folders of masks, and the size (H, W) everything is compared at; None: each image's own."""
-    sizes = sorted({run.read_config().data.size for run in found.runs})
-    one_size = sizes[0] if len(sizes) == 1 else None
+    sizes = sorted({run.read_config().data.size for run in found.runs}, key=str)
+    one_size = sizes[0] if len(sizes) == 1 and sizes[0] != ORIGINAL else None
     outside = [read_outside(folder, manifest, manifest.split("test"), one_size, masks) for folder in found.folders]
     return outside, decide_size(resolution, sizes, outside)
 

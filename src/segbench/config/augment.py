@@ -105,7 +105,7 @@ CHANGES: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "rot90": {"p": "rot90_p"},
         "rotate": {"limit_deg": "rotate_deg", "p": "rotate_p"},
         "shear": {"limit_deg": "shear_deg", "p": "shear_p"},
-        "scale": {"limit": "scale", "p": "scale_p", "place": "place"},
+        "scale": {"limit": "scale", "p": "scale_p", "place": "place", "detail": "detail"},
         "translate": {"limit_frac": "translate_frac", "p": "translate_p"},
         "elastic": {"limit_frac": "elastic_frac", "cells": "elastic_cells", "p": "elastic_p"},
         "crop": {"size": "crop"},
@@ -140,6 +140,8 @@ class AugmentConfig(Section):
         scale: enlarged by a factor from this range; above 1 zooms in.
         place: `center` enlarges about the middle; `random` draws which part of an enlarged image is seen, and where a
             shrunk one lies.
+        detail: what an enlarged image is read from: `size`, the image at `data.size`; or `original`, a version as
+            large as the zoom asks for and the file has pixels for, so that zooming in shows more.
         translate_frac: shifted by up to this share of height and width.
         crop: (H, W) of a random window of the resized image, in pixels; None keeps the whole image.
         elastic_frac, elastic_cells: bent smoothly: the points of a grid of so many cells a side move by up to this
@@ -185,6 +187,7 @@ class AugmentConfig(Section):
     shear_deg: Annotated[float, Field(ge=0.0, le=45.0)] = 0.0
     shear_p: Fraction = 1.0
     place: Literal["center", "random"] = "center"
+    detail: Literal["size", "original"] = "size"
     outside: Literal["mirror", "ignore"] = "mirror"
     elastic_frac: Annotated[float, Field(ge=0.0, le=_STEEPEST / 2)] = 0.0
     elastic_cells: Annotated[int, Field(ge=2, le=32)] = 4

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 SMALLEST_PX = 32  # what every network takes
-SizePx = Annotated[int, Field(ge=SMALLEST_PX, le=8192)]
+LARGEST_PX = 8192
+SizePx = Annotated[int, Field(ge=SMALLEST_PX, le=LARGEST_PX)]
 
 
 class Section(BaseModel):

@@ -21,13 +21,13 @@ from pydantic import (
 )
 
 from segbench.config.augment import AugmentConfig as AugmentConfig
-from segbench.config.base import SMALLEST_PX, Positive, Section, SizePx
+from segbench.config.base import LARGEST_PX, SMALLEST_PX, Positive, Section, SizePx
 from segbench.config.loss import LossTerm, WeightSchedule, parse_loss
 from segbench.config.split import SplitConfig as SplitConfig
 from segbench.config.text import LENGTH_KEYS, apply_overrides, explain, line_of, read_yaml, write_yaml
 from segbench.errors import ConfigError
 from segbench.metrics.families import MONITORED
-from segbench.types import Tta
+from segbench.types import ORIGINAL, Size, Tta
 
 
 class DataConfig(Section):
@@ -38,6 +38,10 @@ class DataConfig(Section):
         format: reader name (`segbench list formats`); None recognises it.
         options: keyword options of the reader, for example `{border: ignore}`.
         size: (H, W) in pixels that every image is resized to for training and scoring; one number means a square.
+            `original` leaves every image as large as it is, and needs `patch`.
+        patch: (H, W) of a random window of the image at `size`, in pixels: the network trains on one an image and
+            epoch, with rare classes often enough in it, and validation, test and prediction go over whole images in
+            overlapping tiles of this size. None: whole images. See docs/patches.md.
         split, augment: see `SplitConfig` and `AugmentConfig`.
         allow: what a training does not refuse: `missing_classes`, classes that no mask of the training part shows;
             `empty_masks`, a data set in which no mask shows any class but the background.
@@ -47,7 +51,8 @@ class DataConfig(Section):
     path: str
     format: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
-    size: tuple[SizePx, SizePx] = (256, 256)
+    size: Size = (256, 256)
+    patch: tuple[SizePx, SizePx] | None = None
     split: SplitConfig = SplitConfig()
     augment: AugmentConfig = AugmentConfig()
     allow: tuple[Literal["missing_classes", "empty_masks"], ...] = ()
@@ -55,17 +60,53 @@ class DataConfig(Section):
 
     @field_validator("size", mode="before")
     @classmethod
+    def _sides_or_original(cls, value: Any) -> Any:
+        if value == ORIGINAL:
+            return value
+        sides = value if isinstance(value, list | tuple) else (value, value)
+        if len(sides) != 2 or not all(isinstance(side, int) and SMALLEST_PX <= side <= LARGEST_PX for side in sides):
+            raise ValueError(
+                f"should be [height, width] or one number for a square, of {SMALLEST_PX} to {LARGEST_PX} pixels, or "
+                f"`{ORIGINAL}`, got {value!r}"
+            )
+        return tuple(sides)
+
+    @field_validator("patch", mode="before")
+    @classmethod
     def _square(cls, value: Any) -> Any:
         return (value, value) if isinstance(value, int) else value
 
     @model_validator(mode="after")
-    def _crop_fits(self) -> DataConfig:
-        crop = self.augment.crop
-        if crop is not None and (crop[0] > self.size[0] or crop[1] > self.size[1]):
-            raise ValueError(f"augment.crop {crop} is larger than size {self.size}; lower crop or raise size")
+    def _windows_fit(self) -> DataConfig:
+        crop, patch = self.augment.crop, self.patch
+        if crop is not None and patch is not None:
+            raise ValueError(
+                "augment.crop and patch both cut windows out of the image; leave augment.crop out: validation and "
+                "prediction go by patch, too"
+            )
+        if self.size == ORIGINAL:
+            if patch is None:
+                raise ValueError(
+                    f"size {ORIGINAL} leaves images of different sizes, which only fit into a batch as patches; set "
+                    "patch, for example [256, 256], or size to [height, width]"
+                )
+            return self
+        height, width = self.size
+        for key, window in (("augment.crop", crop), ("patch", patch)):
+            if window is not None and (window[0] > height or window[1] > width):
+                word = key.rpartition(".")[2]
+                raise ValueError(f"{key} {window} is larger than size {self.size}; lower {word} or raise size")
         if crop is not None and min(crop) < SMALLEST_PX:
             raise ValueError(f"augment.crop must be at least {SMALLEST_PX} x {SMALLEST_PX} pixels, got {crop}")
         return self
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """(H, W) in pixels of what the network sees at once in a prediction: the patch, or the whole image."""
+        if self.patch is not None:
+            return self.patch
+        assert self.size != ORIGINAL, "checked above: original needs a patch"
+        return self.size
 
 
 class NetworkConfig(Section):
@@ -176,7 +217,7 @@ class ScoresConfig(Section):
 
 
 # Keys that came after runs had been begun; their defaults do not count, so that those runs go on.
-_LATER_KEYS = ("steps", "seconds", "accumulate", "norm_statistics", "swa_start", "tta")
+_LATER_KEYS = ("steps", "seconds", "accumulate", "norm_statistics", "swa_start", "tta", "data.patch")
 
 if TYPE_CHECKING:
     Monitor: TypeAlias = str

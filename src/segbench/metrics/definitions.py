@@ -16,7 +16,7 @@ from typing import Any
 from segbench.files import write_json
 from segbench.locale import Message, join, listed, message
 from segbench.metrics.measure import SUMMARY_TEXT, Better, Level, Score
-from segbench.types import ClassMap, Task
+from segbench.types import ORIGINAL, ClassMap, Size, Task
 
 OWN_SIZE = message("each image's own size")
 
@@ -201,13 +201,15 @@ def define(
     )
 
 
-def size_text(size: tuple[int, int]) -> Message:
+def size_text(size: Size) -> Message:
     """Returns the size (H, W) that a run is trained and, unless something else is said, scored at, in words.
 
     Example:
         >>> size_text((128, 96))
         '128x96 pixels (H x W), the training size'
     """
+    if size == ORIGINAL:
+        return OWN_SIZE
     height, width = size
     return message("{size} pixels (H x W), the training size", size=f"{height}x{width}")
 

@@ -26,8 +26,7 @@ def augment_preview(
 ) -> Figure:
     """Returns a sheet with a row a sample: the original, then its versions, masks drawn over them.
 
-    Pixels that count nowhere are veiled in grey. Where a version is smaller than the original (a random window), it is
-    drawn smaller.
+    Pixels that count nowhere are veiled in grey. What is smaller than the largest of them is drawn smaller.
 
     Args:
         images: for each sample the original and its versions, (H, W, C) uint8, of which the first three channels are
@@ -44,7 +43,7 @@ def augment_preview(
             f"expected as many masks as images, and as many versions of each sample, got {counts} images and "
             f"{[len(row) for row in masks]} masks"
         )
-    height, width = images[0][0].shape[:2]
+    height, width = (max(image.shape[axis] for row in images for image in row) for axis in (0, 1))
     figure = Figure(
         figsize=(_SIDE_INCH * counts[0] + 0.4, _SIDE_INCH * height / width * len(images) + 0.9), layout="constrained"
     )

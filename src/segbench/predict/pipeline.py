@@ -26,7 +26,8 @@ from segbench.folders.run import RunFolder
 from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import normalize, probabilities, to_batch
 from segbench.predict.inputs import as_rgb, read_input, with_channels
-from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task, Tta
+from segbench.predict.tiles import in_tiles
+from segbench.types import DEFAULT_THRESHOLD, ORIGINAL, ClassMap, Normalization, Size, Task, Tta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,8 @@ class PipelineSettings:
 
     Attributes:
         class_map: what the network's outputs mean, and the task.
-        size: (H, W) in pixels that images are resized to.
+        size: (H, W) in pixels that images are resized to; `original` leaves them as they are.
+        patch: (H, W) of the overlapping tiles in which the network goes over an image at `size`; None: all at once.
         normalization: of the network's input.
         threshold: of the probability, 0-1, for binary and multilabel tasks.
         bands: which bands of a file are the channels, and how their values become 0-255; None means RGB.
@@ -45,9 +47,10 @@ class PipelineSettings:
     """
 
     class_map: ClassMap
-    size: tuple[int, int]
+    size: Size
     normalization: Normalization
     threshold: float = DEFAULT_THRESHOLD
+    patch: tuple[int, int] | None = None
     bands: Bands | None = None
     depth_range: tuple[float, float] | None = None
     tta: Tta = "none"
@@ -75,6 +78,7 @@ class PipelineSettings:
         return cls(
             class_map=folder.class_map(),
             size=config.data.size,
+            patch=config.data.patch,
             normalization=folder.normalization(),
             threshold=folder.threshold() if threshold is None else threshold,
             bands=None if bands is None else Bands.from_dict(bands),
@@ -86,7 +90,8 @@ class PipelineSettings:
         """Returns plain values for JSON; `from_dict` reads them back."""
         return {
             "class_map": self.class_map.to_dict(),
-            "size": list(self.size),
+            "size": self.size if self.size == ORIGINAL else list(self.size),
+            "patch": None if self.patch is None else list(self.patch),
             "normalization": {"mean": list(self.normalization.mean), "std": list(self.normalization.std)},
             "threshold": self.threshold,
             "bands": None if self.bands is None else self.bands.to_dict(),
@@ -96,12 +101,13 @@ class PipelineSettings:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> PipelineSettings:
-        """Returns what `to_dict` gave."""
+        """Returns what `to_dict` gave, also that of a version that knew no patches."""
         normalization, depth = plain["normalization"], plain["depth_range"]
-        height, width = plain["size"]
+        size, patch = plain["size"], plain.get("patch")
         return cls(
             class_map=ClassMap.from_dict(plain["class_map"]),
-            size=(height, width),
+            size=ORIGINAL if size == ORIGINAL else (size[0], size[1]),
+            patch=None if patch is None else (patch[0], patch[1]),
             normalization=Normalization(mean=tuple(normalization["mean"]), std=tuple(normalization["std"])),
             threshold=plain["threshold"],
             bands=None if plain["bands"] is None else Bands.from_dict(plain["bands"]),
@@ -148,7 +154,8 @@ class Pipeline:
         device: where the tensors are.
 
     Attributes:
-        network: normalised images -> logits, of the mirror images together where `settings.tta` says so.
+        network: normalised images -> logits, of the mirror images together where `settings.tta` says so, in tiles where
+            `settings.patch` does.
     """
 
     def __init__(
@@ -159,7 +166,7 @@ class Pipeline:
     ) -> None:
         self.device = torch.device(device)
         placed = network.to(self.device).eval() if isinstance(network, nn.Module) else network
-        self.network = FlipAverage(placed, settings.class_map.task, settings.tta)
+        self.network = in_tiles(FlipAverage(placed, settings.class_map.task, settings.tta), settings.patch)
         self.settings = settings
 
     def read(self, image: str | Path | Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
@@ -196,10 +203,11 @@ class Pipeline:
     def probabilities(self, image: np.ndarray) -> Tensor:
         """Returns (C, h, w) float32 in [0, 1] at the size the network saw, on the device; C is 1 for binary.
 
-        The whole image goes through the network at once, resized to `settings.size`.
+        The image is resized to `settings.size` and goes through the network at once, or in tiles of `settings.patch`.
         """
-        pixels = resize_image(self.channels_of(image), self.settings.size)
-        batch = to_batch(pixels, self.device)
+        size = self.settings.size
+        pixels = self.channels_of(image)
+        batch = to_batch(pixels if size == ORIGINAL else resize_image(pixels, size), self.device)
         logits = self.network(normalize(batch, self.settings.normalization))
         return probabilities(logits, self.settings.class_map.task)[0]
 

@@ -26,7 +26,7 @@ from segbench.predict.decide import normalization_of
 from segbench.predict.device import pick_device
 from segbench.predict.inputs import ImageInput
 from segbench.predict.pipeline import Pipeline, PipelineSettings, agreed_settings, enlarge
-from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Task, Tta
+from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Size, Task, Tta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +87,14 @@ class Predictor:
     Args:
         network: logits from normalised images; put into evaluation mode.
         class_map: what its outputs mean.
-        size: (H, W) it was trained at; images are resized to it and the probabilities back.
+        size: (H, W) it was trained at; images are resized to it and the probabilities back. `original`: as they are.
         threshold: of the probability (binary, multilabel).
         device: where it runs.
         bands: which bands of a file are the channels, for a network trained on such files; None means RGB.
         depth_range: grey values (low, high) of image files of more than 8 bit that become 0 and 255.
         tta: whose probabilities are averaged: `none`, the image alone; `hflip`, its mirror image, too; `flips`, the
             image turned both ways and both together. Takes one, two and four passes.
+        patch: (H, W) of the tiles in which it goes over an image, for a network trained on patches; None: all at once.
 
     Example:
         >>> predictor = Predictor.from_run("runs/ph2")  # doctest: +SKIP
@@ -104,13 +105,14 @@ class Predictor:
         self,
         network: nn.Module,
         class_map: ClassMap,
-        size: tuple[int, int],
+        size: Size,
         *,
         threshold: float = DEFAULT_THRESHOLD,
         device: torch.device | str = "cpu",
         bands: Bands | None = None,
         depth_range: tuple[float, float] | None = None,
         tta: Tta = "none",
+        patch: tuple[int, int] | None = None,
     ) -> None:
         settings = PipelineSettings(
             class_map=class_map,
@@ -120,6 +122,7 @@ class Predictor:
             bands=bands,
             depth_range=depth_range,
             tta=tta,
+            patch=patch,
         )
         self.network = network
         self.pipeline = Pipeline(network, settings, device)
@@ -175,6 +178,7 @@ class Predictor:
             bands=settings.bands,
             depth_range=settings.depth_range,
             tta=settings.tta,
+            patch=settings.patch,
         )
 
     @property
@@ -183,8 +187,8 @@ class Predictor:
         return self.pipeline.settings.class_map
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) that images are resized to."""
+    def size(self) -> Size:
+        """(H, W) that images are resized to, or `original`."""
         return self.pipeline.settings.size
 
     @property

@@ -12,6 +12,7 @@ from segbench.compare.gather import study_evidence
 from segbench.config.run import RunConfig
 from segbench.config.study import Plan, PlannedRun, StudyConfig, expand
 from segbench.data.manifest.manifest import Manifest
+from segbench.data.samples.decoded import decoded_bytes, zoom_wanted
 from segbench.errors import SegbenchError
 from segbench.folders.study import RunStatus, StudyFolder
 from segbench.metrics.families import label_of
@@ -262,8 +263,11 @@ def _folder_mb(folder: Path) -> float:
 
 
 def _cache_mb(plan: Plan, manifest: Manifest) -> float:
-    planes = 3 + (manifest.class_map.num_classes if manifest.class_map.task == "multilabel" else 1)
-    return sum(len(manifest) * planes * h * w for h, w in {run.config.data.size for run in plan.runs}) / 1e6
+    each = {
+        (data.size, zoom_wanted(data.augment, data.size, manifest)): data
+        for data in (run.config.data for run in plan.runs)
+    }
+    return sum(decoded_bytes(data, manifest) for data in each.values()) / 1e6
 
 
 def _test_groups(manifest: Manifest) -> int | None:

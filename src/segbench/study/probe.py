@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from segbench.config.length import plan_run
-from segbench.config.run import RunConfig
+from segbench.config.run import DataConfig, RunConfig
 from segbench.data.manifest.manifest import Manifest
-from segbench.data.samples.loader import BatchLoader
+from segbench.data.samples.decoded import DecodedSamples
+from segbench.data.samples.loaders import learning_loader, whole_loader
 from segbench.data.samples.sample_cache import SampleCache
 from segbench.losses import build_loss
 from segbench.models.configured import network_of
@@ -26,7 +27,7 @@ from segbench.train.loop import Loaders, Training
 from segbench.train.norm_statistics import MOST_BATCHES, is_recomputed
 from segbench.train.precision import make_fabric, pick_precision
 from segbench.train.prepare import resolve_loss
-from segbench.types import Sample, Task
+from segbench.types import ORIGINAL, Sample, Task
 
 _STEPS = 2  # timed, after as many to warm up
 # What decides nothing about the time of a step.
@@ -77,7 +78,7 @@ def measure(config: RunConfig, manifest: Manifest, threads: int) -> Speed:
     """
     device = pick_device(config.device)
     count = min(config.batch_size * _STEPS, len(manifest.split("train")))
-    cache, samples = _random_samples(manifest, config.data.size, max(count, 1))
+    cache, samples = _random_samples(manifest, _size(config.data, manifest), max(count, 1))
     drawn = replace(manifest, samples=samples)
     with torch.random.fork_rng(), cpu_settings(threads, device), deterministic(config.deterministic):
         torch.manual_seed(0)
@@ -119,6 +120,15 @@ def run_seconds(config: RunConfig, manifest: Manifest, speed: Speed) -> float:
     return plan.passes(plan.epochs) * batches * speed.step_s + (scored + len(manifest)) * speed.image_s
 
 
+def _size(data: DataConfig, manifest: Manifest) -> tuple[int, int]:
+    """Returns (H, W) of the images to time; the middle one where every image has its own."""
+    if data.size != ORIGINAL:
+        return data.size
+    sides = zip(*((sample.height, sample.width) for sample in manifest.samples), strict=True)
+    height, width = (sorted(side)[len(side) // 2] for side in sides)
+    return height, width
+
+
 def _random_samples(manifest: Manifest, size: tuple[int, int], count: int) -> tuple[SampleCache, tuple[Sample, ...]]:
     """Returns noise with one block of every class in each mask, kept in memory."""
     classes, rng = manifest.class_map, np.random.default_rng(0)
@@ -152,24 +162,28 @@ def _random_samples(manifest: Manifest, size: tuple[int, int], count: int) -> tu
 
 
 def _loaders(config: RunConfig, cache: SampleCache, samples: tuple[Sample, ...], device: torch.device) -> Loaders:
-    learn = BatchLoader(
-        cache,
-        samples,
-        batch_size=config.batch_size,
-        shuffle=True,
-        augment=config.data.augment,
-        device=device,
-        channels_last=config.channels_last,
-        merge_single=True,
+    decoded = DecodedSamples(cache, patch=config.data.patch)
+    learn, statistics = (
+        learning_loader(
+            decoded,
+            samples,
+            batch_size=config.batch_size,
+            shuffle=True,
+            augment=augment,
+            device=device,
+            channels_last=config.channels_last,
+            merge_single=True,
+        )
+        for augment in (config.data.augment, None)
     )
-    plain = BatchLoader(
-        cache,
+    plain = whole_loader(
+        decoded,
         samples[: config.batch_size],
         batch_size=config.batch_size,
         device=device,
         channels_last=config.channels_last,
     )
-    return Loaders(learn=learn, statistics=plain, train=plain, val=plain, test=plain)
+    return Loaders(learn=learn, statistics=statistics, train=plain, val=plain, test=plain)
 
 
 def _bytes(state: Any) -> int:

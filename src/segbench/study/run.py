@@ -12,7 +12,7 @@ from typing import Any
 from segbench.compare.image_scores import check_score, needs_outlines
 from segbench.config.study import Plan, PlannedRun, StudyConfig, expand, load_study, parse_study
 from segbench.data.manifest.manifest import Manifest
-from segbench.data.samples.cache import build_cache
+from segbench.data.samples.decoded import decode_samples, zoom_wanted
 from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
@@ -249,8 +249,12 @@ class _Session:
 
     def _decode(self, manifest: Manifest, todo: Sequence[PlannedRun]) -> None:
         """Fills the caches of decoded samples, which the workers would otherwise wait for each other to fill."""
-        for size, cache in dict.fromkeys((run.config.data.size, run.config.data.cache_dir) for run in todo):
-            build_cache(manifest, size, folder=Path(cache) if cache else None, progress=self.watch.progress)
+        wanted = {  # one of the configs that ask for the same
+            (data.size, data.cache_dir, zoom_wanted(data.augment, data.size, manifest), data.patch): data
+            for data in (run.config.data for run in todo)
+        }
+        for data in wanted.values():
+            decode_samples(data, manifest, progress=self.watch.progress)
 
     def _task(self, run: PlannedRun, threads: int) -> Task:
         return Task(

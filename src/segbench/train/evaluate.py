@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from segbench.config.run import ScoresConfig
+from segbench.config.run import AugmentConfig, ScoresConfig
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
-from segbench.data.samples.cache import build_cache
-from segbench.data.samples.loader import BatchLoader
+from segbench.data.samples.decoded import decode_samples
+from segbench.data.samples.loaders import whole_loader
 from segbench.data.sources.load import load_sample
 from segbench.errors import RunError
 from segbench.files import write_json
@@ -158,10 +158,10 @@ def _at_training_size(
     watch: Callback,
 ) -> Evaluation:
     config = folder.read_config()
-    cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
-    cache = build_cache(manifest, config.data.size, folder=cache_dir, progress=watch.progress)
-    loader = BatchLoader(
-        cache,
+    # Learning's larger versions of the images are not needed here.
+    data = config.data.model_copy(update={"augment": AugmentConfig()})
+    loader = whole_loader(
+        decode_samples(data, manifest, progress=watch.progress),
         manifest.split(split),
         batch_size=config.batch_size,
         device=predictor.device,

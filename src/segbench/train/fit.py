@@ -6,7 +6,7 @@ import errno
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from segbench.config.run import RunConfig, load_config, parse_config
 from segbench.data.files.kept import KeptPixels
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
-from segbench.data.samples.cache import build_cache
+from segbench.data.samples.decoded import DecodedSamples, decode_samples
 from segbench.data.samples.loader import BatchLoader
+from segbench.data.samples.loaders import learning_loader, whole_loader
 from segbench.data.samples.sample_cache import SampleCache
-from segbench.data.samples.shard_loader import make_loader
 from segbench.errors import ConfigError, DatasetError, RunError, shorten
 from segbench.folders.run import RunFolder, different_settings
 from segbench.losses import build_loss
@@ -45,7 +45,7 @@ from segbench.train.prepare import read_and_split, reopen, resolve_loss
 from segbench.train.result import score_and_write
 from segbench.train.step_time import time_step
 from segbench.train.visuals import EpochVisuals
-from segbench.types import SPLITS, RunResult, Sample
+from segbench.types import ORIGINAL, SPLITS, RunResult, Sample
 
 
 def fit(
@@ -159,10 +159,9 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
     check_network(network_of(config, 3, 1, load_weights=fresh), config)
     build_loss(config.loss)
     threads = config.threads or _recorded_threads(folder) or torch.get_num_threads()
-    cache_dir = Path(config.data.cache_dir) if config.data.cache_dir else None
-    with KeptPixels(config.data.size, cache_dir) as kept:
+    with _kept_pixels(config) as kept:
         manifest = _prepare_data(config, folder, watch, prepared, kept)
-        cache = build_cache(manifest, config.data.size, folder=cache_dir, kept=kept, progress=watch.progress)
+        decoded = decode_samples(config.data, manifest, kept=kept, progress=watch.progress)
     with cpu_settings(threads, device), deterministic(config.deterministic):
         fabric = make_fabric(device, precision)
         torch.manual_seed(config.seed)
@@ -170,9 +169,9 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
         if fresh and config.weights != "none":
             watch.message(network.weights_origin.sentence)
         _require_training_images(network, config, manifest)
-        terms = resolve_loss(config, manifest, cache)
+        terms = resolve_loss(config, manifest, decoded.cache)
         loss = build_loss(terms)
-        loaders = _build_loaders(config, manifest, cache, fabric.device)
+        loaders = _build_loaders(config, manifest, decoded, fabric.device)
         parts = (config, network, loss, loaders, manifest.class_map, fabric)
         plan = _recorded_plan(folder)
         if plan is None:
@@ -200,9 +199,16 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
             folder.write_config(config)
             folder.write_history(training.history)
         pictured = _picture_samples(manifest)
-        _train(training, state, watch, pictured, cache.excerpt(pictured))
+        _train(training, state, watch, pictured, decoded.cache.excerpt(pictured))
         load_weights(folder.best_file, training.scored_network)
         return score_and_write(training, folder, manifest, SPLITS if score_test else ("train", "val"))
+
+
+def _kept_pixels(config: RunConfig) -> AbstractContextManager[KeptPixels | None]:
+    """Returns where decoded pixels wait for the cache; whole images of any size would take its space on the disk."""
+    if config.data.size == ORIGINAL:
+        return nullcontext(None)
+    return KeptPixels(config.data.size, Path(config.data.cache_dir) if config.data.cache_dir else None)
 
 
 def _recorded_threads(folder: RunFolder) -> int | None:
@@ -220,7 +226,7 @@ def _recorded_plan(folder: RunFolder) -> RunPlan | None:
 
 
 def _prepare_data(
-    config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path | None, kept: KeptPixels
+    config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path | None, kept: KeptPixels | None
 ) -> Manifest:
     """Returns the run's manifest, split: the one in the folder where there is one, so that a run never changes data."""
     if folder.manifest_file.is_file():
@@ -292,14 +298,14 @@ def _tell_what_is_odd(config: RunConfig, plan: RunPlan, watch: Callback) -> None
         )
 
 
-def _build_loaders(config: RunConfig, manifest: Manifest, cache: SampleCache, device: torch.device) -> Loaders:
+def _build_loaders(config: RunConfig, manifest: Manifest, decoded: DecodedSamples, device: torch.device) -> Loaders:
     def plain(samples: tuple[Sample, ...]) -> BatchLoader:
-        return make_loader(
-            cache, samples, batch_size=config.batch_size, device=device, channels_last=config.channels_last
+        return whole_loader(
+            decoded, samples, batch_size=config.batch_size, device=device, channels_last=config.channels_last
         )
 
-    learn = make_loader(
-        cache,
+    learn = learning_loader(
+        decoded,
         manifest.split("train"),
         batch_size=config.batch_size,
         seed=config.seed,
@@ -310,12 +316,13 @@ def _build_loaders(config: RunConfig, manifest: Manifest, cache: SampleCache, de
         merge_single=True,
     )
     # In a random order: neighbours of a list resemble each other, and a batch's variance would come out too small.
-    statistics = make_loader(
-        cache,
+    statistics = learning_loader(
+        decoded,
         manifest.split("train"),
         batch_size=config.batch_size,
         seed=config.seed,
         shuffle=True,
+        augment=None,
         device=device,
         channels_last=config.channels_last,
         merge_single=True,

@@ -33,6 +33,7 @@ from segbench.metrics.scores import score_counts
 from segbench.models.base import SegmentationNetwork
 from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import normalization_of, normalize
+from segbench.predict.tiles import in_tiles
 from segbench.train.alerts import Alert, Course, find_alerts, predicted_classes
 from segbench.train.callback import Callback
 from segbench.train.environment import peak_memory_mb
@@ -177,7 +178,7 @@ class Training:
         """
         network = self.scored_network if full_precision else self._scored_forward()
         return score_split(
-            FlipAverage(network, self.class_map.task, tta),
+            in_tiles(FlipAverage(network, self.class_map.task, tta), self.config.data.patch),
             loader,
             self.loss,
             collector or CountsCollector(self.class_map.task, self.config.training_threshold),
@@ -383,10 +384,11 @@ def explain_memory(config: RunConfig) -> Iterator[None]:
         short = isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in text
         if not short:
             raise
-        height, width = config.data.size
+        height, width = config.data.network_size
+        smaller = "data.size" if config.data.patch is None else "data.patch"
         reason = text.partition("\n")[0][:160] or type(error).__name__
         raise RunError(
             f"out of memory with batch_size {config.batch_size} at {height}x{width} pixels; lower batch_size "
             f"(try {max(1, config.batch_size // 2)}, and accumulate {2 * config.accumulate} for the same steps), "
-            f"data.size or the network's widths ({reason})"
+            f"{smaller} or the network's widths ({reason})"
         ) from error

@@ -146,7 +146,6 @@ def _result(
     times_scored: int,
 ) -> dict[str, Any]:
     config, history = training.config, training.history
-    height, width = config.data.size
     last = list(evaluated)[-1]  # test, unless it is not to be touched
     definitions = evaluated[last].definition_of
     return {
@@ -179,7 +178,7 @@ def _result(
         "alerts": [alert.to_dict() for alert in training.alerts],
         "collapsed": is_collapsed(passes["val"].counts, evaluated["val"].summary()[main_score(config)]),
         "monitor": {"name": f"val_{config.monitor}", "value": history[best_epoch - 1][f"val_{config.monitor}"]},
-        **cost(training.network, (height, width), manifest.channels),
+        **cost(training.network, config.data.network_size, manifest.channels),
         "seconds": {
             "epochs": math.fsum(row["seconds"] for row in history),
             "epoch_median": statistics.median(row["seconds"] for row in history),
@@ -193,7 +192,7 @@ def _result(
 
 
 def cost(network: nn.Module, size: tuple[int, int], in_channels: int = 3) -> dict[str, int]:
-    """Returns parameters, trainable parameters, and the FLOPs of one image: two per multiply-add."""
+    """Returns parameters, trainable parameters, and the FLOPs of one image or patch: two per multiply-add."""
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()

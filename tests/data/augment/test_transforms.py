@@ -438,7 +438,7 @@ def test_working_through_a_batch_in_parts_changes_nothing(planes: int, monkeypat
     masks = torch.stack([masks] * planes, dim=1) if planes else masks
     what = draw_augmentation(ALL_CHANGES, 7, 3, range(7), (32, 40))
     whole = apply_augmentation(images, masks, what)
-    monkeypatch.setattr("segbench.data.augment.transforms._CACHED_PX", 2 * 32 * 40)
+    monkeypatch.setattr("segbench.data.augment.transforms.CACHED_PX", 2 * 32 * 40)
     parts = apply_augmentation(images, masks, what)
     torch.testing.assert_close(parts[0], whole[0], atol=1e-5, rtol=0)
     assert torch.equal(parts[1], whole[1])

@@ -325,7 +325,7 @@ def test_a_finished_cache_is_read_without_writing(
 
 
 def test_bad_arguments(manifest: Manifest, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="got size \\(0, 30\\), workers None"):
+    with pytest.raises(ValueError, match=r"got size \(0, 30\), zoom 1\.0, workers None"):
         build_cache(manifest, (0, 30), folder=tmp_path)
     with pytest.raises(ValueError, match="workers 0"):
         build_cache(manifest, SIZE, folder=tmp_path, workers=0)
@@ -395,3 +395,96 @@ def test_pixel_counts(manifest: Manifest, tmp_path: Path, chunk_bytes: int, monk
     assert counts.dtype == np.int64
     assert counts.tolist() == wanted
     assert class_pixel_counts(cache, rows[:0]).tolist() == [0, 0, 0]
+
+
+# ---- every sample at a size of its own -------------------------------------------------------------------------------
+
+SHAPES = [(24, 36), (50, 20), (7, 9), (24, 36), (61, 80)]
+
+
+@pytest.fixture
+def uneven(tmp_path: Path) -> Manifest:
+    root = tmp_path / "uneven"
+    root.mkdir()
+    samples = tuple(write_sample(root, f"s{number}", number, shape) for number, shape in enumerate(SHAPES))
+    return Manifest(root=root, format="folder", class_map=CLASSES, samples=samples)
+
+
+def check_originals(cache: SampleCache, manifest: Manifest) -> None:
+    for sample, row in zip(manifest.samples, cache.rows_of(manifest.samples), strict=True):
+        image, mask = load_sample(manifest, sample)
+        assert np.array_equal(cache.images[row], image), sample.id
+        assert np.array_equal(cache.masks[row], mask), sample.id
+        assert cache.size_of(int(row)) == (sample.height, sample.width)
+
+
+def test_samples_keep_their_size_and_are_decoded_once(uneven: Manifest, tmp_path: Path, decoded: list[str]) -> None:
+    cache = build_cache(uneven, "original", folder=tmp_path / "c")
+    check_originals(cache, uneven)
+    assert isinstance(cache.images[0].base, np.memmap | np.ndarray)
+    assert not cache.images[0].flags.writeable
+    build_cache(uneven, "original", folder=tmp_path / "c")
+    assert sorted(decoded) == ["s0", "s1", "s2", "s3", "s4"]
+    with pytest.raises(TypeError, match="no common size"):
+        assert cache.size
+    few = cache.excerpt(uneven.samples[1:3])
+    assert [image.shape for image in few.images] == [(50, 20, 3), (7, 9, 3)]
+    counts = class_pixel_counts(cache, np.array([0, 2, 2]))
+    masks = [load_sample(uneven, sample)[1] for sample in uneven.samples]
+    assert counts.tolist() == [int((masks[0] == c).sum() + 2 * (masks[2] == c).sum()) for c in range(3)]
+
+
+def test_a_stopped_build_of_uneven_samples_goes_on_and_a_changed_one_gets_new_room(
+    uneven: Manifest, tmp_path: Path, decoded: list[str]
+) -> None:
+    def stop(what: str, done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(uneven, "original", folder=tmp_path / "c", workers=1, progress=stop)
+    decoded.clear()
+    before = build_cache(uneven, "original", folder=tmp_path / "c")
+    assert decoded == ["s3", "s4"]
+    check_originals(before, uneven)
+    old = np.array(before.images[before.rows["s2"]])
+    samples = (*uneven.samples[:2], write_sample(uneven.root, "s2", 77, (90, 30)), *uneven.samples[3:])
+    changed = replace(uneven, samples=samples)
+    decoded.clear()
+    check_originals(build_cache(changed, "original", folder=tmp_path / "c"), changed)
+    assert decoded == ["s2"]
+    assert np.array_equal(before.images[before.rows["s2"]], old)  # who reads the old one goes on
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "line"])
+def test_damaged_files_of_uneven_samples_are_made_again(
+    uneven: Manifest, tmp_path: Path, damage: str, decoded: list[str]
+) -> None:
+    build_cache(uneven, "original", folder=tmp_path / "c")
+    decoded.clear()
+    path = next((tmp_path / "c").rglob("masks.bin"))
+    if damage == "cut":
+        os.truncate(path, path.stat().st_size - 10)
+    elif damage == "gone":
+        path.unlink()
+    else:
+        table = path.with_name("rows.jsonl")
+        table.write_text(table.read_text().replace("[0, 24, 36]", "[-3, 24, 36]"))
+    check_originals(build_cache(uneven, "original", folder=tmp_path / "c"), uneven)
+    assert sorted(decoded) == {"cut": ["s4"], "gone": ["s0", "s1", "s2", "s3", "s4"], "line": ["s0"]}[damage]
+
+
+def test_larger_versions_stop_at_the_files_own_pixels(uneven: Manifest, tmp_path: Path) -> None:
+    cache = build_cache(uneven, (16, 24), zoom=2.0, folder=tmp_path / "c")
+    sizes = [cache.size_of(int(row)) for row in cache.rows_of(uneven.samples)]
+    assert sizes == [(24, 36), (32, 24), (16, 24), (24, 36), (32, 48)]
+    for sample, row, size in zip(uneven.samples, cache.rows_of(uneven.samples), sizes, strict=True):
+        image, mask = load_sample(uneven, sample)
+        assert np.array_equal(cache.images[row], resize_image(image, size))
+        assert np.array_equal(cache.masks[row], resize_mask(mask, size))
+
+
+def test_too_little_space_for_uneven_samples(uneven: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    with pytest.raises(DatasetError, match=r"5 decoded samples at their own size needs 0\.02 GB"):
+        build_cache(uneven, "original", folder=tmp_path / "c")

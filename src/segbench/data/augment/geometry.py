@@ -39,11 +39,16 @@ def move(images: Tensor, masks: Tensor, parameters: AugmentParameters) -> tuple[
             for result, part in zip(results, way(images[index], masks[index], parameters.take(rows)), strict=True):
                 result[index] = part
         images, masks = results
+    turn(images, masks, parameters)
+    return images, masks
+
+
+def turn(images: Tensor, masks: Tensor, parameters: AugmentParameters) -> None:
+    """Makes the quarter turns, in place."""
     for turns in np.unique(parameters.turns[parameters.turns != 0]):
         index = torch.from_numpy(np.flatnonzero(parameters.turns == turns)).to(images.device)
         for planes in (images, masks):
             planes[index] = planes[index].rot90(int(turns), (2, 3))
-    return images, masks
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -77,18 +82,32 @@ def _flip_and_crop(images: Tensor, masks: Tensor, parameters: AugmentParameters)
 def _resample(images: Tensor, masks: Tensor, parameters: AugmentParameters) -> tuple[Tensor, Tensor]:
     images = to_float(images)
     height, width = images.shape[-2:]
-    theta = like(_source_of(parameters, (height, width)), images)
-    y = torch.arange(parameters.size[0], device=images.device, dtype=images.dtype)
-    x = torch.arange(parameters.size[1], device=images.device, dtype=images.dtype)
-    # (B, h, w, 2): where each new pixel comes from, x before y, in grid_sample's units of half an image
+    theta = sources_px(parameters, (height, width)) / np.array([width / 2, height / 2])[None, :, None]
+    return read_at(images, masks, grid_of(like(theta, images), parameters), ignore_outside=parameters.ignore_outside)
+
+
+def grid_of(theta: Tensor, parameters: AugmentParameters) -> Tensor:
+    """Returns (B, h, w, 2): where each new pixel comes from, x before y, in grid_sample's units of half an image.
+
+    Args:
+        theta: (B, 2, 3) (column, row, 1) of a new pixel -> (x, y) in these units.
+        parameters: for these B samples, for the size of the result and the smooth displacement.
+    """
+    y = torch.arange(parameters.size[0], device=theta.device, dtype=theta.dtype)
+    x = torch.arange(parameters.size[1], device=theta.device, dtype=theta.dtype)
     grid = (
         x[:, None] * theta[:, None, None, :, 0] + (y[:, None] * theta[:, None, :, 1] + theta[:, None, :, 2])[:, :, None]
     )
     _bend(grid, theta, parameters)
+    return grid
+
+
+def read_at(images: Tensor, masks: Tensor, grid: Tensor, *, ignore_outside: bool) -> tuple[Tensor, Tensor]:
+    """Returns images (B, C, h, w) float and masks (B, P, h, w) uint8 read at a grid; both may have their own size."""
     new_images = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     # Labels are exact as floats, and so is the difference that makes what torch fills in outside, 0, the ignored label.
-    outside = float(IGNORE_INDEX) if parameters.ignore_outside else 0.0
-    padding = "zeros" if parameters.ignore_outside else "reflection"
+    outside = float(IGNORE_INDEX) if ignore_outside else 0.0
+    padding = "zeros" if ignore_outside else "reflection"
     labels = masks.to(images.dtype) - outside
     moved = F.grid_sample(labels, grid, mode="nearest", padding_mode=padding, align_corners=False) + outside
     return new_images, moved.to(torch.uint8)
@@ -114,12 +133,15 @@ def _cubic(points: int, length: int, grid: Tensor) -> Tensor:
     return F.interpolate(unit, size=(points, length), mode="bicubic", align_corners=True)[0, 0]
 
 
-def _source_of(parameters: AugmentParameters, size: tuple[int, int]) -> F64:
-    """Returns (B, 2, 3): (column, row, 1) of a new pixel -> (x, y) of its source, -1 and 1 being the image's edges.
+def sources_px(parameters: AugmentParameters, size: tuple[int, int]) -> F64:
+    """Returns (B, 2, 3): (column, row, 1) of a new pixel -> (x, y) of its source in pixels from the image's centre.
 
     Forward, about the centre: p' = scale * R * S * flip * (p - c) + c + shift, S the shear, and the window moves the
-    origin. Angles and lengths are meant in pixels; only the last step divides by width and height, so a square stays a
-    square.
+    origin. Angles and lengths are meant in pixels, so that a square stays a square.
+
+    Args:
+        parameters: for these B samples.
+        size: (H, W) of the image.
     """
     height, width = size
     angle = np.deg2rad(parameters.angle_deg)
@@ -133,8 +155,7 @@ def _source_of(parameters: AugmentParameters, size: tuple[int, int]) -> F64:
     center = np.array([(width - 1) / 2, (height - 1) / 2])
     origin = parameters.window_px[:, ::-1] - parameters.shift_px[:, ::-1] - center  # of column 0, row 0
     offset = np.einsum("bij,bj->bi", inverse, origin)
-    half = np.array([width / 2, height / 2])
-    source: F64 = np.concatenate([inverse, offset[:, :, None]], axis=2) / half[None, :, None]
+    source: F64 = np.concatenate([inverse, offset[:, :, None]], axis=2)
     return source
 
 

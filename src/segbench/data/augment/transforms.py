@@ -13,9 +13,9 @@ from segbench.data.augment.geometry import move, to_float
 from segbench.data.augment.parameters import AugmentParameters, draw_augmentation
 from segbench.data.augment.photometric import recolor
 
-_CACHED_PX = 1 << 17  # on a CPU so many pixels are worked on at once: what lies between the steps stays in its cache
+CACHED_PX = 1 << 17  # on a CPU so many pixels are worked on at once: what lies between the steps stays in its cache
 
-__all__ = ["AugmentParameters", "apply_augmentation", "draw_augmentation"]
+__all__ = ["CACHED_PX", "AugmentParameters", "apply_augmentation", "draw_augmentation"]
 
 
 def apply_augmentation(images: Tensor, masks: Tensor, parameters: AugmentParameters) -> tuple[Tensor, Tensor]:
@@ -39,7 +39,7 @@ def apply_augmentation(images: Tensor, masks: Tensor, parameters: AugmentParamet
     planes = masks if masks.ndim == 4 else masks[:, None]
     step = len(images)
     if images.device.type == "cpu":
-        step = max(1, _CACHED_PX // (images.shape[2] * images.shape[3]))
+        step = max(1, CACHED_PX // (images.shape[2] * images.shape[3]))
     if step >= len(images):
         new_images, new_planes = _apply(images, planes, parameters)
     else:

@@ -8,6 +8,9 @@ A cache folder belongs to one data set folder, one way of decoding its masks and
     rows.jsonl    one line a finished row: sample id, row, hashes of its files
     lock          held by the one process that writes
 
+Where every sample has a size of its own, `images.bin` and `masks.bin` hold them end to end, and a row is [pixels before
+it, height, width].
+
 Rows are only ever appended, and a line is appended to `rows.jsonl` only when the pixels of its row are on the disk. So
 a killed build goes on where it was, a changed file costs one new row, and a run that reads an old row goes on reading
 it. Rows of files that changed since stay behind; deleting the folder frees them.
@@ -33,13 +36,14 @@ from segbench.data.files.kept import KeptPixels
 from segbench.data.files.threads import usual_workers
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.sample import raise_undecodable
+from segbench.data.samples.layout import NAMES, Dense, Layout, Place, Ragged
 from segbench.data.samples.sample_cache import U8, SampleCache
 from segbench.data.samples.shard_cache import ShardCache
 from segbench.data.sources.load import load_resized
 from segbench.data.sources.table import is_packed
-from segbench.errors import DatasetError, shorten
+from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.files import cache_folder, locked, write_json
-from segbench.types import Progress, Sample, Task
+from segbench.types import ORIGINAL, Progress, Sample, Size, Task
 
 _VERSION = 1  # of the layout and of the resampling; caches of another version are not looked at
 _RECORD_EVERY_S = 2.0
@@ -49,8 +53,9 @@ _SPARE_BYTES = 1 << 24  # free space asked for beyond the arrays
 
 def build_cache(
     manifest: Manifest,
-    size: tuple[int, int],
+    size: Size,
     *,
+    zoom: float = 1.0,
     folder: Path | None = None,
     workers: int | None = None,
     kept: KeptPixels | None = None,
@@ -61,7 +66,9 @@ def build_cache(
     Memory stays bounded by a few samples a worker. Two processes may build the same cache: one waits for the other.
 
     Args:
-        size: (H, W) in pixels of every cached sample; sides change independently.
+        size: (H, W) in pixels of every cached sample; sides change independently. `original` keeps its own.
+        zoom: above 1, each sample is so many times as large as `size`, as far as its own pixels go: each side at least
+            `size`'s, and else at most the file's.
         folder: of all caches; None means `$SEGBENCH_CACHE` or the user's cache folder.
         workers: decoding threads; None means one a CPU, at most 8.
         kept: what `read_dataset` has decoded already.
@@ -72,12 +79,20 @@ def build_cache(
         ValueError: no samples, a size or a number of workers below 1.
     """
     if is_packed(manifest):
+        if size == ORIGINAL or zoom > 1.0:
+            raise ConfigError(
+                "packed data (shards) hold images of one size, and patches or larger versions of an image are read "
+                "from the files; give the data set itself, or leave data.patch and data.augment.detail out",
+                key="data.path",
+            )
         return ShardCache.of(manifest, size)
-    if min(size) < 1 or (workers is not None and workers < 1):
-        raise ValueError(f"expected size and workers of at least 1, got size {size}, workers {workers}")
+    if (size != ORIGINAL and min(size) < 1) or zoom < 1.0 or (workers is not None and workers < 1):
+        raise ValueError(
+            f"expected size, zoom and workers of at least 1, got size {size}, zoom {zoom}, workers {workers}"
+        )
     if not manifest.samples:
         raise ValueError(f"expected at least one sample to cache, got none in {manifest.root}")
-    store = _Store(manifest, size, Path(folder) if folder is not None else cache_folder(), kept)
+    store = _Store(manifest, size, zoom, Path(folder) if folder is not None else cache_folder(), kept)
     if store.missing(store.read_rows()):  # else nothing is written, so a finished cache may lie on a read-only disk
         try:
             store.folder.mkdir(parents=True, exist_ok=True)
@@ -102,22 +117,33 @@ def class_pixel_counts(cache: SampleCache, rows: npt.NDArray[np.integer]) -> npt
     total = np.zeros(cache.class_map.num_classes, dtype=np.int64)
     chunk = max(1, _COUNT_BYTES // max(cache.masks[0].nbytes, 1))
     for start in range(0, len(rows), chunk):
-        masks = cache.masks[np.sort(rows[start : start + chunk])]
-        if multilabel:
-            total += np.count_nonzero(masks == 1, axis=(0, 2, 3))
-        else:
-            total += np.bincount(masks.ravel(), minlength=256)[: len(total)]
+        for mask in cache.masks[np.sort(rows[start : start + chunk])]:
+            if multilabel:
+                total += np.count_nonzero(mask == 1, axis=(1, 2))
+            else:
+                total += np.bincount(mask.ravel(), minlength=256)[: len(total)]
     return total
 
 
-_Row: TypeAlias = tuple[int, str, str]  # row, image_hash, mask_hash
+def larger_sizes(manifest: Manifest, size: Size, zoom: float) -> dict[str, tuple[int, int]]:
+    """Returns sample id -> (H, W) of a version that is larger than `size` by up to `zoom`, see `build_cache`."""
+
+    def side(wanted: int, own: int) -> int:
+        return max(wanted, min(own, round(wanted * zoom)))
+
+    if size == ORIGINAL:
+        return {sample.id: (sample.height, sample.width) for sample in manifest.samples}
+    return {sample.id: (side(size[0], sample.height), side(size[1], sample.width)) for sample in manifest.samples}
+
+
+_Row: TypeAlias = tuple[Place, str, str]  # where, image_hash, mask_hash
 
 
 class _Store:
     """The files of one cache."""
 
-    def __init__(self, manifest: Manifest, size: tuple[int, int], base: Path, kept: KeptPixels | None) -> None:
-        self.manifest, self.size, self.kept = manifest, (int(size[0]), int(size[1])), kept
+    def __init__(self, manifest: Manifest, size: Size, zoom: float, base: Path, kept: KeptPixels | None) -> None:
+        self.manifest, self.kept = manifest, kept
         classes = manifest.class_map
         decoding = {
             "task": str(classes.task),
@@ -127,38 +153,39 @@ class _Store:
             **manifest.decoding,
         }
         root = str(manifest.root.resolve())
-        self.recipe = {"version": _VERSION, "root": root, "size": list(self.size), "decoding": decoding}
+        words = size if size == ORIGINAL else f"{size[0]}x{size[1]}"
+        plain = size if size == ORIGINAL else [int(size[0]), int(size[1])]
+        self.recipe = {"version": _VERSION, "root": root, "size": plain, "decoding": decoding}
+        if zoom > 1.0:
+            self.recipe["zoom"] = zoom
+            words = f"{words}-zoom{zoom:g}"
         key = hashlib.sha256(json.dumps(self.recipe, sort_keys=True).encode()).hexdigest()[:16]
-        self.folder = base / "samples" / f"{manifest.root.name}-{size[0]}x{size[1]}-{key}"
-        planes = (classes.num_classes,) if classes.task is Task.MULTILABEL else ()
-        self.shapes = {"images": (*self.size, manifest.channels), "masks": (*planes, *self.size)}
-
-    def path(self, name: str) -> Path:
-        return self.folder / f"{name}.npy"
+        self.folder = base / "samples" / f"{manifest.root.name}-{words}-{key}"
+        self.layout: Layout
+        if size == ORIGINAL:
+            self.layout = Ragged(self.folder, manifest, larger_sizes(manifest, size, zoom), "their own size")
+        elif zoom > 1.0:
+            told = f"up to {zoom:g} times {size[0]} x {size[1]} pixels"
+            self.layout = Ragged(self.folder, manifest, larger_sizes(manifest, size, zoom), told)
+        else:
+            self.layout = Dense(self.folder, manifest, (int(size[0]), int(size[1])))
 
     def read_rows(self) -> dict[str, _Row]:
         """Returns sample id -> finished row; nothing where the arrays are missing, foreign or too short for a row."""
         try:
-            capacity = min(self._capacity(name) for name in self.shapes)
+            last = self.layout.last()
             lines = (self.folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError):
             return {}
         rows: dict[str, _Row] = {}
         for line in lines:
             try:
-                name, row, image_hash, mask_hash = json.loads(line)
-            except ValueError:
+                name, place, image_hash, mask_hash = json.loads(line)
+                if self.layout.end_of(place) <= last:
+                    rows[name] = (place, image_hash, mask_hash)
+            except (ValueError, TypeError):
                 continue  # cut short when its writer was killed; that row is simply done again
-            if isinstance(row, int) and 0 <= row < capacity:
-                rows[name] = (row, image_hash, mask_hash)
         return rows
-
-    def _capacity(self, name: str) -> int:
-        """Returns the rows an array file has room for; ValueError when it is not the array it should be."""
-        array = np.load(self.path(name), mmap_mode="r", allow_pickle=False)
-        if array.dtype != np.uint8 or array.shape[1:] != self.shapes[name]:
-            raise ValueError(f"{self.path(name)} holds {array.dtype} {array.shape}, expected uint8 {self.shapes[name]}")
-        return int(array.shape[0])
 
     def missing(self, rows: Mapping[str, _Row]) -> list[Sample]:
         return [
@@ -175,63 +202,51 @@ class _Store:
             return  # another process built it while this one waited
         if not rows:
             (self.folder / "rows.jsonl").unlink(missing_ok=True)
-            for name in self.shapes:
-                self.path(name).unlink(missing_ok=True)
-        self._check_space(len(missing))
+            for name in NAMES:
+                self.layout.path(name).unlink(missing_ok=True)
+        self._check_space(missing)
         write_json(self.folder / "cache.json", self.recipe)
-        first = 1 + max((row for row, _, _ in rows.values()), default=-1)
-        for name in self.shapes:
-            self._grow(name, first + len(missing))
-        problems = self._decode(missing, first, workers, progress)
+        places = self.layout.places_of(missing, max((self.layout.end_of(row[0]) for row in rows.values()), default=0))
+        self.layout.grow(self.layout.end_of(places[-1]))
+        problems = self._decode(missing, places, workers, progress)
         raise_undecodable(problems, self.manifest, "the other samples are kept")
 
-    def _check_space(self, samples: int) -> None:
-        needed = samples * sum(int(np.prod(shape)) for shape in self.shapes.values()) + _SPARE_BYTES
+    def _check_space(self, samples: Sequence[Sample]) -> None:
+        needed = self.layout.bytes_of(samples) + _SPARE_BYTES
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise DatasetError(
-                f"the cache of {samples} decoded samples at {self.size[0]} x {self.size[1]} pixels needs "
+                f"the cache of {len(samples)} decoded samples at {self.layout.describe()} needs "
                 f"{needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free; free some space, lower data.size, or set "
                 "data.cache_dir or SEGBENCH_CACHE to a folder on another disk",
                 path=self.folder,
             )
 
-    def _grow(self, name: str, rows: int) -> None:
-        """Gives an array file room for `rows`. First the room, then the header that promises it."""
-        path, shape = self.path(name), self.shapes[name]
-        if path.exists() and self._capacity(name) >= rows:
-            return
-        with path.open("r+b" if path.exists() else "w+b") as stream:
-            start = _data_start(stream, shape)
-            stream.truncate(start + rows * int(np.prod(shape)))
-            stream.seek(0)
-            _write_header(stream, (rows, *shape))
-
-    def _decode(self, missing: Sequence[Sample], first: int, workers: int, progress: Progress | None) -> list[str]:
-        """Writes the missing samples from row `first` on, and returns what went wrong, a line a sample."""
+    def _decode(
+        self, missing: Sequence[Sample], places: Sequence[Place], workers: int, progress: Progress | None
+    ) -> list[str]:
+        """Writes the missing samples to their places, and returns what went wrong, a line a sample."""
         problems: dict[int, str] = {}
         finished: list[str] = []  # lines of rows written but not yet recorded
         recorded = time.monotonic()
         with (
             ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool,
-            self.path("images").open("r+b") as images,
-            self.path("masks").open("r+b") as masks,
+            self.layout.path("images").open("r+b") as images,
+            self.layout.path("masks").open("r+b") as masks,
         ):
             streams = {"images": images, "masks": masks}
-            starts = {name: _data_start(stream, self.shapes[name]) for name, stream in streams.items()}
             try:
                 for done, (index, future) in enumerate(_completed(pool, self._prepare, missing, 2 * workers), 1):
-                    sample = missing[index]
+                    sample, place = missing[index], places[index]
                     try:
                         arrays = future.result()
                     except (DatasetError, OSError) as error:
                         problems[index] = str(error)
                     else:
-                        row = first + index
                         for name, array in arrays.items():
-                            streams[name].seek(starts[name] + row * array.nbytes)
+                            streams[name].seek(self.layout.start(name, streams[name], place))
                             streams[name].write(array.tobytes())
-                        finished.append(json.dumps([sample.id, row, sample.image_hash, sample.mask_hash]))
+                        finished.append(json.dumps([sample.id, place, sample.image_hash, sample.mask_hash]))
                     if time.monotonic() - recorded > _RECORD_EVERY_S:
                         self._record(finished, images, masks)
                         recorded = time.monotonic()
@@ -242,7 +257,7 @@ class _Store:
         return [problems[index] for index in sorted(problems)]
 
     def _prepare(self, sample: Sample) -> dict[str, U8]:
-        image, mask = load_resized(self.manifest, sample, self.size, self.kept)
+        image, mask = load_resized(self.manifest, sample, self.layout.shape_of(sample), self.kept)
         return {"images": image, "masks": mask}
 
     def _record(self, finished: list[str], *streams: IO[bytes]) -> None:
@@ -272,31 +287,7 @@ class _Store:
                 f"{shorten(sample.id for sample in lost)}; did somebody delete or change it? Run again",
                 path=self.folder,
             )
-        arrays = {name: np.load(self.path(name), mmap_mode="r", allow_pickle=False) for name in self.shapes}
-        ids = {sample.id: rows[sample.id][0] for sample in self.manifest.samples}
-        return SampleCache(
-            images=arrays["images"],
-            masks=arrays["masks"],
-            rows=ids,
-            class_map=self.manifest.class_map,
-            display=self.manifest.display,
-        )
-
-
-def _write_header(stream: IO[bytes], shape: tuple[int, ...]) -> None:
-    header: dict[str, Any] = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, header)
-
-
-def _data_start(stream: IO[bytes], shape: tuple[int, ...]) -> int:
-    """Returns where the data begins; numpy leaves room in the header for the first axis to grow, so it never moves."""
-    if not stream.seek(0, os.SEEK_END):
-        _write_header(stream, (0, *shape))
-        return stream.tell()
-    stream.seek(0)
-    np.lib.format.read_magic(stream)
-    np.lib.format.read_array_header_1_0(stream)
-    return stream.tell()
+        return self.layout.open({sample.id: rows[sample.id][0] for sample in self.manifest.samples})
 
 
 def _completed(

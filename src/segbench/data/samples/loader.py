@@ -171,10 +171,13 @@ class BatchLoader:
         rows = self._rows[indices]
         gathered = []
         for source in (self.cache.images, self.cache.masks):
-            batch = torch.empty((len(rows), *source.shape[1:]), dtype=torch.uint8, pin_memory=pinned)
-            target = batch.numpy()
+            batch: Tensor | None = None
             for position in np.argsort(rows):  # in the order they lie on the disk
-                target[position] = source[rows[position]]
+                sample = source[rows[position]]
+                if batch is None:
+                    batch = torch.empty((len(rows), *sample.shape), dtype=torch.uint8, pin_memory=pinned)
+                batch.numpy()[position] = sample
+            assert batch is not None, "no batch is empty"
             gathered.append(batch)
         return gathered[0], gathered[1]
 
@@ -189,8 +192,11 @@ class BatchLoader:
                 owners = ready.indices[ready.mix.rows]
                 others = self._changed(self.augment, *ready.partners, owners, epoch, partner=True)
                 apply_mix(floats, masks, *others, ready.mix, self._pasted)
+        return self._batch(ready.indices, floats, masks)
+
+    def _batch(self, indices: Indices, floats: Tensor, masks: Tensor) -> Batch:
         order = torch.channels_last if self.channels_last else torch.contiguous_format
-        ids = tuple(self.samples[index].id for index in ready.indices)
+        ids = tuple(self.samples[index].id for index in indices)
         return Batch(ids, floats.contiguous(memory_format=order), masks.long())
 
     def _placed(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
