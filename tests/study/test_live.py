@@ -18,11 +18,11 @@ from segbench.study.live import (
     ConsoleStudyCallback,
     damage_lines,
     failure_lines,
-    format_seconds,
     seconds_left,
     status_table,
     summary_line,
 )
+from segbench.terminal import format_seconds
 
 MakeStatuses = Callable[..., list[RunStatus]]
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from segbench.errors import shorten
 from segbench.folders.study import RunStatus, State
 from segbench.metrics.families import label_of
+from segbench.terminal import Terminal, format_seconds, say
 from segbench.train.callback import ProgressCallback
 
 _MOST_ROWS = 30
@@ -48,7 +49,7 @@ class ConsoleStudyCallback(StudyCallback):
     """
 
     def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Terminal(stderr=True)
         self.quiet = quiet
         self._live: Live | None = None
         self._states: dict[str, State] = {}
@@ -56,7 +57,7 @@ class ConsoleStudyCallback(StudyCallback):
 
     def message(self, text: str) -> None:
         """Prints one line, above the table where there is one."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        say(self.console, text)
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Prints a line now and then, and none about what is over soon."""
@@ -177,26 +178,6 @@ def failure_lines(statuses: Sequence[RunStatus]) -> list[str]:
 def damage_lines(statuses: Sequence[RunStatus]) -> list[str]:
     """Returns a sentence for every run whose files are damaged."""
     return [f"damaged: {status.run.id}: {status.damage}" for status in statuses if status.damage]
-
-
-def format_seconds(seconds: float) -> str:
-    """Returns a length of time as people say it: 42 s, 3:05 min, 2:10 h, 1.5 d.
-
-    Example:
-        >>> format_seconds(185)
-        '3:05 min'
-    """
-    if math.isnan(seconds):
-        return "–"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60}:{minutes % 60:02d} h" if minutes < 48 * 60 else f"{seconds / 86400:.1f} d"
 
 
 def _number(value: float) -> str:
