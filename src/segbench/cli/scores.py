@@ -112,13 +112,14 @@ def print_by_class(rows: Sequence[Mapping[str, Any]], main: Mapping[str, Any], *
     table = [
         [
             row["class"] + ", not in the score" * (not row["scored"]),
+            *(cell(row[f"{key}_{kind}"]) for key in _BY_CLASS),
             f"{row['pixels'] / total:.1%}" if total else "–",
             str(main["n_images"] - row["absent"]),
-            *(cell(row[f"{key}_{kind}"]) for key in _BY_CLASS),
         ]
         for row in rows
     ]
-    print_table(["class", "pixels", "images", *(label_of(f"{key}_{kind}").split(" ")[0] for key in _BY_CLASS)], table)
+    labels = [label_of(f"{key}_{kind}").split(" ")[0] for key in _BY_CLASS]
+    print_table(["class", *labels, "of all pixels", "images"], table)
 
 
 def print_places(places: Mapping[str, str]) -> None:

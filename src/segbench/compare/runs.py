@@ -19,6 +19,7 @@ from segbench.compare.gather import (
 from segbench.compare.mask_values import MaskMeaning
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
+from segbench.speech import argument
 from segbench.statistics.factors import FactorView
 from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
@@ -129,8 +130,8 @@ def evidence_of(
 ) -> tuple[Evidence, StudyFolder | None]:
     """Returns the evidence of `paths`, and the study where there is exactly one among them; see `compare_runs`."""
     for key, value, allowed in (
-        ("--resolution", resolution, get_args(Resolution)),
-        ("--masks", masks, get_args(MaskMeaning)),
+        (argument("resolution"), resolution, get_args(Resolution)),
+        (argument("masks"), masks, get_args(MaskMeaning)),
     ):
         if value not in allowed:
             raise ConfigError(f"expected {', '.join(allowed)}, got {value!r}", key=key)

@@ -21,6 +21,7 @@ from segbench.config.text import LENGTH_KEYS
 from segbench.errors import shorten
 from segbench.metrics.counts import Counts
 from segbench.metrics.families import label_of
+from segbench.speech import argument
 from segbench.statistics.turning import find_turn, level_at
 from segbench.types import ClassMap, Task
 
@@ -175,7 +176,7 @@ def not_finite(config: RunConfig, epoch: int, sentence: str) -> Alert:
     """Returns the alert of a loss that became infinite or no number."""
     clip = "" if config.grad_clip is not None else " or set grad_clip to 1"
     half = "; 16-mixed overflows easily, precision 32 does not" if config.precision == "16-mixed" else ""
-    advice = f"lower optimizer.lr to {config.optimizer.lr / 10:g}{clip}, and begin again with --restart{half}"
+    advice = f"lower optimizer.lr to {config.optimizer.lr / 10:g}{clip}, and begin again with {argument('restart', True)}{half}"
     return Alert(code="not_finite", epoch=epoch, sentence=sentence, advice=advice)
 
 
@@ -235,7 +236,7 @@ def _bad_rate(course: Course) -> Alert | None:
         sentence = f"the training loss hardly falls: {losses[0]:.4g} in the first epoch, {losses[-1]:.4g} now"
         where = "below" if rate < low else "above"
         advice = f"the rate {rate:g} is far {where} what is usual: set optimizer.lr to {usual:g}, and begin again"
-        return _alert(course, "learning_rate", sentence, f"{advice} with --restart")
+        return _alert(course, "learning_rate", sentence, f"{advice} with {argument('restart', True)}")
     return None
 
 
@@ -339,7 +340,7 @@ def _still_improving(course: Course) -> Alert | None:
 
 def _lower_rate(config: RunConfig) -> str:
     clip = "" if config.grad_clip is not None else " and grad_clip to 1"
-    return f"set optimizer.lr to {config.optimizer.lr / 10:g}{clip}, and begin again with --restart"
+    return f"set optimizer.lr to {config.optimizer.lr / 10:g}{clip}, and begin again with {argument('restart', True)}"
 
 
 def _alert(course: Course, code: str, sentence: str, advice: str) -> Alert:

@@ -1,4 +1,4 @@
-"""Shows a run to a person: a line an epoch, on a terminal as a table with a bar below it, elsewhere in full."""
+"""Shows a run to a person: a line an epoch, on a terminal with a bar below it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from segbench.train.main_number import main_of
 from segbench.types import RunResult
 
 _SECONDS_BETWEEN_PLAIN_LINES = 10.0
-_EPOCHS_BETWEEN_HEADERS = 20  # of the table on a terminal, so that one is always on the screen
 
 
 class ConsoleCallback(Callback):
@@ -51,7 +50,6 @@ class ConsoleCallback(Callback):
         self._monitor = ""
         self._best = math.nan
         self._best_epoch = 0
-        self._lines = 0
         self._what = ""
         self._last_line = 0.0
 
@@ -98,7 +96,7 @@ class ConsoleCallback(Callback):
         if self.quiet:
             return
         if self.console.is_terminal:
-            self._table_line(row)
+            self._terminal_line(row)
             return
         best = "  best" if is_best else f"  best so far {self._best:.4f} in epoch {self._best_epoch}"
         self.message(
@@ -135,32 +133,24 @@ class ConsoleCallback(Callback):
             best = max(defined, key=lambda row: direction * row[self._monitor])
             self._best, self._best_epoch = best[self._monitor], int(best["epoch"])
 
-    def _table_line(self, row: Mapping[str, float]) -> None:
-        """Prints an epoch as a row of a table; columns at the right are left out where the terminal is narrow."""
-        columns = {
-            "epoch": f"{row['epoch']:.0f}/{self._epochs}",
-            "train loss": f"{row['train_loss']:.4f}",
-            "val loss": f"{row['val_loss']:.4f}",
-            f"val {label_of(self._monitor.removeprefix('val_'))}": f"{row[self._monitor]:.4f}",
-            "best so far": f"{self._best:.4f}" + ("*" if self._best_epoch == row["epoch"] else " "),
-            "time": format_seconds(row["seconds"]),
-            "left": format_seconds(self._seconds_left(row)),
+    def _terminal_line(self, row: Mapping[str, float]) -> None:
+        """Prints an epoch in one line; what matters least is left out where the terminal is narrow."""
+        done, monitor = int(row["epoch"]), self._monitor.removeprefix("val_")
+        parts = {
+            "epoch": f"epoch {done:>{len(str(self._epochs))}}/{self._epochs}",
+            "train": f"loss {row['train_loss']:.4f}",
+            "val": f"val {row['val_loss']:.4f}",
+            "score": f"{label_of(monitor)} {_number(row[self._monitor])}",
+            "best": f"best {_number(self._best)}",
+            "seconds": format_seconds(row["seconds"]),
         }
-        if self._monitor == "val_loss":
-            del columns["val loss"]  # it stands there as the score, too
-        widths = {name: max(len(name), 8) for name in columns}
-        widths["epoch"] = 2 * len(str(self._epochs)) + 1 if self._epochs > 9 else 5
-        shown: list[str] = []
-        for name in columns:
-            if sum(widths[each] + 2 for each in (*shown, name)) - 2 <= self.console.width:
-                shown.append(name)
-        if self._lines % _EPOCHS_BETWEEN_HEADERS == 0:
-            heads = "  ".join(f"{name:>{widths[name]}}" for name in shown)
-            self.console.print(heads, style="bold", soft_wrap=True, markup=False)
-        self._lines += 1
-        cells = "  ".join(f"{columns[name]:>{widths[name]}}" for name in shown)
-        is_best = self._best_epoch == row["epoch"]
-        self.console.print(cells, style="green" if is_best else "", soft_wrap=True, markup=False, highlight=False)
+        if monitor == "loss":
+            del parts["score"]  # it is there as the validation loss
+        for least in ("seconds", "train", "val"):
+            if len("  ".join(parts.values())) > self.console.width:
+                parts.pop(least, None)
+        style = "green" if self._best_epoch == done else None
+        say(self.console, "  ".join(parts.values()), style)
 
     def _seconds_left(self, row: Mapping[str, float]) -> float:
         return (self._epochs - row["epoch"]) * row["seconds"]
@@ -188,6 +178,10 @@ class ConsoleCallback(Callback):
             )
             self._bars.start()
         return self._bars
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"
 
 
 def default_callback() -> Callback:
