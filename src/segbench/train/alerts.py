@@ -176,7 +176,8 @@ def not_finite(config: RunConfig, epoch: int, sentence: str) -> Alert:
     """Returns the alert of a loss that became infinite or no number."""
     clip = "" if config.grad_clip is not None else " or set grad_clip to 1"
     half = "; 16-mixed overflows easily, precision 32 does not" if config.precision == "16-mixed" else ""
-    advice = f"lower optimizer.lr to {config.optimizer.lr / 10:g}{clip}, and begin again with {argument('restart', True)}{half}"
+    again = f"begin again with {argument('restart', True)}{half}"
+    advice = f"lower optimizer.lr to {config.optimizer.lr / 10:g}{clip}, and {again}"
     return Alert(code="not_finite", epoch=epoch, sentence=sentence, advice=advice)
 
 
