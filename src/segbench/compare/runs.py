@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,9 +48,23 @@ class Comparison:
     def sentences(self) -> list[str]:
         """Returns what was found in plain words."""
         return [
+            *self.evidence.collapsed,
             *self.verdict.sentences(),
             *(self.factors.sentences(self.verdict.numbers) if self.factors is not None else []),
         ]
+
+    def _repr_html_(self) -> str:
+        told = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences())
+        numbers = self.verdict.numbers
+        rows = "".join(
+            f"<tr><th>{html.escape(standing.name)}</th><td>{standing.seeds}</td>"
+            f"<td>{numbers.score(standing.mean.value)}</td>"
+            f"<td>{numbers.score(standing.mean.low)} to {numbers.score(standing.mean.high)}</td></tr>"
+            for standing in self.verdict.entries
+        )
+        caption = f"{html.escape(self.evidence.label)} on {self.verdict.n_images} test images, 95 % intervals"
+        head = "<tr><th>entry</th><th>seeds</th><th>mean</th><th>interval</th></tr>"
+        return f"{told}<table><caption>{caption}</caption>{head}{rows}</table>"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain values, for JSON."""
@@ -60,6 +75,7 @@ class Comparison:
             "ids": list(evidence.ids),
             "left_out": list(evidence.left_out),
             "notes": list(evidence.notes),
+            "collapsed": {entry.name: entry.collapsed for entry in evidence.entries if entry.collapsed},
             "sources": {entry.name: entry.source for entry in evidence.entries},
             "verdict": self.verdict.to_dict(),
         }

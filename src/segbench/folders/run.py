@@ -239,6 +239,11 @@ class RunFolder:
         """Writes `alerts.json`."""
         write_text(self.alerts_file, json.dumps(list(alerts), indent=2, ensure_ascii=False) + "\n")
 
+    @property
+    def is_collapsed(self) -> bool:
+        """True for a finished run that predicts one class only: its score says nothing about the network."""
+        return self.is_finished and bool(self._read_json("result.json").get("collapsed", False))
+
     def read_alerts(self) -> list[dict[str, Any]]:
         """Returns `alerts.json`: code, epoch, sentence and advice of each; of a run without the file, none."""
         try:

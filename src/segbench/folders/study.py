@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -62,6 +63,8 @@ class RunStatus:
         seconds_left: from the mean of the run's own last epochs; NaN where none is finished.
         failure: why it failed, where it did.
         damage: what is wrong with its files, where something is; epochs and times are not known then.
+        alerts: what was told while it trained: code, epoch, sentence and advice of each.
+        collapsed: it is finished and predicts one class only, so its score says nothing about the network.
     """
 
     run: PlannedRun
@@ -73,6 +76,8 @@ class RunStatus:
     seconds_left: float
     failure: Failure | None = None
     damage: str = ""
+    alerts: tuple[Mapping[str, Any], ...] = ()
+    collapsed: bool = False
 
 
 @dataclass(frozen=True)
@@ -294,6 +299,10 @@ class StudyFolder:
         best = (min if lower_is_better(run.config.monitor) else max)(finite, default=math.nan)
         recent = seconds[-5:]
         left = math.nan if not recent else (epochs - len(history)) * math.fsum(recent) / len(recent)
+        try:
+            alerts, collapsed = tuple(folder.read_alerts()), folder.is_collapsed
+        except RunError as error:
+            alerts, collapsed, damage = (), False, damage or error.reason
         return RunStatus(
             run=run,
             state=state,
@@ -304,6 +313,8 @@ class StudyFolder:
             seconds_left=0.0 if state == "finished" else left,
             failure=None if state == "finished" else failure,
             damage=damage,
+            alerts=alerts,
+            collapsed=collapsed,
         )
 
 
