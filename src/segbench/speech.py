@@ -56,6 +56,26 @@ def argument(name: str, value: Any = None) -> str:
     return flag if value is None or value is True else f"{flag} {value}"
 
 
+def action(command: str, function: str) -> str:
+    """Returns how something is done, in backticks: by a command, or by a function of segbench.
+
+    Example:
+        >>> action("train", "fit")
+        '`segbench.fit`'
+    """
+    return f"`segbench {command}`" if _spoken == "shell" else f"`segbench.{function}`"
+
+
+def override(key: str) -> str:
+    """Returns how an overridden key of a config is named: as the command line gives it, or by itself.
+
+    Example:
+        >>> override("optimizer.lr")
+        'optimizer.lr'
+    """
+    return f"--set {key}" if _spoken == "shell" else key
+
+
 def python_text(value: Any) -> str:
     """Returns a value as Python writes it; texts alone in double quotes, as this project does."""
     if isinstance(value, str) and not set(value) & set('"\\') and value.isprintable():

@@ -338,16 +338,27 @@ class RunResult:
     result: Mapping[str, Any] = field(repr=False)
 
     def _repr_html_(self) -> str:
-        names = list(self.scores["val"])
-        head = "".join(f"<th>{name}</th>" for name in names)
+        main = self.result.get("main")
+        lines = [main["sentence"]] if main else []
+        if self.result.get("collapsed"):
+            lines.append("This run collapsed: it predicts one class only; its score says nothing about the network.")
+        lines += [f"Epoch {a['epoch']}: {a['sentence']}. To do: {a['advice']}" for a in self.result.get("alerts", ())]
+        told = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
+        splits = list(self.scores)
+        head = "".join(f"<th>{split} (n={self.result['n'][split]})</th>" for split in splits)
         rows = "".join(
-            f"<tr><th>{split} (n={self.result['n'][split]})</th>"
-            + "".join(f"<td>{values[name]:.4f}</td>" for name in names)
+            f"<tr><th>{name}</th>"
+            + "".join(f"<td>{_score_text(self.scores[split][name])}</td>" for split in splits)
             + "</tr>"
-            for split, values in self.scores.items()
+            for name in self.scores[splits[-1]]
         )
         title = f"{html.escape(str(self.result['name']))}, epoch {self.result['best_epoch']}"
-        return f"<table><caption>{title}</caption><tr><th></th>{head}</tr>{rows}</table>"
+        table = f"<table><caption>{title}</caption><tr><th></th>{head}</tr>{rows}</table>"
+        return f"{told}<details open><summary>all scores</summary>{table}</details>"
+
+
+def _score_text(value: float) -> str:
+    return "–" if value != value else f"{value:.4f}"
 
 
 class Progress(Protocol):

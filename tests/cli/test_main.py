@@ -286,7 +286,8 @@ def test_a_run_is_scored_again_with_other_tolerances(
     assert run_cli(capsys, "train", str(config), "-q")[0] == 0
     scores = {}
     for tolerance in ("0", "30"):
-        code, out, _ = run_cli(capsys, "evaluate", str(run), "--split", "val", "--tolerance-px", tolerance, "-q")
+        words = ["evaluate", str(run), "--split", "val", "--tolerance-px", tolerance, "-q", "--all"]
+        code, out, _ = run_cli(capsys, *words)
         scores[tolerance] = json.loads((run / "evaluation_val.json").read_text())
         assert code == 0
         assert "NSD per image" in out

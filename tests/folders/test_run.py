@@ -14,6 +14,7 @@ from segbench.config.run import parse_config
 from segbench.errors import RunError
 from segbench.files import replacing, write_json
 from segbench.folders.run import RunFolder, different_settings
+from segbench.speech import Speech, speaking
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
@@ -129,3 +130,13 @@ def test_settings_that_decide_nothing_do_not_differ() -> None:
     assert different_settings(there, now, same_samples=True) == ["epochs: 3 there, 4 now"]
     assert different_settings(there, now, same_samples=False)[0] == "data.path: 'a' there, 'b' now"
     assert len(different_settings(there, now, same_samples=False)) == 3
+
+
+@pytest.mark.parametrize(("words", "told"), [("python", "with restart=True"), ("shell", "with --restart")])
+def test_what_to_do_is_said_in_the_words_of_who_asks(words: Speech, told: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with speaking(words), pytest.raises(RunError, match=told):
+        RunFolder(tmp_path).class_map()
+    by = {"python": "`segbench.fit`", "shell": "`segbench train`"}[words]
+    with speaking(words), pytest.raises(RunError, match=f"give a folder that {by} wrote"):
+        RunFolder(tmp_path / "nothing").read_config()

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from segbench.plots.curves import learning_curves
-from segbench.plots.panels import ERROR_COLORS, colorize, errors, overlay, prediction_sheet
+from segbench.plots.panels import (
+    ERROR_COLORS,
+    colorize,
+    errors,
+    legend_entries,
+    legend_picture,
+    overlay,
+    prediction_sheet,
+)
 from segbench.types import ClassMap, Task
 
 BINARY = ClassMap(names=("background", "spot"), values=((0,), (255,)), task=Task.BINARY)
@@ -72,6 +80,44 @@ def test_a_sheet_has_a_column_a_sample_and_fits_its_legend() -> None:
     assert one.height > 4 * 40  # four rows and a legend that wraps
 
 
+def test_the_legend_names_every_colour_that_a_sheet_can_show() -> None:
+    truth = np.array([[0, 1, 1, 0, 255]] * 8, np.uint8)
+    prediction = np.array([[0, 1, 0, 1, 0]] * 8, np.uint8)
+    named = {color for row in legend_entries(BINARY).values() for _, color in row}
+    shown = {tuple(pixel) for pixel in errors(truth, prediction, BINARY).reshape(-1, 3).tolist()}
+    assert shown <= named
+    assert [name for name, _ in legend_entries(BINARY)["errors"]] == [
+        "right: background",
+        "right: object",
+        "missed",
+        "false",
+        "ignored",
+    ]
+    assert [name for name, _ in legend_entries(STREET)["errors"]] == [
+        "right",
+        "another class",
+        "ignored",
+    ]
+    assert [name for name, _ in legend_entries(STREET)["classes"]] == ["road", "car", "sky"]
+
+
+def test_a_sheet_has_the_heading_and_lines_of_titles_above_it() -> None:
+    image, mask = np.zeros((20, 30, 3), np.uint8), np.zeros((20, 30), np.uint8)
+    plain = prediction_sheet([image], [mask], [mask], BINARY)
+    told = prediction_sheet([image], [mask], [mask], BINARY, heading="epoch 3", titles=["a\nIoU 0.5"])
+    assert told.height - plain.height == 3 * 18
+    assert (np.asarray(told)[:18] < 128).any(), "the heading is written"
+
+
+def test_names_in_other_alphabets_are_written() -> None:
+    def drawn(name: str) -> np.ndarray:
+        return np.asarray(legend_picture(ClassMap(names=("b", name), values=((0,), (1,)), task=Task.BINARY)))
+
+    assert (drawn("щёт") != drawn("кош")).any(), "letters, and not a box for each"
+    many = ClassMap(names=tuple(f"a long name {index}" for index in range(30)), values=tuple((i,) for i in range(30)))
+    assert legend_picture(many).height > drawn("one").shape[0]
+
+
 def test_curves_show_training_and_validation() -> None:
     history = [
         {
@@ -87,5 +133,13 @@ def test_curves_show_training_and_validation() -> None:
     figure = learning_curves(history, "iou_pooled", 4, "a title")
     left, right = figure.axes
     assert [len(line.get_xdata()) for line in left.get_lines()] == [5, 5, 1, 2]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "training (augmented)",
+        "validation",
+        "training (as it is)",
+        "best epoch",
+    ]
+    assert [text.get_text() for text in right.texts] == ["epoch 4: 0.3600"]
     assert right.get_ylabel() == "IoU pooled"
     assert list(left.get_lines()[1].get_ydata()) == [row["val_loss"] for row in history]

@@ -48,7 +48,8 @@ def test_overlap_colors_what_is_right_missed_and_false() -> None:
     assert right[0].tolist() == [green, missed, false, empty, ignored, ignored, ignored]
     figure = overlap(truth, prediction, counted=counted, name="x")
     assert title(figure) == "x: IoU 0.333, Dice 0.500"
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["both: 1 px", "missed: 1 px", "false: 1 px"]
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["both: 1 px", "missed: 1 px", "false: 1 px", "ignored: 3 px"]
 
 
 def test_an_absent_class_has_no_iou() -> None:

@@ -179,8 +179,10 @@ def test_files_and_folders_of_every_kind(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(mask), expected.mask)
     with np.load(tmp_path / "out" / "probs" / "a.jpg.npz") as stored:
         assert stored["probs"].shape == (3, 30, 40)
+    assert (tmp_path / "out" / "legend.png").is_file()
     with done.areas_file.open() as stream:
         rows = {row["id"]: row for row in csv.DictReader(stream)}
+    assert {row["file"] for row in rows.values()} == {"a.jpg", "a.png", "sub/b.tif"}, "no paths of this machine"
     assert float(rows["sub/b"]["b_frac"]) == pytest.approx((expected.mask == 1).mean(), abs=1e-6)
 
 

@@ -16,13 +16,14 @@ from segbench.config.study import StudyConfig, expand
 from segbench.folders.study import Failure, RunStatus
 from segbench.study.live import (
     ConsoleStudyCallback,
+    alert_lines,
     damage_lines,
     failure_lines,
-    format_seconds,
     seconds_left,
     status_table,
     summary_line,
 )
+from segbench.terminal import format_seconds
 
 MakeStatuses = Callable[..., list[RunStatus]]
 
@@ -191,3 +192,45 @@ def test_damage_is_told_whatever_the_state(make_statuses: MakeStatuses) -> None:
 )
 def test_lengths_of_time(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def alert(epoch: int = 3, code: str = "overfits") -> dict[str, Any]:
+    return {"code": code, "epoch": epoch, "sentence": f"what {code} is", "advice": "do this"}
+
+
+def test_runs_that_went_wrong_are_marked_in_the_table(make_statuses: MakeStatuses) -> None:
+    first, second, third, _ = make_statuses(2)
+    collapsed = replace(finished(first, 1.0), collapsed=True, alerts=(alert(),))
+    told = replace(running(second, 4, 1.0), alerts=(alert(), alert(code="loss_flat")))
+    text = text_of(status_table([collapsed, told, running(third, 2, 1.0)]))
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+    assert [(row[2], row[-1]) for row in rows] == [("collapsed", "1"), ("running", "2"), ("running", "–")]
+    assert alert_lines([collapsed, told]) == [
+        "warning: collapsed: dice__seed0: they predict one class only, so their scores say nothing about the networks",
+        "warning: dice__seed0, epoch 3: what overfits is. To do: do this",
+        "warning: dice__seed1, epoch 3: what overfits is. To do: do this",
+        "warning: dice__seed1, epoch 3: what loss_flat is. To do: do this",
+    ]
+    many = [replace(told, alerts=tuple(alert(epoch) for epoch in range(10)))]
+    assert alert_lines(many)[-1] == "and 2 more: alerts.json in the runs' folders"
+
+
+def test_an_alert_is_said_once_and_not_again_when_a_study_goes_on(make_statuses: MakeStatuses) -> None:
+    stream = io.StringIO()
+    watch = ConsoleStudyCallback(Console(file=stream))
+    first, second = (replace(running(status, 1, 1.0), alerts=(alert(),)) for status in make_statuses(1))
+    watch.update([first])
+    watch.update([first, second])
+    watch.update([first, replace(second, epoch=4)])
+    assert stream.getvalue().count("what overfits is") == 1
+    assert f"warning: {second.run.id}, epoch 3: what overfits is. To do: do this\n" in stream.getvalue()
+
+
+def test_the_table_fits_eighty_columns(make_statuses: MakeStatuses) -> None:
+    stream = io.StringIO()
+    statuses = [replace(running(status, 5, 800.0), collapsed=True) for status in make_statuses(2)]
+    long = replace(
+        statuses[0], run=replace(statuses[0].run, entry="a_network_with_a_long_name__loss_and_more__weights")
+    )
+    Console(file=stream, width=80).print(status_table([long, *statuses]))
+    assert max(map(len, stream.getvalue().splitlines())) <= 80

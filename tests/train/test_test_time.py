@@ -166,7 +166,8 @@ def test_the_commands_take_them(
     several = [str(runs[1]), "--ensemble", str(runs[2])]
     code, told = run_cli("evaluate", *several, "--split", "val", "--tta", "hflip", "-o", str(tmp_path / "e"), "-q")
     assert code == 0, told
-    assert "2 runs averaged on val, training size, tta hflip" in " ".join(told.split())
+    assert "2 runs averaged; scored at 40x48 pixels (H x W), the training size" in " ".join(told.split())
+    assert "tta hflip: mirror images are averaged" in told
     assert (tmp_path / "e" / "evaluation_val_hflip.json").is_file()
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
-from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from segbench.errors import ConfigError
+from segbench.terminal import Terminal
 from segbench.types import Tta
 
 if TYPE_CHECKING:
     from segbench.train.console import ConsoleCallback
 
-console = Console(highlight=False, markup=False, soft_wrap=True)
+console = Terminal()
 
 EXIT_PROBLEMS = 1  # some files failed, or a run did
+_LONGEST_WORD = 24  # of a text in a table; a longer one is broken where room is short
 
 ConfigFile = Annotated[Path, typer.Argument(help="Run config (YAML).", show_default=False)]
 Overrides = Annotated[
@@ -64,19 +67,50 @@ def require(key: str, value: str, allowed: Sequence[str]) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints columns with two blanks between them, texts left and numbers right, however wide the terminal is."""
-    widths = [max(len(line[column]) for line in (header, *rows)) for column in range(len(header))]
+    """Prints columns with two blanks between them, texts left and numbers right.
+
+    On a terminal cells are broken between words so that the table fits, or a row becomes a few lines where it cannot;
+    in a pipe every row stays one line, however wide it gets.
+    """
     right = [all(row[column][:1] in "-0123456789–" for row in rows) for column in range(len(header))]
-    for line in (header, *rows):
-        cells = [
-            cell.rjust(width) if is_number else cell.ljust(width)
-            for cell, width, is_number in zip(line, widths, right, strict=True)
-        ]
-        console.print("  ".join(cells).rstrip())
+    lines = (header, *rows)
+    if not console.is_terminal:
+        widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+        for line in lines:
+            cells = [
+                cell.rjust(width) if is_number else cell.ljust(width)
+                for cell, width, is_number in zip(line, widths, right, strict=True)
+            ]
+            console.print("  ".join(cells).rstrip(), soft_wrap=True)
+        return
+    # Only a text may be broken, and a long word of it only below that many columns.
+    narrowest = [
+        max(min(max(map(len, line[column].split(" "))), 99 if is_number else _LONGEST_WORD) for line in lines)
+        for column, is_number in enumerate(right)
+    ]
+    if sum(narrowest) + 2 * len(header) > console.width:
+        for row in rows:
+            told = [f"{name} {cell}".strip() for name, cell in zip(header, row, strict=True)]
+            whole = [
+                text.replace(" ", "\u00a0") if is_number else text for text, is_number in zip(told, right, strict=True)
+            ]
+            console.print(f"{row[0]}\n    {',  '.join(whole[1:])}")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    for name, width, is_number in zip(header, narrowest, right, strict=True):
+        table.add_column(Text(name), justify="right" if is_number else "left", min_width=width, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
 
 
-def make_callback(quiet: bool) -> ConsoleCallback:
-    """Returns what shows progress on standard error; close it."""
+def make_callback(quiet: bool, *, tells_result: bool = True) -> ConsoleCallback:
+    """Returns what shows progress on standard error; close it.
+
+    Args:
+        quiet: only messages.
+        tells_result: say how a run ended that is through; not where the command prints that itself.
+    """
     from segbench.train.console import ConsoleCallback
 
-    return ConsoleCallback(quiet=quiet)
+    return ConsoleCallback(quiet=quiet, tells_result=tells_result)

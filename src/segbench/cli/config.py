@@ -49,7 +49,7 @@ def config_show(config: ConfigFile, overrides: Overrides = None) -> None:
 
     Example: segbench config show ph2.yaml
     """
-    console.print(load_config(config, overrides or []).to_yaml(), end="")
+    console.print(load_config(config, overrides or []).to_yaml(), end="", soft_wrap=True)
 
 
 @config_app.command("new")

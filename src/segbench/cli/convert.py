@@ -125,7 +125,7 @@ def print_end(written: Written, out: Path) -> None:
 
     for note in written.notes:
         console.print(f"note: {note}")
-    console.print(dataset_yaml(out, written.format, written.options), end="")
+    console.print(dataset_yaml(out, written.format, written.options), end="", soft_wrap=True)
 
 
 def _iou(value: float) -> str:

@@ -182,4 +182,4 @@ def _print_candidate(data: Path, candidate: Candidate) -> None:
     )
     for guess in candidate.guesses:
         console.print(f"guessed: {guess}")
-    console.print(dataset_yaml(data, candidate.format, candidate.options), end="")
+    console.print(dataset_yaml(data, candidate.format, candidate.options), end="", soft_wrap=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from segbench.cli._common import console, require
@@ -54,4 +53,4 @@ def list_names(
                 hidden = RESERVED if name == "networks" else ("ignore_index",)
                 options = [option for option in registry.options(entry) if option not in hidden]
                 table.add_row(entry, registry.summary(entry), ", ".join(options))
-        Console(highlight=False).print(table)
+        console.print(table)

@@ -9,7 +9,6 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from segbench import __version__
 from segbench.cli._common import EXIT_PROBLEMS, console
@@ -32,6 +31,7 @@ from segbench.cli.train import evaluate, train
 from segbench.cli.tune import tune
 from segbench.errors import ConfigError, SegbenchError
 from segbench.speech import speaking
+from segbench.terminal import Terminal
 
 _EXIT_USAGE, _EXIT_INTERRUPTED = 2, 130
 
@@ -89,7 +89,7 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(f"error: {message}")
+    Terminal(stderr=True).print(f"error: {message}")
     sys.exit(code)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segbench.cli._common import RunPath, console, print_table, require
+from segbench.cli.scores import cell
 from segbench.errors import ConfigError
 from segbench.folders.run import RunFolder
 from segbench.metrics.families import label_of, with_labels
@@ -44,8 +45,9 @@ def show(run: RunPath, split: SplitOption = "test", resolution: ResolutionOption
     for more_values, more_definitions in _other_scores(run, _part(split, resolution), scores):
         values.update(more_values)
         definitions.update(more_definitions)
-    console.print(f"{run} on {_scored(run, split, resolution)}: {len(scores.ids)} images")
-    rows = [[label_of(name), _cell(value), DIRECTION[definitions[name].better]] for name, value in values.items()]
+    console.print(f"{run} on {_scored(run, split, resolution)}: {len(scores.ids)} images", style="bold")
+    console.print(_main_sentence(RunFolder(run), scores, split), style="bold")
+    rows = [[label_of(name), cell(value), DIRECTION[definitions[name].better]] for name, value in values.items()]
     print_table(["score", "value", ""], rows)
     console.print(f"\nall: {with_labels(footnote(definitions.values()))}")
     console.print("\nwhat they mean")
@@ -53,7 +55,7 @@ def show(run: RunPath, split: SplitOption = "test", resolution: ResolutionOption
         console.print(f"  {label_of(name)}: {definition.short}")
     console.print("\nper class")
     table = scores.per_class_table()
-    print_table([label_of(key) for key in table[0]], [[_cell(value) for value in row.values()] for row in table])
+    print_table([label_of(key) for key in table[0]], [[cell(value) for value in row.values()] for row in table])
     if len(scores.class_map.names) > _TABLE_UP_TO:
         console.print(
             f"\nconfusion matrix of {len(scores.class_map.names)} classes: segbench metrics confusion {run} -o c.png"
@@ -62,7 +64,7 @@ def show(run: RunPath, split: SplitOption = "test", resolution: ResolutionOption
     for title, matrix in (("pixels", scores.confusion), ("share of true", normalize_confusion(scores.confusion))):
         console.print(f"\nconfusion matrix, {title}")
         header, *lines = confusion_rows(matrix, scores.class_map.names)
-        print_table([str(cell) for cell in header], [[_cell(value) for value in line] for line in lines])
+        print_table([str(cell) for cell in header], [[cell(value) for value in line] for line in lines])
 
 
 @metrics_app.command("explain")
@@ -80,7 +82,7 @@ def explain(run: RunPath, split: SplitOption = "test", resolution: ResolutionOpt
     console.print(f"{title}: one prediction, {len(rows)} numbers; all: {conditions}")
     print_table(
         ["", "library", "call", "value"],
-        [[str(number), row.library, row.call, _cell(row.value)] for number, row in enumerate(rows, start=1)],
+        [[str(number), row.library, row.call, cell(row.value)] for number, row in enumerate(rows, start=1)],
     )
     console.print("\nwhy they differ")
     for number, row in enumerate(rows, start=1):
@@ -128,6 +130,17 @@ def _part(split: str, resolution: str) -> str:
     return split if resolution == "training" else f"{split}_original"
 
 
+def _main_sentence(folder: RunFolder, scores: Scores, split: str) -> str:
+    """Returns the main number of a part with its interval, in words."""
+    from segbench.data.manifest.manifest import Manifest
+    from segbench.train.main_number import main_number
+
+    samples = Manifest.read(folder.manifest_file).samples if folder.manifest_file.is_file() else ()
+    monitor = folder.read_config().monitor if folder.config_file.is_file() else "loss"
+    sentence: str = main_number(scores, monitor, samples, split)["sentence"]  # type: ignore[arg-type]
+    return sentence
+
+
 def _read_scores(run: Path, split: str, resolution: str) -> Scores:
     """Returns the scores of the counts in a run folder, with the threshold and the size they were made at."""
     from segbench.compare.image_scores import read_scores
@@ -158,9 +171,3 @@ def _other_scores(run: Path, part: str, scores: Scores) -> Iterable[tuple[dict[s
     if calibration.is_file():
         judged = Calibration.read_csv(calibration, n_images=scores.n_images, task=scores.class_map.task)
         yield judged.summary(), judged.definition_of(resolution=scores.resolution, ignore_index=scores.ignore_index)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "–" if value != value else f"{value:.4f}"
-    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

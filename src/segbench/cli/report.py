@@ -10,6 +10,7 @@ import typer
 from segbench.cli._common import Quiet, console, make_callback, print_table, require
 from segbench.errors import ConfigError
 from segbench.locale import languages
+from segbench.terminal import WARNING_STYLE
 
 if TYPE_CHECKING:
     from segbench.compare.runs import Comparison
@@ -113,7 +114,7 @@ def report(
 def print_comparison(comparison: Comparison) -> None:
     """Prints what was found in plain words, then the table, the definition and the notes."""
     for sentence in comparison.sentences():
-        console.print(sentence)
+        console.print(sentence, style=WARNING_STYLE if sentence in comparison.evidence.collapsed else None)
     evidence, verdict = comparison.evidence, comparison.verdict
     console.print(
         f"\n{evidence.label} on {verdict.n_images} test images, 95 % intervals; * cannot be told from the best"

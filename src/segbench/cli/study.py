@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from segbench.cli._common import EXIT_PROBLEMS, Quiet, console, print_table
 from segbench.config.study import StudyConfig, expand, load_study, parse_study
@@ -143,11 +142,11 @@ def _require_effect(study: StudyConfig, key: str) -> None:
 
 
 def _print_status(statuses: Sequence[RunStatus]) -> None:
-    from segbench.study.live import damage_lines, failure_lines, status_table, summary_line
+    from segbench.study.live import alert_lines, damage_lines, failure_lines, status_table, summary_line
 
-    Console(highlight=False).print(status_table(statuses))
+    console.print(status_table(statuses))
     console.print(summary_line(statuses))
-    for line in (*failure_lines(statuses), *damage_lines(statuses)):
+    for line in (*alert_lines(statuses), *failure_lines(statuses), *damage_lines(statuses)):
         console.print(line)
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from segbench.cli._common import (
     ConfigFile,
@@ -23,22 +21,19 @@ from segbench.cli._common import (
     checked_tta,
     console,
     make_callback,
-    print_table,
     require,
     runs_of,
 )
+from segbench.cli.scores import All, print_evaluation, print_places, print_run
 from segbench.config.run import ScoresConfig, load_config, parse_config
-from segbench.metrics.families import label_of, with_labels
-from segbench.types import SPLITS, RunResult
-
-if TYPE_CHECKING:
-    from segbench.metrics.scores import Scores
+from segbench.types import SPLITS
 
 
 def train(
     config: ConfigFile,
     overrides: Overrides = None,
     restart: Annotated[bool, typer.Option(help="Delete what is in the run folder and begin again.")] = False,
+    everything: All = False,
     quiet: Quiet = False,
 ) -> None:
     """Train, validate and score one network; run it again to continue a killed run.
@@ -51,7 +46,7 @@ def train(
     check_config(loaded, weights_must_exist=False)  # a run that goes on needs no file to start from; `fit` knows
     from segbench.train.fit import fit
 
-    _print_result(fit(loaded, watch=make_callback(quiet), restart=restart))
+    print_run(fit(loaded, watch=make_callback(quiet, tells_result=False), restart=restart), everything=everything)
 
 
 def evaluate(
@@ -71,6 +66,7 @@ def evaluate(
         Path | None, typer.Option("--out", "-o", help="Folder to write into; default: RUN. An ensemble needs one.")
     ] = None,
     device: Device = "auto",
+    everything: All = False,
     quiet: Quiet = False,
 ) -> None:
     """Score a run's best weights on one split, per class and per image; or several runs averaged.
@@ -87,7 +83,7 @@ def evaluate(
 
     wanted = _scores_config(runs[0], tolerance_px, boundary_width_frac)
     watch = make_callback(quiet)
-    scores = score_runs(
+    score_runs(
         runs,
         split,  # type: ignore[arg-type]
         resolution=resolution,  # type: ignore[arg-type]
@@ -97,32 +93,19 @@ def evaluate(
         device=device,
         watch=watch,
     )
-    file = (out or runs[0]) / f"evaluation_{evaluation_name(split, resolution, chosen_tta)}.json"
+    name = evaluation_name(split, resolution, chosen_tta)
+    file = (out or runs[0]) / f"evaluation_{name}.json"
     written = json.loads(file.read_text(encoding="utf-8"))
-    looks = "" if written["tta"] == "none" else f", tta {written['tta']}"
-    _print_scores(f"{_runs_text(runs)} on {split}, {resolution} size{looks}", scores, written["scores"])
+    print_evaluation(_runs_text(runs), written, everything=everything)
+    console.print()
+    places = {"every image": str(file.with_name(f"scores_{name}.csv")), "everything": str(file)}
     if out is None and chosen_tta is None:
-        console.print(f"with outlines: segbench metrics show {runs[0]} --split {split} --resolution {resolution}")
-    else:
-        console.print(f"written: {file}")
+        places["other scores"] = f"segbench metrics show {runs[0]} --split {split} --resolution {resolution}"
+    print_places(places)
 
 
 def _runs_text(runs: Sequence[Path]) -> str:
     return str(runs[0]) if len(runs) == 1 else f"{len(runs)} runs averaged"
-
-
-def _print_result(result: RunResult) -> None:
-    table = Table(title=f"{result.result['name']}: scores of epoch {result.result['best_epoch']}", title_justify="left")
-    table.add_column("score")
-    for split in SPLITS:
-        table.add_column(f"{split} (n={result.result['n'][split]})", justify="right")
-    for name in result.scores["test"]:
-        table.add_row(label_of(name), *(f"{result.scores[split][name]:.4f}" for split in SPLITS))
-    Console(highlight=False).print(table)
-    if "footnote" in result.result:  # runs of earlier versions have none
-        console.print(f"test: {with_labels(result.result['footnote'])}")
-    console.print(f"what each score means: segbench metrics show {result.run}")
-    console.print(f"everything else: {result.run}/result.json")
 
 
 def _scores_config(run: Path, tolerance_px: float | None, boundary_width_frac: float | None) -> ScoresConfig | None:
@@ -135,22 +118,3 @@ def _scores_config(run: Path, tolerance_px: float | None, boundary_width_frac: f
 
     plain = RunFolder(run).read_config().to_dict()
     return parse_config({**plain, "scores": {**plain["scores"], **changes}}).scores
-
-
-def _print_scores(title: str, scores: Scores, values: Mapping[str, float | None]) -> None:
-    table = Table(title=f"{title} (n={scores.n_images})", title_justify="left")
-    table.add_column("score")
-    table.add_column("value", justify="right")
-    for name, value in values.items():
-        table.add_row(label_of(name), "–" if value is None else f"{value:.4f}")
-    Console(highlight=False).print(table)
-    console.print(with_labels(scores.footnote))
-    console.print("\nper class")
-    rows = scores.per_class_table()
-    print_table([label_of(key) for key in rows[0]], [[_cell(value) for value in row.values()] for row in rows])
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return "absent" if value != value else f"{value:.4f}"
-    return str(value)

@@ -16,6 +16,7 @@ from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
 from segbench.locale import Message, join, listed, message
 from segbench.metrics.definitions import Definition
+from segbench.speech import argument
 from segbench.types import ORIGINAL, Size
 
 Resolution: TypeAlias = Literal["auto", "training", "original"]
@@ -45,7 +46,8 @@ def decide_score(score: str | None, studies: Sequence[StudyFolder]) -> str:
     wanted = {study.read_config().score: study.path for study in studies}
     if len(wanted) > 1:
         told = shorten(f"{name} ({path})" for name, path in wanted.items())
-        raise ConfigError(f"the studies are decided by different scores: {told}; name one with --score", key="score")
+        asked = argument("score")
+        raise ConfigError(f"the studies are decided by different scores: {told}; name one with {asked}", key="score")
     return next(iter(wanted), "iou_per_image")
 
 
@@ -117,9 +119,9 @@ def decide_size(
     if len(sizes) > 1:
         shown = shorten(size if size == ORIGINAL else f"{size[0]}x{size[1]}" for size in sizes)
         told = f"runs were scored at different sizes ({shown}), and such numbers cannot be compared"
-        raise ConfigError(f"{told}; take --resolution original", key="--resolution")
+        raise ConfigError(f"{told}; take {argument('resolution', 'original')}", key=argument("resolution"))
     if own:
-        told = "its masks have the images' own sizes; take --resolution original"
+        told = f"its masks have the images' own sizes; take {argument('resolution', 'original')}"
         raise DatasetError(told, path=own[0])
     [size] = sizes
     return None if size == ORIGINAL else size

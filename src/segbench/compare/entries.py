@@ -15,6 +15,7 @@ from segbench.errors import RunError, shorten
 from segbench.folders.run import RunFolder
 from segbench.folders.study import RunStatus, StudyFolder
 from segbench.locale import Message, listed, message
+from segbench.speech import action, argument
 
 _SEED_SUFFIX = re.compile(r"[._-]*seed[._-]?\d+$")
 # Where a run was made and on what, and the seed: none of it makes another approach. The manifest's hash says which
@@ -72,7 +73,8 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
             found.studies.append(study)
         elif run.is_run:
             if not run.is_finished:
-                raise RunError("this run is not finished; run `segbench train` again to continue it", run=path)
+                again = f"run {action('train', 'fit')} again to continue it"
+                raise RunError(f"this run is not finished; {again}", run=path)
             loose.append(run)
         else:
             found.folders.append(path)
@@ -100,7 +102,7 @@ def result_value(run: RunFolder, key: str) -> Any:
     result = run.read_result().result
     if key not in result:
         told = f"result.json lacks {key}: it is damaged, or of another version of segbench"
-        raise RunError(f"{told}; train the run again with --restart", run=run.path)
+        raise RunError(f"{told}; train the run again with {argument('restart', True)}", run=run.path)
     return result[key]
 
 
@@ -122,7 +124,9 @@ def _entries_of(study: StudyFolder, notes: list[Message]) -> list[Source]:
         if status.state == "finished":
             finished.setdefault(status.run.entry, []).append(status)
     if not finished:
-        told = f"none of the {len(statuses)} runs of this study is finished; go on with `segbench study run`"
+        told = (
+            f"none of the {len(statuses)} runs of this study is finished; go on with {action('study run', 'run_study')}"
+        )
         raise RunError(told, run=study.path)
     baseline = study.read_config().baseline
     entry = None if baseline is None else plan.entry_of(baseline)

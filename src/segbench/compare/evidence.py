@@ -15,7 +15,7 @@ from segbench.data.files.resize import resize_image, resize_mask
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_picture
 from segbench.folders.run import RunFolder
-from segbench.locale import Message
+from segbench.locale import Message, plural
 from segbench.metrics.families import label_of
 from segbench.types import ClassMap, Sample
 
@@ -61,6 +61,7 @@ class Entry:
         masks: predicted masks, one source a seed; empty where none were kept.
         costs: see `Costs`.
         source: where it comes from, for people.
+        collapsed: how many of its runs predict one class only, so that their scores say nothing.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Entry:
     masks: tuple[Masks, ...] = field(repr=False, default=())
     costs: Costs = Costs()
     source: str = ""
+    collapsed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,6 +123,23 @@ class Evidence:
     def samples(self) -> tuple[Sample, ...]:
         """The N test samples, in the order of `ids`."""
         return tuple(self._sample_of[image_id] for image_id in self.ids)
+
+    @property
+    def collapsed(self) -> tuple[Message, ...]:
+        """A sentence for every entry with runs whose scores say nothing about the network."""
+        return tuple(
+            plural(
+                "{n:,} of {total} runs of {name} collapsed: it predicts one class only, so its score says nothing "
+                "about the network",
+                "{n:,} of {total} runs of {name} collapsed: they predict one class only, so their scores say nothing "
+                "about the network",
+                n=entry.collapsed,
+                total=len(entry.runs),
+                name=entry.name,
+            )
+            for entry in self.entries
+            if entry.collapsed
+        )
 
     def load(self, image_id: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         """Returns image (H, W, 3) uint8 and labels uint8, `ignore_index` included, at the size that was compared."""

@@ -291,6 +291,7 @@ def _entry(name: str, source: Source, values: FloatArray, part: str, notes: list
         masks=masks,
         costs=_costs(results),
         source=f"{source.runs[0].path}{more}",
+        collapsed=sum(bool(result.get("collapsed")) for result in results),
     )
 
 

@@ -18,6 +18,7 @@ from segbench.metrics.definitions import OWN_SIZE, Definition, read_stated, side
 from segbench.metrics.families import COMPARED, SCORES, SURFACE_SCORES
 from segbench.metrics.scores import Scores, score_counts
 from segbench.metrics.surface_scores import SurfaceScores, read_surfaces
+from segbench.speech import python_text, speech
 from segbench.types import ClassMap
 
 FloatArray = npt.NDArray[np.float64]
@@ -112,8 +113,11 @@ def read_scores(folder: RunFolder, part: str) -> Scores:
 
 
 def evaluate_command(folder: RunFolder, part: str) -> str:
-    """Returns the command that scores a part (again)."""
+    """Returns what scores a part (again), ready to be copied: a command, or a call in Python."""
     split = part.removesuffix("_original")
+    if speech() == "python":
+        size = ', resolution="original"' * (split != part)
+        return f"segbench.evaluate({python_text(str(folder.path))}, {python_text(split)}{size})"
     return f"segbench evaluate {folder.path} --split {split}" + " --resolution original" * (split != part)
 
 

@@ -20,6 +20,7 @@ from segbench.data.files.masks import class_counts, count_values, encode_mask, e
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError, shorten
 from segbench.locale import Message, message
+from segbench.speech import argument
 from segbench.types import ClassMap, MaskValue, Task
 
 MaskMeaning: TypeAlias = Literal["auto", "values", "indices"]
@@ -195,14 +196,18 @@ def _by_palette(
     if all(meanings[reading] == meanings[fitting[0]] for reading in fitting if reading != "palette"):
         raise DatasetError(
             f"the masks hold {shorten(found)}, which mean one thing and show another: their palettes have the colours "
-            "of other classes; write them without palettes, or say --masks values or --masks indices",
+            f"of other classes; write them without palettes, or say {_either()}",
             path=root,
         )
     raise DatasetError(
         f"the masks hold {shorten(found)}, which mean one thing as the values of the data set's own masks and another "
-        f"as class indices 0 to {_highest(class_map)}; say which with --masks values or --masks indices",
+        f"as class indices 0 to {_highest(class_map)}; say which with {_either()}",
         path=root,
     )
+
+
+def _either() -> str:
+    return f"{argument('masks', 'values')} or {argument('masks', 'indices')}"
 
 
 def _meanings(reader: MaskReader, look: Look) -> list[int | None]:
@@ -256,9 +261,9 @@ def _told_unknown(looks: Sequence[Look], manifest: Manifest, asked: MaskMeaning)
     else:
         other = f"class indices 0 to {_highest(class_map)}"
     if asked == "indices":
-        return f"{holds}; expected {other}, as --masks indices says"
+        return f"{holds}; expected {other}, as {argument('masks', 'indices')} says"
     expected = f"{holds}; expected those of the data set's own masks ({known})"
-    return f"{expected}, as --masks values says" if asked == "values" else f"{expected} or {other}"
+    return f"{expected}, as {argument('masks', 'values')} says" if asked == "values" else f"{expected} or {other}"
 
 
 def _order(key: MaskValue) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from segbench.compare.gather import (
 from segbench.compare.mask_values import MaskMeaning
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
+from segbench.speech import argument
 from segbench.statistics.factors import FactorView
 from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
@@ -46,9 +48,23 @@ class Comparison:
     def sentences(self) -> list[str]:
         """Returns what was found in plain words."""
         return [
+            *self.evidence.collapsed,
             *self.verdict.sentences(),
             *(self.factors.sentences(self.verdict.numbers) if self.factors is not None else []),
         ]
+
+    def _repr_html_(self) -> str:
+        told = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences())
+        numbers = self.verdict.numbers
+        rows = "".join(
+            f"<tr><th>{html.escape(standing.name)}</th><td>{standing.seeds}</td>"
+            f"<td>{numbers.score(standing.mean.value)}</td>"
+            f"<td>{numbers.score(standing.mean.low)} to {numbers.score(standing.mean.high)}</td></tr>"
+            for standing in self.verdict.entries
+        )
+        caption = f"{html.escape(self.evidence.label)} on {self.verdict.n_images} test images, 95 % intervals"
+        head = "<tr><th>entry</th><th>seeds</th><th>mean</th><th>interval</th></tr>"
+        return f"{told}<table><caption>{caption}</caption>{head}{rows}</table>"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain values, for JSON."""
@@ -59,6 +75,7 @@ class Comparison:
             "ids": list(evidence.ids),
             "left_out": list(evidence.left_out),
             "notes": list(evidence.notes),
+            "collapsed": {entry.name: entry.collapsed for entry in evidence.entries if entry.collapsed},
             "sources": {entry.name: entry.source for entry in evidence.entries},
             "verdict": self.verdict.to_dict(),
         }
@@ -129,8 +146,8 @@ def evidence_of(
 ) -> tuple[Evidence, StudyFolder | None]:
     """Returns the evidence of `paths`, and the study where there is exactly one among them; see `compare_runs`."""
     for key, value, allowed in (
-        ("--resolution", resolution, get_args(Resolution)),
-        ("--masks", masks, get_args(MaskMeaning)),
+        (argument("resolution"), resolution, get_args(Resolution)),
+        (argument("masks"), masks, get_args(MaskMeaning)),
     ):
         if value not in allowed:
             raise ConfigError(f"expected {', '.join(allowed)}, got {value!r}", key=key)

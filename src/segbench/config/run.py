@@ -27,6 +27,7 @@ from segbench.config.split import SplitConfig as SplitConfig
 from segbench.config.text import LENGTH_KEYS, apply_overrides, explain, line_of, read_yaml, write_yaml
 from segbench.errors import ConfigError
 from segbench.metrics.families import MONITORED
+from segbench.speech import override
 from segbench.types import ORIGINAL, Size, Tta
 
 
@@ -475,5 +476,5 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
         overridden = [item.partition("=")[0].strip() for item in overrides]
         related = (f"{key}.".startswith(f"{error.key}.") or f"{error.key}.".startswith(f"{key}.") for key in overridden)
         if error.key and any(related):
-            raise ConfigError(error.reason, key=f"--set {error.key}") from error
+            raise ConfigError(error.reason, key=override(error.key)) from error
         raise

@@ -51,6 +51,7 @@ from segbench.config.study_plan import (
 )
 from segbench.config.text import apply_overrides, explain, line_of, read_yaml, set_key
 from segbench.errors import ConfigError, shorten, suggest
+from segbench.speech import argument, override
 
 __all__ = ["Name", "Plan", "PlannedRun", "ScaleConfig", "StudyConfig", "expand", "load_study", "parse_study"]
 
@@ -162,7 +163,8 @@ def load_study(
     path = Path(path)
     values, lines = read_yaml(path)
     if values.get("scale") and not recorded:
-        message = "a scale is chosen when the study is run (--scale), and not written into its file; remove this key"
+        when = f"when the study is run ({argument('scale')})"
+        message = f"a scale is chosen {when}, and not written into its file; remove this key"
         raise ConfigError(message, key="scale", file=str(path), line=line_of(("scale",), lines))
     if isinstance(values.get("base"), str):
         values["base"] = str(find_file(values["base"], path.parent))
@@ -184,11 +186,11 @@ def _overrides_of_scales(overrides: Sequence[str], scale: str) -> list[str]:
     for item in overrides:
         first, *rest = item.partition("=")[0].strip().split(".")
         if first == "scale":
-            raise ConfigError("a scale is taken with --scale", key="--set scale")
+            raise ConfigError(f"a scale is taken with {argument('scale')}", key=override("scale"))
         if first == "scales":
             if not scale or (rest and rest[0] != scale):
                 taken = f"the scale {scale!r} is" if scale else "no scale is"
-                raise ConfigError(f"changes nothing, since {taken} taken", key=f"--set {'.'.join([first, *rest])}")
+                raise ConfigError(f"changes nothing, since {taken} taken", key=override(".".join([first, *rest])))
             found.append(item)
     return found
 
@@ -229,9 +231,11 @@ def _parse(values: Mapping[str, Any], file: str, lines: Mapping[tuple[str, ...],
 
 def _scaled(study: StudyConfig, name: str, file: str) -> StudyConfig:
     if study.scale:
-        raise ConfigError(f"this is the scale {study.scale!r} of a study already", key="--scale", file=file)
+        raise ConfigError(f"this is the scale {study.scale!r} of a study already", key=argument("scale"), file=file)
     if name not in study.scales:
-        raise ConfigError(f"there is no scale {name!r}; {suggest(name, study.scales)}", key="--scale", file=file)
+        raise ConfigError(
+            f"there is no scale {name!r}; {suggest(name, study.scales)}", key=argument("scale"), file=file
+        )
     scale = study.scales[name]
     plain = study.to_dict()
     unknown = sorted(set(scale.vary) - set(study.vary))

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from segbench.errors import ConfigError, suggest
+from segbench.speech import override
 
 # A run's length is given by one of these, so whoever sets one on top of a config takes the place of the other two.
 LENGTH_KEYS = ("epochs", "steps", "seconds")
@@ -81,12 +82,15 @@ def apply_overrides(
     for item in overrides:
         key, equals, text = item.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"expected key=value, got {item!r}; for example optimizer.lr=1e-3", key="--set")
+            raise ConfigError(
+                f"expected key=value, got {item!r}; for example optimizer.lr=1e-3",
+                key=override("").strip() or "overrides",
+            )
         try:
             value = parse_value(text)
         except ValueError as error:
             raise ConfigError(str(error), key=key) from error
-        pairs.append((split(key.strip()), value, f"--set {key}"))
+        pairs.append((split(key.strip()), value, override(key)))
     for parts, value, _ in pairs:  # first: two lengths among the overrides are a contradiction that the config tells
         _drop_other_lengths(result, parts, value)
     for parts, value, source in pairs:
@@ -139,7 +143,7 @@ def _descend(child: Any, place: Sequence[str], key: str) -> dict[str, Any]:
         terms = "loss={dice: 0.5, bce: 0.5}"
         if len(place) == 2 and isinstance(child, int | float):
             return {"weight": child}
-        raise ConfigError(f"there is no mapping to set this in; give the whole loss: --set '{terms}'", key=key)
+        raise ConfigError(f"there is no mapping to set this in; give the whole loss: {override(repr(terms))}", key=key)
     if child is None:
         return {}
     if tuple(place) == ("data", "augment") and isinstance(child, str):

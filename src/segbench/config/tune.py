@@ -34,6 +34,7 @@ from segbench.config.study import Name
 from segbench.config.study_factors import named_values
 from segbench.config.text import apply_overrides, explain, line_of, read_yaml, set_key
 from segbench.errors import ConfigError, suggest
+from segbench.speech import argument, override
 
 Number: TypeAlias = int | float
 # One value a key: a number of a range, or the name of a choice.
@@ -223,14 +224,14 @@ def load_tune(path: str | Path, *, overrides: Sequence[str] = (), data: str | No
     if overrides or data is not None:
         plain = apply_overrides(config.to_dict(), spelled)
         if data is not None:
-            set_key(plain["base"], "data.path", data, source="--data")
+            set_key(plain["base"], "data.path", data, source=argument("data"))
         config = _parse(plain, "", {})
     try:
         _check(config, str(path), lines)
     except ConfigError as error:
         overridden = [item.partition("=")[0].strip() for item in spelled]
         if any(f"{error.key}.".startswith(f"{key}.") for key in overridden):
-            raise ConfigError(error.reason, key=f"--set {error.key}") from error
+            raise ConfigError(error.reason, key=override(error.key)) from error
         raise
     return config
 

@@ -51,7 +51,7 @@ FAST_LOOK = Code(
         "Not looked for: damaged pixels behind a sound header, transparency, near copies, neighbouring slices and "
         "frames, crops, masks beside their objects, the sizes of objects, polygons that cross themselves."
     ),
-    advice=message("leave out --fast to look for them too"),
+    advice=message("leave out `fast` to look for them too"),
 )
 READ_BY_WINDOWS = Code(
     "read_by_windows",

@@ -39,6 +39,7 @@ from segbench.config.run import RunConfig, load_config
 from segbench.config.text import flatten
 from segbench.errors import RunError
 from segbench.files import write_csv, write_json, write_text
+from segbench.speech import action, argument
 from segbench.types import ClassMap, Normalization, RunResult, SplitName
 
 try:
@@ -159,10 +160,8 @@ class RunFolder:
     def read_config(self) -> RunConfig:
         """Returns the config this run was started with."""
         if not self.config_file.is_file():
-            raise RunError(
-                "this is no run folder: there is no config.yaml in it; give a folder that `segbench train` wrote",
-                run=self.path,
-            )
+            given = f"give a folder that {action('train', 'fit')} wrote"
+            raise RunError(f"this is no run folder: there is no config.yaml in it; {given}", run=self.path)
         return load_config(self.config_file)
 
     def read_facts(self) -> dict[str, Any]:
@@ -183,7 +182,8 @@ class RunFolder:
     def read_result(self) -> RunResult:
         """Returns the result of a finished run."""
         if not self.is_finished:
-            raise RunError("this run is not finished; run `segbench train` again to continue it", run=self.path)
+            again = f"run {action('train', 'fit')} again to continue it"
+            raise RunError(f"this run is not finished; {again}", run=self.path)
         result = self._read_json("result.json", "scores", "n", "best_epoch", "network", "loss", "definitions")
         scores = {
             split: {name: math.nan if value is None else value for name, value in values.items()}
@@ -238,6 +238,11 @@ class RunFolder:
     def write_alerts(self, alerts: Sequence[Mapping[str, Any]]) -> None:
         """Writes `alerts.json`."""
         write_text(self.alerts_file, json.dumps(list(alerts), indent=2, ensure_ascii=False) + "\n")
+
+    @property
+    def is_collapsed(self) -> bool:
+        """True for a finished run that predicts one class only: its score says nothing about the network."""
+        return self.is_finished and bool(self._read_json("result.json").get("collapsed", False))
 
     def read_alerts(self) -> list[dict[str, Any]]:
         """Returns `alerts.json`: code, epoch, sentence and advice of each; of a run without the file, none."""
@@ -304,7 +309,7 @@ class RunFolder:
             value = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise RunError(
-                f"there is no {name} in it; give a folder that `segbench train` wrote", run=self.path
+                f"there is no {name} in it; give a folder that {action('train', 'fit')} wrote", run=self.path
             ) from error
         except (OSError, ValueError) as error:
             raise RunError(f"{name} cannot be read: {error}", run=self.path) from error
@@ -313,7 +318,7 @@ class RunFolder:
         missing = [key for key in required if key not in value]
         if missing:
             message = f"{name} lacks {', '.join(missing)}: no epoch was started, or the file is damaged"
-            raise RunError(f"{message}; train the run, or restart it with --restart", run=self.path)
+            raise RunError(f"{message}; train the run, or restart it with {argument('restart', True)}", run=self.path)
         return value
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -28,6 +29,7 @@ from segbench.errors import ConfigError, RunError, shorten, suggest
 from segbench.files import write_json, write_text
 from segbench.folders.run import RunFolder, different_settings
 from segbench.metrics.families import lower_is_better
+from segbench.speech import action, argument
 
 State: TypeAlias = Literal["finished", "running", "stopped", "failed", "waiting"]
 
@@ -61,6 +63,8 @@ class RunStatus:
         seconds_left: from the mean of the run's own last epochs; NaN where none is finished.
         failure: why it failed, where it did.
         damage: what is wrong with its files, where something is; epochs and times are not known then.
+        alerts: what was told while it trained: code, epoch, sentence and advice of each.
+        collapsed: it is finished and predicts one class only, so its score says nothing about the network.
     """
 
     run: PlannedRun
@@ -72,6 +76,8 @@ class RunStatus:
     seconds_left: float
     failure: Failure | None = None
     damage: str = ""
+    alerts: tuple[Mapping[str, Any], ...] = ()
+    collapsed: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,8 +127,8 @@ class StudyFolder:
     def read_config(self) -> StudyConfig:
         """Returns the study that was started here."""
         if not self.config_file.is_file():
-            message = "this is no study folder: there is no study.yaml in it; give a folder that `segbench study run`"
-            raise RunError(f"{message} wrote", run=self.path)
+            message = "this is no study folder: there is no study.yaml in it; give a folder that"
+            raise RunError(f"{message} {action('study run', 'run_study')} wrote", run=self.path)
         return load_study(self.config_file, recorded=True)
 
     def read_plan(self) -> Plan:
@@ -162,8 +168,9 @@ class StudyFolder:
             facts["manifest_hash"], facts["threads"]
             [(about["entry"], about["seed"]) for about in facts["runs"].values()]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            message = f"plan.json cannot be read ({type(error).__name__}: {error}); run `segbench study run` again"
-            raise RunError(message, run=self.path) from error
+            message = f"plan.json cannot be read ({type(error).__name__}: {error})"
+            again = f"run {action('study run', 'run_study')} again"
+            raise RunError(f"{message}; {again}", run=self.path) from error
         result: dict[str, Any] = facts
         return result
 
@@ -230,8 +237,9 @@ class StudyFolder:
         before = self.read_facts()["threads"]
         if threads != before and any(self._is_begun(run) for run in plan.runs):
             message = f"the runs of this study were begun with {before} CPU threads each, got {threads}: their numbers"
-            advice = f"and times would not be alike; leave --threads out or give {before}, or choose another output"
-            raise ConfigError(f"{message} {advice}", key="--threads")
+            asked = argument("threads")
+            advice = f"and times would not be alike; leave {asked} out or give {before}, or choose another output"
+            raise ConfigError(f"{message} {advice}", key=asked)
 
     def require_same_data(self, plan: Plan, manifest_hash: str) -> None:
         """Raises unless all begun runs were trained on the study's data.
@@ -291,6 +299,10 @@ class StudyFolder:
         best = (min if lower_is_better(run.config.monitor) else max)(finite, default=math.nan)
         recent = seconds[-5:]
         left = math.nan if not recent else (epochs - len(history)) * math.fsum(recent) / len(recent)
+        try:
+            alerts, collapsed = tuple(folder.read_alerts()), folder.is_collapsed
+        except RunError as error:
+            alerts, collapsed, damage = (), False, damage or error.reason
         return RunStatus(
             run=run,
             state=state,
@@ -301,6 +313,8 @@ class StudyFolder:
             seconds_left=0.0 if state == "finished" else left,
             failure=None if state == "finished" else failure,
             damage=damage,
+            alerts=alerts,
+            collapsed=collapsed,
         )
 
 

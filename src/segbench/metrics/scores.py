@@ -148,6 +148,31 @@ class Scores:
             return float(nan_mean(self.pooled[measure.key][list(self.scored)], axis=0))
         return float(divide(*measure.value(_cells(self.counts).pooled())))
 
+    def image_values(self, name: str) -> FloatArray:
+        """Returns (N,) values whose mean is `summary()[name]`, so that their spread tells how sure that number is.
+
+        Of a mean over images they are the images' own, NaN where an image has none. Of a pooled score, a mean of ratios
+        of sums over images, they are its linearisation (delta method): the score plus N times what each image pulls it.
+
+        Raises:
+            ValueError: the score is a median or a mean of the worst images.
+        """
+        score = COUNT_SCORES[name]
+        if score.summary == "mean":
+            return self.image_means(score.measure.key)
+        if score.summary != "pooled":
+            raise ValueError(f"{name} is no mean over images")
+        above, below = (np.asarray(part, dtype=np.float64) for part in score.measure.value(_cells(self.counts)))
+        if score.measure.by_class:
+            above, below = above[:, list(self.scored)], below[:, list(self.scored)]
+        else:
+            above, below = above[:, None], below[:, None]
+        total = below.sum(axis=0)
+        ratio = divide(above.sum(axis=0), total)
+        pulls = divide(above - np.nan_to_num(ratio) * below, np.broadcast_to(total, below.shape))
+        result: FloatArray = self._value(score) + self.n_images * nan_mean(pulls, axis=1)
+        return result
+
     def per_class_table(self) -> list[dict[str, Any]]:
         """Returns one row a class: class, scored, pixels (true), absent (images), and every ratio at both levels."""
         pixels = (self.counts.tp + self.counts.fn).sum(axis=0)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from segbench.errors import RunError, shorten
 from segbench.files import replacing
+from segbench.speech import argument
 
 
 def save_weights(path: str | Path, network: nn.Module, metadata: Mapping[str, str]) -> None:
@@ -50,7 +51,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 def _require(path: Path) -> None:
     if not path.is_file():
         message = f"there are no weights at {path.name}: no epoch is finished yet, or the file was removed"
-        raise RunError(f"{message}; train the run, or restart it with --restart", run=path.parent)
+        raise RunError(f"{message}; train the run, or restart it with {argument('restart', True)}", run=path.parent)
 
 
 def load_weights(path: str | Path, network: nn.Module) -> dict[str, str]:

@@ -79,4 +79,7 @@ def _legend(figure: Figure, class_map: ClassMap, ignored: bool) -> None:
     handles = [
         Patch(facecolor="#{:02x}{:02x}{:02x}".format(*color), edgecolor="black", label=name) for name, color in names
     ]
+    more = class_map.num_classes - (class_map.background is not None) - len(shown)
+    if more > 0:
+        handles.append(Patch(color="none", label=f"and {more} more"))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False, fontsize=8)

@@ -86,7 +86,7 @@ def _legend(figure: Figure, samples: Sequence[Labelled], class_map: ClassMap) ->
             there |= set(np.unique(sample.mask).tolist())
     named = [index for index in range(class_map.num_classes) if index in there and index != class_map.background]
     entries = [(class_map.names[index], class_map.colors[index]) for index in named[:_MOST_NAMES]]
-    entries += [("counts nowhere", ERROR_COLORS["ignored"])] if class_map.ignore_index in there else []
+    entries += [("ignored", ERROR_COLORS["ignored"])] if class_map.ignore_index in there else []
     handles = [Patch(color="#{:02x}{:02x}{:02x}".format(*color), label=name) for name, color in entries]
     more = len(named) - _MOST_NAMES
     if more > 0:

@@ -12,7 +12,7 @@ _TRAIN, _VAL, _CLEAN = "#0072b2", "#d55e00", "#009e73"
 
 
 def learning_curves(history: Sequence[Mapping[str, float]], score: str, best_epoch: int, title: str = "") -> Figure:
-    """Returns a figure: the loss left, the score right; the best epoch is marked.
+    """Returns a figure: the loss left, the score right; the best epoch is marked with its score.
 
     Args:
         history: rows of `metrics.csv`.
@@ -20,7 +20,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], score: str, best_epo
         best_epoch: from 1.
         title: over both.
     """
-    figure = Figure(figsize=(9.0, 3.4), layout="constrained")
+    figure = Figure(figsize=(9.0, 3.7), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
     for axes, name, label in ((left, "loss", "loss"), (right, score, label_of(score))):
@@ -31,13 +31,14 @@ def learning_curves(history: Sequence[Mapping[str, float]], score: str, best_epo
             axes.plot(*zip(*clean, strict=True), "o--", color=_CLEAN, markersize=3, label="training (as it is)")
         if axes is left and _spread([row[f"{part}_loss"] for row in history for part in ("train", "val")]) > 20.0:
             axes.set_yscale("log")  # one early outlier would flatten the rest
-        axes.axvline(best_epoch, color="#999999", linewidth=1, linestyle=":")
+        axes.axvline(best_epoch, color="#999999", linewidth=1, linestyle=":", label="best epoch")
         axes.set(xlabel="epoch", ylabel=label)
         axes.grid(alpha=0.25)
         axes.xaxis.get_major_locator().set_params(integer=True)
     late = best_epoch > 0.6 * epochs[-1]
+    of_best = [row[f"val_{score}"] for row in history if row["epoch"] == best_epoch]
     right.annotate(
-        f"best: {best_epoch}",
+        f"epoch {best_epoch}: {of_best[0]:.4f}" if of_best else f"epoch {best_epoch}",
         (best_epoch, 0.02),
         xycoords=("data", "axes fraction"),
         xytext=(-3 if late else 3, 0),
@@ -48,7 +49,8 @@ def learning_curves(history: Sequence[Mapping[str, float]], score: str, best_epo
     )
     if score in SCORES and SCORES[score].measure.unit == "share":
         right.set_ylim(-0.02, 1.02)
-    left.legend(frameon=False, fontsize=8)
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
     if title:
         figure.suptitle(title, fontsize=10)
     return figure

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
+import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -17,6 +20,8 @@ ERROR_COLORS: dict[str, RGB] = {
     "ignored": (128, 128, 128),
 }
 RIGHT_COLOR: RGB = (222, 222, 222)  # an object where truth and prediction agree
+_ERROR_NAMES = {"missed": "missed", "false": "false", "swapped": "another class", "ignored": "ignored"}
+_FRAME_COLOR: RGB = (190, 190, 190)  # around every picture: white pixels of an error map end somewhere
 _PIXELS_PER_OUTLINE_PX = 300  # an outline is a pixel wide for each so many pixels of the shorter side
 _MARGIN_PX = 4
 _LABEL_WIDTH_PX = 92
@@ -112,16 +117,18 @@ def prediction_sheet(
     predictions: Sequence[np.ndarray],
     class_map: ClassMap,
     *,
+    heading: str = "",
     titles: Sequence[str] = (),
     tile_px: int = 160,
 ) -> Image.Image:
-    """Returns rows input / truth / prediction / errors over one column a sample, with a legend.
+    """Returns rows input / truth / prediction / errors over one column a sample, with a legend of all their colours.
 
     Args:
         images: (H, W, 3) uint8 each.
         truths, predictions: masks of the same H and W.
         class_map: names and colours.
-        titles: one short text a sample.
+        heading: above everything, for example the epoch and its score.
+        titles: one short text a sample, of one or several lines.
         tile_px: width of a column; heights keep the first image's shape.
     """
     height, width = images[0].shape[:2]
@@ -132,30 +139,44 @@ def prediction_sheet(
         "prediction": [overlay(image, mask, class_map) for image, mask in zip(images, predictions, strict=True)],
         "errors": [errors(truth, mask, class_map) for truth, mask in zip(truths, predictions, strict=True)],
     }
-    legend = _legend(class_map)
     sheet_width = _LABEL_WIDTH_PX + len(images) * (tile[0] + _MARGIN_PX)
-    places, legend_height = _place_legend(legend, sheet_width)
-    top = _HEADER_PX if titles else _MARGIN_PX
-    sheet = Image.new("RGB", (sheet_width, top + len(rows) * (tile[1] + _MARGIN_PX) + legend_height), "white")
+    top = _HEADER_PX * (bool(heading) + max((title.count("\n") + 1 for title in titles), default=0)) + _MARGIN_PX
+    legend = _Legend(legend_entries(class_map), sheet_width)
+    sheet = Image.new("RGB", (sheet_width, top + len(rows) * (tile[1] + _MARGIN_PX) + legend.height), "white")
     draw = ImageDraw.Draw(sheet)
+    draw.text((_MARGIN_PX, 3), _fit(heading, sheet_width - 2 * _MARGIN_PX), fill="black", font=_font())
     for column, title in enumerate(titles):
-        draw.text((_LABEL_WIDTH_PX + column * (tile[0] + _MARGIN_PX), 3), _fit(title, tile[0]), fill="black")
+        x = _LABEL_WIDTH_PX + column * (tile[0] + _MARGIN_PX)
+        for line, text in enumerate(title.split("\n")):
+            y = 3 + _HEADER_PX * (bool(heading) + line)
+            draw.text((x, y), _fit(text, tile[0]), fill="black", font=_font())
     for line, (name, pictures) in enumerate(rows.items()):
         y = top + line * (tile[1] + _MARGIN_PX)
-        draw.text((_MARGIN_PX, y + tile[1] // 2 - 6), name, fill="black")
+        draw.text((_MARGIN_PX, y + tile[1] // 2 - 6), name, fill="black", font=_font())
         for column, picture in enumerate(pictures):
             resample = Image.Resampling.BILINEAR if name == "input" else Image.Resampling.NEAREST
-            small = Image.fromarray(picture).resize(tile, resample)
-            sheet.paste(small, (_LABEL_WIDTH_PX + column * (tile[0] + _MARGIN_PX), y))
-    base = top + len(rows) * (tile[1] + _MARGIN_PX)
-    for (name, color), (x, y) in zip(legend, places, strict=True):
-        draw.rectangle((x, base + y + 3, x + 10, base + y + 13), fill=color, outline="black")
-        draw.text((x + 14, base + y + 2), name, fill="black")
+            x = _LABEL_WIDTH_PX + column * (tile[0] + _MARGIN_PX)
+            sheet.paste(Image.fromarray(picture).resize(tile, resample), (x, y))
+            draw.rectangle((x, y, x + tile[0] - 1, y + tile[1] - 1), outline=_FRAME_COLOR)
+    legend.draw(draw, top + len(rows) * (tile[1] + _MARGIN_PX))
     return sheet
 
 
-def _legend(class_map: ClassMap) -> list[tuple[str, RGB]]:
-    """Returns the classes that are drawn, and the kinds of error that can occur."""
+def legend_picture(class_map: ClassMap, *, width_px: int = 480) -> Image.Image:
+    """Returns the colours of the classes with their names, for pictures that are only an image with its mask.
+
+    Args:
+        class_map: names and colours; the background is not drawn, so it has no entry.
+        width_px: of the picture; names that need more go on in the next line.
+    """
+    legend = _Legend({"classes": legend_entries(class_map)["classes"]}, width_px)
+    picture = Image.new("RGB", (width_px, legend.height + _MARGIN_PX), "white")
+    legend.draw(ImageDraw.Draw(picture), 0)
+    return picture
+
+
+def legend_entries(class_map: ClassMap) -> dict[str, list[tuple[str, RGB]]]:
+    """Returns what is drawn with its colour: `classes` in masks, and `errors` of those kinds that can occur."""
     classes = [
         (name, color)
         for index, (name, color) in enumerate(zip(class_map.names, class_map.colors, strict=True))
@@ -164,25 +185,47 @@ def _legend(class_map: ClassMap) -> list[tuple[str, RGB]]:
     unseen = {"swapped"} if class_map.task is Task.BINARY else set()
     if class_map.background is None and class_map.task is Task.MULTICLASS:
         unseen = {"missed", "false"}  # without a background every difference is a swap
-    return classes + [(name, color) for name, color in ERROR_COLORS.items() if name not in unseen]
+    right = [("right: background", (255, 255, 255))] if class_map.background is not None else []
+    right.append(("right: object" if right else "right", RIGHT_COLOR))
+    wrong = [(_ERROR_NAMES[name], color) for name, color in ERROR_COLORS.items() if name not in unseen]
+    return {"classes": classes, "errors": right + wrong}
 
 
-def _place_legend(legend: Sequence[tuple[str, object]], width: int) -> tuple[list[tuple[int, int]], int]:
-    """Returns where each entry goes, wrapped to the width, and the height of all lines."""
-    places: list[tuple[int, int]] = []
-    x, y = _LABEL_WIDTH_PX, 0
-    for name, _ in legend:
-        needed = 14 + _text_width(name) + 16
-        if x + needed > width and x > _LABEL_WIDTH_PX:
-            x, y = _LABEL_WIDTH_PX, y + _HEADER_PX
-        places.append((x, y))
-        x += needed
-    return places, y + _HEADER_PX + _MARGIN_PX
+class _Legend:
+    """Rows of named colours, each row with its own label, wrapped to a width."""
+
+    def __init__(self, rows: Mapping[str, Sequence[tuple[str, RGB]]], width: int) -> None:
+        self._labels: list[tuple[str, int]] = []
+        self._entries: list[tuple[str, RGB, int, int]] = []
+        y = _MARGIN_PX
+        for label, entries in rows.items():
+            self._labels.append((label, y))
+            x = _LABEL_WIDTH_PX
+            for name, color in entries:
+                needed = 16 + _text_width(name) + 14
+                if x + needed > width and x > _LABEL_WIDTH_PX:
+                    x, y = _LABEL_WIDTH_PX, y + _HEADER_PX
+                self._entries.append((name, color, x, y))
+                x += needed
+            y += _HEADER_PX
+        self.height = y + _MARGIN_PX
+
+    def draw(self, draw: ImageDraw.ImageDraw, top: int) -> None:
+        for label, y in self._labels:
+            draw.text((_MARGIN_PX, top + y), label, fill="black", font=_font())
+        for name, color, x, y in self._entries:
+            draw.rectangle((x, top + y + 1, x + 11, top + y + 12), fill=color, outline="black")
+            draw.text((x + 16, top + y), name, fill="black", font=_font())
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    """Returns the font that Matplotlib brings: Pillow's own knows Latin letters only."""
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 11)
 
 
 def _text_width(text: str) -> int:
-    font = ImageFont.load_default()
-    return int(font.getlength(text)) + 1
+    return int(_font().getlength(text)) + 1
 
 
 def _fit(text: str, width: int) -> str:

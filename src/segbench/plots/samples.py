@@ -54,7 +54,10 @@ def overlap(
         Patch(facecolor=_hex(color), edgecolor="black", label=f"{label}: {int(where.sum()):,} px")
         for label, (where, color) in parts.items()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    if not counted.all():
+        grey = _hex(ERROR_COLORS["ignored"])
+        handles.append(Patch(facecolor=grey, edgecolor="black", label=f"ignored: {int((~counted).sum()):,} px"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     figure.suptitle(f"{name + ': ' if name else ''}{_scores(both, missed, false)}", fontsize=11)
     return figure
 
@@ -90,6 +93,9 @@ def classes(
     total = max(int((~ignored).sum()), 1)
     for axes, plane, name, color in zip(panels, planes, class_map.names, class_map.colors, strict=False):
         _show(axes, _painted(ground, [(plane & ~ignored, color)]), f"{name}\n{(plane & ~ignored).sum() / total:.1%}")
+    if ignored.any():
+        grey = Patch(facecolor=_hex(ERROR_COLORS["ignored"]), edgecolor="black", label="ignored")
+        figure.legend(handles=[grey], loc="outside lower center", frameon=False, fontsize=9)
     if title:
         figure.suptitle(title, fontsize=11)
     return figure

@@ -14,6 +14,7 @@ from segbench.data.files import raster
 from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.errors import DatasetError, PredictionError
 from segbench.files import replacing, write_csv
+from segbench.plots.panels import legend_picture
 from segbench.predict.mask_folder import mark_indices
 from segbench.predict.predictor import Prediction, Predictor
 from segbench.types import ClassMap, Progress
@@ -38,6 +39,9 @@ def predict_files(
 ) -> PredictedFiles:
     """Segments every image and writes `masks/`, `overlays/`, `areas.csv` and, if asked, `probs/` under `out`.
 
+    `legend.png` says which class has which colour in the overlays. `areas.csv` names files below the folder that was
+    given, so that it can be passed on without the paths of this machine.
+
     Args:
         predictor: see `Predictor`.
         paths: image files and folders (searched with their sub-folders, but for `out`).
@@ -59,7 +63,7 @@ def predict_files(
     failed: dict[str, str] = {}
     class_names = predictor.class_map.names
     mark_indices(out / "masks", predictor.class_map)
-    for done, ((path, _), name) in enumerate(zip(found, names, strict=True), start=1):
+    for done, ((path, below), name) in enumerate(zip(found, names, strict=True), start=1):
         try:
             image, nodata = predictor.pipeline.read(path)
         except DatasetError as error:
@@ -69,9 +73,11 @@ def predict_files(
             _write_one(prediction, out, name, like=None if predictor.bands is None else path, probs=probs)
             written.append(name)
             height, width = image.shape[:2]
-            rows.append([name, str(path), width, height, *(f"{v:.6f}" for v in prediction.area_fracs.values())])
+            rows.append([name, below.as_posix(), width, height, *(f"{v:.6f}" for v in prediction.area_fracs.values())])
         if progress is not None:
             progress("predicting", done, len(found))
+    with replacing(out / "legend.png") as temporary:
+        legend_picture(predictor.class_map).save(temporary)
     areas_file = out / "areas.csv"
     write_csv(areas_file, ["id", "file", "width", "height", *(f"{name}_frac" for name in class_names)], rows)
     return PredictedFiles(tuple(written), failed, areas_file)

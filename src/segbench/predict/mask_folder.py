@@ -10,6 +10,7 @@ from pathlib import Path
 
 from segbench.errors import DatasetError
 from segbench.files import write_json
+from segbench.speech import argument
 from segbench.types import ClassMap
 
 MARKER = "classes.json"
@@ -38,11 +39,14 @@ def holds_indices(folder: str | Path, class_map: ClassMap) -> bool:
         names, written_as = list(plain["classes"]), plain["written_as"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"expected what `segbench predict` wrote about the masks, got {type(error).__name__}: {error}"
-        raise DatasetError(f"{message}; predict again, or delete this file and say --masks", path=file) from error
+        raise DatasetError(
+            f"{message}; predict again, or delete this file and say {argument('masks')}", path=file
+        ) from error
     if names != list(class_map.names):
         there, here = ", ".join(map(str, names)), ", ".join(class_map.names)
         raise DatasetError(f"the masks are of the classes {there}, the test images of {here}", path=file)
     if written_as != _INDICES:
         message = f"expected masks written as {_INDICES}, got {written_as!r}"
-        raise DatasetError(f"{message}; delete this file and say --masks values or --masks indices", path=file)
+        either = f"{argument('masks', 'values')} or {argument('masks', 'indices')}"
+        raise DatasetError(f"{message}; delete this file and say {either}", path=file)
     return True

@@ -53,8 +53,8 @@ def prelabel(
     check_writer(to, predictor.class_map, options)
     if predictor.bands is not None:
         raise PredictionError(
-            f"this network reads {predictor.bands.channels} bands, and annotation tools show three; predict masks "
-            "without --as, which keep the grid of their images"
+            f"this network reads {predictor.bands.channels} bands, and annotation tools show three; predict masks, "
+            "not an annotation tool's files: they keep the grid of their images"
         )
     found = find_images(paths, Path(out))
     failed: dict[str, str] = {}

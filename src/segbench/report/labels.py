@@ -10,6 +10,7 @@ HEAD = {
     "interval": message("interval"),
     "seed_sd": message("seed SD"),
     "seeds": message("seeds"),
+    "seed": message("seed"),
     "p_best": message("P(best)"),
     "training_s": message("training"),
     "images_per_s": message("images/s"),
@@ -45,8 +46,21 @@ HEAD = {
     "n": message("n"),
     "slice": message("part"),
     "values": message("values"),
+    "epoch": message("epoch"),
+    "alert": message("what was told while it trained"),
 }
 """Column -> its title."""
+
+ALERT = {
+    "one_class": message("predicts one class only"),
+    "loss_flat": message("the loss stands still"),
+    "not_finite": message("the loss became infinite or undefined"),
+    "overfits": message("overfits"),
+    "still_improving": message("still improving at its end"),
+    "learning_rate": message("the learning rate is far off"),
+    "class_never_predicted": message("a class is never predicted"),
+}
+"""Code of an alert -> what goes wrong; the alert itself says more, in English."""
 
 PART = {
     "train": message("training"),

@@ -119,6 +119,7 @@ def _document(
 ) -> Document:
     verdict = (
         Text(paragraphs=(analysis.verdict.headline(),), tone="lead"),
+        *bullets(analysis.evidence.collapsed),
         *text(*verdict_paragraphs(analysis)),
         interval_drawing(analysis, sketch),
         *bullets(analysis.verdict.warnings),

@@ -11,6 +11,7 @@ from segbench.compare.runs import evidence_of
 from segbench.errors import ConfigError
 from segbench.locale import languages
 from segbench.report.page import ReportFiles, write_report
+from segbench.speech import argument
 from segbench.types import Progress
 
 
@@ -43,8 +44,8 @@ def report_runs(
     """
     out = Path(out)
     if out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"expected a file that ends in .html, got {out.name!r}", key="--out")
+        raise ConfigError(f"expected a file that ends in .html, got {out.name!r}", key=argument("out"))
     if lang not in languages():
-        raise ConfigError(f"expected one of the languages {', '.join(languages())}, got {lang!r}", key="--lang")
+        raise ConfigError(f"expected one of the languages {', '.join(languages())}, got {lang!r}", key=argument("lang"))
     evidence, study = evidence_of(paths, score=score, resolution=resolution, masks=masks, progress=progress)
     return write_report(out, evidence, study=study, lang=lang, progress=progress)

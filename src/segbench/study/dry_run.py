@@ -18,9 +18,10 @@ from segbench.folders.study import RunStatus, StudyFolder
 from segbench.metrics.families import label_of
 from segbench.statistics.differences import VarianceParts, compare_pairs, minimum_detectable_difference
 from segbench.study.engine import Engine, make_engine
-from segbench.study.live import StudyCallback, format_seconds
+from segbench.study.live import StudyCallback
 from segbench.study.probe import Speed, cost_key, measure, run_seconds
 from segbench.study.run import check_data, check_runs, default_workers
+from segbench.terminal import format_seconds
 from segbench.train.prepare import read_and_split
 
 _ASSUMED_SDS = (0.05, 0.10, 0.15)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from segbench.errors import ConfigError, suggest
+from segbench.speech import argument
 from segbench.study.worker import Task
 
 # Name -> "module:class", built with the address of a cluster or None.
@@ -72,7 +73,7 @@ def make_engine(name: str, address: str | None = None) -> Engine:
         ConfigError: an unknown name, an engine whose package is not installed, or an address for this machine alone.
     """
     if name not in ENGINES:
-        raise ConfigError(f"there is no engine {name!r}; {suggest(name, ENGINES)}", key="--engine")
+        raise ConfigError(f"there is no engine {name!r}; {suggest(name, ENGINES)}", key=argument("engine"))
     module, _, kind = ENGINES[name].partition(":")
     engine: Engine = getattr(importlib.import_module(module), kind)(address)
     return engine

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -16,9 +16,11 @@ from rich.text import Text
 from segbench.errors import shorten
 from segbench.folders.study import RunStatus, State
 from segbench.metrics.families import label_of
+from segbench.terminal import WARNING_STYLE, Terminal, format_seconds, say
 from segbench.train.callback import ProgressCallback
 
 _MOST_ROWS = 30
+_MOST_ALERTS = 8
 _SECONDS_BETWEEN_SUMMARIES = 30.0
 _SECONDS_BETWEEN_LINES = 10.0
 _STYLES: dict[State, str] = {"finished": "green", "running": "bold", "failed": "red", "stopped": "yellow"}
@@ -48,15 +50,16 @@ class ConsoleStudyCallback(StudyCallback):
     """
 
     def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Terminal(stderr=True)
         self.quiet = quiet
         self._live: Live | None = None
         self._states: dict[str, State] = {}
+        self._told: set[tuple[str, str]] | None = None
         self._last_summary = self._last_line = time.monotonic()
 
     def message(self, text: str) -> None:
         """Prints one line, above the table where there is one."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        say(self.console, text)
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Prints a line now and then, and none about what is over soon."""
@@ -69,6 +72,7 @@ class ConsoleStudyCallback(StudyCallback):
         """Redraws the table; off a terminal, prints a line for every run that changed."""
         if self.quiet:
             return
+        self._tell_alerts(statuses)
         if self.console.is_terminal:
             view = Group(status_table(statuses), Text(summary_line(statuses)))
             if self._live is None:
@@ -87,6 +91,14 @@ class ConsoleStudyCallback(StudyCallback):
             self._last_summary = now
             self.message(summary_line(statuses))
 
+    def _tell_alerts(self, statuses: Sequence[RunStatus]) -> None:
+        """Says what goes wrong, once; not what was told before this study was gone on with."""
+        there = {(status.run.id, alert["code"]): (status, alert) for status in statuses for alert in status.alerts}
+        new = [] if self._told is None else [there[key] for key in there if key not in self._told]
+        self._told = set(there)
+        for status, alert in new:
+            self.message(_alert_line(status, alert))
+
     def _tell(self, status: RunStatus) -> None:
         text = f"{status.state}: {status.run.id}"
         if status.state == "running":
@@ -94,7 +106,7 @@ class ConsoleStudyCallback(StudyCallback):
             text += f", {next_epoch}" if status.epoch < status.epochs else ", scoring"
         if status.state == "finished":
             best = f"best validation {label_of(status.run.config.monitor)} {_number(status.best)}"
-            text += f", {best} in {format_seconds(status.seconds)}"
+            text += f", {best} in {format_seconds(status.seconds)}" + ", collapsed" * status.collapsed
         if status.failure is not None:
             text += f": {status.failure.error}"
         if status.state != "waiting":
@@ -117,17 +129,19 @@ def status_table(statuses: Sequence[RunStatus]) -> Table:
     table = Table(title=title, title_justify="left", highlight=False)
     for name in ("run", "seed", "state"):
         table.add_column(name)
-    for name in ("epoch", "best", "time", "left"):
+    told = any(status.alerts for status in shown)
+    for name in ("epoch", "best", "time", "left", *(["alerts"] * told)):
         table.add_column(name, justify="right")
     for status in shown:
         table.add_row(
             Text(status.run.entry),
             str(status.run.seed),
-            Text(status.state, style=_STYLES.get(status.state, "")),
+            _state(status),
             f"{'?' if status.damage else status.epoch}/{status.epochs}",
             _number(status.best),
             format_seconds(status.seconds) if status.epoch else "–",
             "–" if status.state == "finished" else format_seconds(status.seconds_left),
+            *([Text(str(len(status.alerts) or "–"), style=WARNING_STYLE if status.alerts else "")] * told),
         )
     return table
 
@@ -174,29 +188,32 @@ def failure_lines(statuses: Sequence[RunStatus]) -> list[str]:
     return [f"failed: {shorten(ids)}: {reason}" for reason, ids in reasons.items()]
 
 
+def alert_lines(statuses: Sequence[RunStatus]) -> list[str]:
+    """Returns a sentence about the runs that collapsed, and one for every alert, each told as far as there is room."""
+    ids = [status.run.id for status in statuses if status.collapsed]
+    lines = []
+    if ids:
+        what = "they predict one class only, so their scores say nothing about the networks"
+        lines.append(f"warning: collapsed: {shorten(ids)}: {what}")
+    told = [_alert_line(status, alert) for status in statuses for alert in status.alerts]
+    more = len(told) - _MOST_ALERTS
+    return lines + told[:_MOST_ALERTS] + ([f"and {more} more: alerts.json in the runs' folders"] if more > 0 else [])
+
+
+def _alert_line(status: RunStatus, alert: Mapping[str, Any]) -> str:
+    return f"warning: {status.run.id}, epoch {alert['epoch']}: {alert['sentence']}. To do: {alert['advice']}"
+
+
+def _state(status: RunStatus) -> Text:
+    """Returns the state; of a finished run also that its score says nothing."""
+    if status.collapsed:
+        return Text("collapsed", style=WARNING_STYLE)
+    return Text(status.state, style=_STYLES.get(status.state, ""))
+
+
 def damage_lines(statuses: Sequence[RunStatus]) -> list[str]:
     """Returns a sentence for every run whose files are damaged."""
     return [f"damaged: {status.run.id}: {status.damage}" for status in statuses if status.damage]
-
-
-def format_seconds(seconds: float) -> str:
-    """Returns a length of time as people say it: 42 s, 3:05 min, 2:10 h, 1.5 d.
-
-    Example:
-        >>> format_seconds(185)
-        '3:05 min'
-    """
-    if math.isnan(seconds):
-        return "–"
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60}:{minutes % 60:02d} h" if minutes < 48 * 60 else f"{seconds / 86400:.1f} d"
 
 
 def _number(value: float) -> str:

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from segbench.errors import ConfigError
+from segbench.speech import argument
 from segbench.study.engine import Machine, usable_cores
 from segbench.study.worker import Task, after_attempt, train_run
 
@@ -36,7 +37,7 @@ class LocalEngine:
     def __init__(self, address: str | None = None) -> None:
         if address is not None:
             message = f"the local engine is this machine and has no address, got {address!r}; leave it out or take ray"
-            raise ConfigError(message, key="--address")
+            raise ConfigError(message, key=argument("address"))
 
     def machine(self) -> Machine:
         """Returns the cores this process may use, and the GPUs torch sees."""

@@ -28,6 +28,7 @@ from segbench import __version__
 from segbench.errors import ConfigError, RunError
 from segbench.files import write_text
 from segbench.folders.study import Failure, StudyFolder
+from segbench.speech import argument
 from segbench.study.engine import Machine, usable_cores
 from segbench.study.ray_worker import attempt, check_node
 from segbench.study.worker import Task, after_attempt
@@ -221,7 +222,7 @@ def _import_ray() -> ModuleType:
         import ray.exceptions
     except ModuleNotFoundError as error:
         message = "the engine ray needs the package ray, which is not installed; pip install 'segbench[ray]'"
-        raise ConfigError(message, key="--engine") from error
+        raise ConfigError(message, key=argument("engine")) from error
     module: ModuleType = ray
     return module
 
@@ -236,7 +237,7 @@ def _require_answer(address: str) -> None:
         host, _, port = address.removeprefix("ray://").rpartition(":")
         if not host or not port.isdigit():
             expected = "expected auto, host:port or ray://host:port"
-            raise ConfigError(f"{expected}, got {address!r}; for example 10.0.0.1:6379", key="--address")
+            raise ConfigError(f"{expected}, got {address!r}; for example 10.0.0.1:6379", key=argument("address"))
         try:
             socket.create_connection((host, int(port)), timeout=_SECONDS_TO_CONNECT).close()
         except (OSError, OverflowError) as error:
@@ -259,7 +260,8 @@ def _require_answer(address: str) -> None:
 
 
 def _unreachable(address: str, reason: str) -> str:
-    started = "start one with `ray start --head --port 6379`, or leave --address out to use this machine alone"
+    alone = f"leave {argument('address')} out to use this machine alone"
+    started = f"start one with `ray start --head --port 6379`, or {alone}"
     return f"no Ray cluster answers at {address} ({reason}); {started}"
 
 

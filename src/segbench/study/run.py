@@ -16,6 +16,7 @@ from segbench.data.samples.decoded import decode_samples, zoom_wanted
 from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
+from segbench.speech import argument
 from segbench.study.engine import Engine, Machine, make_engine
 from segbench.study.live import StudyCallback
 from segbench.study.worker import Task
@@ -65,7 +66,7 @@ def run_study(
     """
     _require_main_guard()
     study = _as_study(study, scale)
-    for key, number in (("--workers", workers), ("--threads", threads)):
+    for key, number in ((argument("workers"), workers), (argument("threads"), threads)):
         if number is not None and number < 1:
             raise ConfigError(f"expected at least 1, got {number}", key=key)
     plan = expand(study)

@@ -21,6 +21,7 @@ from segbench.config.text import LENGTH_KEYS
 from segbench.errors import shorten
 from segbench.metrics.counts import Counts
 from segbench.metrics.families import label_of
+from segbench.speech import argument
 from segbench.statistics.turning import find_turn, level_at
 from segbench.types import ClassMap, Task
 
@@ -236,7 +237,7 @@ def _bad_rate(course: Course) -> Alert | None:
         sentence = f"the training loss hardly falls: {losses[0]:.4g} in the first epoch, {losses[-1]:.4g} now"
         where = "below" if rate < low else "above"
         advice = f"the rate {rate:g} is far {where} what is usual: set optimizer.lr to {usual:g}, and begin again"
-        return _alert(course, "learning_rate", sentence, f"{advice} with --restart")
+        return _alert(course, "learning_rate", sentence, f"{advice} with {argument('restart', True)}")
     return None
 
 
@@ -341,7 +342,8 @@ def _still_improving(course: Course) -> Alert | None:
 def _lower_rate(config: RunConfig) -> str:
     highest_usual = USUAL_RATES[config.optimizer.name][-1]
     clip = "" if config.grad_clip is not None else " and grad_clip to 1"
-    return f"set optimizer.lr to {min(config.optimizer.lr / 10, highest_usual):g}{clip}, and begin again with --restart"
+    rate = min(config.optimizer.lr / 10, highest_usual)
+    return f"set optimizer.lr to {rate:g}{clip}, and begin again with {argument('restart', True)}"
 
 
 def _alert(course: Course, code: str, sentence: str, advice: str) -> Alert:

@@ -14,6 +14,7 @@ from segbench.errors import RunError
 from segbench.files import replacing
 from segbench.folders.run import RunFolder
 from segbench.models.weights import read_metadata, save_weights
+from segbench.speech import argument
 from segbench.train.loop import Training
 
 _VERSION = 1
@@ -74,7 +75,7 @@ class Commits:
         state = load_checkpoint(self.folder.last_file, training.fabric.device)
         if state["manifest_hash"] != self.manifest_hash or state["fingerprint"] != self.fingerprint:
             message = "last.pt belongs to other data or other settings than this folder's manifest and config"
-            raise RunError(f"{message}; begin again with --restart", run=self.folder.path)
+            raise RunError(f"{message}; begin again with {argument('restart', True)}", run=self.folder.path)
         training.load_state_dict(state)
         best = str(training.best_epoch() + 1)
         candidate = self.folder.candidate_file
@@ -86,4 +87,4 @@ class Commits:
         found = read_metadata(self.folder.best_file)["epoch"]
         if found != best:
             message = f"best.safetensors is of epoch {found}, but the best epoch of last.pt is {best}"
-            raise RunError(f"{message}; begin again with --restart", run=self.folder.path)
+            raise RunError(f"{message}; begin again with {argument('restart', True)}", run=self.folder.path)

@@ -19,13 +19,14 @@ from segbench.files import write_json
 from segbench.folders.mask_archive import MaskWriter, write_masks
 from segbench.folders.run import RunFolder
 from segbench.metrics.counts import Counts, count_masks
-from segbench.metrics.definitions import OWN_SIZE, size_text
+from segbench.metrics.definitions import OWN_SIZE, footnote, size_text
 from segbench.metrics.scores import Scores
 from segbench.models.weights import read_metadata
 from segbench.predict.predictor import Predictor
 from segbench.train.callback import Callback
 from segbench.train.console import default_callback
 from segbench.train.evaluator import Evaluation, Evaluator, collect_surfaces, evaluate_masks
+from segbench.train.main_number import main_number
 from segbench.train.result import now
 from segbench.train.score import score_split
 from segbench.types import SPLITS, SplitName, Tta
@@ -102,7 +103,9 @@ def evaluate(
         "per_class": evaluated.per_class_table(),
         "definitions": {name: definition.sentence for name, definition in evaluated.definition_of.items()},
         "definition_of": {name: definition.to_dict() for name, definition in evaluated.definition_of.items()},
+        "footnote": footnote(evaluated.definition_of.values()),
         "test_scored": times,
+        "main": main_number(evaluated.scores, folder.read_config().monitor, manifest.samples, split),
     }
     write_json(target.path / f"evaluation_{name}.json", summary)
     return evaluated.scores

@@ -31,6 +31,7 @@ from segbench.models.base import SegmentationNetwork
 from segbench.models.configured import network_of
 from segbench.models.weights import load_weights
 from segbench.predict.device import pick_device
+from segbench.speech import argument
 from segbench.train.alerts import not_finite
 from segbench.train.callback import Callback
 from segbench.train.check import check_config
@@ -131,7 +132,7 @@ def _claim(folder: RunFolder, config: RunConfig, *, same_samples: bool) -> RunCo
         return config.model_copy(update={"data": config.data.model_copy(update=places)})
     raise ConfigError(
         f"{folder.path} holds a run with other settings ({'; '.join(differs)}); choose another output, or begin again "
-        "with --restart",
+        f"with {argument('restart', True)}",
         key="output",
     )
 
@@ -232,7 +233,8 @@ def _prepare_data(
     if folder.manifest_file.is_file():
         if prepared is not None:
             _take_over(prepared, folder)
-        begun = f"The run in {folder.path} was started with other data: undo the change, or begin again with --restart"
+        undo = f"undo the change, or begin again with {argument('restart', True)}"
+        begun = f"The run in {folder.path} was started with other data: {undo}"
         return reopen(folder.manifest_file, watch, begun)
     if prepared is None:
         manifest = read_and_split(config.data, watch, kept=kept)
@@ -256,7 +258,7 @@ def _take_over(prepared: Path, folder: RunFolder) -> None:
     if given.content_hash != there.content_hash:
         raise DatasetError(
             f"the run was begun with {folder.manifest_file}, which has other samples, classes or parts; give that "
-            "one, or begin again with --restart",
+            f"one, or begin again with {argument('restart', True)}",
             path=prepared,
         )
     if given.root != there.root:

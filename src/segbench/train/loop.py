@@ -34,6 +34,7 @@ from segbench.models.base import SegmentationNetwork
 from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import normalization_of, normalize
 from segbench.predict.tiles import in_tiles
+from segbench.speech import argument
 from segbench.train.alerts import Alert, Course, find_alerts, predicted_classes
 from segbench.train.callback import Callback
 from segbench.train.environment import peak_memory_mb
@@ -345,8 +346,8 @@ class Training:
     def _not_finite(self, what: str, epoch: int) -> NotFiniteError:
         kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished yet"
         advice = (
-            f"{kept}. Look at the samples, or lower optimizer.lr or set grad_clip: 1 and begin again with --restart or "
-            "another output"
+            f"{kept}. Look at the samples, or lower optimizer.lr or set grad_clip: 1 and begin again with "
+            f"{argument('restart', True)} or another output"
         )
         return NotFiniteError(what, advice, epoch=epoch + 1)
 

@@ -26,6 +26,7 @@ from segbench.train.alerts import is_collapsed, main_score
 from segbench.train.environment import peak_memory_mb
 from segbench.train.evaluator import Evaluation, Evaluator, ThresholdCollector
 from segbench.train.loop import Training, explain_memory
+from segbench.train.main_number import main_number
 from segbench.train.score import SplitPass
 from segbench.types import SPLITS, RunResult, SplitName, Tta
 
@@ -68,6 +69,7 @@ def score_and_write(
         "weights": folder.read_facts()["weights"],
         "threshold": threshold,
         "tta": _about_flips(training, evaluated["val"]),
+        "main": main_number(evaluated[splits[-1]].scores, config.monitor, manifest.samples, splits[-1]),
     }
     if choice is not None:  # the last evaluator is that of the test part
         result["threshold_choice"] = _about_choice(

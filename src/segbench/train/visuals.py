@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -11,6 +12,8 @@ from torch.utils.tensorboard import SummaryWriter
 from segbench.data.samples.sample_cache import SampleCache
 from segbench.files import replacing
 from segbench.folders.run import RunFolder
+from segbench.metrics.families import label_of
+from segbench.metrics.scores import score_counts
 from segbench.plots.panels import prediction_sheet
 from segbench.train.loop import Training
 from segbench.train.score import SplitPass
@@ -53,7 +56,13 @@ class EpochVisuals:
         epoch = int(row["epoch"])
         predictions = [val.masks[name] for name in self._ids]
         class_map = self._training.class_map
-        sheet = prediction_sheet(self._images, self._truths, predictions, class_map, titles=self._ids)
+        monitor = self._training.config.monitor
+        scored = score_counts(val.counts, class_map)
+        ious = dict(zip(scored.ids, scored.image_means("iou"), strict=True))
+        titles = [f"{name}\nIoU {'–' if math.isnan(ious[name]) else f'{ious[name]:.3f}'}" for name in self._ids]
+        score = f"validation {label_of(monitor)} {row[f'val_{monitor}']:.4f}"
+        heading = f"epoch {epoch}, {score} over all {len(scored.ids)} images; {self._training.config.run_name}"
+        sheet = prediction_sheet(self._images, self._truths, predictions, class_map, heading=heading, titles=titles)
         with replacing(self._folder.picture_file(epoch)) as temporary:
             sheet.save(temporary)
         if self._writer is not None:

@@ -107,10 +107,10 @@ class Search:
         except optuna.TrialPruned:
             self.study.tell(trial, state=TrialState.PRUNED)
         except SegbenchError as error:
-            self._fail(trial, str(error))
+            self._fail(trial, str(error).removeprefix(f"{run.path}: "))  # `trials.csv` is passed on
         except Exception as error:  # noqa: BLE001  # one bad setting must not end the search; it is recorded
             write_text(run.path / "traceback.txt", traceback.format_exc())
-            self._fail(trial, f"{type(error).__name__}: {error} (see traceback.txt in {run.path})")
+            self._fail(trial, f"{type(error).__name__}: {error} (see traceback.txt in {run.path.name})")
         except BaseException:
             trial.set_user_attr("starts", starts)  # somebody stopped the search; that is no sign against the trial
             raise

@@ -20,6 +20,7 @@ from segbench.data.public.archive import unpack
 from segbench.data.public.sets import PublicSet, RemoteFile
 from segbench.errors import DatasetError
 from segbench.files import locked, write_json
+from segbench.speech import argument
 from segbench.types import Progress
 
 __all__ = ["Received", "fetch", "get_public"]
@@ -220,7 +221,7 @@ class _Download:
         if needed + _SPARE_BYTES > free:
             raise DatasetError(
                 f"{needed / 1e9:.2f} GB are to be downloaded and {free / 1e9:.2f} GB are free; free some space, or "
-                "choose a folder on another disk with --out",
+                f"choose a folder on another disk with {argument('out')}",
                 path=self.target.parent,
             )
 

@@ -13,6 +13,7 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_picture
 from segbench.data.sources.presence import remembered_pixels
 from segbench.errors import DatasetError
+from segbench.speech import argument
 from segbench.types import Progress, Sample, SplitName
 
 _LOOKED_AT = 2000  # samples at most, spread over the data set, to find those with most of a class
@@ -72,7 +73,8 @@ def _pool(manifest: Manifest, split: SplitName | None) -> tuple[Sample, ...]:
     pool = manifest.samples if split is None else manifest.split(split)
     if not pool:
         raise DatasetError(
-            f"this data set has no {split} part; leave --split out, or `segbench data index` lists the parts",
+            f"this data set has no {split} part; leave {argument('split')} out, or `segbench data index` lists the "
+            "parts",
             path=manifest.root,
         )
     return pool

@@ -64,7 +64,8 @@ class ShardCache(SampleCache):
             height, width = shards.size
             raise ConfigError(
                 f"the shards in {shards.folder} hold images of {height} x {width} pixels, got {size[0]} x {size[1]}; "
-                f"set data.size: [{height}, {width}], or write shards of that size, or with --original",
+                f"set data.size: [{height}, {width}], or write shards of that size or the original one"
+                " (`segbench data shard --original`)",
                 key="data.size",
             )
         pair = (int(size[0]), int(size[1]))

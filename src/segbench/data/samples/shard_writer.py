@@ -28,6 +28,7 @@ from segbench.data.sources.shards import INDEX, MANIFEST, VERSION, Encoding, Sha
 from segbench.data.sources.table import is_packed, source_of
 from segbench.errors import DatasetError, shorten
 from segbench.files import locked, replacing, write_text
+from segbench.speech import argument, speech
 from segbench.types import SPLITS, Progress, Sample, SplitName, Task
 
 _JOURNAL = "shards.jsonl"  # a finished shard a line, as long as there is no index
@@ -153,7 +154,7 @@ class _Writer:
                 return
         raise DatasetError(
             f"this folder holds shards of another data set ({root or 'unfinished'}); choose another folder, or say "
-            "--overwrite to replace them",
+            f"{argument('overwrite', True)} to replace them",
             path=self.folder,
         )
 
@@ -211,7 +212,7 @@ class _Writer:
         if needed > free:
             raise DatasetError(
                 f"the shards need up to {needed / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free; free some space, "
-                "lower --size, or use --png, which needs about a third",
+                f"lower {argument('size')}, or use {_packed('png')}, which needs about a third",
                 path=self.folder,
             )
 
@@ -259,7 +260,8 @@ class _Writer:
         image, mask = load_sample(self.manifest, sample)
         if self.encoding != "raw" and image.shape[2] != 3:
             raise DatasetError(
-                f"PNG holds 3 channels and this image has {image.shape[2]}; leave out --png and --original",
+                f"PNG holds 3 channels and this image has {image.shape[2]}; leave out {_packed('png')} and "
+                f"{_packed('original')}",
                 path=self.manifest.image_path(sample),
             )
         about = {"id": sample.id, "split": sample.split, "group": sample.group}
@@ -338,3 +340,8 @@ def _png(array: U8) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(array).save(stream, "PNG", compress_level=_PNG_LEVEL)
     return stream.getvalue()
+
+
+def _packed(encoding: str) -> str:
+    """Returns how one asks for an encoding: the command has an option for each."""
+    return argument(encoding, True) if speech() == "shell" else argument("encoding", encoding)

@@ -57,7 +57,7 @@ PALETTE_AS_COLORS = Code(
     Severity.INFO,
     Title("the colours are those of Pascal VOC's palette, classes {classes}: a palette image saved as RGB"),
     means=message("The class number can be had back from the colour without loss."),
-    advice=message("save the masks as index PNG again; --fix does so"),
+    advice=message("save the masks as index PNG again; `segbench data check --fix` does so"),
 )
 CODES = (TOO_MANY_COLORS, COLOR_MASKS, STRAY_COLORS, PALETTE_AS_COLORS)
 

@@ -27,7 +27,7 @@ from segbench.report.document import (
     text,
 )
 from segbench.report.figures import CurvePanel, curve_panels, stacked_bars
-from segbench.report.labels import ANSWER, ATTRIBUTE, CURVE, ERROR, HEAD, SLICE, error_meanings
+from segbench.report.labels import ALERT, ANSWER, ATTRIBUTE, CURVE, ERROR, HEAD, SLICE, error_meanings
 from segbench.report.pictures import Pictures
 from segbench.report.summary import (
     error_sentences,
@@ -69,6 +69,7 @@ def learning_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> 
         )
     blocks += [
         _overfitting_table(analysis, places),
+        *_alerts(analysis, places),
         *text(
             message(
                 "The weights of the best validation epoch were kept, so overfitting after it costs training "
@@ -78,6 +79,27 @@ def learning_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> 
         ),
     ]
     return Section(key="learning", title=message("Learning and overfitting"), blocks=tuple(blocks))
+
+
+def _alerts(analysis: Analysis, places: Sequence[int]) -> tuple[Block, ...]:
+    """Returns a table of what went wrong in the trainings, and was told then; nothing where all went well."""
+    rows = []
+    for place in places:
+        entry = analysis.evidence.entries[place]
+        for seed, run in zip(entry.seeds, entry.runs, strict=True):
+            rows += [
+                (
+                    Cell(text=f"{analysis.number[place]}. {entry.name}", sort=analysis.number[place]),
+                    Cell(text=str(seed), sort=seed),
+                    Cell(text=ALERT.get(alert["code"], alert["code"]), hint=f"{alert['sentence']}: {alert['advice']}"),
+                    Cell(text=str(alert["epoch"]), sort=alert["epoch"]),
+                )
+                for alert in run.read_alerts()
+            ]
+    if not rows:
+        return ()
+    head = (HEAD["approach"], HEAD["seed"], HEAD["alert"], HEAD["epoch"])
+    return (Table(head=head, rows=tuple(rows), words=3, sortable=True),)
 
 
 def _monitored(analysis: Analysis, places: Sequence[int]) -> list[tuple[str, str]]:
