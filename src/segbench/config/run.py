@@ -274,6 +274,8 @@ class RunConfig(Section):
             left and right, or up and down, are classes of their own.
         scores: what is measured at the end, see `ScoresConfig`.
         train_score_every: score the un-augmented training part every N epochs besides the end; 0: only at the end.
+        pictures: after which epochs sheets of predictions are drawn (`pictures/`): `auto` means the first, about every
+            tenth of the run, new bests some epochs apart, and the last; a number N every N-th epoch; 0 never.
         channels_last: keep tensors in NHWC order, which is faster on CPUs and newer GPUs.
         compile: run the network through `torch.compile` (needs a C++ compiler; minutes of start-up).
 
@@ -313,6 +315,7 @@ class RunConfig(Section):
     tta: Tta = "none"
     scores: ScoresConfig = ScoresConfig()
     train_score_every: Annotated[int, Field(ge=0)] = 0
+    pictures: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
     channels_last: bool = True
     compile: bool = False
 
@@ -415,7 +418,7 @@ class RunConfig(Section):
         return write_yaml(self.to_dict())
 
     def fingerprint(self) -> str:
-        """Returns 16 hex digits over all that decides the weights and scores of a run (no names, no places).
+        """Returns 16 hex digits over all that decides the weights and scores of a run (no names, places, pictures).
 
         A key of `_LATER_KEYS` with its default value is left out.
         """
@@ -428,8 +431,8 @@ class RunConfig(Section):
                 section, values = getattr(section, part), values[part]
             if getattr(section, name) == type(section).model_fields[name].default:
                 values.pop(name)
-        for place in ("name", "output"):
-            plain.pop(place)
+        for free in ("name", "output", "pictures"):
+            plain.pop(free)
         for permission in ("allow", "cache_dir"):
             plain["data"].pop(permission)
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]

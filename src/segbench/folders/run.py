@@ -330,7 +330,7 @@ def different_settings(there: RunConfig, now: RunConfig, *, same_samples: bool) 
         same_samples: both runs have the same divided samples, so that where these lie and how they were read and
             divided decides nothing.
     """
-    free = {"name", "output", "data.cache_dir"}
+    free = {"name", "output", "data.cache_dir", "pictures"}
     old, new = flatten(there.to_dict()), flatten(now.to_dict())
     keys = sorted(old.keys() | new.keys())
     if same_samples:

@@ -33,7 +33,7 @@ _STEPS = 2  # timed, after as many to warm up
 # What decides nothing about the time of a step.
 _FREE_KEYS = (
     *("name", "output", "seed", "epochs", "early_stopping", "monitor", "threshold", "scores", "schedule", "weights"),
-    *("threads", "train_score_every", "steps", "seconds", "norm_statistics", "swa_start"),
+    *("threads", "train_score_every", "steps", "seconds", "norm_statistics", "swa_start", "pictures"),
 )
 _FREE_DATA_KEYS = ("path", "format", "options", "split", "cache_dir")
 

@@ -362,7 +362,7 @@ def _train(
                 row, val = training.run_epoch([sample.id for sample in pictured])
             is_best = training.best_epoch() == training.epochs_done - 1
             about = {"epoch": str(training.epochs_done), config.monitor: repr(row[f"val_{config.monitor}"])}
-            visuals.after_epoch(row, val)
+            visuals.after_epoch(row, val, is_best)
             row["seconds"] = time.perf_counter() - started
             state.save(training, about if is_best else None)
             folder.write_history(training.history)
