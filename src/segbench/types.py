@@ -260,6 +260,11 @@ class Normalization:
         """Returns the normalisation that leaves 0-1 images as they are."""
         return cls(mean=(0.0,) * channels, std=(1.0,) * channels)
 
+    @classmethod
+    def centered(cls, channels: int) -> Normalization:
+        """Returns the normalisation that spreads 0-1 images over -2 to 2, about as photographs vary."""
+        return cls(mean=(0.5,) * channels, std=(0.25,) * channels)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsOrigin:

@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from segbench.errors import ConfigError
+from segbench.losses.dice import dice
 from segbench.models import build_network, sliding_window
+from segbench.predict.decide import normalize
+from segbench.types import Normalization
 
 BASELINES = ("sliding_window", "full_resolution_conv", "simple_fcn")
 
@@ -244,3 +247,46 @@ def test_options_at_their_limits_train(name: str, options: dict[str, Any], shape
     assert logits.shape == (1, 1, 32, 33)
     logits.square().mean().backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in network.parameters())
+
+
+# --- images are centred
+
+
+def drawn_lesions() -> tuple[Tensor, Tensor]:
+    """Returns pictures (16, 3, 64, 64) from 0 to 1 of unequal light, and their masks: a darker blob in each."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:64, :64]
+    images, masks = np.zeros((16, 3, 64, 64), np.float32), np.zeros((16, 64, 64), np.int64)
+    for image, mask in zip(images, masks, strict=True):
+        row, column = rng.uniform(19, 45, size=2)
+        mask[:] = (rows - row) ** 2 + (columns - column) ** 2 < rng.uniform(13, 20) ** 2
+        image[:] = rng.uniform(0.5, 0.6) - 0.1 * mask + rng.normal(0, 0.03, (3, 64, 64))
+    return torch.from_numpy(images), torch.from_numpy(masks)
+
+
+def overlap_after_dice(**options: Any) -> float:
+    """Returns the IoU over all pixels after 48 steps with the ASPP lesson's loss and optimiser."""
+    images, masks = drawn_lesions()
+    network = build("simple_fcn", widths=[16, 32, 64, 128], **options).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    inputs = normalize(images, network.normalization)
+    for _ in range(48):
+        optimizer.zero_grad()
+        dice(network(inputs), masks, over="batch", smooth=1e-7).backward()
+        optimizer.step()
+    found, true = (network(inputs) > 0)[:, 0], masks == 1
+    return float((found & true).sum() / (found | true).sum())
+
+
+def test_centred_images_are_learned_where_uncentred_ones_move_all_logits_together() -> None:
+    assert overlap_after_dice() > 0.7
+    assert overlap_after_dice(center_input=False) < 0.6
+
+
+@pytest.mark.parametrize("name", [*BASELINES, "aspp_net"])
+def test_centring_adds_no_parameter_and_can_be_left_out(name: str) -> None:
+    centred, plain = build(name, in_channels=4), build(name, in_channels=4, center_input=False)
+    assert centred.normalization == Normalization(mean=(0.5,) * 4, std=(0.25,) * 4)
+    assert plain.normalization == Normalization.identity(4)
+    for mine, theirs in zip(centred.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(mine, theirs)

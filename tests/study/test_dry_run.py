@@ -58,7 +58,8 @@ def test_a_new_study_is_listed_timed_and_judged_without_a_trace(make_study: Make
     assert 0.0 < one < every
     lines = result.lines()
     assert lines[0] == "runs: 6 of 6 to do, 2 at once, CPU threads each: 1"
-    assert lines[1] == "images: 17 train, 4 val, 3 test"
+    assert lines[1] == "length of a run: 2 epochs"
+    assert lines[2] == "images: 17 train, 4 val, 3 test"
     assert "  timed on random images, alone on the machine: a few steps for 3 entries" in lines
     assert "  side by side runs slow each other down, which is left out" in lines
     assert f"  {result.detectable[1].case}: {one:.4f}; {every:.4f}" in lines
@@ -124,7 +125,7 @@ def test_a_begun_run_is_known_by_its_own_epochs(make_study: MakeStudy, tmp_path:
     result = dry_run(make_study(tmp_path, {"epochs": 3}), engine=Here())
     assert [status.state for status in result.statuses] == ["stopped", "waiting"]
     assert result.cost.seconds == 10000.0
-    assert result.lines()[2].startswith("time: about 2:47 h; disk: about ")
+    assert result.lines()[3].startswith("time: about 2:47 h; disk: about ")
     assert "timed on random images, alone on the machine: a few steps for 1 entry" in result.cost.basis
 
 

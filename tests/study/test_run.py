@@ -93,7 +93,9 @@ def test_a_value_that_is_added_trains_its_run_alone(copied: StudyConfig) -> None
     more = copied.model_copy(update={"vary": {"loss": ["dice", "bce", "jaccard"]}})
     notes = Notes()
     folder = run_study(more, watch=notes)
-    assert notes.said[-1].startswith("1 of 3 runs to train, 1 at once, CPU threads each: 1; everything goes to ")
+    assert notes.said[-1].startswith(
+        "1 of 3 runs to train, 1 at once, CPU threads each: 1; length of a run: 2 epochs; "
+    )
     assert set(states(more).values()) == {"finished"}
     after = change_times(folder.path)
     assert {name: after[name] for name in before} == before

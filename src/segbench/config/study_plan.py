@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from segbench.config.run import RunConfig
+from segbench.config.text import LENGTH_KEYS
 from segbench.errors import ConfigError, shorten, suggest
 from segbench.locale import Message, listed, message
 
@@ -18,7 +19,8 @@ from segbench.locale import Message, listed, message
 _DATA_KEYS = ("path", "format", "options", "split")
 # What makes a comparison unequal when it differs; allowed when a factor says so, and told.
 BUDGET_KEYS = (
-    *("epochs", "batch_size", "early_stopping", "data.size", "data.augment", "monitor", "threshold", "tta", "scores"),
+    *(*LENGTH_KEYS, "batch_size", "early_stopping", "data.size", "data.augment"),
+    *("monitor", "threshold", "tta", "scores"),
 )
 
 
@@ -64,6 +66,11 @@ class Plan:
         for run in self.runs:
             groups.setdefault(run.entry, []).append(run)
         return {name: tuple(runs) for name, runs in groups.items()}
+
+    @cached_property
+    def lengths(self) -> tuple[str, ...]:
+        """How long the runs are, each length once: `40 epochs`, `2000 steps`, `600 s of training`."""
+        return tuple(dict.fromkeys(run.config.length_text for run in self.runs))
 
     def entry_of(self, choice: Mapping[str, str]) -> str | None:
         """Returns the first entry whose factors have the chosen values; None where none has."""

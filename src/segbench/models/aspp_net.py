@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
-from segbench.models.layers import conv_norm_relu, initialize_for_relu, make_norm
+from segbench.models.layers import conv_norm_relu, initialize_for_relu, input_normalization, make_norm
 from segbench.models.options import InChannels, Norm
 from segbench.options import Count, Probability, checked
 
@@ -65,6 +65,7 @@ class ASPPNet(SegmentationNetwork):
             reaches outside everywhere: it sees its centre only.
         norm: after every convolution but the last: `none` (the lesson's), `batch`, `group`.
         dropout: probability in [0, 1) of a channel to be zeroed in training, in front of the last convolution.
+        center_input: take (image - 0.5) / 0.25 instead of the image from 0 to 1, see `input_normalization`.
 
     Example:
         >>> sum(parameter.numel() for parameter in ASPPNet().parameters())
@@ -81,8 +82,15 @@ class ASPPNet(SegmentationNetwork):
         dilations: Dilations = (6, 12, 18),
         norm: Norm = "none",
         dropout: Probability = 0.0,
+        center_input: bool = True,
     ) -> None:
-        super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
+        super().__init__(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            stride=1,
+            smallest_px=MIN_SIZE_PX,
+            normalization=input_normalization(in_channels, center_input),
+        )
         self.width = width
         self.dilations = tuple(dilations)
         self.norm = norm

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
-from segbench.models.layers import conv_norm_relu, initialize_for_relu
+from segbench.models.layers import conv_norm_relu, initialize_for_relu, input_normalization
 from segbench.models.options import InChannels, Norm
 from segbench.options import Count, checked
 
@@ -23,6 +23,7 @@ class FullResolutionConv(SegmentationNetwork):
         depth: number of convolutions, the last one included.
         width: channels between them.
         norm: after every convolution but the last: `none`, `batch` or `group`.
+        center_input: take (image - 0.5) / 0.25 instead of the image from 0 to 1, see `input_normalization`.
 
     Attributes:
         receptive_field_px: side of the square of image pixels that one logit depends on, 1 + 2 * depth.
@@ -41,8 +42,15 @@ class FullResolutionConv(SegmentationNetwork):
         depth: Count = 6,
         width: Count = 32,
         norm: Norm = "none",
+        center_input: bool = True,
     ) -> None:
-        super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
+        super().__init__(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            stride=1,
+            smallest_px=MIN_SIZE_PX,
+            normalization=input_normalization(in_channels, center_input),
+        )
         self.depth = depth
         self.receptive_field_px = 1 + 2 * depth
         layers: list[nn.Module] = []

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segbench.models.options import PaddingMode
+from segbench.types import Normalization
 
 
 def pad_reflect(x: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
@@ -82,6 +83,17 @@ def conv_norm_relu(in_channels: int, out_channels: int, *, norm: str, padding_mo
     """Returns a 3x3 convolution with bias that keeps the size, normalisation and ReLU."""
     convolution = SameConv2d(in_channels, out_channels, padding_mode=padding_mode)
     return nn.Sequential(convolution, *make_norm(norm, out_channels), nn.ReLU(inplace=True))
+
+
+def input_normalization(in_channels: int, centered: bool) -> Normalization:
+    """Returns how a network without normalisation layers wants its input: centred, or the image from 0 to 1 as it is.
+
+    Uncentred, all pixels share a large mean that no layer takes away, and a step moves all logits together, far more
+    than it tells them apart. With Dice alone, whose best constant answer is "all foreground", they can rise until the
+    sigmoid is saturated and no gradient is left (docs/studies.md has the trials). Source: LeCun et al. 1998, "Efficient
+    BackProp", on centred inputs.
+    """
+    return Normalization.centered(in_channels) if centered else Normalization.identity(in_channels)
 
 
 def initialize_for_relu(network: nn.Module, head: nn.Module) -> None:

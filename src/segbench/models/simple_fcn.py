@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
-from segbench.models.layers import conv_norm_relu, initialize_for_relu
+from segbench.models.layers import conv_norm_relu, initialize_for_relu, input_normalization
 from segbench.models.options import InChannels, Norm
 from segbench.options import Count, checked
 
@@ -33,6 +33,7 @@ class SimpleFCN(SegmentationNetwork):
         widths: channels of the stages, from fine to coarse; one to five of them.
         convolutions: how many 3x3 convolutions a stage has.
         norm: after every convolution but the last: `none`, `batch` or `group`.
+        center_input: take (image - 0.5) / 0.25 instead of the image from 0 to 1, see `input_normalization`.
 
     Example:
         >>> sum(parameter.numel() for parameter in SimpleFCN().parameters())
@@ -48,8 +49,15 @@ class SimpleFCN(SegmentationNetwork):
         widths: Widths = (64, 128, 256, 512),
         convolutions: Count = 1,
         norm: Norm = "none",
+        center_input: bool = True,
     ) -> None:
-        super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
+        super().__init__(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            stride=1,
+            smallest_px=MIN_SIZE_PX,
+            normalization=input_normalization(in_channels, center_input),
+        )
         self.widths = tuple(widths)
         stages: list[nn.Module] = []
         channels = in_channels

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from segbench.errors import OptionError
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
-from segbench.models.layers import initialize_for_relu, pad_reflect
+from segbench.models.layers import initialize_for_relu, input_normalization, pad_reflect
 from segbench.models.options import InChannels
 from segbench.options import Count, checked
 
@@ -35,6 +35,7 @@ class SlidingWindow(SegmentationNetwork):
         patch_px: side of the patch, odd, 9 to 63: what a logit sees.
         width: channels of the first convolution; the second has twice as many.
         hidden: outputs of the first linear layer.
+        center_input: take (image - 0.5) / 0.25 instead of the image from 0 to 1, see `input_normalization`.
 
     Attributes:
         classifier: (N, in_channels, patch_px, patch_px) -> logits (N, out_channels) of the centre pixels.
@@ -54,10 +55,17 @@ class SlidingWindow(SegmentationNetwork):
         patch_px: PatchPx = 15,
         width: Count = 16,
         hidden: Count = 64,
+        center_input: bool = True,
     ) -> None:
         if patch_px % 2 == 0:
             raise OptionError(f"patch_px must be odd (a centre pixel), from 9 to 63, got {patch_px}", option="patch_px")
-        super().__init__(in_channels=in_channels, out_channels=out_channels, stride=1, smallest_px=MIN_SIZE_PX)
+        super().__init__(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            stride=1,
+            smallest_px=MIN_SIZE_PX,
+            normalization=input_normalization(in_channels, center_input),
+        )
         self.patch_px = patch_px
         pooled_px = (patch_px - 3) // 2
         side_px = pooled_px - 2

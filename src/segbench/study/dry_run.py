@@ -67,6 +67,7 @@ class DryRun:
         study, folder: its name, and where it will lie.
         statuses: every run with its state.
         workers, threads: runs at once, and CPU threads of each.
+        lengths: how long a run is: epochs, steps or seconds of training; several where the study varies it.
         images: part -> number of images.
         groups: groups in the test part that are sampled together; None where the data has none.
         seeds, entries: how many of each; the fewest seeds of an entry.
@@ -81,6 +82,7 @@ class DryRun:
     statuses: tuple[RunStatus, ...]
     workers: int
     threads: int
+    lengths: tuple[str, ...]
     images: Mapping[str, int]
     groups: int | None
     seeds: int
@@ -96,6 +98,7 @@ class DryRun:
         parts = ", ".join(f"{number} {part}" for part, number in self.images.items())
         lines = [
             f"runs: {todo} of {len(self.statuses)} to do, {self.workers} at once, CPU threads each: {self.threads}",
+            f"length of a run: {' or '.join(self.lengths)}",
             f"images: {parts}" + ("" if self.groups is None else f"; the test images are {self.groups} groups"),
             f"time: about {format_seconds(self.cost.seconds)}; disk: about {self.cost.disk_mb:.0f} MB",
             *(f"  {sentence}" for sentence in self.cost.basis),
@@ -153,6 +156,7 @@ def dry_run(
             statuses=statuses,
             workers=at_once,
             threads=threads,
+            lengths=plan.lengths,
             images={part: len(manifest.split(part)) for part in ("train", "val", "test")},
             groups=groups,
             seeds=min(len(runs) for runs in plan.entries.values()),

@@ -195,7 +195,7 @@ class _Session:
         at_once = min(at_once, len(tasks))
         self.watch.message(
             f"{len(tasks)} of {len(self.plan.runs)} runs to train, {at_once} at once, CPU threads each: {threads}; "
-            f"everything goes to {self.folder.path}"
+            f"length of a run: {' or '.join(self.plan.lengths)}; everything goes to {self.folder.path}"
         )
         self.engine.run(tasks, workers=at_once, on_tick=self._tick)
         self.folder.require_same_data(self.plan, manifest.content_hash)

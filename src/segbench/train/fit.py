@@ -167,6 +167,8 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
         fabric = make_fabric(device, precision)
         torch.manual_seed(config.seed)
         network = network_of(config, manifest.channels, manifest.class_map.out_channels, load_weights=fresh)
+        if not fresh:
+            network.normalization = folder.normalization()  # what its weights know; a network's default may have moved
         if fresh and config.weights != "none":
             watch.message(network.weights_origin.sentence)
         _require_training_images(network, config, manifest)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import time
 from dataclasses import replace
 
 import torch
 from lightning_fabric import Fabric
 
-from segbench.config.length import plan_run
+from segbench.config.length import RunPlan, plan_run
 from segbench.config.run import RunConfig
 from segbench.losses.weighted_sum import WeightedSum
 from segbench.models.base import SegmentationNetwork
@@ -44,8 +45,15 @@ def time_step(
         trial = Training(
             config, copy.deepcopy(network), copy.deepcopy(loss), loaders, class_map, fabric, Callback(), length
         )
-        trial.plan = replace(length, steps=_WARM_UP_STEPS)
-        first = trial.learn(0)[1]["train_s"] / _WARM_UP_STEPS
+        first = _step_s(trial, replace(length, steps=_WARM_UP_STEPS))
         steps = min(_MOST_TIMED_STEPS, max(1, round(_TIMED_S / first)))
-        trial.plan = replace(length, steps=steps)
-        return trial.learn(0)[1]["train_s"] / steps
+        return _step_s(trial, replace(length, steps=steps))
+
+
+def _step_s(trial: Training, length: RunPlan) -> float:
+    """Returns the seconds of a step. On a CPU the time counts that this process had, not what others took meanwhile."""
+    trial.plan = length
+    had = time.process_time()
+    passed: float = trial.learn(0)[1]["train_s"]
+    had = (time.process_time() - had) / torch.get_num_threads()
+    return (min(had, passed) if trial.fabric.device.type == "cpu" else passed) / length.steps
