@@ -16,7 +16,8 @@ from segbench.config.run import parse_config
 from segbench.data.files.hints import yaml_value
 from segbench.data.formats import FORMATS
 from segbench.data.manifest.manifest import Manifest, is_manifest
-from segbench.doctor.recipe import Facts, Suggestion, recipe
+from segbench.doctor.recipe import Suggestion, recipe
+from segbench.doctor.scale import Facts
 from segbench.models.smp.packaged import PACKAGED
 from segbench.types import ClassMap, Task
 
