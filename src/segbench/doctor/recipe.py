@@ -41,21 +41,24 @@ class Kind:
         augment: preset.
         reason: why that one.
         formats: of which it is known without looking.
+        upright: a mirror image top to bottom is none that a camera takes.
     """
 
     augment: str
     reason: Message
-    formats: tuple[str, ...] = ()
+    formats: tuple[str, ...]
+    upright: bool
 
 
 KINDS = (
-    Kind("dermoscopy", message("skin lesions have no upright"), ("ph2", "isic")),
+    Kind("dermoscopy", message("skin lesions have no upright"), ("ph2", "isic"), upright=False),
     Kind(
         "street",
         message("street scenes are upright and seen at many distances"),
         ("camvid", "cityscapes", "mapillary", "kitti", "kitti_road", "synthia", "mots"),
+        upright=True,
     ),
-    Kind("aerial", message("aerial images have no upright"), ("geotiff", "geojson")),
+    Kind("aerial", message("aerial images have no upright"), ("geotiff", "geojson"), upright=False),
 )
 
 
@@ -75,7 +78,7 @@ def recipe(facts: Facts, *, scale: Scale | None = None, encoder: PackagedEncoder
         ("data.augment", *augmentation(facts)),
         ("loss", *base_loss(facts)),
         *_length(facts, scale, encoder),
-        *_decision(facts.task),
+        *_decision(facts),
     ]
     return _in_known_keys(lines)
 
@@ -122,11 +125,15 @@ def size_lines(facts: Facts, scale: Scale) -> list[Suggestion]:
     return [("data.size", size, scale.reason), (key, list(scale.patch), reason)]
 
 
+def _kind_of(facts: Facts) -> Kind | None:
+    return next((kind for kind in KINDS if facts.format in kind.formats), None)
+
+
 def augmentation(facts: Facts) -> tuple[str, Message]:
     """Returns the preset by kind of data, else by the number of images, and why."""
-    for kind in KINDS:
-        if facts.format in kind.formats:
-            return kind.augment, kind.reason
+    kind = _kind_of(facts)
+    if kind is not None:
+        return kind.augment, kind.reason
     number = facts.learning
     if number < _FEW_IMAGES:
         return "strong", plural(
@@ -173,7 +180,7 @@ def _length(facts: Facts, scale: Scale, encoder: PackagedEncoder | None) -> Iter
     if accumulate > 1:
         yield "accumulate", accumulate, message("batches a step, so that {n} images decide it", n=batch * accumulate)
     reason = message("weights averaged over about {n} steps: steadier scores", n=steps // _EMA_SHARE)
-    yield "ema_decay", round(1 - _EMA_SHARE / steps, 3), reason
+    yield "ema_decay", ema_decay(steps), reason
 
 
 def training_steps(images: int) -> int:
@@ -185,6 +192,16 @@ def training_steps(images: int) -> int:
     """
     low, high = _STEPS
     return min(high, max(low, round(_STEPS_BY_ROOT * math.sqrt(images) / 50) * 50))
+
+
+def ema_decay(steps: int) -> float:
+    """Returns the decay of averaged weights that look back over a twentieth of a training.
+
+    Example:
+        >>> ema_decay(400), ema_decay(4000)
+        (0.95, 0.995)
+    """
+    return round(1 - _EMA_SHARE / steps, 3)
 
 
 def batch_size(images: int, seen: tuple[int, int]) -> tuple[int, int]:
@@ -204,6 +221,10 @@ def batch_size(images: int, seen: tuple[int, int]) -> tuple[int, int]:
     return batch, wanted // batch
 
 
-def _decision(task: Task) -> Iterator[Suggestion]:
-    if task is not Task.MULTICLASS:
+def _decision(facts: Facts) -> Iterator[Suggestion]:
+    kind = _kind_of(facts)
+    tta = "flips" if kind is not None and not kind.upright else "hflip"
+    reason = message("a test image and its mirror images, averaged; result.json says what it gains on validation")
+    yield "tta", tta, reason
+    if facts.task is not Task.MULTICLASS:
         yield "threshold", "validation", message("chosen at the end by the validation part, instead of 0.5")

@@ -53,7 +53,7 @@ def config_template(
             *_comment(f"{len(manifest)} samples, {manifest.class_map.task}: {', '.join(manifest.class_map.names)}"),
             f"# Train:                        segbench train {shown}",
             f"# All keys with their defaults: segbench config show {shown}",
-            *(line for remark in remarks for line in _comment(remark)),
+            *(f"# {remark}".rstrip() for remark in remarks),
             "data:",
             *(f"  {key}: {yaml_value(value)}" for key, value in section.items()),
             *_options(own, lines, choices, [] if is_manifest(data) else class_lines(manifest)),
