@@ -1,4 +1,4 @@
-"""One network, many losses: configs/ph2.yaml with the loss replaced, the same budget.
+"""One network, many losses: benchmarks/configs/ph2_homework.yaml with the loss replaced, the same budget.
 
 python benchmarks/losses.py PATH_OF_PH2 [--seeds 0] [--epochs 40] [--out runs/losses]
 
@@ -45,7 +45,7 @@ def main() -> None:
         common = [f"data.path={given.data}", f"epochs={given.epochs}", f"threads={given.threads}"]
         arms[name] = [
             load_config(
-                ROOT / "configs" / "ph2.yaml",
+                ROOT / "benchmarks" / "configs" / "ph2_homework.yaml",
                 [*common, f"loss={json.dumps(loss)}", f"seed={seed}", f"output={given.out}/loss{number}-seed{seed}"],
             )
             for seed in given.seeds

@@ -2,9 +2,10 @@
 
 python benchmarks/outside_tool.py PATH_OF_PH2 [--epochs 40] [--out runs/outside]
 
-segbench trains configs/ph2.yaml. Then a U-Net of segmentation_models.pytorch is trained by a plain loop below: its own
-reading, resizing, augmentation, loss and optimiser; of segbench it takes the list of files alone. Its masks go to a
-folder at each photo's own size, and `segbench compare RUN FOLDER` judges both. A finished part is not done again.
+segbench trains benchmarks/configs/ph2_homework.yaml. Then a U-Net of segmentation_models.pytorch is trained by a plain
+loop below: its own reading, resizing, augmentation, loss and optimiser; of segbench it takes the list of files alone.
+Its masks go to a folder at each photo's own size, and `segbench compare RUN FOLDER` judges both. A finished part is not
+done again.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     own = ["threads=1", f"epochs={given.epochs}"]
-    config = load_config(ROOT / "configs" / "ph2.yaml", [f"data.path={given.data}", f"output={given.out}/own", *own])
+    file = ROOT / "benchmarks" / "configs" / "ph2_homework.yaml"
+    config = load_config(file, [f"data.path={given.data}", f"output={given.out}/own", *own])
     segbench.fit(config)
     masks = given.out / "smp_unet_resnet18"
     manifest = Manifest.read(RunFolder(given.out / "own").manifest_file)

@@ -2,9 +2,9 @@
 
 python benchmarks/transfer.py PATH_OF_OXFORD_PETS [--seeds 0 1 2] [--epochs 15] [--out runs/transfer]
 
-Trains configs/oxford_pets_transfer.yaml: smp/unet with the encoder tf_efficientnet_lite0 at 128 x 128. Finished runs
-are not trained again, so it can be stopped and started. The arms differ in `weights`, `freeze`, the encoder's rate and
-dropout only.
+Trains benchmarks/configs/oxford_pets_transfer.yaml: smp/unet with the encoder tf_efficientnet_lite0 at 128 x 128.
+Finished runs are not trained again, so it can be stopped and started. The arms differ in `weights`, `freeze`, the
+encoder's rate and dropout only.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
         common = [f"data.path={given.data}", f"epochs={given.epochs}", f"threads={given.threads}"]
         arms[arm] = [
             load_config(
-                ROOT / "configs" / "oxford_pets_transfer.yaml",
+                ROOT / "benchmarks" / "configs" / "oxford_pets_transfer.yaml",
                 [*common, *ARMS[arm], f"seed={seed}", f"output={folder}-seed{seed}"],
             )
             for seed in given.seeds

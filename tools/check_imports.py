@@ -53,9 +53,10 @@ LAYERS: dict[str, list[set[str]]] = {
     "segbench.doctor": [
         {"alignment", "crops", "finding", "regions"},
         {"copies", "reading"},
-        {"code", "recipe", "sampled", "sequences"},
+        {"code", "sampled", "scale", "sequences"},
+        {"recipe"},
         {"checks", "reading_codes"},
-        {"statistics", "suggest"},
+        {"statistics", "suggest", "variants"},
         {"run"},
         {"before_training", "dataset", "divide", "fix"},
     ],

@@ -77,10 +77,15 @@ def test_import_segbench_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("*.yaml")), ids=lambda path: path.name)
+CONFIGS = [
+    path for folder in ("configs", "benchmarks/configs") for path in sorted((REPOSITORY / folder).glob("*.yaml"))
+]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_shipped_configs_are_right(path: Path) -> None:
     check_config(load_config(path), data_must_exist=False)
-    assert f"segbench train configs/{path.name}" in path.read_text()
+    assert f"segbench train {path.relative_to(REPOSITORY)}" in path.read_text()
 
 
 def test_every_registered_thing_has_a_one_line_summary() -> None:

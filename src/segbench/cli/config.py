@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segbench.cli._common import ConfigFile, Overrides, console
+from segbench.cli._common import ConfigFile, Overrides, console, make_callback
 from segbench.cli.data import DataFormat, ReaderOptions, check_any, print_manifest, read_any
-from segbench.config.run import DataConfig, load_config
+from segbench.config.run import DataConfig, RunConfig, load_config, parse_config
 from segbench.errors import ConfigError
 from segbench.types import ORIGINAL
+
+if TYPE_CHECKING:
+    from segbench.data.manifest.manifest import Manifest
+    from segbench.doctor import Checkup
+    from segbench.doctor.recipe import Suggestion
+    from segbench.tune.recipes import Budget
+
+_BUDGET = "120s"
 
 config_app = typer.Typer(help="Make, check and show run configs.", no_args_is_help=True)
 
@@ -58,24 +67,66 @@ def config_new(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write it.")] = Path("config.yaml"),
     data_format: DataFormat = None,
     options: ReaderOptions = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Train five recipes for a short time, and write the best by validation.")
+    ] = False,
+    budget: Annotated[
+        str, typer.Option(help="With --best: steps of each training (200), or its seconds (90s).")
+    ] = _BUDGET,
 ) -> None:
-    """Write a commented starting config for a data set, after reading and checking it once.
+    """Write a config for a data set with the settings that suit it, and why, after reading and checking it once.
 
-    Example: segbench config new my_images -o mine.yaml
+    Example: segbench config new my_images -o mine.yaml, segbench config new my_images --best --budget 90s
     """
     if out.exists():
         raise ConfigError(f"{out} exists already; choose another name with -o", key="--out")
+    if budget != _BUDGET and not best:
+        raise ConfigError("is the length of the trainings of --best; give both or none", key="--budget")
     from segbench.doctor.finding import Severity
     from segbench.files import write_text
     from segbench.train.config_template import config_template
 
+    length = _parse_budget(budget) if best else None
     manifest = read_any(data, data_format, options)
     checkup = check_any(manifest)
-    write_text(out, config_template(manifest, data, str(out), checkup.suggestions, checkup.choices))
+    lines, table = (checkup.suggestions, ()) if length is None else _best_recipe(manifest, data, checkup, length)
+    write_text(out, config_template(manifest, data, str(out), lines, checkup.choices, table))
     print_manifest(manifest)
     told = [finding for finding in checkup.findings if finding.severity is not Severity.INFO]
     for finding in told:
         console.print(f"{finding.severity}: {finding.title}")
     if told:
         console.print(f"more about that: segbench data check {shlex.quote(str(data))}")
+    for line in table:
+        console.print(line)
     console.print(f"written: {out}; next: segbench train {out}")
+
+
+def _parse_budget(text: str) -> Budget:
+    from segbench.tune.recipes import Budget  # needs torch, which takes seconds
+
+    return Budget.parse(text)
+
+
+def _best_recipe(
+    manifest: Manifest, data: Path, checkup: Checkup, budget: Budget
+) -> tuple[tuple[Suggestion, ...], tuple[str, ...]]:
+    """Returns the lines of the recipe that won, and the table of what was tried."""
+    from segbench.config.text import parse_value
+    from segbench.doctor.recipe import recipe
+    from segbench.doctor.variants import variants
+    from segbench.train.config_template import config_template, facts_of_manifest
+    from segbench.tune.recipes import try_recipes
+
+    facts = facts_of_manifest(manifest)
+
+    def config_of(lines: Sequence[Suggestion]) -> RunConfig:
+        return parse_config(parse_value(config_template(manifest, data, "", lines)))
+
+    watch = make_callback(quiet=False)
+    watch.quiet = not watch.console.is_terminal  # a line a recipe, and on a terminal the training within
+    try:
+        found = try_recipes(variants(checkup.suggestions or recipe(facts), facts), config_of, budget, watch=watch)
+    finally:
+        watch.close()
+    return found.best.variant.lines, tuple(found.table())

@@ -126,8 +126,8 @@ def read_any(data: Path, data_format: str | None, options: list[str] | None, *, 
 def check_any(manifest: Manifest) -> Checkup:
     """Returns what the doctor says about a data set that was read, as its training begins."""
     from segbench.config.split import SplitConfig
-    from segbench.doctor.recipe import base_size, base_split
     from segbench.doctor.run import examine
+    from segbench.doctor.scale import base_size, base_split
 
     split = base_split(Counter(sample.split for sample in manifest.samples))
     watch = make_callback(quiet=False)

@@ -35,7 +35,7 @@ from segbench.doctor.checks.objects import measure_objects, while_decoding, whil
 from segbench.doctor.checks.values import no_class_map
 from segbench.doctor.finding import Checkup, Finding, sort_findings
 from segbench.doctor.reading import Case, Reading, Remembered, all_files, damaged, headers
-from segbench.doctor.recipe import base_size, base_split
+from segbench.doctor.scale import base_size, base_split
 from segbench.doctor.statistics import statistics
 from segbench.doctor.suggest import choices, suggestions
 from segbench.errors import ConfigError, DatasetError, SegbenchError

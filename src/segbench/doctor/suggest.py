@@ -9,8 +9,9 @@ from typing import Any
 from segbench.doctor.checks.meaning import is_trimap
 from segbench.doctor.checks.parts import is_sure_group, suggest_group
 from segbench.doctor.reading import Reading
-from segbench.doctor.recipe import Suggestion, base_split, facts_of, recipe
+from segbench.doctor.recipe import Suggestion, recipe
 from segbench.doctor.regions import Objects
+from segbench.doctor.scale import base_split, facts_of
 from segbench.locale import listed, message
 from segbench.types import SPLITS
 

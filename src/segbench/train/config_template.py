@@ -16,7 +16,8 @@ from segbench.config.run import parse_config
 from segbench.data.files.hints import yaml_value
 from segbench.data.formats import FORMATS
 from segbench.data.manifest.manifest import Manifest, is_manifest
-from segbench.doctor.recipe import Facts, Suggestion, recipe
+from segbench.doctor.recipe import Suggestion, recipe
+from segbench.doctor.scale import Facts
 from segbench.models.smp.packaged import PACKAGED
 from segbench.types import ClassMap, Task
 
@@ -52,7 +53,7 @@ def config_template(
             *_comment(f"{len(manifest)} samples, {manifest.class_map.task}: {', '.join(manifest.class_map.names)}"),
             f"# Train:                        segbench train {shown}",
             f"# All keys with their defaults: segbench config show {shown}",
-            *(line for remark in remarks for line in _comment(remark)),
+            *(f"# {remark}".rstrip() for remark in remarks),
             "data:",
             *(f"  {key}: {yaml_value(value)}" for key, value in section.items()),
             *_options(own, lines, choices, [] if is_manifest(data) else class_lines(manifest)),

@@ -22,8 +22,9 @@ from segbench.data.shapes.drawing import paint
 from segbench.doctor.code import Code, Title
 from segbench.doctor.finding import Finding, Severity
 from segbench.doctor.reading import Case, Reading, percent
-from segbench.doctor.recipe import facts_of, size_lines
+from segbench.doctor.recipe import size_lines
 from segbench.doctor.regions import SIZES, ClassObjects, Objects, region_rows
+from segbench.doctor.scale import facts_of, training_scale
 from segbench.errors import ConfigError, DatasetError
 from segbench.locale import Message, listed, message, plural
 from segbench.types import ClassMap, Progress, Task
@@ -283,7 +284,9 @@ def _thin(reading: Reading, objects: Objects) -> Iterator[Finding]:
 
 def _at_what_size(reading: Reading, objects: Objects) -> Message:
     """Returns the size that `segbench config new` would write."""
-    size, *windows = (f"{key}: {yaml_value(value)}" for key, value, _ in size_lines(facts_of(reading, objects)))
+    facts = facts_of(reading, objects)
+    lines = size_lines(facts, training_scale(facts))
+    size, *windows = (f"{key}: {yaml_value(value)}" for key, value, _ in lines)
     if not windows:
         return message("{size} keeps them whole", size=size)
     return message(
