@@ -15,8 +15,8 @@ from segbench.config.run import load_config
 from segbench.doctor.dataset import check_dataset
 
 
-def written(root: Path, out: Path) -> tuple[str, str]:
-    done = CliRunner().invoke(app, ["config", "new", str(root), "-o", str(out)])
+def written(root: Path, out: Path, *words: str) -> tuple[str, str]:
+    done = CliRunner().invoke(app, ["config", "new", str(root), "-o", str(out), *words])
     assert done.exit_code == 0, done.output
     return out.read_text(encoding="utf-8"), done.output
 
