@@ -52,6 +52,19 @@ def config_file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
 def test_light_commands_import_no_torch(arguments: list[str], config_file: Path) -> None:
     arguments = [str(config_file) if argument == "CONFIG" else argument for argument in arguments]
+    without_torch(arguments)
+
+
+@pytest.mark.slow
+def test_train_on_a_finished_run_answers_without_torch(runs: Path) -> None:
+    done = without_torch(["train", str(runs / "a_seed0" / "config.yaml"), "-q"])
+    assert "a_seed0 is finished already; nothing to train" in done.stderr
+    assert "scores of epoch" in done.stdout
+    assert "a_seed0/result.json" in done.stdout
+
+
+def without_torch(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a process of its own, which must not have imported torch by its end."""
     code = (
         "import sys\nfrom segbench.cli import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
@@ -60,6 +73,7 @@ def test_light_commands_import_no_torch(arguments: list[str], config_file: Path)
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+    return done
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ from segbench.cli._common import (
 )
 from segbench.cli.scores import All, print_evaluation, print_places, print_run
 from segbench.config.run import ScoresConfig, load_config, parse_config
+from segbench.folders.run import RunFolder
 from segbench.types import SPLITS
 
 
@@ -41,12 +42,18 @@ def train(
     Example: segbench train ph2.yaml --set epochs=20 --set loss=dice
     """
     loaded = load_config(config, overrides or [])
+    watch = make_callback(quiet, tells_result=False)
+    folder = RunFolder(loaded.run_folder)
+    if not restart and folder.has_finished(loaded):  # `fit` would say the same, after seconds of importing torch
+        watch.message(folder.finished_text)
+        print_run(folder.read_result(), everything=everything)
+        return
     from segbench.train.check import check_config
 
     check_config(loaded, weights_must_exist=False)  # a run that goes on needs no file to start from; `fit` knows
     from segbench.train.fit import fit
 
-    print_run(fit(loaded, watch=make_callback(quiet, tells_result=False), restart=restart), everything=everything)
+    print_run(fit(loaded, watch=watch, restart=restart), everything=everything)
 
 
 def evaluate(
@@ -114,7 +121,5 @@ def _scores_config(run: Path, tolerance_px: float | None, boundary_width_frac: f
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         return None
-    from segbench.folders.run import RunFolder
-
     plain = RunFolder(run).read_config().to_dict()
     return parse_config({**plain, "scores": {**plain["scores"], **changes}}).scores

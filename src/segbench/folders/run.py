@@ -157,6 +157,16 @@ class RunFolder:
         """True when `result.json` is there."""
         return self.result_file.is_file()
 
+    def has_finished(self, config: RunConfig) -> bool:
+        """True when the run of these settings is finished here."""
+        there = self.is_finished and self.config_file.is_file()
+        return there and self.read_config().fingerprint() == config.fingerprint()
+
+    @property
+    def finished_text(self) -> str:
+        """What to say when such a run is asked for again."""
+        return f"{self.path} is finished already; nothing to train"
+
     def read_config(self) -> RunConfig:
         """Returns the config this run was started with."""
         if not self.config_file.is_file():

@@ -87,7 +87,7 @@ def fit(
                 folder.clear()
             config = _claim(folder, config, same_samples=manifest is not None)
             if folder.is_finished:
-                watch.message(f"{folder.path} is finished already; nothing to train")
+                watch.message(folder.finished_text)
                 return folder.read_result()
             result = _run(config, folder, watch, None if manifest is None else Path(manifest), score_test)
         watch.finished(result)

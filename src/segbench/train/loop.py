@@ -16,8 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
@@ -38,6 +36,7 @@ from segbench.speech import argument
 from segbench.train.alerts import Alert, Course, find_alerts, predicted_classes
 from segbench.train.callback import Callback
 from segbench.train.environment import peak_memory_mb
+from segbench.train.fabric import Fabric, FabricOptimizer
 from segbench.train.freeze import begin_epoch, freeze_for_good
 from segbench.train.norm_statistics import MOST_BATCHES, is_recomputed, learning_norms, recompute
 from segbench.train.optim import Schedule, build_average, build_optimizer
@@ -111,7 +110,7 @@ class Training:
         self.schedule = Schedule(optimizer, config.schedule, plan.steps)
         compiled = cast(nn.Module, torch.compile(self.network)) if config.compile else self.network
         self.forward = fabric.setup_module(compiled)
-        self.optimizer = cast(_FabricOptimizer, fabric.setup_optimizers(optimizer))
+        self.optimizer = cast(FabricOptimizer, fabric.setup_optimizers(optimizer))
         self.steps_done = 0
         self.average = build_average(self.network, config, lambda: self.steps_done)
         self._average_forward = None if self.average is None else fabric.setup_module(self.average.module)

@@ -15,8 +15,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
@@ -26,6 +24,7 @@ from segbench.files import cache_folder, locked, write_json
 from segbench.folders.run import RunFolder
 from segbench.train.callback import ProgressCallback
 from segbench.train.environment import cpu_settings, describe_processor
+from segbench.train.fabric import Fabric, MixedPrecision
 
 # What /proc/cpuinfo calls instructions that multiply bfloat16: AVX-512 and AMX of x86, the last one of ARM.
 _INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}

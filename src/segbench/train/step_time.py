@@ -7,13 +7,13 @@ import time
 from dataclasses import replace
 
 import torch
-from lightning_fabric import Fabric
 
 from segbench.config.length import RunPlan, plan_run
 from segbench.config.run import RunConfig
 from segbench.losses.weighted_sum import WeightedSum
 from segbench.models.base import SegmentationNetwork
 from segbench.train.callback import Callback
+from segbench.train.fabric import Fabric
 from segbench.train.loop import Loaders, Training, explain_memory
 from segbench.types import ClassMap
 
