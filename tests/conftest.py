@@ -39,24 +39,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item in kept]
 
 
-@pytest.fixture(scope="session")
-def _test_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a cache folder that remembers bfloat16 as slow, so that trainings compute alike on every processor."""
-    folder = tmp_path_factory.getbasetemp() / "cache"
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps the tests out of the user's cache folder; in theirs, bfloat16 is remembered as slow.
+
+    So trainings compute alike on every processor. For the whole session, since fixtures of a module train, too.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEGBENCH_CACHE", str(folder))
+        patch.setenv("SEGBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
         from segbench.train.precision import measurement_file
 
         file = measurement_file()
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"float32_s": 1.0, "bfloat16_s": 9.0}), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(_test_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps the tests out of the user's cache folder."""
-    monkeypatch.setenv("SEGBENCH_CACHE", str(_test_cache))
+        yield
 
 
 @pytest.fixture(autouse=True)
