@@ -41,17 +41,20 @@ def lines_of(text: str) -> dict[str, Any]:
     }
 
 
-def uncommented(text: str, key: str) -> str:
-    """Returns a config with the commented block that holds a key taken in, as a person does who deletes `# `."""
-    lines = text.splitlines()
-    place = next(number for number, line in enumerate(lines) if line.lstrip().startswith("# ") and f" {key}:" in line)
-    first = last = place
-    while lines[first - 1].startswith("  # "):
-        first -= 1
-    while lines[last + 1].startswith("  # "):
-        last += 1
-    block = [line.replace("  # ", "  ", 1) for line in lines[first : last + 1]]
-    return "\n".join([*lines[:first], *block, *lines[last + 1 :], ""])
+def uncommented(text: str, *keys: str) -> str:
+    """Returns a config with commented options taken in, as a person does who deletes `# ` before them."""
+    done = []
+    inside = ""
+    for line in text.splitlines():
+        plain = line.replace("  # ", "  ", 1) if line.startswith("  # ") else ""
+        indent = len(plain) - len(plain.lstrip())
+        if plain.strip() == "options:":
+            done.append(plain)
+            continue
+        if indent == 4:
+            inside = plain.lstrip().partition(":")[0]
+        done.append(plain if plain and inside in keys else line)
+    return "\n".join([*done, ""])
 
 
 def test_the_doctors_suggestions_are_the_configs_lines(tmp_path: Path) -> None:

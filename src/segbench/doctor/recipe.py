@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from segbench.config.run import DataConfig
 from segbench.doctor.reading import percent
 from segbench.doctor.scale import Facts, Scale, training_scale
 from segbench.locale import Message, message, plural
@@ -72,28 +71,14 @@ def recipe(facts: Facts, *, scale: Scale | None = None, encoder: PackagedEncoder
     """
     scale = scale or training_scale(facts)
     encoder = encoder or next(iter(installed()), None)
-    lines = [
+    return [
         *_network(encoder),
-        *size_lines(facts, scale),
+        *size_lines(scale),
         ("data.augment", *augmentation(facts)),
         ("loss", *base_loss(facts)),
         *_length(facts, scale, encoder),
         *_decision(facts),
     ]
-    return _in_known_keys(lines)
-
-
-def _in_known_keys(lines: list[Suggestion]) -> list[Suggestion]:
-    """Returns the lines in the keys that configs have today: `data.patch` is to come."""
-    found = {key: (value, reason) for key, value, reason in lines}
-    if "data.augment.crop" in found:
-        crop = {"preset": found["data.augment"][0], "crop": found["data.augment.crop"][0]}
-        lines = [
-            (key, crop if key == "data.augment" else value, reason)
-            for key, value, reason in lines
-            if key != "data.augment.crop"
-        ]
-    return lines
 
 
 def _network(encoder: PackagedEncoder | None) -> Iterator[Suggestion]:
@@ -112,17 +97,12 @@ def _network(encoder: PackagedEncoder | None) -> Iterator[Suggestion]:
     yield "weights", "imagenet", reason
 
 
-def size_lines(facts: Facts, scale: Scale) -> list[Suggestion]:
-    """Returns the settings of the size alone."""
-    knows_patches = "patch" in DataConfig.model_fields
-    size: Any = scale.size if isinstance(scale.size, str) else list(scale.size)
-    if scale.patch is None:
-        return [("data.size", size, scale.reason)]
-    if size == "original" and not knows_patches:
-        size = [facts.height, facts.width]
-    reason = message("windows to learn from; scores are of whole images, tile by tile")
-    key = "data.patch" if knows_patches else "data.augment.crop"
-    return [("data.size", size, scale.reason), (key, list(scale.patch), reason)]
+def size_lines(scale: Scale) -> Iterator[Suggestion]:
+    """Yields the settings of the size alone."""
+    yield "data.size", scale.size if isinstance(scale.size, str) else list(scale.size), scale.reason
+    if scale.patch is not None:
+        reason = message("windows to learn from; scores are of whole images, tile by tile")
+        yield "data.patch", list(scale.patch), reason
 
 
 def _kind_of(facts: Facts) -> Kind | None:

@@ -14,7 +14,7 @@ from segbench.models.smp.packaged import installed
 from segbench.types import Task
 
 _OTHER_AUGMENT = {"light": "strong", "strong": "light", **{kind.augment: "strong" for kind in KINDS}}
-_OF_SCALE = ("data.size", "data.patch", "data.augment", "batch_size", "accumulate")  # what another scale brings along
+_OF_SCALE = ("data.size", "data.patch", "batch_size", "accumulate")  # what another scale brings along
 
 
 _TINY_PX = 128  # long side up to which enlarging is worth a try
@@ -45,12 +45,11 @@ def variants(lines: Sequence[Suggestion], facts: Facts) -> tuple[Variant, ...]:
     """
     given = {key: value for key, value, _ in lines}
     scaled = {key: value for key, value, _ in recipe(facts, scale=_other_scale(given, facts)) if key in _OF_SCALE}
-    augment = given["data.augment"] if isinstance(given["data.augment"], str) else given["data.augment"]["preset"]
     return (
         Variant(name="suggested", lines=tuple(lines)),
         _changed("loss", lines, {"loss": _other_loss(given["loss"], facts.task)}),
         _changed("scale", lines, {key: scaled.get(key) for key in _OF_SCALE}),
-        _changed("augment", lines, {"data.augment": _OTHER_AUGMENT[augment]}),
+        _changed("augment", lines, {"data.augment": _OTHER_AUGMENT[given["data.augment"]]}),
         _other_learner(lines, given, facts),
     )
 
@@ -77,7 +76,7 @@ def _other_scale(given: Mapping[str, Any], facts: Facts) -> Scale:
     Small images that are seen at their own size are shrunk, which gives more steps in the same time.
     """
     size, own = given["data.size"], (facts.height, facts.width)
-    if size == "original" or "data.patch" in given or max(size) > LONG_SIDE_PX:
+    if "data.patch" in given or max(size) > LONG_SIDE_PX:
         return _whole(base_size(facts.heights, facts.widths))
     if max(own) <= _TINY_PX:
         return _whole((2 * own[0], 2 * own[1]))

@@ -129,17 +129,17 @@ def class_lines(manifest: Manifest) -> list[str]:
     meant = _meant(class_map, known)
     if meant is None:
         return []
+    # Where the values of classes are given, those that count nowhere are guessed no more.
+    ignored = [_plain(value) for value in class_map.ignore_values] if _has_values(known) else []
+    also = [f"ignore: {yaml_value(ignored)}"] if ignored and "ignore" not in manifest.options else []
     if len(meant) <= _LISTED:
-        return [
-            f"# {_RENAME}",
-            "classes:",
-            *(f"  {yaml_value(name)}: {yaml_value(what)}" for name, what in meant.items()),
-        ]
+        rows = [f"  {yaml_value(name)}: {yaml_value(what)}" for name, what in meant.items()]
+        return [*also, f"classes:   # {_RENAME}", *rows]
     pairs = ", ".join(f"{yaml_value(name)}: {yaml_value(what)}" for name, what in meant.items())
     wrapped = textwrap.wrap(
         f"classes: {{{pairs}}}", _WIDTH - 6, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
-    return [f"# {_RENAME}", *wrapped]
+    return [*also, f"# {_RENAME}", *wrapped]
 
 
 def _meant(class_map: ClassMap, known: Sequence[str]) -> dict[str, Any] | None:
@@ -147,7 +147,7 @@ def _meant(class_map: ClassMap, known: Sequence[str]) -> dict[str, Any] | None:
     if "overlap" in known:  # annotation files; what no shape covers is the option `background`
         nothing = None if class_map.background is None else class_map.names[class_map.background]
         return {name: name for name in class_map.names if name != nothing}
-    if "ignore" not in known or "name" in known:  # published names
+    if not _has_values(known):  # published names
         return {name: name for name in class_map.names}
     if class_map.task is Task.MULTILABEL:
         return None  # the folders' names
@@ -155,6 +155,11 @@ def _meant(class_map: ClassMap, known: Sequence[str]) -> dict[str, Any] | None:
         name: _plain(values[0]) if len(values) == 1 else [_plain(value) for value in values]
         for name, values in zip(class_map.names, class_map.values, strict=True)
     }
+
+
+def _has_values(known: Sequence[str]) -> bool:
+    """Returns whether a reader's classes are mask values: neither labels of annotations nor published names."""
+    return "overlap" not in known and "ignore" in known and "name" not in known
 
 
 def _plain(value: Any) -> Any:

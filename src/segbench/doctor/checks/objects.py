@@ -284,8 +284,7 @@ def _thin(reading: Reading, objects: Objects) -> Iterator[Finding]:
 
 def _at_what_size(reading: Reading, objects: Objects) -> Message:
     """Returns the size that `segbench config new` would write."""
-    facts = facts_of(reading, objects)
-    lines = size_lines(facts, training_scale(facts))
+    lines = size_lines(training_scale(facts_of(reading, objects)))
     size, *windows = (f"{key}: {yaml_value(value)}" for key, value, _ in lines)
     if not windows:
         return message("{size} keeps them whole", size=size)
