@@ -208,6 +208,9 @@ def test_from_a_folder_to_predictions(
     assert sum(float(value) for key, value in rows[0].items() if key.endswith("_frac")) == pytest.approx(1.0, abs=1e-5)
     with Image.open(tmp_path / "predicted" / "masks" / "a.png") as mask:
         assert mask.size == (70, 45)
+    tables = [*run.glob("*.csv"), *(tmp_path / "predicted").glob("*.csv")]
+    assert len(tables) > 5
+    assert [table.name for table in tables if str(tmp_path) in table.read_text()] == [], "tables are passed on"
 
 
 def test_evaluating_no_run_is_one_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -37,21 +37,36 @@ def test_the_quickstart_of_the_readme_works(tmp_path: Path) -> None:
     assert (tmp_path / "check.html").is_file()
 
 
-def run_all(commands: list[str], folder: Path) -> None:
+def run_all(commands: list[str], folder: Path) -> str:
+    """Runs commands in a folder, and returns what they printed."""
+    printed = []
     for command in commands:
         program, *words = shlex.split(command)
         assert program == "segbench"
         done = run_segbench(*words, cwd=folder)
         fine = (0, 1) if "data check" in command else (0,)  # 1: warnings
         assert done.returncode in fine, f"{command}: {done.stdout}{done.stderr}"
+        printed.append(done.stdout)
+    return "".join(printed)
+
+
+def shape_of(line: str) -> str:
+    """Returns a line without what differs from machine to machine: digits, their sign and the width of columns."""
+    return " ".join(re.sub(r"[+-]?\d[\d.]*", "#", line).split())
 
 
 @pytest.mark.slow
 def test_the_way_from_an_annotation_tool_to_a_prediction(tmp_path: Path) -> None:
     text = (REPOSITORY / "docs" / "own_data.md").read_text()
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    run_all([line.strip() for block in blocks for line in block.splitlines()], tmp_path)
+    printed = run_all([line.strip() for block in blocks for line in block.splitlines()], tmp_path)
+    shown = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    assert shown
+    told = {shape_of(line) for line in printed.splitlines()}
+    assert [line for block in shown for line in block.splitlines() if shape_of(line) not in told] == []
     assert len(list((tmp_path / "predicted" / "overlays").glob("*.png"))) == 1
+    assert (tmp_path / "predicted" / "legend.png").is_file()
+    assert list((tmp_path / "runs" / "outlined" / "pictures").glob("*.png"))
     project = json.loads((tmp_path / "to_correct" / "via_project.json").read_text())
     assert len(project["_via_img_metadata"]) == 60
     drawn = read_dataset(tmp_path / "outlined", "via")

@@ -41,7 +41,7 @@ def test_status_and_compare_say_it_in_the_terminal(study: StudyFolder, capsys: p
     out = capsys.readouterr().out
     (row,) = [line for line in out.splitlines() if "collapsed │" in line]
     assert row.rstrip(" │").endswith(" 2"), "both alerts are counted"
-    assert "warning: collapsed: segnet__bce__seed1: they predict one class only" in out
+    assert "so its score says nothing about the network: segnet__bce__seed1\n" in out
     assert "warning: segnet__bce__seed1, epoch 3: only skin is predicted. To do: lower optimizer.lr" in out
     comparison = compare_runs(study.path)
     (told,) = [sentence for sentence in comparison.sentences() if "collapsed" in sentence]

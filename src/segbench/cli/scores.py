@@ -111,7 +111,7 @@ def print_by_class(rows: Sequence[Mapping[str, Any]], main: Mapping[str, Any], *
     total = sum(row["pixels"] for row in rows)
     table = [
         [
-            row["class"] + ", not in the score" * (not row["scored"]),
+            row["class"] + " (not scored)" * (not row["scored"]),
             *(cell(row[f"{key}_{kind}"]) for key in _BY_CLASS),
             f"{row['pixels'] / total:.1%}" if total else "–",
             str(main["n_images"] - row["absent"]),
@@ -119,7 +119,7 @@ def print_by_class(rows: Sequence[Mapping[str, Any]], main: Mapping[str, Any], *
         for row in rows
     ]
     labels = [label_of(f"{key}_{kind}").split(" ")[0] for key in _BY_CLASS]
-    print_table(["class", *labels, "of all pixels", "images"], table)
+    print_table(["class", *labels, "pixels", "images"], table)
 
 
 def print_places(places: Mapping[str, str]) -> None:

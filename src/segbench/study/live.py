@@ -193,8 +193,8 @@ def alert_lines(statuses: Sequence[RunStatus]) -> list[str]:
     ids = [status.run.id for status in statuses if status.collapsed]
     lines = []
     if ids:
-        what = "they predict one class only, so their scores say nothing about the networks"
-        lines.append(f"warning: collapsed: {shorten(ids)}: {what}")
+        why = "predicts one class only, so its score says nothing about the network"
+        lines.append(f"warning: collapsed, that is, {why}: {shorten(ids)}")
     told = [_alert_line(status, alert) for status in statuses for alert in status.alerts]
     more = len(told) - _MOST_ALERTS
     return lines + told[:_MOST_ALERTS] + ([f"and {more} more: alerts.json in the runs' folders"] if more > 0 else [])
