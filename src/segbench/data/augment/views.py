@@ -112,23 +112,28 @@ def apply_views(
         parameters: the same they were planned with.
     """
     height, width = parameters.size
-    step = max(1, CACHED_PX // (height * width)) if parts[0][0].device.type == "cpu" else len(views)
-    done = []
-    for start in range(0, len(views), step):
-        rows = range(start, min(start + step, len(views)))
-        seen = [_look(*parts[row], views[row], parameters.take(slice(row, row + 1))) for row in rows]
-        images, masks = (torch.cat(planes) for planes in zip(*seen, strict=True))
-        chunk = parameters.take(slice(start, start + step))
-        turn(images, masks, chunk)
-        done.append((recolor(images, chunk), masks))
-    images, masks = (torch.cat(planes) for planes in zip(*done, strict=True))
+    (image, mask), count = parts[0], len(views)
+    images = torch.empty((count, image.shape[2], height, width), device=image.device)
+    masks = torch.empty((count, len(mask), height, width), dtype=torch.uint8, device=mask.device)
+    step = max(1, CACHED_PX // (height * width)) if image.device.type == "cpu" else count
+    for start in range(0, count, step):
+        rows = range(start, min(start + step, count))
+        for row in rows:
+            _look(*parts[row], views[row], parameters.take(slice(row, row + 1)), images[row], masks[row])
+        chunk = slice(start, rows.stop)
+        seen, changes = images[chunk], parameters.take(chunk)
+        turn(seen, masks[chunk], changes)
+        changed = recolor(seen, changes)
+        if changed is not seen:
+            seen.copy_(changed)
     return images, masks
 
 
-def _look(image: Tensor, mask: Tensor, view: View, parameters: AugmentParameters) -> tuple[Tensor, Tensor]:
-    """Returns what one sample sees before quarter turns and colours: (1, C, h, w) and (1, P, h, w)."""
+def _look(image: Tensor, mask: Tensor, view: View, parameters: AugmentParameters, seen: Tensor, labels: Tensor) -> None:
+    """Writes what one sample sees before quarter turns and colours: into (C, h, w) float and (P, h, w) uint8."""
     if view.exact:
-        return _copy(image, mask, view, parameters)
+        _copy(image, mask, view, parameters, seen, labels)
+        return
     pixels = to_float(image.permute(2, 0, 1)[None])
     step = np.hypot(view.theta[:, 0], view.theta[:, 1])[::-1]  # down, right
     if step.max() > SMOOTH_FROM:
@@ -141,27 +146,31 @@ def _look(image: Tensor, mask: Tensor, view: View, parameters: AugmentParameters
     half = np.array(view.part[::-1]) / 2
     theta[:, 2] += 0.5 - half  # from the part's centre
     grid = grid_of(like(theta / half[:, None], pixels)[None], parameters)
-    return read_at(pixels, mask[None], grid, ignore_outside=parameters.ignore_outside)
+    [read], [nearest] = read_at(pixels, mask[None], grid, ignore_outside=parameters.ignore_outside)
+    seen.copy_(read)
+    labels.copy_(nearest)
 
 
-def _copy(image: Tensor, mask: Tensor, view: View, parameters: AugmentParameters) -> tuple[Tensor, Tensor]:
-    height, width = parameters.size
-    positions = (
-        np.rint(view.theta[1, 1] * np.arange(height) + view.theta[1, 2]).astype(np.int64),
-        np.rint(view.theta[0, 0] * np.arange(width) + view.theta[0, 2]).astype(np.int64),
-    )
-    rows, columns = (
-        torch.from_numpy(_mirrored(position, side) - start).to(image.device)
-        for position, side, start in zip(positions, view.size, view.corner, strict=True)
-    )
-    pixels = image.index_select(0, rows).index_select(1, columns).permute(2, 0, 1)
-    labels = mask.index_select(1, rows).index_select(2, columns)
-    if parameters.ignore_outside:
-        for axis, (position, side) in enumerate(zip(positions, view.size, strict=True), start=1):
-            beyond = np.flatnonzero((position < 0) | (position >= side))
-            if len(beyond):
-                labels = labels.index_fill(axis, torch.from_numpy(beyond).to(labels.device), IGNORE_INDEX)
-    return to_float(pixels[None]), labels[None]
+def _copy(image: Tensor, mask: Tensor, view: View, parameters: AugmentParameters, seen: Tensor, labels: Tensor) -> None:
+    pixels, planes = image.permute(2, 0, 1), mask
+    for axis, length in enumerate(parameters.size, start=1):  # rows, then columns
+        x_or_y = 2 - axis
+        position = np.rint(view.theta[x_or_y, x_or_y] * np.arange(length) + view.theta[x_or_y, 2]).astype(np.int64)
+        side, start = view.size[axis - 1], view.corner[axis - 1]
+        beyond = np.flatnonzero((position < 0) | (position >= side))
+        if not len(beyond):
+            pixels, planes = (each.narrow(axis, int(position.min()) - start, length) for each in (pixels, planes))
+            if view.theta[x_or_y, x_or_y] < 0:
+                pixels, planes = pixels.flip(axis), planes.flip(axis)
+            continue
+        index = torch.from_numpy(_mirrored(position, side) - start).to(image.device)
+        pixels, planes = pixels.index_select(axis, index), planes.index_select(axis, index)
+        if parameters.ignore_outside:
+            planes = planes.index_fill(axis, torch.from_numpy(beyond).to(planes.device), IGNORE_INDEX)
+    labels.copy_(planes)
+    seen.copy_(pixels)
+    if not image.is_floating_point():
+        seen.div_(255.0)
 
 
 def _mirrored(position: I64, side: int) -> I64:

@@ -166,10 +166,12 @@ class WindowLoader(BatchLoader):
         if cuts.whole is not None:
             others = np.setdiff1d(np.arange(len(parameters.hflip)), cuts.viewed)
             results.append((others, *apply_augmentation(*self._placed(*cuts.whole), parameters.take(others))))
+        if len(results) == 1:
+            [(_, floats, masks)] = results
+            return floats, masks
         places = torch.from_numpy(np.argsort(np.concatenate([rows for rows, _, _ in results]))).to(self.device)
-        floats = torch.cat([images for _, images, _ in results])
-        masks = torch.cat([labels for _, _, labels in results])
-        return (floats, masks) if len(results) == 1 else (floats[places], masks[places])
+        floats = torch.cat([images for _, images, _ in results])[places]
+        return floats, torch.cat([labels for _, _, labels in results])[places]
 
     def _parts(self, cuts: _Cuts) -> list[tuple[Tensor, Tensor]]:
         """Returns image (h, w, C) and mask (P, h, w) of each view, on the device."""
