@@ -59,7 +59,7 @@ def test_light_commands_import_no_torch(arguments: list[str], config_file: Path)
 def test_train_on_a_finished_run_answers_without_torch(runs: Path) -> None:
     done = without_torch(["train", str(runs / "a_seed0" / "config.yaml"), "-q"])
     assert "a_seed0 is finished already; nothing to train" in done.stderr
-    assert "scores of epoch" in done.stdout
+    assert "test IoU per image" in done.stdout
     assert "a_seed0/result.json" in done.stdout
 
 
