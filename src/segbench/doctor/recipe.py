@@ -194,7 +194,7 @@ def batch_size(images: int, seen: tuple[int, int]) -> tuple[int, int]:
     smallest, largest = _BATCHES
     pixels = seen[0] * seen[1]
     wanted = min(largest, max(smallest, 2 ** round(math.log2(_STEP_PX / pixels))))
-    wanted = min(max(8, wanted), max(2, 2 ** int(math.log2(max(1, images / 2)))))
+    wanted = min(max(8, wanted), max(2, 2 ** int(math.log2(math.ceil(images / 2)))))
     batch = wanted
     while batch > smallest and batch * pixels > _MEMORY_PX:
         batch //= 2

@@ -171,7 +171,7 @@ def _narrowest(facts: Facts) -> tuple[float, str, float]:
     objects = facts.objects_of()
     if objects is None:
         return 0.0, "", 0.0
-    least = _COMMON * sum(facts.parts.values())
+    least = max(2.0, _COMMON * sum(facts.parts.values()))
     common = [index for index, found in objects.classes.items() if found.number and found.images >= least]
     common = common or [index for index, found in objects.classes.items() if found.number]
     if not common:

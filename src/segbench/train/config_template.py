@@ -18,6 +18,7 @@ from segbench.data.formats import FORMATS
 from segbench.data.manifest.manifest import Manifest, is_manifest
 from segbench.doctor.recipe import Suggestion, recipe
 from segbench.doctor.scale import Facts
+from segbench.locale import listed
 from segbench.models.smp.packaged import PACKAGED
 from segbench.types import ClassMap, Task
 
@@ -50,7 +51,9 @@ def config_template(
     shown = shlex.quote(file_name.replace("\n", " "))
     text = "\n".join(
         [
-            *_comment(f"{len(manifest)} samples, {manifest.class_map.task}: {', '.join(manifest.class_map.names)}"),
+            *_comment(
+                f"{len(manifest)} samples, {manifest.class_map.task}: {listed(manifest.class_map.names, _LISTED)}"
+            ),
             f"# Train:                        segbench train {shown}",
             f"# All keys with their defaults: segbench config show {shown}",
             *(f"# {remark}".rstrip() for remark in remarks),
@@ -135,11 +138,20 @@ def class_lines(manifest: Manifest) -> list[str]:
     if len(meant) <= _LISTED:
         rows = [f"  {yaml_value(name)}: {yaml_value(what)}" for name, what in meant.items()]
         return [*also, f"classes:   # {_RENAME}", *rows]
-    pairs = ", ".join(f"{yaml_value(name)}: {yaml_value(what)}" for name, what in meant.items())
-    wrapped = textwrap.wrap(
-        f"classes: {{{pairs}}}", _WIDTH - 6, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-    )
-    return [*also, f"# {_RENAME}", *wrapped]
+    pairs = [f"{yaml_value(name)}: {yaml_value(what)}" for name, what in meant.items()]
+    return [*also, f"# {_RENAME}", *_wrapped_pairs(pairs)]
+
+
+def _wrapped_pairs(pairs: Sequence[str]) -> Iterator[str]:
+    """Yields the option `classes` as a mapping in braces, broken between classes only."""
+    line = "classes: {"
+    for place, pair in enumerate(pairs):
+        pair += "}" if place == len(pairs) - 1 else ","
+        if len(line) + len(pair) + 1 > _WIDTH - 6:
+            yield line
+            line = " "
+        line += pair if line.endswith("{") else f" {pair}"
+    yield line
 
 
 def _meant(class_map: ClassMap, known: Sequence[str]) -> dict[str, Any] | None:
