@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from tests.doctor._sets import blob, pairs
+from tests.doctor._sets import blob, codes, cracks, pairs, photo, save
 from typer.testing import CliRunner
 
 from segbench.cli.main import app
@@ -85,3 +85,14 @@ def test_what_the_doctor_warns_of_is_said(tmp_path: Path) -> None:
     _, output = written(root, tmp_path / "mine.yaml")
     assert "warning: 1 mask of 12 with nothing but background" in output
     assert "segbench data check" in output
+
+
+def test_a_warning_that_the_config_answers_is_none(tmp_path: Path) -> None:
+    for place in range(6):
+        save(tmp_path / f"set/images/s{place}x.png", photo(place, 480))
+        save(tmp_path / f"set/masks/s{place}x.png", cracks(place, 480, 1))
+    text, output = written(tmp_path / "set", tmp_path / "mine.yaml")
+    assert lines_of(text)["data.size"] == [480, 480]
+    assert "px wide: too thin to be learned" in text
+    assert "break into pieces" not in output
+    assert "thin_objects" in codes(check_dataset(tmp_path / "set"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from segbench.tune.recipes import Budget
 
 _BUDGET = "120s"
+_OF_SIZE = ("thin_objects", "vanishing_objects")  # findings that a larger size answers
 
 config_app = typer.Typer(help="Make, check and show run configs.", no_args_is_help=True)
 
@@ -92,7 +93,8 @@ def config_new(
     lines, table = (checkup.suggestions, ()) if length is None else _best_recipe(manifest, data, checkup, length)
     write_text(out, config_template(manifest, data, str(out), lines, checkup.choices, table))
     print_manifest(manifest)
-    told = [finding for finding in checkup.findings if finding.severity is not Severity.INFO]
+    answered = _OF_SIZE if _is_larger(manifest, lines) else ()
+    told = [one for one in checkup.findings if one.severity is not Severity.INFO and one.code not in answered]
     for finding in told:
         console.print(f"{finding.severity}: {finding.title}")
     if told:
@@ -100,6 +102,14 @@ def config_new(
     for line in table:
         console.print(line)
     console.print(f"written: {out}; next: segbench train {out}")
+
+
+def _is_larger(manifest: Manifest, lines: Sequence[Suggestion]) -> bool:
+    """Returns whether images are seen larger than the usual size, at which the doctor looked at their objects."""
+    from segbench.doctor.scale import base_size
+
+    usual = base_size([sample.height for sample in manifest.samples], [sample.width for sample in manifest.samples])
+    return any(key == "data.size" and value != list(usual) for key, value, _ in lines)
 
 
 def _parse_budget(text: str) -> Budget:
