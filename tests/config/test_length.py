@@ -39,6 +39,21 @@ def test_the_plan(keys: dict[str, Any], batches: int, expected: tuple[int, ...])
     assert plan.passes(plan.epochs) == pytest.approx(plan.steps / plan.steps_per_pass)
 
 
+@pytest.mark.parametrize(
+    ("steps", "validation", "passes_per_epoch"),
+    [
+        (300, 0.1, 3),  # a validation that costs little: forty epochs
+        (300, 2.2, 5),  # tiles: half of the time for validation
+        (300, 60.0, 12),  # never fewer than eight epochs
+        (2, 60.0, 1),
+        (2000, 2.2, 17),
+    ],
+)
+def test_a_validation_that_takes_long_is_rare(steps: int, validation: float, passes_per_epoch: int) -> None:
+    plan = plan_run(config_of(steps=steps), 3, validation_passes=validation)
+    assert plan.passes_per_epoch == passes_per_epoch
+
+
 @pytest.mark.parametrize("batches", range(1, 60, 7))
 @pytest.mark.parametrize("steps", [1, 39, 40, 41, 500, 1999])
 def test_steps_are_exact_and_epochs_few(steps: int, batches: int) -> None:

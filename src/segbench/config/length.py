@@ -12,6 +12,10 @@ from segbench.config.run import RunConfig
 # An epoch ends with a validation, a checkpoint and a row. Forty of them draw a curve that a person can judge, and are
 # enough to choose the best weights from; more would only cost.
 MOST_EPOCHS = 40
+# Where validation goes over whole images in tiles, and training sees one window of each, validating forty times may
+# take longer than training. So much of an epoch's time is enough for it, where that leaves epochs to choose from.
+_VALIDATION_SHARE = 0.5
+_FEWEST_EPOCHS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +59,16 @@ class RunPlan:
         return cls(**{key: int(value) for key, value in plain.items()})
 
 
-def plan_run(config: RunConfig, batches_per_pass: int, step_s: float = math.nan) -> RunPlan:
+def plan_run(
+    config: RunConfig, batches_per_pass: int, step_s: float = math.nan, validation_passes: float = 0.0
+) -> RunPlan:
     """Returns the length of a run.
 
     Args:
         config: gives epochs, steps or seconds, and how many batches make a step.
         batches_per_pass: batches of one pass over the training part.
         step_s: seconds of a step, needed where the config gives seconds.
+        validation_passes: what a validation costs, in passes over the training part.
     """
     steps_per_pass = math.ceil(batches_per_pass / config.accumulate)
     if config.epochs is not None:
@@ -72,7 +79,10 @@ def plan_run(config: RunConfig, batches_per_pass: int, step_s: float = math.nan)
             steps_per_pass=steps_per_pass,
         )
     steps = config.steps if config.steps is not None else max(1, int((config.seconds or 0.0) / step_s))
-    passes_per_epoch = max(1, math.ceil(steps / steps_per_pass / MOST_EPOCHS))
+    passes = steps / steps_per_pass
+    usual = math.ceil(passes / MOST_EPOCHS)
+    cheap = min(math.ceil(validation_passes / _VALIDATION_SHARE), math.floor(passes / _FEWEST_EPOCHS))
+    passes_per_epoch = max(1, usual, cheap)
     return RunPlan(
         steps=steps,
         epochs=max(1, round(steps / steps_per_pass / passes_per_epoch)),

@@ -27,6 +27,7 @@ from segbench.train.loop import Loaders, Training
 from segbench.train.norm_statistics import MOST_BATCHES, is_recomputed
 from segbench.train.precision import make_fabric, pick_precision
 from segbench.train.prepare import resolve_loss
+from segbench.train.step_time import validation_passes
 from segbench.types import ORIGINAL, Sample, Task
 
 _STEPS = 2  # timed, after as many to warm up
@@ -111,7 +112,7 @@ def run_seconds(config: RunConfig, manifest: Manifest, speed: Speed) -> float:
     """Returns about how long a run takes: its epochs, and scoring all parts at the end."""
     train, val = len(manifest.split("train")), len(manifest.split("val"))
     batches = batches_a_pass(config, train)
-    plan = plan_run(config, batches, speed.step_s * config.accumulate)
+    plan = plan_run(config, batches, speed.step_s * config.accumulate, validation_passes(config.data, manifest))
     scored = plan.epochs * val
     if is_recomputed(config, plan):
         scored += plan.epochs * min(train, MOST_BATCHES * config.batch_size)

@@ -44,7 +44,7 @@ from segbench.train.norm_statistics import is_recomputed
 from segbench.train.precision import decide_precision, make_fabric
 from segbench.train.prepare import read_and_split, reopen, resolve_loss
 from segbench.train.result import score_and_write
-from segbench.train.step_time import time_step
+from segbench.train.step_time import time_step, validation_passes
 from segbench.train.visuals import EpochVisuals
 from segbench.types import ORIGINAL, SPLITS, RunResult, Sample
 
@@ -179,7 +179,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
         plan = _recorded_plan(folder)
         if plan is None:
             step_s = time_step(*parts) if config.seconds is not None else math.nan
-            plan = plan_run(config, len(loaders.learn), step_s)
+            plan = plan_run(config, len(loaders.learn), step_s, validation_passes(config.data, manifest))
         _tell_what_is_odd(config, plan, watch)
         training = Training(*parts, watch, plan)
         state = Commits(folder, manifest.content_hash, config.fingerprint())

@@ -1,4 +1,4 @@
-"""How long a training step takes, for runs whose length is given in seconds."""
+"""What a training step takes, and a validation, to plan runs whose length is given in steps or seconds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from dataclasses import replace
 import torch
 
 from segbench.config.length import RunPlan, plan_run
-from segbench.config.run import RunConfig
+from segbench.config.run import DataConfig, RunConfig
+from segbench.data.manifest.manifest import Manifest
 from segbench.losses.weighted_sum import WeightedSum
 from segbench.models.base import SegmentationNetwork
+from segbench.predict.tiles import tile_starts
 from segbench.train.callback import Callback
 from segbench.train.fabric import Fabric
 from segbench.train.loop import Loaders, Training, explain_memory
-from segbench.types import ClassMap
+from segbench.types import ORIGINAL, ClassMap
 
 _WARM_UP_STEPS = 3  # the first ones take memory and choose algorithms
 _TIMED_S = 3.0
@@ -57,3 +59,14 @@ def _step_s(trial: Training, length: RunPlan) -> float:
     passed: float = trial.learn(0)[1]["train_s"]
     had = (time.process_time() - had) / torch.get_num_threads()
     return (min(had, passed) if trial.fabric.device.type == "cpu" else passed) / length.steps
+
+
+def validation_passes(data: DataConfig, manifest: Manifest) -> float:
+    """Returns what a validation costs, in passes over the training part; going forward is a third of a step."""
+    samples = manifest.split("val")
+    shown = len(samples)
+    if data.patch is not None:
+        sizes = [(sample.height, sample.width) if data.size == ORIGINAL else data.size for sample in samples]
+        height, width = data.patch
+        shown = sum(len(tile_starts(size[0], height)) * len(tile_starts(size[1], width)) for size in sizes)
+    return shown / len(manifest.split("train")) / 3
