@@ -148,6 +148,18 @@ def test_zooming_reads_larger_versions(uneven: Path, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.slow
+def test_runs_of_any_size_are_compared_at_the_images_own(uneven: Path, finished: Path, tmp_path: Path) -> None:
+    manifest = finished / "manifest.json"
+    whole = config_for(uneven, tmp_path / "whole", data={"size": [32, 32], "patch": None}, epochs=1)
+    segbench.fit(whole, watch=Callback(), manifest=manifest)
+    before = {file.name for file in finished.iterdir()}
+    compared = segbench.compare_runs([finished, tmp_path / "whole"])
+    assert compared.evidence.definition["resolution"] == "each image's own size"
+    assert {file.name for file in finished.iterdir()} == before  # its scores are of that size already
+    assert (tmp_path / "whole" / "counts_test_original.csv").is_file()
+
+
+@pytest.mark.slow
 def test_packed_data_and_patches_are_refused(uneven: Path, tmp_path: Path) -> None:
     manifest = split_manifest(read_dataset(uneven), SplitConfig())
     write_shards(manifest, tmp_path / "shards", size=(64, 64))

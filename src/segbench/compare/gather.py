@@ -112,7 +112,7 @@ def load_evidence(
     every = [pair for each in scored for pair in each]
     common = common_images(every, manifest.split("test"), same_definition(every, notes), notes, of_run)
     return Evidence(
-        entries=_entries(found, outside, names, common.values, _part(size)),
+        entries=_entries(found, outside, names, common.values, size),
         ids=common.ids,
         groups=groups_of(common.ids, manifest.split("test")),
         score=common.definition.name,
@@ -210,8 +210,11 @@ def _score_entries(
     progress: Progress | None,
 ) -> list[list[tuple[str, ImageScores]]]:
     """Returns where it comes from, and the score of every image, of every run of every entry."""
-    part, settings = _part(size), _surface_settings(found.runs)
-    scored = [[(str(run.path), read_image_scores(run, part, score)) for run in each.runs] for each in found.sources]
+    settings = _surface_settings(found.runs)
+    scored = [
+        [(str(run.path), read_image_scores(run, _part(run, size), score)) for run in each.runs]
+        for each in found.sources
+    ]
     for masks in outside:
         item = score_outside(masks, manifest, manifest.split("test"), score, size, settings, progress)
         scored.append([(str(masks.folder), item)])
@@ -224,19 +227,20 @@ def _entries(
     outside: Sequence[OutsideMasks],
     names: Sequence[str],
     values: Sequence[FloatArray],
-    part: str,
+    size: tuple[int, int] | None,
 ) -> tuple[Entry, ...]:
     """Returns the entries; `values` are of their runs, one after the other."""
     rows, name_of = iter(values), iter(names)
     entries = [
-        _entry(next(name_of), source, np.stack([next(rows) for _ in source.runs]), part, found.notes)
+        _entry(next(name_of), source, np.stack([next(rows) for _ in source.runs]), size, found.notes)
         for source in found.sources
     ]
     return *entries, *(_outside_entry(next(name_of), masks, next(rows)[None]) for masks in outside)
 
 
-def _part(size: tuple[int, int] | None) -> str:
-    return "test" if size is not None else "test_original"
+def _part(run: RunFolder, size: tuple[int, int] | None) -> str:
+    """Returns what a run's scores at a size (None: each image's own) are called; some are trained at that size."""
+    return "test" if size is not None or run.read_config().data.size == ORIGINAL else "test_original"
 
 
 def _names(found: Gathered, outside: Sequence[OutsideMasks]) -> list[str]:
@@ -260,15 +264,17 @@ def _evaluate_missing(runs: Sequence[RunFolder], notes: list[Message], progress:
 
 def _scored_at_own_size(run: RunFolder) -> bool:
     """Tells whether the best weights were scored at that size: not those of an epoch that was the best once."""
+    if _part(run, None) == "test":
+        return True
     tables = (run.table_file("counts", "test_original"), run.predicted_file("test_original"))
     if not all(file.is_file() for file in tables):
         return False
     return scored_epoch(run, "test_original") == best_epoch(run)
 
 
-def _entry(name: str, source: Source, values: FloatArray, part: str, notes: list[Message]) -> Entry:
+def _entry(name: str, source: Source, values: FloatArray, size: tuple[int, int] | None, notes: list[Message]) -> Entry:
     results = [run.read_result().result for run in source.runs]
-    files = [run.predicted_file(part) for run in source.runs]
+    files = [run.predicted_file(_part(run, size)) for run in source.runs]
     lacking = [str(run.path) for run, file in zip(source.runs, files, strict=True) if not file.is_file()]
     masks: tuple[Masks, ...] = () if lacking else tuple(MaskArchive(file) for file in files)
     if lacking:
