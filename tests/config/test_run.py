@@ -97,6 +97,8 @@ def test_overrides_leave_the_given_values_alone() -> None:
         ("data:\n  path: a\n  size: 64\n  augment:\n    crop: [96, 96]\n", 1, "data: augment.crop (96, 96) is larger"),
         ("data:\n  path: a\n  augment: {scale: [2, 1]}\n", 3, "scale is (smallest, largest)"),
         ("data:\n  path: a\nloss: 7\n", 3, "loss: expected a name, {name: weight}"),
+        ("data:\n  path: a\n  patch: big\n", 3, "patch: should be [height, width] or one number for a square"),
+        ("data:\n  path: a\npictures: sometimes\n", 3, "pictures: should be `auto`, or a number of epochs from 0"),
         ("data:\n  path: a\nthreshold: 1.0\n", 3, "threshold: should be above 0 and below 1, or `validation`, got 1.0"),
         ("epochs: 3\n", 0, "data: this key is required"),
         ("data: [\n", 2, "not valid YAML"),

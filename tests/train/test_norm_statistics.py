@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.train._runs import config_for
+from tests.train._runs import StopAt, config_for
 from torch import Tensor, nn
 
 import segbench
@@ -50,6 +51,20 @@ def test_the_saved_statistics_are_of_one_pass(binary_pairs: Path, tmp_path: Path
         counted = {int(value) for key, value in saved.items() if key.endswith("num_batches_tracked")}
         assert counted == {expected} if expected else min(counted) >= 4
         assert all(value.isfinite().all() for value in saved.values())
+
+
+@pytest.mark.slow
+def test_a_run_begun_before_there_was_a_choice_goes_on_as_it_was(binary_pairs: Path, tmp_path: Path) -> None:
+    config = config_for(binary_pairs, tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt):
+        segbench.fit(config, watch=StopAt(2, step=1))
+    facts_file = tmp_path / "run" / "run.json"
+    facts = json.loads(facts_file.read_text())
+    assert facts.pop("norm_statistics") == "recomputed"
+    facts_file.write_text(json.dumps(facts))
+    history = history_of(config)
+    assert "norm_s" in history[0]
+    assert all(math.isnan(row["norm_s"]) for row in history[1:])
 
 
 def test_only_what_learns_and_sees_something_moves() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import (
     Field,
     ValidationError,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
@@ -59,23 +60,19 @@ class DataConfig(Section):
     allow: tuple[Literal["missing_classes", "empty_masks"], ...] = ()
     cache_dir: str | None = None
 
-    @field_validator("size", mode="before")
+    @field_validator("size", "patch", mode="before")
     @classmethod
-    def _sides_or_original(cls, value: Any) -> Any:
-        if value == ORIGINAL:
+    def _sides(cls, value: Any, info: ValidationInfo) -> Any:
+        word = ORIGINAL if info.field_name == "size" else None
+        if value == word:
             return value
         sides = value if isinstance(value, list | tuple) else (value, value)
         if len(sides) != 2 or not all(isinstance(side, int) and SMALLEST_PX <= side <= LARGEST_PX for side in sides):
             raise ValueError(
                 f"should be [height, width] or one number for a square, of {SMALLEST_PX} to {LARGEST_PX} pixels, or "
-                f"`{ORIGINAL}`, got {value!r}"
+                f"`{word or 'null'}`, got {value!r}"
             )
         return tuple(sides)
-
-    @field_validator("patch", mode="before")
-    @classmethod
-    def _square(cls, value: Any) -> Any:
-        return (value, value) if isinstance(value, int) else value
 
     @model_validator(mode="after")
     def _windows_fit(self) -> DataConfig:
@@ -261,7 +258,8 @@ class RunConfig(Section):
             warms up: at step t the decay is at most (1 + t) / (10 + t), so that short runs have an average, too.
         swa_start: from this share of the run on, average the weights at the ends of epochs (stochastic weight
             averaging, Izmailov et al. 2018), and use the average; not together with `ema_decay`.
-        early_stopping: stop after this many epochs without a better `monitor`; None never stops.
+        early_stopping: stop after this many epochs without a better `monitor`, or an equal one with a lower validation
+            loss; None never stops.
         monitor: the validation score that chooses the best checkpoint; of equals the one with the lower validation
             loss.
         threshold: of the foreground probability (binary, multilabel). `validation` chooses it at the end, on the
@@ -342,6 +340,13 @@ class RunConfig(Section):
     @classmethod
     def _none(cls, value: Any) -> Any:
         return "none" if value is None else value
+
+    @field_validator("pictures", mode="before")
+    @classmethod
+    def _auto_or_number(cls, value: Any) -> Any:
+        if value != "auto" and not (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+            raise ValueError(f"should be `auto`, or a number of epochs from 0, got {value!r}")
+        return value
 
     @field_validator("threshold", mode="before")
     @classmethod

@@ -181,7 +181,11 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
             step_s = time_step(*parts) if config.seconds is not None else math.nan
             plan = plan_run(config, len(loaders.learn), step_s, validation_passes(config.data, manifest))
         _tell_what_is_odd(config, plan, watch)
-        training = Training(*parts, watch, plan)
+        # What a run was begun with, also where that was before there was a choice.
+        recomputed = (
+            is_recomputed(config, plan) if fresh else folder.read_facts().get("norm_statistics") == "recomputed"
+        )
+        training = Training(*parts, watch, plan, recomputed)
         state = Commits(folder, manifest.content_hash, config.fingerprint())
         if fresh:
             facts = {
@@ -193,7 +197,7 @@ def _run(config: RunConfig, folder: RunFolder, watch: Callback, prepared: Path |
                 "loss": [term.model_dump() for term in terms],
                 "weights": network.weights_origin.to_dict(),
                 "plan": plan.to_dict(),
-                "norm_statistics": "recomputed" if is_recomputed(config, plan) else "running",
+                "norm_statistics": "recomputed" if recomputed else "running",
                 "environment": describe(config, device, threads, precision),
             }
             folder.write_facts(facts)
@@ -278,12 +282,16 @@ def _require_training_images(network: SegmentationNetwork, config: RunConfig, ma
         raise DatasetError(f"{message}; give the training part more, or take another network", path=config.data.path)
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _tell_what_is_odd(config: RunConfig, plan: RunPlan, watch: Callback) -> None:
     """Says what is allowed but hardly meant: a frozen random encoder, and a comparison of different sums of losses."""
     if config.epochs is None:
         each = f", each {plan.passes_per_epoch} passes over the training part" if plan.passes_per_epoch > 1 else ""
         timed = "" if config.seconds is None else f"{config.length_text} are about "
-        watch.message(f"{timed}{plan.steps} steps, told in {plan.epochs} epochs{each}")
+        watch.message(f"{timed}{_counted(plan.steps, 'step')}, told in {_counted(plan.epochs, 'epoch')}{each}")
     if config.freeze.part == "encoder":
         until = config.freeze.until_epoch or plan.epochs
         if config.weights == "none":
@@ -357,7 +365,9 @@ def _train(
     with EpochVisuals(folder, training, cache, pictured) as visuals:
         while training.epochs_done < training.plan.epochs:
             if training.has_stalled():
-                watch.message(f"stopped early: {config.early_stopping} epochs without a better {config.monitor}")
+                watch.message(
+                    f"stopped early: {_counted(config.early_stopping or 0, 'epoch')} without a better {config.monitor}"
+                )
                 break
             started = time.perf_counter()
             with _noted_end(training, folder, watch):

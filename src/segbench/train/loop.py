@@ -81,6 +81,7 @@ class Training:
         fabric: device and precision.
         watch: told about every step.
         plan: how long the run is.
+        recomputed: whether BatchNorm's statistics are estimated anew; None: as the config says for this plan.
     """
 
     def __init__(
@@ -93,9 +94,11 @@ class Training:
         fabric: Fabric,
         watch: Callback,
         plan: RunPlan,
+        recomputed: bool | None = None,
     ) -> None:
         self.config = config
         self.plan = plan
+        self.recomputed = is_recomputed(config, plan) if recomputed is None else recomputed
         self.loss = loss.to(fabric.device)
         self.loaders = loaders
         self.class_map = class_map
@@ -315,7 +318,7 @@ class Training:
         swa_start = self.config.swa_start
         if self.average is not None and swa_start is not None and epoch + 1 > swa_start * self.plan.epochs:
             self.average.update_parameters(self.network)
-        names = learning_norms(self.network) if is_recomputed(self.config, self.plan) else ()
+        names = learning_norms(self.network) if self.recomputed else ()
         if not names:
             return {}
         started = time.perf_counter()
@@ -358,7 +361,7 @@ class Training:
             class_map=self.class_map,
             history=self.history,
             counts=counts,
-            recomputed=not has_norms or is_recomputed(self.config, self.plan),
+            recomputed=not has_norms or self.recomputed,
             ended=self.epochs_done == self.plan.epochs or self.has_stalled(),
         )
 
