@@ -278,6 +278,7 @@ def overlap_after_dice(**options: Any) -> float:
     return float((found & true).sum() / (found | true).sum())
 
 
+@pytest.mark.slow
 def test_centred_images_are_learned_where_uncentred_ones_move_all_logits_together() -> None:
     assert overlap_after_dice() > 0.7
     assert overlap_after_dice(center_input=False) < 0.6
