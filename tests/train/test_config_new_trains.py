@@ -84,7 +84,8 @@ SETS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-SAID = {"five bands": ("--format", "geotiff")}  # what has to be said to `config new`, and is asked for
+# What has to be said to `config new`, and is asked for.
+SAID = {"five bands": ("--format", "geotiff"), "multilabel": ("--option", "task=multilabel")}
 
 
 @pytest.mark.slow
