@@ -59,9 +59,9 @@ def make_run(path: Path, task: Task, *, stated: bool = True) -> Scores:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
+def task_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
     """Returns a run folder a task; read only."""
-    folders = {task: tmp_path_factory.mktemp("runs") / str(task) for task in Task}
+    folders = {task: tmp_path_factory.mktemp("task_runs") / str(task) for task in Task}
     for task, path in folders.items():
         make_run(path, task)
     return folders
@@ -77,9 +77,9 @@ def call(*arguments: object) -> str:
 
 
 @pytest.mark.parametrize("task", list(Task))
-def test_show_prints_values_definitions_classes_and_confusion(task: Task, runs: dict[Task, Path]) -> None:
-    text = call("show", runs[task])
-    scores = make_run(runs[task].parent / f"again {task}", task)
+def test_show_prints_values_definitions_classes_and_confusion(task: Task, task_runs: dict[Task, Path]) -> None:
+    text = call("show", task_runs[task])
+    scores = make_run(task_runs[task].parent / f"again {task}", task)
     lines = text.splitlines()
     cells = [re.split(r"\s{2,}", line) for line in lines if line and line[0] != " "]
     shown = {row[0]: row[1] for row in cells if len(row) > 1}
@@ -154,8 +154,8 @@ def test_an_unfinished_run_is_compared_with_its_weights(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("task", list(Task))
-def test_explain_prints_every_convention_with_a_reason(task: Task, runs: dict[Task, Path]) -> None:
-    text = call("explain", runs[task])
+def test_explain_prints_every_convention_with_a_reason(task: Task, task_runs: dict[Task, Path]) -> None:
+    text = call("explain", task_runs[task])
     for words in (
         "segmentation-models-pytorch",
         "torchmetrics",
@@ -165,7 +165,7 @@ def test_explain_prints_every_convention_with_a_reason(task: Task, runs: dict[Ta
         "why they differ",
     ):
         assert words in text
-    summary = make_run(runs[task].parent / f"once more {task}", task).summary()
+    summary = make_run(task_runs[task].parent / f"once more {task}", task).summary()
     line = next(line for line in text.splitlines() if "iou_per_image" in line)
     assert line.split()[-1] == f"{summary['iou_per_image']:.4f}"
     rows = text[text.index("library") : text.index("why they differ")].strip().splitlines()[1:]
@@ -175,13 +175,13 @@ def test_explain_prints_every_convention_with_a_reason(task: Task, runs: dict[Ta
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", list(Task))
-def test_confusion_writes_a_picture_or_a_table(task: Task, runs: dict[Task, Path], tmp_path: Path) -> None:
+def test_confusion_writes_a_picture_or_a_table(task: Task, task_runs: dict[Task, Path], tmp_path: Path) -> None:
     for normalize in ("true", "predicted", "none"):
         out = tmp_path / f"{normalize}.png"
-        assert "written" in call("confusion", runs[task], "-o", out, "--normalize", normalize)
+        assert "written" in call("confusion", task_runs[task], "-o", out, "--normalize", normalize)
         with Image.open(out) as image:
             assert min(image.size) > 200
-    call("confusion", runs[task], "-o", tmp_path / "c.csv")
+    call("confusion", task_runs[task], "-o", tmp_path / "c.csv")
     with (tmp_path / "c.csv").open(newline="") as stream:
         rows = list(csv.reader(stream))
     assert [row[0] for row in rows[1:]] == list(MAPS[task].names)
@@ -202,8 +202,8 @@ def test_many_classes_are_left_to_the_picture(tmp_path: Path) -> None:
     assert "predicted class 3" not in text
 
 
-def test_mistakes_are_explained(runs: dict[Task, Path], tmp_path: Path) -> None:
-    run = runs[Task.BINARY]
+def test_mistakes_are_explained(task_runs: dict[Task, Path], tmp_path: Path) -> None:
+    run = task_runs[Task.BINARY]
     with pytest.raises(ConfigError, match="--split: expected train, val, test, got 'tset'"):
         call("show", run, "--split", "tset")
     with pytest.raises(ConfigError, match="--resolution: expected training, original"):
@@ -232,8 +232,12 @@ def test_every_command_has_an_example() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["show", "explain", "confusion"])
-def test_no_torch_is_imported(command: str, runs: dict[Task, Path], tmp_path: Path) -> None:
-    arguments = [command, str(runs[Task.BINARY]), *(["-o", str(tmp_path / "c.png")] if command == "confusion" else [])]
+def test_no_torch_is_imported(command: str, task_runs: dict[Task, Path], tmp_path: Path) -> None:
+    arguments = [
+        command,
+        str(task_runs[Task.BINARY]),
+        *(["-o", str(tmp_path / "c.png")] if command == "confusion" else []),
+    ]
     code = (
         "import sys\nfrom segbench.cli.metrics import metrics_app\n"
         "metrics_app(sys.argv[1:], standalone_mode=False)\nassert 'torch' not in sys.modules, 'torch was imported'\n"

@@ -8,7 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -99,8 +99,7 @@ def problems(text: str, readers: set[str]) -> Iterator[str]:
     for name, value in advice.options:
         if not any(_takes(reader, name, value) for reader in known):
             yield f"none of {sorted(known)} takes {name}={value!r}"
-    for key, value in advice.keys:
-        yield from wrong_key(key, value)
+    yield from wrong_keys(advice.keys)
     yield from check_docs.wrong_commands(text)
 
 
@@ -112,18 +111,29 @@ def _takes(reader: str, name: str, value: Any) -> bool:
     return True
 
 
-def wrong_key(key: str, value: Any) -> Iterator[str]:
-    """Yields why a run config does not take a value."""
+def wrong_keys(keys: Sequence[tuple[str, Any]]) -> Iterator[str]:
+    """Yields why a run config takes a value neither alone nor with all that the same advice says."""
+    together = refused(keys)
+    for key in keys:
+        alone = refused([key])
+        if alone and together:
+            yield alone
+
+
+def refused(keys: Sequence[tuple[str, Any]]) -> str:
+    """Returns why a run config does not take these values; empty where it does."""
     tree: dict[str, Any] = {"data": {"path": "x"}}
-    *way, last = key.split(".")
-    place = tree
-    for part in way:
-        place = place.setdefault(part, {})
-    place[last] = value
+    for key, value in keys:
+        *way, last = key.split(".")
+        place = tree
+        for part in way:
+            place = place.setdefault(part, {})
+        place[last] = value
     try:
         parse_config(tree)
     except ConfigError as error:
-        yield str(error)
+        return str(error)
+    return ""
 
 
 def texts_of(checkup: Checkup) -> Iterator[str]:
@@ -138,7 +148,7 @@ def wrong_in(checkup: Checkup) -> list[str]:
     """Returns what of the doctor's advice there is not."""
     readers = {checkup.format, *recognise(checkup.root)} if checkup.root.is_dir() else {checkup.format}
     found = [f"{problem} in: {text}" for text in texts_of(checkup) for problem in problems(text, readers)]
-    return found + [problem for key, value, _ in checkup.suggestions for problem in wrong_key(key, value)]
+    return found + list(wrong_keys([(key, value) for key, value, _ in checkup.suggestions]))
 
 
 def same_again(root: Path, case: Case, text: str, options: list[tuple[str, Any]]) -> list[str]:

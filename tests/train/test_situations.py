@@ -227,7 +227,7 @@ class TestWhatGoesWrongIsTold:
             mask[mask == 2] = 0
             mask[:2, :3] = 2  # looks like everything else
             paint(pairs, {name: mask})
-        train(pairs, tmp_path / "run", loss="cross_entropy", epochs=20)
+        train(pairs, tmp_path / "run", loss="cross_entropy", epochs=60)
         alert = alerts(tmp_path / "run")["class_never_predicted"]
         assert "2" in alert["sentence"]
         assert alert["advice"]

@@ -104,7 +104,8 @@ def print_by_class(rows: Sequence[Mapping[str, Any]], main: Mapping[str, Any], *
     pooled = COUNT_SCORES[main["name"]].level == "pooled"
     if everything:
         console.print("\nper class")
-        print_table([label_of(key) for key in rows[0]], [[cell(value) for value in row.values()] for row in rows])
+        keys = list(dict.fromkeys(key for row in rows for key in row))  # the background has no outline
+        print_table([label_of(key) for key in keys], [[cell(row.get(key)) for key in keys] for row in rows])
         return
     kind = "pooled" if pooled else "per_image"
     console.print(f"\nper class, {'all pixels together' if pooled else 'mean over the images'}")

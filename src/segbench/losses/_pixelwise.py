@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from segbench.losses._targets import Batch
 from segbench.types import Task
-
-Share: TypeAlias = Annotated[float, Field(gt=0, le=1, description="a number above 0 to 1")]
 
 
 def pixel_cross_entropy(batch: Batch) -> Tensor:

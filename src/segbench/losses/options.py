@@ -11,6 +11,7 @@ from segbench.options import NonNegative, Positive
 
 Over: TypeAlias = Literal["image", "batch"]
 Unit: TypeAlias = Literal["pixel", "diagonal"]
+Share: TypeAlias = Annotated[float, Field(gt=0, le=1, description="a number above 0 to 1")]
 Smooth: TypeAlias = Annotated[NonNegative, Field(description="a number of 0 or more, in pixels")]
 
 

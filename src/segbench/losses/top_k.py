@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from segbench.losses._pixelwise import Share, hard_shares, pixel_cross_entropy
+from segbench.losses._pixelwise import hard_shares, pixel_cross_entropy
 from segbench.losses._targets import prepare
 from segbench.losses.base import LossModule
-from segbench.losses.options import Over
+from segbench.losses.options import Over, Share
 from segbench.options import checked
 from segbench.types import IGNORE_INDEX
 
