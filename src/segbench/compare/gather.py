@@ -212,7 +212,7 @@ def _score_entries(
     """Returns where it comes from, and the score of every image, of every run of every entry."""
     settings = _surface_settings(found.runs)
     scored = [
-        [(str(run.path), read_image_scores(run, _part(run, size), score)) for run in each.runs]
+        [(str(run.path), read_image_scores(run, scored_part(run, size), score)) for run in each.runs]
         for each in found.sources
     ]
     for masks in outside:
@@ -238,7 +238,7 @@ def _entries(
     return *entries, *(_outside_entry(next(name_of), masks, next(rows)[None]) for masks in outside)
 
 
-def _part(run: RunFolder, size: tuple[int, int] | None) -> str:
+def scored_part(run: RunFolder, size: tuple[int, int] | None) -> str:
     """Returns what a run's scores at a size (None: each image's own) are called; some are trained at that size."""
     return "test" if size is not None or run.read_config().data.size == ORIGINAL else "test_original"
 
@@ -264,7 +264,7 @@ def _evaluate_missing(runs: Sequence[RunFolder], notes: list[Message], progress:
 
 def _scored_at_own_size(run: RunFolder) -> bool:
     """Tells whether the best weights were scored at that size: not those of an epoch that was the best once."""
-    if _part(run, None) == "test":
+    if scored_part(run, None) == "test":
         return True
     tables = (run.table_file("counts", "test_original"), run.predicted_file("test_original"))
     if not all(file.is_file() for file in tables):
@@ -274,7 +274,7 @@ def _scored_at_own_size(run: RunFolder) -> bool:
 
 def _entry(name: str, source: Source, values: FloatArray, size: tuple[int, int] | None, notes: list[Message]) -> Entry:
     results = [run.read_result().result for run in source.runs]
-    files = [run.predicted_file(_part(run, size)) for run in source.runs]
+    files = [run.predicted_file(scored_part(run, size)) for run in source.runs]
     lacking = [str(run.path) for run, file in zip(source.runs, files, strict=True) if not file.is_file()]
     masks: tuple[Masks, ...] = () if lacking else tuple(MaskArchive(file) for file in files)
     if lacking:
