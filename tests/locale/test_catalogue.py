@@ -151,7 +151,7 @@ def test_verdicts_warnings_and_methods_are_russian(seeds: tuple[int, ...], group
     costs = {"training_s": [1.0, *[float("nan")] * (len(seeds) - 1)]}
     verdict = decide(names, values, groups=groups, costs=costs, baseline="net0", score=label_of("iou_per_image"))
     view = factor_view(values, [{"network": name} for name in names], groups=groups)
-    said = (*verdict.sentences(), *verdict.method, verdict.ranks.method, *view.sentences(), *view.method)
+    said = (*verdict.sentences(), *verdict.method, *view.sentences(), *view.method)
     assert len(said) >= 12
     for sentence in said:
         assert is_russian(sentence), translate(sentence, "ru")

@@ -139,10 +139,9 @@ def test_results_csv_has_the_verdicts_numbers(english: ReportFiles) -> None:
         assert float(row["mean"]) == standing.mean.value == pytest.approx(entry.values.mean())
         assert (float(row["low"]), float(row["high"])) == (standing.mean.low, standing.mean.high)
         assert float(row["seed_sd"]) == standing.parts.seed_sd
-        assert int(row["together"]) == (standing.index in verdict.together)
+        assert int(row["may_be_best"]) == (standing.index in verdict.may_be_best)
         assert (row["factor.network"], row["factor.loss"]) == (entry.factors["network"], entry.factors["loss"])
-        probabilities = [float(row[f"p_rank_{rank}"]) for rank in (1, 2, 3, 4)]
-        assert probabilities == verdict.ranks.probabilities[standing.index].tolist()
+        assert (int(row["rank_low"]), int(row["rank_high"])) == verdict.ranks[standing.index]
         results = [run.read_result().scores["test"] for run in entry.runs]
         assert float(row["mean.dice_pooled"]) == pytest.approx(np.mean([scores["dice_pooled"] for scores in results]))
         assert float(row["training_s"]) == entry.costs.training_s

@@ -17,14 +17,12 @@ from segbench.statistics.differences import (
     compare_pairs,
     contrast,
     holm,
-    images_needed,
     median_interval,
-    minimum_detectable_difference,
     plain,
     reverse,
-    seeds_needed,
     variance_parts,
 )
+from segbench.statistics.planning import images_needed, minimum_detectable_difference, seeds_needed
 from segbench.statistics.variance import decompose, units_of
 
 Scores = list[np.ndarray]
@@ -329,12 +327,15 @@ PARTS = VarianceParts(seed_sd=0.01, image_sd=0.05, residual_sd=0.02)
 
 
 def test_planning_follows_the_formula() -> None:
-    found = minimum_detectable_difference(PARTS, images=100, seeds=3, entries=4)
+    found = minimum_detectable_difference(PARTS, images=100, seeds=3, entries=4, comparisons=6)
     variance = 0.05**2 / 100 + 0.01**2 / 3 + 0.02**2 / 300
     images, seeds = 0.05**2 / 100 + 0.02**2 / 300, 0.01**2 / 3 + 0.02**2 / 300
     df = variance**2 / (images**2 / 99 + seeds**2 / 8)
     factor = scipy_stats.t.ppf(1 - 0.025 / 6, df) + scipy_stats.t.ppf(0.8, df)
     assert found == pytest.approx(factor * math.sqrt(variance))
+    one = minimum_detectable_difference(PARTS, images=100, seeds=3, entries=4)
+    factor = scipy_stats.t.ppf(0.975, df) + scipy_stats.t.ppf(0.8, df)
+    assert one == pytest.approx(factor * math.sqrt(variance))
 
 
 def test_planning_answers_with_none_where_nothing_suffices() -> None:

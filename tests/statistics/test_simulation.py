@@ -13,7 +13,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from segbench.statistics.differences import VarianceParts, compare_pairs, minimum_detectable_difference
+from segbench.statistics.differences import VarianceParts, compare_pairs
+from segbench.statistics.planning import minimum_detectable_difference
 
 
 def _load() -> ModuleType:

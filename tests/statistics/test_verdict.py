@@ -12,10 +12,9 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
 from segbench.locale import grouped
-from segbench.statistics import compare_scores
+from segbench.statistics import compare_scores, plan_look
 from segbench.statistics.decide import decide
 from segbench.statistics.differences import compare_pairs
-from segbench.statistics.ranks import rank_distribution
 
 Scores = list[np.ndarray]
 
@@ -33,37 +32,41 @@ def scores(means: list[float], seeds: int = 3, images: int = 60, seed: int = 0, 
 
 def test_a_clear_winner() -> None:
     found = decide(["low", "high", "middle"], scores([0.3, 0.5, 0.4]))
-    assert (found.best, found.winner, found.together, found.needed) == (1, 1, (1,), None)
+    assert (found.best, found.winner, found.may_be_best, found.needed) == (1, 1, (1,), None)
+    assert (found.ahead, found.ranks) == (None, ((3, 3), (1, 1), (2, 2)))
     assert [entry.name for entry in found.entries] == ["high", "middle", "low"]
     assert found.speaks_of == "the networks"
     words = found.sentences()
     assert words[0] == "Best: high"
     assert words[1].startswith("high reaches score 0.6")
-    assert words[1].endswith(" and differs from every other approach, after correction for all pairs.")
+    assert words[1].endswith(", and is better than every other approach.")
     assert words[2].startswith("The difference from the next, middle, is +0.1")
     assert "intervals speak of the approaches: trained again" in words[3]
-    assert np.argmax(found.ranks.probabilities[1]) == 0
 
 
-def test_no_winner_names_who_stands_together_and_the_cheapest() -> None:
+def test_no_winner_names_who_may_be_best_and_the_cheapest_that_is_not_worse() -> None:
     costs = {
         "training_s": [10.0, 900.0, 700.0, math.nan],
         "images_per_s": [99.0, 5.0, 3.0, 4.0],
         "parameters": [math.nan] * 4,
     }
-    found = decide(list("abcd"), scores([0.1, 0.5, 0.5, 0.5]), costs=costs)
+    found = decide(list("abcd"), scores([0.1, 0.5, 0.5, 0.5]), costs=costs, margin=0.05)
     assert found.winner is None
-    assert set(found.together) == {1, 2, 3}
-    assert found.together[0] == found.best
+    assert set(found.may_be_best) == set(found.not_worse) == {1, 2, 3}
+    assert found.may_be_best[0] == found.not_worse[0] == found.best
     assert found.cheapest == {"training_s": 2, "images_per_s": 1}  # a is cheaper still, and worse
     words = found.sentences()
-    best, others = found.entries[0].name, ", ".join(found.names[k] for k in found.together[1:])
-    assert words[0] == "No winner: 3 of 4 approaches cannot be told apart"
+    best, others = found.entries[0].name, ", ".join(found.names[k] for k in found.may_be_best[1:])
+    assert words[0].endswith(" are equivalent, within 0.050")
     assert words[1].startswith(f"The best mean is that of {best}: score 0.6")
-    assert words[2] == f"It cannot be told apart from {others}."
+    assert words[2] == f"{others}: not different from it by more than 0.050."
     cheap = "c is the quickest to train (11.7\u00a0min a run); b is the fastest to predict (5.00 images/s)"
-    assert f"Among those that cannot be told apart, {cheap}." in words
+    assert f"Among those shown to be not worse than {best} by more than 0.050, {cheap}." in words
     assert "training time: not known of d, which therefore cannot be the cheapest." in found.warnings
+    undecided = decide(list("abcd"), scores([0.1, 0.5, 0.5, 0.5]), costs=costs, margin=0.001)
+    assert (undecided.not_worse, undecided.cheapest) == ((undecided.best,), {})
+    assert undecided.headline() == "No winner: 3 of 4 approaches may be the best"
+    assert undecided.sentences()[2] == f"As good, or better, may be {others}."
 
 
 def test_errors_are_better_when_low() -> None:
@@ -71,19 +74,109 @@ def test_errors_are_better_when_low() -> None:
     assert found.winner == 1
     assert found.entries[0].name == "b"
     assert found.pair(1, 0).better == 1
-    assert found.ranks.probabilities[1, 0] > 0.99
+    assert found.ranks == ((2, 2), (1, 1))
     told = "Significantly better: b; significantly worse: none; cannot be told apart: none."
     assert any(sentence.endswith(told) for sentence in found.sentences())
 
 
-def test_together_is_what_the_pairs_say() -> None:
-    values = scores([0.50, 0.503, 0.506, 0.51, 0.512, 0.52], seeds=3)
+def test_who_may_be_best_and_the_ranks_agree_with_the_pairs() -> None:
+    values = scores([0.50, 0.503, 0.506, 0.51, 0.519, 0.52], seeds=3)
     found = decide(list("abcdef"), values)
-    for other in range(6):
-        apart = other != found.best and found.pair(found.best, other).significant
-        assert (other in found.together) != apart
+    for other in set(range(6)) - {found.best}:
+        p = found.pair(found.best, other).difference.p
+        assert (other in found.may_be_best) == (p > 2 * 0.05 / 5)
     assert found.pairs == compare_pairs(values)
-    assert 1 < len(found.together) < 6
+    assert 1 < len(found.may_be_best) < 6
+    for entry, (lowest, highest) in enumerate(found.ranks):
+        better = sum(pair.better not in (entry, None) for pair in found.pairs if entry in (pair.first, pair.second))
+        assert lowest == 1 + better
+        assert highest == 6 - sum(pair.better == entry for pair in found.pairs)
+
+
+def test_the_winner_needs_no_correction_for_the_number_of_entries() -> None:
+    values = scores([0.5, 0.5, 0.5, 0.5, 0.514, 0.5], seed=8)
+    found = decide(list("abcdef"), values, margin=0.01)
+    against = [found.pair(4, other) for other in (0, 1, 2, 3, 5)]
+    assert found.winner == 4
+    assert not all(pair.significant for pair in against)  # Holm over all pairs would not have named it
+    assert all(pair.difference.low > 0 for pair in against)
+    assert {pair.answer for pair in against} == {"better"}
+    assert found.ranks[4] == (1, 1)
+    assert all(lowest == 2 for entry, (lowest, _) in enumerate(found.ranks) if entry != 4)
+
+
+def test_answers_with_a_margin() -> None:
+    images = np.linspace(-1, 1, 41) * 0.1
+    base = 0.5 + images
+    wave = 0.02 * np.sin(np.arange(41))
+    wave -= wave.mean()
+    error = float(stats.sem(wave))
+    half = float(stats.t.ppf(0.95, 40)) * error
+    first, level = (base + wave)[None], base[None]
+    for shift, margin, answer in [
+        (0.0, half + 1e-6, "equivalent"),
+        (0.0, half - 1e-6, "undecided"),
+        (error, half, "not worse"),
+        (-error, half, "not better"),
+        (5 * error, 1.0, "better"),
+        (-5 * error, 1.0, "worse"),
+    ]:
+        found = decide(["a", "b"], [first + shift, level], margin=margin)
+        assert found.pairs[0].answer == answer
+        assert found.pair(1, 0).answer == {
+            "better": "worse", "worse": "better", "not worse": "not better", "not better": "not worse"
+        }.get(answer, answer)  # fmt: skip
+    assert decide(["a", "b"], [first, level]).pairs[0].answer is None
+    assert decide(["a", "b"], [first, level], bounds=(0, 1)).margin == 0.01
+    with pytest.raises(ValueError, match=r"expected a margin above 0, such as 0\.01, got 0"):
+        decide(["a", "b"], [first, level], margin=0)
+
+
+def test_intervals_stay_inside_the_range_of_the_score() -> None:
+    random = np.random.default_rng(0)
+    values = [np.where(random.random((2, 6)) < 0.9, 1.0, 0.0), np.where(random.random((2, 6)) < 0.5, 1.0, 0.0)]
+    free, found = decide(["a", "b"], values), decide(["a", "b"], values, bounds=(0, 1))
+    assert max(entry.mean.high for entry in free.entries) > 1
+    for entry in found.entries:
+        assert 0 <= entry.mean.low <= entry.mean.value <= entry.mean.high <= 1
+    assert -1 <= found.pairs[0].difference.low <= found.pairs[0].difference.high <= 1
+    with pytest.raises(ValueError, match="expected scores from 0 to 1, got 0 to 1\\.5"):
+        decide(["a", "b"], [values[0], values[1] + 0.5], bounds=(0, 1))
+
+
+def test_a_collapsed_training_widens_nobody_elses_interval() -> None:
+    values = scores([0.5, 0.5, 0.5, 0.5], seeds=3)
+    values[1] = values[1] + np.array([[-0.4], [-0.4], [0.0]])
+    found = decide(list("abcd"), values, collapsed=[0, 2, 0, 0])
+    alone = decide(list("acd"), [values[0], values[2], values[3]])
+    assert found.standing(0).used_seed_sd == pytest.approx(alone.standing(0).used_seed_sd)
+    assert found.standing(1).keeps_own_seed_sd
+    assert found.standing(1).failures == (2, 3)
+    assert found.standing(0).failures == (0, 3)
+    assert found.standing(0).failure_high == pytest.approx(1 - 0.05 ** (1 / 3))
+    assert "2 of 3 trainings of b predict one class only; what its seeds vary by" in " ".join(found.warnings)
+    assert alone.standing(0).failures == (0, 0)
+    assert alone.standing(0).failure_high == 1
+    with pytest.raises(ValueError, match="expected for each of 4 entries how many of its trainings collapsed"):
+        decide(list("abcd"), values, collapsed=[0, 4, 0, 0])
+
+
+def test_looking_again_uses_a_stricter_level() -> None:
+    values = scores([0.5, 0.5092], seed=5)
+    once = decide(["a", "b"], values)
+    p = once.pairs[0].difference.p
+    assert 0.0294 < p <= 0.05
+    assert once.winner == 1
+    again = decide(["a", "b"], values, look=plan_look(2))
+    assert (again.winner, again.pairs[0].significant, again.may_be_best) == (None, False, (1, 0))
+    assert again.level == once.level == again.pairs[0].difference.level
+    assert again.warnings[0].startswith("This is look 2 at the study, and 1 was planned")
+    planned = decide(["a", "b"], values, look=plan_look(1, 2))
+    assert planned.winner is None
+    assert "Look 1 of 2 at the study: every look uses the level 0.029" in " ".join(planned.method)
+    assert (plan_look(1).alpha, plan_look(3, 2).alpha, plan_look(1, 20).alpha) == (0.05, 0.0221, 0.0025)
+    with pytest.raises(ValueError, match="expected looks to be counted from 1, got look 0 of 1"):
+        plan_look(0)
 
 
 def test_one_seed_speaks_of_these_weights() -> None:
@@ -94,10 +187,14 @@ def test_one_seed_speaks_of_these_weights() -> None:
     assert found.needed.seeds is None
     words = found.sentences()
     assert words[0].startswith("No winner: ")
+    assert (found.winner, found.ahead) == (None, None)
     assert any("speak of these trained weights on other images of this kind, not of the approaches" in w for w in words)
     assert "Every network was trained with one seed" in found.warnings[0]
-    assert words[3].startswith("To tell ")
-    assert "or " not in words[3]
+    far = decide(["a", "b"], scores([0.5, 0.7], seeds=1))
+    assert (far.winner, far.ahead, far.needed) == (None, 1, None)
+    assert (
+        far.headline() == "No winner: b scored higher on these trained weights, which shows nothing about the networks"
+    )
 
 
 def test_what_it_would_take() -> None:
@@ -115,7 +212,8 @@ def test_what_it_would_take() -> None:
     noisy = decide(["a", "b"], scores([0.5, 0.51], seeds=2, seed=3, seed_sd=0.05))
     assert noisy.needed is not None
     assert noisy.needed.images is None
-    assert any("With 2 seeds no number of images suffices" in sentence for sentence in noisy.sentences())
+    assert noisy.needed.too_close
+    assert any(": too close to tell apart with any number of images or seeds" in each for each in noisy.sentences())
 
 
 def test_warnings_of_few_seeds_few_units_and_unequal_groups() -> None:
@@ -167,7 +265,7 @@ def test_plain_values_survive_json() -> None:
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["entries"][0]["parts"]["seed_sd"] is None
     assert plain["costs"] == {"training_s": [1.0, None]}
-    assert plain["ranks"]["probabilities"][0][0] + plain["ranks"]["probabilities"][0][1] == pytest.approx(1)
+    assert plain["ranks"] == [[1, 2], [1, 2]]
     assert plain["pairs"][0]["difference"]["low"] == found.pairs[0].difference.low
 
 
@@ -205,29 +303,19 @@ def test_what_cannot_be_judged_is_refused() -> None:
         decide(["a", "b"], values).pair(1, 1)
 
 
-def test_ranks_of_two_agree_with_the_p_value() -> None:
-    values = scores([0.5, 0.503], seeds=4, seed=2)
-    pair = compare_pairs(values)[0]
-    ranks = rank_distribution(values, draws=100_000)
-    better = 1 if pair.difference.value < 0 else 0
-    assert ranks.probabilities[better, 0] == pytest.approx(1 - pair.difference.p / 2, abs=0.006)
-    assert ranks.probabilities.sum(axis=0) == pytest.approx([1, 1])
-    assert ranks.expected.sum() == pytest.approx(3)
-    assert "multivariate t distribution" in ranks.method
-
-
-def test_ranks_of_equal_entries_are_shared_evenly() -> None:
+def test_the_ranks_of_equal_entries_are_open() -> None:
     values = [scores([0.5], seeds=1)[0]] * 3
-    found = rank_distribution(values)
-    assert found.probabilities == pytest.approx(np.full((3, 3), 1 / 3), abs=0.02)
-    assert rank_distribution(values).probabilities.tolist() == found.probabilities.tolist()
+    found = decide(list("abc"), values)
+    assert found.ranks == ((1, 3), (1, 3), (1, 3))
+    assert found.may_be_best == (0, 1, 2)
 
 
 def test_ranks_take_seeds_into_account() -> None:
-    stable = rank_distribution(scores([0.5, 0.51], seeds=2, seed_sd=0.0, seed=5))
     values = scores([0.5, 0.51], seeds=2, seed_sd=0.0, seed=5)
-    shaky = rank_distribution([array + np.array([[-0.05], [0.05]]) for array in values])
-    assert stable.probabilities[1, 0] > 0.95 > shaky.probabilities[1, 0]
+    stable = decide(["a", "b"], values)
+    shaky = decide(["a", "b"], [array + np.array([[-0.05], [0.05]]) for array in values])
+    assert stable.ranks == ((2, 2), (1, 1))
+    assert shaky.ranks == ((1, 2), (1, 2))
 
 
 def test_masks_that_nobody_trains_again_have_no_seed_part() -> None:
@@ -250,19 +338,20 @@ def test_masks_that_nobody_trains_again_have_no_seed_part() -> None:
 def test_a_time_that_several_share_names_nobody_and_of_the_smallest_the_best() -> None:
     given = scores([0.5, 0.6, 0.5], seed_sd=0.3)
     costs = {"training_s": [2.0, 2.0, 3.0], "images_per_s": [5.0, math.nan, math.nan], "parameters": [10.0, 10.0, 20.0]}
-    found = decide(["a", "b", "c"], given, costs=costs)
-    assert found.together[0] in (0, 1)
-    assert found.cheapest == {"parameters": found.together[0]}
+    found = decide(["a", "b", "c"], given, costs=costs, margin=2.0)
+    assert set(found.not_worse) == {0, 1, 2}
+    best_of_small = next(index for index in found.not_worse if index in (0, 1))
+    assert found.cheapest == {"parameters": best_of_small}
     assert any("among the smallest (10 parameters, as 1 more)" in sentence for sentence in found.sentences())
-    assert decide(["a", "b", "c"], given, costs={"parameters": [10.0] * 3}).cheapest == {}
+    assert decide(["a", "b", "c"], given, costs={"parameters": [10.0] * 3}, margin=2.0).cheapest == {}
 
 
 def test_differences_without_variation_are_judged_by_sign_flips() -> None:
     same = np.full((1, 3), 0.8)
     found = decide(["a", "b"], [same, same - 0.1])
     assert found.pairs[0].difference.p == found.pairs[0].permutation_p == 0.25
-    assert found.winner is None
-    assert decide(["a", "b"], [np.full((1, 60), 0.81), np.full((1, 60), 0.80)]).winner == 0
+    assert (found.winner, found.ahead) == (None, None)
+    assert decide(["a", "b"], [np.full((1, 60), 0.81), np.full((1, 60), 0.80)]).ahead == 0
 
 
 def test_the_plan_with_fixed_masks_counts_the_networks_seeds() -> None:

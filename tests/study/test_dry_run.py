@@ -13,7 +13,8 @@ import pytest
 from segbench.config.study import StudyConfig
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
-from segbench.statistics.differences import VarianceParts, minimum_detectable_difference
+from segbench.statistics.planning import minimum_detectable_difference
+from segbench.statistics.variance import VarianceParts
 from segbench.study.dry_run import dry_run
 from segbench.study.engine import Machine
 from segbench.study.run import run_study
@@ -53,7 +54,9 @@ def test_a_new_study_is_listed_timed_and_judged_without_a_trace(make_study: Make
         f"if differences of images have SD {sd} and seeds make none" for sd in ("0.05", "0.10", "0.15")
     ]
     parts = VarianceParts(seed_sd=0.0, image_sd=0.10, residual_sd=0.0)
-    one, every = (minimum_detectable_difference(parts, images=3, seeds=2, entries=number) for number in (2, 3))
+    one, every = (
+        minimum_detectable_difference(parts, images=3, seeds=2, entries=3, comparisons=number) for number in (1, 3)
+    )
     assert (result.detectable[1].one_pair, result.detectable[1].all_pairs) == (one, every)
     assert 0.0 < one < every
     lines = result.lines()

@@ -128,7 +128,7 @@ def test_a_clear_winner_is_said() -> None:
     assert search.best.variant.name == "rate1"
     lines = search.table()
     assert [line.partition(" s   ")[2].partition(":")[0] for line in lines[1:4]] == ["rate1", "rate0", "rate2"]
-    assert "better than the others by more than chance" in " ".join(lines)
+    assert "scored higher than the others, by more than these images explain" in " ".join(lines)
 
 
 def test_too_few_images_say_nothing() -> None:

@@ -10,6 +10,7 @@ import typer
 from segbench.cli._common import Quiet, console, make_callback, print_table, require
 from segbench.errors import ConfigError
 from segbench.locale import languages
+from segbench.statistics.sentences import ranks_text
 from segbench.terminal import WARNING_STYLE
 
 if TYPE_CHECKING:
@@ -116,25 +117,23 @@ def print_comparison(comparison: Comparison) -> None:
     for sentence in comparison.sentences():
         console.print(sentence, style=WARNING_STYLE if sentence in comparison.evidence.collapsed else None)
     evidence, verdict = comparison.evidence, comparison.verdict
-    console.print(
-        f"\n{evidence.label} on {verdict.n_images} test images, 95 % intervals; * cannot be told from the best"
-    )
-    probabilities, numbers = verdict.ranks.probabilities, verdict.numbers
+    console.print(f"\n{evidence.label} on {verdict.n_images} test images, 95 % intervals; * may be the best")
+    numbers = verdict.numbers
     rows = [
         [
-            ("* " if standing.index in verdict.together else "  ") + standing.name,
+            ("* " if standing.index in verdict.may_be_best else "  ") + standing.name,
             str(standing.seeds),
             numbers.score(standing.mean.value),
             f"[{numbers.score(standing.mean.low)}, {numbers.score(standing.mean.high)}]",
             numbers.score(standing.seed_spread),
-            numbers.percent(probabilities[standing.index, 0]),
+            ranks_text(verdict.ranks[standing.index]),
             numbers.duration(evidence.entries[standing.index].costs.training_s),
             numbers.rate(evidence.entries[standing.index].costs.images_per_s),
             numbers.large(evidence.entries[standing.index].costs.parameters),
         ]
         for standing in verdict.entries
     ]
-    header = ["  entry", "seeds", "mean", "interval", "seed SD", "P(best)", "training", "images/s", "parameters"]
+    header = ["  entry", "seeds", "mean", "interval", "seed SD", "ranks", "training", "images/s", "parameters"]
     print_table(header, rows)
     console.print(f"\n{evidence.label}: {evidence.definition['sentence']}")
     for note in evidence.notes:

@@ -11,7 +11,7 @@ HEAD = {
     "seed_sd": message("seed SD"),
     "seeds": message("seeds"),
     "seed": message("seed"),
-    "p_best": message("P(best)"),
+    "ranks": message("ranks"),
     "training_s": message("training"),
     "images_per_s": message("images/s"),
     "parameters": message("parameters"),

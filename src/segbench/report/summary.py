@@ -12,7 +12,13 @@ from segbench.report.analysis import Analysis
 from segbench.report.labels import ATTRIBUTE, ERROR, SLICE
 from segbench.statistics.differences import PairDifference
 from segbench.statistics.factors import effect_sentence
-from segbench.statistics.verdict import best_sentences, cheapest_sentences, needed_sentences, speaks_of_sentence, units
+from segbench.statistics.sentences import (
+    best_sentences,
+    cheapest_sentences,
+    needed_sentences,
+    speaks_of_sentence,
+    units,
+)
 
 _MOST_FINDINGS = 3  # told in full; attributes often go together
 

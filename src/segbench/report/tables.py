@@ -16,15 +16,14 @@ def write_results(path: str | Path, analysis: Analysis) -> None:
     """Writes one row an entry, the best mean first; an empty cell is no value.
 
     Columns: rank, entry, a column a factor, score, n_images, n_seeds, mean with its interval, seed_sd (its own) and
-    used_seed_sd (of the intervals), together (1 where it cannot be told from the best), p_rank_1 to p_rank_K, costs,
+    used_seed_sd (of the intervals), may_be_best (1 or 0), rank_low and rank_high (the ranks that it may have), costs,
     then every score as the plain mean over runs.
     """
     evidence, verdict = analysis.evidence, analysis.verdict
     factors = list(dict.fromkeys(factor for entry in evidence.entries for factor in entry.factors))
     scores = other_scores(analysis)
-    ranks = [f"p_rank_{rank}" for rank in range(1, len(verdict.names) + 1)]
     header = ["rank", "entry", *(f"factor.{factor}" for factor in factors), "score", "n_images", "n_seeds"]
-    header += ["mean", "low", "high", "seed_sd", "used_seed_sd", "together", *ranks, *_COSTS]
+    header += ["mean", "low", "high", "seed_sd", "used_seed_sd", "may_be_best", "rank_low", "rank_high", *_COSTS]
     header += [f"mean.{name}" for name in scores]
     rows = []
     for number, standing in enumerate(verdict.entries, start=1):
@@ -33,8 +32,7 @@ def write_results(path: str | Path, analysis: Analysis) -> None:
         numbers += [standing.parts.seed_sd, standing.used_seed_sd]
         row: list[object] = [number, entry.name, *(entry.factors.get(factor, "") for factor in factors)]
         row += [evidence.score, verdict.n_images, len(entry.runs), *map(_cell, numbers)]
-        row.append(int(standing.index in verdict.together))
-        row += [_cell(float(share)) for share in verdict.ranks.probabilities[standing.index]]
+        row += [int(standing.index in verdict.may_be_best), *verdict.ranks[standing.index]]
         row += [_cell(float(getattr(entry.costs, cost))) for cost in _COSTS]
         row += [_cell(values[standing.index]) for values in scores.values()]
         rows.append(row)

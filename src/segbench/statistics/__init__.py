@@ -16,12 +16,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segbench.statistics.decide import compare_scores
+    from segbench.statistics.arrays import compare_scores
+    from segbench.statistics.looks import Look, plan_look
+    from segbench.statistics.margin import default_margin
     from segbench.statistics.verdict import Verdict
 
-_HOMES = {"Verdict": "segbench.statistics.verdict", "compare_scores": "segbench.statistics.decide"}
+_HOMES = {
+    "Look": "segbench.statistics.looks",
+    "Verdict": "segbench.statistics.verdict",
+    "compare_scores": "segbench.statistics.arrays",
+    "default_margin": "segbench.statistics.margin",
+    "plan_look": "segbench.statistics.looks",
+}
 
-__all__ = ["Verdict", "compare_scores"]
+__all__ = ["Look", "Verdict", "compare_scores", "default_margin", "plan_look"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from segbench.locale import Message, Numbers, join, listed, message, plural
+from segbench.statistics.looks import Look
 from segbench.statistics.variance import KEEP_OWN_LEVEL, Prepared
 
 # Below this many independent units the t interval leans on scores being roughly normal.
@@ -20,10 +21,15 @@ _COSTS = {
 
 
 def warning_messages(
-    names: Sequence[str], prepared: Prepared, costs: Mapping[str, Sequence[float]]
+    names: Sequence[str], prepared: Prepared, costs: Mapping[str, Sequence[float]], look: Look | None
 ) -> tuple[Message, ...]:
     """Returns what a reader must know before believing the numbers, whole sentences."""
-    found = [*_about_seeds(names, prepared), *_about_units(prepared)]
+    found = [
+        *_about_looks(look),
+        *_about_collapse(names, prepared),
+        *_about_seeds(names, prepared),
+        *_about_units(prepared),
+    ]
     same = [
         message("{first} and {second}", first=names[i], second=names[j])
         for i, j in combinations(range(len(names)), 2)
@@ -45,6 +51,34 @@ def warning_messages(
             )
         )
     return tuple(found)
+
+
+def _about_looks(look: Look | None) -> list[Message]:
+    if look is None or look.is_planned:
+        return []
+    return [
+        message(
+            "This is look {number} at the study, and {planned} planned: every look after the plan makes false winners "
+            "more frequent, so the tests use the level {alpha} instead of 0.05.",
+            number=look.number,
+            planned=plural("{n} was", "{n} were", n=look.planned),
+            alpha=f"{look.alpha:.2g}",
+        )
+    ]
+
+
+def _about_collapse(names: Sequence[str], prepared: Prepared) -> list[Message]:
+    return [
+        plural(
+            "{count} of {n} training of {name} predicts one class only; what its seeds vary by is not used for others.",
+            "{count} of {n} trainings of {name} predict one class only; what its seeds vary by is not used for others.",
+            n=len(array),
+            count=int(count),
+            name=name,
+        )
+        for name, count, array in zip(names, prepared.collapsed, prepared.values, strict=True)
+        if count
+    ]
 
 
 def _about_seeds(names: Sequence[str], prepared: Prepared) -> list[Message]:
@@ -83,7 +117,11 @@ def _about_seeds(names: Sequence[str], prepared: Prepared) -> list[Message]:
                 n=df,
             )
         )
-    own = [name for name, keeps in zip(names, parts.keeps_own, strict=True) if keeps]
+    own = [
+        name
+        for name, keeps, failed in zip(names, parts.keeps_own, prepared.collapsed, strict=True)
+        if keeps and not failed
+    ]
     if own:
         found.append(
             plural(
@@ -126,7 +164,7 @@ def _same(prepared: Prepared, first: int, second: int) -> bool:
     return bool(np.allclose(prepared.averaged[first], prepared.averaged[second], rtol=1e-12, atol=0))
 
 
-def method_messages(prepared: Prepared, level: float) -> tuple[Message, ...]:
+def method_messages(prepared: Prepared, level: float, alpha: float, look: Look | None) -> tuple[Message, ...]:
     """Returns how intervals, p values and the family-wise error were made, whole sentences."""
     units, values = prepared.units, {"level": Numbers().level(level), "n": prepared.units.count}
     df = f"{units.df:.4g}"
@@ -144,13 +182,30 @@ def method_messages(prepared: Prepared, level: float) -> tuple[Message, ...]:
             df=df,
             **values,
         )
-    holm = message(
-        "Differences are called real after Holm's adjustment over all pairs ({pairs}), which bounds the chance of any "
-        "false one by {share}.",
-        pairs=len(prepared.values) * (len(prepared.values) - 1) // 2,
-        share=f"{1 - level:.2g}",
+    winner = message(
+        "The best mean is called the winner where a two-sided test at {alpha} against every other entry says so (rank "
+        "verification); others may be the best unless a one-sided test against the best at {each} excludes them.",
+        alpha=f"{alpha:.2g}",
+        each=f"{min(alpha / 2, alpha / (len(prepared.values) - 1)):.2g}",
     )
-    return images, _seed_method(prepared), holm
+    looks = []
+    if look is not None and look.planned > 1:
+        looks.append(
+            message(
+                "Look {number} of {planned} at the study: every look uses the level {alpha}, so that all together are "
+                "wrong in at most 5 %.",
+                number=look.number,
+                planned=look.planned,
+                alpha=f"{look.alpha:.2g}",
+            )
+        )
+    holm = message(
+        "Differences of pairs are called real after Holm's adjustment over all pairs ({pairs}), which bounds the "
+        "chance of any false one by {share}.",
+        pairs=len(prepared.values) * (len(prepared.values) - 1) // 2,
+        share=f"{alpha:.2g}",
+    )
+    return images, _seed_method(prepared), winner, *looks, holm
 
 
 def _seed_method(prepared: Prepared) -> Message:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,140 +14,32 @@ from segbench.locale import Message, message
 from segbench.statistics.caveats import method_messages, warning_messages
 from segbench.statistics.differences import (
     LEVEL,
-    POWER,
     FloatArray,
     Groups,
     PairDifference,
+    bound,
     compare_prepared,
     entry_parts,
     estimate_contrasts,
+    reverse,
+)
+from segbench.statistics.looks import Look
+from segbench.statistics.margin import Bounds, default_margin
+from segbench.statistics.p_values import upper_limit
+from segbench.statistics.planning import (
+    MOST_TIMES_IMAGES,
+    MOST_TIMES_SEEDS,
+    POWER,
     images_needed,
     minimum_detectable_difference,
-    reverse,
+    resolvable_margin,
     seeds_needed,
 )
-from segbench.statistics.ranks import DRAWS, rank_prepared
+from segbench.statistics.ranking import is_verified, may_be_best, p_of_best, rank_sets
 from segbench.statistics.variance import Prepared, prepare
 from segbench.statistics.verdict import MORE_IS_BETTER, Needed, Standing, Verdict
 
-
-def compare_scores(
-    scores: npt.ArrayLike | Sequence[npt.ArrayLike],
-    *,
-    names: Sequence[str] | None = None,
-    groups: Groups | None = None,
-    higher_is_better: bool = True,
-    baseline: str | None = None,
-    costs: Mapping[str, Sequence[float]] | None = None,
-    fixed: Sequence[bool] | None = None,
-    level: float = LEVEL,
-    score: str = message("score"),
-    seed: int = 0,
-) -> Verdict:
-    """Returns which of K entries is best, or that it cannot be said, with intervals that hold images and seeds.
-
-    Args:
-        scores: (K, S, N) float, one score of every image by every training (seed) of every entry, in any unit; or K
-            arrays (S_k, N) where entries have different numbers of seeds. The images are the same, in the same order.
-            NaN is absent: a row of NaN is a seed that an entry does not have; any other NaN leaves its image out for
-            every entry, which the verdict's warnings say.
-        names: K different names; None: `entry 1` and so on.
-        groups: (N,) group of every image (patient, scene), which is then the independent unit; None: every image is.
-        higher_is_better: of the score; False for distances and errors.
-        baseline: name of the entry that the others are measured against.
-        costs: cost name (`training_s`, `images_per_s`, `parameters`) -> K numbers, NaN where not known; they decide
-            among entries that cannot be told apart.
-        fixed: K flags: an entry of one row that nobody trains again, such as another tool's masks.
-        level: of the intervals, such as 0.95; 1 - level is the family-wise error of the verdict (Holm 1979).
-        score: what the score is called in sentences.
-        seed: of the permutation tests and the rank draws.
-    Raises:
-        ValueError: fewer than two entries, arrays of other shapes, names that repeat, an unknown cost or baseline, or
-            fewer than two images (or groups) that every entry has a score of.
-    Source: docs/statistics.md names the method and what it was checked against.
-    Example:
-        >>> import numpy as np
-        >>> from segbench.statistics import compare_scores
-        >>> images = np.random.default_rng(0)
-        >>> unet = 0.80 + 0.05 * images.standard_normal((3, 100))  # 3 seeds, 100 images
-        >>> segnet = unet - 0.10 + 0.02 * images.standard_normal((3, 100))
-        >>> verdict = compare_scores([unet, segnet], names=["unet", "segnet"], score="IoU")
-        >>> verdict.headline(), verdict.winner
-        ('Best: unet', 0)
-    """
-    arrays = _arrays(scores)
-    given = tuple(f"entry {number}" for number in range(1, len(arrays) + 1)) if names is None else tuple(names)
-    _check(given, arrays, costs or {}, baseline)
-    arrays, kept, warnings = _complete(given, arrays)
-    if groups is not None:
-        _check_groups(groups, len(kept))
-    return decide(
-        given,
-        arrays,
-        groups=None if groups is None else np.asarray(groups)[kept],
-        costs=costs,
-        higher_is_better=higher_is_better,
-        baseline=baseline,
-        fixed=fixed,
-        level=level,
-        seed=seed,
-        score=score,
-        warnings=warnings,
-    )
-
-
-def _arrays(scores: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[FloatArray]:
-    """Returns the scores of every entry as they were given, masked ones NaN."""
-    if isinstance(scores, Mapping | str | bytes) or not isinstance(scores, Iterable):
-        raise ValueError(f"expected scores of shape (entries, seeds, images), got {type(scores).__name__}")
-    try:
-        return [np.ma.filled(np.ma.asarray(array, np.float64), np.nan) for array in scores]
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"expected numbers of shape (entries, seeds, images): {error}") from error
-
-
-def _check_groups(groups: Groups, n_images: int) -> None:
-    if isinstance(groups, str) or np.ndim(groups) != 1:
-        raise ValueError(f"expected one name or number of a group for each of the {n_images} images")
-    if len(groups) != n_images:
-        raise ValueError(f"expected one group for each of the {n_images} images, got {len(groups)}")
-    absent = sum(group is None or group != group for group in groups)  # NaN differs from itself
-    if absent:
-        raise ValueError(f"expected a group of every image, got none for {absent} of {n_images}")
-
-
-def _complete(
-    names: tuple[str, ...], arrays: list[FloatArray]
-) -> tuple[list[FloatArray], npt.NDArray[np.bool_], tuple[Message, ...]]:
-    """Returns the arrays without absent seeds and images, which of the N images are left, and what to say of it."""
-    for name, array in zip(names, arrays, strict=True):
-        if array.ndim != 2:
-            raise ValueError(
-                f"expected scores of shape (entries, seeds, images), got {array.shape}, not (seeds, images), for {name}"
-            )
-        if array.shape[1] != arrays[0].shape[1]:
-            raise ValueError(
-                f"expected the same images for every entry: {names[0]} has {arrays[0].shape[1]}, {name} "
-                f"{array.shape[1]}"
-            )
-        infinite = int(np.isinf(array).any(axis=0).sum())
-        if infinite:
-            raise ValueError(
-                f"expected finite scores, or NaN where there is none; {name} has infinite ones on "
-                f"{infinite} of {array.shape[1]} images"
-            )
-    if not arrays[0].shape[1]:
-        raise ValueError("expected at least 2 images to judge by, got 0")
-    trained = [array[~np.isnan(array).all(axis=1)] for array in arrays]
-    absent = [name for name, array in zip(names, trained, strict=True) if not len(array)]
-    if absent:
-        raise ValueError(f"expected a score of every entry, got none for {shorten(absent)}")
-    kept = ~np.any([np.isnan(array).any(axis=0) for array in trained], axis=0)
-    lost = int((~kept).sum())
-    told = message(
-        "{n} of {total} images have no score in at least one training and count nowhere here.", n=lost, total=len(kept)
-    )
-    return [np.ascontiguousarray(array[:, kept]) for array in trained], kept, (told,) if lost else ()
+_ROUNDING = 1e-9  # of scores at the ends of their range
 
 
 def decide(
@@ -157,6 +51,10 @@ def decide(
     higher_is_better: bool = True,
     baseline: str | None = None,
     fixed: Sequence[bool] | None = None,
+    collapsed: Sequence[int] | None = None,
+    margin: float | None = None,
+    bounds: Bounds | None = None,
+    look: Look | None = None,
     level: float = LEVEL,
     seed: int = 0,
     score: str = message("score"),
@@ -172,57 +70,124 @@ def decide(
         higher_is_better: of the score.
         baseline: name of the entry the others are compared with.
         fixed: K flags: an entry that stands for itself and has no seeds, such as masks of another tool.
-        level: of the intervals; 1 - level is the family-wise error of the verdict.
-        seed: of the permutation tests and the rank draws.
+        collapsed: K numbers of trainings that predict one class only; None: nobody looked.
+        margin: difference that does not matter in practice; None: that of `default_margin`.
+        bounds: lowest and highest value that the score can have; None: not known.
+        look: which look at the study this is; None: the only one.
+        level: of the intervals; tests use 1 - level, or the level of the look.
+        seed: of the permutation tests.
         score: what the score is called in sentences; a message where it can be translated.
         warnings: what else a reader must know.
     Raises:
         ValueError: fewer than two entries, names that repeat, arrays of other shapes or with NaN, an unknown cost or
-            baseline, fewer than two independent units.
+            baseline, a margin that is not above 0, scores outside the bounds, fewer than two independent units.
     """
     names = tuple(names)
-    _check(names, values, costs or {}, baseline)
-    prepared = prepare(values, groups, fixed)
-    pairs = compare_prepared(prepared, higher_is_better, level, seed)
-    standings = _standings(names, prepared, higher_is_better, level)
+    check_names(names, values, costs or {}, baseline)
+    _check_margin(margin, bounds, values)
+    margin = default_margin(bounds) if margin is None else margin
+    alpha = 1 - level if look is None else look.alpha
+    prepared = prepare(values, groups, fixed, collapsed)
+    pairs = compare_prepared(prepared, higher_is_better, level, seed, alpha=alpha, margin=margin)
+    standings = _standings(names, prepared, higher_is_better, level, bounds, looked=collapsed is not None)
     best = standings[0].index
-    apart = {
-        pair.second if pair.first == best else pair.first for pair in pairs if pair.significant and _has(pair, best)
-    }
-    together = tuple(entry.index for entry in standings if entry.index not in apart)
+    p = p_of_best(prepared.parts, higher_is_better)[1]
+    for pair in pairs:  # a difference without variation has the p of its signs
+        if _has(pair, best):
+            other = pair.first + pair.second - best
+            p[other] = max(p[other], pair.difference.p)
+    alone, knows_seeds = bool(is_verified(p, alpha)), prepared.parts.knows_seeds
+    possible = may_be_best(p, alpha)
+    pairs = tuple(_bounded(_with_winner(pair, best, alone, margin), bounds) for pair in pairs)
+    not_worse = _not_worse(best, standings, pairs) if margin is not None else ()
     known = {name: tuple(float(value) for value in given) for name, given in (costs or {}).items()}
     reference = None if baseline is None else names.index(baseline)
+    may_be = tuple(entry.index for entry in standings if possible[entry.index])
     return Verdict(
         names=names,
         score=score,
         entries=standings,
         best=best,
-        together=together,
-        winner=best if len(together) == 1 else None,
-        cheapest=_cheapest(known, together),
+        winner=best if alone and knows_seeds else None,
+        ahead=best if alone and not knows_seeds else None,
+        may_be_best=may_be,
+        ranks=rank_sets(_ahead(pairs, len(names)), best if alone else None),
+        margin=margin,
+        not_worse=not_worse,
+        cheapest=_cheapest(known, not_worse),
         costs=known,
-        ranks=rank_prepared(prepared, higher_is_better, DRAWS, seed),
         pairs=pairs,
         baseline=reference,
         against_baseline=_against(reference, standings, pairs),
-        needed=_needed(prepared, pairs, together, level) if len(together) > 1 else None,
-        warnings=(*warnings, *warning_messages(names, prepared, known)),
-        speaks_of="the networks" if prepared.parts.knows_seeds else "these trained weights",
-        method=method_messages(prepared, level),
+        needed=None if alone else _needed(prepared, pairs, may_be, 1 - alpha),
+        warnings=(*warnings, *warning_messages(names, prepared, known, look)),
+        speaks_of="the networks" if knows_seeds else "these trained weights",
+        method=method_messages(prepared, level, alpha, look),
         n_images=prepared.averaged.shape[1],
         n_units=prepared.units.count,
         unit="groups" if prepared.grouped else "images",
         higher_is_better=higher_is_better,
+        look=look,
         level=level,
     )
 
 
-def _check(
+def _check_margin(margin: float | None, bounds: Bounds | None, values: Sequence[FloatArray]) -> None:
+    if margin is not None and not 0 < margin < math.inf:
+        raise ValueError(f"expected a margin above 0, such as 0.01, got {margin}")
+    if bounds is None:
+        return
+    low, high = min(float(np.min(each)) for each in values), max(float(np.max(each)) for each in values)
+    if low < bounds[0] - _ROUNDING or high > bounds[1] + _ROUNDING:
+        raise ValueError(f"expected scores from {bounds[0]:g} to {bounds[1]:g}, got {low:g} to {high:g}")
+
+
+def _with_winner(pair: PairDifference, best: int, alone: bool, margin: float | None) -> PairDifference:
+    """Returns the pair with the answer that agrees with the winner."""
+    if margin is None or not alone or not _has(pair, best):
+        return pair
+    return replace(pair, answer="better" if pair.first == best else "worse")
+
+
+def _bounded(pair: PairDifference, bounds: Bounds | None) -> PairDifference:
+    if bounds is None:
+        return pair
+    width = bounds[1] - bounds[0]
+    return replace(pair, difference=bound(pair.difference, (-width, width)))
+
+
+def _ahead(pairs: Sequence[PairDifference], count: int) -> npt.NDArray[np.bool_]:
+    """Returns (K, K) bool, [i, j]: entry i was shown to be better than j."""
+    ahead = np.zeros((count, count), np.bool_)
+    for pair in pairs:
+        if pair.better is not None:
+            ahead[pair.better, pair.first + pair.second - pair.better] = True
+    return ahead
+
+
+def _not_worse(best: int, standings: Sequence[Standing], pairs: Sequence[PairDifference]) -> tuple[int, ...]:
+    """Returns the best and every entry that is shown to be not worse by more than the margin, the best means first."""
+    answers = {}
+    for pair in pairs:
+        if _has(pair, best):
+            turned = pair if pair.second == best else reverse(pair)
+            answers[turned.first] = turned.answer
+    return tuple(
+        entry.index for entry in standings if entry.index == best or answers[entry.index] in ("equivalent", "not worse")
+    )
+
+
+def check_names(
     names: tuple[str, ...],
     values: Sequence[FloatArray],
     costs: Mapping[str, Sequence[float]],
     baseline: str | None,
 ) -> None:
+    """Refuses names, costs and a baseline that do not fit K arrays.
+
+    Raises:
+        ValueError: fewer than two entries, names that repeat, an unknown cost or baseline.
+    """
     if len(names) < 2:
         raise ValueError(f"expected two entries or more to compare, got {len(names)}")
     if len(values) != len(names):
@@ -243,10 +208,21 @@ def _has(pair: PairDifference, index: int) -> bool:
     return index in (pair.first, pair.second)
 
 
-def _standings(names: Sequence[str], prepared: Prepared, higher_is_better: bool, level: float) -> tuple[Standing, ...]:
+def _standings(
+    names: Sequence[str],
+    prepared: Prepared,
+    higher_is_better: bool,
+    level: float,
+    bounds: Bounds | None,
+    looked: bool,
+) -> tuple[Standing, ...]:
     """Returns the entries, the best mean first; of equal means the one given first."""
     parts = prepared.parts
-    means = estimate_contrasts(prepared, np.eye(len(names)), level)
+    means = [bound(each, bounds) for each in estimate_contrasts(prepared, np.eye(len(names)), level)]
+    failures = [
+        (int(count), len(array) if looked and not fixed else 0)
+        for count, array, fixed in zip(prepared.collapsed, prepared.values, prepared.fixed, strict=True)
+    ]
     used = np.sqrt(parts.seed_variance)
     order = np.argsort(-parts.means if higher_is_better else parts.means, kind="stable")
     return tuple(
@@ -259,12 +235,14 @@ def _standings(names: Sequence[str], prepared: Prepared, higher_is_better: bool,
             used_seed_sd=float(used[k]),
             keeps_own_seed_sd=bool(parts.keeps_own[k]),
             seed_means=tuple(prepared.values[k].mean(axis=1).tolist()),
+            failures=failures[k],
+            failure_high=upper_limit(failures[k][0], failures[k][1], level),
         )
         for k in order.tolist()
     )
 
 
-def _cheapest(costs: Mapping[str, tuple[float, ...]], together: Sequence[int]) -> dict[str, int]:
+def _cheapest(costs: Mapping[str, tuple[float, ...]], among: Sequence[int]) -> dict[str, int]:
     """Returns cost -> the entry that beats all others whose cost is known.
 
     Of several with the fewest parameters it is the one with the best mean, unless all have as many: one network that
@@ -272,7 +250,7 @@ def _cheapest(costs: Mapping[str, tuple[float, ...]], together: Sequence[int]) -
     """
     found = {}
     for name, given in costs.items():
-        known = [index for index in together if np.isfinite(given[index])]
+        known = [index for index in among if np.isfinite(given[index])]
         if len(known) < 2:
             continue
         best = (max if MORE_IS_BETTER[name] else min)(given[index] for index in known)
@@ -295,9 +273,12 @@ def _against(
     return tuple(found[entry.index] for entry in standings if entry.index != baseline)
 
 
-def _needed(prepared: Prepared, pairs: Sequence[PairDifference], together: Sequence[int], level: float) -> Needed:
-    """Returns the plan for the best and the next; at least one image or seed more, since these did not suffice."""
-    first, second = together[:2]
+def _needed(prepared: Prepared, pairs: Sequence[PairDifference], possible: Sequence[int], level: float) -> Needed:
+    """Returns the plan for the best and the next; at least one image or seed more, since these did not suffice.
+
+    A plan that nobody could carry out is none.
+    """
+    first, second = possible[:2]
     pair = next(pair for pair in pairs if _has(pair, first) and _has(pair, second))
     difference = abs(pair.difference.value)
     trained = prepared.parts.seeds[~prepared.fixed]
@@ -306,6 +287,10 @@ def _needed(prepared: Prepared, pairs: Sequence[PairDifference], together: Seque
     planned = max(seeds, 2) if prepared.parts.knows_seeds else seeds
     more_images = images_needed(difference, parts, seeds=planned, entries=entries, level=level)
     more_seeds = seeds_needed(difference, parts, images=images, entries=entries, level=level)
+    if more_images is not None and more_images > MOST_TIMES_IMAGES * images:
+        more_images = None
+    if more_seeds is not None and more_seeds > MOST_TIMES_SEEDS * planned:
+        more_seeds = None
     return Needed(
         first=first,
         second=second,
@@ -316,5 +301,6 @@ def _needed(prepared: Prepared, pairs: Sequence[PairDifference], together: Seque
         images=None if more_images is None else max(more_images, images + 1),
         seeds=None if more_seeds is None else max(more_seeds, planned + 1),
         detectable=minimum_detectable_difference(parts, images=images, seeds=planned, entries=entries, level=level),
+        margin=resolvable_margin(parts, images=images, seeds=planned, entries=entries, level=level),
         power=POWER,
     )

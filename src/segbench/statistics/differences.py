@@ -18,18 +18,18 @@ import numpy.typing as npt
 from scipy import stats  # type: ignore[import-untyped]
 from scipy.special import stdtrit  # type: ignore[import-untyped]
 
+from segbench.statistics.margin import Answer, Bounds, answer_with_margin
 from segbench.statistics.p_values import holm as holm
 from segbench.statistics.p_values import sign_flip, signed_rank_p, two_sided_p
-from segbench.statistics.planning import MOST_IMAGES, MOST_SEEDS, detectable, smallest
+from segbench.statistics.variance import LEVEL as LEVEL
 from segbench.statistics.variance import FloatArray as FloatArray
 from segbench.statistics.variance import Prepared, contrast_variance, prepare
+from segbench.statistics.variance import VarianceParts as VarianceParts
 
 Groups: TypeAlias = Sequence[int] | Sequence[str] | npt.NDArray[Any]
 Unit: TypeAlias = Literal["images", "groups"]
 SpeaksOf: TypeAlias = Literal["the networks", "these trained weights"]
 
-LEVEL = 0.95
-POWER = 0.8
 FEW_FOR_A_MEDIAN = 50
 
 
@@ -56,22 +56,6 @@ class Estimate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VarianceParts:
-    """Where a score, or a difference of two, varies: standard deviations in the score's own unit.
-
-    Attributes:
-        seed_sd: between trainings that differ in the seed alone; NaN with one seed.
-        image_sd: between images (groups, where there are some), the same for every seed. With one seed it holds the
-            residual too.
-        residual_sd: of one seed on one image (group), beyond both; NaN with one seed.
-    """
-
-    seed_sd: float
-    image_sd: float
-    residual_sd: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class PairDifference:
     """One entry minus another.
 
@@ -79,8 +63,10 @@ class PairDifference:
         first, second: indices into the entries as they were given.
         difference: mean of the first minus mean of the second, in the score's own sign.
         p_holm: `difference.p` adjusted over all pairs of the comparison (Holm 1979).
-        significant: p_holm is at most 1 - level.
+        significant: p_holm is at most 1 - level, or the level of the look.
         better: index of the better one where the difference is significant, else None.
+        answer: first against second with the margin; None without one. A significant difference is `better` or `worse`,
+            however small it is.
         parts: variance parts of the difference of one training of each.
         wilcoxon_p: signed-rank test on seed-averaged differences of units; of these trained weights only.
         permutation_p: sign-flip test on the same; exact for 12 units or fewer.
@@ -95,6 +81,7 @@ class PairDifference:
     p_holm: float
     significant: bool
     better: int | None
+    answer: Answer | None
     parts: VarianceParts
     wilcoxon_p: float
     permutation_p: float
@@ -155,6 +142,13 @@ def estimate_contrasts(prepared: Prepared, weights: FloatArray, level: float) ->
     ]
 
 
+def bound(estimate: Estimate, bounds: Bounds | None) -> Estimate:
+    """Returns the estimate with an interval that does not go beyond the bounds; None: there are none."""
+    if bounds is None:
+        return estimate
+    return replace(estimate, low=max(estimate.low, bounds[0]), high=min(estimate.high, bounds[1]))
+
+
 def compare_pairs(
     values: Sequence[FloatArray],
     *,
@@ -162,6 +156,7 @@ def compare_pairs(
     higher_is_better: bool = True,
     level: float = LEVEL,
     seed: int = 0,
+    margin: float | None = None,
 ) -> tuple[PairDifference, ...]:
     """Returns every pair (first < second) of the K entries, in order: K (K - 1) / 2 differences.
 
@@ -171,14 +166,24 @@ def compare_pairs(
         higher_is_better: of the score.
         level: of the intervals; 1 - level is the family-wise error over all pairs.
         seed: of the permutation tests.
+        margin: difference that does not matter in practice; None: no answers.
     Raises:
         ValueError: values that `decide` would refuse.
     """
-    return compare_prepared(prepare(values, groups), higher_is_better, level, seed)
+    return compare_prepared(prepare(values, groups), higher_is_better, level, seed, margin=margin)
 
 
-def compare_prepared(prepared: Prepared, higher_is_better: bool, level: float, seed: int) -> tuple[PairDifference, ...]:
-    """Returns what `compare_pairs` does, for values that were prepared."""
+def compare_prepared(
+    prepared: Prepared,
+    higher_is_better: bool,
+    level: float,
+    seed: int,
+    *,
+    alpha: float | None = None,
+    margin: float | None = None,
+) -> tuple[PairDifference, ...]:
+    """Returns what `compare_pairs` does, for values that were prepared; `alpha` of the tests, None: 1 - level."""
+    alpha = 1 - level if alpha is None else alpha
     pairs = list(combinations(range(len(prepared.values)), 2))
     weights = np.zeros((len(pairs), len(prepared.values)))
     for row, (first, second) in enumerate(pairs):
@@ -196,8 +201,9 @@ def compare_prepared(prepared: Prepared, higher_is_better: bool, level: float, s
     found = []
     for row, (first, second) in enumerate(pairs):
         of_units = prepared.units.totals(differences[row]) / prepared.units.weights
-        spread, significant = float(of_units.std(ddof=1)), bool(adjusted[row] <= 1 - level)
-        better = first if sign * estimates[row].value > 0 else second
+        spread, significant = float(of_units.std(ddof=1)), bool(adjusted[row] <= alpha)
+        lead = sign * estimates[row].value
+        better = first if lead > 0 else second
         found.append(
             PairDifference(
                 first=first,
@@ -206,6 +212,7 @@ def compare_prepared(prepared: Prepared, higher_is_better: bool, level: float, s
                 p_holm=float(adjusted[row]),
                 significant=significant,
                 better=better if significant else None,
+                answer=None if margin is None else _answer(estimates[row], lead, significant, margin, alpha),
                 parts=pair_parts(prepared, first, second),
                 wilcoxon_p=signed_rank_p(of_units),
                 permutation_p=float(permuted[row]),
@@ -215,6 +222,20 @@ def compare_prepared(prepared: Prepared, higher_is_better: bool, level: float, s
             )
         )
     return tuple(found)
+
+
+def _answer(estimate: Estimate, lead: float, significant: bool, margin: float, alpha: float) -> Answer:
+    if significant:
+        return "better" if lead > 0 else "worse"
+    return answer_with_margin(lead, estimate.standard_error, estimate.df, margin, alpha)
+
+
+_TURNED: dict[Answer | None, Answer] = {
+    "better": "worse",
+    "worse": "better",
+    "not worse": "not better",
+    "not better": "not worse",
+}
 
 
 def _is_constant(differences: FloatArray) -> bool:
@@ -269,6 +290,7 @@ def reverse(pair: PairDifference) -> PairDifference:
         first=pair.second,
         second=pair.first,
         difference=turned,
+        answer=_TURNED.get(pair.answer, pair.answer),
         effect_size=-pair.effect_size,
         first_better_frac=1 - pair.first_better_frac,
     )
@@ -306,89 +328,6 @@ def median_interval(
 
 
 _MEDIAN = "order statistics of seed-averaged values, with their exact binomial coverage; images alone, not seeds"
-
-
-def minimum_detectable_difference(
-    parts: VarianceParts,
-    *,
-    images: int,
-    seeds: int,
-    entries: int = 2,
-    power: float = POWER,
-    level: float = LEVEL,
-) -> float:
-    """Returns the smallest true difference that is found with probability `power`.
-
-    Found: significant on the first step of Holm over all pairs. The usual sum of two t quantiles times the standard
-    error, with Satterthwaite's degrees of freedom.
-
-    Args:
-        parts: of the difference of one training of each, see `PairDifference.parts`; NaN seed_sd: of these weights.
-        images: N, or the number of groups where `parts` are of groups; 2 or more.
-        seeds: S of every entry; 2 or more where seed_sd is known.
-        entries: K, all compared with each other.
-        power: such as 0.8.
-        level: 1 - level is the family-wise error.
-    Raises:
-        ValueError: too few images, seeds or entries.
-    """
-    for name, number, least in (
-        ("images", images, 2),
-        ("seeds", seeds, 1 if math.isnan(parts.seed_sd) else 2),
-        ("entries", entries, 2),
-    ):
-        if number < least:
-            raise ValueError(f"expected {least} {name} or more to plan with, got {number}")
-    squared = (parts.seed_sd**2, parts.image_sd**2, parts.residual_sd**2)
-    return detectable(squared, images, seeds, entries, power, level)
-
-
-def images_needed(
-    difference: float,
-    parts: VarianceParts,
-    *,
-    seeds: int,
-    entries: int = 2,
-    power: float = POWER,
-    level: float = LEVEL,
-) -> int | None:
-    """Returns how many images (groups) show a true difference; None: no number suffices with so few seeds.
-
-    Arguments as for `minimum_detectable_difference`.
-    """
-
-    def enough(images: int) -> bool:
-        found = minimum_detectable_difference(
-            parts, images=images, seeds=seeds, entries=entries, power=power, level=level
-        )
-        return found <= abs(difference)
-
-    return smallest(enough, 2, MOST_IMAGES)
-
-
-def seeds_needed(
-    difference: float,
-    parts: VarianceParts,
-    *,
-    images: int,
-    entries: int = 2,
-    power: float = POWER,
-    level: float = LEVEL,
-) -> int | None:
-    """Returns how many seeds show a true difference; None: no number suffices with so few images.
-
-    Arguments as for `minimum_detectable_difference`; None, too, where the seed SD is not known.
-    """
-    if math.isnan(parts.seed_sd):
-        return None
-
-    def enough(seeds: int) -> bool:
-        found = minimum_detectable_difference(
-            parts, images=images, seeds=seeds, entries=entries, power=power, level=level
-        )
-        return found <= abs(difference)
-
-    return smallest(enough, 2, MOST_SEEDS)
 
 
 def plain(value: Any) -> Any:

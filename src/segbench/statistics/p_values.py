@@ -1,4 +1,4 @@
-"""p values, and Holm's adjustment of them."""
+"""p values, Holm's adjustment of them, and how large a share may be."""
 
 from __future__ import annotations
 
@@ -50,3 +50,12 @@ def sign_flip(totals: FloatArray, seed: int) -> tuple[FloatArray, int]:
         signs = 1.0 - 2.0 * random.integers(0, 2, (PERMUTATION_DRAWS // 10, units))
         as_large += (np.abs(signs @ totals.T) >= reached).sum(axis=0)
     return (1 + as_large) / (1 + PERMUTATION_DRAWS), PERMUTATION_DRAWS
+
+
+def upper_limit(count: int, total: int, level: float) -> float:
+    """Returns the upper limit of the share behind `count` of `total`, one-sided (Clopper and Pearson 1934).
+
+    >>> round(upper_limit(0, 3, 0.95), 2), upper_limit(0, 0, 0.95)
+    (0.63, 1.0)
+    """
+    return 1.0 if count >= total else float(stats.beta.ppf(level, count + 1, total - count))

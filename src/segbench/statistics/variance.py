@@ -19,6 +19,7 @@ from scipy.special import fdtrc, stdtrit  # type: ignore[import-untyped]
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
+LEVEL = 0.95  # of intervals, where nobody asks for another
 # An entry keeps its own seed variance where an F test against the others finds it larger at this level. A stricter
 # level misses unstable entries, a more lenient one takes power from stable ones: docs/statistics.md.
 KEEP_OWN_LEVEL = 0.05
@@ -26,6 +27,22 @@ KEEP_OWN_LEVEL = 0.05
 LEAVE_POOL_LEVEL = 0.005
 # A variance below this share of the variances it is the difference of is rounding: the entries are the same.
 _ROUNDING = 1e-13
+
+
+@dataclass(frozen=True, kw_only=True)
+class VarianceParts:
+    """Where a score, or a difference of two, varies: standard deviations in the score's own unit.
+
+    Attributes:
+        seed_sd: between trainings that differ in the seed alone; NaN with one seed.
+        image_sd: between images (groups, where there are some), the same for every seed. With one seed it holds the
+            residual too.
+        residual_sd: of one seed on one image (group), beyond both; NaN with one seed.
+    """
+
+    seed_sd: float
+    image_sd: float
+    residual_sd: float
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,8 +151,16 @@ class Parts:
         return np.maximum(self.used_ms - self.residual, 0)
 
 
-def decompose(values: Sequence[FloatArray], units: Units, fixed: npt.NDArray[np.bool_] | None = None) -> Parts:
-    """Returns the parts of K arrays (..., S_k, N); `fixed` (K,) are entries that nobody trains again."""
+def decompose(
+    values: Sequence[FloatArray],
+    units: Units,
+    fixed: npt.NDArray[np.bool_] | None = None,
+    apart: npt.NDArray[np.bool_] | None = None,
+) -> Parts:
+    """Returns the parts of K arrays (..., S_k, N).
+
+    `fixed` (K,) are entries that nobody trains again, `apart` (K,) those whose seed variance says nothing about others.
+    """
     seeds = np.array([array.shape[-2] for array in values], np.intp)
     averaged = np.stack([array.mean(axis=-2) for array in values], axis=-2)
     means = averaged.mean(axis=-1)
@@ -151,7 +176,8 @@ def decompose(values: Sequence[FloatArray], units: Units, fixed: npt.NDArray[np.
     known = seeds > 1
     if known.any():
         residual = np.where(known, residual, residual[..., known].mean(axis=-1, keepdims=True))
-    used_ms, used_df, keeps_own = use_seed_variances(seed_ms, seeds - 1)
+    candidates = known if apart is None else known & ~apart
+    used_ms, used_df, keeps_own = use_seed_variances(seed_ms, seeds - 1, candidates)
     if fixed is not None and known.any():
         used_ms, residual = np.where(fixed, 0.0, used_ms), np.where(fixed, 0.0, residual)
     return Parts(
@@ -164,54 +190,59 @@ def decompose(values: Sequence[FloatArray], units: Units, fixed: npt.NDArray[np.
         used_ms=used_ms,
         used_df=used_df,
         keeps_own=keeps_own,
-        pooled=_pools(known),
-        shared=_pools(known) or (bool(known.any()) and not known.all()),
+        pooled=_pools(candidates),
+        shared=_pools(candidates) or (bool(known.any()) and not known.all()),
     )
 
 
-def _pools(known: npt.NDArray[np.bool_]) -> bool:
-    return int(known.sum()) >= 3
+def _pools(candidates: npt.NDArray[np.bool_]) -> bool:
+    return int(candidates.sum()) >= 3
 
 
 def use_seed_variances(
-    seed_ms: FloatArray, df: npt.NDArray[np.intp]
+    seed_ms: FloatArray, df: npt.NDArray[np.intp], candidates: npt.NDArray[np.bool_]
 ) -> tuple[FloatArray, FloatArray, npt.NDArray[np.bool_]]:
     """Returns the seed variances (..., K) to work with, their degrees of freedom, and which entries keep their own.
 
     Three entries or more with two seeds pool theirs, but an entry whose variance is larger than that of the others (F
     test) keeps its own; where it is so much larger that chance can hardly be it, it leaves the pool, too. With fewer
-    entries each has its own. An entry with one seed borrows the pooled variance.
+    entries each has its own. An entry with one seed borrows the pooled variance. Only `candidates` (K,) may share:
+    entries with two seeds or more that did not collapse.
     """
     known = df > 0
     keeps_own = np.zeros(seed_ms.shape, np.bool_)
     if not known.any():
         return seed_ms, np.zeros(seed_ms.shape), keeps_own
     squares = np.where(known, seed_ms, 0.0) * df.astype(np.float64)
-    if not _pools(known):
-        pooled = squares.sum(axis=-1, keepdims=True) / df.sum()
-        return np.where(known, seed_ms, pooled), np.where(known, df, df.sum()) * np.ones(seed_ms.shape), keeps_own
-    inside = _stay_in_pool(squares, df, known)
+    if not _pools(candidates):
+        lenders = candidates if candidates.any() else known
+        total = (df * lenders).sum()
+        pooled = (squares * lenders).sum(axis=-1, keepdims=True) / total
+        return np.where(known, seed_ms, pooled), np.where(known, df, total) * np.ones(seed_ms.shape), keeps_own
+    inside = _stay_in_pool(squares, df, candidates)
     keeps_own = known & (~inside | (_larger_p(squares, df, inside) < KEEP_OWN_LEVEL))
     total = (df * inside).sum(axis=-1, keepdims=True)
     pooled = (squares * inside).sum(axis=-1, keepdims=True) / total
     return np.where(keeps_own, seed_ms, pooled), np.where(keeps_own, df, total).astype(np.float64), keeps_own
 
 
-def _stay_in_pool(squares: FloatArray, df: npt.NDArray[np.intp], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _stay_in_pool(
+    squares: FloatArray, df: npt.NDArray[np.intp], candidates: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
     """Returns (..., K) which entries share their seed variance.
 
     One collapsed training must not widen the intervals of everybody. The worst is taken out again and again, and then
     all those that came out up to the last one that is larger than the rest: two that collapsed do not hide each other
     (as in Rosner 1983). At least half stay.
     """
-    inside = known & np.ones(squares.shape, np.bool_)
+    inside = candidates & np.ones(squares.shape, np.bool_)
     steps = inside
-    for _ in range(int(known.sum()) // 2):
+    for _ in range(int(candidates.sum()) // 2):
         p = np.where(steps, _larger_p(squares, df, steps), 2.0)
         worst = p.argmin(axis=-1)[..., None]
         steps = steps.copy()
         np.put_along_axis(steps, worst, False, axis=-1)
-        inside = np.where(p.min(axis=-1, keepdims=True) < LEAVE_POOL_LEVEL / known.sum(), steps, inside)
+        inside = np.where(p.min(axis=-1, keepdims=True) < LEAVE_POOL_LEVEL / candidates.sum(), steps, inside)
     return inside
 
 
@@ -275,6 +306,7 @@ class Prepared:
         grouped: units are groups of images.
         parts: of the means.
         fixed: (K,) bool, entries that nobody trains again.
+        collapsed: (K,) how many trainings of each predict one class only.
     """
 
     values: tuple[FloatArray, ...]
@@ -283,12 +315,14 @@ class Prepared:
     grouped: bool
     parts: Parts
     fixed: npt.NDArray[np.bool_]
+    collapsed: npt.NDArray[np.intp]
 
 
 def prepare(
     values: Sequence[npt.ArrayLike],
     groups: Sequence[Any] | npt.NDArray[Any] | None,
     fixed: Sequence[bool] | None = None,
+    collapsed: Sequence[int] | None = None,
 ) -> Prepared:
     """Returns checked values and their parts.
 
@@ -297,6 +331,8 @@ def prepare(
         groups: (N,) or None.
         fixed: K flags: an entry of one row that stands for itself, such as masks that somebody drew; its score does not
             vary between seeds, since there are none. None: no entry is.
+        collapsed: K numbers of trainings that predict one class only; None: nobody looked. How much such an entry
+            varies between seeds says nothing about the others, so it shares its seed variance with nobody.
     Raises:
         ValueError: no entry, an array that is not (seeds, images), other images in one entry, a value that is not
             finite, groups that do not fit, or fewer than two units.
@@ -323,11 +359,15 @@ def prepare(
         raise ValueError(
             f"expected one flag for each of {len(arrays)} entries, True only where one row of scores is given"
         )
+    failed = np.zeros(len(arrays), np.intp) if collapsed is None else np.asarray(collapsed, np.intp)
+    if failed.shape != (len(arrays),) or any(not 0 <= n <= len(array) for n, array in zip(failed, arrays, strict=True)):
+        raise ValueError(f"expected for each of {len(arrays)} entries how many of its trainings collapsed")
     return Prepared(
         values=arrays,
         averaged=np.stack([array.mean(axis=0) for array in arrays]),
         units=units,
         grouped=groups is not None,
-        parts=decompose(arrays, units, flags),
+        parts=decompose(arrays, units, flags, failed > 0),
         fixed=flags,
+        collapsed=failed,
     )

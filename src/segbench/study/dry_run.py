@@ -16,7 +16,9 @@ from segbench.data.samples.decoded import decoded_bytes, zoom_wanted
 from segbench.errors import SegbenchError
 from segbench.folders.study import RunStatus, StudyFolder
 from segbench.metrics.families import label_of
-from segbench.statistics.differences import VarianceParts, compare_pairs, minimum_detectable_difference
+from segbench.statistics.differences import compare_pairs
+from segbench.statistics.planning import minimum_detectable_difference
+from segbench.statistics.variance import VarianceParts
 from segbench.study.engine import Engine, make_engine
 from segbench.study.live import StudyCallback
 from segbench.study.probe import Speed, cost_key, measure, run_seconds
@@ -301,7 +303,8 @@ def _detectable(
         if seeds == 1 and not math.isnan(parts.seed_sd):  # what differs between trainings looks like images then
             parts = replace(parts, image_sd=math.hypot(parts.image_sd, parts.residual_sd), seed_sd=math.nan)
         one, every = (
-            minimum_detectable_difference(parts, images=units, seeds=seeds, entries=number) for number in (2, entries)
+            minimum_detectable_difference(parts, images=units, seeds=seeds, entries=entries, comparisons=number)
+            for number in (1, math.comb(entries, 2))
         )
         return Detectable(case=case, one_pair=one, all_pairs=every)
 

@@ -27,7 +27,7 @@ from segbench.doctor.recipe import Suggestion
 from segbench.doctor.variants import Variant
 from segbench.errors import ConfigError, RunError, SegbenchError, shorten
 from segbench.folders.run import RunFolder
-from segbench.statistics.decide import compare_scores
+from segbench.statistics.arrays import compare_scores
 from segbench.statistics.verdict import Verdict
 from segbench.train.callback import Callback
 from segbench.train.check import check_config
@@ -115,9 +115,9 @@ class RecipeSearch:
             return "only one recipe finished"
         if self.verdict is None:
             return "with so few validation images nothing can be said about the differences"
-        if self.verdict.winner is not None:
-            return f"{self.best.variant.name} is better than the others by more than chance would explain"
-        equal = [self.verdict.names[index] for index in self.verdict.together[1:]]
+        if self.verdict.ahead is not None:
+            return f"{self.best.variant.name} scored higher than the others, by more than these images explain"
+        equal = [self.verdict.names[index] for index in self.verdict.may_be_best[1:]]
         return f"within noise: {', '.join(equal)} may be as good as {self.best.variant.name}, or better"
 
     def table(self) -> list[str]:

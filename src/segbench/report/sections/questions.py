@@ -17,7 +17,7 @@ from segbench.report.summary import (
     verdict_paragraphs,
 )
 from segbench.report.svg import Sketch
-from segbench.statistics.verdict import baseline_sentences
+from segbench.statistics.sentences import baseline_sentences
 
 
 def questions_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:

@@ -30,6 +30,7 @@ from segbench.report.pictures import Pictures
 from segbench.report.summary import name_of, pair_sentences
 from segbench.report.svg import Sketch
 from segbench.statistics.differences import PairDifference
+from segbench.statistics.sentences import ranks_text
 from segbench.statistics.verdict import Standing
 
 _COSTS = ("training_s", "images_per_s", "parameters")
@@ -47,7 +48,7 @@ def interval_drawing(analysis: Analysis, sketch: Sketch) -> Drawing:
             high=standing.mean.high,
             points=standing.seed_means if standing.seeds > 1 else (),
             text=analysis.numbers.interval(standing.mean),
-            strong=standing.index in verdict.together,
+            strong=standing.index in verdict.may_be_best,
         )
         for number, standing in enumerate(verdict.entries, start=1)
     ]
@@ -56,7 +57,7 @@ def interval_drawing(analysis: Analysis, sketch: Sketch) -> Drawing:
         partial(interval_plot, rows, score_axis(analysis), mark=best),
         message("Mean score of every approach with its interval"),
         message(
-            "Mean with its {level} interval; small ticks are single seeds. Blue: cannot be told from the "
+            "Mean with its {level} interval; small ticks are single seeds. Blue: may be the "
             "best. Dashed: the best mean.",
             level=verdict.numbers.level(verdict.level),
         ),
@@ -78,8 +79,8 @@ def results_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> S
         *text(
             message(
                 "Intervals at {level}: over images and seeds together. Seed SD: standard deviation of the "
-                "means of its seeds; the intervals pool it over the approaches. P(best): how probable it is "
-                "that the approach has the best true mean.",
+                "means of its seeds; the intervals pool it over the approaches. Ranks: the best and the worst "
+                "rank that the approach may truly have.",
                 level=analysis.verdict.numbers.level(analysis.verdict.level),
             )
         ),
@@ -96,12 +97,11 @@ def _results(analysis: Analysis) -> Table:
     verdict, numbers, factors = analysis.verdict, analysis.numbers, _factor_names(analysis)
     costs = [cost for cost in _COSTS if any(_known(analysis, cost))]
     head = ["#", *(factors or [message("approach")])]
-    head += [HEAD[key] for key in ("mean", "interval", "seed_sd", "seeds", "p_best")]
+    head += [HEAD[key] for key in ("mean", "interval", "seed_sd", "seeds", "ranks")]
     head += [HEAD[cost] for cost in costs]
     rows = []
     for number, standing in enumerate(verdict.entries, start=1):
         entry = analysis.evidence.entries[standing.index]
-        first = verdict.ranks.probabilities[standing.index, 0]
         rows.append(
             (
                 Cell(text=str(number), sort=number),
@@ -113,17 +113,17 @@ def _results(analysis: Analysis) -> Table:
                 ),
                 _seed_sd(standing, numbers),
                 Cell(text=str(standing.seeds) if entry.runs else NO_VALUE, sort=standing.seeds),
-                Cell(text=numbers.percent(first), sort=first),
+                Cell(text=ranks_text(verdict.ranks[standing.index]), sort=verdict.ranks[standing.index][0]),
                 *(_cost_cell(analysis, standing.index, cost) for cost in costs),
             )
         )
-    marked = frozenset(place for place, standing in enumerate(verdict.entries) if standing.index in verdict.together)
+    marked = frozenset(place for place, standing in enumerate(verdict.entries) if standing.index in verdict.may_be_best)
     return Table(
         head=tuple(head),
         rows=tuple(rows),
         words=1 + max(1, len(factors)),
         caption=message(
-            "{score} on the test images, mean over images and seeds. Shaded: cannot be told from the "
+            "{score} on the test images, mean over images and seeds. Shaded: may be the "
             "best. A click on a column's title sorts.",
             score=analysis.evidence.label,
         ),
@@ -293,29 +293,26 @@ def _pair_table(analysis: Analysis, pairs: Sequence[PairDifference]) -> Table:
 
 
 def ranks_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
-    """Returns how surely every approach has every rank."""
-    verdict = analysis.verdict
-    probabilities = verdict.ranks.probabilities
+    """Returns which ranks every approach may have."""
+    verdict, count = analysis.verdict, len(analysis.verdict.names)
     rows = []
     for place in analysis.order:
+        lowest, highest = verdict.ranks[place]
         line = [Cell(text=str(analysis.number[place])), Cell(text=name_of(analysis, place))]
-        line.append(Cell(text=f"{verdict.ranks.expected[place]:.1f}"))
-        for share in probabilities[place]:
-            shown = f"{100 * share:.0f}" if share >= 0.005 else ""
-            line.append(Cell(text=shown, heat=float(share)))
+        line.append(Cell(text=ranks_text((lowest, highest)), sort=lowest))
+        line += [Cell(text="", heat=0.5 if lowest <= rank <= highest else 0.0) for rank in range(1, count + 1)]
         rows.append(tuple(line))
-    ranks = (str(rank) for rank in range(1, len(verdict.names) + 1))
     table = Table(
-        head=("#", message("approach"), message("mean rank"), *ranks),
+        head=("#", message("approach"), message("ranks"), *(str(rank) for rank in range(1, count + 1))),
         rows=tuple(rows),
         words=2,
         dense=True,
         caption=message(
-            "Probability, in percent, that an approach (row) truly has a rank (column); below 0.5 % is left empty."
+            "Ranks that an approach may truly have (shaded): above it are those shown to be better, below it those "
+            "shown to be worse, after Holm's correction over all pairs."
         ),
     )
-    blocks = (table, *text(verdict.ranks.method, tone="note"))
-    return Section(key="ranks", title=message("How sure is the order"), blocks=blocks)
+    return Section(key="ranks", title=message("How sure is the order"), blocks=(table,))
 
 
 def costs_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section | None:
@@ -335,7 +332,7 @@ def costs_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sec
                 value=standing.mean.value,
                 low=standing.mean.low,
                 high=standing.mean.high,
-                strong=standing.index in analysis.verdict.together,
+                strong=standing.index in analysis.verdict.may_be_best,
             )
             for standing in analysis.verdict.entries
         ]
