@@ -16,6 +16,7 @@ from segbench.config.length import plan_run
 from segbench.config.run import parse_config
 from segbench.errors import RunError
 from segbench.folders.run import RunFolder
+from segbench.locale import Message
 from segbench.metrics.counts import Counts
 from segbench.train.alerts import Alert, Course, find_alerts, is_collapsed, predicted_classes
 from segbench.train.callback import Callback
@@ -267,7 +268,9 @@ def test_a_collapsed_run_says_so_and_its_advice_helps(binary_pairs: Path, tmp_pa
     (alert,) = watch.alerts
     assert alert.code == "one_class"
     assert result["collapsed"] is True
-    assert result["alerts"] == RunFolder(tmp_path / "run").read_alerts() == [alert.to_dict()]
+    assert result["alerts"] == [alert.to_dict()]
+    (read,) = RunFolder(tmp_path / "run").read_alerts()
+    assert (read["code"], read["sentence"], read["advice"]) == (alert.code, alert.sentence, alert.advice)
     assert "set optimizer.lr to 0.01 and grad_clip to 1" in alert.advice
     better = {**COLLAPSING, "optimizer": {"lr": 0.01}, "grad_clip": 1, "schedule": "one_cycle", "epochs": 40}
     followed = segbench.fit(config_for(binary_pairs, tmp_path / "better", **better), watch=Callback()).result
@@ -306,7 +309,7 @@ def test_a_loss_that_is_not_finite_leaves_a_word(binary_pairs: Path, tmp_path: P
     (alert,) = (alert for alert in watch.alerts if alert.code == "not_finite")
     assert alert.sentence.startswith("the loss became")
     assert alert.advice == "set optimizer.lr to 0.5 and grad_clip to 1, and begin again with --restart"
-    assert alert.to_dict() in RunFolder(tmp_path / "run").read_alerts()
+    assert alert.sentence in [read["sentence"] for read in RunFolder(tmp_path / "run").read_alerts()]
 
 
 @pytest.mark.slow
@@ -317,3 +320,14 @@ def test_a_stopped_run_has_a_file_of_alerts(binary_pairs: Path, tmp_path: Path) 
     (tmp_path / "run" / "alerts.json").write_text("[{]")
     with pytest.raises(RunError, match=r"alerts\.json cannot be read"):
         RunFolder(tmp_path / "run").read_alerts()
+
+
+def test_what_is_told_can_be_told_in_another_language_from_the_file(tmp_path: Path) -> None:
+    (alert,) = find_alerts(course_of([1.0] * 30, predicted=[1.0] * 30, confusion=BACKGROUND), ())
+    folder = RunFolder(tmp_path)
+    folder.write_alerts([alert.to_dict()])
+    (read,) = folder.read_alerts()
+    assert (read["sentence"], read["advice"]) == (alert.sentence, alert.advice)
+    assert isinstance(read["sentence"], Message)
+    assert read["sentence"].values == {"name": "background"}
+    assert Alert.from_dict(json.loads(json.dumps(alert.to_dict()))) == alert

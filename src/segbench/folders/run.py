@@ -39,6 +39,7 @@ from segbench.config.run import RunConfig, load_config
 from segbench.config.text import flatten
 from segbench.errors import RunError
 from segbench.files import write_csv, write_json, write_text
+from segbench.locale import from_plain
 from segbench.speech import action, argument
 from segbench.types import ClassMap, Normalization, RunResult, SplitName
 
@@ -258,11 +259,10 @@ class RunFolder:
         """Returns `alerts.json`: code, epoch, sentence and advice of each; of a run without the file, none."""
         try:
             alerts = json.loads(self.alerts_file.read_text(encoding="utf-8"))
-            keys = ("code", "epoch", "sentence", "advice")
-            return [{key: alert[key] for key in keys} for alert in alerts]
+            return [_alert(alert) for alert in alerts]
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(f"alerts.json cannot be read: {error}; delete it", run=self.path) from error
 
     def log_test_scoring(self, time: str, checkpoint_epoch: int, reason: str) -> int:
@@ -361,6 +361,18 @@ def _lock(stream: TextIO, tries: int = 5) -> bool:
         except OSError:
             time.sleep(0.05)
     return fcntl is None
+
+
+def _alert(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an alert as it was told, translatable where its file says what its sentences were made of."""
+    said = {key: from_plain(text) for key, text in plain.get("said", {}).items()}
+    return {
+        "code": plain["code"],
+        "epoch": plain["epoch"],
+        "sentence": plain["sentence"],
+        "advice": plain["advice"],
+        **said,
+    }
 
 
 def _cell(value: float) -> object:

@@ -10,7 +10,7 @@ sentence as a plain `str`. Nothing has to be taken apart to translate it: the te
 """
 
 from segbench.locale.folding import folded
-from segbench.locale.message import Message, join, message, plural, quoted, template
+from segbench.locale.message import Message, from_plain, join, message, plural, quoted, template, to_plain
 from segbench.locale.numbers import NO_VALUE, Numbers, grouped, listed
 from segbench.locale.translation import languages, localize, translate
 
@@ -19,6 +19,7 @@ __all__ = [
     "Message",
     "Numbers",
     "folded",
+    "from_plain",
     "grouped",
     "join",
     "languages",
@@ -28,5 +29,6 @@ __all__ = [
     "plural",
     "quoted",
     "template",
+    "to_plain",
     "translate",
 ]

@@ -109,6 +109,32 @@ def fill(template: str, values: Mapping[str, Any]) -> str:
     return _FORMATTER.vformat(template, (), values)
 
 
+def to_plain(text: str) -> Any:
+    """Returns a message as JSON keeps it, with what it was made of, so that `from_plain` has it translatable again.
+
+    Example:
+        >>> to_plain(message("{name} wins", name="unet"))
+        {'template': '{name} wins', 'values': {'name': 'unet'}}
+    """
+    if not isinstance(text, Message):
+        return text
+    counted = {} if text.plural_template is None else {"plural": text.plural_template, "n": text.n}
+    values = {name: to_plain(value) if isinstance(value, str) else value for name, value in text.values.items()}
+    return {"template": text.template, "values": values, **counted}
+
+
+def from_plain(plain: Any) -> Any:
+    """Returns what `to_plain` was given; a plain text as it is.
+
+    Raises:
+        KeyError, TypeError, AttributeError: this is not what `to_plain` returns.
+    """
+    if not isinstance(plain, Mapping):
+        return plain
+    values = {name: from_plain(value) for name, value in plain["values"].items()}
+    return Message(plain["template"], values, plain.get("plural"), plain.get("n"))
+
+
 class _Formatter(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         shown = format(value, format_spec)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from segbench.config.length import RunPlan
 from segbench.config.loss import WeightSchedule
 from segbench.config.run import RunConfig
 from segbench.config.text import LENGTH_KEYS
-from segbench.errors import shorten
+from segbench.locale import Message, from_plain, listed, message, plural, to_plain
 from segbench.metrics.counts import Counts
 from segbench.metrics.families import label_of
 from segbench.speech import argument
@@ -64,12 +64,21 @@ class Alert:
 
     code: str
     epoch: int
-    sentence: str
-    advice: str
+    sentence: Message
+    advice: Message
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values, for `alerts.json` and `result.json`."""
-        return asdict(self)
+        """Returns plain values, for `alerts.json` and `result.json`; `said` is what other languages are made of."""
+        texts = {"sentence": self.sentence, "advice": self.advice}
+        said = {key: to_plain(text) for key, text in texts.items()}
+        return {"code": self.code, "epoch": self.epoch, **texts, "said": said}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Alert:
+        """Returns the alert that `to_dict` wrote."""
+        said = plain.get("said", plain)  # runs begun before it was written tell it in English
+        sentence, advice = (from_plain(said[key]) for key in ("sentence", "advice"))
+        return cls(code=plain["code"], epoch=plain["epoch"], sentence=sentence, advice=advice)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,10 +184,12 @@ _EXPLAINED_BY = {
 }
 
 
-def not_finite(config: RunConfig, epoch: int, sentence: str) -> Alert:
+def not_finite(config: RunConfig, epoch: int, sentence: Message) -> Alert:
     """Returns the alert of a loss that became infinite or no number."""
-    half = "; 16-mixed overflows easily, precision 32 does not" if config.precision == "16-mixed" else ""
-    return Alert(code="not_finite", epoch=epoch, sentence=sentence, advice=_lower_rate(config) + half)
+    advice = _lower_rate(config)
+    if config.precision == "16-mixed":
+        advice = message("{advice}; 16-mixed overflows easily, precision 32 does not", advice=advice)
+    return Alert(code="not_finite", epoch=epoch, sentence=sentence, advice=advice)
 
 
 def _one_class(course: Course) -> Alert | None:
@@ -192,31 +203,36 @@ def _one_class(course: Course) -> Alert | None:
     which = [
         name for name, found in zip(course.class_map.names, predicted_classes(course.counts), strict=True) if found
     ]
-    what = f"the network predicts {which[0] + ' only' if which else 'nothing at all'} on every validation image"
+    what = (
+        message("the network predicts {name} only on every validation image", name=which[0])
+        if which
+        else message("the network predicts nothing at all on every validation image")
+    )
     if _in_a_row(few & ahead) >= EPOCHS_IN_A_ROW - 1:
-        sentence = f"{what}, though it does well on the training images"
+        sentence = message("{what}, though it does well on the training images", what=what)
         return _alert(course, "one_class", sentence, _advice_on_evaluation(course))
     if course.is_warmed_up and _in_a_row(few) >= min(EPOCHS_IN_A_ROW, course.plan.epochs):
         return _alert(course, "one_class", what, _advice_on_collapse(course))
     return None
 
 
-def _advice_on_evaluation(course: Course) -> str:
+def _advice_on_evaluation(course: Course) -> Message:
     if not course.recomputed:
-        return "set norm_statistics to recomputed: the statistics of BatchNorm lag behind the weights"
+        return message("set norm_statistics to recomputed: the statistics of BatchNorm lag behind the weights")
     if course.config.ema_decay is not None:
-        return "leave ema_decay out: the averaged weights lag behind"
-    return (
+        return message("leave ema_decay out: the averaged weights lag behind")
+    return message(
         "validation shows other images than training: look at both with `segbench data check`, and divide them anew "
         "with another data.split.seed"
     )
 
 
-def _advice_on_collapse(course: Course) -> str:
+def _advice_on_collapse(course: Course) -> Message:
     config = course.config
     if not any(term.name in _OVERLAP for term in config.loss):
         name = config.loss[0].name
-        return f"add a loss of overlap, which rare classes weigh in: set loss to {{dice: 0.5, {name}: 0.5}}"
+        loss = f"{{dice: 0.5, {name}: 0.5}}"
+        return message("add a loss of overlap, which rare classes weigh in: set loss to {loss}", loss=loss)
     return _lower_rate(config)
 
 
@@ -230,14 +246,32 @@ def _bad_rate(course: Course) -> Alert | None:
     lost = losses - lowest >= max(LOST_FRAC * (losses[0] - lowest), SLOW_FRAC * abs(losses[0]))
     after = int(losses.argmin())
     if after < course.epoch - 2 and lost[after + 1 :][-2:].all():
-        sentence = f"the training loss rose from {lowest:.4g} in epoch {after + 1} to {losses[-1]:.4g} and stays there"
+        sentence = message(
+            "the training loss rose from {lowest} in epoch {epoch} to {now} and stays there",
+            lowest=f"{lowest:.4g}",
+            epoch=after + 1,
+            now=f"{losses[-1]:.4g}",
+        )
         return _alert(course, "learning_rate", sentence, _lower_rate(course.config))
     low, usual, high = USUAL_RATES[course.config.optimizer.name]
     if course.is_warmed_up and _is_slow(course) and not low <= rate <= high:
-        sentence = f"the training loss hardly falls: {losses[0]:.4g} in the first epoch, {losses[-1]:.4g} now"
-        where = "below" if rate < low else "above"
-        advice = f"the rate {rate:g} is far {where} what is usual: set optimizer.lr to {usual:g}, and begin again"
-        return _alert(course, "learning_rate", sentence, f"{advice} with {argument('restart', True)}")
+        sentence = message(
+            "the training loss hardly falls: {first} in the first epoch, {now} now",
+            first=f"{losses[0]:.4g}",
+            now=f"{losses[-1]:.4g}",
+        )
+        far = (
+            message("the rate {rate} is far below what is usual", rate=f"{rate:g}")
+            if rate < low
+            else message("the rate {rate} is far above what is usual", rate=f"{rate:g}")
+        )
+        advice = message(
+            "{far}: set optimizer.lr to {usual}, and begin again with {restart}",
+            far=far,
+            usual=f"{usual:g}",
+            restart=argument("restart", True),
+        )
+        return _alert(course, "learning_rate", sentence, advice)
     return None
 
 
@@ -249,7 +283,7 @@ def _flat(course: Course) -> Alert | None:
         return None
     if recent.max() - recent.min() > FLAT_FRAC * abs(recent.max()):
         return None
-    sentence = f"the training loss stands still at {losses[-1]:.4g}, and the scores do not rise"
+    sentence = message("the training loss stands still at {loss}, and the scores do not rise", loss=f"{losses[-1]:.4g}")
     return _alert(course, "loss_flat", sentence, _lower_rate(course.config))
 
 
@@ -277,16 +311,20 @@ def _overfits(course: Course) -> Alert | None:
     past = best - level_at(scores, last, turn.window) >= WORTH_SCORE
     if not (turn.rises and turn.rise >= OVERFIT_RISE_FRAC * lowest and fall > 0.0 and past):
         return None
-    sentence = f"since about epoch {turn.position + 1} the validation loss rises while the training loss falls"
+    sentence = message(
+        "since about epoch {epoch} the validation loss rises while the training loss falls", epoch=turn.position + 1
+    )
     return _alert(course, "overfits", sentence, _advice_on_overfitting(course.config, turn.position + 1))
 
 
-def _advice_on_overfitting(config: RunConfig, epoch: int) -> str:
+def _advice_on_overfitting(config: RunConfig, epoch: int) -> Message:
     augment = config.data.augment
     if augment.rotate_deg < 30.0 and augment.brightness < 0.2:
-        return "set data.augment to strong; the weights of the best epoch are kept anyway"
-    enough = epoch + max(2, epoch // 5)
-    return f"{enough} epochs are enough, more labelled images help most; the weights of the best epoch are kept anyway"
+        return message("set data.augment to strong; the weights of the best epoch are kept anyway")
+    return message(
+        "{enough} epochs are enough, more labelled images help most; the weights of the best epoch are kept anyway",
+        enough=epoch + max(2, epoch // 5),
+    )
 
 
 def _never_predicted(course: Course) -> Alert | None:
@@ -303,20 +341,22 @@ def _never_predicted(course: Course) -> Alert | None:
     number = course.column("val_classes_predicted")[-EPOCHS_IN_A_ROW:]
     if not missing or (number > number[-1]).any():
         return None
-    names = shorten([course.class_map.names[index] for index in missing])
-    plural = "classes" if len(missing) > 1 else "class"
-    sentence = (
-        f"no validation image gets the {plural} {names}, though their masks show {'them' if len(missing) > 1 else 'it'}"
+    names = listed([course.class_map.names[index] for index in missing])
+    sentence = plural(
+        "no validation image gets the class {names}, though their masks show it",
+        "no validation image gets the classes {names}, though their masks show them",
+        n=len(missing),
+        names=names,
     )
     return _alert(course, "class_never_predicted", sentence, _advice_on_rare(course))
 
 
-def _advice_on_rare(course: Course) -> str:
+def _advice_on_rare(course: Course) -> Message:
     main, key = ("bce", "pos_weight") if course.counts.task is Task.MULTILABEL else ("cross_entropy", "class_weights")
     weighted = f"{main}: {{weight: 0.5, {key}: inverse_frequency}}"
     if not any(term.options.get(key) for term in course.config.loss):
-        return f"weigh rare classes more: set loss to {{dice: 0.5, {weighted}}}"
-    return "show the class more often: set data.augment.copy_paste_p to 0.5, or label more images of it"
+        return message("weigh rare classes more: set loss to {loss}", loss=f"{{dice: 0.5, {weighted}}}")
+    return message("show the class more often: set data.augment.copy_paste_p to 0.5, or label more images of it")
 
 
 def _still_improving(course: Course) -> Alert | None:
@@ -331,22 +371,29 @@ def _still_improving(course: Course) -> Alert | None:
     is_highest = bool(scores[-window:].max() >= scores.max())
     if not (gain >= WORTH_SCORE and is_highest and _slope_in_errors(scores[-max(4, course.epoch // 3) :]) >= STEEP):
         return None
-    rise = f"by {gain:.3f} over the last {window} epochs"
-    sentence = f"the validation {label_of(course.score)} was still rising at the end, {rise}"
+    sentence = message(
+        "the validation {score} was still rising at the end, by {gain} over the last {n} epochs",
+        score=label_of(course.score),
+        gain=f"{gain:.3f}",
+        n=window,
+    )
     given = {key: getattr(course.config, key) for key in LENGTH_KEYS}
     key, value = next((key, value) for key, value in given.items() if value is not None)
-    advice = f"train longer: set {key} to {2 * value:g}, and begin again with another output"
+    advice = message(
+        "train longer: set {key} to {value}, and begin again with another output", key=key, value=f"{2 * value:g}"
+    )
     return _alert(course, "still_improving", sentence, advice)
 
 
-def _lower_rate(config: RunConfig) -> str:
+def _lower_rate(config: RunConfig) -> Message:
     highest_usual = USUAL_RATES[config.optimizer.name][-1]
-    clip = "" if config.grad_clip is not None else " and grad_clip to 1"
-    rate = min(config.optimizer.lr / 10, highest_usual)
-    return f"set optimizer.lr to {rate:g}{clip}, and begin again with {argument('restart', True)}"
+    values = {"rate": f"{min(config.optimizer.lr / 10, highest_usual):g}", "restart": argument("restart", True)}
+    if config.grad_clip is not None:
+        return message("set optimizer.lr to {rate}, and begin again with {restart}", **values)
+    return message("set optimizer.lr to {rate} and grad_clip to 1, and begin again with {restart}", **values)
 
 
-def _alert(course: Course, code: str, sentence: str, advice: str) -> Alert:
+def _alert(course: Course, code: str, sentence: Message, advice: Message) -> Alert:
     return Alert(code=code, epoch=course.epoch, sentence=sentence, advice=advice)
 
 

@@ -24,6 +24,7 @@ from segbench.config.length import RunPlan
 from segbench.config.run import RunConfig
 from segbench.data.samples.loader import Batch, BatchLoader
 from segbench.errors import RunError, shorten
+from segbench.locale import Message, message
 from segbench.losses.weighted_sum import WeightedSum
 from segbench.metrics.counts import Counts
 from segbench.metrics.families import MONITORED, lower_is_better
@@ -50,7 +51,7 @@ _STEPS_BETWEEN_LOSS_CHECKS = 25
 class NotFiniteError(RunError):
     """The loss became infinite or no number. `epoch`, from 1, and `what` happened there."""
 
-    def __init__(self, what: str, advice: str, *, epoch: int) -> None:
+    def __init__(self, what: Message, advice: str, *, epoch: int) -> None:
         self.what, self.epoch = what, epoch
         super().__init__(f"{what}; {advice}")
 
@@ -146,7 +147,10 @@ class Training:
             row = {"epoch": float(epoch + 1), **rates, **learned}
             val = self.score(self.loaders.val, "validating", keep_masks_of=picture_ids)
             if not math.isfinite(val.loss):
-                raise self._not_finite(f"the validation loss became {val.loss} after epoch {epoch + 1}", epoch)
+                told = message(
+                    "the validation loss became {value} after epoch {epoch}", value=val.loss, epoch=epoch + 1
+                )
+                raise self._not_finite(told, epoch)
             row |= {"val_loss": val.loss, **self._summary("val", val.counts)}
             row["val_classes_predicted"] = float(predicted_classes(val.counts).sum())
             every = self.config.train_score_every
@@ -223,7 +227,7 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.history = list(state["history"])
-        self.alerts = [Alert(**plain) for plain in state.get("alerts", ())]
+        self.alerts = [Alert.from_dict(plain) for plain in state.get("alerts", ())]
         self.steps_done = self.plan.steps_before(self.epochs_done)
 
     def _rates(self) -> dict[str, float]:
@@ -339,13 +343,16 @@ class Training:
         if bool(finite.all()):
             return
         first = int((~finite).nonzero()[0])
-        what = (
-            f"the loss became {float(losses[first])} in epoch {epoch + 1}, batch {offset + first + 1} "
-            f"(samples {shorten(batches[first])})"
+        what = message(
+            "the loss became {value} in epoch {epoch}, batch {batch} (samples {samples})",
+            value=float(losses[first]),
+            epoch=epoch + 1,
+            batch=offset + first + 1,
+            samples=shorten(batches[first]),
         )
         raise self._not_finite(what, epoch)
 
-    def _not_finite(self, what: str, epoch: int) -> NotFiniteError:
+    def _not_finite(self, what: Message, epoch: int) -> NotFiniteError:
         kept = f"the checkpoint of epoch {epoch} is kept" if epoch else "no epoch was finished yet"
         advice = (
             f"{kept}. Look at the samples, or lower optimizer.lr or set grad_clip: 1 and begin again with "

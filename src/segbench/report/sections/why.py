@@ -10,7 +10,7 @@ from segbench.explain.attributes import ATTRIBUTES
 from segbench.explain.error_types import ERROR_TYPES
 from segbench.explain.overfitting import OverfittingSummary
 from segbench.explain.slices import AttributeEffect
-from segbench.locale import Numbers, message
+from segbench.locale import Numbers, join, message
 from segbench.metrics.families import label_of
 from segbench.plots.explain import ERROR_TYPE_COLORS
 from segbench.report.analysis import Analysis
@@ -91,7 +91,10 @@ def _alerts(analysis: Analysis, places: Sequence[int]) -> tuple[Block, ...]:
                 (
                     Cell(text=f"{analysis.number[place]}. {entry.name}", sort=analysis.number[place]),
                     Cell(text=str(seed), sort=seed),
-                    Cell(text=ALERT.get(alert["code"], alert["code"]), hint=f"{alert['sentence']}: {alert['advice']}"),
+                    Cell(
+                        text=ALERT.get(alert["code"], alert["code"]),
+                        hint=join(": ", [alert["sentence"], alert["advice"]]),
+                    ),
                     Cell(text=str(alert["epoch"]), sort=alert["epoch"]),
                 )
                 for alert in run.read_alerts()
