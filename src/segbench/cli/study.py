@@ -11,7 +11,7 @@ import typer
 from segbench.cli._common import EXIT_PROBLEMS, Quiet, console, print_table
 from segbench.config.study import StudyConfig, expand, load_study, parse_study
 from segbench.config.text import apply_overrides
-from segbench.errors import ConfigError
+from segbench.errors import ConfigError, SegbenchError
 from segbench.folders.study import StudyFolder
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run(
     loaded = load_with_overrides(study, scale=scale, data=data, overrides=overrides or [], out=out)
     from segbench.study.live import ConsoleStudyCallback
 
-    watch = ConsoleStudyCallback(quiet=quiet)
+    watch = ConsoleStudyCallback(quiet=quiet, folder=StudyFolder(loaded.study_folder))
     if dry_run:
         from segbench.study.dry_run import dry_run as look_ahead
 
@@ -70,12 +70,11 @@ def run(
 
     folder = run_study(loaded, engine=engine, address=address, workers=workers, threads=threads, watch=watch)
     statuses = folder.status(expand(loaded))
-    _print_status(statuses)
+    _print_status(folder, statuses)
     console.print(f"runs: {folder.path}/runs, what they printed: {folder.path}/logs")
-    finished = sum(status.state == "finished" for status in statuses)
     if len({status.run.entry for status in statuses if status.state == "finished"}) > 1:
         console.print(f"next: segbench report {folder.path}")
-    if finished < len(statuses):
+    if any(status.state != "finished" for status in statuses):
         console.print("the same command tries again what is not finished")
         raise typer.Exit(EXIT_PROBLEMS)
 
@@ -86,7 +85,9 @@ def status(
     scale: Scale = "",
     out: Out = None,
 ) -> None:
-    """Say how far every run of a study is, from its files alone; it may be running.
+    """Say how far every run of a study is, what its entries have reached, and the verdict where all are finished.
+
+    From its files alone; it may be running.
 
     Example: segbench study status runs/networks-small
     """
@@ -99,7 +100,7 @@ def status(
         loaded = load_with_overrides(study, scale=scale, out=out)
         folder = StudyFolder(loaded.study_folder)
         statuses = folder.status() if folder.is_study else folder.status(expand(loaded))
-    _print_status(statuses)
+    _print_status(folder, statuses)
 
 
 def load_with_overrides(
@@ -141,13 +142,35 @@ def _require_effect(study: StudyConfig, key: str) -> None:
             raise ConfigError(f"{message}; set vary.{factor} instead", key=f"--set {key}")
 
 
-def _print_status(statuses: Sequence[RunStatus]) -> None:
-    from segbench.study.live import alert_lines, damage_lines, failure_lines, status_table, summary_line
+def _print_status(folder: StudyFolder, statuses: Sequence[RunStatus]) -> None:
+    from segbench.study.live import alert_lines, damage_lines, failure_lines, means_table, status_table, summary_line
+    from segbench.study.means import StudyMeans
 
     console.print(status_table(statuses))
     console.print(summary_line(statuses))
     for line in (*alert_lines(statuses), *failure_lines(statuses), *damage_lines(statuses)):
         console.print(line)
+    means = StudyMeans(folder).of(statuses) if folder.is_study else []
+    finished = all(status.state == "finished" for status in statuses)
+    if finished and len(means) > 1:
+        console.print()
+        _print_verdict(folder)
+    elif means:
+        console.print(means_table(means))
+
+
+def _print_verdict(folder: StudyFolder) -> None:
+    """Prints the verdict in short; what stands in its way is told, and takes nothing from the runs that are there."""
+    from segbench.cli.report import print_verdict
+    from segbench.compare.runs import compare_runs
+
+    try:
+        comparison = compare_runs(folder.path)
+    except SegbenchError as error:
+        console.print(f"warning: no verdict: {error}")
+        return
+    print_verdict(comparison)
+    console.print(f"all of it: segbench compare {folder.path}")
 
 
 def _print_dry_run(result: DryRun) -> None:

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from segbench.errors import shorten
-from segbench.folders.study import RunStatus, State
+from segbench.folders.study import RunStatus, State, StudyFolder
 from segbench.metrics.families import label_of
+from segbench.study.means import EntryMean, StudyMeans
 from segbench.terminal import WARNING_STYLE, Terminal, format_seconds, say
 from segbench.train.callback import ProgressCallback
 
@@ -47,14 +48,19 @@ class ConsoleStudyCallback(StudyCallback):
     Args:
         console: where to write; None is standard error.
         quiet: say nothing but messages.
+        folder: of the study; with it, what an entry reached is told when the last of its runs is finished.
     """
 
-    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self, console: Console | None = None, *, quiet: bool = False, folder: StudyFolder | None = None
+    ) -> None:
         self.console = console or Terminal(stderr=True)
         self.quiet = quiet
         self._live: Live | None = None
         self._states: dict[str, State] = {}
         self._told: set[tuple[str, str]] | None = None
+        self._means = None if folder is None else StudyMeans(folder)
+        self._complete: set[str] | None = None
         self._last_summary = self._last_line = time.monotonic()
 
     def message(self, text: str) -> None:
@@ -73,6 +79,7 @@ class ConsoleStudyCallback(StudyCallback):
         if self.quiet:
             return
         self._tell_alerts(statuses)
+        self._tell_means(statuses)
         if self.console.is_terminal:
             view = Group(status_table(statuses), Text(summary_line(statuses)))
             if self._live is None:
@@ -98,6 +105,18 @@ class ConsoleStudyCallback(StudyCallback):
         self._told = set(there)
         for status, alert in new:
             self.message(_alert_line(status, alert))
+
+    def _tell_means(self, statuses: Sequence[RunStatus]) -> None:
+        """Says what an entry reached, once; not what was finished before this study was gone on with."""
+        if self._means is None:
+            return
+        left = {status.run.entry for status in statuses if status.state != "finished"}
+        complete = {status.run.entry for status in statuses} - left
+        new = set[str]() if self._complete is None else complete - self._complete
+        self._complete = complete
+        if new:
+            for mean in self._means.of([status for status in statuses if status.run.entry in new]):
+                self.message(mean.line())
 
     def _tell(self, status: RunStatus) -> None:
         text = f"{status.state}: {status.run.id}"
@@ -143,6 +162,18 @@ def status_table(statuses: Sequence[RunStatus]) -> Table:
             "–" if status.state == "finished" else format_seconds(status.seconds_left),
             *([Text(str(len(status.alerts) or "–"), style=WARNING_STYLE if status.alerts else "")] * told),
         )
+    return table
+
+
+def means_table(means: Sequence[EntryMean]) -> Table:
+    """Returns a table of what the entries have reached."""
+    score = means[0].score if means else ""
+    table = Table(title=f"{score} on the test images, 95 % intervals", title_justify="left", highlight=False)
+    table.add_column("entry")
+    for name in ("runs", "mean", "interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for mean in means:
+        table.add_row(Text(mean.entry), *mean.cells())
     return table
 
 
