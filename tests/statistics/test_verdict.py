@@ -241,7 +241,7 @@ def test_warnings_of_borrowed_unstable_and_equal_entries() -> None:
     assert "The same score on every image: d and e" in text
     assert found.standing(2).keeps_own_seed_sd
     assert found.standing(2).used_seed_sd > 10 * found.standing(0).used_seed_sd
-    assert "keeps its own (1 here)" in found.method[1]
+    assert "has the larger of its own and the one pooled over the entries" in found.method[1]
 
 
 def test_against_the_baseline() -> None:

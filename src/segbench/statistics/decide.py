@@ -36,7 +36,7 @@ from segbench.statistics.planning import (
     seeds_needed,
 )
 from segbench.statistics.ranking import is_verified, may_be_best, p_of_best, rank_sets
-from segbench.statistics.variance import Prepared, prepare
+from segbench.statistics.variance import Prepared, decompose, prepare, with_larger_seed_variances
 from segbench.statistics.verdict import MORE_IS_BETTER, Needed, Standing, Verdict
 
 _ROUNDING = 1e-9  # of scores at the ends of their range
@@ -88,14 +88,11 @@ def decide(
     margin = default_margin(bounds) if margin is None else margin
     alpha = 1 - level if look is None else look.alpha
     prepared = prepare(values, groups, fixed, collapsed)
+    prepared = replace(prepared, parts=with_larger_seed_variances(prepared.parts))
     pairs = compare_prepared(prepared, higher_is_better, level, seed, alpha=alpha, margin=margin)
     standings = _standings(names, prepared, higher_is_better, level, bounds, looked=collapsed is not None)
     best = standings[0].index
-    p = p_of_best(prepared.parts, higher_is_better)[1]
-    for pair in pairs:  # a difference without variation has the p of its signs
-        if _has(pair, best):
-            other = pair.first + pair.second - best
-            p[other] = max(p[other], pair.difference.p)
+    p = _p_of_best(prepared, pairs, best, higher_is_better)
     alone, knows_seeds = bool(is_verified(p, alpha)), prepared.parts.knows_seeds
     possible = may_be_best(p, alpha)
     pairs = tuple(_bounded(_with_winner(pair, best, alone, margin), bounds) for pair in pairs)
@@ -140,6 +137,31 @@ def _check_margin(margin: float | None, bounds: Bounds | None, values: Sequence[
     low, high = min(float(np.min(each)) for each in values), max(float(np.max(each)) for each in values)
     if low < bounds[0] - _ROUNDING or high > bounds[1] + _ROUNDING:
         raise ValueError(f"expected scores from {bounds[0]:g} to {bounds[1]:g}, got {low:g} to {high:g}")
+
+
+def _p_of_best(prepared: Prepared, pairs: Sequence[PairDifference], best: int, higher_is_better: bool) -> FloatArray:
+    """Returns (K,) two-sided p values of the best against each.
+
+    Other entries are judged without as many of their worst trainings as collapsed. That is in their favour: what the
+    best is shown to be ahead of without the failures, it is ahead of with them. A few failures would otherwise make an
+    entry so uncertain that it could never be excluded.
+    """
+    values, collapsed = list(prepared.values), prepared.collapsed.copy()
+    for k, array in enumerate(values):
+        if k != best and 0 < collapsed[k] < len(array):
+            order = np.argsort(array.mean(axis=1) if higher_is_better else -array.mean(axis=1))
+            values[k], collapsed[k] = array[np.sort(order[collapsed[k] :])], 0
+    parts = prepared.parts
+    if not np.array_equal(collapsed, prepared.collapsed):
+        parts = with_larger_seed_variances(decompose(values, prepared.units, prepared.fixed, collapsed > 0))
+    found, p = p_of_best(parts, higher_is_better)
+    if found != best:  # without its failures another would be the best, so nothing is shown
+        return np.ones(len(values))
+    for pair in pairs:  # a difference without variation has the p of its signs
+        other = pair.first + pair.second - best
+        if _has(pair, best) and len(values[other]) == len(prepared.values[other]):
+            p[other] = max(p[other], pair.difference.p)
+    return p
 
 
 def _with_winner(pair: PairDifference, best: int, alone: bool, margin: float | None) -> PairDifference:
