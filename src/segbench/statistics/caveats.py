@@ -212,9 +212,9 @@ def _seed_method(prepared: Prepared) -> Message:
     counts = sorted(set(parts.seeds.tolist()))
     shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
     return message(
-        "Seeds: {seeds} an entry; variance between seeds from a crossed seed-by-image analysis of variance; every entry "
-        "has the larger of its own and the one pooled over the entries, with the pool's {total} degrees of freedom; "
-        "Satterthwaite's degrees of freedom.",
+        "Seeds: {seeds} an entry; variance between seeds from a crossed seed-by-image analysis of variance; every "
+        "entry has the larger of its own and the one pooled over the entries, with the {total} degrees of freedom of "
+        "the pool; Satterthwaite's degrees of freedom.",
         seeds=shown,
         total=int(parts.used_df.max()),
     )

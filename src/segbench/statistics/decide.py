@@ -14,6 +14,7 @@ from segbench.locale import Message, message
 from segbench.statistics.caveats import method_messages, warning_messages
 from segbench.statistics.differences import (
     LEVEL,
+    Estimate,
     FloatArray,
     Groups,
     PairDifference,
@@ -24,7 +25,7 @@ from segbench.statistics.differences import (
     reverse,
 )
 from segbench.statistics.looks import Look
-from segbench.statistics.margin import Bounds, default_margin
+from segbench.statistics.margin import Bounds, default_margin, mean_in_bounds
 from segbench.statistics.p_values import upper_limit
 from segbench.statistics.planning import (
     MOST_TIMES_IMAGES,
@@ -36,7 +37,7 @@ from segbench.statistics.planning import (
     seeds_needed,
 )
 from segbench.statistics.ranking import is_verified, may_be_best, p_of_best, rank_sets
-from segbench.statistics.variance import Prepared, decompose, prepare, with_larger_seed_variances
+from segbench.statistics.variance import Prepared, contrast_variance, decompose, prepare, with_larger_seed_variances
 from segbench.statistics.verdict import MORE_IS_BETTER, Needed, Standing, Verdict
 
 _ROUNDING = 1e-9  # of scores at the ends of their range
@@ -240,7 +241,7 @@ def _standings(
 ) -> tuple[Standing, ...]:
     """Returns the entries, the best mean first; of equal means the one given first."""
     parts = prepared.parts
-    means = [bound(each, bounds) for each in estimate_contrasts(prepared, np.eye(len(names)), level)]
+    means = _means(prepared, bounds, level)
     failures = [
         (int(count), len(array) if looked and not fixed else 0)
         for count, array, fixed in zip(prepared.collapsed, prepared.values, prepared.fixed, strict=True)
@@ -262,6 +263,18 @@ def _standings(
         )
         for k in order.tolist()
     )
+
+
+def _means(prepared: Prepared, bounds: Bounds | None, level: float) -> list[Estimate]:
+    """Returns the mean of every entry, with an interval inside the bounds."""
+    parts, identity = prepared.parts, np.eye(len(prepared.values))
+    means = estimate_contrasts(prepared, identity, level)
+    if bounds is None or not np.isfinite(bounds).all():
+        return [bound(each, bounds) for each in means]
+    value, variance, df = contrast_variance(parts, identity)
+    units = prepared.units.df + 1  # of groups that differ in size, as many equal ones as they are worth
+    low, high = mean_in_bounds(value, variance, df, units, np.diagonal(parts.image_cov), bounds, level)
+    return [replace(each, low=float(low[k]), high=float(high[k])) for k, each in enumerate(means)]
 
 
 def _cheapest(costs: Mapping[str, tuple[float, ...]], among: Sequence[int]) -> dict[str, int]:
