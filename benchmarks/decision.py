@@ -403,8 +403,8 @@ def main() -> None:
         "# Verdicts that are right",
         "",
         f"`python benchmarks/decision.py --studies {studies}`: {studies:,} drawn studies a cell, fewer with many "
-        f"entries; one figure of 5 % has a standard error of {100 * (0.05 * 0.95 / studies) ** 0.5:.1f}, with 20 entries "
-        f"{100 * (0.05 * 0.95 / studies * 2.5) ** 0.5:.1f}. Python {platform.python_version()}, NumPy "
+        f"entries; one figure of 5 % has a standard error of {100 * (0.05 * 0.95 / studies) ** 0.5:.1f}, with 20 "
+        f"entries {100 * (0.05 * 0.95 / studies * 2.5) ** 0.5:.1f}. Python {platform.python_version()}, NumPy "
         f"{version('numpy')}, SciPy {version('scipy')}. All figures are percent; the file says how studies are drawn.",
         "",
     ]

@@ -24,12 +24,7 @@ def warning_messages(
     names: Sequence[str], prepared: Prepared, costs: Mapping[str, Sequence[float]], look: Look | None
 ) -> tuple[Message, ...]:
     """Returns what a reader must know before believing the numbers, whole sentences."""
-    found = [
-        *_about_looks(look),
-        *_about_collapse(names, prepared),
-        *_about_seeds(names, prepared),
-        *_about_units(prepared),
-    ]
+    found = [*_about_looks(look), *_about_seeds(names, prepared), *_about_units(prepared)]
     same = [
         message("{first} and {second}", first=names[i], second=names[j])
         for i, j in combinations(range(len(names)), 2)
@@ -64,20 +59,6 @@ def _about_looks(look: Look | None) -> list[Message]:
             planned=plural("{n} was", "{n} were", n=look.planned),
             alpha=f"{look.alpha:.2g}",
         )
-    ]
-
-
-def _about_collapse(names: Sequence[str], prepared: Prepared) -> list[Message]:
-    return [
-        plural(
-            "{count} of {n} training of {name} predicts one class only; what its seeds vary by is not used for others.",
-            "{count} of {n} trainings of {name} predict one class only; what its seeds vary by is not used for others.",
-            n=len(array),
-            count=int(count),
-            name=name,
-        )
-        for name, count, array in zip(names, prepared.collapsed, prepared.values, strict=True)
-        if count
     ]
 
 

@@ -95,6 +95,7 @@ def decide(
     best = standings[0].index
     p = _p_of_best(prepared, pairs, best, higher_is_better)
     alone, knows_seeds = bool(is_verified(p, alpha)), prepared.parts.knows_seeds
+    several = knows_seeds and bool(((prepared.parts.seeds > 1) | prepared.fixed).all())
     possible = may_be_best(p, alpha)
     pairs = tuple(_bounded(_with_winner(pair, best, alone, margin), bounds) for pair in pairs)
     not_worse = _not_worse(best, standings, pairs) if margin is not None else ()
@@ -106,8 +107,8 @@ def decide(
         score=score,
         entries=standings,
         best=best,
-        winner=best if alone and knows_seeds else None,
-        ahead=best if alone and not knows_seeds else None,
+        winner=best if alone and several else None,
+        ahead=best if alone and not several else None,
         may_be_best=may_be,
         ranks=rank_sets(_ahead(pairs, len(names)), best if alone else None),
         margin=margin,

@@ -25,6 +25,8 @@ LEVEL = 0.95  # of intervals, where nobody asks for another
 KEEP_OWN_LEVEL = 0.05
 # It leaves the pool, too, at this level, shared among the entries: the pool is worth more than what chance takes out.
 LEAVE_POOL_LEVEL = 0.005
+# An SD between seeds this many times the median of all is no chance, and never pooled, however few the seeds.
+_NEVER_POOLED = 10
 # A variance below this share of the variances it is the difference of is rounding: the entries are the same.
 _ROUNDING = 1e-13
 
@@ -238,7 +240,9 @@ def _stay_in_pool(
     all those that came out up to the last one that is larger than the rest: two that collapsed do not hide each other
     (as in Rosner 1983). At least half stay.
     """
-    inside = candidates & np.ones(squares.shape, np.bool_)
+    own = np.where(candidates, squares / np.maximum(df, 1), np.nan)
+    typical = np.nanmedian(own, axis=-1, keepdims=True)
+    inside = candidates & ~((own > _NEVER_POOLED**2 * typical) & (typical > 0))
     steps = inside
     for _ in range(int(candidates.sum()) // 2):
         p = np.where(steps, _larger_p(squares, df, steps), 2.0)
