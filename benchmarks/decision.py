@@ -3,7 +3,7 @@
 python benchmarks/decision.py [--studies 5000] [--only errors] [--write]
 
 The studies are drawn for this, apart from those of tests/statistics/_simulation.py, and judged by segbench's own code.
-Images score .80 on average with SD .17 and skewness -2; 5 % are hard, 1 % score exactly 0 and 2 % exactly 1 for every
+Images score .80 on average with SD .17 and skewness -2.5; 5 % are hard, 1 % score exactly 0 and 2 % exactly 1 for every
 entry. Entries differ by image with a tail to bad scores, more on hard images: SD of a seed-averaged difference .043
 ("calm") or .10 ("rough"). Seed SDs are lognormal around .01; two entries' differ by a factor of 2 (root mean square).
 A lead is added to every score of the entry. `before` is the rule that segbench had: Holm over all pairs of entries.
@@ -234,7 +234,7 @@ def statements(studies: int) -> list[str]:
         for values in chunks(cell, studies if entries < 20 else studies // 5, seed=1):
             parts = split(values, cell)
             for name, leads in truth.items():
-                for column, each in zip(found[name], _statements(moved(parts, leads), leads), strict=True):
+                for column, each in zip(found[name], statements_of(moved(parts, leads), leads), strict=True):
                     column.append(each)
         for name, columns in found.items():
             held, size, ranked, old, new = (float(np.concatenate(column).mean()) for column in columns)
@@ -244,7 +244,7 @@ def statements(studies: int) -> list[str]:
     return table([*head, "the .05 worse a candidate, before", "now"], rows)
 
 
-def _statements(parts: Parts, leads: FloatArray) -> list[FloatArray]:
+def statements_of(parts: Parts, leads: FloatArray) -> list[FloatArray]:
     count = len(leads)
     used = with_larger_seed_variances(parts)
     best, p = p_of_best(used, True)
@@ -316,31 +316,31 @@ def one_seed(studies: int) -> list[str]:
 Scores = Callable[[np.random.Generator, tuple[int, ...]], FloatArray]
 
 
-def _of_images(random: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+def typical_scores(random: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     return _images(random, shape)[0]
 
 
-def _high(random: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+def high_scores_with_failures(random: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     kind = random.random(shape)
     middle = np.where(kind < 0.13, 0.5, 1 - 0.03 * random.gamma(2, 0.5, shape))
     return np.clip(np.where(kind < 0.015, 0.0, np.where(kind < 0.1, 1.0, middle)), 0, 1)
 
 
-def _high_without_failures(random: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+def high_scores(random: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     score = 1 - 0.05 * random.gamma(1.2, 1 / 1.2, shape)
     return np.clip(np.where(random.random(shape) < 0.1, 1.0, score), 0, 1)
 
 
-def _fails_often(random: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+def scores_of_failures(random: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     return np.where(random.random(shape) < 0.4, 0.0, random.beta(6, 1.5, shape))
 
 
 def means(studies: int) -> list[str]:
     kinds: dict[str, Scores] = {
-        "as above, mean .80, 1 % exactly 0": _of_images,
-        "mean .94, 1.5 % exactly 0, 8 % exactly 1": _high,
-        "mean .96, none fails, 10 % exactly 1": _high_without_failures,
-        "mean .48, 40 % exactly 0": _fails_often,
+        "as above, mean .80, 1 % exactly 0": typical_scores,
+        "mean .94, 1.5 % exactly 0, 8 % exactly 1": high_scores_with_failures,
+        "mean .96, none fails, 10 % exactly 1": high_scores,
+        "mean .48, 40 % exactly 0": scores_of_failures,
     }
     rows = []
     for name, scores in kinds.items():
@@ -349,14 +349,14 @@ def means(studies: int) -> list[str]:
         for images in (10, 20, 50, 200):
             values = scores(random, (studies, images))
             row: list[object] = [name, images]
-            for low, high in _mean_intervals(values):
+            for low, high in mean_intervals(values):
                 row += [percent(float(np.mean((low <= truth) & (truth <= high)))), f"{float(np.mean(high - low)):.3f}"]
             rows.append(row)
     ways = ("t", "logit", "skewness removed", "segbench")
     return table(["scores", "images", *(title for way in ways for title in (way, "width"))], rows)
 
 
-def _mean_intervals(values: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+def mean_intervals(values: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
     """Returns the ends after t, t on the logit scale, t with skewness removed (Hall 1992), and segbench's."""
     count = values.shape[1]
     mean, sd = values.mean(axis=1), values.std(axis=1, ddof=1)
