@@ -3,8 +3,8 @@
 python benchmarks/coverage.py [--studies 10000] [--write]
 
 About five minutes on one core; `--write` puts the tables into benchmarks/results/coverage.md. The studies are those of
-tests/report/_simulation.py, judged by the code of segbench.report. Seed SD is in standard errors that the images alone
-give a difference of two entries: 1 means that one training is as uncertain as the sample of test images.
+tests/statistics/_simulation.py, judged by the code of segbench.statistics. Seed SD is in standard errors that the
+images alone give a difference of two entries: 1 means that one training is as uncertain as the sample of test images.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scipy.special import digamma, polygamma
 from segbench.statistics.variance import FloatArray, Parts
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "report"))
+sys.path.insert(0, str(ROOT / "tests" / "statistics"))
 
 from _simulation import Outcome, Setting, bootstrap_coverage, ignore_seeds, simulate  # noqa: E402
 

@@ -16,7 +16,7 @@ from scipy.special import stdtrit
 
 from segbench.statistics.differences import holm
 from segbench.statistics.p_values import two_sided_p
-from segbench.statistics.variance import Parts, contrast_variance, decompose, units_of
+from segbench.statistics.variance import Parts, contrast_variance, decompose, units_of, with_larger_seed_variances
 
 FloatArray = npt.NDArray[np.float64]
 CHUNK_VALUES = 4_000_000
@@ -157,7 +157,7 @@ def simulate(
     for start in range(0, studies, chunk):
         values, means = draw(setting, min(chunk, studies - start), random)
         split = decompose([values[:, k] for k in range(setting.entries)], units)
-        split = change(split) if change is not None else split
+        split = (change or with_larger_seed_variances)(split)
         parts.append(_judge(split, means, level, setting))
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     inside, own, wrong, excluded, found, width = columns

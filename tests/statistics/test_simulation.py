@@ -126,6 +126,7 @@ def test_the_simulation_judges_as_the_product_does() -> None:
     assert means.tolist() == [0.62] * 6
     units = simulation.units_of(None, 50)
     split = simulation.decompose([values[:, k] for k in range(6)], units)
+    split = simulation.with_larger_seed_variances(split)
     value, variance, df = simulation.contrast_variance(split, simulation.pair_weights(6))
     for study in range(8):
         pairs = compare_pairs(list(values[study]))

@@ -154,11 +154,36 @@ def test_a_collapsed_training_widens_nobody_elses_interval() -> None:
     assert found.standing(1).failures == (2, 3)
     assert found.standing(0).failures == (0, 3)
     assert found.standing(0).failure_high == pytest.approx(1 - 0.05 ** (1 / 3))
-    assert "2 of 3 trainings of b predict one class only; what its seeds vary by" in " ".join(found.warnings)
+    words = " ".join(found.sentences())
+    assert "2 of 3 trainings of b predict one class only, and up to 98\u00a0% of its trainings may; they count" in words
+    best = found.entries[0].name
+    assert (
+        f"None of 3 trainings of {best} failed; that up to 63\u00a0% of its trainings do cannot be excluded." in words
+    )
+    assert "failed" not in " ".join(alone.sentences())
     assert alone.standing(0).failures == (0, 0)
     assert alone.standing(0).failure_high == 1
     with pytest.raises(ValueError, match="expected for each of 4 entries how many of its trainings collapsed"):
         decide(list("abcd"), values, collapsed=[0, 4, 0, 0])
+
+
+def test_an_entry_that_sometimes_fails_does_not_hide_the_winner() -> None:
+    values = scores([0.6, 0.5, 0.5, 0.5], seeds=3)
+    values[1] = values[1] - np.array([[0.4], [0.0], [0.0]])
+    unknown, known = decide(list("abcd"), values), decide(list("abcd"), values, collapsed=[0, 1, 0, 0])
+    assert unknown.winner is None  # so unsure a mean could be anything
+    assert (known.winner, known.may_be_best) == (0, (0,))
+    assert known.pair(0, 1).difference.low < 0  # which holds the failures
+    best_fails = decide(list("abcd"), values, collapsed=[1, 0, 0, 0])
+    assert best_fails.winner is None  # its own failures count
+
+
+def test_nobody_wins_while_an_entry_has_one_seed() -> None:
+    values = scores([0.6, 0.5, 0.5])
+    found = decide(list("abc"), [values[0], values[1][:1], values[2]])
+    assert (found.winner, found.ahead, found.may_be_best) == (None, 0, (0,))
+    masks = decide(list("abc"), [values[0], values[1][:1], values[2]], fixed=[False, True, False])
+    assert (masks.winner, masks.ahead) == (0, None)
 
 
 def test_looking_again_uses_a_stricter_level() -> None:
@@ -241,7 +266,7 @@ def test_warnings_of_borrowed_unstable_and_equal_entries() -> None:
     assert "The same score on every image: d and e" in text
     assert found.standing(2).keeps_own_seed_sd
     assert found.standing(2).used_seed_sd > 10 * found.standing(0).used_seed_sd
-    assert "keeps its own (1 here)" in found.method[1]
+    assert "has the larger of its own and the one pooled over the entries" in found.method[1]
 
 
 def test_against_the_baseline() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from segbench.locale import Message, Numbers, join, listed, message, plural
 from segbench.statistics.looks import Look
-from segbench.statistics.variance import KEEP_OWN_LEVEL, Prepared
+from segbench.statistics.variance import Prepared
 
 # Below this many independent units the t interval leans on scores being roughly normal.
 FEW_UNITS = 50
@@ -24,12 +24,7 @@ def warning_messages(
     names: Sequence[str], prepared: Prepared, costs: Mapping[str, Sequence[float]], look: Look | None
 ) -> tuple[Message, ...]:
     """Returns what a reader must know before believing the numbers, whole sentences."""
-    found = [
-        *_about_looks(look),
-        *_about_collapse(names, prepared),
-        *_about_seeds(names, prepared),
-        *_about_units(prepared),
-    ]
+    found = [*_about_looks(look), *_about_seeds(names, prepared), *_about_units(prepared)]
     same = [
         message("{first} and {second}", first=names[i], second=names[j])
         for i, j in combinations(range(len(names)), 2)
@@ -64,20 +59,6 @@ def _about_looks(look: Look | None) -> list[Message]:
             planned=plural("{n} was", "{n} were", n=look.planned),
             alpha=f"{look.alpha:.2g}",
         )
-    ]
-
-
-def _about_collapse(names: Sequence[str], prepared: Prepared) -> list[Message]:
-    return [
-        plural(
-            "{count} of {n} training of {name} predicts one class only; what its seeds vary by is not used for others.",
-            "{count} of {n} trainings of {name} predict one class only; what its seeds vary by is not used for others.",
-            n=len(array),
-            count=int(count),
-            name=name,
-        )
-        for name, count, array in zip(names, prepared.collapsed, prepared.values, strict=True)
-        if count
     ]
 
 
@@ -125,11 +106,8 @@ def _about_seeds(names: Sequence[str], prepared: Prepared) -> list[Message]:
     if own:
         found.append(
             plural(
-                "{names} varied more between seeds than the others: how much it may vary is estimated from its own "
-                "seeds "
-                "alone, which makes its intervals wide.",
-                "{names} varied more between seeds than the others: how much they may vary is estimated from their own "
-                "seeds alone, which makes their intervals wide.",
+                "{names} varied more between seeds than the others, so its own variance is used for it.",
+                "{names} varied more between seeds than the others, so their own variances are used for them.",
                 n=len(own),
                 names=listed(own),
             )
@@ -212,22 +190,12 @@ def _seed_method(prepared: Prepared) -> Message:
     parts = prepared.parts
     if not parts.knows_seeds:
         return message("Seeds: one each, so their part is not known and not in the intervals.")
-    counts, total = sorted(set(parts.seeds.tolist())), int((parts.seeds - 1).sum())
+    counts = sorted(set(parts.seeds.tolist()))
     shown = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
-    if not parts.pooled:
-        return message(
-            "Seeds: {seeds} an entry; variance between seeds from a crossed seed-by-image analysis of variance, each "
-            "entry's own ({total} degrees of freedom together); Satterthwaite's degrees of freedom.",
-            seeds=shown,
-            total=total,
-        )
     return message(
-        "Seeds: {seeds} an entry; variance between seeds from a crossed seed-by-image analysis of variance, pooled "
-        "over "
-        "the entries ({total} degrees of freedom); an entry that an F test at {test} finds less stable than the others "
-        "keeps its own ({own} here); Satterthwaite's degrees of freedom.",
+        "Seeds: {seeds} an entry; variance between seeds from a crossed seed-by-image analysis of variance; every "
+        "entry has the larger of its own and the one pooled over the entries, with the {total} degrees of freedom of "
+        "the pool; Satterthwaite's degrees of freedom.",
         seeds=shown,
-        total=total,
-        test=f"{KEEP_OWN_LEVEL:g}",
-        own=int(parts.keeps_own.sum()),
+        total=int(parts.used_df.max()),
     )

@@ -14,6 +14,7 @@ from segbench.locale import Message, message
 from segbench.statistics.caveats import method_messages, warning_messages
 from segbench.statistics.differences import (
     LEVEL,
+    Estimate,
     FloatArray,
     Groups,
     PairDifference,
@@ -24,7 +25,7 @@ from segbench.statistics.differences import (
     reverse,
 )
 from segbench.statistics.looks import Look
-from segbench.statistics.margin import Bounds, default_margin
+from segbench.statistics.margin import Bounds, default_margin, mean_in_bounds
 from segbench.statistics.p_values import upper_limit
 from segbench.statistics.planning import (
     MOST_TIMES_IMAGES,
@@ -36,7 +37,7 @@ from segbench.statistics.planning import (
     seeds_needed,
 )
 from segbench.statistics.ranking import is_verified, may_be_best, p_of_best, rank_sets
-from segbench.statistics.variance import Prepared, prepare
+from segbench.statistics.variance import Prepared, contrast_variance, decompose, prepare, with_larger_seed_variances
 from segbench.statistics.verdict import MORE_IS_BETTER, Needed, Standing, Verdict
 
 _ROUNDING = 1e-9  # of scores at the ends of their range
@@ -88,15 +89,13 @@ def decide(
     margin = default_margin(bounds) if margin is None else margin
     alpha = 1 - level if look is None else look.alpha
     prepared = prepare(values, groups, fixed, collapsed)
+    prepared = replace(prepared, parts=with_larger_seed_variances(prepared.parts))
     pairs = compare_prepared(prepared, higher_is_better, level, seed, alpha=alpha, margin=margin)
     standings = _standings(names, prepared, higher_is_better, level, bounds, looked=collapsed is not None)
     best = standings[0].index
-    p = p_of_best(prepared.parts, higher_is_better)[1]
-    for pair in pairs:  # a difference without variation has the p of its signs
-        if _has(pair, best):
-            other = pair.first + pair.second - best
-            p[other] = max(p[other], pair.difference.p)
+    p = _p_of_best(prepared, pairs, best, higher_is_better)
     alone, knows_seeds = bool(is_verified(p, alpha)), prepared.parts.knows_seeds
+    several = knows_seeds and bool(((prepared.parts.seeds > 1) | prepared.fixed).all())
     possible = may_be_best(p, alpha)
     pairs = tuple(_bounded(_with_winner(pair, best, alone, margin), bounds) for pair in pairs)
     not_worse = _not_worse(best, standings, pairs) if margin is not None else ()
@@ -108,8 +107,8 @@ def decide(
         score=score,
         entries=standings,
         best=best,
-        winner=best if alone and knows_seeds else None,
-        ahead=best if alone and not knows_seeds else None,
+        winner=best if alone and several else None,
+        ahead=best if alone and not several else None,
         may_be_best=may_be,
         ranks=rank_sets(_ahead(pairs, len(names)), best if alone else None),
         margin=margin,
@@ -140,6 +139,31 @@ def _check_margin(margin: float | None, bounds: Bounds | None, values: Sequence[
     low, high = min(float(np.min(each)) for each in values), max(float(np.max(each)) for each in values)
     if low < bounds[0] - _ROUNDING or high > bounds[1] + _ROUNDING:
         raise ValueError(f"expected scores from {bounds[0]:g} to {bounds[1]:g}, got {low:g} to {high:g}")
+
+
+def _p_of_best(prepared: Prepared, pairs: Sequence[PairDifference], best: int, higher_is_better: bool) -> FloatArray:
+    """Returns (K,) two-sided p values of the best against each.
+
+    Other entries are judged without as many of their worst trainings as collapsed. That is in their favour: what the
+    best is shown to be ahead of without the failures, it is ahead of with them. A few failures would otherwise make an
+    entry so uncertain that it could never be excluded.
+    """
+    values, collapsed = list(prepared.values), prepared.collapsed.copy()
+    for k, array in enumerate(values):
+        if k != best and 0 < collapsed[k] < len(array):
+            order = np.argsort(array.mean(axis=1) if higher_is_better else -array.mean(axis=1))
+            values[k], collapsed[k] = array[np.sort(order[collapsed[k] :])], 0
+    parts = prepared.parts
+    if not np.array_equal(collapsed, prepared.collapsed):
+        parts = with_larger_seed_variances(decompose(values, prepared.units, prepared.fixed, collapsed > 0))
+    found, p = p_of_best(parts, higher_is_better)
+    if found != best:  # without its failures another would be the best, so nothing is shown
+        return np.ones(len(values))
+    for pair in pairs:  # a difference without variation has the p of its signs
+        other = pair.first + pair.second - best
+        if _has(pair, best) and len(values[other]) == len(prepared.values[other]):
+            p[other] = max(p[other], pair.difference.p)
+    return p
 
 
 def _with_winner(pair: PairDifference, best: int, alone: bool, margin: float | None) -> PairDifference:
@@ -218,7 +242,7 @@ def _standings(
 ) -> tuple[Standing, ...]:
     """Returns the entries, the best mean first; of equal means the one given first."""
     parts = prepared.parts
-    means = [bound(each, bounds) for each in estimate_contrasts(prepared, np.eye(len(names)), level)]
+    means = _means(prepared, bounds, level)
     failures = [
         (int(count), len(array) if looked and not fixed else 0)
         for count, array, fixed in zip(prepared.collapsed, prepared.values, prepared.fixed, strict=True)
@@ -240,6 +264,18 @@ def _standings(
         )
         for k in order.tolist()
     )
+
+
+def _means(prepared: Prepared, bounds: Bounds | None, level: float) -> list[Estimate]:
+    """Returns the mean of every entry, with an interval inside the bounds."""
+    parts, identity = prepared.parts, np.eye(len(prepared.values))
+    means = estimate_contrasts(prepared, identity, level)
+    if bounds is None or not np.isfinite(bounds).all():
+        return [bound(each, bounds) for each in means]
+    value, variance, df = contrast_variance(parts, identity)
+    units = prepared.units.df + 1  # of groups that differ in size, as many equal ones as they are worth
+    low, high = mean_in_bounds(value, variance, df, units, np.diagonal(parts.image_cov), bounds, level)
+    return [replace(each, low=float(low[k]), high=float(high[k])) for k, each in enumerate(means)]
 
 
 def _cheapest(costs: Mapping[str, tuple[float, ...]], among: Sequence[int]) -> dict[str, int]:

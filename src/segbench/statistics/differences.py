@@ -23,7 +23,7 @@ from segbench.statistics.p_values import holm as holm
 from segbench.statistics.p_values import sign_flip, signed_rank_p, two_sided_p
 from segbench.statistics.variance import LEVEL as LEVEL
 from segbench.statistics.variance import FloatArray as FloatArray
-from segbench.statistics.variance import Prepared, contrast_variance, prepare
+from segbench.statistics.variance import Prepared, contrast_variance, prepare, with_larger_seed_variances
 from segbench.statistics.variance import VarianceParts as VarianceParts
 
 Groups: TypeAlias = Sequence[int] | Sequence[str] | npt.NDArray[Any]
@@ -170,7 +170,9 @@ def compare_pairs(
     Raises:
         ValueError: values that `decide` would refuse.
     """
-    return compare_prepared(prepare(values, groups), higher_is_better, level, seed, margin=margin)
+    prepared = prepare(values, groups)
+    prepared = replace(prepared, parts=with_larger_seed_variances(prepared.parts))
+    return compare_prepared(prepared, higher_is_better, level, seed, margin=margin)
 
 
 def compare_prepared(

@@ -98,9 +98,12 @@ class Outcome:
         score: what the score is called.
         entries: the K standings, the best mean first.
         best: index of the best mean.
-        winner: the best, where a two-sided test against every other entry verifies it, and seeds are known; else None.
-        ahead: with one seed an entry, the best where the same tests verify it for these trained weights; else None.
-        may_be_best: the winner, or the best and all that one-sided tests do not exclude; the best mean first.
+        winner: the best, where a two-sided test against every other entry verifies it, and each was trained with two
+            seeds or more; else None.
+        ahead: where some entry was trained with one seed, the best if the same tests verify it for these trained
+            weights; else None.
+        may_be_best: the winner (or the one ahead), or the best and all that one-sided tests do not exclude; the best
+            mean first.
         ranks: of each entry, as given, the best and the worst rank that it may have; 1 is best. All together hold at
             `level`.
         margin: difference that does not matter in practice; None: no answers with a margin.

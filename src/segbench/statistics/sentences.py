@@ -119,19 +119,30 @@ def cheapest_sentences(verdict: Outcome) -> list[Message]:
 
 
 def failure_sentences(verdict: Outcome) -> list[Message]:
-    """Returns how many trainings collapsed, and how many may, of entries with such trainings, and of the best."""
+    """Returns how many trainings collapsed, and how many may: of entries with such trainings, and of the best."""
     told = []
     for entry in verdict.entries:
         count, total = entry.failures
-        if total and (count or entry.index == verdict.best):
+        values = {"name": entry.name, "high": verdict.numbers.percent(entry.failure_high)}
+        if count:
             told.append(
                 plural(
-                    "{count} of {n} training of {name} predicts one class only: up to {high} of its trainings may.",
-                    "{count} of {n} trainings of {name} predict one class only: up to {high} of its trainings may.",
+                    "{count} of {n} training of {name} predicts one class only, and up to {high} of its trainings may; "
+                    "it counts in the mean of {name}, and in nobody else's interval.",
+                    "{count} of {n} trainings of {name} predict one class only, and up to {high} of its trainings may; "
+                    "they count in the mean of {name}, and in nobody else's interval.",
                     n=total,
                     count=count,
-                    name=entry.name,
-                    high=verdict.numbers.percent(entry.failure_high),
+                    **values,
+                )
+            )
+        elif total and entry.index == verdict.best:
+            told.append(
+                plural(
+                    "{n} training of {name} did not fail; that up to {high} of its trainings do cannot be excluded.",
+                    "None of {n} trainings of {name} failed; that up to {high} of its trainings do cannot be excluded.",
+                    n=total,
+                    **values,
                 )
             )
     return told

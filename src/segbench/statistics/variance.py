@@ -10,7 +10,7 @@ Bell and McCaffrey 2002 (degrees of freedom with unequal groups).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +25,8 @@ LEVEL = 0.95  # of intervals, where nobody asks for another
 KEEP_OWN_LEVEL = 0.05
 # It leaves the pool, too, at this level, shared among the entries: the pool is worth more than what chance takes out.
 LEAVE_POOL_LEVEL = 0.005
+# An SD between seeds this many times the median of all is no chance, and never pooled, however few the seeds.
+_NEVER_POOLED = 10
 # A variance below this share of the variances it is the difference of is rounding: the entries are the same.
 _ROUNDING = 1e-13
 
@@ -126,6 +128,7 @@ class Parts:
         keeps_own: (..., K) bool, entries that keep their own seed variance although the others pool theirs.
         pooled: seed variances were pooled.
         shared: some entries use one and the same estimate of the seed variance.
+        lends: (K,) bool, entries whose seed variance may stand for that of others.
     """
 
     means: FloatArray
@@ -139,6 +142,7 @@ class Parts:
     keeps_own: npt.NDArray[np.bool_]
     pooled: bool
     shared: bool
+    lends: npt.NDArray[np.bool_]
 
     @property
     def knows_seeds(self) -> bool:
@@ -192,6 +196,7 @@ def decompose(
         keeps_own=keeps_own,
         pooled=_pools(candidates),
         shared=_pools(candidates) or (bool(known.any()) and not known.all()),
+        lends=candidates,
     )
 
 
@@ -235,7 +240,9 @@ def _stay_in_pool(
     all those that came out up to the last one that is larger than the rest: two that collapsed do not hide each other
     (as in Rosner 1983). At least half stay.
     """
-    inside = candidates & np.ones(squares.shape, np.bool_)
+    own = np.where(candidates, squares / np.maximum(df, 1), np.nan)
+    typical = np.nanmedian(own, axis=-1, keepdims=True)
+    inside = candidates & ~((own > _NEVER_POOLED**2 * typical) & (typical > 0))
     steps = inside
     for _ in range(int(candidates.sum()) // 2):
         p = np.where(steps, _larger_p(squares, df, steps), 2.0)
@@ -255,6 +262,29 @@ def _larger_p(squares: FloatArray, df: npt.NDArray[np.intp], inside: npt.NDArray
     with np.errstate(divide="ignore", invalid="ignore"):  # seeds that change nothing: 0 / 0 is not larger
         p = fdtrc(one, others_df, squares / one / others)
     return np.where(np.isnan(p), 1.0, p)
+
+
+def with_larger_seed_variances(parts: Parts) -> Parts:
+    """Returns parts in which every entry has the larger of its own and the pooled seed variance, with the pool's df.
+
+    That is what two entries are compared with. The entry that varies more between seeds is more often the best by
+    chance, so a test must not trust a small variance of two or three seeds; nor may an entry have so few degrees of
+    freedom that nobody can ever be ahead of it. Two entries pool theirs, too. Who lends to nobody has its own.
+    """
+    known, df = parts.seeds > 1, (parts.seeds - 1).astype(np.float64)
+    if not known.any():
+        return parts
+    squares = np.where(known, parts.seed_ms, 0.0) * df
+    lenders = parts.lends if parts.lends.any() else known
+    inside = lenders & np.ones(squares.shape, np.bool_)
+    if _pools(lenders):
+        inside = _stay_in_pool(squares, parts.seeds - 1, lenders)
+    total = (df * inside).sum(axis=-1, keepdims=True)
+    pooled = (squares * inside).sum(axis=-1, keepdims=True) / total
+    borrowed = np.where(parts.used_ms == 0, 0.0, pooled)  # masks that nobody trains again have no seed variance
+    used = np.where(known, np.fmax(parts.seed_ms, pooled), borrowed)
+    used_df = np.where(known & ~lenders, df, total) * np.ones(used.shape)
+    return replace(parts, used_ms=used, used_df=used_df, shared=True)
 
 
 def contrast_variance(parts: Parts, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -30,6 +30,7 @@ class Verdict(Outcome):
             *told.best_sentences(self),
             *told.cheapest_sentences(self),
             *told.needed_sentences(self),
+            *told.failure_sentences(self),
             *told.baseline_sentences(self),
             told.speaks_of_sentence(self),
             *self.warnings,
