@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,37 +14,46 @@ import numpy as np
 from segbench.compare.common_images import common_images, groups_of
 from segbench.compare.comparable import (
     Resolution,
+    decide_absent,
     decide_score,
     decide_size,
     same_definition,
     same_test_part,
-    tell_busy_machine,
     tell_unequal_terms,
+    times_are_comparable,
     unique_names,
 )
-from segbench.compare.entries import Gathered, Source, gather, is_study, result_value
+from segbench.compare.constant import constant_counts, constant_masks, frequent_labels
+from segbench.compare.entries import Gathered, Source, gather, result_value
 from segbench.compare.evidence import Costs, Entry, Evidence, Masks
 from segbench.compare.image_scores import (
     FloatArray,
     ImageScores,
+    PartScores,
     best_epoch,
+    check_score,
     needs_outlines,
     pick,
-    read_image_scores,
+    read_part,
     scored_epoch,
 )
 from segbench.compare.mask_values import MaskMeaning
 from segbench.compare.outside import OutsideMasks, read_outside
+from segbench.compare.rankings import Ranking, Rule, rank_entries
+from segbench.compare.registered import about_study
+from segbench.compare.verify import ScoredRun, check_runs, refuse_copies
+from segbench.config.study import AbsentRule
 from segbench.data.files.resize import resize_mask
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_sample
-from segbench.errors import ConfigError, RunError, shorten, suggest
+from segbench.errors import ConfigError, DatasetError, RunError, shorten, suggest
 from segbench.folders.mask_archive import MaskArchive
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
-from segbench.locale import Message, listed, message
+from segbench.locale import Message, listed, message, quoted
 from segbench.metrics.counts import Counts, count_masks
-from segbench.metrics.definitions import OWN_SIZE, size_text
+from segbench.metrics.definitions import OWN_SIZE, Definition, size_text
+from segbench.metrics.families import SCORES
 from segbench.metrics.scores import score_counts
 from segbench.metrics.surface import SurfaceCollector, SurfaceSettings
 from segbench.metrics.surface_scores import score_surfaces
@@ -53,21 +63,28 @@ from segbench.statistics.verdict import MORE_IS_BETTER, Verdict
 from segbench.train.callback import Callback
 from segbench.types import ORIGINAL, Progress, Sample
 
+_BOUNDARY = "boundary_iou_per_image"
+
 
 def study_evidence(
-    folder: StudyFolder, *, score: str | None = None, resolution: Resolution = "auto", progress: Progress | None = None
+    folder: StudyFolder,
+    *,
+    score: str | None = None,
+    resolution: Resolution = "auto",
+    noted: bool = True,
+    progress: Progress | None = None,
 ) -> Evidence:
-    """Returns what a study's finished runs show; runs that are missing are named in the notes.
+    """Returns what a study's finished runs show; runs that are missing are named in the problems.
 
     Args:
         folder: of the study.
         score: the per-image score that decides; None takes the study's.
-        resolution: see `load_evidence`.
+        resolution, noted: see `load_evidence`.
         progress: called while runs are scored at another size.
     Raises:
         RunError: no entry, or only one, has a finished run.
     """
-    return load_evidence([folder.path], score=score, resolution=resolution, progress=progress)
+    return load_evidence([folder.path], score=score, resolution=resolution, noted=noted, progress=progress)
 
 
 def load_evidence(
@@ -76,6 +93,10 @@ def load_evidence(
     score: str | None = None,
     resolution: Resolution = "auto",
     masks: MaskMeaning = "auto",
+    margin: float | None = None,
+    absent: AbsentRule | None = None,
+    verify: bool = False,
+    noted: bool = True,
     progress: Progress | None = None,
 ) -> Evidence:
     """Returns the evidence of run folders, study folders and folders of masks, all on one test part.
@@ -89,46 +110,147 @@ def load_evidence(
         resolution: `training`: at the size the runs scored at; `original`: at each image's own size (runs that were not
             yet scored so are evaluated now); `auto`: the first, unless sizes differ or masks come at their own size.
         masks: what folders of masks hold, see `segbench.compare.outside.read_outside`.
+        margin: the smallest difference that matters; None takes the study's `practical`.
+        absent: how images count whose truth holds none of the score's classes, see `StudyConfig`; None takes the
+            study's, and `perfect` without a study.
+        verify: check the masks of all images against the counts, instead of a sample.
+        noted: write into the study folder that it is judged now; False: for other ends than a verdict.
         progress: called while runs are scored.
     Raises:
         ConfigError: an unknown score, two studies with different ones, or fewer than two entries.
-        RunError: no run among the paths, an unfinished or damaged one, one run twice, another test part, another
-            definition.
+        RunError: no run among the paths, an unfinished or damaged one, one run twice or under two seeds, another test
+            part, another definition, or files that do not belong together.
         DatasetError: masks that are missing, of the wrong size or unreadable, or that may mean two things.
     """
-    found = gather(paths)
+    return load_found(
+        gather(paths),
+        score=score,
+        resolution=resolution,
+        masks=masks,
+        margin=margin,
+        absent=absent,
+        verify=verify,
+        noted=noted,
+        progress=progress,
+    )
+
+
+def load_found(
+    found: Gathered,
+    *,
+    score: str | None,
+    resolution: Resolution,
+    masks: MaskMeaning,
+    margin: float | None,
+    absent: AbsentRule | None,
+    verify: bool,
+    noted: bool,
+    progress: Progress | None,
+) -> Evidence:
+    """Returns the evidence of what was gathered; see `load_evidence`."""
     notes = found.notes
     score = decide_score(score, found.studies)
+    rule = decide_absent(absent, found.studies)
     _require_enough(found)
     manifest = same_test_part(found.runs, notes)
     outside, size = _outside_and_size(found, manifest, resolution, masks)
     tell_unequal_terms(found.runs, notes)
-    steady = tell_busy_machine(found.runs, notes)
+    steady = times_are_comparable(found.runs, found.studies, notes)
     if size is None:
         _evaluate_missing(found.runs, notes, progress)
-    scored = _score_entries(found, outside, manifest, score, size, progress)
+    parts = [[read_part(run, scored_part(run, size), score) for run in source.runs] for source in found.sources]
+    scored = [
+        [
+            ScoredRun(run=run, part=scored_part(run, size), scores=part.pick(score))
+            for run, part in zip(source.runs, each, strict=True)
+        ]
+        for source, each in zip(found.sources, parts, strict=True)
+    ]
+    notes += check_runs([item for each in scored for item in each], manifest, size, verify=verify, progress=progress)
+    for source, members in zip(found.sources, scored, strict=True):
+        refuse_copies(source.name, members)
+    foreign = [
+        score_outside(each, manifest, manifest.split("test"), score, size, _surface_settings(found.runs), progress)
+        for each in outside
+    ]
+    notes += [note for each in outside for note in each.notes]
+    every = [(str(item.run.path), item.scores) for each in scored for item in each]
+    every += [(str(masks.folder), item) for masks, item in zip(outside, foreign, strict=True)]
     names = _names(found, outside)
-    of_run = [name for name, each in zip(names, scored, strict=True) for _ in each]
-    every = [pair for each in scored for pair in each]
-    common = common_images(every, manifest.split("test"), same_definition(every, notes), notes, of_run)
-    return Evidence(
+    times = [*map(len, scored), *(1 for _ in foreign)]
+    of_run = [name for name, number in zip(names, times, strict=True) for _ in range(number)]
+    definition = same_definition(every, notes)
+    samples = manifest.split("test")
+    common = common_images(every, samples, definition, of_run, rule)
+    notes += common.notes
+    groups = groups_of(common.ids, manifest.split("test"))
+    _require_units(common.ids, groups, found)
+    evidence = Evidence(
         entries=_entries(found, outside, names, common.values, size),
         ids=common.ids,
-        groups=groups_of(common.ids, manifest.split("test")),
+        groups=groups,
         score=common.definition.name,
         definition=common.definition.to_dict(),
         manifest=manifest,
         size=size,
         left_out=common.left_out,
         times_comparable=steady,
-        notes=tuple(dict.fromkeys(notes)),
+        constant=_constant(found, scored, manifest, score, size, rule, len(common.ids), notes),
+        absent=rule,
+        labels={key: name for study in reversed(found.studies) for key, name in study.read_config().labels.items()},
+        margin=margin if margin is not None else _study_margin(found.studies),
     )
+    rankings = _rank(evidence, every, of_run, definition, parts)
+    about = about_study(found, evidence, scored, noted=noted)
+    return replace(evidence, rankings=rankings, **about, notes=tuple(dict.fromkeys(notes)))
 
 
-def only_study(paths: Sequence[str | Path]) -> StudyFolder | None:
-    """Returns the study among the paths where there is exactly one, which then says score and baseline."""
-    studies = [StudyFolder(path) for path in map(Path, paths) if is_study(path)]
-    return studies[0] if len(studies) == 1 else None
+def _study_margin(studies: Sequence[StudyFolder]) -> float | None:
+    """Returns the smallest difference that matters by the studies; None where they name none, or different ones."""
+    wanted = {study.read_config().practical for study in studies}
+    return wanted.pop() if len(wanted) == 1 else None
+
+
+def _require_units(ids: Sequence[str], groups: Sequence[str] | None, found: Gathered) -> None:
+    units = len(set(ids if groups is None else groups))
+    if units < 2:
+        what = "image that counts" if groups is None else "group (patient, scene)"
+        raise RunError(
+            f"the test part has a single {what}, and how entries differ on others cannot be told from one; expected "
+            "two or more: divide the data otherwise (data.split) and train again",
+            run=found.runs[0].path,
+        )
+
+
+def _constant(
+    found: Gathered,
+    scored: Sequence[Sequence[ScoredRun]],
+    manifest: Manifest,
+    score: str,
+    size: tuple[int, int] | None,
+    rule: AbsentRule,
+    images: int,
+    notes: list[Message],
+) -> FloatArray:
+    """Returns (N,), N = `images`: the score of every image if the most frequent class were predicted everywhere."""
+    samples, class_map, first = manifest.split("test"), manifest.class_map, scored[0][0]
+    labels = frequent_labels(first.run, class_map, first.scores)
+    if needs_outlines(score):
+        masks = constant_masks(samples, labels, size)
+        try:
+            item = score_outside(masks, manifest, samples, score, size, _surface_settings(found.runs))
+        except DatasetError as error:
+            notes.append(
+                message(
+                    "what the most frequent class everywhere would reach is not known, since the data cannot be read: "
+                    "{why}",
+                    why=quoted(str(error)),
+                )
+            )
+            return np.full(images, math.nan)
+    else:
+        item = pick(score, score_counts(constant_counts(first.scores, labels), class_map), None)
+    return common_images([(str(first.run.path), item)], samples, item.definition, ["constant"], rule).values[0]
 
 
 def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdict:
@@ -153,6 +275,10 @@ def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdic
         baseline=baseline,
         score=evidence.label,
         fixed=[not entry.runs for entry in evidence.entries],
+        collapsed=[entry.collapsed for entry in evidence.entries],
+        margin=evidence.margin,
+        bounds=evidence.bounds,
+        look=evidence.look,
     )
 
 
@@ -201,25 +327,42 @@ def _outside_and_size(
     return outside, decide_size(resolution, sizes, outside)
 
 
-def _score_entries(
-    found: Gathered,
-    outside: Sequence[OutsideMasks],
-    manifest: Manifest,
-    score: str,
-    size: tuple[int, int] | None,
-    progress: Progress | None,
-) -> list[list[tuple[str, ImageScores]]]:
-    """Returns where it comes from, and the score of every image, of every run of every entry."""
-    settings = _surface_settings(found.runs)
-    scored = [
-        [(str(run.path), read_image_scores(run, scored_part(run, size), score)) for run in each.runs]
-        for each in found.sources
-    ]
-    for masks in outside:
-        item = score_outside(masks, manifest, manifest.split("test"), score, size, settings, progress)
-        scored.append([(str(masks.folder), item)])
-        found.notes.extend(masks.notes)
-    return scored
+def _rank(
+    evidence: Evidence,
+    every: Sequence[tuple[str, ImageScores]],
+    of_run: Sequence[str],
+    definition: Definition,
+    parts: Sequence[Sequence[PartScores]],
+) -> tuple[Ranking, ...]:
+    """Returns how the entries are ranked by the score and by other rules, as far as these can be told.
+
+    Args:
+        evidence: with the values of the score.
+        every, of_run: the scores of all runs with where they come from, and the name of the entry of each.
+        definition: of the score.
+        parts: all scores of the runs of the first entries; others are masks of other tools, without outlines.
+    """
+    samples = evidence.manifest.split("test")
+    other: AbsentRule = "left_out" if evidence.absent == "perfect" else "perfect"
+    others: dict[Rule, tuple[list[FloatArray], bool]] = {}
+    no_truth = every[0][1].no_truth
+    measure = SCORES[check_score(evidence.score)[0]].measure
+    if no_truth.any() and not no_truth.all() and measure.perfect is not None:
+        rows = common_images(every, samples, definition, of_run, other).values
+        of_entry: dict[str, list[FloatArray]] = {}
+        for row, name in zip(rows, of_run, strict=True):
+            of_entry.setdefault(name, []).append(row)
+        others["absent"] = [np.stack(each) for each in of_entry.values()], evidence.higher_is_better
+    has_outlines = all(part.surfaces is not None for each in parts for part in each)
+    if has_outlines and len(parts) == len(evidence.entries) and not evidence.score.startswith(_BOUNDARY):
+        picked = [[(name, part.pick(_BOUNDARY)) for part in each] for name, each in zip(of_run, parts, strict=False)]
+        flat = [pair for each in picked for pair in each]
+        rows = common_images(flat, samples, flat[0][1].definition, [""] * len(flat), evidence.absent).values
+        remaining = iter(rows)
+        others["boundary"] = [np.stack([next(remaining) for _ in each]) for each in parts], True
+    return rank_entries(
+        [entry.values for entry in evidence.entries], higher_is_better=evidence.higher_is_better, others=others
+    )
 
 
 def _entries(
@@ -298,6 +441,8 @@ def _entry(name: str, source: Source, values: FloatArray, size: tuple[int, int] 
         costs=_costs(results),
         source=f"{source.runs[0].path}{more}",
         collapsed=sum(bool(result.get("collapsed")) for result in results),
+        planned=source.planned,
+        failed=source.failed,
     )
 
 
