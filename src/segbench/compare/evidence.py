@@ -137,10 +137,10 @@ class Evidence:
         return bool(self.definition["better"] == "higher")
 
     @property
-    def bounds(self) -> tuple[float, float] | None:
-        """Lowest and highest value that the score can have; None where it has no upper end, such as a distance."""
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest value that the score can have; infinity where it has no end, such as a distance."""
         low, high = self.definition["range"]
-        return None if low is None or high is None else (low, high)
+        return -math.inf if low is None else low, math.inf if high is None else high
 
     @property
     def label(self) -> str:
