@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from segbench.compare.entries import result_value
 from segbench.compare.image_scores import ImageScores, check_score
+from segbench.compare.mask_values import MaskMeaning
 from segbench.compare.outside import OutsideMasks
 from segbench.config.study import AbsentRule
 from segbench.config.study_plan import PlannedRun, unequal_budgets
@@ -33,6 +35,19 @@ _MACHINE = {
     "device": message("the device"),
     "threads": message("threads"),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How runs are to be compared, as somebody asked; see `segbench.compare.gather.load_evidence`."""
+
+    score: str | None = None
+    resolution: Resolution = "auto"
+    masks: MaskMeaning = "auto"
+    margin: float | None = None
+    absent: AbsentRule | None = None
+    verify: bool = False
+    noted: bool = True
 
 
 def decide_score(score: str | None, studies: Sequence[StudyFolder]) -> str:

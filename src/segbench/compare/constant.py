@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from segbench.compare.image_scores import ImageScores
+from segbench.compare.image_scores import ImageScores, needs_outlines, pick
+from segbench.compare.outside import score_outside
+from segbench.compare.verify import ScoredRun
+from segbench.data.manifest.manifest import Manifest
 from segbench.folders.run import RunFolder
 from segbench.metrics.counts import Counts, IntArray
-from segbench.types import ClassMap, Sample, Task
+from segbench.metrics.scores import score_counts
+from segbench.metrics.surface import SurfaceSettings
+from segbench.types import ClassMap, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +72,23 @@ def constant_counts(scored: ImageScores, labels: npt.NDArray[np.int64]) -> Count
     return Counts(ids=scored.ids, confusion=table, ignored=scored.counts.ignored, task=scored.counts.task)
 
 
-def constant_masks(
-    samples: Sequence[Sample], labels: npt.NDArray[np.int64], size: tuple[int, int] | None
-) -> ConstantMasks:
-    """Returns the constant answer as masks, for scores that are measured between outlines."""
-    return ConstantMasks(labels, {sample.id: size or (sample.height, sample.width) for sample in samples})
+def constant_scores(
+    first: ScoredRun, manifest: Manifest, score: str, size: tuple[int, int] | None, settings: SurfaceSettings
+) -> ImageScores:
+    """Returns the score of every test image if the most frequent class were predicted everywhere.
+
+    Args:
+        first: a run, whose counts hold what the true masks do.
+        manifest: of the data, which is read where the score is measured between outlines.
+        score: see `check_score`.
+        size: (H, W) at which predictions are compared; None: each image's own.
+        settings: of outlines.
+    Raises:
+        DatasetError: the data is needed and cannot be read.
+    """
+    class_map, samples = manifest.class_map, manifest.split("test")
+    labels = frequent_labels(first.run, class_map, first.scores)
+    if needs_outlines(score):
+        masks = ConstantMasks(labels, {sample.id: size or (sample.height, sample.width) for sample in samples})
+        return score_outside(masks, manifest, samples, score, size, settings)
+    return pick(score, score_counts(constant_counts(first.scores, labels), class_map), None)

@@ -14,6 +14,7 @@ import numpy as np
 from segbench.compare.common_images import common_images, groups_of
 from segbench.compare.comparable import (
     Resolution,
+    Terms,
     decide_absent,
     decide_score,
     decide_size,
@@ -23,47 +24,34 @@ from segbench.compare.comparable import (
     times_are_comparable,
     unique_names,
 )
-from segbench.compare.constant import constant_counts, constant_masks, frequent_labels
+from segbench.compare.constant import constant_scores
 from segbench.compare.entries import Gathered, Source, gather, result_value
 from segbench.compare.evidence import Costs, Entry, Evidence, Masks
 from segbench.compare.image_scores import (
     FloatArray,
     ImageScores,
-    PartScores,
     best_epoch,
-    check_score,
-    needs_outlines,
-    pick,
     read_part,
     scored_epoch,
 )
 from segbench.compare.mask_values import MaskMeaning
-from segbench.compare.outside import OutsideMasks, read_outside
-from segbench.compare.rankings import Ranking, Rule, rank_entries
+from segbench.compare.other_rules import rank_by_rules
+from segbench.compare.outside import OutsideMasks, read_outside, score_outside
 from segbench.compare.registered import about_study
 from segbench.compare.verify import ScoredRun, check_runs, refuse_copies
 from segbench.config.study import AbsentRule
-from segbench.data.files.resize import resize_mask
 from segbench.data.manifest.manifest import Manifest
-from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError, DatasetError, RunError, shorten, suggest
 from segbench.folders.mask_archive import MaskArchive
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
 from segbench.locale import Message, listed, message, quoted
-from segbench.metrics.counts import Counts, count_masks
-from segbench.metrics.definitions import OWN_SIZE, Definition, size_text
-from segbench.metrics.families import SCORES
-from segbench.metrics.scores import score_counts
-from segbench.metrics.surface import SurfaceCollector, SurfaceSettings
-from segbench.metrics.surface_scores import score_surfaces
+from segbench.metrics.surface import SurfaceSettings
 from segbench.statistics.decide import decide
 from segbench.statistics.factors import FactorView, factor_view
 from segbench.statistics.verdict import MORE_IS_BETTER, Verdict
 from segbench.train.callback import Callback
-from segbench.types import ORIGINAL, Progress, Sample
-
-_BOUNDARY = "boundary_iou_per_image"
+from segbench.types import ORIGINAL, Progress
 
 
 def study_evidence(
@@ -122,66 +110,37 @@ def load_evidence(
             part, another definition, or files that do not belong together.
         DatasetError: masks that are missing, of the wrong size or unreadable, or that may mean two things.
     """
-    return load_found(
-        gather(paths),
-        score=score,
-        resolution=resolution,
-        masks=masks,
-        margin=margin,
-        absent=absent,
-        verify=verify,
-        noted=noted,
-        progress=progress,
+    terms = Terms(
+        score=score, resolution=resolution, masks=masks, margin=margin, absent=absent, verify=verify, noted=noted
     )
+    return load_found(gather(paths), terms, progress)
 
 
-def load_found(
-    found: Gathered,
-    *,
-    score: str | None,
-    resolution: Resolution,
-    masks: MaskMeaning,
-    margin: float | None,
-    absent: AbsentRule | None,
-    verify: bool,
-    noted: bool,
-    progress: Progress | None,
-) -> Evidence:
+def load_found(found: Gathered, terms: Terms, progress: Progress | None = None) -> Evidence:
     """Returns the evidence of what was gathered; see `load_evidence`."""
     notes = found.notes
-    score = decide_score(score, found.studies)
-    rule = decide_absent(absent, found.studies)
+    score = decide_score(terms.score, found.studies)
+    rule = decide_absent(terms.absent, found.studies)
     _require_enough(found)
     manifest = same_test_part(found.runs, notes)
-    outside, size = _outside_and_size(found, manifest, resolution, masks)
+    outside, size = _outside_and_size(found, manifest, terms.resolution, terms.masks)
     tell_unequal_terms(found.runs, notes)
     steady = times_are_comparable(found.runs, found.studies, notes)
     if size is None:
         _evaluate_missing(found.runs, notes, progress)
-    parts = [[read_part(run, scored_part(run, size), score) for run in source.runs] for source in found.sources]
-    scored = [
-        [
-            ScoredRun(run=run, part=scored_part(run, size), scores=part.pick(score))
-            for run, part in zip(source.runs, each, strict=True)
-        ]
-        for source, each in zip(found.sources, parts, strict=True)
-    ]
-    notes += check_runs([item for each in scored for item in each], manifest, size, verify=verify, progress=progress)
+    scored = _read_runs(found, score, size)
+    notes += check_runs(
+        [item for each in scored for item in each], manifest, size, verify=terms.verify, progress=progress
+    )
     for source, members in zip(found.sources, scored, strict=True):
         refuse_copies(source.name, members)
-    foreign = [
-        score_outside(each, manifest, manifest.split("test"), score, size, _surface_settings(found.runs), progress)
-        for each in outside
-    ]
-    notes += [note for each in outside for note in each.notes]
     every = [(str(item.run.path), item.scores) for each in scored for item in each]
-    every += [(str(masks.folder), item) for masks, item in zip(outside, foreign, strict=True)]
+    every += _score_outside(found, outside, manifest, score, size, progress)
     names = _names(found, outside)
-    times = [*map(len, scored), *(1 for _ in foreign)]
+    times = [*map(len, scored), *(1 for _ in outside)]
     of_run = [name for name, number in zip(names, times, strict=True) for _ in range(number)]
     definition = same_definition(every, notes)
-    samples = manifest.split("test")
-    common = common_images(every, samples, definition, of_run, rule)
+    common = common_images(every, manifest.split("test"), definition, of_run, rule)
     notes += common.notes
     groups = groups_of(common.ids, manifest.split("test"))
     _require_units(common.ids, groups, found)
@@ -195,14 +154,68 @@ def load_found(
         size=size,
         left_out=common.left_out,
         times_comparable=steady,
-        constant=_constant(found, scored, manifest, score, size, rule, len(common.ids), notes),
+        constant=_constant(found, scored[0][0], manifest, score, size, rule, notes, len(common.ids)),
         absent=rule,
         labels={key: name for study in reversed(found.studies) for key, name in study.read_config().labels.items()},
-        margin=margin if margin is not None else _study_margin(found.studies),
+        margin=terms.margin if terms.margin is not None else _study_margin(found.studies),
     )
-    rankings = _rank(evidence, every, of_run, definition, parts)
-    about = about_study(found, evidence, scored, noted=noted)
+    rankings = rank_by_rules(evidence, every, of_run, definition, scored)
+    about = about_study(found, evidence, scored, noted=terms.noted)
     return replace(evidence, rankings=rankings, **about, notes=tuple(dict.fromkeys(notes)))
+
+
+def _read_runs(found: Gathered, score: str, size: tuple[int, int] | None) -> list[list[ScoredRun]]:
+    """Returns what is read of every run of every entry."""
+    scored: list[list[ScoredRun]] = []
+    for source in found.sources:
+        scored.append([])
+        for run in source.runs:
+            part = scored_part(run, size)
+            every = read_part(run, part, score)
+            scored[-1].append(ScoredRun(run=run, part=part, every=every, scores=every.pick(score)))
+    return scored
+
+
+def _score_outside(
+    found: Gathered,
+    outside: Sequence[OutsideMasks],
+    manifest: Manifest,
+    score: str,
+    size: tuple[int, int] | None,
+    progress: Progress | None,
+) -> list[tuple[str, ImageScores]]:
+    """Returns where they come from, and the score of every image, of every folder of masks."""
+    settings, samples = _surface_settings(found.runs), manifest.split("test")
+    scored = []
+    for masks in outside:
+        scored.append((str(masks.folder), score_outside(masks, manifest, samples, score, size, settings, progress)))
+        found.notes.extend(masks.notes)
+    return scored
+
+
+def _constant(
+    found: Gathered,
+    first: ScoredRun,
+    manifest: Manifest,
+    score: str,
+    size: tuple[int, int] | None,
+    rule: AbsentRule,
+    notes: list[Message],
+    images: int,
+) -> FloatArray:
+    """Returns (N,), N = `images`: see `Evidence.constant`."""
+    try:
+        item = constant_scores(first, manifest, score, size, _surface_settings(found.runs))
+    except DatasetError as error:
+        notes.append(
+            message(
+                "what the most frequent class everywhere would reach is not known, as the data cannot be read: {why}",
+                why=quoted(str(error)),
+            )
+        )
+        return np.full(images, math.nan)
+    one = [(str(first.run.path), item)]
+    return common_images(one, manifest.split("test"), item.definition, ["constant"], rule).values[0]
 
 
 def _study_margin(studies: Sequence[StudyFolder]) -> float | None:
@@ -220,37 +233,6 @@ def _require_units(ids: Sequence[str], groups: Sequence[str] | None, found: Gath
             "two or more: divide the data otherwise (data.split) and train again",
             run=found.runs[0].path,
         )
-
-
-def _constant(
-    found: Gathered,
-    scored: Sequence[Sequence[ScoredRun]],
-    manifest: Manifest,
-    score: str,
-    size: tuple[int, int] | None,
-    rule: AbsentRule,
-    images: int,
-    notes: list[Message],
-) -> FloatArray:
-    """Returns (N,), N = `images`: the score of every image if the most frequent class were predicted everywhere."""
-    samples, class_map, first = manifest.split("test"), manifest.class_map, scored[0][0]
-    labels = frequent_labels(first.run, class_map, first.scores)
-    if needs_outlines(score):
-        masks = constant_masks(samples, labels, size)
-        try:
-            item = score_outside(masks, manifest, samples, score, size, _surface_settings(found.runs))
-        except DatasetError as error:
-            notes.append(
-                message(
-                    "what the most frequent class everywhere would reach is not known, since the data cannot be read: "
-                    "{why}",
-                    why=quoted(str(error)),
-                )
-            )
-            return np.full(images, math.nan)
-    else:
-        item = pick(score, score_counts(constant_counts(first.scores, labels), class_map), None)
-    return common_images([(str(first.run.path), item)], samples, item.definition, ["constant"], rule).values[0]
 
 
 def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdict:
@@ -325,44 +307,6 @@ def _outside_and_size(
     one_size = sizes[0] if len(sizes) == 1 and sizes[0] != ORIGINAL else None
     outside = [read_outside(folder, manifest, manifest.split("test"), one_size, masks) for folder in found.folders]
     return outside, decide_size(resolution, sizes, outside)
-
-
-def _rank(
-    evidence: Evidence,
-    every: Sequence[tuple[str, ImageScores]],
-    of_run: Sequence[str],
-    definition: Definition,
-    parts: Sequence[Sequence[PartScores]],
-) -> tuple[Ranking, ...]:
-    """Returns how the entries are ranked by the score and by other rules, as far as these can be told.
-
-    Args:
-        evidence: with the values of the score.
-        every, of_run: the scores of all runs with where they come from, and the name of the entry of each.
-        definition: of the score.
-        parts: all scores of the runs of the first entries; others are masks of other tools, without outlines.
-    """
-    samples = evidence.manifest.split("test")
-    other: AbsentRule = "left_out" if evidence.absent == "perfect" else "perfect"
-    others: dict[Rule, tuple[list[FloatArray], bool]] = {}
-    no_truth = every[0][1].no_truth
-    measure = SCORES[check_score(evidence.score)[0]].measure
-    if no_truth.any() and not no_truth.all() and measure.perfect is not None:
-        rows = common_images(every, samples, definition, of_run, other).values
-        of_entry: dict[str, list[FloatArray]] = {}
-        for row, name in zip(rows, of_run, strict=True):
-            of_entry.setdefault(name, []).append(row)
-        others["absent"] = [np.stack(each) for each in of_entry.values()], evidence.higher_is_better
-    has_outlines = all(part.surfaces is not None for each in parts for part in each)
-    if has_outlines and len(parts) == len(evidence.entries) and not evidence.score.startswith(_BOUNDARY):
-        picked = [[(name, part.pick(_BOUNDARY)) for part in each] for name, each in zip(of_run, parts, strict=False)]
-        flat = [pair for each in picked for pair in each]
-        rows = common_images(flat, samples, flat[0][1].definition, [""] * len(flat), evidence.absent).values
-        remaining = iter(rows)
-        others["boundary"] = [np.stack([next(remaining) for _ in each]) for each in parts], True
-    return rank_entries(
-        [entry.values for entry in evidence.entries], higher_is_better=evidence.higher_is_better, others=others
-    )
 
 
 def _entries(
@@ -466,55 +410,6 @@ def _number_at(result: Mapping[str, Any], keys: Sequence[str]) -> float:
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return float(value) if isinstance(value, int | float) else math.nan
-
-
-def score_outside(
-    masks: Masks,
-    manifest: Manifest,
-    samples: Sequence[Sample],
-    score: str,
-    size: tuple[int, int] | None,
-    settings: SurfaceSettings,
-    progress: Progress | None = None,
-) -> ImageScores:
-    """Returns one score of every test image for masks that lie outside run folders, by the same rules as a run's.
-
-    Args:
-        masks: one a sample.
-        manifest: of the data.
-        samples: the test part.
-        score: see `check_score`.
-        size: (H, W) of the masks, which the truth is resized to; None: each image's own size.
-        settings: of outlines, for their scores.
-        progress: called an image.
-    """
-    class_map = manifest.class_map
-    surfaces = SurfaceCollector(class_map, settings) if needs_outlines(score) else None
-    tables, ignored = [], []
-    for done, sample in enumerate(samples, start=1):
-        _, target = load_sample(manifest, sample)
-        target = target if size is None else resize_mask(target, size)
-        mask = masks.read(sample.id)
-        table, skipped = count_masks(
-            mask, target, class_map.num_classes, ignore_index=class_map.ignore_index, task=class_map.task
-        )
-        tables.append(table)
-        ignored.append(skipped)
-        if surfaces is not None:
-            surfaces.add(sample.id, mask, target)
-        if progress is not None:
-            progress("scoring masks", done, len(samples))
-    counts = Counts(
-        ids=tuple(sample.id for sample in samples),
-        confusion=np.stack(tables),
-        ignored=np.array(ignored, dtype=np.int64),
-        task=class_map.task,
-    )
-    resolution = OWN_SIZE if size is None else size_text(size)
-    outlines = None
-    if surfaces is not None:
-        outlines = score_surfaces(surfaces.values(), class_map, settings=settings, resolution=resolution)
-    return pick(score, score_counts(counts, class_map, resolution=resolution), outlines)
 
 
 def _surface_settings(runs: Sequence[RunFolder]) -> SurfaceSettings:

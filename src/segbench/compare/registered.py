@@ -14,6 +14,7 @@ from segbench.folders.looks import Judged, take_look
 from segbench.folders.study import ReadStudy
 from segbench.locale import Message, join, message
 from segbench.statistics.looks import plan_look
+from segbench.statistics.margin import default_margin
 
 _DIGITS = 9  # of a score that count: sums may differ beyond by how they are added up
 
@@ -81,11 +82,12 @@ def _exploratory(found: Gathered, evidence: Evidence, study: ReadStudy) -> Messa
                 rule=evidence.absent,
             )
         )
-    if evidence.margin is not None and evidence.margin != config.practical and config.practical is not None:
+    declared = config.practical if config.practical is not None else default_margin(evidence.bounds)
+    if evidence.margin not in (None, declared):
         reasons.append(
             message(
                 "the study declares {declared} as the smallest difference that matters, and this takes {margin}",
-                declared=f"{config.practical:g}",
+                declared="none" if declared is None else f"{declared:g}",
                 margin=f"{evidence.margin:g}",
             )
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from segbench.compare.comparable import Resolution
+from segbench.compare.comparable import Resolution, Terms
 from segbench.compare.entries import gather
 from segbench.compare.evidence import Evidence
 from segbench.compare.gather import judge_evidence, judge_factors, load_found, study_baseline
@@ -186,15 +186,6 @@ def evidence_of(
     if margin is not None and not 0.0 < margin < math.inf:
         raise ConfigError(f"expected a difference above 0, got {margin!r}; for example 0.01", key=argument("margin"))
     found = gather(paths)
-    evidence = load_found(
-        found,
-        score=score,
-        resolution=resolution,
-        masks=masks,
-        margin=margin,
-        absent=absent,
-        verify=verify,
-        noted=True,
-        progress=progress,
-    )
+    terms = Terms(score=score, resolution=resolution, masks=masks, margin=margin, absent=absent, verify=verify)
+    evidence = load_found(found, terms, progress)
     return evidence, found.studies[0] if len(found.studies) == 1 else None

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from segbench.compare.image_scores import ImageScores, check_score, evaluate_command
+from segbench.compare.image_scores import ImageScores, PartScores, check_score, evaluate_command
 from segbench.data.files.resize import resize_mask
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_sample
@@ -41,11 +41,13 @@ class ScoredRun:
     Attributes:
         run: its folder.
         part: what its scores are called: `test`, or `test_original`.
-        scores: of every image.
+        every: all its scores.
+        scores: the one that is compared, of every image.
     """
 
     run: RunFolder
     part: str
+    every: PartScores
     scores: ImageScores
 
 
