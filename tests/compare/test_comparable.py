@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from tests.compare._study import write_study
 
-from segbench.compare.gather import judge_evidence, load_evidence, only_study, study_baseline
+from segbench.compare.gather import judge_evidence, load_evidence, study_baseline
+from segbench.compare.runs import evidence_of
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError, RunError
@@ -183,15 +184,16 @@ def test_studies_with_the_same_entries_are_told_apart(studies: tuple[StudyFolder
     names = [entry.name for entry in evidence.entries]
     assert names == ["segnet | bce", "segnet | dice+bce (one/study)", "segnet | dice+bce (two/study)"]
     assert len(judge_evidence(evidence).entries) == 3
-    assert only_study([one.path, two.path]) is None
+    assert evidence_of([one.path, two.path], score="iou_per_image")[1] is None
 
 
 def test_a_study_beside_masks_says_score_and_baseline(studies: tuple[StudyFolder, StudyFolder], tmp_path: Path) -> None:
     study = studies[0]
     masks = truths(study.manifest_file, tmp_path / "segnet | bce")
-    evidence = load_evidence([study.path, masks])
+    evidence, only = evidence_of([study.path, masks])
     assert evidence.score == "dice_per_image"
-    assert only_study([study.path, masks]) == study
+    assert only is not None
+    assert only.path == study.path
     assert study_baseline(study, evidence) == "segnet | bce (study)"  # the name alone is that of the masks, too
     np.testing.assert_array_equal(evidence.entries[-1].values, np.ones((1, len(evidence.ids))))
 

@@ -16,7 +16,6 @@ from segbench.compare.image_scores import check_score
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError, DatasetError, RunError
-from segbench.files import write_csv
 from segbench.folders.mask_archive import MaskArchive
 from segbench.folders.run import RunFolder
 from segbench.metrics.families import COMPARED
@@ -82,59 +81,6 @@ def test_scores_that_cannot_decide(score: str, text: str) -> None:
         check_score(score)
 
 
-def write_first_counts(run: Path, column: str) -> str:
-    """Puts all pixels of a run's first test image into one column of its counts; returns the image's id."""
-    file = run / "counts_test.csv"
-    lines = [line.split(",") for line in file.read_text().splitlines()]
-    lines[1] = [lines[1][0], "0", *("1024" if name == column else "0" for name in lines[0][2:])]
-    write_csv(file, lines[0], lines[1:])
-    return lines[1][0]
-
-
-def column(run: Path, place: int) -> str:
-    """Returns the name of a column of a run's counts: true negative, false positive, false negative, true positive."""
-    return (run / "counts_test.csv").read_text().splitlines()[0].split(",")[2 + place]
-
-
-@pytest.mark.slow
-def test_an_image_without_a_value_in_any_run_is_told_and_counts_for_nobody(own: Path) -> None:
-    for name in ("a_seed0", "b_seed0"):
-        first = write_first_counts(own / name, column(own / name, 0))
-    evidence = load_evidence(paths(own, "a_seed0", "b_seed0"))
-    assert evidence.left_out == (first,)
-    assert first not in evidence.ids
-    assert all(entry.values.shape == (1, 2) for entry in evidence.entries)
-    assert any(
-        note.startswith("1 of 3 test images have no value of IoU per image in any run") for note in evidence.notes
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("score", "perfect"), [("iou_per_image", 1.0), ("dice_per_image", 1.0)])
-def test_a_false_alarm_counts_and_rightly_nothing_is_perfect(own: Path, score: str, perfect: float) -> None:
-    write_first_counts(own / "a_seed0", column(own / "a_seed0", 0))
-    first = write_first_counts(own / "b_seed0", column(own / "b_seed0", 1))
-    evidence = load_evidence(paths(own, "a_seed0", "b_seed0"), score=score)
-    place = evidence.ids.index(first)
-    assert [entry.values[0, place] for entry in evidence.entries] == [perfect, 0.0]
-    assert evidence.left_out == ()
-    assert any(note.startswith("1 of 3 test images hold none of the classes") for note in evidence.notes)
-    assert "those that do not count as perfect there (1)" in evidence.definition["sentence"]
-    assert evidence.definition["n_valued"] == 3
-    alone = load_evidence(paths(own, "a_seed1", "b_seed0"), score=score)  # another entry changes nobody's numbers
-    np.testing.assert_array_equal(alone.entries[1].values, evidence.entries[1].values)
-
-
-@pytest.mark.slow
-def test_precision_of_nothing_is_left_out_and_told_for_each_entry(own: Path) -> None:
-    write_first_counts(own / "a_seed0", column(own / "a_seed0", 0))
-    first = write_first_counts(own / "b_seed0", column(own / "b_seed0", 1))
-    evidence = load_evidence(paths(own, "a_seed0", "b_seed0"), score="precision_per_image")
-    assert evidence.left_out == (first,)
-    assert "b_seed0 has a value of precision per image on 1 of the images left out" in evidence.notes
-    assert not any(note.startswith("a_seed0 has a value") for note in evidence.notes)
-
-
 @pytest.mark.slow
 def test_other_test_images_are_refused(train: Train, own: Path, binary_pairs: Path, tmp_path: Path) -> None:
     data = {"path": str(binary_pairs), "size": 32, "split": {"method": "ratios", "seed": 5}}
@@ -176,6 +122,7 @@ def test_another_definition_is_refused(train: Train, own: Path, binary_pairs: Pa
         ("result.json", "{", r"result.json cannot be read"),
         ("counts_test.csv", None, "there are no counts of the test part .counts_test.csv.; run `segbench evaluate"),
         ("counts_test.csv", "id,ignored\n", "belongs to other classes"),
+        ("surfaces_test.csv", "id\n", "surfaces_test.csv"),
         ("manifest.json", "[]", "expected a manifest"),
     ],
 )

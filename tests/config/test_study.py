@@ -237,3 +237,29 @@ def test_a_typo_is_found_with_its_line(tmp_path: Path) -> None:
     file.write_text("study: s\nbase: {data: images}\nvarry: {network: [segnet]}\n")
     with pytest.raises(ConfigError, match=r"study.yaml:3: varry: there is no such key; did you mean 'vary'"):
         load_study(file)
+
+
+def test_what_a_verdict_is_made_by_is_checked_when_the_study_is_read() -> None:
+    asked = study({"network": ["segnet"]}, practical=0.02, looks=2, absent="left_out", labels={"network": "Network"})
+    assert (asked.practical, asked.looks, asked.absent) == (0.02, 2, "left_out")
+    plain = study({"network": ["segnet"]})
+    assert (plain.practical, plain.looks, plain.absent, plain.labels) == (None, 1, "perfect", {})
+    for key, value in (
+        ("practical", 0),
+        ("practical", ".inf"),
+        ("looks", 0),
+        ("absent", "zero"),
+        ("labels", {"a": ""}),
+    ):
+        with pytest.raises(ConfigError, match=key):
+            study({"network": ["segnet"]}, **{key: value})
+
+
+def test_a_label_for_nothing_is_told() -> None:
+    vary = {"network": ["segnet", "unet_nearest"], "batch_size": [4, 8], "seed": [0]}
+    good = {"batch_size": "Batch", "8": "eight", "iou_per_image[car]": "IoU of cars", "segnet | 4": "plain"}
+    assert not any(note.startswith("labels") for note in expand(study(vary, labels=good)).notes)
+    [note, _] = expand(study(vary, labels={**good, "segnett": "SegNet"})).notes
+    assert note.startswith("labels names what is no factor, value, entry or score of this study: segnett; there are")
+    small = study(vary, labels={"segnett": "x"}).model_copy(update={"scale": "small"})
+    assert not any(note.startswith("labels") for note in expand(small).notes)

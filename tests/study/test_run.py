@@ -9,19 +9,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from segbench.config.study import StudyConfig, expand
+from segbench.data.manifest.read import read_dataset
 from segbench.errors import ConfigError, DatasetError, RunError
 from segbench.files import write_json
 from segbench.folders.run import RunFolder
 from segbench.folders.study import Failure, StudyFolder
 from segbench.study.engine import Machine, make_engine
 from segbench.study.live import StudyCallback
-from segbench.study.run import check_runs, default_workers, run_study
+from segbench.study.run import check_runs, check_test_part, default_workers, run_study
 
 MakeStudy = Callable[..., StudyConfig]
 
@@ -69,12 +71,55 @@ def test_all_runs_finish_on_the_same_data(trained: StudyConfig) -> None:
     folder = StudyFolder(trained.study_folder)
     assert states(trained) == {"dice__seed0": "finished", "bce__seed0": "finished"}
     facts = folder.read_facts()
-    assert (facts["threads"], facts["engine"]) == (1, "local")
+    assert (facts["threads"], facts["engine"], facts["workers"]) == (1, "local", 1)
+    registered = json.loads(folder.registration_file.read_text(encoding="utf-8"))
+    assert (registered["hash"], registered["begun_before"]) == (facts["registration"], 0)
+    finished = [folder.run(name).read_result().result["finished"] for name in facts["runs"]]
+    assert registered["registered"] <= min(finished)
     for name in facts["runs"]:
         about = folder.run(name).read_facts()
         assert about["manifest_hash"] == facts["manifest_hash"]
         assert about["environment"]["threads"] == 1
     assert folder.manifest_file.is_file()
+
+
+@pytest.mark.parametrize(
+    ("groups", "test", "text"),
+    [
+        (None, 1, "the test part has a single image: how entries differ on other images cannot be told from it"),
+        (
+            ["p1"] * 24,
+            3,
+            r"the test part has 3 images of a single group, 'p1': how entries differ on other groups cannot",
+        ),
+        (None, 2, None),
+        ([f"p{n}" for n in range(24)], 2, None),
+    ],
+)
+def test_a_test_part_that_can_show_nothing_is_refused_before_training(
+    make_study: MakeStudy, binary_pairs: Path, tmp_path: Path, groups: list[str] | None, test: int, text: str | None
+) -> None:
+    manifest = read_dataset(binary_pairs)
+    if groups is not None:
+        grouped = [replace(each, group=name) for each, name in zip(manifest.samples, groups, strict=True)]
+        manifest = replace(manifest, samples=tuple(grouped))
+    manifest = manifest.with_splits({s.id: "test" if n < test else "train" for n, s in enumerate(manifest.samples)})
+    plan = expand(make_study(tmp_path))
+    if text is None:
+        check_test_part(manifest, plan)
+    else:
+        with pytest.raises(DatasetError, match=text):
+            check_test_part(manifest, plan)
+    check_test_part(manifest, expand(make_study(tmp_path, vary={"loss": ["dice"]})))  # nothing to compare
+
+
+@pytest.mark.slow
+def test_the_registration_is_told_once_with_its_hash(make_study: MakeStudy, tmp_path: Path) -> None:
+    notes = Notes()
+    study = make_study(tmp_path, base={"steps": 2, "epochs": None}, vary={"loss": ["dice"]})
+    folder = run_study(study, watch=notes, workers=1, threads=1)
+    registered = json.loads(folder.registration_file.read_text(encoding="utf-8"))
+    assert f"registered before the first training: registration.json, SHA-256 {registered['hash']}" in notes.said
 
 
 @pytest.mark.slow

@@ -1,19 +1,23 @@
-"""The test images that count in a comparison: the same for every run, and what an image without a value counts as."""
+"""The test images that count in a comparison: decided by their true masks alone, the same for every run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from segbench.compare.image_scores import FloatArray, ImageScores, check_score
+from segbench.compare.image_scores import BoolArray, FloatArray, ImageScores, check_score
+from segbench.config.study import AbsentRule
 from segbench.errors import RunError
 from segbench.locale import Message, join, listed, message
 from segbench.metrics.definitions import Definition
 from segbench.metrics.families import SCORES, label_of
 from segbench.types import Sample
+
+_Value = TypeVar("_Value", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,116 +29,133 @@ class Common:
         values: one (N,) float64 a run, without NaN, in the order of `ids`.
         left_out: ids of the others.
         definition: of the score, with the rule for absent classes that was applied.
+        notes: what a reader must know.
     """
 
     ids: tuple[str, ...]
     values: tuple[FloatArray, ...]
     left_out: tuple[str, ...]
     definition: Definition
+    notes: tuple[Message, ...]
 
 
 def common_images(
     scored: Sequence[tuple[str, ImageScores]],
     samples: Sequence[Sample],
     definition: Definition,
-    notes: list[Message],
     names: Sequence[str],
+    absent: AbsentRule = "perfect",
 ) -> Common:
-    """Returns the values of the images that count for every run, so that all are compared on the same ones.
+    """Returns the values of the images that count, decided by the truth alone: no run changes another one's numbers.
 
-    An image without a value in any run counts nowhere. Where one run has a value and another has none, the classes are
-    absent from truth and from what the other predicts: it is right there, and counts as perfect. Scores that are
-    undefined there, such as precision, leave the image out everywhere.
+    An image whose truth holds none of the score's classes counts by the rule: `perfect`, as the best value where
+    nothing is predicted and as the worst where something is; or `left_out`, nowhere. Scores that are undefined there,
+    such as precision and recall, always leave it out. Where the truth holds a class and nothing is predicted, precision
+    counts as 0.
 
     Args:
         scored: where it comes from, and the score; one a run.
         samples: the test part.
         definition: of the score.
-        notes: what a reader must know is appended.
         names: of the entries that the runs belong to, one a run.
+        absent: the rule.
     Raises:
-        RunError: scores of other images, or no image has a value.
+        RunError: scores of other images, runs whose truths differ, or no image has a value.
     """
     expected = [sample.id for sample in samples]
     for place, item in scored:
         if set(item.ids) != set(expected):
             told = "its counts are not of the test images of its manifest; score it again with `segbench evaluate`"
             raise RunError(told, run=place)
-    table = np.stack([_in_order(item, expected) for _, item in scored])  # (runs, images)
-    lacking = np.isnan(table)
-    perfect = SCORES[check_score(definition.name)[0]].measure.perfect
-    dropped: npt.NDArray[np.bool_] = np.all(lacking, axis=0) if perfect is not None else np.any(lacking, axis=0)
+    no_truth = _same_truth(scored, expected)
+    table = np.stack([_in_order(item, item.values, expected) for _, item in scored])  # (runs, images)
+    nothing = np.stack([_in_order(item, item.nothing, expected) for _, item in scored])
+    measure = SCORES[check_score(definition.name)[0]].measure
+    perfect = measure.perfect if absent == "perfect" else None
+    dropped = no_truth if perfect is None else np.zeros_like(no_truth)
     if dropped.all():
-        some = "any run" if perfect is not None else "every run"
-        raise RunError(f"no test image has a value of {label_of(definition.name)} in {some}", run=scored[0][0])
-    left_out = tuple(sorted(name for name, gone in zip(expected, dropped, strict=True) if gone))
-    if left_out:
-        notes.append(_left_out_note(definition.name, left_out, len(expected), anywhere=perfect is not None))
-        notes += _told_lost(~lacking[:, dropped], names, label_of(definition.name))
-    if perfect is not None and (lacking & ~dropped).any():
-        told, definition = _count_as_perfect(table, lacking & ~dropped, perfect, definition)
-        notes.append(told)
+        raise RunError(f"no test image has a value of {label_of(definition.name)}: no class of it is in any true mask")
+    notes = []
+    if perfect is not None:
+        table[no_truth & nothing & np.isnan(table)] = perfect
+    if no_truth.any():
+        told = _absent_note(
+            definition.name, [name for name, none in zip(expected, no_truth, strict=True) if none], perfect
+        )
+        notes.append(
+            message("{told} ({n} of {total} test images)", told=told, n=int(no_truth.sum()), total=len(expected))
+        )
+        definition = replace(definition, absent=join("; ", filter(None, (definition.absent, told))))
+    unpredicted = np.isnan(table) & ~dropped
+    if measure.better == "higher":
+        table[unpredicted] = measure.lowest
+        notes += _unpredicted_notes(unpredicted, names, label_of(definition.name), measure.lowest)
+    for (place, _), row in zip(scored, np.isnan(table[:, ~dropped]), strict=True):
+        if row.any():
+            raise RunError(
+                f"{int(row.sum())} test images have no value of {label_of(definition.name)}: damaged", run=place
+            )
     ids = tuple(name for name, gone in zip(expected, dropped, strict=True) if not gone)
     return Common(
         ids=ids,
         values=tuple(table[:, ~dropped]),
-        left_out=left_out,
+        left_out=tuple(sorted(name for name, gone in zip(expected, dropped, strict=True) if gone)),
         definition=replace(definition, n_valued=len(ids)),
+        notes=tuple(notes),
     )
 
 
-def _count_as_perfect(
-    table: FloatArray, absent: npt.NDArray[np.bool_], perfect: float, definition: Definition
-) -> tuple[Message, Definition]:
-    """Fills the table in place; returns the note, and the definition with the rule in it."""
-    table[absent] = perfect
-    images = int(absent.any(axis=0).sum())
-    rule = message(
-        "where they are absent from the truth of an image and only some of the compared approaches predict them, those "
-        "that do not count as perfect there ({perfect})",
-        perfect=f"{perfect:g}",
-    )
-    told = message(
-        "{n} of {total} test images hold none of the classes of {score}, and only some runs predict one there: the "
-        "others are right and count as {perfect} there",
-        n=images,
-        total=table.shape[1],
-        score=label_of(definition.name),
-        perfect=f"{perfect:g}",
-    )
-    return told, replace(definition, absent=join("; ", filter(None, (definition.absent, rule))))
+def _same_truth(scored: Sequence[tuple[str, ImageScores]], expected: Sequence[str]) -> BoolArray:
+    """Returns (N,): whether the truth of an image holds none of the classes; raises where two runs disagree."""
+    first_place, first = scored[0]
+    result = _in_order(first, first.no_truth, expected)
+    for place, item in scored[1:]:
+        other = _in_order(item, item.no_truth, expected)
+        if (other != result).any():
+            name = expected[int(np.argmax(other != result))]
+            raise RunError(
+                f"its counts say another thing about the true mask of {name} than those of {first_place}: by one it "
+                "holds classes of the score, by the other none. The counts, or the true masks, were changed; score it "
+                "again with `segbench evaluate`",
+                run=place,
+            )
+    return result
 
 
-def _left_out_note(score: str, left_out: Sequence[str], total: int, *, anywhere: bool) -> Message:
-    values = {"n": len(left_out), "total": total, "score": label_of(score), "ids": listed(left_out, 4)}
-    if anywhere:
-        return message(
-            "{n} of {total} test images have no value of {score} in any run and count nowhere here: {ids}", **values
-        )
+def _absent_note(score: str, ids: Sequence[str], perfect: float | None) -> Message:
+    values = {"score": label_of(score), "ids": listed(ids, 4)}
+    if perfect is None:
+        return message("images whose true mask holds none of the classes of {score} count nowhere: {ids}", **values)
     return message(
-        "{n} of {total} test images have no value of {score} in at least one run and count nowhere here: {ids}",
+        "images whose true mask holds none of the classes of {score} count as {perfect} where nothing is predicted and "
+        "as the worst where something is: {ids}",
+        perfect=f"{perfect:g}",
         **values,
     )
 
 
-def _told_lost(has_value: npt.NDArray[np.bool_], names: Sequence[str], score: str) -> list[Message]:
-    """Returns a note an entry about the images it has a value on that do not count; `has_value` is (runs, images)."""
-    by_name: dict[str, list[int]] = {}
-    for name, row in zip(names, has_value, strict=True):
-        by_name.setdefault(name, []).append(int(row.sum()))
-    notes = []
-    for name, counts in by_name.items():
-        if any(counts):
-            shown = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)}–{max(counts)}"
-            notes.append(
-                message("{name} has a value of {score} on {n} of the images left out", name=name, score=score, n=shown)
-            )
-    return notes
+def _unpredicted_notes(unpredicted: BoolArray, names: Sequence[str], score: str, worst: float) -> list[Message]:
+    """Returns a note an entry that predicts nothing where something is; `unpredicted` is (runs, images)."""
+    by_name: dict[str, int] = {}
+    for name, row in zip(names, unpredicted, strict=True):
+        by_name[name] = by_name.get(name, 0) + int(row.sum())
+    return [
+        message(
+            "{name} predicts none of the classes where the true mask holds one, {n} times over its runs: {score} is "
+            "{worst} there",
+            name=name,
+            n=times,
+            score=score,
+            worst=f"{worst:g}",
+        )
+        for name, times in by_name.items()
+        if times
+    ]
 
 
-def _in_order(scored: ImageScores, ids: Sequence[str]) -> FloatArray:
+def _in_order(scored: ImageScores, values: npt.NDArray[_Value], ids: Sequence[str]) -> npt.NDArray[_Value]:
     place = {image_id: index for index, image_id in enumerate(scored.ids)}
-    return scored.values[[place[image_id] for image_id in ids]]
+    return values[[place[image_id] for image_id in ids]]
 
 
 def groups_of(ids: Sequence[str], samples: Iterable[Sample]) -> tuple[str, ...] | None:

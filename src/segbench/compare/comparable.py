@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from segbench.compare.entries import result_value
 from segbench.compare.image_scores import ImageScores, check_score
+from segbench.compare.mask_values import MaskMeaning
 from segbench.compare.outside import OutsideMasks
+from segbench.config.study import AbsentRule
 from segbench.config.study_plan import PlannedRun, unequal_budgets
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import ConfigError, DatasetError, RunError, shorten
@@ -34,6 +37,19 @@ _MACHINE = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How runs are to be compared, as somebody asked; see `segbench.compare.gather.load_evidence`."""
+
+    score: str | None = None
+    resolution: Resolution = "auto"
+    masks: MaskMeaning = "auto"
+    margin: float | None = None
+    absent: AbsentRule | None = None
+    verify: bool = False
+    noted: bool = True
+
+
 def decide_score(score: str | None, studies: Sequence[StudyFolder]) -> str:
     """Returns the score that was asked for; else the one of the studies; else IoU of each image.
 
@@ -51,6 +67,25 @@ def decide_score(score: str | None, studies: Sequence[StudyFolder]) -> str:
     return next(iter(wanted), "iou_per_image")
 
 
+def decide_absent(absent: AbsentRule | None, studies: Sequence[StudyFolder]) -> AbsentRule:
+    """Returns the rule for images without any of the score's classes: what was asked for, else that of the studies.
+
+    Raises:
+        ConfigError: two studies have different ones, and none was asked for.
+    """
+    if absent is not None:
+        return absent
+    wanted = {study.read_config().absent: study.path for study in studies}
+    if len(wanted) > 1:
+        told = shorten(f"{name} ({path})" for name, path in wanted.items())
+        raise ConfigError(
+            f"the studies count images without any of the classes differently: {told}; name one with "
+            f"{argument('absent')}",
+            key="absent",
+        )
+    return next(iter(wanted), "perfect")
+
+
 def same_test_part(runs: Sequence[RunFolder], notes: list[Message]) -> Manifest:
     """Returns the manifest of the first run, after making sure that all were scored on the same test images.
 
@@ -58,6 +93,14 @@ def same_test_part(runs: Sequence[RunFolder], notes: list[Message]) -> Manifest:
         RunError: one was not: how its test part differs.
     """
     first = Manifest.read(runs[0].manifest_file)
+    trained = result_value(runs[0], "manifest_hash")
+    if first.content_hash != trained:
+        raise RunError(
+            f"manifest.json is not the one it was trained with: expected the SHA-256 {str(trained)[:12]} that its "
+            f"result.json recorded, got {first.content_hash[:12]}. Images, masks or the split were changed afterwards; "
+            "put the manifest.json of this training back, or train again",
+            run=runs[0].path,
+        )
     seen = {first.content_hash}
     for run in runs[1:]:
         if result_value(run, "manifest_hash") in seen:
@@ -176,12 +219,23 @@ def _same_budget(note: Message, other: Message) -> bool:
     return note.template == other.template and note.values["key"] == other.values["key"]
 
 
-def tell_busy_machine(runs: Sequence[RunFolder], notes: list[Message]) -> bool:
-    """Notes that equal networks were timed very differently, and returns whether times can be compared.
+def times_are_comparable(runs: Sequence[RunFolder], studies: Sequence[StudyFolder], notes: list[Message]) -> bool:
+    """Notes why times tell nothing about approaches, and returns whether they tell something.
 
-    One network at one size, with one `tta`, predicts at one speed, whatever it was trained with. Where it does not,
-    other work was done on the machine, and a time says more about that than about an approach.
+    They do not where runs trained side by side, nor where equal networks were timed very differently: one network at
+    one size, with one `tta`, predicts at one speed, whatever it was trained with. A time then says more about what else
+    the machine did than about an approach.
     """
+    at_once = max((int(study.read_facts().get("workers") or 1) for study in studies), default=1)
+    if at_once > 1:
+        notes.append(
+            message(
+                "up to {n} runs trained side by side and slowed each other down, so times and speeds are shown and "
+                "decide nothing; with one worker, runs train one after another",
+                n=at_once,
+            )
+        )
+        return False
     speeds: dict[tuple[object, ...], list[float]] = {}
     for run in runs:
         result, config = run.read_result().result, run.read_config()

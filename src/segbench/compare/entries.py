@@ -12,9 +12,9 @@ from typing import Any
 
 from segbench.config.run import RunConfig
 from segbench.errors import RunError, shorten
-from segbench.folders.run import RunFolder
-from segbench.folders.study import RunStatus, StudyFolder
-from segbench.locale import Message, listed, message
+from segbench.folders.run import FinishedRun, RunFolder
+from segbench.folders.study import ReadStudy, RunStatus, StudyFolder
+from segbench.locale import Message, listed, message, plural
 from segbench.speech import action, argument
 
 _SEED_SUFFIX = re.compile(r"[._-]*seed[._-]?\d+$")
@@ -33,25 +33,33 @@ class Source:
         place: what tells them apart then: the study folder, or the folder of the first run.
         factors: in a study; else empty.
         runs: finished ones, one a seed.
+        planned: trainings that its study plans for it; of runs that were named one by one, as many as there are.
+        failed: trainings among them that ended in an error.
     """
 
     name: str
     place: Path
     factors: Mapping[str, str]
-    runs: tuple[RunFolder, ...]
+    runs: tuple[FinishedRun, ...]
+    planned: int = 0
+    failed: int = 0
 
 
 @dataclass(kw_only=True)
 class Gathered:
-    """What the paths hold: sources in runs and studies, folders that hold neither, the studies, notes for people."""
+    """What the paths hold: sources in runs and studies, folders that hold neither, the studies, notes for people.
+
+    Problems are what stands before a verdict: runs that are missing, what was changed after the registration.
+    """
 
     sources: list[Source] = field(default_factory=list)
     folders: list[Path] = field(default_factory=list)
-    studies: list[StudyFolder] = field(default_factory=list)
+    studies: list[ReadStudy] = field(default_factory=list)
     notes: list[Message] = field(default_factory=list)
+    problems: list[Message] = field(default_factory=list)
 
     @property
-    def runs(self) -> list[RunFolder]:
+    def runs(self) -> list[FinishedRun]:
         """All runs, in the order of the sources."""
         return [run for source in self.sources for run in source.runs]
 
@@ -63,13 +71,14 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
         RunError: a path that does not exist, an unfinished or damaged run, a study without a finished one, something
             that is named twice, or two runs of one config with one seed.
     """
-    found, loose = Gathered(), list[RunFolder]()
+    found, loose = Gathered(), list[FinishedRun]()
     for path in map(Path, paths):
-        study, run = StudyFolder(path), RunFolder(path)
+        run = FinishedRun(path)
         if not path.is_dir():
             raise RunError("expected the folder of a run, a study or masks, and there is no such folder", run=path)
         if is_study(path):
-            found.sources += _entries_of(study, found.notes)
+            study = ReadStudy(path)
+            found.sources += _entries_of(study, found)
             found.studies.append(study)
         elif run.is_run:
             if not run.is_finished:
@@ -106,19 +115,9 @@ def result_value(run: RunFolder, key: str) -> Any:
     return result[key]
 
 
-def _entries_of(study: StudyFolder, notes: list[Message]) -> list[Source]:
-    plan = study.read_plan()
-    statuses = study.status(plan)
-    unfinished = [status for status in statuses if status.state != "finished"]
-    if unfinished:
-        notes.append(
-            message(
-                "{n} of {total} runs are not finished: {runs}",
-                n=len(unfinished),
-                total=len(statuses),
-                runs=listed([_told(status) for status in unfinished], 6),
-            )
-        )
+def _entries_of(study: ReadStudy, found: Gathered) -> list[Source]:
+    plan, statuses, notes = study.read_plan(), study.statuses, found.notes
+    found.problems += _missing(study, statuses)
     finished: dict[str, list[RunStatus]] = {}
     for status in statuses:
         if status.state == "finished":
@@ -141,25 +140,61 @@ def _entries_of(study: StudyFolder, notes: list[Message]) -> list[Source]:
             place=study.path,
             factors=members[0].run.factors,
             runs=tuple(study.run(status.run.id) for status in members),
+            planned=len(plan.entries[name]),
+            failed=sum(status.state == "failed" for status in statuses if status.run.entry == name),
         )
         for name, members in finished.items()
     ]
 
 
-def _told(status: RunStatus) -> str:
-    return f"{status.run.id} ({status.state})"
+def _missing(study: StudyFolder, statuses: Sequence[RunStatus]) -> list[Message]:
+    """Returns what a reader must know about runs without a result: failed, unfinished, or begun and deleted."""
+    unfinished = [status for status in statuses if status.state != "finished"]
+    told = []
+    if unfinished:
+        told.append(
+            plural(
+                "{n:,} of {total} runs has no result, so its entry is judged by fewer trainings: {runs}",
+                "{n:,} of {total} runs have no result, so their entries are judged by fewer trainings: {runs}",
+                n=len(unfinished),
+                total=len(statuses),
+                runs=listed([f"{status.run.id} ({status.state})" for status in unfinished], 6),
+            )
+        )
+    without = list(dict.fromkeys(status.run.entry for status in unfinished))
+    for status in statuses:
+        if status.state == "finished" and status.run.entry in without:
+            without.remove(status.run.entry)
+    if without:
+        told.append(message("not judged at all, since no run of it is finished: {names}", names=listed(without, 6)))
+    deleted = [
+        status.run.id
+        for status in unfinished
+        if study.log_file(status.run.id).is_file() and not study.run(status.run.id).is_run and status.failure is None
+    ]
+    if deleted:
+        told.append(
+            message(
+                "begun, as their logs say, and their folders are gone: {runs}; a result that is left out changes the "
+                "verdict, so train them again",
+                runs=listed(deleted, 6),
+            )
+        )
+    return told
 
 
-def _loose_entries(runs: Sequence[RunFolder]) -> list[Source]:
+def _loose_entries(runs: Sequence[FinishedRun]) -> list[Source]:
     """Returns runs grouped by everything that decides weights and scores but the seed."""
-    alike: dict[tuple[str, str], list[RunFolder]] = {}
+    alike: dict[tuple[str, str], list[FinishedRun]] = {}
     for run in runs:
         approach = (_approach(run.read_config()), str(result_value(run, "manifest_hash")))
         alike.setdefault(approach, []).append(run)
     sources = []
     for members in alike.values():
         ordered = tuple(sorted(members, key=lambda run: run.read_config().seed))
-        sources.append(Source(name=_name_of(members), place=ordered[0].path, factors={}, runs=ordered))
+        sources.append(
+            Source(name=_name_of(members), place=ordered[0].path, factors={}, runs=ordered, planned=len(ordered))
+        )
     return sources
 
 

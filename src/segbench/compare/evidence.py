@@ -11,12 +11,15 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from segbench.compare.rankings import Ranking
+from segbench.config.study import AbsentRule
 from segbench.data.files.resize import resize_image, resize_mask
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_picture
 from segbench.folders.run import RunFolder
 from segbench.locale import Message, plural
 from segbench.metrics.families import label_of
+from segbench.statistics.looks import Look
 from segbench.types import ClassMap, Sample
 
 FloatArray = npt.NDArray[np.float64]
@@ -62,6 +65,8 @@ class Entry:
         costs: see `Costs`.
         source: where it comes from, for people.
         collapsed: how many of its runs predict one class only, so that their scores say nothing.
+        planned: trainings that were planned for it, finished or not.
+        failed: trainings among them that ended in an error, so that they have no score.
     """
 
     name: str
@@ -73,6 +78,8 @@ class Entry:
     costs: Costs = Costs()
     source: str = ""
     collapsed: int = 0
+    planned: int = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,10 +94,18 @@ class Evidence:
         definition: of the score, as `Definition.to_dict` gives it.
         manifest: the data, split.
         size: (H, W) at which predictions were compared; None: every image's own size.
-        left_out: images that count nowhere here: no run has a score there, or, of a score that is undefined where
-            nothing is predicted (precision), one has none.
-        times_comparable: equal networks were timed alike, so that times tell approaches apart.
-        notes: what a reader must know: seeds missing, budgets that differ, masks that were converted.
+        left_out: images that count nowhere here, by their true masks alone: see `absent`.
+        times_comparable: runs were timed alone and alike, so that times tell approaches apart.
+        constant: (N,) float64 score of every image if the class that is most frequent in the training part were
+            predicted everywhere; NaN where it is not known. Empty where nobody asked.
+        absent: how images count whose true mask holds none of the score's classes, see `StudyConfig`.
+        labels: factor, value, entry or score -> what people call it.
+        margin: the smallest difference that matters; None: the default of the score.
+        look: which verdict about a study this is; None: no study is judged, or not by what it was made for.
+        problems: what stands before a verdict: runs without a result, what was changed after the registration, a
+            verdict that is exploratory, files that were edited.
+        rankings: how the entries are ranked by the score, and by other rules that somebody may prefer.
+        notes: what else a reader must know: budgets that differ, masks that were converted.
     """
 
     entries: tuple[Entry, ...]
@@ -102,6 +117,13 @@ class Evidence:
     size: tuple[int, int] | None
     left_out: tuple[str, ...] = ()
     times_comparable: bool = True
+    constant: FloatArray = field(repr=False, default_factory=lambda: np.empty(0))
+    absent: AbsentRule = "perfect"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    margin: float | None = None
+    look: Look | None = None
+    problems: tuple[Message, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
     notes: tuple[Message, ...] = ()
 
     @property
@@ -113,6 +135,12 @@ class Evidence:
     def higher_is_better(self) -> bool:
         """False for distances and errors."""
         return bool(self.definition["better"] == "higher")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest value that the score can have; infinity where it has no end, such as a distance."""
+        low, high = self.definition["range"]
+        return -math.inf if low is None else low, math.inf if high is None else high
 
     @property
     def label(self) -> str:

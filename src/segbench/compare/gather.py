@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,61 +14,65 @@ import numpy as np
 from segbench.compare.common_images import common_images, groups_of
 from segbench.compare.comparable import (
     Resolution,
+    Terms,
+    decide_absent,
     decide_score,
     decide_size,
     same_definition,
     same_test_part,
-    tell_busy_machine,
     tell_unequal_terms,
+    times_are_comparable,
     unique_names,
 )
-from segbench.compare.entries import Gathered, Source, gather, is_study, result_value
+from segbench.compare.constant import constant_scores
+from segbench.compare.entries import Gathered, Source, gather, result_value
 from segbench.compare.evidence import Costs, Entry, Evidence, Masks
 from segbench.compare.image_scores import (
     FloatArray,
     ImageScores,
     best_epoch,
-    needs_outlines,
-    pick,
-    read_image_scores,
+    read_part,
     scored_epoch,
 )
 from segbench.compare.mask_values import MaskMeaning
-from segbench.compare.outside import OutsideMasks, read_outside
-from segbench.data.files.resize import resize_mask
+from segbench.compare.other_rules import rank_by_rules
+from segbench.compare.outside import OutsideMasks, read_outside, score_outside
+from segbench.compare.registered import about_study
+from segbench.compare.verify import ScoredRun, check_runs, refuse_copies
+from segbench.config.study import AbsentRule
 from segbench.data.manifest.manifest import Manifest
-from segbench.data.sources.load import load_sample
-from segbench.errors import ConfigError, RunError, shorten, suggest
+from segbench.errors import ConfigError, DatasetError, RunError, shorten, suggest
 from segbench.folders.mask_archive import MaskArchive
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
-from segbench.locale import Message, listed, message
-from segbench.metrics.counts import Counts, count_masks
-from segbench.metrics.definitions import OWN_SIZE, size_text
-from segbench.metrics.scores import score_counts
-from segbench.metrics.surface import SurfaceCollector, SurfaceSettings
-from segbench.metrics.surface_scores import score_surfaces
+from segbench.locale import Message, listed, message, quoted
+from segbench.metrics.surface import SurfaceSettings
 from segbench.statistics.decide import decide
 from segbench.statistics.factors import FactorView, factor_view
 from segbench.statistics.verdict import MORE_IS_BETTER, Verdict
 from segbench.train.callback import Callback
-from segbench.types import ORIGINAL, Progress, Sample
+from segbench.types import ORIGINAL, Progress
 
 
 def study_evidence(
-    folder: StudyFolder, *, score: str | None = None, resolution: Resolution = "auto", progress: Progress | None = None
+    folder: StudyFolder,
+    *,
+    score: str | None = None,
+    resolution: Resolution = "auto",
+    noted: bool = True,
+    progress: Progress | None = None,
 ) -> Evidence:
-    """Returns what a study's finished runs show; runs that are missing are named in the notes.
+    """Returns what a study's finished runs show; runs that are missing are named in the problems.
 
     Args:
         folder: of the study.
         score: the per-image score that decides; None takes the study's.
-        resolution: see `load_evidence`.
+        resolution, noted: see `load_evidence`.
         progress: called while runs are scored at another size.
     Raises:
         RunError: no entry, or only one, has a finished run.
     """
-    return load_evidence([folder.path], score=score, resolution=resolution, progress=progress)
+    return load_evidence([folder.path], score=score, resolution=resolution, noted=noted, progress=progress)
 
 
 def load_evidence(
@@ -76,6 +81,10 @@ def load_evidence(
     score: str | None = None,
     resolution: Resolution = "auto",
     masks: MaskMeaning = "auto",
+    margin: float | None = None,
+    absent: AbsentRule | None = None,
+    verify: bool = False,
+    noted: bool = True,
     progress: Progress | None = None,
 ) -> Evidence:
     """Returns the evidence of run folders, study folders and folders of masks, all on one test part.
@@ -89,46 +98,141 @@ def load_evidence(
         resolution: `training`: at the size the runs scored at; `original`: at each image's own size (runs that were not
             yet scored so are evaluated now); `auto`: the first, unless sizes differ or masks come at their own size.
         masks: what folders of masks hold, see `segbench.compare.outside.read_outside`.
+        margin: the smallest difference that matters; None takes the study's `practical`.
+        absent: how images count whose truth holds none of the score's classes, see `StudyConfig`; None takes the
+            study's, and `perfect` without a study.
+        verify: check the masks of all images against the counts, instead of a sample.
+        noted: write into the study folder that it is judged now; False: for other ends than a verdict.
         progress: called while runs are scored.
     Raises:
         ConfigError: an unknown score, two studies with different ones, or fewer than two entries.
-        RunError: no run among the paths, an unfinished or damaged one, one run twice, another test part, another
-            definition.
+        RunError: no run among the paths, an unfinished or damaged one, one run twice or under two seeds, another test
+            part, another definition, or files that do not belong together.
         DatasetError: masks that are missing, of the wrong size or unreadable, or that may mean two things.
     """
-    found = gather(paths)
+    terms = Terms(
+        score=score, resolution=resolution, masks=masks, margin=margin, absent=absent, verify=verify, noted=noted
+    )
+    return load_found(gather(paths), terms, progress)
+
+
+def load_found(found: Gathered, terms: Terms, progress: Progress | None = None) -> Evidence:
+    """Returns the evidence of what was gathered; see `load_evidence`."""
     notes = found.notes
-    score = decide_score(score, found.studies)
+    score = decide_score(terms.score, found.studies)
+    rule = decide_absent(terms.absent, found.studies)
     _require_enough(found)
     manifest = same_test_part(found.runs, notes)
-    outside, size = _outside_and_size(found, manifest, resolution, masks)
+    outside, size = _outside_and_size(found, manifest, terms.resolution, terms.masks)
     tell_unequal_terms(found.runs, notes)
-    steady = tell_busy_machine(found.runs, notes)
+    steady = times_are_comparable(found.runs, found.studies, notes)
     if size is None:
         _evaluate_missing(found.runs, notes, progress)
-    scored = _score_entries(found, outside, manifest, score, size, progress)
+    scored = _read_runs(found, score, size)
+    notes += check_runs(
+        [item for each in scored for item in each], manifest, size, verify=terms.verify, progress=progress
+    )
+    for source, members in zip(found.sources, scored, strict=True):
+        refuse_copies(source.name, members)
+    every = [(str(item.run.path), item.scores) for each in scored for item in each]
+    every += _score_outside(found, outside, manifest, score, size, progress)
     names = _names(found, outside)
-    of_run = [name for name, each in zip(names, scored, strict=True) for _ in each]
-    every = [pair for each in scored for pair in each]
-    common = common_images(every, manifest.split("test"), same_definition(every, notes), notes, of_run)
-    return Evidence(
+    times = [*map(len, scored), *(1 for _ in outside)]
+    of_run = [name for name, number in zip(names, times, strict=True) for _ in range(number)]
+    definition = same_definition(every, notes)
+    common = common_images(every, manifest.split("test"), definition, of_run, rule)
+    notes += common.notes
+    groups = groups_of(common.ids, manifest.split("test"))
+    _require_units(common.ids, groups, found)
+    evidence = Evidence(
         entries=_entries(found, outside, names, common.values, size),
         ids=common.ids,
-        groups=groups_of(common.ids, manifest.split("test")),
+        groups=groups,
         score=common.definition.name,
         definition=common.definition.to_dict(),
         manifest=manifest,
         size=size,
         left_out=common.left_out,
         times_comparable=steady,
-        notes=tuple(dict.fromkeys(notes)),
+        constant=_constant(found, scored[0][0], manifest, score, size, rule, notes, len(common.ids)),
+        absent=rule,
+        labels={key: name for study in reversed(found.studies) for key, name in study.read_config().labels.items()},
+        margin=terms.margin if terms.margin is not None else _study_margin(found.studies),
     )
+    rankings = rank_by_rules(evidence, every, of_run, definition, scored)
+    about = about_study(found, evidence, scored, noted=terms.noted)
+    return replace(evidence, rankings=rankings, **about, notes=tuple(dict.fromkeys(notes)))
 
 
-def only_study(paths: Sequence[str | Path]) -> StudyFolder | None:
-    """Returns the study among the paths where there is exactly one, which then says score and baseline."""
-    studies = [StudyFolder(path) for path in map(Path, paths) if is_study(path)]
-    return studies[0] if len(studies) == 1 else None
+def _read_runs(found: Gathered, score: str, size: tuple[int, int] | None) -> list[list[ScoredRun]]:
+    """Returns what is read of every run of every entry."""
+    scored: list[list[ScoredRun]] = []
+    for source in found.sources:
+        scored.append([])
+        for run in source.runs:
+            part = scored_part(run, size)
+            every = read_part(run, part, score)
+            scored[-1].append(ScoredRun(run=run, part=part, every=every, scores=every.pick(score)))
+    return scored
+
+
+def _score_outside(
+    found: Gathered,
+    outside: Sequence[OutsideMasks],
+    manifest: Manifest,
+    score: str,
+    size: tuple[int, int] | None,
+    progress: Progress | None,
+) -> list[tuple[str, ImageScores]]:
+    """Returns where they come from, and the score of every image, of every folder of masks."""
+    settings, samples = _surface_settings(found.runs), manifest.split("test")
+    scored = []
+    for masks in outside:
+        scored.append((str(masks.folder), score_outside(masks, manifest, samples, score, size, settings, progress)))
+        found.notes.extend(masks.notes)
+    return scored
+
+
+def _constant(
+    found: Gathered,
+    first: ScoredRun,
+    manifest: Manifest,
+    score: str,
+    size: tuple[int, int] | None,
+    rule: AbsentRule,
+    notes: list[Message],
+    images: int,
+) -> FloatArray:
+    """Returns (N,), N = `images`: see `Evidence.constant`."""
+    try:
+        item = constant_scores(first, manifest, score, size, _surface_settings(found.runs))
+    except DatasetError as error:
+        notes.append(
+            message(
+                "what the most frequent class everywhere would reach is not known, as the data cannot be read: {why}",
+                why=quoted(str(error)),
+            )
+        )
+        return np.full(images, math.nan)
+    one = [(str(first.run.path), item)]
+    return common_images(one, manifest.split("test"), item.definition, ["constant"], rule).values[0]
+
+
+def _study_margin(studies: Sequence[StudyFolder]) -> float | None:
+    """Returns the smallest difference that matters by the studies; None where they name none, or different ones."""
+    wanted = {study.read_config().practical for study in studies}
+    return wanted.pop() if len(wanted) == 1 else None
+
+
+def _require_units(ids: Sequence[str], groups: Sequence[str] | None, found: Gathered) -> None:
+    units = len(set(ids if groups is None else groups))
+    if units < 2:
+        what = "image that counts" if groups is None else "group (patient, scene)"
+        raise RunError(
+            f"the test part has a single {what}, and how entries differ on others cannot be told from one; expected "
+            "two or more: divide the data otherwise (data.split) and train again",
+            run=found.runs[0].path,
+        )
 
 
 def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdict:
@@ -153,6 +257,10 @@ def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdic
         baseline=baseline,
         score=evidence.label,
         fixed=[not entry.runs for entry in evidence.entries],
+        collapsed=[entry.collapsed for entry in evidence.entries],
+        margin=evidence.margin,
+        bounds=evidence.bounds,
+        look=evidence.look,
     )
 
 
@@ -199,27 +307,6 @@ def _outside_and_size(
     one_size = sizes[0] if len(sizes) == 1 and sizes[0] != ORIGINAL else None
     outside = [read_outside(folder, manifest, manifest.split("test"), one_size, masks) for folder in found.folders]
     return outside, decide_size(resolution, sizes, outside)
-
-
-def _score_entries(
-    found: Gathered,
-    outside: Sequence[OutsideMasks],
-    manifest: Manifest,
-    score: str,
-    size: tuple[int, int] | None,
-    progress: Progress | None,
-) -> list[list[tuple[str, ImageScores]]]:
-    """Returns where it comes from, and the score of every image, of every run of every entry."""
-    settings = _surface_settings(found.runs)
-    scored = [
-        [(str(run.path), read_image_scores(run, scored_part(run, size), score)) for run in each.runs]
-        for each in found.sources
-    ]
-    for masks in outside:
-        item = score_outside(masks, manifest, manifest.split("test"), score, size, settings, progress)
-        scored.append([(str(masks.folder), item)])
-        found.notes.extend(masks.notes)
-    return scored
 
 
 def _entries(
@@ -298,6 +385,8 @@ def _entry(name: str, source: Source, values: FloatArray, size: tuple[int, int] 
         costs=_costs(results),
         source=f"{source.runs[0].path}{more}",
         collapsed=sum(bool(result.get("collapsed")) for result in results),
+        planned=source.planned,
+        failed=source.failed,
     )
 
 
@@ -321,55 +410,6 @@ def _number_at(result: Mapping[str, Any], keys: Sequence[str]) -> float:
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
     return float(value) if isinstance(value, int | float) else math.nan
-
-
-def score_outside(
-    masks: Masks,
-    manifest: Manifest,
-    samples: Sequence[Sample],
-    score: str,
-    size: tuple[int, int] | None,
-    settings: SurfaceSettings,
-    progress: Progress | None = None,
-) -> ImageScores:
-    """Returns one score of every test image for masks that lie outside run folders, by the same rules as a run's.
-
-    Args:
-        masks: one a sample.
-        manifest: of the data.
-        samples: the test part.
-        score: see `check_score`.
-        size: (H, W) of the masks, which the truth is resized to; None: each image's own size.
-        settings: of outlines, for their scores.
-        progress: called an image.
-    """
-    class_map = manifest.class_map
-    surfaces = SurfaceCollector(class_map, settings) if needs_outlines(score) else None
-    tables, ignored = [], []
-    for done, sample in enumerate(samples, start=1):
-        _, target = load_sample(manifest, sample)
-        target = target if size is None else resize_mask(target, size)
-        mask = masks.read(sample.id)
-        table, skipped = count_masks(
-            mask, target, class_map.num_classes, ignore_index=class_map.ignore_index, task=class_map.task
-        )
-        tables.append(table)
-        ignored.append(skipped)
-        if surfaces is not None:
-            surfaces.add(sample.id, mask, target)
-        if progress is not None:
-            progress("scoring masks", done, len(samples))
-    counts = Counts(
-        ids=tuple(sample.id for sample in samples),
-        confusion=np.stack(tables),
-        ignored=np.array(ignored, dtype=np.int64),
-        task=class_map.task,
-    )
-    resolution = OWN_SIZE if size is None else size_text(size)
-    outlines = None
-    if surfaces is not None:
-        outlines = score_surfaces(surfaces.values(), class_map, settings=settings, resolution=resolution)
-    return pick(score, score_counts(counts, class_map, resolution=resolution), outlines)
 
 
 def _surface_settings(runs: Sequence[RunFolder]) -> SurfaceSettings:

@@ -22,6 +22,7 @@ from segbench.speech import python_text, speech
 from segbench.types import ClassMap
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 _ONE_CLASS = re.compile(r"(?P<score>\w+)\[(?P<label>.+)\]")
 
@@ -34,11 +35,18 @@ class ImageScores:
         ids: of the images.
         values: (N,) float64; NaN where an image has no value.
         definition: of the score.
+        counts: of the same images, in the same order.
+        no_truth: (N,) bool, images whose truth holds none of the score's classes; of a score that knows no classes,
+            images without a counted pixel.
+        nothing: (N,) bool, images in which none of these classes is predicted, likewise.
     """
 
     ids: tuple[str, ...]
     values: FloatArray = field(repr=False)
     definition: Definition
+    counts: Counts = field(repr=False)
+    no_truth: BoolArray = field(repr=False)
+    nothing: BoolArray = field(repr=False)
 
 
 def check_score(name: str, class_map: ClassMap | None = None) -> tuple[str, int | None]:
@@ -83,7 +91,26 @@ def pick(name: str, scores: Scores, surfaces: SurfaceScores | None) -> ImageScor
     if label is not None:
         valued = int((~np.isnan(values)).sum())
         definition = replace(definition, name=name, classes=(scores.class_map.names[label],), n_valued=valued)
-    return ImageScores(ids=source.ids, values=np.asarray(values, dtype=np.float64), definition=definition)
+    no_truth, nothing = _without(scores, score, label)
+    return ImageScores(
+        ids=source.ids,
+        values=np.asarray(values, dtype=np.float64),
+        definition=definition,
+        counts=scores.counts,
+        no_truth=no_truth,
+        nothing=nothing,
+    )
+
+
+def _without(scores: Scores, score: str, label: int | None) -> tuple[BoolArray, BoolArray]:
+    """Returns in which images the truth, and in which the prediction, holds none of the classes of a score."""
+    counts = scores.counts
+    if not SCORES[score].measure.by_class:
+        none = counts.confusion.reshape(len(counts), -1).sum(axis=1) == 0
+        return none, none
+    classes = list(scores.scored) if label is None else [label]
+    true, predicted = counts.tp + counts.fn, counts.tp + counts.fp
+    return true[:, classes].sum(axis=1) == 0, predicted[:, classes].sum(axis=1) == 0
 
 
 def read_scores(folder: RunFolder, part: str) -> Scores:
@@ -170,22 +197,48 @@ def require_best_epoch(folder: RunFolder, part: str) -> None:
         )
 
 
-def read_image_scores(folder: RunFolder, part: str, name: str) -> ImageScores:
-    """Returns one score of every image of a run's part.
+@dataclass(frozen=True, eq=False)
+class PartScores:
+    """All scores of one part of a run, from which single ones are picked.
 
+    Attributes:
+        scores: from counts.
+        surfaces: from outlines; None where they were not measured.
+    """
+
+    scores: Scores
+    surfaces: SurfaceScores | None
+
+    def pick(self, name: str) -> ImageScores:
+        """Returns one score of every image; see `check_score`."""
+        return pick(name, self.scores, self.surfaces)
+
+
+def read_part(folder: RunFolder, part: str, name: str) -> PartScores:
+    """Returns the scores of a run's part, those of outlines where they were measured.
+
+    Args:
+        folder: of the run.
+        part: see `read_scores`.
+        name: of the score that will be picked.
     Raises:
-        RunError: what it is computed from is missing or damaged.
+        RunError: what they are computed from is missing or damaged, outlines where the score needs them.
         ConfigError: see `check_score`.
     """
     scores = read_scores(folder, part)
-    surfaces = None
-    if needs_outlines(name):
-        file: Path = folder.table_file("surfaces", part)
-        if not file.is_file():
-            told = f"there is no {file.name}: outlines were not measured (scores.surface: false in its config)"
-            raise RunError(f"{told}; choose a score from counts, such as iou_per_image", run=folder.path)
+    file: Path = folder.table_file("surfaces", part)
+    if file.is_file():
         surfaces = _surfaces(file, scores)
-    return pick(name, scores, surfaces)
+        if surfaces.ids != scores.ids:
+            again = f"run `{evaluate_command(folder, part)}` again"
+            raise RunError(
+                f"{file.name} is of other images than the counts, or in another order; {again}", run=folder.path
+            )
+        return PartScores(scores, surfaces)
+    if needs_outlines(name):
+        told = f"there is no {file.name}: outlines were not measured (scores.surface: false in its config)"
+        raise RunError(f"{told}; choose a score from counts, such as iou_per_image", run=folder.path)
+    return PartScores(scores, None)
 
 
 def read_definitions(folder: RunFolder, part: str) -> dict[str, Definition]:

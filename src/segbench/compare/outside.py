@@ -17,13 +17,22 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from segbench.compare.evidence import Masks
+from segbench.compare.image_scores import ImageScores, needs_outlines, pick
 from segbench.compare.mask_values import MaskMeaning, MaskReader, decide_reading, look_at
+from segbench.data.files.resize import resize_mask
 from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError, shorten
 from segbench.locale import Message, join, listed, message
+from segbench.metrics.counts import Counts, count_masks
+from segbench.metrics.definitions import OWN_SIZE, size_text
+from segbench.metrics.scores import score_counts
+from segbench.metrics.surface import SurfaceCollector, SurfaceSettings
+from segbench.metrics.surface_scores import score_surfaces
 from segbench.predict.mask_folder import holds_indices
-from segbench.types import Sample, Task
+from segbench.types import Progress, Sample, Task
 
 UInt8Array = npt.NDArray[np.uint8]
 SizeKind: TypeAlias = Literal["own", "training", "both"]
@@ -207,3 +216,52 @@ def _size_of(file: Path) -> tuple[int, int]:
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise DatasetError(f"this mask cannot be read: {error}", path=file) from error
     return height, width
+
+
+def score_outside(
+    masks: Masks,
+    manifest: Manifest,
+    samples: Sequence[Sample],
+    score: str,
+    size: tuple[int, int] | None,
+    settings: SurfaceSettings,
+    progress: Progress | None = None,
+) -> ImageScores:
+    """Returns one score of every test image for masks that lie outside run folders, by the same rules as a run's.
+
+    Args:
+        masks: one a sample.
+        manifest: of the data.
+        samples: the test part.
+        score: see `check_score`.
+        size: (H, W) of the masks, which the truth is resized to; None: each image's own size.
+        settings: of outlines, for their scores.
+        progress: called an image.
+    """
+    class_map = manifest.class_map
+    surfaces = SurfaceCollector(class_map, settings) if needs_outlines(score) else None
+    tables, ignored = [], []
+    for done, sample in enumerate(samples, start=1):
+        _, target = load_sample(manifest, sample)
+        target = target if size is None else resize_mask(target, size)
+        mask = masks.read(sample.id)
+        table, skipped = count_masks(
+            mask, target, class_map.num_classes, ignore_index=class_map.ignore_index, task=class_map.task
+        )
+        tables.append(table)
+        ignored.append(skipped)
+        if surfaces is not None:
+            surfaces.add(sample.id, mask, target)
+        if progress is not None:
+            progress("scoring masks", done, len(samples))
+    counts = Counts(
+        ids=tuple(sample.id for sample in samples),
+        confusion=np.stack(tables),
+        ignored=np.array(ignored, dtype=np.int64),
+        task=class_map.task,
+    )
+    resolution = OWN_SIZE if size is None else size_text(size)
+    outlines = None
+    if surfaces is not None:
+        outlines = score_surfaces(surfaces.values(), class_map, settings=settings, resolution=resolution)
+    return pick(score, score_counts(counts, class_map, resolution=resolution), outlines)

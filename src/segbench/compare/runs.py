@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from segbench.compare.comparable import Resolution
+from segbench.compare.comparable import Resolution, Terms
+from segbench.compare.entries import gather
 from segbench.compare.evidence import Evidence
-from segbench.compare.gather import (
-    judge_evidence,
-    judge_factors,
-    load_evidence,
-    only_study,
-    study_baseline,
-)
+from segbench.compare.gather import judge_evidence, judge_factors, load_found, study_baseline
 from segbench.compare.mask_values import MaskMeaning
+from segbench.config.study import AbsentRule
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
 from segbench.speech import argument
@@ -48,6 +45,7 @@ class Comparison:
     def sentences(self) -> list[str]:
         """Returns what was found in plain words."""
         return [
+            *self.evidence.problems,
             *self.evidence.collapsed,
             *self.verdict.sentences(),
             *(self.factors.sentences(self.verdict.numbers) if self.factors is not None else []),
@@ -74,7 +72,19 @@ class Comparison:
             "definition": dict(evidence.definition),
             "ids": list(evidence.ids),
             "left_out": list(evidence.left_out),
+            "problems": list(evidence.problems),
             "notes": list(evidence.notes),
+            "absent": evidence.absent,
+            "constant": float(evidence.constant.mean()) if evidence.constant.size else None,
+            "rankings": {
+                ranking.rule: {
+                    "by": ranking.label,
+                    "order": [evidence.entries[place].name for place in ranking.order],
+                    "values": list(ranking.values),
+                    "tau": ranking.tau,
+                }
+                for ranking in evidence.rankings
+            },
             "collapsed": {entry.name: entry.collapsed for entry in evidence.entries if entry.collapsed},
             "sources": {entry.name: entry.source for entry in evidence.entries},
             "verdict": self.verdict.to_dict(),
@@ -88,6 +98,9 @@ def compare_runs(
     resolution: Resolution = "auto",
     masks: MaskMeaning = "auto",
     baseline: str | None = None,
+    margin: float | None = None,
+    absent: AbsentRule | None = None,
+    verify: bool = False,
     progress: Progress | None = None,
 ) -> Comparison:
     """Says which of several trained networks is best on the images they were all tested on, or that nobody can say.
@@ -103,10 +116,15 @@ def compare_runs(
             unless sizes differ or masks come at their own size.
         masks: what folders of masks hold: `values` of the data set's own masks, class `indices`, or `auto`: what fits.
         baseline: name of the entry that the others are measured against; None takes the study's.
+        margin: the smallest difference of the score that matters; None takes the study's, else the score's default.
+        absent: how images count whose true mask holds none of the score's classes: `perfect` or `left_out`, see
+            `StudyConfig`; None takes the study's, else `perfect`.
+        verify: check that the masks of all images give the counts, instead of those of a few.
         progress: called while runs are scored.
     Raises:
         ConfigError: an unknown score, baseline or choice, or fewer than two entries.
-        RunError: no run among the paths, an unfinished or damaged one, another test part, another definition.
+        RunError: no run among the paths, an unfinished or damaged one, another test part, another definition, a run
+            under two seeds, or files that were changed after they were scored.
         DatasetError: masks that are missing, of the wrong size or unreadable, or that may mean two things.
 
     Example:
@@ -114,7 +132,16 @@ def compare_runs(
         >>> comparison = segbench.compare_runs(["runs/unet", "runs/segnet"])  # doctest: +SKIP
         >>> print(*comparison.sentences(), sep="\\n")  # doctest: +SKIP
     """
-    evidence, study = evidence_of(paths, score=score, resolution=resolution, masks=masks, progress=progress)
+    evidence, study = evidence_of(
+        paths,
+        score=score,
+        resolution=resolution,
+        masks=masks,
+        margin=margin,
+        absent=absent,
+        verify=verify,
+        progress=progress,
+    )
     return compare_evidence(evidence, study=study, baseline=baseline)
 
 
@@ -142,15 +169,23 @@ def evidence_of(
     score: str | None = None,
     resolution: Resolution = "auto",
     masks: MaskMeaning = "auto",
+    margin: float | None = None,
+    absent: AbsentRule | None = None,
+    verify: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Evidence, StudyFolder | None]:
     """Returns the evidence of `paths`, and the study where there is exactly one among them; see `compare_runs`."""
     for key, value, allowed in (
         (argument("resolution"), resolution, get_args(Resolution)),
         (argument("masks"), masks, get_args(MaskMeaning)),
+        (argument("absent"), absent, (None, *get_args(AbsentRule))),
     ):
         if value not in allowed:
-            raise ConfigError(f"expected {', '.join(allowed)}, got {value!r}", key=key)
+            raise ConfigError(f"expected {', '.join(each for each in allowed if each)}, got {value!r}", key=key)
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    evidence = load_evidence(paths, score=score, resolution=resolution, masks=masks, progress=progress)
-    return evidence, only_study(paths)
+    if margin is not None and not 0.0 < margin < math.inf:
+        raise ConfigError(f"expected a difference above 0, got {margin!r}; for example 0.01", key=argument("margin"))
+    found = gather(paths)
+    terms = Terms(score=score, resolution=resolution, masks=masks, margin=margin, absent=absent, verify=verify)
+    evidence = load_found(found, terms, progress)
+    return evidence, found.studies[0] if len(found.studies) == 1 else None

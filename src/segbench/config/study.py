@@ -24,7 +24,7 @@ import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -51,12 +51,26 @@ from segbench.config.study_plan import (
 )
 from segbench.config.text import apply_overrides, explain, line_of, read_yaml, set_key
 from segbench.errors import ConfigError, shorten, suggest
+from segbench.locale import Message, listed, message
+from segbench.metrics.families import SCORES
 from segbench.speech import argument, override
 
-__all__ = ["Name", "Plan", "PlannedRun", "ScaleConfig", "StudyConfig", "expand", "load_study", "parse_study"]
+__all__ = [
+    "AbsentRule",
+    "Name",
+    "Plan",
+    "PlannedRun",
+    "ScaleConfig",
+    "StudyConfig",
+    "expand",
+    "load_study",
+    "parse_study",
+]
 
 _ID_LENGTH = 120
 
+# What an image counts as whose truth holds none of the score's classes.
+AbsentRule: TypeAlias = Literal["perfect", "left_out"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
 
 
@@ -93,6 +107,13 @@ class StudyConfig(Section):
         baseline: a value name for each factor, or for so many that one entry fits: what the others are measured
             against.
         score: the per-image score that decides.
+        practical: the smallest difference of the score that matters in practice; None takes the score's default, 0.01
+            where it lies between 0 and 1. Differences below it are told to be equivalent where that can be shown.
+        looks: how often a verdict is planned: 1, or more where seeds are to be added after looking. Every look beyond
+            the plan is told.
+        absent: what an image counts as whose truth holds none of the score's classes: `perfect`, where nothing is
+            predicted, and the worst where something is; `left_out`: nowhere, for every entry alike.
+        labels: display names for people: factor, value, entry or score -> what it is called in verdicts and reports.
         scales: name -> smaller form, see `ScaleConfig`.
         scale: the one that was taken; empty: the full size. Never written by hand: `load_study` sets it.
         output: study folder; None means `runs/<study>`, with the scale's name behind it.
@@ -107,6 +128,10 @@ class StudyConfig(Section):
     exclude: tuple[dict[str, Any], ...] = ()
     baseline: dict[str, str] | None = None
     score: str = "iou_per_image"
+    practical: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
+    looks: Annotated[int, Field(ge=1)] = 1
+    absent: AbsentRule = "perfect"
+    labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
     scales: dict[Name, ScaleConfig] = Field(default_factory=dict)
     scale: str = ""
     output: str | None = None
@@ -204,7 +229,7 @@ def _override(study: StudyConfig, overrides: Sequence[str]) -> StudyConfig:
 def _split_key(key: str) -> list[str]:
     """Returns the parts of a study's key; the name of a factor, or the key of a run in a scale, keeps its dots."""
     parts = key.split(".")
-    depth = 1 if parts[0] in ("vary", "baseline") else len(parts)
+    depth = 1 if parts[0] in ("vary", "baseline", "labels") else len(parts)
     if parts[0] == "scales" and len(parts) > 3 and parts[2] in ("set", "vary"):
         depth = 3
     return [*parts[:depth], *filter(None, [".".join(parts[depth:])])]
@@ -281,11 +306,29 @@ def expand(study: StudyConfig, *, begun: Mapping[tuple[str, int], str] | None = 
         runs=tuple(runs),
         factors={factor: tuple(named) for factor, named in values.items()},
         excluded=left_out,
-        notes=(*lonely(runs), *unequal_budgets(runs)),
+        notes=(*_unknown_labels(study, values, runs), *lonely(runs), *unequal_budgets(runs)),
     )
     if study.baseline is not None:
         check_baseline(study.baseline, plan, one=begun is None)
     return plan
+
+
+def _unknown_labels(
+    study: StudyConfig, values: Mapping[str, Mapping[str, Any]], runs: Sequence[PlannedRun]
+) -> tuple[Message, ...]:
+    """Returns a sentence where a display name is given to what the study does not have, a slip of the pen."""
+    if study.scale:
+        return ()  # a smaller form has fewer values, and keeps the names of all
+    known = {*values, SEED, *(name for named in values.values() for name in named), *(run.entry for run in runs)}
+    unknown = [name for name in study.labels if name not in known and name.partition("[")[0] not in SCORES]
+    if not unknown:
+        return ()
+    told = message(
+        "labels names what is no factor, value, entry or score of this study: {names}; there are {known}",
+        names=listed(unknown),
+        known=listed(sorted(known)),
+    )
+    return (told,)
 
 
 def _seeds(study: StudyConfig) -> list[int]:

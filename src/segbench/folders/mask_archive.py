@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -25,8 +26,12 @@ from segbench.files import replacing
 
 UInt8Array = npt.NDArray[np.uint8]
 _VERSION = 1
+_HEADER = struct.Struct("<26sHH")  # of a member of a zip file: the last two say how long its name and extra field are
 # What zip and PNG raise over damaged bytes.
-_DAMAGE = (OSError, KeyError, ValueError, SyntaxError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+_DAMAGE = (
+    *(OSError, KeyError, ValueError, SyntaxError, EOFError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+)
 
 
 class MaskWriter:
@@ -81,6 +86,8 @@ def save_masks(path: str | Path, masks: Iterable[tuple[str, UInt8Array]]) -> Non
 class MaskArchive:
     """The masks that `write_masks` wrote, read from the disk one at a time.
 
+    The directory of the archive is read once, and no file stays open: a report looks at many masks of many runs.
+
     Args:
         path: of the file.
     Raises:
@@ -95,8 +102,7 @@ class MaskArchive:
     @cached_property
     def _index(self) -> dict[str, Any]:
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                index = json.loads(archive.read("index.json"))
+            index = json.loads(self._bytes("index.json"))
         except FileNotFoundError as error:
             message = f"there is no {self.path.name}: the run is not finished, or an older version made it"
             raise RunError(f"{message}; score it again with `segbench evaluate`", run=self.path.parent) from error
@@ -128,11 +134,35 @@ class MaskArchive:
         planes = self._index["planes"][number]
         names = [f"{number:06d}_{index}.png" for index in range(planes)] or [f"{number:06d}.png"]
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                read = [np.asarray(Image.open(io.BytesIO(archive.read(name)))) for name in names]
+            read = [np.asarray(Image.open(io.BytesIO(self._bytes(name)))) for name in names]
         except _DAMAGE as error:
             raise self._damaged(error) from error
         return np.stack(read) if planes else read[0]
+
+    @cached_property
+    def _members(self) -> dict[str, tuple[int, int, int, int]]:
+        """Name -> where its header begins, bytes in the archive, compression, and CRC-32 of what it holds."""
+        with zipfile.ZipFile(self.path) as archive:
+            return {
+                each.filename: (each.header_offset, each.compress_size, each.compress_type, each.CRC)
+                for each in archive.infolist()
+            }
+
+    def _bytes(self, name: str) -> bytes:
+        """Returns what a member holds; raises what `zipfile` raises where it is damaged."""
+        start, size, method, checksum = self._members[name]
+        if method != zipfile.ZIP_STORED:  # somebody packed it again
+            with zipfile.ZipFile(self.path) as archive:
+                return archive.read(name)
+        with self.path.open("rb") as stream:
+            stream.seek(start)
+            header = stream.read(_HEADER.size)
+            _, name_length, extra_length = _HEADER.unpack(header)
+            stream.seek(name_length + extra_length, io.SEEK_CUR)
+            content = stream.read(size)
+        if zlib.crc32(content) != checksum:
+            raise zipfile.BadZipFile(f"Bad CRC-32 for file {name!r}")
+        return content
 
     def _damaged(self, error: Exception) -> RunError:
         message = f"{self.path.name} is damaged ({error}); score the run again with `segbench evaluate`"

@@ -31,6 +31,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 
@@ -314,6 +315,14 @@ class RunFolder:
             yield
 
     def _read_json(self, name: str, *required: str) -> dict[str, Any]:
+        value = self._load_json(name)
+        missing = [key for key in required if key not in value]
+        if missing:
+            message = f"{name} lacks {', '.join(missing)}: no epoch was started, or the file is damaged"
+            raise RunError(f"{message}; train the run, or restart it with {argument('restart', True)}", run=self.path)
+        return value
+
+    def _load_json(self, name: str) -> dict[str, Any]:
         file = self.path / name
         try:
             value = json.loads(file.read_text(encoding="utf-8"))
@@ -325,11 +334,37 @@ class RunFolder:
             raise RunError(f"{name} cannot be read: {error}", run=self.path) from error
         if not isinstance(value, dict):
             raise RunError(f"{name} should hold a JSON object, found {type(value).__name__}", run=self.path)
-        missing = [key for key in required if key not in value]
-        if missing:
-            message = f"{name} lacks {', '.join(missing)}: no epoch was started, or the file is damaged"
-            raise RunError(f"{message}; train the run, or restart it with {argument('restart', True)}", run=self.path)
         return value
+
+
+@dataclass(frozen=True)
+class FinishedRun(RunFolder):
+    """A run that nobody writes any more: config, facts and result are read once, however often they are asked for."""
+
+    def read_config(self) -> RunConfig:
+        """Returns the config this run was started with."""
+        return self._config
+
+    def class_map(self) -> ClassMap:
+        """Returns the classes this run was trained on."""
+        return self._class_map
+
+    @cached_property
+    def _config(self) -> RunConfig:
+        return super().read_config()
+
+    @cached_property
+    def _class_map(self) -> ClassMap:
+        return super().class_map()
+
+    @cached_property
+    def _loaded(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def _load_json(self, name: str) -> dict[str, Any]:
+        if name not in self._loaded:
+            self._loaded[name] = super()._load_json(name)
+        return self._loaded[name]
 
 
 def different_settings(there: RunConfig, now: RunConfig, *, same_samples: bool) -> list[str]:

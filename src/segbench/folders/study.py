@@ -3,7 +3,10 @@
 ::
 
     study.yaml        the study as it was asked, resolved, with the scale that was taken
-    plan.json         run ids with entry, factors, seed and fingerprint; threads a run; the data's content hash
+    registration.json score, margin, looks, seeds and split, written before the first training; see
+                      `segbench.folders.registration`
+    looks.jsonl       one line a verdict: when, by which score, on which seeds; see `segbench.folders.looks`
+    plan.json         run ids with entry, factors, seed and fingerprint; threads; runs at once; the data's content hash
     manifest.json     the data, split: the same for every run
     runs/<id>/        run folders, see `segbench.folders.run`
     logs/<id>.log     what a run printed
@@ -20,6 +23,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -27,7 +31,9 @@ from segbench.config.study import Plan, PlannedRun, StudyConfig, expand, load_st
 from segbench.config.text import write_yaml
 from segbench.errors import ConfigError, RunError, shorten, suggest
 from segbench.files import write_json, write_text
-from segbench.folders.run import RunFolder, different_settings
+from segbench.folders.registration import changed_since, make_registration, read_registration
+from segbench.folders.run import FinishedRun, RunFolder, different_settings
+from segbench.locale import Message, message
 from segbench.metrics.families import lower_is_better
 from segbench.speech import action, argument
 
@@ -103,6 +109,16 @@ class StudyFolder:
         return self.path / "plan.json"
 
     @property
+    def registration_file(self) -> Path:
+        """What was said before the first training."""
+        return self.path / "registration.json"
+
+    @property
+    def looks_file(self) -> Path:
+        """One line a verdict."""
+        return self.path / "looks.jsonl"
+
+    @property
     def manifest_file(self) -> Path:
         """The data of every run."""
         return self.path / "manifest.json"
@@ -174,17 +190,34 @@ class StudyFolder:
         result: dict[str, Any] = facts
         return result
 
-    def claim(self, study: StudyConfig, plan: Plan, *, manifest_hash: str, threads: int, engine: str) -> None:
+    def claim(
+        self,
+        study: StudyConfig,
+        plan: Plan,
+        *,
+        manifest_hash: str,
+        threads: int,
+        engine: str,
+        workers: int | None = None,
+    ) -> None:
         """Writes study and plan, after making sure that what was trained here before is part of the same study.
 
-        Values may be added or left out; a run that was begun keeps its settings and its data.
+        Values may be added or left out; a run that was begun keeps its settings and its data. What the verdict will be
+        made by is registered before the first training, and stays as it was then.
 
+        Args:
+            study, plan: as they are asked now.
+            manifest_hash: content hash of the data with their split.
+            threads: CPU threads of a run.
+            engine: that trains the runs.
+            workers: most runs at once; None leaves what was noted before.
         Raises:
             ConfigError: a begun run has other settings now (names the keys), or the data changed.
             RunError: a begun run saw other data than the study's.
         """
+        before: Mapping[str, Any] = {}
         if self.is_study:
-            facts = self.read_facts()
+            before = facts = self.read_facts()
             self.require_threads(threads, plan)
             if facts["manifest_hash"] != manifest_hash and any(self.run(run_id).is_run for run_id in facts["runs"]):
                 message = "the data or its split changed since the first run; new scores could not be compared with old"
@@ -192,6 +225,7 @@ class StudyFolder:
         self.require_same_data(plan, manifest_hash)
         for run in plan.runs:
             self._require_same(run)
+        registered = self._register(study, plan, manifest_hash, before)
         write_text(self.config_file, write_yaml(study.to_dict()))
         runs = {
             run.id: {
@@ -206,10 +240,46 @@ class StudyFolder:
             "manifest_hash": manifest_hash,
             "threads": threads,
             "engine": engine,
+            "workers": max((number for number in (workers, before.get("workers")) if number), default=None),
+            "registration": registered,
             "notes": plan.notes,
             "runs": runs,
         }
         write_json(self.plan_file, facts)
+
+    def _register(self, study: StudyConfig, plan: Plan, manifest_hash: str, before: Mapping[str, Any]) -> str | None:
+        """Returns the hash of the registration, which is written as long as nothing was begun, or where none is.
+
+        The hash that was noted first stays, so that a registration that is edited later differs from it.
+        """
+        begun = sum(self.run(run_id).is_run for run_id in {*before.get("runs", ()), *(run.id for run in plan.runs)})
+        if begun and (self.registration_file.is_file() or before.get("registration")):
+            noted: str | None = before.get("registration")
+            return noted
+        registration = make_registration(study, plan, manifest_hash, begun=begun)
+        write_json(self.registration_file, registration)
+        return str(registration["hash"])
+
+    def changed_since_registration(self, study: StudyConfig, plan: Plan, manifest_hash: str) -> list[Message] | None:
+        """Returns a sentence for everything that was not said before the first training, or is another thing now.
+
+        None: nothing was registered, since an earlier version began the study.
+
+        Raises:
+            RunError: `registration.json` or `plan.json` cannot be read.
+        """
+        registration, noted = read_registration(self.registration_file), self.read_facts().get("registration")
+        if registration is None and noted is None:
+            return None
+        if registration is None:
+            return [
+                message(
+                    "registration.json is gone (SHA-256 {hash}): what was planned before the first training can no "
+                    "longer be told; put it back from where you keep copies",
+                    hash=str(noted)[:12],
+                )
+            ]
+        return changed_since(registration, study, plan, manifest_hash, noted=noted)
 
     def _require_same(self, run: PlannedRun) -> None:
         """Raises where a begun run has other settings; where its data lie is no setting, their content was compared."""
@@ -316,6 +386,44 @@ class StudyFolder:
             alerts=alerts,
             collapsed=collapsed,
         )
+
+
+@dataclass(frozen=True)
+class ReadStudy(StudyFolder):
+    """A study that is only read, at one moment: each of its files once, however often it is asked for."""
+
+    def read_config(self) -> StudyConfig:
+        """Returns the study that was started here."""
+        return self._config
+
+    def read_plan(self) -> Plan:
+        """Returns the study's runs."""
+        return self._plan
+
+    def run(self, run_id: str) -> FinishedRun:
+        """Returns the folder of a run, which is read once, too."""
+        return self._runs.setdefault(run_id, FinishedRun(super().run(run_id).path))
+
+    def status(self, plan: Plan | None = None) -> tuple[RunStatus, ...]:
+        """Returns how far every run was when it was asked for the first time."""
+        return self.statuses if plan is None or plan is self._plan else super().status(plan)
+
+    @cached_property
+    def statuses(self) -> tuple[RunStatus, ...]:
+        """How far every run is."""
+        return super().status(self._plan)
+
+    @cached_property
+    def _config(self) -> StudyConfig:
+        return super().read_config()
+
+    @cached_property
+    def _plan(self) -> Plan:
+        return super().read_plan()
+
+    @cached_property
+    def _runs(self) -> dict[str, FinishedRun]:
+        return {}
 
 
 def _read_history(folder: RunFolder, monitor: str) -> tuple[list[dict[str, float]], str]:

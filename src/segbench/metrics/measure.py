@@ -66,8 +66,8 @@ class Measure:
         unit: `share` (0 to 1), `px` (pixels) or `relative` (to the true area).
         better: `higher`, `lower`, or `zero`: the nearer 0.
         lowest, highest: ends of the range.
-        perfect: what an image counts as in a comparison where one approach rightly finds none of the classes and
-            another finds some; None: no value is right there, and the image counts for nobody.
+        perfect: what an image without any of the classes counts as in a comparison where none is predicted, rightly;
+            None: no value is right there, and the image counts for nobody.
     """
 
     key: str

@@ -22,7 +22,7 @@ from segbench.statistics.variance import VarianceParts
 from segbench.study.engine import Engine, make_engine
 from segbench.study.live import StudyCallback
 from segbench.study.probe import Speed, cost_key, measure, run_seconds
-from segbench.study.run import check_data, check_runs, default_workers
+from segbench.study.run import check_data, check_runs, check_test_part, default_workers
 from segbench.terminal import format_seconds
 from segbench.train.prepare import read_and_split
 
@@ -146,6 +146,7 @@ def dry_run(
             folder.require_threads(threads, plan)
         threads = threads or recorded or max(1, machine.cores // at_once)
         manifest = read_and_split(plan.runs[0].config.data, watch, tell_notes=False)
+        check_test_part(manifest, plan)
         check_data([], study.score, manifest.class_map)  # what is wrong with an entry is among the problems
         statuses = folder.status(plan)
         cost = _cost(plan, folder, statuses, manifest, at_once, threads, watch)
@@ -292,9 +293,6 @@ def _detectable(
     entries = len(plan.entries)
     if entries < 2:
         return ()
-    if units < 2:
-        notes.append("the test part has a single image or group, so no difference can be shown on it")
-        return ()
     seeds = min(len(runs) for runs in plan.entries.values())
     if seeds == 1:
         notes.append("with one seed an entry, differences speak of these trainings only, not of the networks")
@@ -328,6 +326,6 @@ def _detectable(
 
 def _measured_parts(study: StudyConfig) -> list[VarianceParts]:
     """Returns how the differences of all pairs of entries with finished runs vary."""
-    evidence = study_evidence(StudyFolder(study.study_folder), score=study.score, resolution="training")
+    evidence = study_evidence(StudyFolder(study.study_folder), score=study.score, resolution="training", noted=False)
     pairs = compare_pairs([entry.values for entry in evidence.entries], groups=evidence.groups)
     return [pair.parts for pair in pairs]

@@ -14,6 +14,7 @@ from segbench.config.study import Plan, PlannedRun, StudyConfig, expand, load_st
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.samples.decoded import decode_samples, zoom_wanted
 from segbench.errors import ConfigError, DatasetError, RunError, SegbenchError, shorten
+from segbench.folders.registration import read_registration
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
 from segbench.speech import argument
@@ -132,6 +133,25 @@ def check_data(runs: Sequence[PlannedRun], score: str, classes: ClassMap) -> Non
     _raise_all(runs, lambda run: check_task(run.config, classes.task))
 
 
+def check_test_part(manifest: Manifest, plan: Plan) -> None:
+    """Raises where nothing could be said about the entries of a study, however long they train.
+
+    Raises:
+        DatasetError: the test part has a single image, or a single group (patient, scene).
+    """
+    test = manifest.split("test")
+    if len(plan.entries) < 2 or len({sample.group or f"\0{sample.id}" for sample in test}) > 1:
+        return
+    what = "a single image" if len(test) < 2 else f"{len(test)} images of a single group, {test[0].group!r}"
+    units = "images" if len(test) < 2 else "groups"
+    raise DatasetError(
+        f"the test part has {what}: how entries differ on other {units} cannot be told from it, and a verdict needs "
+        "two or more, better twenty. Give the test part a larger share (data.split.ratios), or more data; nothing was "
+        "trained",
+        path=manifest.root,
+    )
+
+
 def _raise_all(runs: Sequence[PlannedRun], check: Callable[[PlannedRun], None]) -> None:
     """Checks every run and raises for all problems at once; a single one keeps its own class."""
     found: dict[str, tuple[SegbenchError, list[str]]] = {}
@@ -186,13 +206,13 @@ class _Session:
         self._require_devices(machine)
         at_once = workers or default_workers(self.plan, machine)
         threads = threads or (facts["threads"] if facts else None) or max(1, machine.cores // at_once)
-        manifest = self._prepare(threads, todo)
+        at_once = min(at_once, len(todo))
+        manifest = self._prepare(threads, at_once, todo)
         self._wait_for_orphans(todo)
         self._decode(manifest, todo)
         for run in todo:
             self.folder.forget_failure(run.id)
         tasks = [self._task(run, threads) for run in todo]
-        at_once = min(at_once, len(tasks))
         self.watch.message(
             f"{len(tasks)} of {len(self.plan.runs)} runs to train, {at_once} at once, CPU threads each: {threads}; "
             f"length of a run: {' or '.join(self.plan.lengths)}; everything goes to {self.folder.path}"
@@ -224,15 +244,26 @@ class _Session:
             message = f"{shorten(wanting, 3)} want {self.plan.runs[0].config.device}, and there is no GPU here"
             raise ConfigError(f"{message}; set device to auto or cpu", key="device")
 
-    def _prepare(self, threads: int, todo: Sequence[PlannedRun]) -> Manifest:
+    def _prepare(self, threads: int, workers: int, todo: Sequence[PlannedRun]) -> Manifest:
         """Returns the manifest in the study folder, after the folder was claimed for this study and this data."""
         manifest = read_and_split(self.plan.runs[0].config.data, self.watch)
         for note in self.plan.notes:
             self.watch.message(f"note: {note}")
         check_data(todo, self.study.score, manifest.class_map)
+        check_test_part(manifest, self.plan)
+        is_new = not self.folder.registration_file.is_file()
         self.folder.claim(
-            self.study, self.plan, manifest_hash=manifest.content_hash, threads=threads, engine=self.engine.name
+            self.study,
+            self.plan,
+            manifest_hash=manifest.content_hash,
+            threads=threads,
+            engine=self.engine.name,
+            workers=workers,
         )
+        if is_new:
+            registration = read_registration(self.folder.registration_file)
+            digest = "" if registration is None else registration["hash"]
+            self.watch.message(f"registered before the first training: registration.json, SHA-256 {digest}")
         try:
             there = Manifest.read(self.folder.manifest_file)
             if (there.content_hash, there.root) == (manifest.content_hash, manifest.root):

@@ -18,6 +18,8 @@ from segbench.errors import RunError
 from segbench.files import write_json
 from segbench.folders.mask_archive import MaskWriter, write_masks
 from segbench.folders.run import RunFolder
+from segbench.folders.seal import KEY as SEAL
+from segbench.folders.seal import seal
 from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.definitions import OWN_SIZE, footnote, size_text
 from segbench.metrics.scores import Scores
@@ -106,6 +108,7 @@ def evaluate(
         "footnote": footnote(evaluated.definition_of.values()),
         "test_scored": times,
         "main": main_number(evaluated.scores, folder.read_config().monitor, manifest.samples, split),
+        SEAL: seal(target, [name], weights=folder.best_file if len(folders) == 1 else None),
     }
     write_json(target.path / f"evaluation_{name}.json", summary)
     return evaluated.scores

@@ -17,6 +17,8 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.files import replacing, write_json
 from segbench.folders.mask_archive import MaskWriter, write_masks
 from segbench.folders.run import RunFolder
+from segbench.folders.seal import KEY as SEAL
+from segbench.folders.seal import seal
 from segbench.metrics.definitions import footnote, size_text
 from segbench.metrics.families import label_of
 from segbench.metrics.scores import Scores, score_counts
@@ -75,6 +77,7 @@ def score_and_write(
         result["threshold_choice"] = _about_choice(
             choice, evaluator.default_scores(), splits[-1], evaluated[splits[-1]]
         )
+    result[SEAL] = seal(folder, splits, weights=folder.best_file)
     write_json(folder.result_file, result)
     return folder.read_result()
 

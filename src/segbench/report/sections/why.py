@@ -40,6 +40,7 @@ from segbench.report.summary import (
 from segbench.report.svg import Sketch
 
 _MANY = 8  # approaches; more panels of a second kind are folded away
+_MOST_PANELS = 16  # a hundred small panels are looked at by nobody, and take longer than all else on the page
 
 
 def learning_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section | None:
@@ -52,7 +53,7 @@ def learning_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> 
         return None
     blocks: list[Block] = [*bullets(overfitting_sentences(analysis))]
     for name, title in (("loss", message("loss")), *_monitored(analysis, places)):
-        panels = [_panel(analysis, place, name) for place in places]
+        panels = [_panel(analysis, place, name) for place in places[:_MOST_PANELS]]
         drawing = sketch.draw(
             partial(curve_panels, panels, title, CURVE),
             message("{name} over epochs, one panel an approach", name=title),
@@ -67,6 +68,9 @@ def learning_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> 
         blocks.append(
             Folded(title=message("{name} over epochs", name=title), blocks=(drawing,)) if is_long else drawing
         )
+    if len(places) > _MOST_PANELS:
+        told = message("Drawn are the {n} approaches with the best means; the table has all of them.", n=_MOST_PANELS)
+        blocks += text(told, tone="note")
     blocks += [
         _overfitting_table(analysis, places),
         *_alerts(analysis, places),
