@@ -103,6 +103,7 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
     with_masks = {place: entry for place, entry in enumerate(entries) if entry.masks}
     best = entries[verdict.best]
     attributes = measure_attributes(evidence, progress=progress)
+    slices = explain_scores(evidence, best, attributes)
     several = len(with_masks) >= 2
     return Analysis(
         evidence=evidence,
@@ -115,8 +116,8 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
         overfitting={place: summarize_overfitting(entry) for place, entry in enumerate(entries) if entry.runs},
         errors={place: error_table(evidence, entry, progress=progress) for place, entry in with_masks.items()},
         attributes=attributes,
-        slices=explain_scores(evidence, best, attributes),
-        findings=check_findings(evidence, best, attributes),
+        slices=slices,
+        findings=check_findings(slices),
         cases=pick_cases(evidence, best),
         disagreements=find_disagreements(evidence, progress=progress) if several else None,
         candidates=find_label_candidates(evidence, progress=progress) if several else None,

@@ -250,8 +250,8 @@ def attributes_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -
         blocks += [Heading(text=message("Claims, tested")), _findings_table(analysis)]
         blocks += text(
             message(
-                "One-sided tests; p is corrected (Holm) over everything that these {n} claims rest on.",
-                n=len(analysis.findings),
+                "The same tests as above: a claim is supported where one of its attributes was shown to go with the "
+                "score, in the direction claimed."
             ),
             tone="note",
         )
