@@ -13,12 +13,11 @@ from segbench.explain.attributes import AttributeTable, measure_attributes
 from segbench.explain.cases import (
     Cases,
     Disagreements,
-    LabelCandidates,
     find_disagreements,
-    find_label_candidates,
     pick_cases,
 )
 from segbench.explain.error_types import ErrorTable, error_table
+from segbench.explain.label_mistakes import LabelCandidates, find_label_candidates
 from segbench.explain.overfitting import OverfittingSummary, summarize_overfitting
 from segbench.explain.slices import FindingTest, SliceReport, check_findings, explain_scores
 from segbench.folders.study import RunStatus, StudyFolder
@@ -43,7 +42,8 @@ class Analysis:
         slices: attributes against the score of the best entry.
         findings: named claims, tested on the best entry.
         cases: of the best entry.
-        disagreements, candidates: over all entries that keep masks; None below two of them.
+        disagreements: over all entries that keep masks; None below two of them.
+        candidates: images whose mask the good runs speak against.
     """
 
     evidence: Evidence = field(repr=False)
@@ -60,7 +60,7 @@ class Analysis:
     findings: tuple[FindingTest, ...]
     cases: Cases
     disagreements: Disagreements | None
-    candidates: LabelCandidates | None
+    candidates: LabelCandidates
 
     @cached_property
     def order(self) -> tuple[int, ...]:
@@ -120,5 +120,5 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
         findings=check_findings(slices),
         cases=pick_cases(evidence, best),
         disagreements=find_disagreements(evidence, progress=progress) if several else None,
-        candidates=find_label_candidates(evidence, progress=progress) if several else None,
+        candidates=find_label_candidates(evidence, progress=progress),
     )
