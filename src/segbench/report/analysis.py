@@ -15,6 +15,7 @@ from segbench.explain.cases import (
     Disagreements,
     find_disagreements,
     pick_cases,
+    pick_class_cases,
 )
 from segbench.explain.error_types import ErrorTable, error_table
 from segbench.explain.label_mistakes import LabelCandidates, find_label_candidates
@@ -41,7 +42,8 @@ class Analysis:
         attributes: of the test images.
         slices: attributes against the score of the best entry.
         findings: named claims, tested on the best entry.
-        cases: of the best entry.
+        cases: of the best entry; class_cases: class name -> the same, by the
+            IoU of that class; empty where one class is scored.
         disagreements: over all entries that keep masks; None below two of them.
         candidates: images whose mask the good runs speak against.
     """
@@ -59,6 +61,7 @@ class Analysis:
     slices: SliceReport
     findings: tuple[FindingTest, ...]
     cases: Cases
+    class_cases: Mapping[str, Cases]
     disagreements: Disagreements | None
     candidates: LabelCandidates
 
@@ -119,6 +122,7 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
         slices=slices,
         findings=check_findings(slices),
         cases=pick_cases(evidence, best),
+        class_cases=pick_class_cases(evidence, best, count=1) if len(evidence.class_map.scored_classes) > 1 else {},
         disagreements=find_disagreements(evidence, progress=progress) if several else None,
         candidates=find_label_candidates(evidence, progress=progress),
     )

@@ -7,10 +7,12 @@ from segbench.explain.cases import Case
 from segbench.explain.label_mistakes import LabelCandidate
 from segbench.locale import Numbers, listed, message, plural
 from segbench.report.analysis import Analysis
-from segbench.report.document import Block, Gallery, Heading, Section, Tile, text
+from segbench.report.document import Block, Folded, Gallery, Heading, Section, Tile, text
 from segbench.report.labels import CASES
 from segbench.report.pictures import Pictures
 from segbench.report.svg import Sketch
+
+_CLASSES_SHOWN = 12
 
 
 def cases_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
@@ -28,9 +30,28 @@ def cases_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sec
         cases: tuple[Case, ...] = getattr(analysis.cases, key)
         rows = tuple((_case_title(case, analysis.numbers), _case_tiles(case, best, pictures)) for case in cases[:count])
         blocks += [Heading(text=CASES[key]), Gallery(rows=rows)]
+    blocks += _worst_of_classes(analysis, pictures)
     blocks += _disagreements(analysis, pictures)
     blocks += _candidates(analysis, pictures)
     return Section(key="cases", title=message("Images to look at"), blocks=tuple(blocks))
+
+
+def _worst_of_classes(analysis: Analysis, pictures: Pictures) -> list[Block]:
+    """Returns the worst image of each class, the worst class first; nothing where one class is scored."""
+    worst = sorted(
+        ((name, cases.worst[0]) for name, cases in analysis.class_cases.items()), key=lambda one: one[1].score
+    )
+    if not worst:
+        return []
+    rows = tuple(
+        (
+            message("{name}: {case}", name=name, case=_case_title(case, analysis.numbers)),
+            _case_tiles(case, analysis.best, pictures),
+        )
+        for name, case in worst[:_CLASSES_SHOWN]
+    )
+    note = text(message("By the IoU of the class, among the images whose true mask holds it."), tone="note")
+    return [Folded(title=message("Worst image of each class"), blocks=(*note, Gallery(rows=rows)))]
 
 
 def _case_title(case: Case, numbers: Numbers) -> str:
