@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,37 +18,37 @@ UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
 
 MOST_RUNS = 20  # asked, the best first: more of them change no majority, and every mask has to be decoded
-WEAKER, WEAKER_SD = (
-    0.1,
-    0.5,
-)  # score, and SDs of the best run's over images: who is worse by more than both is not asked
-OUTLIER_MADS = 3.0
+# Score, and SDs of the best run's scores over images: a run that is worse by more than both is not asked.
+WEAKER, WEAKER_SD = 0.1, 0.5
+MIN_CLASS_FRAC = 0.01  # of the image: in a smaller class a few pixels are a large share
 _BOUNDARY = 1 + ERROR_TYPES.index("boundary")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelCandidate:
-    """An image whose mask the runs speak against.
+    """An image whose mask the runs speak against, and the class on which they do so most.
 
     Attributes:
         image_id: of it.
+        class_name: whose pixels are counted: those that the mask or most runs give to the class.
         score: what candidates are ordered by: `share` minus `unsure`.
-        share: of the object, on which most runs say another class than the mask, outside the boundary band; a pixel
+        share: of these pixels, on which most runs say another class than the mask, outside the boundary band; a pixel
             counts as much as the share of runs for their class exceeds that for the mask's.
-        unsure: of the object, on which runs do not say what most do, wherever it is: networks that fail on an image
+        unsure: of these pixels, on which runs do not say what most do, wherever it is: networks that fail on an image
             fail differently.
-        pixels: on which most runs say another class than the mask, outside the band.
-        object_pixels: not background in the mask or for most runs.
-        mask_class, runs_class: names of the two classes concerned on most of these pixels; None: a class of a
-            multilabel task is absent there.
+        pixels: of these, on which most runs say another class than the mask, outside the band.
+        class_pixels: how many they are.
+        mask_class, runs_class: names of the two classes concerned on most of them, one of which is `class_name`; None:
+            the class of a multilabel task is absent there.
     """
 
     image_id: str
+    class_name: str
     score: float
     share: float
     unsure: float
     pixels: int
-    object_pixels: int
+    class_pixels: int
     mask_class: str | None
     runs_class: str | None
 
@@ -82,7 +83,7 @@ def find_label_candidates(
     evidence: Evidence,
     *,
     count: int = 12,
-    min_score: float = 0.05,
+    min_score: float = 0.1,
     min_pixels: int = 20,
     band_frac: float = 0.02,
     progress: Progress | None = None,
@@ -91,9 +92,10 @@ def find_label_candidates(
 
     Asked are the `MOST_RUNS` best runs with masks that did not collapse and are not clearly worse than the best one: by
     more than 0.1, more than half the SD of its scores over images, and more than two standard errors of the paired
-    difference. Run folders keep no probabilities, so how sure the runs are is how many of them agree. An image is a
-    candidate where its score is at least `min_score`, and stands out from those of all images (3 MAD above the median):
-    networks that are weak everywhere accuse nobody. At least two such runs are needed.
+    difference. Run folders keep no probabilities, so how sure the runs are is how many of them agree. An image counts
+    by the class on which they speak against its mask most, background aside. It is a candidate where its score exceeds
+    that of the median image (0 at least) by `min_score`: networks that are wrong everywhere accuse nobody. At least two
+    such runs are needed.
 
     Args:
         evidence: what is compared.
@@ -112,11 +114,12 @@ def find_label_candidates(
     for number, image_id in enumerate(evidence.ids if not reason else (), start=1):
         target = evidence.load(image_id)[1]
         masks = [read_mask(evidence.entries[place], seed, image_id, target) for place, seed in asked]
-        found.append(_against_mask(image_id, target, masks, evidence.class_map, band_frac))
+        found.append(_against_mask(image_id, target, masks, evidence.class_map, band_frac, min_pixels))
         if progress is not None:
             progress("looking for label mistakes", number, len(evidence.ids))
-    needed = max(min_score, _outlying([case.score for case in found])) if found else min_score
-    cases = [case for case in found if case.score >= needed and case.pixels >= min_pixels]
+    scores = [0.0 if case is None else case.score for case in found]
+    needed = min_score + (max(float(np.median(scores)), 0.0) if scores else 0.0)
+    cases = [case for case in found if case is not None and case.score >= needed]
     return LabelCandidates(
         cases=tuple(sorted(cases, key=lambda case: -case.score)[:count]),
         compared=tuple(names),
@@ -150,35 +153,44 @@ def choose_runs(evidence: Evidence) -> list[tuple[int, int]]:
     return [candidates[position] for position in order if not clearly[position]][:MOST_RUNS]
 
 
-def _outlying(scores: Sequence[float]) -> float:
-    median = float(np.median(scores))
-    return median + OUTLIER_MADS * 1.4826 * float(np.median(np.abs(np.array(scores) - median)))
-
-
 def _against_mask(
-    image_id: str, target: UInt8Array, masks: Sequence[UInt8Array], class_map: ClassMap, band_frac: float
-) -> LabelCandidate:
-    """Returns on how much of the object the runs speak against the mask, and on how much against each other."""
+    image_id: str,
+    target: UInt8Array,
+    masks: Sequence[UInt8Array],
+    class_map: ClassMap,
+    band_frac: float,
+    min_pixels: int,
+) -> LabelCandidate | None:
+    """Returns the class on which the runs speak most against the mask; None where they do so on too few pixels."""
     majority, sure, lead = _vote(masks, target)
     counted = target != class_map.ignore_index
     types = split_errors(target, majority, class_map, band_frac=band_frac).types
     against = (types > 0) & (types != _BOUNDARY)
-    background = 0 if class_map.task is Task.MULTILABEL else class_map.background
-    objects = counted if background is None else counted & ((target != background) | (majority != background))
-    size = int(objects.sum())
-    share = float(lead[against].sum()) / size if size else 0.0
-    unsure = float((1.0 - sure[counted]).sum()) / size if size else 0.0
-    mask_class, runs_class = _classes_of(target, majority, against, class_map)
-    return LabelCandidate(
-        image_id=image_id,
-        score=share - unsure,
-        share=share,
-        unsure=unsure,
-        pixels=int(against.sum()),
-        object_pixels=size,
-        mask_class=mask_class,
-        runs_class=runs_class,
-    )
+    found = None
+    for index, name in enumerate(class_map.names):
+        if class_map.task is Task.MULTILABEL:
+            where = np.zeros(target.shape, dtype=bool)
+            where[index] = (target[index] == 1) | ((majority[index] == 1) & counted[index])
+        else:
+            where = counted & ((target == index) | (majority == index))
+        size, pixels = int(where.sum()), int((against & where).sum())
+        if index == class_map.background or pixels < min_pixels or size < MIN_CLASS_FRAC * math.prod(target.shape[-2:]):
+            continue
+        share, unsure = float(lead[against & where].sum()) / size, float((1.0 - sure[where]).sum()) / size
+        if found is None or share - unsure > found.score:
+            mask_class, runs_class = _classes_of(target, majority, against & where, class_map, index)
+            found = LabelCandidate(
+                image_id=image_id,
+                class_name=name,
+                score=share - unsure,
+                share=share,
+                unsure=unsure,
+                pixels=pixels,
+                class_pixels=size,
+                mask_class=mask_class,
+                runs_class=runs_class,
+            )
+    return found
 
 
 def _vote(masks: Sequence[UInt8Array], target: UInt8Array) -> tuple[UInt8Array, FloatArray, FloatArray]:
@@ -198,15 +210,13 @@ def _vote(masks: Sequence[UInt8Array], target: UInt8Array) -> tuple[UInt8Array, 
 
 
 def _classes_of(
-    target: UInt8Array, majority: UInt8Array, against: npt.NDArray[np.bool_], class_map: ClassMap
+    target: UInt8Array, majority: UInt8Array, against: npt.NDArray[np.bool_], class_map: ClassMap, index: int
 ) -> tuple[str | None, str | None]:
-    """Returns the class of the mask and that of the runs on most of the pixels on which they differ."""
-    if not against.any():
-        return None, None
+    """Returns the class of the mask and that of the runs on most of the pixels on which they differ about a class."""
+    names = class_map.names
     if class_map.task is Task.MULTILABEL:
-        plane = int(against.sum(axis=(1, 2)).argmax())
-        present = bool(np.median(target[plane][against[plane]]) == 1)
-        return (class_map.names[plane], None) if present else (None, class_map.names[plane])
+        present = 2 * int((target[against] == 1).sum()) > int(against.sum())
+        return (names[index], None) if present else (None, names[index])
     pairs, pixels = np.unique(target[against].astype(np.int64) * 256 + majority[against], return_counts=True)
     true, said = divmod(int(pairs[pixels.argmax()]), 256)
-    return class_map.names[true], class_map.names[said]
+    return names[true], names[said]

@@ -153,11 +153,11 @@ def _not_asked(analysis: Analysis) -> list[Block]:
 def _candidate_title(case: LabelCandidate, numbers: Numbers) -> str:
     values = {"image": case.image_id, "share": numbers.percent(case.score)}
     if case.runs_class is None:
-        return message("{image}: no {mask}, say the trainings ({share} of the object)", mask=case.mask_class, **values)
+        return message("{image}: no {mask}, say the trainings ({share} of the class)", mask=case.mask_class, **values)
     if case.mask_class is None:
-        return message("{image}: {runs}, say the trainings ({share} of the object)", runs=case.runs_class, **values)
+        return message("{image}: {runs}, say the trainings ({share} of the class)", runs=case.runs_class, **values)
     return message(
-        "{image}: {mask} in the mask, {runs} say the trainings ({share} of the object)",
+        "{image}: {mask} in the mask, {runs} say the trainings ({share} of the class)",
         mask=case.mask_class,
         runs=case.runs_class,
         **values,
