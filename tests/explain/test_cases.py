@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import pytest
-from PIL import Image
-from tests.compare._evidence import Distort, Mask, make_evidence, shifted, write_pairs
+from tests.compare._evidence import Distort, Mask, make_evidence, shifted
 
 from segbench.compare.evidence import Evidence
-from segbench.errors import RunError
-from segbench.explain.cases import find_disagreements, find_label_candidates, pick_cases
+from segbench.explain.cases import find_disagreements, pick_cases, pick_class_cases
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +44,32 @@ def only_on(chosen: str, distort: Distort) -> Distort:
 
 def emptied(mask: Mask, image_id: str, seed: int) -> Mask:
     return np.zeros_like(mask)
+
+
+def test_every_class_has_its_worst_images(tmp_path: Path) -> None:
+    distortions = {"a": only_on("img_003", without(1)), "b": only_on("img_001", without(2))}
+    evidence = make_evidence(tmp_path, count=4, classes=3, distortions=distortions)
+    cases = pick_class_cases(evidence, evidence.entries[0], count=1)
+    names = evidence.class_map.names
+    assert set(cases) == set(names)
+    worst = cases[names[1]].worst[0]
+    assert (worst.image_id, worst.score, worst.seed_scores) == ("img_003", 0.0, (0.0, 0.0))
+    assert cases[names[1]].score == f"iou_per_image[{names[1]}]"
+    assert cases[names[2]].worst[0].score == 1.0
+    assert pick_class_cases(evidence, evidence.entries[1], count=1)[names[2]].worst[0].image_id == "img_001"
+
+
+def without(label: int) -> Distort:
+    """Returns a distortion: a class becomes background."""
+    return lambda mask, image_id, seed: np.where(mask == label, 0, mask).astype(np.uint8)
+
+
+def test_a_class_is_judged_where_the_truth_holds_it(tmp_path: Path) -> None:
+    evidence = make_evidence(tmp_path, count=4, classes=3, distortions={"a": shifted(0), "b": shifted(2)}, seeds=(0,))
+    for name, cases in pick_class_cases(evidence, evidence.entries[1], count=9).items():
+        index = evidence.class_map.names.index(name)
+        holds = {image_id for image_id in evidence.ids if (evidence.load(image_id)[1] == index).any()}
+        assert {case.image_id for case in cases.worst} == holds
 
 
 class TestDisagreements:
@@ -88,7 +110,6 @@ class TestDisagreements:
         first, second = (entry.masks[0].read(found.cases[0].image_id) for entry in evidence.entries)
         assert first.ndim == 3
         assert found.cases[0].disagreement == pytest.approx((first != second).mean())
-        assert find_label_candidates(evidence).n == 24
 
     def test_entries_without_masks_are_named(self, tmp_path: Path) -> None:
         distortions = {"a": shifted(0), "b": shifted(2), "c": shifted(3)}
@@ -102,55 +123,3 @@ class TestDisagreements:
     def test_two_empty_masks_agree(self, tmp_path: Path) -> None:
         found = find_disagreements(make_evidence(tmp_path, count=2, distortions={"a": emptied, "b": emptied}))
         assert found.mean == 0.0
-
-
-class TestLabelCandidates:
-    def planted(self, folder: Path, shares: Mapping[str, float] = MappingProxyType({"img_005": 0.5})) -> Evidence:
-        """Returns evidence whose predictions fit the true ellipses; masks lack the given share of their object."""
-        data = write_pairs(folder / "data", 10)
-        right = {path.stem: np.asarray(Image.open(path)) // 255 for path in (data / "masks").glob("*.png")}
-        for image_id, share in shares.items():
-            wrong = right[image_id].copy()
-            wrong[:, : int(np.quantile(np.nonzero(wrong)[1], share))] = 0
-            Image.fromarray(wrong * 255).save(data / "masks" / f"{image_id}.png")
-
-        def predicted(pixels: int) -> Distort:
-            return lambda mask, image_id, seed: np.roll(right[image_id], pixels, axis=0)
-
-        return make_evidence(folder, data=data, distortions={"a": predicted(0), "b": predicted(1)})
-
-    def test_a_planted_mistake_is_first_and_alone(self, tmp_path: Path) -> None:
-        evidence = self.planted(tmp_path)
-        found = find_label_candidates(evidence)
-        assert [case.image_id for case in found.cases] == ["img_005"]
-        assert 0.3 < found.cases[0].share < 0.5
-        assert found.masks_per_image == 4
-        assert (found.n, len(found.compared)) == (10, 2)
-        assert find_label_candidates(evidence, min_share=0.9).cases == ()
-        assert find_label_candidates(evidence, min_pixels=10_000).cases == ()
-
-    def test_the_larger_mistake_is_first(self, tmp_path: Path) -> None:
-        found = find_label_candidates(self.planted(tmp_path, {"img_002": 0.3, "img_005": 0.6, "img_007": 0.45}))
-        assert [case.image_id for case in found.cases] == ["img_005", "img_007", "img_002"]
-
-    def test_a_single_dissenter_clears_the_label(self, tmp_path: Path) -> None:
-        evidence = self.planted(tmp_path)
-        follows = make_evidence(tmp_path / "more", data=evidence.manifest, distortions={"c": shifted(0)}, seeds=(0,))
-        found = find_label_candidates(replace(evidence, entries=(*evidence.entries, *follows.entries)))
-        assert found.cases == ()
-        assert (found.n, found.masks_per_image) == (10, 5)
-
-    def test_errors_along_the_border_are_no_candidates(self, tmp_path: Path) -> None:
-        evidence = make_evidence(tmp_path, count=6, distortions={"a": shifted(1), "b": shifted(1)}, seeds=(0,))
-        assert find_label_candidates(evidence, min_share=0.0001, min_pixels=1).cases == ()
-
-    def test_one_entry_is_not_enough(self, evidence: Evidence) -> None:
-        found = find_label_candidates(replace(evidence, entries=evidence.entries[:1]))
-        assert found.cases == ()
-        assert found.reason == "two approaches with masks are needed, 1 keep masks"
-
-    def test_a_mask_of_another_size_is_refused(self, evidence: Evidence) -> None:
-        with pytest.raises(
-            RunError, match=r"'good' has a mask of the shape \(48, 64\) for the image 'img_000', expected"
-        ):
-            find_label_candidates(replace(evidence, size=(24, 32)))

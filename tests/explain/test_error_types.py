@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from tests.compare._evidence import make_evidence, shifted
+from tests.compare._evidence import Mask, make_evidence, shifted
 
 from segbench.errors import RunError
 from segbench.explain.error_types import ERROR_TYPE_SENTENCES, ERROR_TYPES, ErrorTypes, error_table, split_errors
@@ -142,6 +142,17 @@ def test_multilabel_splits_every_plane() -> None:
     assert found.counted == 2 * 1600
 
 
+def test_a_wrong_pixel_belongs_to_the_true_class_or_to_the_invented_one() -> None:
+    truth, prediction = box(1, 5, 15, 5, 15), box(2, 25, 35, 25, 35)
+    found = split_errors(truth, prediction, THREE)
+    by_class = {
+        (label, ERROR_TYPES[kind]): int(found.class_pixels[label, kind])
+        for label, kind in np.argwhere(found.class_pixels).tolist()
+    }
+    assert by_class == {(1, "missed_object"): 100, (2, "false_object"): 100}
+    assert found.class_objects.tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 1]]
+
+
 def test_nothing_wrong_has_no_shares() -> None:
     found = split_errors(box(1, 2, 9, 2, 9), box(1, 2, 9, 2, 9), BINARY)
     assert found.wrong == 0
@@ -202,6 +213,23 @@ class TestTable:
         assert table.true_objects == 4
         assert table.wrong_frac == pytest.approx(table.pixels.sum() / (4 * 48 * 64))
         assert (table.entry, table.missed_objects, table.false_objects) == ("bad", 0, 0)
+
+    def test_classes_are_told_apart(self, tmp_path: Path) -> None:
+        def second_lost(mask: Mask, image_id: str, seed: int) -> Mask:
+            return np.where(mask == 2, 0, mask).astype(np.uint8) if seed == 0 else mask
+
+        distortions = {"a": second_lost, "b": shifted(1)}
+        evidence = make_evidence(tmp_path, count=3, classes=3, distortions=distortions)
+        table = error_table(evidence, evidence.entries[0])
+        truths = [evidence.load(image_id)[1] for image_id in evidence.ids]
+        assert table.class_pixels.shape == (3, 6)
+        assert table.class_pixels[:2].sum() == 0
+        assert table.class_pixels[2].sum() == sum((truth == 2).sum() for truth in truths) / 2
+        assert table.class_pixels[2, ERROR_TYPES.index("missed_object")] > 0
+        assert table.class_objects[2].tolist() == [3.0, 1.5, 0.0]
+        assert (table.true_objects, table.missed_objects) == (table.class_objects[:, 0].sum(), 1.5)
+        moved = error_table(evidence, evidence.entries[1])
+        assert moved.class_pixels.sum(axis=0) == pytest.approx(moved.pixels.sum(axis=0))
 
     def test_all_right_is_said(self, tmp_path: Path) -> None:
         evidence = make_evidence(tmp_path, count=2, distortions={"perfect": shifted(0)}, seeds=(0,))

@@ -1,16 +1,16 @@
-"""Images to look at: worst, typical and best; where entries disagree; where the label may be wrong."""
+"""Images to look at: worst, typical and best, of all classes and of each; where entries disagree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from segbench.compare.evidence import Entry, Evidence
-from segbench.errors import RunError
-from segbench.explain.error_types import split_errors
+from segbench.explain.classes import class_values
+from segbench.explain.masks import read_mask
 from segbench.types import ClassMap, Progress, Task
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -36,7 +36,7 @@ class Cases:
     """Worst, typical and best images of an entry.
 
     Attributes:
-        entry, score: names.
+        entry, score: names; `iou_per_image[car]` is that of one class.
         worst: the worst first.
         median: around the median score, the worse first.
         best: the best first.
@@ -86,70 +86,55 @@ class Disagreements:
     mean: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class LabelCandidate:
-    """An image on which all predictions agree with each other against the mask.
-
-    Attributes:
-        image_id: of it.
-        share: pixels / object_pixels.
-        pixels: on which all predictions say the same class and the mask another, outside the boundary band.
-        object_pixels: not background in the mask or in what all predict.
-    """
-
-    image_id: str
-    share: float
-    pixels: int
-    object_pixels: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelCandidates:
-    """Images whose label may be wrong: candidates to look at, not proof.
-
-    Attributes:
-        cases: the largest share first.
-        compared: names of the entries whose masks were used, at least two.
-        without_masks: names of the others.
-        masks_per_image: predictions that had to agree.
-        n: images looked at.
-        min_share, min_pixels: what a candidate needs at least.
-        reason: why nothing could be looked for; empty where it could.
-    """
-
-    cases: tuple[LabelCandidate, ...]
-    compared: tuple[str, ...]
-    without_masks: tuple[str, ...]
-    masks_per_image: int
-    n: int
-    min_share: float
-    min_pixels: int
-    reason: str = ""
-
-
 def pick_cases(evidence: Evidence, entry: Entry, *, count: int = 3) -> Cases:
     """Returns the `count` worst, median and best images of an entry by its mean score over seeds.
 
     Equal scores stay in the order of the images. Of fewer images than 3 x `count` some are in two lists.
     """
-    scores = evidence.seed_means(entry)
-    order = np.argsort(scores if evidence.higher_is_better else -scores, kind="stable")
+    return _pick(entry, evidence.score, evidence.ids, entry.values, evidence.higher_is_better, count)
+
+
+def pick_class_cases(evidence: Evidence, entry: Entry, *, count: int = 3) -> dict[str, Cases]:
+    """Returns class name -> worst, median and best images of an entry by its IoU of that class, mean over seeds.
+
+    Only images whose truth holds the class are looked at; scored classes that no truth holds are not there.
+
+    Raises:
+        RunError: counts of a run are damaged.
+    """
+    values = class_values(evidence, entry)
+    found = {}
+    for index in evidence.class_map.scored_classes:
+        has = ~np.isnan(values[0, :, index])
+        if has.any():
+            name = evidence.class_map.names[index]
+            ids = [image_id for image_id, there in zip(evidence.ids, has, strict=True) if there]
+            found[name] = _pick(entry, f"iou_per_image[{name}]", ids, values[:, has, index], True, count)
+    return found
+
+
+def _pick(
+    entry: Entry, score: str, ids: Sequence[str], values: npt.NDArray[np.float64], higher_is_better: bool, count: int
+) -> Cases:
+    """Returns the cases of (S, N) values."""
+    scores = values.mean(axis=0)
+    order = np.argsort(scores if higher_is_better else -scores, kind="stable")
     count = min(count, len(order))
     start = (len(order) - count) // 2
 
     def cases(positions: npt.NDArray[np.intp]) -> tuple[Case, ...]:
         return tuple(
             Case(
-                image_id=evidence.ids[position],
+                image_id=ids[position],
                 score=float(scores[position]),
-                seed_scores=tuple(entry.values[:, position].tolist()),
+                seed_scores=tuple(values[:, position].tolist()),
             )
             for position in positions
         )
 
     return Cases(
         entry=entry.name,
-        score=evidence.score,
+        score=score,
         worst=cases(order[:count]),
         median=cases(order[start : start + count]),
         best=cases(order[::-1][:count]),
@@ -174,7 +159,7 @@ def find_disagreements(evidence: Evidence, *, count: int = 6, progress: Progress
     for number, image_id in enumerate(evidence.ids, start=1):
         target = evidence.load(image_id)[1]
         tables = [
-            _pairwise([_mask(entry, seed, image_id, target) for entry in kept], target, evidence.class_map)
+            _pairwise([read_mask(entry, seed, image_id, target) for entry in kept], target, evidence.class_map)
             for seed in range(seeds)
         ]
         pairs = np.mean(tables, axis=0)[rows, columns]
@@ -203,51 +188,6 @@ def find_disagreements(evidence: Evidence, *, count: int = 6, progress: Progress
     )
 
 
-def find_label_candidates(
-    evidence: Evidence,
-    *,
-    count: int = 12,
-    min_share: float = 0.05,
-    min_pixels: int = 20,
-    band_frac: float = 0.02,
-    progress: Progress | None = None,
-) -> LabelCandidates:
-    """Returns images on which the masks of all entries and seeds agree with each other against the true mask.
-
-    Such pixels count outside the boundary band of `segbench.explain.error_types`, where people disagree too, and
-    relative to the object: the pixels that are not background in the mask or in what all predict. Multilabel: pairs of
-    pixel and class. At least two entries must keep masks; `reason` says where they do not.
-
-    Args:
-        evidence: what is compared.
-        count: at most so many candidates.
-        min_share, min_pixels: what a candidate needs.
-        band_frac: half width of the band as a share of the image diagonal.
-        progress: called after every image.
-    """
-    kept, without = _with_masks(evidence)
-    reason = "" if len(kept) >= 2 else f"two approaches with masks are needed, {len(kept)} keep masks"
-    found: list[LabelCandidate] = []
-    for number, image_id in enumerate(evidence.ids if not reason else (), start=1):
-        target = evidence.load(image_id)[1]
-        masks = (_mask(entry, seed, image_id, target) for entry in kept for seed in range(len(entry.masks)))
-        candidate = _against_mask(image_id, target, masks, evidence.class_map, band_frac)
-        if candidate.share >= min_share and candidate.pixels >= min_pixels:
-            found.append(candidate)
-        if progress is not None:
-            progress("looking for label mistakes", number, len(evidence.ids))
-    return LabelCandidates(
-        cases=tuple(sorted(found, key=lambda case: -case.share)[:count]),
-        compared=_names(kept),
-        without_masks=_names(without),
-        masks_per_image=sum(len(entry.masks) for entry in kept),
-        n=0 if reason else len(evidence.ids),
-        min_share=min_share,
-        min_pixels=min_pixels,
-        reason=reason,
-    )
-
-
 _DISAGREEMENT = {
     Task.BINARY: "1 - IoU of two foregrounds (0 where both are empty), mean over pairs of approaches and over seeds",
     Task.MULTICLASS: "the share of counted pixels with different classes, mean over pairs of approaches and over seeds",
@@ -262,14 +202,6 @@ def _with_masks(evidence: Evidence) -> tuple[list[Entry], list[Entry]]:
 
 def _names(entries: Sequence[Entry]) -> tuple[str, ...]:
     return tuple(entry.name for entry in entries)
-
-
-def _mask(entry: Entry, seed: int, image_id: str, target: UInt8Array) -> UInt8Array:
-    mask = entry.masks[seed].read(image_id)
-    if mask.shape != target.shape:
-        message = f"{entry.name!r} has a mask of the shape {mask.shape} for the image {image_id!r}, expected"
-        raise RunError(f"{message} {target.shape}; score it again with `segbench evaluate`")
-    return mask
 
 
 def _pairwise(masks: Sequence[UInt8Array], target: UInt8Array, class_map: ClassMap) -> npt.NDArray[np.float64]:
@@ -289,29 +221,3 @@ def _pairwise(masks: Sequence[UInt8Array], target: UInt8Array, class_map: ClassM
         planes = (labels == label).astype(np.float32)
         same += planes @ planes.T
     return 1.0 - same / count if count else np.zeros_like(same)
-
-
-def _against_mask(
-    image_id: str, target: UInt8Array, masks: Iterable[UInt8Array], class_map: ClassMap, band_frac: float
-) -> LabelCandidate:
-    """Returns on how much of the object all masks say the same and the target something else."""
-    common: UInt8Array | None = None
-    agreed = np.ones(target.shape, dtype=bool)
-    for mask in masks:
-        if common is None:
-            common = mask
-        agreed &= mask == common
-    assert common is not None  # the caller made sure of two entries with masks
-    consensus = np.where(agreed, common, target)  # where they differ nothing is held against the target
-    split = split_errors(target, consensus, class_map, band_frac=band_frac)
-    pixels = split.wrong - split.pixels["boundary"]
-    background = 0 if class_map.task is Task.MULTILABEL else class_map.background
-    counted = target != class_map.ignore_index
-    objects = counted if background is None else counted & ((target != background) | (consensus != background))
-    object_pixels = int(objects.sum())
-    return LabelCandidate(
-        image_id=image_id,
-        share=pixels / object_pixels if object_pixels else 0.0,
-        pixels=pixels,
-        object_pixels=object_pixels,
-    )

@@ -29,7 +29,7 @@ class Finding:
 
     Attributes:
         sentence: the claim.
-        clues: what would have to show; one that does, after Holm over the clues, supports the claim.
+        clues: what would have to show; one that does, after correction, supports the claim.
     """
 
     sentence: Message

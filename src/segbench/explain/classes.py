@@ -143,6 +143,20 @@ def class_table(evidence: Evidence, *, level: float = 0.95, progress: Progress |
     )
 
 
+def class_values(evidence: Evidence, entry: Entry, key: str = "iou") -> FloatArray:
+    """Returns (S, N, C) IoU or Dice of every run, image and class; NaN where the truth does not hold the class.
+
+    Args:
+        evidence: what is compared; the N images are its.
+        entry: with runs or masks.
+        key: `iou` or `dice`.
+    Raises:
+        RunError: counts of a run are missing or damaged.
+    """
+    found = _count_entry(evidence, entry, None)
+    return np.where(found.has, found.image[key], np.nan)
+
+
 def _count_entry(evidence: Evidence, entry: Entry, progress: Progress | None) -> _Counted:
     image: dict[str, list[FloatArray]] = {"iou": [], "dice": []}
     pooled: dict[str, list[FloatArray]] = {"iou": [], "dice": []}

@@ -32,6 +32,8 @@ _CODE = {name: np.uint8(1 + position) for position, name in enumerate(ERROR_TYPE
 _EIGHT = np.ones((3, 3), dtype=bool)
 
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +46,9 @@ class ErrorTypes:
         counted: pixels that are not ignored.
         true_objects: connected components of the truth, of every class but the background.
         missed_objects, false_objects: components, not pixels.
+        class_pixels: (C, 6) int64, the wrong pixels by class and type: of the class that was truly there or, where that
+            is the background, that was predicted; multilabel: of their plane.
+        class_objects: (C, 3) int64, true, missed and false objects of every class.
         band_px: half width of the boundary band.
         types: (H, W) uint8, 0 where nothing is wrong or ignored, else 1 + position in `ERROR_TYPES`; multilabel
             (C, H, W).
@@ -55,6 +60,8 @@ class ErrorTypes:
     true_objects: int
     missed_objects: int
     false_objects: int
+    class_pixels: npt.NDArray[np.int64] = field(repr=False)
+    class_objects: npt.NDArray[np.int64] = field(repr=False)
     band_px: int
     types: npt.NDArray[np.uint8] = field(repr=False)
 
@@ -76,6 +83,8 @@ class ErrorTable:
         seed_shares: (S, 6) float64 share of each type in all wrong pixels, a row a seed; NaN where nothing is wrong.
         true_objects: in the truth of all images.
         missed_objects, false_objects: in all images, mean over seeds.
+        class_pixels: (C, 6) float64 wrong pixels of all images by class (see `ErrorTypes`) and type, mean over seeds.
+        class_objects: (C, 3) float64 true, missed and false objects of every class in all images, mean over seeds.
         band_frac: half width of the boundary band as a share of the image diagonal.
         multilabel: pixels are pairs of pixel and class.
     """
@@ -88,6 +97,8 @@ class ErrorTable:
     true_objects: int
     missed_objects: float
     false_objects: float
+    class_pixels: FloatArray = field(repr=False)
+    class_objects: FloatArray = field(repr=False)
     band_frac: float
     multilabel: bool = False
 
@@ -141,24 +152,31 @@ def split_errors(
             raise ValueError(f"{name}: expected a share above 0 and at most 1, got {value}")
     counted = truth != class_map.ignore_index
     band_px = max(1, round(band_frac * math.hypot(*truth.shape[-2:])))
+    num_classes = class_map.num_classes
     if multilabel:
-        parts = [
-            _split(plane, guess, where, 0, band_px, found_frac)
+        planes = [
+            _split(plane, guess, where, 0, band_px, found_frac, 2)
             for plane, guess, where in zip(truth, prediction, counted, strict=True)
         ]
-        types = np.stack([part[0] for part in parts])
+        types = np.stack([plane[0] for plane in planes])
+        objects = np.stack([plane[1][1] for plane in planes])
+        concerned = np.broadcast_to(np.arange(num_classes)[:, None, None], truth.shape)
     else:
         background = -1 if class_map.background is None else class_map.background
-        parts = [_split(truth, prediction, counted, background, band_px, found_frac)]
-        types = parts[0][0]
-    pixels = np.bincount(types.ravel(), minlength=1 + len(ERROR_TYPES))
+        types, objects = _split(truth, prediction, counted, background, band_px, found_frac, num_classes)
+        concerned = np.where(truth == background, prediction, truth)
+    wrong = types > 0
+    cells = concerned[wrong].astype(np.int64) * len(ERROR_TYPES) + types[wrong] - 1
+    class_pixels = np.bincount(cells, minlength=num_classes * len(ERROR_TYPES)).reshape(num_classes, -1)
     return ErrorTypes(
-        pixels={name: int(pixels[_CODE[name]]) for name in ERROR_TYPES},
-        wrong=int(((truth != prediction) & counted).sum()),
+        pixels=dict(zip(ERROR_TYPES, class_pixels.sum(axis=0).tolist(), strict=True)),
+        wrong=int(wrong.sum()),
         counted=int(counted.sum()),
-        true_objects=sum(part[1] for part in parts),
-        missed_objects=sum(part[2] for part in parts),
-        false_objects=sum(part[3] for part in parts),
+        true_objects=int(objects[:, 0].sum()),
+        missed_objects=int(objects[:, 1].sum()),
+        false_objects=int(objects[:, 2].sum()),
+        class_pixels=class_pixels,
+        class_objects=objects,
         band_px=band_px,
         types=types,
     )
@@ -176,9 +194,10 @@ def error_table(
     if not entry.masks:
         message = f"the entry {entry.name!r} keeps no predicted masks, so its errors cannot be told apart by type"
         raise RunError(f"{message}; score its runs again with `segbench evaluate`")
-    pixels = np.zeros((len(entry.masks), len(evidence.ids), len(ERROR_TYPES)))
+    num_classes, runs = evidence.class_map.num_classes, len(entry.masks)
+    pixels = np.zeros((runs, len(evidence.ids), len(ERROR_TYPES)))
+    class_pixels, class_objects = np.zeros((num_classes, len(ERROR_TYPES))), np.zeros((num_classes, 3))
     counted = np.zeros(len(evidence.ids), dtype=np.int64)
-    true = missed = false = 0
     for number, image_id in enumerate(evidence.ids):
         _, target = evidence.load(image_id)
         for seed, masks in enumerate(entry.masks):
@@ -187,23 +206,26 @@ def error_table(
             except ValueError as error:
                 raise ValueError(f"image {image_id!r} of the entry {entry.name!r}: {error}") from error
             pixels[seed, number] = [found.pixels[name] for name in ERROR_TYPES]
-            missed += found.missed_objects
-            false += found.false_objects
+            class_pixels += found.class_pixels
+            class_objects += found.class_objects
         counted[number] = found.counted
-        true += found.true_objects
         if progress is not None:
             progress(f"errors of {entry.name}", number + 1, len(evidence.ids))
     totals = pixels.sum(axis=1)
     wrong = totals.sum(axis=1, keepdims=True)
+    class_objects /= runs
+    true, missed, false = class_objects.sum(axis=0).tolist()
     return ErrorTable(
         entry=entry.name,
         ids=evidence.ids,
         pixels=pixels.mean(axis=0),
         counted=counted,
         seed_shares=np.divide(totals, wrong, out=np.full_like(totals, np.nan), where=wrong > 0),
-        true_objects=true,
-        missed_objects=missed / len(entry.masks),
-        false_objects=false / len(entry.masks),
+        true_objects=round(true),
+        missed_objects=missed,
+        false_objects=false,
+        class_pixels=class_pixels / runs,
+        class_objects=class_objects,
         band_frac=band_frac,
         multilabel=evidence.class_map.task is Task.MULTILABEL,
     )
@@ -216,21 +238,21 @@ def _split(
     background: int,
     band_px: int,
     found_frac: float,
-) -> tuple[npt.NDArray[np.uint8], int, int, int]:
-    """Returns the map of types, and how many objects are true, missed and false."""
+    num_classes: int,
+) -> tuple[npt.NDArray[np.uint8], IntArray]:
+    """Returns the map of types, and (C, 3): how many objects of every class are true, missed and false."""
     wrong = (truth != prediction) & counted
     types = np.zeros(truth.shape, dtype=np.uint8)
     whole = np.zeros(truth.shape, dtype=bool)
     near = np.zeros(truth.shape, dtype=bool)
-    objects = missed = false = 0
-    for label in np.unique(np.concatenate([truth[counted], prediction[counted]])):
+    objects = np.zeros((num_classes, 3), dtype=np.int64)
+    for label in np.unique(np.concatenate([truth[counted], prediction[counted]])).tolist():
         true_plane, plane = (truth == label) & counted, (prediction == label) & counted
         if label != background:
-            lost, found_components, lost_components = _lost(true_plane, plane, found_frac)
-            invented, invented_components = _invented(true_plane, plane, found_frac)
+            lost, true_count, lost_count = _lost(true_plane, plane, found_frac)
+            invented, invented_count = _invented(true_plane, plane, found_frac)
             whole |= (lost | invented) & wrong
-            objects, missed = objects + found_components, missed + lost_components
-            false += invented_components
+            objects[label] = true_count, lost_count, invented_count
         errors = plane & wrong
         if errors.any() and true_plane.any():
             near |= errors & (ndimage.maximum_filter(true_plane, 2 * band_px + 1, mode="constant") > 0)
@@ -242,7 +264,7 @@ def _split(
     types[whole & foreground & ~called] = _CODE["missed_object"]
     types[whole & ~foreground & called] = _CODE["false_object"]
     types[whole & foreground & called] = _CODE["class_swap"]
-    return types, objects, missed, false
+    return types, objects
 
 
 def _lost(true_plane: BoolArray, plane: BoolArray, found_frac: float) -> tuple[BoolArray, int, int]:

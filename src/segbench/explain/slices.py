@@ -134,8 +134,9 @@ class ClueResult:
         attribute, direction: see `Clue`.
         n: images that have a value.
         rho, low, high: rank correlation with the score and its two-sided interval.
-        p: one-sided, in the direction that is claimed; `p_holm` after Holm over the clues.
-        supports: `p_holm` is below 1 - level.
+        p, p_holm: of a finding that was named beforehand (`check_finding`) one-sided, in the direction that is claimed,
+            and after Holm over its clues; of all findings together those of the attribute, two-sided.
+        supports: `p_holm` is at most 1 - level, and the correlation has the claimed sign.
     """
 
     attribute: str
@@ -180,8 +181,8 @@ def explain_scores(evidence: Evidence, entry: Entry, attributes: AttributeTable,
 
     Spearman's rank correlation; interval by Fisher's z with the variance of Bonett and Wright (2000); p by the t
     approximation; Holm over all attributes tested. Where the data has groups of several images, standard error and p
-    are cluster-robust over the groups (influence function of the correlation of ranks, t with groups - 1 df), and so
-    are the intervals of slices.
+    come from a jackknife over the groups, with the verdict's degrees of freedom for unequal groups; intervals of slices
+    respect the groups, too.
 
     Raises:
         ValueError: the attributes belong to other images, or a level outside (0, 1).
@@ -267,25 +268,64 @@ def check_finding(
     )
 
 
-def check_findings(
-    evidence: Evidence, entry: Entry, attributes: AttributeTable, *, level: float = 0.95
-) -> tuple[FindingTest, ...]:
-    """Returns all of `FINDINGS`, corrected for their number: Holm over the clues of all of them.
+def check_findings(report: SliceReport) -> tuple[FindingTest, ...]:
+    """Returns what the attribute tests of a report say about all of `FINDINGS`: the same tests, no others.
 
-    Arguments as for `check_finding`, which tests one finding that was named beforehand.
+    A finding is supported where the correlation of one of its attributes is shown (`AttributeEffect.significant`, which
+    Holm over all attributes corrected), in the direction that is claimed. So table and claims cannot contradict each
+    other, and both together say something false in at most 1 - level of comparisons. `check_finding` tests one finding
+    that was named before the scores were seen.
+
+    Raises:
+        ConfigError: an attribute that a finding needs was not measured.
     """
-    tests = [check_finding(evidence, entry, name, attributes, level=level) for name in FINDINGS]
-    adjusted = iter(_holm([clue.p for test in tests for clue in test.clues]))
-    corrected = []
-    for test in tests:
-        holm = [next(adjusted) for _ in test.clues]
-        clues = tuple(
-            replace(clue, p_holm=p, supports=p <= 1.0 - level) for clue, p in zip(test.clues, holm, strict=True)
-        )
-        answer: Answer = "supported" if any(clue.supports for clue in clues) else "not shown"
-        answer = test.answer if test.answer == "too few images" else answer
-        corrected.append(replace(test, clues=clues, answer=answer))
-    return tuple(corrected)
+    effect_of = {effect.attribute: effect for effect in report.effects}
+    return tuple(_finding_of(name, finding, report, effect_of) for name, finding in FINDINGS.items())
+
+
+def _finding_of(
+    name: str, finding: Finding, report: SliceReport, effect_of: Mapping[str, AttributeEffect]
+) -> FindingTest:
+    clues, untested = [], {}
+    for clue in finding.clues if not report.too_few else ():
+        if clue.attribute in effect_of:
+            clues.append(_clue_in_table(clue, effect_of[clue.attribute], report.higher_is_better))
+        elif clue.attribute in report.untested:
+            untested[clue.attribute] = report.untested[clue.attribute]
+        else:
+            raise ConfigError(f"{name!r} rests on {clue.attribute}, which was not measured", key="attributes")
+    answer: Answer = "supported" if any(clue.supports for clue in clues) else "not shown"
+    return FindingTest(
+        finding=name,
+        sentence=finding.sentence,
+        entry=report.entry,
+        score=report.score,
+        answer="too few images" if report.too_few else answer,
+        clues=tuple(clues),
+        untested=untested,
+        n=report.n,
+        n_groups=report.n_groups,
+        level=report.level,
+    )
+
+
+def _clue_in_table(clue: Clue, effect: AttributeEffect, higher_is_better: bool) -> ClueResult:
+    return ClueResult(
+        attribute=clue.attribute,
+        direction=clue.direction,
+        n=effect.n,
+        rho=effect.rho,
+        low=effect.low,
+        high=effect.high,
+        p=effect.p,
+        p_holm=effect.p_holm,
+        supports=effect.significant and effect.rho * _claimed_sign(clue, higher_is_better) > 0,
+    )
+
+
+def _claimed_sign(clue: Clue, higher_is_better: bool) -> float:
+    """Returns the sign of the correlation with the score that the clue claims."""
+    return -1.0 if (clue.direction == "worse when higher") == higher_is_better else 1.0
 
 
 def _scores_of(
@@ -296,7 +336,7 @@ def _scores_of(
         raise ValueError("the attributes belong to other images than the scores: measure them of this evidence")
     if not 0.0 < level < 1.0:
         raise ValueError(f"level: expected a number between 0 and 1, got {level}")
-    groups = None if evidence.groups is None else np.asarray(evidence.groups)
+    groups = None if evidence.groups is None else np.unique(np.asarray(evidence.groups), return_inverse=True)[1]
     if groups is not None and len(np.unique(groups)) == len(groups):
         groups = None  # one image a group: nothing to respect
     return evidence.seed_means(entry), groups
@@ -370,8 +410,7 @@ def _holm(p_values: list[float]) -> list[float]:
 
 
 def _clue_result(clue: Clue, measured: Correlation, higher_is_better: bool) -> ClueResult:
-    claimed_sign = -1.0 if (clue.direction == "worse when higher") == higher_is_better else 1.0
-    p = measured.p / 2 if measured.rho * claimed_sign > 0 else 1.0 - measured.p / 2
+    p = measured.p / 2 if measured.rho * _claimed_sign(clue, higher_is_better) > 0 else 1.0 - measured.p / 2
     return ClueResult(
         attribute=clue.attribute,
         direction=clue.direction,

@@ -13,12 +13,12 @@ from segbench.explain.attributes import AttributeTable, measure_attributes
 from segbench.explain.cases import (
     Cases,
     Disagreements,
-    LabelCandidates,
     find_disagreements,
-    find_label_candidates,
     pick_cases,
+    pick_class_cases,
 )
 from segbench.explain.error_types import ErrorTable, error_table
+from segbench.explain.label_mistakes import LabelCandidates, find_label_candidates
 from segbench.explain.overfitting import OverfittingSummary, summarize_overfitting
 from segbench.explain.slices import FindingTest, SliceReport, check_findings, explain_scores
 from segbench.folders.study import RunStatus, StudyFolder
@@ -42,8 +42,10 @@ class Analysis:
         attributes: of the test images.
         slices: attributes against the score of the best entry.
         findings: named claims, tested on the best entry.
-        cases: of the best entry.
-        disagreements, candidates: over all entries that keep masks; None below two of them.
+        cases: of the best entry; class_cases: class name -> the same, by the
+            IoU of that class; empty where one class is scored.
+        disagreements: over all entries that keep masks; None below two of them.
+        candidates: images whose mask the good runs speak against.
     """
 
     evidence: Evidence = field(repr=False)
@@ -59,8 +61,9 @@ class Analysis:
     slices: SliceReport
     findings: tuple[FindingTest, ...]
     cases: Cases
+    class_cases: Mapping[str, Cases]
     disagreements: Disagreements | None
-    candidates: LabelCandidates | None
+    candidates: LabelCandidates
 
     @cached_property
     def order(self) -> tuple[int, ...]:
@@ -103,6 +106,7 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
     with_masks = {place: entry for place, entry in enumerate(entries) if entry.masks}
     best = entries[verdict.best]
     attributes = measure_attributes(evidence, progress=progress)
+    slices = explain_scores(evidence, best, attributes)
     several = len(with_masks) >= 2
     return Analysis(
         evidence=evidence,
@@ -115,9 +119,10 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
         overfitting={place: summarize_overfitting(entry) for place, entry in enumerate(entries) if entry.runs},
         errors={place: error_table(evidence, entry, progress=progress) for place, entry in with_masks.items()},
         attributes=attributes,
-        slices=explain_scores(evidence, best, attributes),
-        findings=check_findings(evidence, best, attributes),
+        slices=slices,
+        findings=check_findings(slices),
         cases=pick_cases(evidence, best),
+        class_cases=pick_class_cases(evidence, best, count=1) if len(evidence.class_map.scored_classes) > 1 else {},
         disagreements=find_disagreements(evidence, progress=progress) if several else None,
-        candidates=find_label_candidates(evidence, progress=progress) if several else None,
+        candidates=find_label_candidates(evidence, progress=progress),
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from segbench.compare.evidence import Entry
 from segbench.explain.cases import Case
-from segbench.locale import Numbers, message, plural
+from segbench.explain.label_mistakes import LabelCandidate
+from segbench.locale import Numbers, listed, message, plural
 from segbench.report.analysis import Analysis
-from segbench.report.document import Block, Gallery, Heading, Section, Tile, text
+from segbench.report.document import Block, Folded, Gallery, Heading, Section, Tile, text
 from segbench.report.labels import CASES
 from segbench.report.pictures import Pictures
 from segbench.report.svg import Sketch
+
+_CLASSES_SHOWN = 12
 
 
 def cases_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
@@ -27,9 +30,28 @@ def cases_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sec
         cases: tuple[Case, ...] = getattr(analysis.cases, key)
         rows = tuple((_case_title(case, analysis.numbers), _case_tiles(case, best, pictures)) for case in cases[:count])
         blocks += [Heading(text=CASES[key]), Gallery(rows=rows)]
+    blocks += _worst_of_classes(analysis, pictures)
     blocks += _disagreements(analysis, pictures)
     blocks += _candidates(analysis, pictures)
     return Section(key="cases", title=message("Images to look at"), blocks=tuple(blocks))
+
+
+def _worst_of_classes(analysis: Analysis, pictures: Pictures) -> list[Block]:
+    """Returns the worst image of each class, the worst class first; nothing where one class is scored."""
+    worst = sorted(
+        ((name, cases.worst[0]) for name, cases in analysis.class_cases.items()), key=lambda one: one[1].score
+    )
+    if not worst:
+        return []
+    rows = tuple(
+        (
+            message("{name}: {case}", name=name, case=_case_title(case, analysis.numbers)),
+            _case_tiles(case, analysis.best, pictures),
+        )
+        for name, case in worst[:_CLASSES_SHOWN]
+    )
+    note = text(message("By the IoU of the class, among the images whose true mask holds it."), tone="note")
+    return [Folded(title=message("Worst image of each class"), blocks=(*note, Gallery(rows=rows)))]
 
 
 def _case_title(case: Case, numbers: Numbers) -> str:
@@ -90,41 +112,53 @@ def _disagreements(analysis: Analysis, pictures: Pictures) -> list[Block]:
 
 def _candidates(analysis: Analysis, pictures: Pictures) -> list[Block]:
     found = analysis.candidates
-    if found is None:
+    if found.reason:
         return []
     blocks: list[Block] = [Heading(text=message("Masks that may be wrong"))]
+    images = plural("{n:,} image", "{n:,} images", n=found.n)
+    runs = plural("{n:,} training", "{n:,} trainings", n=found.runs)
     if not found.cases:
-        blocks += text(
-            message(
-                "Among {images}, none was found on which all approaches agree against the mask.",
-                images=plural("{n:,} image", "{n:,} images", n=found.n),
-            )
+        told = message(
+            "Among {images}, none was found on which the {runs} that were asked agree with each other against the "
+            "mask.",
+            images=images,
+            runs=runs,
         )
-        return blocks
-    blocks += text(
-        message(
-            "All {masks} of an image agree with each other here, and not with the true mask. Candidates "
-            "to look at, not proof.",
-            masks=plural("{n:,} mask", "{n:,} masks", n=found.masks_per_image),
-        )
+        return [*blocks, *text(told), *_not_asked(analysis)]
+    told = message(
+        "Most of the {runs} that were asked agree with each other here, and not with the true mask. Candidates to look "
+        "at, not proof.",
+        runs=runs,
     )
-    rows = []
-    best = next(place for place in analysis.order if analysis.evidence.entries[place].masks)
+    blocks += [*text(told), *_not_asked(analysis)]
+    best = next(place for place in analysis.order if analysis.evidence.entries[place].name in found.compared)
     entry = analysis.evidence.entries[best]
+    rows = []
     for case in found.cases[: 2 * pictures.budget.cases]:
         tiles = [*pictures.image_and_truth(case.image_id)]
         tiles.append(pictures.prediction(entry, case.image_id, message("prediction")))
         tiles.append(pictures.errors(entry, case.image_id, message("prediction against mask")))
-        pixels = plural("{n:,} pixel", "{n:,} pixels", n=case.pixels)
-        rows.append(
-            (
-                message(
-                    "{image}: {pixels}, {share} of the object",
-                    image=case.image_id,
-                    pixels=pixels,
-                    share=analysis.numbers.percent(case.share),
-                ),
-                tuple(tiles),
-            )
-        )
+        rows.append((_candidate_title(case, analysis.numbers), tuple(tiles)))
     return [*blocks, Gallery(rows=tuple(rows))]
+
+
+def _not_asked(analysis: Analysis) -> list[Block]:
+    weaker = analysis.candidates.weaker
+    if not weaker:
+        return []
+    told = message("Not asked, since they are clearly worse or collapsed: {names}.", names=listed(weaker, 6))
+    return [*text(told, tone="note")]
+
+
+def _candidate_title(case: LabelCandidate, numbers: Numbers) -> str:
+    values = {"image": case.image_id, "share": numbers.percent(case.score)}
+    if case.runs_class is None:
+        return message("{image}: no {mask}, say the trainings ({share} of the class)", mask=case.mask_class, **values)
+    if case.mask_class is None:
+        return message("{image}: {runs}, say the trainings ({share} of the class)", runs=case.runs_class, **values)
+    return message(
+        "{image}: {mask} in the mask, {runs} say the trainings ({share} of the class)",
+        mask=case.mask_class,
+        runs=case.runs_class,
+        **values,
+    )

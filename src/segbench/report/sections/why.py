@@ -38,6 +38,7 @@ from segbench.report.summary import (
     what_curves_say,
 )
 from segbench.report.svg import Sketch
+from segbench.types import Task
 
 _MANY = 8  # approaches; more panels of a second kind are folded away
 _MOST_PANELS = 16  # a hundred small panels are looked at by nobody, and take longer than all else on the page
@@ -226,8 +227,49 @@ def errors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Se
     meanings = Facts(rows=tuple((ERROR[kind], error_meanings(band)[kind]) for kind in kinds))
     folded = Folded(title=message("What the kinds mean"), blocks=(meanings,))
     sentences = bullets(error_sentences(analysis))
-    blocks = (*sentences, pictures.colors(labels), drawing, shares, folded)
+    blocks = (*sentences, pictures.colors(labels), drawing, shares, *_class_errors(analysis, kinds), folded)
     return Section(key="errors", title=message("Kinds of error"), blocks=blocks)
+
+
+def _class_errors(analysis: Analysis, kinds: Sequence[str]) -> tuple[Block, ...]:
+    """Returns the kinds of error of the best approach that keeps masks, a row a class; nothing for one class."""
+    class_map = analysis.evidence.class_map
+    place = next(place for place in analysis.order if place in analysis.errors)
+    table = analysis.errors[place]
+    total = table.class_pixels.sum()
+    if class_map.task is Task.BINARY or not total > 0:
+        return ()
+    columns = [ERROR_TYPES.index(kind) for kind in kinds]
+    rows = []
+    for name, pixels, (true, missed, false) in zip(
+        class_map.names, table.class_pixels, table.class_objects, strict=True
+    ):
+        shares = [float(pixels.sum() / total), *(float(pixels[column] / total) for column in columns)]
+        rows.append(
+            (
+                Cell(text=name),
+                *(
+                    Cell(text=analysis.numbers.percent(share), sort=share, strong=k == 0)
+                    for k, share in enumerate(shares)
+                ),
+                Cell(text=f"{analysis.numbers.mean_count(missed)} / {analysis.numbers.mean_count(true)}", sort=missed),
+                Cell(text=analysis.numbers.mean_count(false), sort=false),
+            )
+        )
+    head = (
+        message("class"),
+        message("wrong pixels"),
+        *(ERROR[kind] for kind in kinds),
+        message("objects missed / true"),
+        message("objects invented"),
+    )
+    caption = message(
+        "{name}: shares of all its wrong pixels. A pixel belongs to its true class; where that is background, to the "
+        "predicted one.",
+        name=table.entry,
+    )
+    classes = Table(head=head, rows=tuple(rows), words=1, sortable=True, caption=caption)
+    return (Folded(title=message("Kinds of error by class"), blocks=(classes,)),)
 
 
 def _share(value: float) -> float:
@@ -257,8 +299,8 @@ def attributes_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -
         blocks += [Heading(text=message("Claims, tested")), _findings_table(analysis)]
         blocks += text(
             message(
-                "One-sided tests; p is corrected (Holm) over everything that these {n} claims rest on.",
-                n=len(analysis.findings),
+                "The same tests as above: a claim is supported where one of its attributes was shown to go with the "
+                "score, in the direction claimed."
             ),
             tone="note",
         )
