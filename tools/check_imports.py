@@ -70,7 +70,8 @@ LAYERS: dict[str, list[set[str]]] = {
         {"runs"},
     ],
     "segbench.study": [
-        {"live", "probe", "worker"},
+        {"means", "probe", "worker"},
+        {"live"},
         {"engine", "ray_worker"},
         {"local", "ray", "run"},
         {"dry_run"},

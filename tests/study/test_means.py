@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from tests.compare._study import write_study
 
-from segbench.compare.image_scores import read_image_scores
+from segbench.compare.image_scores import read_part
 from segbench.folders.study import StudyFolder
 from segbench.study.live import ConsoleStudyCallback
 from segbench.study.means import StudyMeans
@@ -29,7 +29,10 @@ def test_they_are_means_over_finished_runs_and_images(study: StudyFolder) -> Non
     bce, dice = StudyMeans(study).of(study.status())
     assert (bce.finished, bce.planned, bce.is_complete) == (2, 2, True)
     assert (dice.finished, dice.planned, dice.is_complete) == (1, 2, False)
-    runs = [read_image_scores(study.run(f"segnet__bce__seed{seed}"), "test", "iou_per_image").values for seed in (0, 1)]
+    runs = [
+        read_part(study.run(f"segnet__bce__seed{seed}"), "test", "iou_per_image").pick("iou_per_image").values
+        for seed in (0, 1)
+    ]
     assert bce.mean is not None
     assert bce.mean.value == pytest.approx(np.mean(runs))
     assert bce.mean.low < bce.mean.value < bce.mean.high

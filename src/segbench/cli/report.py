@@ -36,6 +36,12 @@ MasksOption = Annotated[
     ),
 ]
 Baseline = Annotated[str | None, typer.Option(help="Entry that the others are measured against; default: the study's.")]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        help="Difference that hardly matters, e.g. 0.02; default: the study's, else 0.01 of a score in [0, 1]."
+    ),
+]
 
 
 def compare(
@@ -44,6 +50,11 @@ def compare(
     resolution: ResolutionOption = "auto",
     masks: MasksOption = "auto",
     baseline: Baseline = None,
+    margin: Margin = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check that the masks of all images give the counts, not those of a few.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Print every sentence, not the answer alone.")] = False,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write everything as JSON.")] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -66,11 +77,13 @@ def compare(
             resolution=resolution,  # type: ignore[arg-type]
             masks=masks,  # type: ignore[arg-type]
             baseline=baseline,
+            margin=margin,
+            verify=verify,
             progress=watch.progress,
         )
     finally:
         watch.close()
-    print_comparison(comparison)
+    print_comparison(comparison, everything=everything)
     if out is not None:
         from segbench.files import write_json
 
@@ -112,10 +125,24 @@ def report(
     console.print(f"report: {files.html}; as tables: {files.csv}; as text: {files.markdown}")
 
 
-def print_comparison(comparison: Comparison) -> None:
-    """Prints what was found in plain words, then the table, the definition and the notes."""
-    for sentence in comparison.sentences():
-        console.print(sentence, style=WARNING_STYLE if sentence in comparison.evidence.collapsed else None)
+def print_verdict(comparison: Comparison) -> None:
+    """Prints the outcome, what each factor does, how far the first is from the second, and what stands in its way."""
+    headline, *rest = comparison.answer()
+    console.print(headline, style="bold")
+    for sentence in rest:
+        console.print(f"  {sentence}")
+    for doubt in comparison.doubts:
+        console.print(f"warning: {doubt}")
+
+
+def print_comparison(comparison: Comparison, *, everything: bool = False) -> None:
+    """Prints the answer, the table, the definition and the notes; `everything`: also how sure, and what it rests on."""
+    if everything:
+        told = comparison.sentences()
+        for sentence in told:
+            console.print(sentence, style=WARNING_STYLE if sentence in comparison.doubts else None)
+    else:
+        print_verdict(comparison)
     evidence, verdict = comparison.evidence, comparison.verdict
     console.print(f"\n{evidence.label} on {verdict.n_images} test images, 95 % intervals; * may be the best")
     numbers = verdict.numbers

@@ -18,7 +18,8 @@ from segbench.config.study import AbsentRule
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
 from segbench.speech import argument
-from segbench.statistics.factors import FactorView
+from segbench.statistics.factors import FactorView, effect_sentence
+from segbench.statistics.sentences import cheapest_sentences, first_and_second
 from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
 
@@ -45,11 +46,22 @@ class Comparison:
     def sentences(self) -> list[str]:
         """Returns what was found in plain words."""
         return [
-            *self.evidence.problems,
-            *self.evidence.collapsed,
+            *self.doubts,
             *self.verdict.sentences(),
             *(self.factors.sentences(self.verdict.numbers) if self.factors is not None else []),
         ]
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What stands before a verdict: what was changed after it was planned, runs whose scores say nothing."""
+        return (*self.evidence.problems, *self.evidence.collapsed)
+
+    def answer(self) -> list[str]:
+        """Returns the outcome, and below it what each factor does and how far the first is from the second."""
+        verdict = self.verdict
+        effects = self.factors.effects if self.factors is not None else ()
+        told = [effect_sentence(effect, verdict.numbers) for effect in effects] if len(effects) > 1 else []
+        return [verdict.headline(), *told, first_and_second(verdict), *cheapest_sentences(verdict)]
 
     def _repr_html_(self) -> str:
         told = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences())

@@ -78,6 +78,25 @@ def best_sentences(verdict: Outcome) -> list[Message]:
     return told
 
 
+def first_and_second(verdict: Outcome) -> Message:
+    """Returns how far the best mean is ahead of the next, whether that is shown or not."""
+    first, second = verdict.entries[:2]
+    lead = verdict.pair(first.index, second.index)
+    values = {
+        "first": first.name,
+        "second": second.name,
+        "value": verdict.numbers.interval(lead.difference, signed=True),
+    }
+    if verdict.winner is not None or verdict.ahead is not None:
+        return message("First and second, {first} minus {second}: {value}, shown.", **values)
+    if lead.answer == "equivalent":
+        margin = verdict.numbers.score(verdict.margin or 0.0)
+        return message(
+            "First and second, {first} minus {second}: {value}, equal within {margin}.", margin=margin, **values
+        )
+    return message("First and second, {first} minus {second}: {value}, not shown.", **values)
+
+
 def _next_sentences(verdict: Outcome) -> list[Message]:
     """Returns how far the best is ahead of the next, and whether that matters in practice."""
     following, numbers = verdict.entries[1], verdict.numbers

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segbench.compare.common_images import groups_of
-from segbench.compare.image_scores import FloatArray, check_score, read_image_scores
+from segbench.compare.common_images import common_images, groups_of
+from segbench.compare.image_scores import ImageScores, read_part
+from segbench.config.study import AbsentRule
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import RunError
 from segbench.folders.study import RunStatus, StudyFolder
@@ -61,7 +62,7 @@ class StudyMeans:
 
     def __init__(self, folder: StudyFolder) -> None:
         self.folder = folder
-        self._scores: dict[str, tuple[tuple[str, ...], FloatArray]] = {}
+        self._scores: dict[str, ImageScores] = {}
         self._manifest: Manifest | None = None
 
     def of(self, statuses: Sequence[RunStatus]) -> list[EntryMean]:
@@ -72,42 +73,41 @@ class StudyMeans:
         planned: dict[str, list[RunStatus]] = {}
         for status in statuses:
             planned.setdefault(status.run.entry, []).append(status)
-        score = self.folder.read_config().score
-        found = []
+        config, found = self.folder.read_config(), []
         for entry, members in planned.items():
-            read = [self._read(status, score) for status in members if status.state == "finished"]
+            read = [self._read(status, config.score) for status in members if status.state == "finished"]
             kept = [each for each in read if each is not None]
             if kept:
                 found.append(
                     EntryMean(
                         entry=entry,
-                        score=label_of(check_score(score)[0]),
+                        score=label_of(config.score),
                         finished=len(kept),
                         planned=len(members),
-                        mean=self._mean(kept),
+                        mean=self._mean(entry, kept, config.absent),
                     )
                 )
         return found
 
-    def _read(self, status: RunStatus, score: str) -> tuple[tuple[str, ...], FloatArray] | None:
+    def _read(self, status: RunStatus, score: str) -> ImageScores | None:
         run_id = status.run.id
         if run_id not in self._scores:
             try:
-                scores = read_image_scores(self.folder.run(run_id), "test", score)
+                self._scores[run_id] = read_part(self.folder.run(run_id), "test", score).pick(score)
             except RunError:
                 return None
-            self._scores[run_id] = scores.ids, scores.values
         return self._scores[run_id]
 
-    def _mean(self, runs: Sequence[tuple[tuple[str, ...], FloatArray]]) -> Estimate | None:
-        ids = runs[0][0]
-        places = [{name: place for place, name in enumerate(names)} for names, _ in runs]
-        table = np.stack(
-            [values[[place[name] for name in ids]] for place, (_, values) in zip(places, runs, strict=True)]
-        )
-        valued = ~np.isnan(table).any(axis=0)
+    def _mean(self, entry: str, runs: Sequence[ImageScores], rule: AbsentRule) -> Estimate | None:
+        """Returns the mean over the images that a verdict would count; None where there are fewer than two."""
         if self._manifest is None:
             self._manifest = Manifest.read(self.folder.manifest_file)
-        groups = groups_of([name for name, kept in zip(ids, valued, strict=True) if kept], self._manifest.samples)
-        units = len(set(groups)) if groups is not None else int(valued.sum())
-        return None if units < 2 else contrast([table[:, valued]], [1.0], groups=groups)
+        scored = [(entry, each) for each in runs]
+        samples = self._manifest.split("test")
+        try:
+            common = common_images(scored, samples, runs[0].definition, [entry] * len(runs), rule)
+        except RunError:
+            return None
+        groups = groups_of(common.ids, samples)
+        units = len(set(common.ids if groups is None else groups))
+        return None if units < 2 else contrast([np.stack(common.values)], [1.0], groups=groups)
