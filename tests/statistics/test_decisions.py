@@ -106,6 +106,6 @@ def test_the_drawn_studies_are_as_described() -> None:
         differences = values.mean(axis=2)[:, 0] - values.mean(axis=2)[:, 1]
         assert differences.mean() == pytest.approx(0, abs=0.002)
         assert differences.std(axis=-1, ddof=1).mean() == pytest.approx(sd, rel=0.15)
-    seeds = decision.draw_values(Cell(entries=2, seeds=60, images=20), 400, random).mean(axis=-1).std(axis=-1)
+    seeds = decision.draw_values(Cell(entries=2, seeds=60, images=400), 100, random).mean(axis=-1).std(axis=-1)
     ratio = np.log(seeds[:, 0] / seeds[:, 1])
     assert np.sqrt((ratio**2).mean()) == pytest.approx(np.log(2), rel=0.2)
