@@ -22,6 +22,7 @@ BUDGET_KEYS = (
     *(*LENGTH_KEYS, "batch_size", "early_stopping", "data.size", "data.augment"),
     *("monitor", "threshold", "tta", "scores"),
 )
+_MOST_KEYS = 3  # told of a mapping that differs; the configs hold the rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,16 +129,26 @@ def unequal_budgets(runs: Sequence[PlannedRun]) -> tuple[Message, ...]:
     """Returns a sentence for every setting in which runs differ so that the comparison is not at equal terms."""
     notes = []
     for key in BUDGET_KEYS:
-        found = {str(_look_up(run.config.to_dict(), key)) for run in runs}
+        every = [_look_up(run.config.to_dict(), key) for run in runs]
+        found = {str(value) for value in every}
         if len(found) > 1:
             notes.append(
                 message(
                     "{key} differs between runs: {values}; the comparison is not at equal terms",
                     key=key,
-                    values=listed(sorted(found)),
+                    values=listed(sorted({_shown(value, every) for value in every})),
                 )
             )
     return tuple(notes)
+
+
+def _shown(value: Any, every: Sequence[Any]) -> str:
+    """Returns a value for people; of a mapping, only what differs between all of them."""
+    if not isinstance(value, Mapping) or not all(isinstance(each, Mapping) for each in every):
+        return str(value)
+    keys = [key for key in value if any(key not in each or each[key] != value[key] for each in every)]
+    told = ", ".join(f"{key} {value[key]}" for key in keys[:_MOST_KEYS])
+    return f"({told} and more)" if len(keys) > _MOST_KEYS else f"({told})"
 
 
 def _look_up(values: Mapping[str, Any], key: str) -> Any:
