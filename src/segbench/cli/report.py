@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segbench.cli._common import Quiet, console, make_callback, print_table, require
+from segbench.cli.table import (
+    FiguresOption,
+    LowerIsBetter,
+    ScoreName,
+    TableOption,
+    TableQuestion,
+    print_scores,
+)
 from segbench.errors import ConfigError
 from segbench.locale import languages
 from segbench.statistics.sentences import ranks_text
@@ -45,7 +53,11 @@ Margin = Annotated[
 
 
 def compare(
-    paths: Paths,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH...]", help="Run folders, study folders, folders of another tool's masks."),
+    ] = None,
+    table: TableOption = None,
     score: Score = None,
     resolution: ResolutionOption = "auto",
     masks: MasksOption = "auto",
@@ -55,24 +67,32 @@ def compare(
         bool, typer.Option("--verify", help="Check that the masks of all images give the counts, not those of a few.")
     ] = False,
     everything: Annotated[bool, typer.Option("--all", help="Print every sentence, not the answer alone.")] = False,
+    score_name: ScoreName = None,
+    lower_is_better: LowerIsBetter = None,
+    figures: FiguresOption = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write everything as JSON.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Say which of several trained networks is best, or that it cannot be said, with intervals.
 
     Runs that differ in the seed alone count as one entry. A folder of masks, named like the test images, is judged by
-    the same rules.
+    the same rules; so are scores that another trainer wrote (--table), and studies on several data sets.
 
     Example: segbench compare runs/unet runs/segnet other_tool/masks --score dice_per_image
     """
     if out is not None and out.suffix != ".json":
         raise ConfigError(f"expected a file that ends in .json, got {out.name!r}", key="--out")
+    asked = TableQuestion(
+        tables=table, score=score, score_name=score_name, lower_is_better=lower_is_better, baseline=baseline
+    )
+    if print_scores(asked, paths, out=out, figures=figures, quiet=quiet):
+        return
     from segbench.compare.runs import compare_runs
 
     watch = make_callback(quiet)
     try:
         comparison = compare_runs(
-            paths,
+            paths or [],
             score=score,
             resolution=resolution,  # type: ignore[arg-type]
             masks=masks,  # type: ignore[arg-type]

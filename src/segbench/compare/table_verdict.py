@@ -1,0 +1,247 @@
+"""A verdict on scores in a table, or on several studies with the same entries: what `compare --table` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segbench.compare.evidence import FloatArray
+from segbench.compare.gather import study_evidence
+from segbench.compare.table import ScoreSet, ScoreTable, read_scores
+from segbench.compare.table_cells import is_share, is_small_good
+from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.folders.study import StudyFolder
+from segbench.locale import Message, listed, message
+from segbench.speech import argument
+from segbench.statistics.datasets import DatasetsView, compare_datasets
+from segbench.statistics.decide import compare_scores
+from segbench.statistics.verdict import Verdict
+from segbench.types import Progress
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TableComparison:
+    """Which entry of a table of scores is best, or that it cannot be said.
+
+    Attributes:
+        score: what the score is called.
+        sets: the scores, one data set each, of the entries that are compared.
+        verdicts: one a data set.
+        across: over all data sets; None with one.
+        notes: what a reader must know about how the table was read.
+
+    Example:
+        >>> import segbench
+        >>> comparison = segbench.compare_table("scores.csv")  # doctest: +SKIP
+        >>> print(*comparison.sentences(), sep="\\n")  # doctest: +SKIP
+    """
+
+    score: str
+    sets: tuple[ScoreSet, ...] = field(repr=False)
+    verdicts: tuple[Verdict, ...]
+    across: DatasetsView | None
+    notes: tuple[Message, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the first data set, or on the only one."""
+        return self.verdicts[0]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """False for distances and errors."""
+        return self.verdict.higher_is_better
+
+    def sentences(self) -> list[str]:
+        """Returns what was found in plain words."""
+        return list(self.verdict.sentences() if self.across is None else self.across.sentences())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns everything as plain values, for JSON."""
+        plain: dict[str, Any] = {"score": self.score, "notes": list(self.notes)}
+        if self.across is not None:
+            ids = {each.name: list(each.ids) for each in self.sets}
+            return plain | {"ids": ids, "across": self.across.to_dict()}
+        return plain | {"ids": list(self.sets[0].ids), "verdict": self.verdict.to_dict()}
+
+
+def compare_table(
+    table: str | Path | Sequence[str | Path],
+    *,
+    score: str | None = None,
+    score_name: str | None = None,
+    higher_is_better: bool | None = None,
+    baseline: str | None = None,
+) -> TableComparison:
+    """Says which entry of a table of scores is best, or that it cannot be said; nothing is trained or predicted.
+
+    The columns are entry, image and score, and where there are: seed, group, dataset. docs/judging.md shows what else
+    is read: a column for every entry, a file for every entry, JSON, nnU-Net's summary.json.
+
+    Args:
+        table: a file, or one for every entry.
+        score: the column that holds the scores; None: `score`, or the only one that can be it.
+        score_name: what the score is called; None: as its column.
+        higher_is_better: of the score; None: False for the names of distances and errors (`hd95`, `loss`), else True.
+        baseline: name of the entry that the others are measured against.
+    Raises:
+        ConfigError: no such column or baseline, or several columns that could be meant.
+        DatasetError: a file that cannot be read, lacks a column, or has a row twice or a score that is no number; fewer
+            than two entries, or two images.
+
+    Example:
+        >>> import segbench
+        >>> print(segbench.compare_table("scores.csv").verdict.headline())  # doctest: +SKIP
+    """
+    paths = [table] if isinstance(table, str | Path) else list(table)
+    found = read_scores(paths, score=score)
+    if higher_is_better is None:
+        higher_is_better = not is_small_good(found.score)
+    return _judge(
+        found, score_name or found.score, higher_is_better=higher_is_better, baseline=baseline, path=Path(paths[0])
+    )
+
+
+def compare_studies(
+    paths: Sequence[str | Path],
+    *,
+    score: str | None = None,
+    baseline: str | None = None,
+    progress: Progress | None = None,
+) -> TableComparison:
+    """Says which entry is best over several studies on different data, or that it cannot be said.
+
+    Entries are the same where their names (the values of their factors) are.
+
+    Args:
+        paths: study folders, one a data set.
+        score: the per-image score that decides; None: that of the studies.
+        baseline: name of the entry that the others are measured against.
+        progress: called while runs are scored.
+    Raises:
+        ConfigError: studies that decide by different scores, or share fewer than two entries.
+        RunError: see `compare_runs`.
+    """
+    folders = [StudyFolder(Path(path)) for path in paths]
+    scores = {folder.read_config().score for folder in folders} if score is None else {score}
+    if len(scores) > 1:
+        raise ConfigError(f"the studies decide by {shorten(sorted(scores))}; choose one", key=argument("score"))
+    evidence = [study_evidence(folder, score=next(iter(scores)), progress=progress) for folder in folders]
+    names = _names_of_sets([Path(each.manifest.root).name for each in evidence], [folder.path for folder in folders])
+    sets = tuple(
+        ScoreSet(
+            name=name,
+            entries=tuple(entry.name for entry in each.entries),
+            seeds=tuple(tuple(map(str, entry.seeds)) for entry in each.entries),
+            ids=each.ids,
+            groups=each.groups,
+            values=tuple(entry.values for entry in each.entries),
+        )
+        for name, each in zip(names, evidence, strict=True)
+    )
+    notes = tuple(
+        message("{dataset}: {note}", dataset=name, note=note)
+        for name, each in zip(names, evidence, strict=True)
+        for note in (*each.collapsed, *each.notes)
+    )
+    first = evidence[0]
+    return _judge(
+        ScoreTable(score=first.score, sets=sets, notes=notes),
+        first.label,
+        higher_is_better=first.higher_is_better,
+        baseline=baseline,
+        path=folders[0].path,
+    )
+
+
+def are_studies_of_different_data(paths: Sequence[str | Path]) -> bool:
+    """Tells whether all paths are folders of studies, several, and each was run on data of its own."""
+    folders = [StudyFolder(Path(path)) for path in paths]
+    if len(folders) < 2 or not all(folder.is_study for folder in folders):
+        return False
+    hashes = [folder.read_facts()["manifest_hash"] for folder in folders]
+    return len(set(hashes)) == len(hashes)
+
+
+def _names_of_sets(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Returns a name for every data set, that of the study's folder where two would be called alike."""
+    return [path.resolve().name if names.count(name) > 1 else name for name, path in zip(names, paths, strict=True)]
+
+
+def _judge(
+    table: ScoreTable, score: str, *, higher_is_better: bool, baseline: str | None, path: Path
+) -> TableComparison:
+    sets, told = _same_entries(table.sets, path)
+    notes = [*table.notes, *told]
+    names = sets[0].entries
+    if baseline is not None and baseline not in names:
+        told_names = f"there is no entry {baseline!r}; {suggest(baseline, names)}"
+        raise ConfigError(told_names, key=argument("baseline"))
+    options: dict[str, Any] = {"higher_is_better": higher_is_better, "baseline": baseline, "score": score}
+    try:
+        if len(sets) == 1:
+            verdict = _verdict(sets[0], options)
+            return TableComparison(score=score, sets=sets, verdicts=(verdict,), across=None, notes=tuple(notes))
+        across = compare_datasets(
+            {each.name: list(each.values) for each in sets},
+            names=names,
+            groups={each.name: each.groups for each in sets},
+            **options,
+        )
+    except ValueError as error:
+        raise DatasetError(str(error), path=path) from error
+    return TableComparison(score=score, sets=sets, verdicts=across.verdicts, across=across, notes=tuple(notes))
+
+
+def _verdict(scores: ScoreSet, options: Mapping[str, Any]) -> Verdict:
+    """Returns the verdict on one data set; an entry without seeds among others with them is one that nobody trains."""
+    some = any(scores.seeds)
+    fixed = [some and not seeds for seeds in scores.seeds]
+    return compare_scores(
+        list(scores.values), names=scores.entries, groups=scores.groups, fixed=fixed if any(fixed) else None, **options
+    )
+
+
+def _same_entries(sets: Sequence[ScoreSet], path: Path) -> tuple[tuple[ScoreSet, ...], list[Message]]:
+    """Returns the sets with the entries that all have, and what was left out."""
+    common = [name for name in sets[0].entries if all(name in each.entries for each in sets)]
+    everywhere = list(dict.fromkeys(name for each in sets for name in each.entries))
+    if len(common) < 2:
+        where = " on every data set" if len(sets) > 1 else ""
+        told = f"expected two entries or more{where}, got {shorten(common) or 'none'} of {shorten(everywhere)}"
+        raise DatasetError(told, path=path)
+    left = [name for name in everywhere if name not in common]
+    notes = []
+    if left:
+        notes.append(message("{names} have no score on some of the data sets and are not compared", names=listed(left)))
+    return tuple(_only(each, common) for each in sets), notes
+
+
+def _only(scores: ScoreSet, entries: Sequence[str]) -> ScoreSet:
+    places = [scores.entries.index(name) for name in entries]
+    return ScoreSet(
+        name=scores.name,
+        entries=tuple(entries),
+        seeds=tuple(scores.seeds[place] for place in places),
+        ids=scores.ids,
+        groups=scores.groups,
+        values=tuple(scores.values[place] for place in places),
+    )
+
+
+def bounds_of(score: str, values: Sequence[FloatArray]) -> tuple[float, float] | None:
+    """Returns the range of a score by its name and its values: 0 to 1 for shares, 0 to 100 in percent; None: not known.
+
+    A column that is called `score` alone is taken for a share where all of its values lie in 0 to 1.
+    """
+    low = min(float(np.nanmin(each)) for each in values)
+    high = max(float(np.nanmax(each)) for each in values)
+    if low < 0.0 or not (is_share(score) or score.lower() in ("score", "value")):
+        return None
+    if high <= 1.0:
+        return (0.0, 1.0)
+    return (0.0, 100.0) if high <= 100.0 and is_share(score) else None
