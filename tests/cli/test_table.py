@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.cli.test_report import call
+from tests.compare._study import write_study
+
+from segbench.compare.runs import compare_runs
 
 
 def write_table(path: Path, sets: int = 1) -> Path:
@@ -87,3 +90,23 @@ def test_what_is_wrong_is_said(
     (tmp_path / "runs").mkdir()
     found, _, errors = call(capsys, "compare", *words)
     assert (found, told in errors) == (code, True), errors
+
+
+@pytest.mark.slow
+def test_studies_on_different_data_are_judged_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    losses = {"bce": {"bce": 1}, "dice+bce": {"dice": 0.5, "bce": 0.5}}
+    folders = [
+        write_study(tmp_path / name, losses=dict(list(losses.items())[:kept]), images=images, epochs=2).path
+        for name, images, kept in (("skin", 24, 2), ("eyes", 30, 2), ("lungs", 36, 1))
+    ]
+    out = tmp_path / "verdict.json"
+    code, text, _ = call(capsys, "compare", *folders, "-o", out, "-q")
+    assert code == 0
+    assert text.startswith("Over 3 data sets ")
+    assert "segnet | dice+bce, unet_nearest | dice+bce have no score on some of the data sets" in text
+    written = json.loads(out.read_text())["across"]
+    assert written["names"] == ["segnet | bce", "unet_nearest | bce"]
+    assert len(set(written["datasets"])) == 3
+    alone = compare_runs(folders[0])
+    place = [entry.name for entry in alone.evidence.entries].index("segnet | bce")
+    assert written["means"][0][0] == pytest.approx(alone.verdict.standing(place).mean.value)

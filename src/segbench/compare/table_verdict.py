@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from segbench.compare.comparable import unique_names
 from segbench.compare.evidence import FloatArray
 from segbench.compare.gather import study_evidence
 from segbench.compare.table import ScoreSet, ScoreTable, read_scores
@@ -131,7 +132,7 @@ def compare_studies(
     if len(scores) > 1:
         raise ConfigError(f"the studies decide by {shorten(sorted(scores))}; choose one", key=argument("score"))
     evidence = [study_evidence(folder, score=next(iter(scores)), progress=progress) for folder in folders]
-    names = _names_of_sets([Path(each.manifest.root).name for each in evidence], [folder.path for folder in folders])
+    names = unique_names([Path(each.manifest.root).name for each in evidence], [folder.path for folder in folders])
     sets = tuple(
         ScoreSet(
             name=name,
@@ -165,11 +166,6 @@ def are_studies_of_different_data(paths: Sequence[str | Path]) -> bool:
         return False
     hashes = [folder.read_facts()["manifest_hash"] for folder in folders]
     return len(set(hashes)) == len(hashes)
-
-
-def _names_of_sets(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
-    """Returns a name for every data set, that of the study's folder where two would be called alike."""
-    return [path.resolve().name if names.count(name) > 1 else name for name, path in zip(names, paths, strict=True)]
 
 
 def _judge(
