@@ -47,7 +47,9 @@ def test_a_table_gives_the_verdict_of_its_arrays(tmp_path: Path) -> None:
     values = numbers()
     comparison = compare_table(write(tmp_path / "scores.csv", long_lines(values)))
     groups = [f"patient{i // 2}" for i in range(IMAGES)]
-    told = compare_scores(values, names=["unet", "segnet"], groups=groups, score="score")
+    told = compare_scores(
+        values, names=["unet", "segnet"], groups=groups, score="score", margin=0.01, bounds=(0.0, 1.0)
+    )
     assert comparison.verdict.to_dict() == told.to_dict()
     assert comparison.verdict.winner == 0
     assert comparison.to_dict()["ids"] == [f"img{i:02d}" for i in range(IMAGES)]
@@ -330,6 +332,16 @@ def test_a_table_that_cannot_be_judged_is_refused_with_the_place(tmp_path: Path,
 def test_the_column_of_the_score_is_asked_for(tmp_path: Path, lines: list[str], score: str | None, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         compare_table(write(tmp_path / "scores.csv", lines), score=score)
+
+
+def test_the_margin_is_a_hundredth_of_the_range_unless_given(tmp_path: Path) -> None:
+    shares = write(tmp_path / "shares.csv", long_lines(numbers(), head="entry,seed,image,group,dice"))
+    percent = write(tmp_path / "percent.csv", long_lines(100 * numbers(), head="entry,seed,image,group,dice"))
+    distance = write(tmp_path / "distance.csv", long_lines(numbers(), head="entry,seed,image,group,hd95"))
+    assert [compare_table(each).verdict.margin for each in (shares, percent, distance)] == [0.01, 1.0, None]
+    assert compare_table(distance, margin=2.0).verdict.margin == 2.0
+    with pytest.raises(ConfigError, match=r"margin: expected a number above 0, such as 0\.01, got -1"):
+        compare_table(shares, margin=-1)
 
 
 def test_a_baseline_is_one_of_the_entries(tmp_path: Path) -> None:

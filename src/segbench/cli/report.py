@@ -83,7 +83,12 @@ def compare(
     if out is not None and out.suffix != ".json":
         raise ConfigError(f"expected a file that ends in .json, got {out.name!r}", key="--out")
     asked = TableQuestion(
-        tables=table, score=score, score_name=score_name, lower_is_better=lower_is_better, baseline=baseline
+        tables=table,
+        score=score,
+        score_name=score_name,
+        lower_is_better=lower_is_better,
+        margin=margin,
+        baseline=baseline,
     )
     if print_scores(asked, paths, out=out, figures=figures, quiet=quiet):
         return

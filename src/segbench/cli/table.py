@@ -12,6 +12,7 @@ import typer
 from segbench.cli._common import console, make_callback, print_table
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
+from segbench.statistics.sentences import ranks_text
 
 if TYPE_CHECKING:
     from segbench.compare.table_verdict import TableComparison
@@ -52,6 +53,7 @@ class TableQuestion:
     score: str | None
     score_name: str | None
     lower_is_better: bool | None
+    margin: float | None
     baseline: str | None
 
 
@@ -112,6 +114,7 @@ def _of_table(asked: TableQuestion) -> TableComparison:
         score=asked.score,
         score_name=asked.score_name,
         higher_is_better=None if asked.lower_is_better is None else not asked.lower_is_better,
+        margin=asked.margin,
         baseline=asked.baseline,
     )
 
@@ -121,7 +124,9 @@ def _of_studies(asked: TableQuestion, paths: Sequence[Path], *, quiet: bool) -> 
 
     watch = make_callback(quiet)
     try:
-        return compare_studies(paths, score=asked.score, baseline=asked.baseline, progress=watch.progress)
+        return compare_studies(
+            paths, score=asked.score, margin=asked.margin, baseline=asked.baseline, progress=watch.progress
+        )
     finally:
         watch.close()
 
@@ -135,6 +140,9 @@ def print_table_comparison(comparison: TableComparison) -> None:
         _print_entries(comparison.verdict, f"{comparison.score} ({good}) on {comparison.verdict.n_images} images")
     else:
         _print_across(comparison.across, f"{comparison.score} ({good})")
+        for warning, sets in comparison.across.warnings.items():
+            everywhere = len(sets) == len(comparison.across.datasets)
+            console.print(f"note: {warning}" if everywhere else f"note: {', '.join(sets)}: {warning}")
     for note in comparison.notes:
         console.print(f"note: {note}")
 
@@ -144,15 +152,16 @@ def _print_entries(verdict: Verdict, title: str) -> None:
     numbers = verdict.numbers
     rows = [
         [
-            ("* " if standing.index in verdict.together else "  ") + standing.name,
+            ("* " if standing.index in verdict.may_be_best else "  ") + standing.name,
             str(standing.seeds),
             numbers.score(standing.mean.value),
             f"[{numbers.score(standing.mean.low)}, {numbers.score(standing.mean.high)}]",
             numbers.score(standing.seed_spread),
+            ranks_text(verdict.ranks[standing.index]),
         ]
         for standing in verdict.entries
     ]
-    print_table(["  entry", "seeds", "mean", "interval", "seed SD"], rows)
+    print_table(["  entry", "seeds", "mean", "interval", "seed SD", "ranks"], rows)
 
 
 def _print_across(view: DatasetsView, title: str) -> None:

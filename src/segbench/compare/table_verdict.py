@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +19,13 @@ from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.folders.study import StudyFolder
 from segbench.locale import Message, listed, message
 from segbench.speech import argument
+from segbench.statistics.arrays import compare_scores
 from segbench.statistics.datasets import DatasetsView, compare_datasets
-from segbench.statistics.decide import compare_scores
+from segbench.statistics.margin import default_margin
 from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
+
+_PERCENT = (0.0, 100.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +80,7 @@ def compare_table(
     score: str | None = None,
     score_name: str | None = None,
     higher_is_better: bool | None = None,
+    margin: float | None = None,
     baseline: str | None = None,
 ) -> TableComparison:
     """Says which entry of a table of scores is best, or that it cannot be said; nothing is trained or predicted.
@@ -88,6 +93,8 @@ def compare_table(
         score: the column that holds the scores; None: `score`, or the only one that can be it.
         score_name: what the score is called; None: as its column.
         higher_is_better: of the score; None: False for the names of distances and errors (`hd95`, `loss`), else True.
+        margin: difference that does not matter in practice, in the unit of the score; None: 0.01 for shares of 1, and
+            for those in percent 1.
         baseline: name of the entry that the others are measured against.
     Raises:
         ConfigError: no such column or baseline, or several columns that could be meant.
@@ -102,8 +109,15 @@ def compare_table(
     found = read_scores(paths, score=score)
     if higher_is_better is None:
         higher_is_better = not is_small_good(found.score)
+    bounds = bounds_of(found.score, [array for each in found.sets for array in each.values])
     return _judge(
-        found, score_name or found.score, higher_is_better=higher_is_better, baseline=baseline, path=Path(paths[0])
+        found,
+        score_name or found.score,
+        path=Path(paths[0]),
+        higher_is_better=higher_is_better,
+        margin=_margin(margin, bounds),
+        bounds=bounds,
+        baseline=baseline,
     )
 
 
@@ -111,6 +125,7 @@ def compare_studies(
     paths: Sequence[str | Path],
     *,
     score: str | None = None,
+    margin: float | None = None,
     baseline: str | None = None,
     progress: Progress | None = None,
 ) -> TableComparison:
@@ -121,6 +136,7 @@ def compare_studies(
     Args:
         paths: study folders, one a data set.
         score: the per-image score that decides; None: that of the studies.
+        margin: difference that does not matter in practice; None: 0.01 for shares of 1.
         baseline: name of the entry that the others are measured against.
         progress: called while runs are scored.
     Raises:
@@ -153,9 +169,11 @@ def compare_studies(
     return _judge(
         ScoreTable(score=first.score, sets=sets, notes=notes),
         first.label,
-        higher_is_better=first.higher_is_better,
-        baseline=baseline,
         path=folders[0].path,
+        higher_is_better=first.higher_is_better,
+        margin=margin,
+        bounds=bounds_of(first.score, [array for each in sets for array in each.values]),
+        baseline=baseline,
     )
 
 
@@ -168,24 +186,31 @@ def are_studies_of_different_data(paths: Sequence[str | Path]) -> bool:
     return len(set(hashes)) == len(hashes)
 
 
-def _judge(
-    table: ScoreTable, score: str, *, higher_is_better: bool, baseline: str | None, path: Path
-) -> TableComparison:
+def _margin(margin: float | None, bounds: tuple[float, float] | None) -> float | None:
+    """Returns the margin; of a share in percent it is that of a share of 1, in percent."""
+    if margin is not None and not 0 < margin < math.inf:
+        raise ConfigError(f"expected a number above 0, such as 0.01, got {margin}", key=argument("margin"))
+    share = default_margin((0.0, 1.0))
+    return 100.0 * share if margin is None and bounds == _PERCENT and share is not None else margin
+
+
+def _judge(table: ScoreTable, score: str, *, path: Path, **options: Any) -> TableComparison:
+    """Returns the comparison; `options` are those of `compare_scores`."""
     sets, told = _same_entries(table.sets, path)
     notes = [*table.notes, *told]
-    names = sets[0].entries
+    names, baseline = sets[0].entries, options["baseline"]
     if baseline is not None and baseline not in names:
         told_names = f"there is no entry {baseline!r}; {suggest(baseline, names)}"
         raise ConfigError(told_names, key=argument("baseline"))
-    options: dict[str, Any] = {"higher_is_better": higher_is_better, "baseline": baseline, "score": score}
     try:
         if len(sets) == 1:
-            verdict = _verdict(sets[0], options)
+            verdict = _verdict(sets[0], {**options, "score": score})
             return TableComparison(score=score, sets=sets, verdicts=(verdict,), across=None, notes=tuple(notes))
         across = compare_datasets(
             {each.name: list(each.values) for each in sets},
             names=names,
             groups={each.name: each.groups for each in sets},
+            score=score,
             **options,
         )
     except ValueError as error:
@@ -240,4 +265,4 @@ def bounds_of(score: str, values: Sequence[FloatArray]) -> tuple[float, float] |
         return None
     if high <= 1.0:
         return (0.0, 1.0)
-    return (0.0, 100.0) if high <= 100.0 and is_share(score) else None
+    return _PERCENT if high <= 100.0 and is_share(score) else None

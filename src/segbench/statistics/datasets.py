@@ -19,7 +19,7 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from segbench.errors import shorten
 from segbench.locale import Message, Numbers, listed, message, plural
-from segbench.statistics.decide import compare_scores
+from segbench.statistics.arrays import compare_scores
 from segbench.statistics.differences import LEVEL, Estimate, FloatArray, Groups, plain
 from segbench.statistics.p_values import holm
 from segbench.statistics.verdict import Verdict
@@ -104,6 +104,15 @@ class DatasetsView:
     def numbers(self) -> Numbers:
         """How its scores are written: as on the set that is known best."""
         return max((verdict.numbers for verdict in self.verdicts), key=lambda numbers: numbers.digits)
+
+    @property
+    def warnings(self) -> dict[Message, tuple[str, ...]]:
+        """What a reader must know of the data sets, each sentence with the names of the sets it is about."""
+        told: dict[Message, list[str]] = {}
+        for name, verdict in zip(self.datasets, self.verdicts, strict=True):
+            for warning in verdict.warnings:
+                told.setdefault(warning, []).append(name)
+        return {warning: tuple(names) for warning, names in told.items()}
 
     def pair(self, first: int, second: int) -> AcrossPair:
         """Returns the pair of two entries, in the order of `pairs`.
