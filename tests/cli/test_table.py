@@ -110,3 +110,14 @@ def test_studies_on_different_data_are_judged_together(tmp_path: Path, capsys: p
     alone = compare_runs(folders[0])
     place = [entry.name for entry in alone.evidence.entries].index("segnet | bce")
     assert written["means"][0][0] == pytest.approx(alone.verdict.standing(place).mean.value)
+
+
+@pytest.mark.slow
+def test_runs_are_written_for_a_paper(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_study(tmp_path, images=24, epochs=2).path
+    code, text, _ = call(capsys, "compare", folder, "--latex", tmp_path / "paper", "-q")
+    assert (code, f"written: {tmp_path / 'paper' / 'results.tex'}" in text) == (0, True)
+    methods = (tmp_path / "paper" / "methods.tex").read_text()
+    assert "on the same 8 test images (data, at 64 x 80 pixels)" in methods
+    assert "IoU = TP / (TP + FP + FN) of each image" in methods
+    assert r"unet\_nearest \textbar{} dice+bce" in (tmp_path / "paper" / "results.tex").read_text()

@@ -10,11 +10,13 @@ import typer
 from segbench.cli._common import Quiet, console, make_callback, print_table, require
 from segbench.cli.table import (
     FiguresOption,
+    LatexOption,
     LowerIsBetter,
     ScoreName,
     TableOption,
     TableQuestion,
     print_scores,
+    print_written,
 )
 from segbench.errors import ConfigError
 from segbench.locale import languages
@@ -70,6 +72,7 @@ def compare(
     score_name: ScoreName = None,
     lower_is_better: LowerIsBetter = None,
     figures: FiguresOption = None,
+    latex: LatexOption = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write everything as JSON.")] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -90,7 +93,7 @@ def compare(
         margin=margin,
         baseline=baseline,
     )
-    if print_scores(asked, paths, out=out, figures=figures, quiet=quiet):
+    if print_scores(asked, paths, out=out, figures=figures, latex=latex, quiet=quiet):
         return
     from segbench.compare.runs import compare_runs
 
@@ -114,6 +117,10 @@ def compare(
 
         write_json(out, comparison.to_dict())
         console.print(f"written: {out}")
+    if latex is not None:
+        from segbench.report.runs import latex_of_runs
+
+        print_written(latex_of_runs(latex, comparison))
 
 
 def report(
@@ -125,6 +132,7 @@ def report(
     score: Score = None,
     resolution: ResolutionOption = "auto",
     masks: MasksOption = "auto",
+    latex: LatexOption = None,
     quiet: Quiet = False,
 ) -> None:
     """Write one self-contained page about a study, or about runs: verdict, numbers, curves, failures, how to repeat it.
@@ -143,11 +151,14 @@ def report(
             score=score,
             resolution=resolution,  # type: ignore[arg-type]
             masks=masks,  # type: ignore[arg-type]
+            latex=latex,
             progress=watch.progress,
         )
     finally:
         watch.close()
     console.print(f"report: {files.html}; as tables: {files.csv}; as text: {files.markdown}")
+    if latex is not None:
+        console.print(f"for a paper: {latex}")
 
 
 def print_verdict(comparison: Comparison) -> None:

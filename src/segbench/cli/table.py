@@ -43,6 +43,10 @@ FiguresOption = Annotated[
         "--figures", help="Folder for figures: the significance map, and over five data sets the critical differences."
     ),
 ]
+LatexOption = Annotated[
+    Path | None,
+    typer.Option("--latex", help="Folder for a table, a paragraph of methods and the sources, as LaTeX for a paper."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,13 @@ class TableQuestion:
 
 
 def print_scores(
-    asked: TableQuestion, paths: Sequence[Path] | None, *, out: Path | None, figures: Path | None, quiet: bool
+    asked: TableQuestion,
+    paths: Sequence[Path] | None,
+    *,
+    out: Path | None,
+    figures: Path | None,
+    latex: Path | None,
+    quiet: bool,
 ) -> bool:
     """Prints the verdict where a table or studies on several data sets are asked about; False: it is about runs."""
     from segbench.compare.table_files import SUFFIXES
@@ -92,9 +102,18 @@ def print_scores(
     if figures is not None:
         from segbench.report.across import write_figures
 
-        for file in write_figures(figures, comparison):
-            console.print(f"written: {file}")
+        print_written(write_figures(figures, comparison))
+    if latex is not None:
+        from segbench.report.latex import write_latex
+
+        print_written(write_latex(latex, comparison.verdicts, across=comparison.across))
     return True
+
+
+def print_written(files: Sequence[Path]) -> None:
+    """Prints where files were written."""
+    for file in files:
+        console.print(f"written: {file}")
 
 
 def _several_data_sets(paths: Sequence[Path]) -> bool:
