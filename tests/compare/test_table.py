@@ -378,3 +378,23 @@ def test_images_lose_folders_and_suffixes() -> None:
 )
 def test_the_range_of_a_score(score: str, values: list[float], bounds: tuple[float, float] | None) -> None:
     assert bounds_of(score, [np.array([values])]) == bounds
+
+
+def test_a_column_of_folds_is_a_cross_validation(tmp_path: Path) -> None:
+    values = numbers()
+    lines = long_lines(values)
+    folded = [f"{lines[0]},fold"] + [f"{line},{n % IMAGES // 2 % 3}" for n, line in enumerate(lines[1:])]
+    verdict = compare_table(write(tmp_path / "scores.csv", folded)).verdict
+    told = compare_scores(
+        values,
+        names=["unet", "segnet"],
+        groups=[f"patient{i // 2}" for i in range(IMAGES)],
+        folds=[str(i // 2 % 3) for i in range(IMAGES)],
+        score="score",
+        bounds=(0.0, 1.0),
+    )
+    assert verdict.to_dict() == told.to_dict()
+    assert any("Cross-validation" in method for method in verdict.method)
+    lacking = [line if "img03" not in line else line.rpartition(",")[0] + "," for line in folded]
+    with pytest.raises(DatasetError, match="expected a fold of every image, got none for img03"):
+        compare_table(write(tmp_path / "lacking.csv", lacking))

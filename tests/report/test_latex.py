@@ -99,6 +99,14 @@ def test_methods_say_what_was_done_and_nothing_else() -> None:
     assert "bellmccaffrey2002" in text
 
 
+def test_a_cross_validation_is_told_with_its_correction() -> None:
+    text = methods_paragraph(compare_scores(scores(), names=NAMES, folds=np.arange(12) % 4))
+    check_latex(text)
+    assert "multiplied by 2.33" in text
+    assert cited_keys(text)[3:5] == ["nadeaubengio2003", "bates2023cross"]
+    assert "fold" not in methods_paragraph(verdict())
+
+
 def test_several_data_sets_have_a_table_and_their_own_methods(tmp_path: Path) -> None:
     view = compare_datasets({f"set_{d}": list(scores() + 0.02 * d) for d in range(5)}, names=NAMES, score="IoU")
     files = write_latex(tmp_path / "paper", view.verdicts, across=view)

@@ -44,6 +44,7 @@ class ScoreSet:
         seeds: of each entry, as the table has them; empty for an entry without any.
         ids: the N images, in the order of the table.
         groups: (N,) group of every image, or None.
+        folds: (N,) fold of every image, which was scored by trainings on the others; None: no cross-validation.
         values: K arrays (S_k, N) float64; NaN where the table has no score.
     """
 
@@ -52,6 +53,7 @@ class ScoreSet:
     seeds: tuple[tuple[str, ...], ...]
     ids: tuple[str, ...]
     groups: tuple[str, ...] | None
+    folds: tuple[str, ...] | None
     values: tuple[FloatArray, ...] = field(repr=False)
 
 
@@ -79,6 +81,7 @@ class _Row:
     seed: str
     image: str
     group: str
+    fold: str
     cell: str
     where: str
 
@@ -171,6 +174,7 @@ def _row(given: Mapping[str, str], entry: str, seed: str, cell: str, where: str)
         seed=re.sub(r"^(\d+)\.0$", r"\1", seed),  # what a data frame makes of whole numbers
         image=given.get("image", where),
         group=given.get("group", ""),
+        fold=given.get("fold", ""),
         cell=cell,
         where=where,
     )
@@ -285,6 +289,7 @@ def _score_set(name: str, rows: Sequence[_Row], path: Path, notes: list[Message]
         seeds=tuple(tuple(seed for seed in found if seed) for found in seeds.values()),
         ids=tuple(ids),
         groups=_groups(rows, ids, path),
+        folds=_folds(rows, ids, path),
         values=tuple(values.values()),
     )
 
@@ -361,15 +366,32 @@ def _common(rows: Iterable[_Row]) -> set[str]:
 
 
 def _groups(rows: Sequence[_Row], ids: Mapping[str, int], path: Path) -> tuple[str, ...] | None:
-    """Returns the group of every image; a file for an entry need not repeat what another one says."""
+    """Returns the group of every image; an image without one stands for itself."""
+    found = _of_images(rows, "group", path)
+    return tuple(found.get(image, f"image {image}") for image in ids) if found else None
+
+
+def _folds(rows: Sequence[_Row], ids: Mapping[str, int], path: Path) -> tuple[str, ...] | None:
+    """Returns the fold of every image; a column with one fold, such as `test`, is no cross-validation."""
+    found = _of_images(rows, "fold", path)
+    if len(set(found.values())) < 2:
+        return None
+    lacking = [image for image in ids if image not in found]
+    if lacking:
+        raise DatasetError(f"expected a fold of every image, got none for {shorten(lacking)}", path=path)
+    return tuple(found[image] for image in ids)
+
+
+def _of_images(rows: Sequence[_Row], what: str, path: Path) -> dict[str, str]:
+    """Returns image -> its group or fold; a file for an entry need not repeat what another one says."""
     found: dict[str, _Row] = {}
     for row in rows:
-        if not row.group:
+        here = getattr(row, what)
+        if not here:
             continue
         known = found.setdefault(row.image, row)
-        if known.group != row.group:
-            told = f"{row.image} is in the group {known.group!r} in {known.where}, and in {row.group!r} in {row.where}"
+        there = getattr(known, what)
+        if there != here:
+            told = f"{row.image} is in the {what} {there!r} in {known.where}, and in {here!r} in {row.where}"
             raise DatasetError(told, path=path)
-    if not found:
-        return None
-    return tuple(found[image].group if image in found else f"image {image}" for image in ids)
+    return {image: getattr(row, what) for image, row in found.items()}

@@ -18,6 +18,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         *("sample", "sampleid", "scan", "slice", "patch"),
     ),
     "group": ("group", "patient", "patientid", "subject", "subjectid", "scene", "participant", "participantid"),
+    "fold": ("fold", "cvfold"),
     "dataset": ("dataset", "data", "task", "benchmark"),
 }
 _SCORE = ("score", "value")

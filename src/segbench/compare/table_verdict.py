@@ -156,6 +156,7 @@ def compare_studies(
             seeds=tuple(tuple(map(str, entry.seeds)) for entry in each.entries),
             ids=each.ids,
             groups=each.groups,
+            folds=None,
             values=tuple(entry.values for entry in each.entries),
         )
         for name, each in zip(names, evidence, strict=True)
@@ -210,6 +211,7 @@ def _judge(table: ScoreTable, score: str, *, path: Path, **options: Any) -> Tabl
             {each.name: list(each.values) for each in sets},
             names=names,
             groups={each.name: each.groups for each in sets},
+            folds={each.name: each.folds for each in sets},
             score=score,
             **options,
         )
@@ -223,7 +225,12 @@ def _verdict(scores: ScoreSet, options: Mapping[str, Any]) -> Verdict:
     some = any(scores.seeds)
     fixed = [some and not seeds for seeds in scores.seeds]
     return compare_scores(
-        list(scores.values), names=scores.entries, groups=scores.groups, fixed=fixed if any(fixed) else None, **options
+        list(scores.values),
+        names=scores.entries,
+        groups=scores.groups,
+        folds=scores.folds,
+        fixed=fixed if any(fixed) else None,
+        **options,
     )
 
 
@@ -250,6 +257,7 @@ def _only(scores: ScoreSet, entries: Sequence[str]) -> ScoreSet:
         seeds=tuple(scores.seeds[place] for place in places),
         ids=scores.ids,
         groups=scores.groups,
+        folds=scores.folds,
         values=tuple(scores.values[place] for place in places),
     )
 

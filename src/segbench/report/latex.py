@@ -236,8 +236,8 @@ def datasets_table(view: DatasetsView, score: str) -> str:
         rows.append([escape(view.names[index]), *means, overall, f"{view.mean_ranks[index]:.2f}", behind])
     caption = (
         f"{escape(score)} ({_direction(view.higher_is_better)}) on {len(view.datasets)} data sets. Bold: may be the "
-        f"best on that data set. Behind the best: difference from {escape(view.names[view.best])} over the data sets, with "
-        f"the {_percent(view.level)} interval for other data sets of the kind."
+        f"best on that data set. Behind the best: difference from {escape(view.names[view.best])} over the data sets, "
+        f"with the {_percent(view.level)} interval for other data sets of the kind."
     )
     head = ["Approach", *map(escape, view.datasets), "Mean", "Mean rank", "Behind the best"]
     return _table("l" + "r" * (len(view.datasets) + 2) + "l", head, rows, caption, "tab:datasets")
@@ -250,7 +250,7 @@ def methods_paragraph(
     told = [_sample(verdict, across, data)]
     if definition:
         told.append(_sentence(escape(definition)))
-    told += [_intervals(verdict), _decision(verdict, has_ranks=across is None)]
+    told += [_intervals(verdict), *_folds(verdict), _decision(verdict, has_ranks=across is None)]
     if verdict.look is not None and verdict.look.planned > 1:
         told.append(
             f"This was look {verdict.look.number} of {verdict.look.planned} planned; each used the level "
@@ -296,6 +296,16 @@ def _intervals(verdict: Verdict) -> str:
         f"freedom~\\cite{{satterthwaite1946}}{unequal}, and speak of the approaches trained again with other seeds, on "
         "other images of the kind~\\cite{bouthillier2021variance}."
     )
+
+
+def _folds(verdict: Verdict) -> list[str]:
+    if verdict.fold_factor == 1.0:
+        return []
+    return [
+        "Every image was scored by trainings on the other folds of a cross-validation. These share most of their "
+        f"images, so the images' part of the variance is multiplied by "
+        f"{verdict.fold_factor:.3g}~\\cite{{nadeaubengio2003,bates2023cross}}."
+    ]
 
 
 def _decision(verdict: Verdict, *, has_ranks: bool) -> str:

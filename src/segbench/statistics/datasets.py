@@ -153,6 +153,7 @@ def compare_datasets(
     *,
     names: Sequence[str] | None = None,
     groups: Mapping[str, Groups | None] | None = None,
+    folds: Mapping[str, Groups | None] | None = None,
     higher_is_better: bool = True,
     level: float = LEVEL,
     seed: int = 0,
@@ -167,7 +168,7 @@ def compare_datasets(
     Args:
         scores: data set -> K arrays (S_k, N_d) as `compare_scores` takes them, of the same K entries in the same order.
         names: of the entries.
-        groups: data set -> (N_d,) group of every image.
+        groups, folds: data set -> (N_d,) group, and fold of a cross-validation, of every image.
         higher_is_better, level, seed: see `compare_scores`.
         options: more of `compare_scores`, for every set.
     Raises:
@@ -186,17 +187,12 @@ def compare_datasets(
         raise ValueError(f"expected two data sets or more, got {len(sets)}")
     if len(set(counts.values())) > 1:
         raise ValueError(f"expected the same entries on every data set, got {shorten(counts.items())} of them")
-    known = groups or {}
     verdicts = []
     for name in sets:
-        given: dict[str, Any] = {
-            "groups": known.get(name),
-            "higher_is_better": higher_is_better,
-            "level": level,
-            "seed": seed,
-        }
+        given: dict[str, Any] = {"groups": (groups or {}).get(name), "folds": (folds or {}).get(name)}
+        given |= {"higher_is_better": higher_is_better, "level": level, "seed": seed, **options}
         try:
-            verdicts.append(compare_scores(scores[name], names=names, **given, **options))
+            verdicts.append(compare_scores(scores[name], names=names, **given))
         except ValueError as error:
             raise ValueError(f"data set {name}: {error}") from error
     means = np.array([[verdict.standing(k).mean.value for k in range(len(verdict.names))] for verdict in verdicts])
