@@ -156,7 +156,7 @@ def compare_studies(
             seeds=tuple(tuple(map(str, entry.seeds)) for entry in each.entries),
             ids=each.ids,
             groups=each.groups,
-            folds=None,
+            folds=None if each.folds is None else tuple(map(str, each.folds)),
             values=tuple(entry.values for entry in each.entries),
         )
         for name, each in zip(names, evidence, strict=True)
