@@ -268,9 +268,17 @@ FAULTS: dict[str, tuple[list[str], str]] = {
     ),
     "no line of names": (
         ["unet,0,0.9,0.8", "segnet,0,0.8,0.7"],
-        r"the first line holds numbers \(unet, 0, 0.9, 0.8\); put a",
+        r"the first line holds numbers \(unet, 0, 0.9, 0.8\); it has",
     ),
     "numbers instead of names": (["img0,0.9,0.8", "img1,0.8,0.7"], r"the first line holds numbers \(img0, 0.9, 0.8\)"),
+    "no line of names in a long table": (
+        [line for line in GOOD if not line.startswith("entry")],
+        r"the first line holds numbers \(unet, 0, img00, patient0 and 1 more\); it has to hold the names of",
+    ),
+    "a column of something else": (
+        ["image,unet,segnet,lesion_size", "a,0.9,0.8,310", "b,0.8,0.7,2000"],
+        "lesion_size hold whole numbers, unet, segnet do not: which are scores of entries",
+    ),
     "scores of one approach": (
         ["image,dice,iou", "a,0.9,0.8", "b,0.8,0.7"],
         "dice, iou are scores, not entries: which approach are they of",
@@ -384,7 +392,9 @@ def test_a_column_of_folds_is_a_cross_validation(tmp_path: Path) -> None:
     values = numbers()
     lines = long_lines(values)
     folded = [f"{lines[0]},fold"] + [f"{line},{n % IMAGES // 2 % 3}" for n, line in enumerate(lines[1:])]
-    verdict = compare_table(write(tmp_path / "scores.csv", folded)).verdict
+    comparison = compare_table(write(tmp_path / "scores.csv", folded))
+    verdict = comparison.verdict
+    assert any("cross-validation over 3 folds" in note for note in comparison.notes)
     told = compare_scores(
         values,
         names=["unet", "segnet"],

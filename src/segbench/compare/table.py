@@ -46,6 +46,7 @@ class ScoreSet:
         groups: (N,) group of every image, or None.
         folds: (N,) fold of every image, which was scored by trainings on the others; None: no cross-validation.
         values: K arrays (S_k, N) float64; NaN where the table has no score.
+        collapsed: how many trainings of each entry predict one class only; None: nobody looked.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ScoreSet:
     groups: tuple[str, ...] | None
     folds: tuple[str, ...] | None
     values: tuple[FloatArray, ...] = field(repr=False)
+    collapsed: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -229,6 +231,10 @@ def _wide_rows(sheet: Sheet, roles: Mapping[str, str], image: str | None, number
     if len(numbers) < 2:
         told = "expected the columns entry, image and score, or an image a row and an entry a column"
         raise DatasetError(f"{told}; {told_columns(sheet.columns)}", path=sheet.path)
+    whole = [column for column in numbers if all(re.fullmatch(r"\d+", cell) for cell in sheet.column(column) if cell)]
+    if whole and len(whole) < len(numbers):
+        told = f"{shorten(whole)} hold whole numbers, {shorten(c for c in numbers if c not in whole)} do not: which are"
+        raise DatasetError(f"{told} scores of entries? Leave the others out, or give a column entry", path=sheet.path)
     rows = []
     for where, cells in sheet.rows:
         given = {role: cells[sheet.columns.index(column)] for role, column in roles.items()}

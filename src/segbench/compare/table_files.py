@@ -112,8 +112,8 @@ def _read_csv(text: str, path: Path) -> tuple[list[str], _Rows]:
     except csv.Error as error:
         raise DatasetError(f"line {reader.line_num + skipped}: damaged CSV ({error})", path=path) from error
     header, rows = list(found[0][1]), found[1:]
-    if len(header) > 1 and all(_is_number(cell) for cell in header[1:]):
-        told_head = f"the first line holds numbers ({shorten(header, 4)}); put a line of column names above it"
+    if any(_is_number(cell) for cell in header):
+        told_head = f"the first line holds numbers ({shorten(header, 4)}); it has to hold the names of the columns"
         raise DatasetError(f"{told_head}, such as entry,seed,image,score", path=path)
     return header, [(where, _fitted(cells, header, where, separator, path)) for where, cells in rows]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from segbench.compare.comparable import unique_names
-from segbench.compare.evidence import FloatArray
+from segbench.compare.evidence import Evidence, FloatArray
 from segbench.compare.gather import study_evidence
 from segbench.compare.table import ScoreSet, ScoreTable, read_scores
 from segbench.compare.table_cells import is_share, is_small_good
@@ -158,13 +158,14 @@ def compare_studies(
             groups=each.groups,
             folds=None if each.folds is None else tuple(map(str, each.folds)),
             values=tuple(entry.values for entry in each.entries),
+            collapsed=tuple(entry.collapsed for entry in each.entries),
         )
         for name, each in zip(names, evidence, strict=True)
     )
     notes = tuple(
         message("{dataset}: {note}", dataset=name, note=note)
         for name, each in zip(names, evidence, strict=True)
-        for note in (*each.collapsed, *each.notes)
+        for note in (*each.problems, *each.notes)
     )
     first = evidence[0]
     return _judge(
@@ -172,8 +173,8 @@ def compare_studies(
         first.label,
         path=folders[0].path,
         higher_is_better=first.higher_is_better,
-        margin=margin,
-        bounds=bounds_of(first.score, [array for each in sets for array in each.values]),
+        margin=_margin(margin, None) or _common_margin(evidence),
+        bounds=first.bounds,
         baseline=baseline,
     )
 
@@ -185,6 +186,12 @@ def are_studies_of_different_data(paths: Sequence[str | Path]) -> bool:
         return False
     hashes = [folder.read_facts()["manifest_hash"] for folder in folders]
     return len(set(hashes)) == len(hashes)
+
+
+def _common_margin(evidence: Sequence[Evidence]) -> float | None:
+    """Returns the margin of all studies; None where they have none, or different ones."""
+    wanted = {each.margin for each in evidence}
+    return wanted.pop() if len(wanted) == 1 else None
 
 
 def _margin(margin: float | None, bounds: tuple[float, float] | None) -> float | None:
@@ -199,6 +206,15 @@ def _judge(table: ScoreTable, score: str, *, path: Path, **options: Any) -> Tabl
     """Returns the comparison; `options` are those of `compare_scores`."""
     sets, told = _same_entries(table.sets, path)
     notes = [*table.notes, *told]
+    folds = max(len(set(each.folds or ())) for each in sets)
+    if folds:
+        notes.append(
+            message(
+                "cross-validation over {n} folds: the images' variance is corrected for the training images that they "
+                "share",
+                n=folds,
+            )
+        )
     names, baseline = sets[0].entries, options["baseline"]
     if baseline is not None and baseline not in names:
         told_names = f"there is no entry {baseline!r}; {suggest(baseline, names)}"
@@ -212,6 +228,7 @@ def _judge(table: ScoreTable, score: str, *, path: Path, **options: Any) -> Tabl
             names=names,
             groups={each.name: each.groups for each in sets},
             folds={each.name: each.folds for each in sets},
+            collapsed={each.name: each.collapsed for each in sets},
             score=score,
             **options,
         )
@@ -259,6 +276,7 @@ def _only(scores: ScoreSet, entries: Sequence[str]) -> ScoreSet:
         groups=scores.groups,
         folds=scores.folds,
         values=tuple(scores.values[place] for place in places),
+        collapsed=None if scores.collapsed is None else tuple(scores.collapsed[place] for place in places),
     )
 
 

@@ -154,6 +154,7 @@ def compare_datasets(
     names: Sequence[str] | None = None,
     groups: Mapping[str, Groups | None] | None = None,
     folds: Mapping[str, Groups | None] | None = None,
+    collapsed: Mapping[str, Sequence[int] | None] | None = None,
     higher_is_better: bool = True,
     level: float = LEVEL,
     seed: int = 0,
@@ -169,6 +170,7 @@ def compare_datasets(
         scores: data set -> K arrays (S_k, N_d) as `compare_scores` takes them, of the same K entries in the same order.
         names: of the entries.
         groups, folds: data set -> (N_d,) group, and fold of a cross-validation, of every image.
+        collapsed: data set -> K numbers of trainings that predict one class only.
         higher_is_better, level, seed: see `compare_scores`.
         options: more of `compare_scores`, for every set.
     Raises:
@@ -190,6 +192,7 @@ def compare_datasets(
     verdicts = []
     for name in sets:
         given: dict[str, Any] = {"groups": (groups or {}).get(name), "folds": (folds or {}).get(name)}
+        given["collapsed"] = (collapsed or {}).get(name)
         given |= {"higher_is_better": higher_is_better, "level": level, "seed": seed, **options}
         try:
             verdicts.append(compare_scores(scores[name], names=names, **given))
