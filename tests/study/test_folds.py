@@ -16,6 +16,7 @@ from segbench.config.study import StudyConfig
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import ConfigError, RunError
 from segbench.folders.study import StudyFolder
+from segbench.report.runs import report_runs
 from segbench.report.tables import write_results
 from segbench.statistics.folds import shared_training_factor
 from segbench.study.dry_run import dry_run
@@ -60,7 +61,7 @@ def test_every_image_is_tested_in_one_fold(trained: StudyConfig) -> None:
 
 
 @pytest.mark.slow
-def test_the_verdict_is_over_all_images_with_the_scores_of_their_folds(trained: StudyConfig) -> None:
+def test_the_verdict_is_over_all_images_with_the_scores_of_their_folds(trained: StudyConfig, tmp_path: Path) -> None:
     folder = StudyFolder(trained.study_folder)
     comparison = compare_runs(folder.path)
     evidence, verdict = comparison.evidence, comparison.verdict
@@ -75,10 +76,16 @@ def test_the_verdict_is_over_all_images_with_the_scores_of_their_folds(trained: 
         fold = run.read_config().data.split.fold
         own = np.array(evidence.folds) == fold
         assert entry.values[seed, own].mean() == pytest.approx(result["scores"]["test"]["iou_per_image"])
+    assert "n = 24 images" in evidence.definition["sentence"]
     image_id = evidence.ids[-1]
     assert entry.masks[1].read(image_id).shape == (32, 32)
     assert any("scored by trainings on the other 2 of 3 folds" in note for note in evidence.notes)
     assert comparison.factors is not None
+    files = report_runs(trained.study_folder, tmp_path / "report.html", latex=tmp_path / "paper")
+    text = files.markdown.read_text()
+    assert "scored by trainings on the other 2 of 3 folds" in text
+    assert "the images' variance is multiplied by 2.5" in text
+    assert "nadeaubengio2003" in (tmp_path / "paper" / "methods.tex").read_text()
 
 
 @pytest.mark.slow

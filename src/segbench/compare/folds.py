@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from segbench.compare.evidence import Costs, Entry, Evidence, Masks
 from segbench.compare.rankings import rank_entries
 from segbench.errors import ConfigError, RunError
 from segbench.locale import Message, listed, message
+from segbench.metrics.definitions import Definition
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,22 @@ def merge_folds(parts: Sequence[Evidence], found: Gathered) -> Evidence:
         ids=ids,
         groups=groups_of(ids, first.manifest.samples),
         folds=tuple(fold for fold, part in enumerate(parts) for _ in part.ids),
-        definition={**first.definition, "n_valued": len(ids)},
+        definition=_over_all(first.definition, sum(part.definition["n"] for part in parts), len(ids)),
         left_out=tuple(image_id for part in parts for image_id in part.left_out),
         times_comparable=all(part.times_comparable for part in parts),
         constant=np.concatenate([part.constant for part in parts]),
         rankings=rank_entries([entry.values for entry in entries], higher_is_better=first.higher_is_better),
         notes=tuple(note for part in parts for note in part.notes),
     )
+
+
+def _over_all(definition: Mapping[str, Any], images: int, valued: int) -> dict[str, Any]:
+    """Returns the definition of a score as it is over the images of all folds."""
+    low, high = definition["range"]
+    own = {each.name: definition[each.name] for each in fields(Definition) if each.name in definition}
+    own |= {"classes": tuple(definition["classes"]), "resolution": definition["resolution"] or ""}
+    own |= {"lowest": -math.inf if low is None else low, "highest": math.inf if high is None else high}
+    return Definition(**{**own, "n": images, "n_valued": valued}).to_dict()
 
 
 def _merged(members: Sequence[Entry], folds: int) -> tuple[Entry | None, list[Message]]:
