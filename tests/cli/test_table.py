@@ -39,6 +39,7 @@ def test_a_table_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         "IoU",
         "--baseline",
         "fcn",
+        "--all",
         "-o",
         out,
         "--figures",
@@ -52,6 +53,17 @@ def test_a_table_is_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert (written["score"], written["verdict"]["winner"]) == ("IoU", 0)
     assert "all pairs" in (tmp_path / "significance_map.svg").read_text()
     assert not (tmp_path / "critical_difference.svg").exists()
+
+
+def test_the_answer_is_short_unless_all_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = write_table(tmp_path / "scores.csv")
+    table.write_text(table.read_text().rpartition("\n")[0])  # fcn lacks its last image
+    _, short, _ = call(capsys, "compare", "--table", table)
+    _, whole, _ = call(capsys, "compare", "--table", table, "--all")
+    assert short.startswith("Best: unet\n  ")
+    assert "note: 1 of 10 images have no score in at least one training" in " ".join(short.split())
+    assert "The intervals speak of the approaches" in whole
+    assert "The intervals speak of the approaches" not in short
 
 
 def test_several_data_sets_have_one_answer_and_a_diagram(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,7 @@ def compare(
         lower_is_better=lower_is_better,
         margin=margin,
         baseline=baseline,
+        everything=everything,
     )
     if print_scores(asked, paths, out=out, figures=figures, latex=latex, quiet=quiet):
         return

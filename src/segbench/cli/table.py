@@ -59,6 +59,7 @@ class TableQuestion:
     lower_is_better: bool | None
     margin: float | None
     baseline: str | None
+    everything: bool
 
 
 def print_scores(
@@ -93,7 +94,7 @@ def print_scores(
                 )
             return False
         comparison = _of_studies(asked, paths or (), quiet=quiet)
-    print_table_comparison(comparison)
+    print_table_comparison(comparison, everything=asked.everything)
     if out is not None:
         from segbench.files import write_json
 
@@ -150,13 +151,17 @@ def _of_studies(asked: TableQuestion, paths: Sequence[Path], *, quiet: bool) -> 
         watch.close()
 
 
-def print_table_comparison(comparison: TableComparison) -> None:
-    """Prints what was found in plain words, then the numbers and the notes."""
-    for sentence in comparison.sentences():
-        console.print(sentence)
+def print_table_comparison(comparison: TableComparison, *, everything: bool = False) -> None:
+    """Prints the answer as for runs, the numbers and the notes; `everything`: also how sure, and what it rests on."""
+    headline, *rest = comparison.sentences() if everything else comparison.answer()
+    console.print(headline, style="bold")
+    for sentence in rest:
+        console.print(sentence if everything else f"  {sentence}")
     good = "higher is better" if comparison.higher_is_better else "lower is better"
     if comparison.across is None:
         _print_entries(comparison.verdict, f"{comparison.score} ({good}) on {comparison.verdict.n_images} images")
+        for warning in () if everything else comparison.verdict.warnings:
+            console.print(f"note: {warning}")
     else:
         _print_across(comparison.across, f"{comparison.score} ({good})")
         for warning, sets in comparison.across.warnings.items():

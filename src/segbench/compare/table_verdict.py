@@ -22,6 +22,7 @@ from segbench.speech import argument
 from segbench.statistics.arrays import compare_scores
 from segbench.statistics.datasets import DatasetsView, compare_datasets
 from segbench.statistics.margin import default_margin
+from segbench.statistics.sentences import first_and_second
 from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
 
@@ -60,6 +61,12 @@ class TableComparison:
     def higher_is_better(self) -> bool:
         """False for distances and errors."""
         return self.verdict.higher_is_better
+
+    def answer(self) -> list[str]:
+        """Returns the outcome, and how far the first is from the second; over data sets everything that is told."""
+        if self.across is not None:
+            return self.sentences()
+        return [self.verdict.headline(), first_and_second(self.verdict)]
 
     def sentences(self) -> list[str]:
         """Returns what was found in plain words."""
