@@ -65,7 +65,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"html", "markdown", "pictures", "summary", "svg"},
         {"figures"},
         {"sections"},
-        {"tables"},
+        {"across", "latex", "tables"},
         {"doctor_page", "page"},
         {"runs"},
     ],

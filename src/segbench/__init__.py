@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from segbench import locale, plots, statistics
     from segbench.compare.runs import Comparison, compare_runs
+    from segbench.compare.table_verdict import TableComparison, compare_table
     from segbench.config.run import RunConfig, load_config
     from segbench.data.formats import FORMATS
     from segbench.data.formats.coco.reader import category_mask
@@ -64,12 +65,14 @@ _HOMES = {
     "SegmentationNetwork": "segbench.models.base",
     "StudyCallback": "segbench.study.live",
     "StudyFolder": "segbench.folders.study",
+    "TableComparison": "segbench.compare.table_verdict",
     "WeightsError": "segbench.errors",
     "build_loss": "segbench.losses",
     "build_network": "segbench.models",
     "category_mask": "segbench.data.formats.coco.reader",
     "check_dataset": "segbench.doctor.dataset",
     "compare_runs": "segbench.compare.runs",
+    "compare_table": "segbench.compare.table_verdict",
     "convert_dataset": "segbench.data.writers.convert",
     "describe": "segbench.models.describe",
     "evaluate": "segbench.train.evaluate",
@@ -108,12 +111,14 @@ __all__ = [
     "SegmentationNetwork",
     "StudyCallback",
     "StudyFolder",
+    "TableComparison",
     "WeightsError",
     "build_loss",
     "build_network",
     "category_mask",
     "check_dataset",
     "compare_runs",
+    "compare_table",
     "convert_dataset",
     "describe",
     "evaluate",

@@ -263,3 +263,35 @@ def test_a_label_for_nothing_is_told() -> None:
     assert note.startswith("labels names what is no factor, value, entry or score of this study: segnett; there are")
     small = study(vary, labels={"segnett": "x"}).model_copy(update={"scale": "small"})
     assert not any(note.startswith("labels") for note in expand(small).notes)
+
+
+def test_folds_are_turns_of_one_cross_validation() -> None:
+    base = {**BASE, "data": {**BASE["data"], "split": {"method": "ratios", "seed": 7, "group": "^(p[0-9]+)_"}}}
+    asked = study({"network": ["segnet", "unet_nearest"], "seed": [0, 1]}, folds=4, base=base)
+    plan = expand(asked)
+    assert [run.id for run in plan.runs][:5] == [
+        *(f"segnet__seed0__fold{fold}" for fold in range(4)),
+        "segnet__seed1__fold0",
+    ]
+    assert len(plan.entries["segnet"]) == 8
+    split = plan.runs[2].config.data.split
+    assert (split.method, split.k, split.fold, split.seed, split.group) == ("kfold", 4, 2, 7, "^(p[0-9]+)_")
+    assert split.keep_test
+    begun = {(run.entry, run.seed, run.fold): f"old_{number}" for number, run in enumerate(plan.runs)}
+    assert [run.id for run in expand(asked, begun=begun).runs] == [f"old_{number}" for number in range(16)]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"folds": 2}, "folds: .*greater than or equal to 3"),
+        (
+            {"folds": 3, "base": {**BASE, "data": {"path": "x", "split": {"method": "file", "file": "s.csv"}}}},
+            "folds: divides the data itself, and the parts in data.split.file would not be used",
+        ),
+        ({"folds": 3, "vary": {"data.split.seed": [1, 2]}}, r"data\.split: .* scored on different images"),
+    ],
+)
+def test_folds_that_cannot_be(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        expand(parse_study({"study": "s", "base": BASE, "vary": {"network": ["segnet", "unet_nearest"]}, **more}))

@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segbench.cli._common import Quiet, console, make_callback, print_table, require
+from segbench.cli.table import (
+    FiguresOption,
+    LatexOption,
+    LowerIsBetter,
+    ScoreName,
+    TableOption,
+    TableQuestion,
+    print_scores,
+    print_written,
+)
 from segbench.errors import ConfigError
 from segbench.locale import languages
 from segbench.statistics.sentences import ranks_text
@@ -45,7 +55,11 @@ Margin = Annotated[
 
 
 def compare(
-    paths: Paths,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH...]", help="Run folders, study folders, folders of another tool's masks."),
+    ] = None,
+    table: TableOption = None,
     score: Score = None,
     resolution: ResolutionOption = "auto",
     masks: MasksOption = "auto",
@@ -55,24 +69,39 @@ def compare(
         bool, typer.Option("--verify", help="Check that the masks of all images give the counts, not those of a few.")
     ] = False,
     everything: Annotated[bool, typer.Option("--all", help="Print every sentence, not the answer alone.")] = False,
+    score_name: ScoreName = None,
+    lower_is_better: LowerIsBetter = None,
+    figures: FiguresOption = None,
+    latex: LatexOption = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write everything as JSON.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Say which of several trained networks is best, or that it cannot be said, with intervals.
 
     Runs that differ in the seed alone count as one entry. A folder of masks, named like the test images, is judged by
-    the same rules.
+    the same rules; so are scores that another trainer wrote (--table), and studies on several data sets.
 
     Example: segbench compare runs/unet runs/segnet other_tool/masks --score dice_per_image
     """
     if out is not None and out.suffix != ".json":
         raise ConfigError(f"expected a file that ends in .json, got {out.name!r}", key="--out")
+    asked = TableQuestion(
+        tables=table,
+        score=score,
+        score_name=score_name,
+        lower_is_better=lower_is_better,
+        margin=margin,
+        baseline=baseline,
+        everything=everything,
+    )
+    if print_scores(asked, paths, out=out, figures=figures, latex=latex, quiet=quiet):
+        return
     from segbench.compare.runs import compare_runs
 
     watch = make_callback(quiet)
     try:
         comparison = compare_runs(
-            paths,
+            paths or [],
             score=score,
             resolution=resolution,  # type: ignore[arg-type]
             masks=masks,  # type: ignore[arg-type]
@@ -89,6 +118,10 @@ def compare(
 
         write_json(out, comparison.to_dict())
         console.print(f"written: {out}")
+    if latex is not None:
+        from segbench.report.runs import latex_of_runs
+
+        print_written(latex_of_runs(latex, comparison))
 
 
 def report(
@@ -100,6 +133,7 @@ def report(
     score: Score = None,
     resolution: ResolutionOption = "auto",
     masks: MasksOption = "auto",
+    latex: LatexOption = None,
     quiet: Quiet = False,
 ) -> None:
     """Write one self-contained page about a study, or about runs: verdict, numbers, curves, failures, how to repeat it.
@@ -118,11 +152,14 @@ def report(
             score=score,
             resolution=resolution,  # type: ignore[arg-type]
             masks=masks,  # type: ignore[arg-type]
+            latex=latex,
             progress=watch.progress,
         )
     finally:
         watch.close()
     console.print(f"report: {files.html}; as tables: {files.csv}; as text: {files.markdown}")
+    if latex is not None:
+        console.print(f"for a paper: {latex}")
 
 
 def print_verdict(comparison: Comparison) -> None:

@@ -35,6 +35,7 @@ class Source:
         runs: finished ones, one a seed.
         planned: trainings that its study plans for it; of runs that were named one by one, as many as there are.
         failed: trainings among them that ended in an error.
+        folds: of a cross-validation: the fold that each run has as test part; empty for others.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Source:
     runs: tuple[FinishedRun, ...]
     planned: int = 0
     failed: int = 0
+    folds: tuple[int, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -142,6 +144,7 @@ def _entries_of(study: ReadStudy, found: Gathered) -> list[Source]:
             runs=tuple(study.run(status.run.id) for status in members),
             planned=len(plan.entries[name]),
             failed=sum(status.state == "failed" for status in statuses if status.run.entry == name),
+            folds=tuple(status.run.fold for status in members if status.run.fold is not None),
         )
         for name, members in finished.items()
     ]
@@ -209,10 +212,10 @@ def _approach(config: RunConfig) -> str:
 
 def _require_different_seeds(source: Source) -> None:
     """Raises where two runs of one entry have one seed: the same training twice is no second seed."""
-    run_of: dict[int, RunFolder] = {}
-    for run in source.runs:
+    run_of: dict[tuple[int, int | None], RunFolder] = {}
+    for run, fold in zip(source.runs, source.folds or (None,) * len(source.runs), strict=True):
         seed = int(result_value(run, "seed"))
-        other = run_of.setdefault(seed, run)
+        other = run_of.setdefault((seed, fold), run)
         if other is not run:
             told = f"has the config and the seed ({seed}) of {other.path}: a copy, or the same training again, which"
             raise RunError(f"{told} is no second seed. Name only one of them", run=run.path)

@@ -90,6 +90,7 @@ class Evidence:
         entries: K of them, in the order they were named.
         ids: the N image ids behind the columns of every entry's values.
         groups: the group (patient, scene) of every image; None where the data has no groups.
+        folds: the fold of every image, whose scores are of trainings on the other folds; None: a test part.
         score: name of the per-image score.
         definition: of the score, as `Definition.to_dict` gives it.
         manifest: the data, split.
@@ -123,6 +124,7 @@ class Evidence:
     margin: float | None = None
     look: Look | None = None
     problems: tuple[Message, ...] = ()
+    folds: tuple[int, ...] | None = None
     rankings: tuple[Ranking, ...] = ()
     notes: tuple[Message, ...] = ()
 

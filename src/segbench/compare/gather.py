@@ -27,6 +27,7 @@ from segbench.compare.comparable import (
 from segbench.compare.constant import constant_scores
 from segbench.compare.entries import Gathered, Source, gather, result_value
 from segbench.compare.evidence import Costs, Entry, Evidence, Masks
+from segbench.compare.folds import folds_of, merge_folds, of_fold
 from segbench.compare.image_scores import (
     FloatArray,
     ImageScores,
@@ -118,9 +119,25 @@ def load_evidence(
 
 def load_found(found: Gathered, terms: Terms, progress: Progress | None = None) -> Evidence:
     """Returns the evidence of what was gathered; see `load_evidence`."""
-    notes = found.notes
     score = decide_score(terms.score, found.studies)
     rule = decide_absent(terms.absent, found.studies)
+    folds = folds_of(found)
+    if folds is None:
+        evidence, scored = _load_part(found, terms, score, rule, progress)
+    else:
+        loaded = [_load_part(of_fold(found, fold), terms, score, rule, progress) for fold in range(folds)]
+        evidence = merge_folds([part for part, _ in loaded], found)
+        scored = [each for _, part in loaded for each in part]
+    _require_units(evidence.ids, evidence.groups, found)
+    about = about_study(found, evidence, scored, noted=terms.noted)
+    return replace(evidence, **about, notes=tuple(dict.fromkeys([*evidence.notes, *found.notes])))
+
+
+def _load_part(
+    found: Gathered, terms: Terms, score: str, rule: AbsentRule, progress: Progress | None
+) -> tuple[Evidence, list[list[ScoredRun]]]:
+    """Returns the evidence on one test part, without what its study says of it; and the runs of every entry."""
+    notes = found.notes
     _require_enough(found)
     manifest = same_test_part(found.runs, notes)
     outside, size = _outside_and_size(found, manifest, terms.resolution, terms.masks)
@@ -143,7 +160,6 @@ def load_found(found: Gathered, terms: Terms, progress: Progress | None = None) 
     common = common_images(every, manifest.split("test"), definition, of_run, rule)
     notes += common.notes
     groups = groups_of(common.ids, manifest.split("test"))
-    _require_units(common.ids, groups, found)
     evidence = Evidence(
         entries=_entries(found, outside, names, common.values, size),
         ids=common.ids,
@@ -160,8 +176,7 @@ def load_found(found: Gathered, terms: Terms, progress: Progress | None = None) 
         margin=terms.margin if terms.margin is not None else _study_margin(found.studies),
     )
     rankings = rank_by_rules(evidence, every, of_run, definition, scored)
-    about = about_study(found, evidence, scored, noted=terms.noted)
-    return replace(evidence, rankings=rankings, **about, notes=tuple(dict.fromkeys(notes)))
+    return replace(evidence, rankings=rankings, notes=tuple(dict.fromkeys(notes))), scored
 
 
 def _read_runs(found: Gathered, score: str, size: tuple[int, int] | None) -> list[list[ScoredRun]]:
@@ -252,6 +267,7 @@ def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdic
         names,
         [entry.values for entry in evidence.entries],
         groups=evidence.groups,
+        folds=evidence.folds,
         costs={cost: [getattr(entry.costs, cost) for entry in evidence.entries] for cost in costs},
         higher_is_better=evidence.higher_is_better,
         baseline=baseline,
@@ -272,6 +288,7 @@ def judge_factors(evidence: Evidence) -> FactorView | None:
         [entry.values for entry in evidence.entries],
         [entry.factors for entry in evidence.entries],
         groups=evidence.groups,
+        folds=evidence.folds,
         higher_is_better=evidence.higher_is_better,
     )
 

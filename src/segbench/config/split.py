@@ -21,6 +21,7 @@ _METHODS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "k": ("kfold",),
         "fold": ("kfold",),
+        "keep_test": ("kfold",),
         "block": ("blocks", "kfold"),
         "gap": ("blocks", "kfold"),
         "file": ("file",),
@@ -46,6 +47,8 @@ class SplitConfig(Section):
             images hold each class. None means `classes` for `kfold`, `foreground` for the others.
         k, fold: kfold: number of folds, and which of them, from 0, is the test part; the next one is val. The folds
             are the same for each `fold`.
+        keep_test: kfold: leave the data set's official test list out of the folds, untouched; where it has none, all
+            samples are divided. False divides all of them anew.
         block: so many samples next to each other in natural order of ids stay together; needed by `blocks`.
         gap: samples left out wherever one part ends and another begins, so that the parts are no neighbours.
         file: CSV with the columns id and split (and group), or JSON or YAML with id: part or part: [ids]; relative to
@@ -66,6 +69,7 @@ class SplitConfig(Section):
     stratify_by: Literal["foreground", "classes"] | None = None
     k: Annotated[int, Field(ge=3)] = 5
     fold: Annotated[int, Field(ge=0)] = 0
+    keep_test: bool = False
     block: Annotated[int, Field(ge=2)] | None = None
     gap: Annotated[int, Field(ge=0)] = 0
     file: Annotated[str, Field(min_length=1)] | None = None

@@ -41,11 +41,14 @@ from segbench.config.study_factors import (
     rule_names,
 )
 from segbench.config.study_plan import (
+    BegunKey,
     Plan,
     PlannedRun,
+    begun_key,
     check_baseline,
     check_different,
     check_same_data,
+    divide_into_folds,
     lonely,
     unequal_budgets,
 )
@@ -57,11 +60,13 @@ from segbench.speech import argument, override
 
 __all__ = [
     "AbsentRule",
+    "BegunKey",
     "Name",
     "Plan",
     "PlannedRun",
     "ScaleConfig",
     "StudyConfig",
+    "begun_key",
     "expand",
     "load_study",
     "parse_study",
@@ -114,6 +119,9 @@ class StudyConfig(Section):
         absent: what an image counts as whose truth holds none of the score's classes: `perfect`, where nothing is
             predicted, and the worst where something is; `left_out`: nowhere, for every entry alike.
         labels: display names for people: factor, value, entry or score -> what it is called in verdicts and reports.
+        folds: K for a cross-validation: every entry is trained with every seed K times, each time tested on another
+            fold of the data (`data.split.method: kfold`; groups stay together), and judged by the out-of-fold scores of
+            all images. An official test list stays untouched. None: one training part and one test part.
         scales: name -> smaller form, see `ScaleConfig`.
         scale: the one that was taken; empty: the full size. Never written by hand: `load_study` sets it.
         output: study folder; None means `runs/<study>`, with the scale's name behind it.
@@ -132,6 +140,7 @@ class StudyConfig(Section):
     looks: Annotated[int, Field(ge=1)] = 1
     absent: AbsentRule = "perfect"
     labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    folds: Annotated[int, Field(ge=3)] | None = None
     scales: dict[Name, ScaleConfig] = Field(default_factory=dict)
     scale: str = ""
     output: str | None = None
@@ -272,20 +281,20 @@ def _scaled(study: StudyConfig, name: str, file: str) -> StudyConfig:
     return _parse({**plain, "vary": {**plain["vary"], **scale.vary}, "scale": name}, file, {})
 
 
-def expand(study: StudyConfig, *, begun: Mapping[tuple[str, int], str] | None = None) -> Plan:
+def expand(study: StudyConfig, *, begun: Mapping[BegunKey, str] | None = None) -> Plan:
     """Returns every run of a study, complete and checked against the schema, before anything trains.
 
     Args:
         study: to expand.
-        begun: entry and seed -> run id of a study that is only read: its runs keep the ids they have, and what it asks
-            is not judged again. None: it is to be run.
+        begun: `begun_key` -> run id of a study that is only read: its runs keep the ids they have, and what it
+            asks is not judged again. None: it is to be run.
     Raises:
         ConfigError: a factor without values, two values of one name, factors that overwrite each other, two runs with
             one id or one config, nothing left after `exclude`, a wrong key or value in a run, a baseline that several
             entries fit, or runs that would be scored on different data.
     """
     values = {factor: named_values(factor, given) for factor, given in study.vary.items() if factor != SEED}
-    seeds = _seeds(study)
+    seeds, folds = _seeds(study), (None,) if study.folds is None else tuple(range(study.folds))
     if begun is None:
         check_factors(values)
     excluded = [rule_names(rule, values, empty_allowed=begun is not None) for rule in study.exclude]
@@ -297,7 +306,7 @@ def expand(study: StudyConfig, *, begun: Mapping[tuple[str, int], str] | None = 
             left_out += 1
             continue
         changes = {factor: values[factor][name] for factor, name in factors.items()}
-        runs += [_planned(study, factors, changes, seed, begun or {}) for seed in seeds]
+        runs += [_planned(study, factors, changes, seed, fold, begun or {}) for seed in seeds for fold in folds]
     if not runs:
         raise ConfigError("leaves no run at all; remove a rule", key="exclude")
     check_different(runs, entries_too=begun is None)
@@ -345,11 +354,12 @@ def _planned(
     factors: Mapping[str, str],
     changes: Mapping[str, Mapping[str, Any]],
     seed: int,
-    begun: Mapping[tuple[str, int], str],
+    fold: int | None,
+    begun: Mapping[BegunKey, str],
 ) -> PlannedRun:
     entry = " | ".join(factors.values()) or study.study
-    run_id = "__".join([*map(id_part, factors.values()), f"seed{seed}"])
-    run_id = begun.get((entry, seed), run_id)
+    ending = [f"seed{seed}", *([] if fold is None else [f"fold{fold}"])]
+    run_id = begun.get(begun_key(entry, seed, fold), "__".join([*map(id_part, factors.values()), *ending]))
     if len(run_id) > _ID_LENGTH:
         message = f"the run id {run_id!r} has more than {_ID_LENGTH} characters; give the values shorter names"
         raise ConfigError(message, key="vary")
@@ -357,9 +367,11 @@ def _planned(
     for factor, keys in changes.items():
         for key, value in keys.items():
             set_key(values, key, copy.deepcopy(value), source=f"vary.{factor}.{factors[factor]}")
+    if fold is not None:
+        divide_into_folds(values, study.folds, fold)
     values |= {SEED: seed, "name": run_id, "output": str(study.study_folder / "runs" / run_id)}
     try:
         config = parse_config(values)
     except ConfigError as error:
         raise ConfigError(error.reason, key=f"{error.key} of {run_id}") from error
-    return PlannedRun(id=run_id, entry=entry, factors=factors, seed=seed, config=config)
+    return PlannedRun(id=run_id, entry=entry, factors=factors, seed=seed, fold=fold, config=config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from segbench.config.run import RunConfig
 from segbench.config.text import LENGTH_KEYS
@@ -17,6 +17,8 @@ from segbench.locale import Message, listed, message
 
 # What every run of a study shares, or its numbers could not stand in one table.
 _DATA_KEYS = ("path", "format", "options", "split")
+# Of a split, what also holds for the folds of a cross-validation.
+_SPLIT_KEYS = ("seed", "stratify", "stratify_by", "block", "gap", "group", "group_file", "near_copies")
 # What makes a comparison unequal when it differs; allowed when a factor says so, and told.
 BUDGET_KEYS = (
     *(*LENGTH_KEYS, "batch_size", "early_stopping", "data.size", "data.augment"),
@@ -34,6 +36,7 @@ class PlannedRun:
         entry: name of the approach for people: its value names; runs that differ in the seed alone share it.
         factors: factor -> value name, without the seed.
         seed: of the run.
+        fold: of a cross-validation: the fold that is its test part; None: the study has one test part.
         config: complete; its output lies in the study folder.
     """
 
@@ -42,6 +45,15 @@ class PlannedRun:
     factors: Mapping[str, str]
     seed: int
     config: RunConfig
+    fold: int | None = None
+
+
+BegunKey: TypeAlias = tuple[str, int] | tuple[str, int, int]
+
+
+def begun_key(entry: str, seed: int, fold: int | None) -> BegunKey:
+    """Returns what tells a run from the others of its study: entry and seed, and in a cross-validation the fold."""
+    return (entry, seed) if fold is None else (entry, seed, fold)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,12 +110,29 @@ def check_different(runs: Sequence[PlannedRun], *, entries_too: bool) -> None:
                 raise ConfigError(f"{told}; give one value another name or remove it", key="vary")
 
 
+def divide_into_folds(values: dict[str, Any], folds: int | None, fold: int) -> None:
+    """Makes a run's values those of one turn of a cross-validation; what its split says of groups and draws stays.
+
+    Raises:
+        ConfigError: its split is read from a file, which says who is in which part already.
+    """
+    data = values.setdefault("data", {})
+    split = data.get("split") or {}
+    if not isinstance(data, dict) or not isinstance(split, dict):
+        return  # whoever reads the run tells what is wrong with it
+    if split.get("method") == "file":
+        told = "divides the data itself, and the parts in data.split.file would not be used; leave one of them out"
+        raise ConfigError(told, key="folds")
+    kept = {key: split[key] for key in _SPLIT_KEYS if key in split}
+    data["split"] = {**kept, "method": "kfold", "k": folds, "fold": fold, "keep_test": True}
+
+
 def check_same_data(runs: Sequence[PlannedRun]) -> None:
     """Raises where two runs name other data, or divide it otherwise."""
     first = runs[0]
-    there = first.config.to_dict()["data"]
+    there = _data_of(first)
     for run in runs[1:]:
-        here = run.config.to_dict()["data"]
+        here = _data_of(run)
         different = [key for key in _DATA_KEYS if here[key] != there[key]]
         if different:
             key = different[0]
@@ -112,6 +141,14 @@ def check_same_data(runs: Sequence[PlannedRun]) -> None:
                 "and such scores cannot be compared; make two studies",
                 key=f"data.{key}",
             )
+
+
+def _data_of(run: PlannedRun) -> dict[str, Any]:
+    """Returns where a run has its data from, and how they are divided; the turns of a cross-validation divide alike."""
+    data: dict[str, Any] = run.config.to_dict()["data"]
+    if run.fold is not None:
+        data["split"].pop("fold")
+    return data
 
 
 def lonely(runs: Sequence[PlannedRun]) -> tuple[Message, ...]:

@@ -7,7 +7,8 @@
                       `segbench.folders.registration`
     looks.jsonl       one line a verdict: when, by which score, on which seeds; see `segbench.folders.looks`
     plan.json         run ids with entry, factors, seed and fingerprint; threads; runs at once; the data's content hash
-    manifest.json     the data, split: the same for every run
+    manifest.json     the data, split: the same for every run; in a cross-validation that of fold 0, and
+                      manifest_fold1.json and so on those of the others
     runs/<id>/        run folders, see `segbench.folders.run`
     logs/<id>.log     what a run printed
     failures/<id>.json  why a run failed, how often it was tried
@@ -21,13 +22,13 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from segbench.config.study import Plan, PlannedRun, StudyConfig, expand, load_study
+from segbench.config.study import BegunKey, Plan, PlannedRun, StudyConfig, begun_key, expand, load_study
 from segbench.config.text import write_yaml
 from segbench.errors import ConfigError, RunError, shorten, suggest
 from segbench.files import write_json, write_text
@@ -123,6 +124,10 @@ class StudyFolder:
         """The data of every run."""
         return self.path / "manifest.json"
 
+    def manifest_file_of(self, fold: int | None) -> Path:
+        """The data of the runs of one fold; None and 0: `manifest_file`."""
+        return self.path / f"manifest_fold{fold}.json" if fold else self.manifest_file
+
     @property
     def is_study(self) -> bool:
         """True when a study was started here."""
@@ -153,10 +158,10 @@ class StudyFolder:
         A study that an earlier version began stays readable: its runs keep the ids that `plan.json` gives them.
         """
         study = self.read_config()
-        begun: dict[tuple[str, int], str] = {}
+        begun: dict[BegunKey, str] = {}
         with contextlib.suppress(RunError):  # the study itself tells its runs; plan.json knows ids of earlier versions
             for run_id, about in self.read_facts()["runs"].items():
-                begun[about["entry"], about["seed"]] = run_id
+                begun[begun_key(about["entry"], about["seed"], about.get("fold"))] = run_id
         return expand(study.model_copy(update={"output": str(self.path)}), begun=begun)
 
     def finished_runs(self, entry: str) -> list[Path]:
@@ -199,6 +204,7 @@ class StudyFolder:
         threads: int,
         engine: str,
         workers: int | None = None,
+        fold_hashes: Sequence[str] = (),
     ) -> None:
         """Writes study and plan, after making sure that what was trained here before is part of the same study.
 
@@ -211,6 +217,7 @@ class StudyFolder:
             threads: CPU threads of a run.
             engine: that trains the runs.
             workers: most runs at once; None leaves what was noted before.
+            fold_hashes: in a cross-validation, the content hash of every fold's data; `manifest_hash` is the first.
         Raises:
             ConfigError: a begun run has other settings now (names the keys), or the data changed.
             RunError: a begun run saw other data than the study's.
@@ -222,7 +229,7 @@ class StudyFolder:
             if facts["manifest_hash"] != manifest_hash and any(self.run(run_id).is_run for run_id in facts["runs"]):
                 message = "the data or its split changed since the first run; new scores could not be compared with old"
                 raise ConfigError(f"{self.path}: {message} ones. Undo the change or choose another output", key="data")
-        self.require_same_data(plan, manifest_hash)
+        self.require_same_data(plan, manifest_hash, fold_hashes)
         for run in plan.runs:
             self._require_same(run)
         registered = self._register(study, plan, manifest_hash, before)
@@ -232,12 +239,14 @@ class StudyFolder:
                 "entry": run.entry,
                 "factors": dict(run.factors),
                 "seed": run.seed,
+                **({} if run.fold is None else {"fold": run.fold}),
                 "fingerprint": run.config.fingerprint(),
             }
             for run in plan.runs
         }
         facts = {
             "manifest_hash": manifest_hash,
+            **({"fold_hashes": list(fold_hashes)} if fold_hashes else {}),
             "threads": threads,
             "engine": engine,
             "workers": max((number for number in (workers, before.get("workers")) if number), default=None),
@@ -311,14 +320,15 @@ class StudyFolder:
             advice = f"and times would not be alike; leave {asked} out or give {before}, or choose another output"
             raise ConfigError(f"{message} {advice}", key=asked)
 
-    def require_same_data(self, plan: Plan, manifest_hash: str) -> None:
-        """Raises unless all begun runs were trained on the study's data.
+    def require_same_data(self, plan: Plan, manifest_hash: str, fold_hashes: Sequence[str] = ()) -> None:
+        """Raises unless all begun runs were trained on the study's data, in a cross-validation those of their fold.
 
         Raises:
             RunError: some were not (names them).
         """
-        begun = [run.id for run in plan.runs if self._is_begun(run)]
-        others = [name for name in begun if self.run(name).read_facts().get("manifest_hash") != manifest_hash]
+        hashes = fold_hashes or (manifest_hash,)
+        begun = [(run.id, hashes[run.fold or 0]) for run in plan.runs if self._is_begun(run)]
+        others = [name for name, wanted in begun if self.run(name).read_facts().get("manifest_hash") != wanted]
         if others:
             raise RunError(
                 f"{shorten(others)} saw other data or another split than the study's manifest.json, so their scores "

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from segbench.compare.comparable import Resolution
 from segbench.compare.mask_values import MaskMeaning
-from segbench.compare.runs import evidence_of
+from segbench.compare.runs import Comparison, compare_evidence, evidence_of
 from segbench.errors import ConfigError
 from segbench.locale import languages
+from segbench.report.latex import write_latex
 from segbench.report.page import ReportFiles, write_report
 from segbench.speech import argument
 from segbench.types import Progress
@@ -23,6 +24,7 @@ def report_runs(
     score: str | None = None,
     resolution: Resolution = "auto",
     masks: MaskMeaning = "auto",
+    latex: str | Path | None = None,
     progress: Progress | None = None,
 ) -> ReportFiles:
     """Writes one self-contained page about a study, or about runs, and says where: verdict, numbers, curves, failures.
@@ -32,6 +34,7 @@ def report_runs(
         out: HTML file; the same as Markdown and a table of the numbers are written beside it.
         lang: one of `segbench.locale.languages()`: `en` or `ru`.
         score, resolution, masks: see `compare_runs`.
+        latex: folder for the table, a paragraph of methods and the sources as LaTeX; None writes none.
         progress: called while images are looked at and the page is written.
     Returns:
         The paths `html`, `markdown` and `csv`.
@@ -48,4 +51,19 @@ def report_runs(
     if lang not in languages():
         raise ConfigError(f"expected one of the languages {', '.join(languages())}, got {lang!r}", key=argument("lang"))
     evidence, study = evidence_of(paths, score=score, resolution=resolution, masks=masks, progress=progress)
-    return write_report(out, evidence, study=study, lang=lang, progress=progress)
+    files = write_report(out, evidence, study=study, lang=lang, progress=progress)
+    if latex is not None:
+        latex_of_runs(latex, compare_evidence(evidence, study=study))
+    return files
+
+
+def latex_of_runs(folder: str | Path, comparison: Comparison) -> list[Path]:
+    """Writes a comparison of runs as LaTeX, see `segbench.report.latex.write_latex`; returns the paths."""
+    evidence = comparison.evidence
+    size = "at each image's own size" if evidence.size is None else f"at {evidence.size[0]} x {evidence.size[1]} pixels"
+    return write_latex(
+        folder,
+        [comparison.verdict],
+        definition=str(evidence.definition["sentence"]),
+        data=f"{Path(evidence.manifest.root).name}, {size}",
+    )

@@ -31,7 +31,7 @@ def write_results(path: str | Path, analysis: Analysis) -> None:
         numbers = [standing.mean.value, standing.mean.low, standing.mean.high]
         numbers += [standing.parts.seed_sd, standing.used_seed_sd]
         row: list[object] = [number, entry.name, *(entry.factors.get(factor, "") for factor in factors)]
-        row += [evidence.score, verdict.n_images, len(entry.runs), *map(_cell, numbers)]
+        row += [evidence.score, verdict.n_images, standing.seeds if entry.runs else 0, *map(_cell, numbers)]
         row += [int(standing.index in verdict.may_be_best), *verdict.ranks[standing.index]]
         row += [_cell(float(getattr(entry.costs, cost))) for cost in _COSTS]
         row += [_cell(values[standing.index]) for values in scores.values()]

@@ -17,19 +17,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segbench.statistics.arrays import compare_scores
+    from segbench.statistics.datasets import DatasetsView, compare_datasets
     from segbench.statistics.looks import Look, plan_look
     from segbench.statistics.margin import default_margin
     from segbench.statistics.verdict import Verdict
 
 _HOMES = {
+    "DatasetsView": "segbench.statistics.datasets",
     "Look": "segbench.statistics.looks",
     "Verdict": "segbench.statistics.verdict",
+    "compare_datasets": "segbench.statistics.datasets",
     "compare_scores": "segbench.statistics.arrays",
     "default_margin": "segbench.statistics.margin",
     "plan_look": "segbench.statistics.looks",
 }
 
-__all__ = ["Look", "Verdict", "compare_scores", "default_margin", "plan_look"]
+__all__ = ["DatasetsView", "Look", "Verdict", "compare_datasets", "compare_scores", "default_margin", "plan_look"]
 
 
 def __getattr__(name: str) -> Any:

@@ -21,6 +21,7 @@ def compare_scores(
     *,
     names: Sequence[str] | None = None,
     groups: Groups | None = None,
+    folds: Groups | None = None,
     higher_is_better: bool = True,
     baseline: str | None = None,
     costs: Mapping[str, Sequence[float]] | None = None,
@@ -42,6 +43,8 @@ def compare_scores(
             every entry, which the verdict's warnings say.
         names: K different names; None: `entry 1` and so on.
         groups: (N,) group of every image (patient, scene), which is then the independent unit; None: every image is.
+        folds: (N,) fold of every image in a cross-validation: its scores are of trainings on the other folds. None: the
+            images are a test part. See `segbench.statistics.folds`.
         higher_is_better: of the score; False for distances and errors.
         baseline: name of the entry that the others are measured against.
         costs: cost name (`training_s`, `images_per_s`, `parameters`) -> K numbers, NaN where not known; they decide
@@ -73,12 +76,14 @@ def compare_scores(
     given = tuple(f"entry {number}" for number in range(1, len(arrays) + 1)) if names is None else tuple(names)
     check_names(given, arrays, costs or {}, baseline)
     arrays, kept, warnings = _complete(given, arrays)
-    if groups is not None:
-        _check_groups(groups, len(kept))
+    for what, each in (("group", groups), ("fold", folds)):
+        if each is not None:
+            _check_groups(each, len(kept), what)
     return decide(
         given,
         arrays,
         groups=None if groups is None else np.asarray(groups)[kept],
+        folds=None if folds is None else np.asarray(folds)[kept],
         costs=costs,
         higher_is_better=higher_is_better,
         baseline=baseline,
@@ -104,14 +109,14 @@ def _arrays(scores: npt.ArrayLike | Sequence[npt.ArrayLike]) -> list[FloatArray]
         raise ValueError(f"expected numbers of shape (entries, seeds, images): {error}") from error
 
 
-def _check_groups(groups: Groups, n_images: int) -> None:
+def _check_groups(groups: Groups, n_images: int, what: str) -> None:
     if isinstance(groups, str) or np.ndim(groups) != 1:
-        raise ValueError(f"expected one name or number of a group for each of the {n_images} images")
+        raise ValueError(f"expected one name or number of a {what} for each of the {n_images} images")
     if len(groups) != n_images:
-        raise ValueError(f"expected one group for each of the {n_images} images, got {len(groups)}")
+        raise ValueError(f"expected one {what} for each of the {n_images} images, got {len(groups)}")
     absent = sum(group is None or group != group for group in groups)  # NaN differs from itself
     if absent:
-        raise ValueError(f"expected a group of every image, got none for {absent} of {n_images}")
+        raise ValueError(f"expected a {what} of every image, got none for {absent} of {n_images}")
 
 
 def _complete(

@@ -183,7 +183,19 @@ def method_messages(prepared: Prepared, level: float, alpha: float, look: Look |
         pairs=len(prepared.values) * (len(prepared.values) - 1) // 2,
         share=f"{alpha:.2g}",
     )
-    return images, _seed_method(prepared), winner, *looks, holm
+    return images, *_fold_method(prepared), _seed_method(prepared), winner, *looks, holm
+
+
+def _fold_method(prepared: Prepared) -> list[Message]:
+    if prepared.fold_factor == 1.0:
+        return []
+    return [
+        message(
+            "Cross-validation: every image is scored by trainings on the other folds. These share most of their "
+            "images, so the images' variance is multiplied by {factor} (Nadeau and Bengio 2003).",
+            factor=f"{prepared.fold_factor:.3g}",
+        )
+    ]
 
 
 def _seed_method(prepared: Prepared) -> Message:

@@ -48,6 +48,7 @@ def decide(
     values: Sequence[FloatArray],
     *,
     groups: Groups | None = None,
+    folds: Groups | None = None,
     costs: Mapping[str, Sequence[float]] | None = None,
     higher_is_better: bool = True,
     baseline: str | None = None,
@@ -67,6 +68,7 @@ def decide(
         names: K different names.
         values: K arrays (S_k, N), scores of the same N images in the same order; no NaN.
         groups: (N,) group of every image (patient, scene), or None: images are independent.
+        folds: (N,) fold of every image, whose scores are of trainings on the other folds; None: one training part.
         costs: cost name (`training_s`, `images_per_s`, `parameters`) -> K numbers, NaN where not known.
         higher_is_better: of the score.
         baseline: name of the entry the others are compared with.
@@ -88,7 +90,7 @@ def decide(
     _check_margin(margin, bounds, values)
     margin = default_margin(bounds) if margin is None else margin
     alpha = 1 - level if look is None else look.alpha
-    prepared = prepare(values, groups, fixed, collapsed)
+    prepared = prepare(values, groups, fixed, collapsed, folds)
     prepared = replace(prepared, parts=with_larger_seed_variances(prepared.parts))
     pairs = compare_prepared(prepared, higher_is_better, level, seed, alpha=alpha, margin=margin)
     standings = _standings(names, prepared, higher_is_better, level, bounds, looked=collapsed is not None)
@@ -127,6 +129,7 @@ def decide(
         unit="groups" if prepared.grouped else "images",
         higher_is_better=higher_is_better,
         look=look,
+        fold_factor=prepared.fold_factor,
         level=level,
     )
 

@@ -208,6 +208,7 @@ def factor_view(
     factors: Sequence[Mapping[str, str]],
     *,
     groups: Groups | None = None,
+    folds: Groups | None = None,
     higher_is_better: bool = True,
     level: float = LEVEL,
 ) -> FactorView:
@@ -219,13 +220,13 @@ def factor_view(
     Args:
         values: K arrays (S_k, N) as for `decide`.
         factors: K mappings, factor name -> level; an entry that lacks a factor the others have is left out.
-        groups, higher_is_better, level: as for `decide`.
+        groups, folds, higher_is_better, level: as for `decide`.
     Raises:
         ValueError: as `decide`; K mappings were not given.
     """
     if len(factors) != len(values):
         raise ValueError(f"expected the factors of {len(values)} entries, got those of {len(factors)}")
-    prepared = prepare(values, groups)
+    prepared = prepare(values, groups, folds=folds)
     grid = largest_grid(factors)
     names = [name for name, levels in grid.levels.items() if len(levels) > 1]
     effects = [_effect(prepared, grid, name, higher_is_better, level) for name in names]

@@ -121,6 +121,7 @@ class Outcome:
         unit: `images` or `groups`.
         higher_is_better: of the score.
         look: which look at the study this is, with the level that its tests use; None: the only one, at 1 - level.
+        fold_factor: what the images' variance was multiplied by in a cross-validation; 1: a test part.
         level: of the intervals.
     """
 
@@ -148,6 +149,7 @@ class Outcome:
     unit: Unit
     higher_is_better: bool
     look: Look | None
+    fold_factor: float = 1.0
     level: float
 
     def standing(self, index: int) -> Standing:

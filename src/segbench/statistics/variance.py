@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import fdtrc, stdtrit  # type: ignore[import-untyped]
 
+from segbench.statistics.folds import shared_training_factor
+
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 LEVEL = 0.95  # of intervals, where nobody asks for another
@@ -337,6 +339,7 @@ class Prepared:
         parts: of the means.
         fixed: (K,) bool, entries that nobody trains again.
         collapsed: (K,) how many trainings of each predict one class only.
+        fold_factor: what the images' variance was multiplied by in a cross-validation; 1 without.
     """
 
     values: tuple[FloatArray, ...]
@@ -346,6 +349,7 @@ class Prepared:
     parts: Parts
     fixed: npt.NDArray[np.bool_]
     collapsed: npt.NDArray[np.intp]
+    fold_factor: float = 1.0
 
 
 def prepare(
@@ -353,6 +357,7 @@ def prepare(
     groups: Sequence[Any] | npt.NDArray[Any] | None,
     fixed: Sequence[bool] | None = None,
     collapsed: Sequence[int] | None = None,
+    folds: Sequence[Any] | npt.NDArray[Any] | None = None,
 ) -> Prepared:
     """Returns checked values and their parts.
 
@@ -363,6 +368,7 @@ def prepare(
             vary between seeds, since there are none. None: no entry is.
         collapsed: K numbers of trainings that predict one class only; None: nobody looked. How much such an entry
             varies between seeds says nothing about the others, so it shares its seed variance with nobody.
+        folds: (N,) fold of every image in a cross-validation, see `segbench.statistics.folds`; None: one training part.
     Raises:
         ValueError: no entry, an array that is not (seeds, images), other images in one entry, a value that is not
             finite, groups that do not fit, or fewer than two units.
@@ -392,12 +398,17 @@ def prepare(
     failed = np.zeros(len(arrays), np.intp) if collapsed is None else np.asarray(collapsed, np.intp)
     if failed.shape != (len(arrays),) or any(not 0 <= n <= len(array) for n, array in zip(failed, arrays, strict=True)):
         raise ValueError(f"expected for each of {len(arrays)} entries how many of its trainings collapsed")
+    parts, factor = decompose(arrays, units, flags, failed > 0), 1.0
+    if folds is not None:
+        factor = shared_training_factor(folds, groups)
+        parts = replace(parts, image_cov=factor * parts.image_cov)
     return Prepared(
         values=arrays,
         averaged=np.stack([array.mean(axis=0) for array in arrays]),
         units=units,
         grouped=groups is not None,
-        parts=decompose(arrays, units, flags, failed > 0),
+        parts=parts,
         fixed=flags,
         collapsed=failed,
+        fold_factor=factor,
     )

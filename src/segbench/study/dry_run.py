@@ -17,6 +17,7 @@ from segbench.errors import SegbenchError
 from segbench.folders.study import RunStatus, StudyFolder
 from segbench.metrics.families import label_of
 from segbench.statistics.differences import compare_pairs
+from segbench.statistics.folds import shared_training_factor
 from segbench.statistics.planning import minimum_detectable_difference
 from segbench.statistics.variance import VarianceParts
 from segbench.study.engine import Engine, make_engine
@@ -152,7 +153,7 @@ def dry_run(
         cost = _cost(plan, folder, statuses, manifest, at_once, threads, watch)
         groups = _test_groups(manifest)
         notes = [*manifest.notes, *plan.notes]
-        detectable = _detectable(study, plan, statuses, groups or len(manifest.split("test")), notes)
+        detectable = _detectable(study, plan, statuses, _units(study, manifest), notes)
         return DryRun(
             study=study.study,
             folder=folder.path,
@@ -162,7 +163,7 @@ def dry_run(
             lengths=plan.lengths,
             images={part: len(manifest.split(part)) for part in ("train", "val", "test")},
             groups=groups,
-            seeds=min(len(runs) for runs in plan.entries.values()),
+            seeds=_seeds(plan),
             entries=len(plan.entries),
             score=study.score,
             cost=cost,
@@ -286,6 +287,22 @@ def _test_groups(manifest: Manifest) -> int | None:
     return len({sample.group or f"\0{sample.id}" for sample in test})
 
 
+def _seeds(plan: Plan) -> int:
+    """Returns the smallest number of seeds of an entry."""
+    return min(len({run.seed for run in runs}) for runs in plan.entries.values())
+
+
+def _units(study: StudyConfig, manifest: Manifest) -> int:
+    """Returns how many images (groups) entries are told apart by.
+
+    In a cross-validation they are those of all folds, worth as many as the correction for shared training leaves.
+    """
+    if study.folds is None:
+        return _test_groups(manifest) or len(manifest.split("test"))
+    units = len({sample.group or f"\0{sample.id}" for sample in manifest.samples})
+    return max(2, round(units / shared_training_factor([number % study.folds for number in range(units)])))
+
+
 def _detectable(
     study: StudyConfig, plan: Plan, statuses: Sequence[RunStatus], units: int, notes: list[str]
 ) -> tuple[Detectable, ...]:
@@ -293,7 +310,7 @@ def _detectable(
     entries = len(plan.entries)
     if entries < 2:
         return ()
-    seeds = min(len(runs) for runs in plan.entries.values())
+    seeds = _seeds(plan)
     if seeds == 1:
         notes.append("with one seed an entry, differences speak of these trainings only, not of the networks")
 

@@ -140,6 +140,8 @@ def check_test_part(manifest: Manifest, plan: Plan) -> None:
         DatasetError: the test part has a single image, or a single group (patient, scene).
     """
     test = manifest.split("test")
+    if plan.runs[0].fold is not None:  # the folds are its test part together, and each has a group of its own
+        return
     if len(plan.entries) < 2 or len({sample.group or f"\0{sample.id}" for sample in test}) > 1:
         return
     what = "a single image" if len(test) < 2 else f"{len(test)} images of a single group, {test[0].group!r}"
@@ -198,7 +200,7 @@ class _Session:
             self.folder.require_threads(threads, self.plan)
         todo = [run for run in self.plan.runs if self._is_to_do(run, retry_failed)]
         if facts is not None and not todo:
-            names = {"manifest_hash": facts["manifest_hash"], "threads": facts["threads"], "engine": facts["engine"]}
+            names = {key: facts[key] for key in ("manifest_hash", "threads", "engine", "fold_hashes") if key in facts}
             self.folder.claim(self.study, self.plan, **names)
             self.watch.message("every run is finished or was given up already; nothing to train")
             return
@@ -207,9 +209,9 @@ class _Session:
         at_once = workers or default_workers(self.plan, machine)
         threads = threads or (facts["threads"] if facts else None) or max(1, machine.cores // at_once)
         at_once = min(at_once, len(todo))
-        manifest = self._prepare(threads, at_once, todo)
+        manifests = self._prepare(threads, at_once, todo)
         self._wait_for_orphans(todo)
-        self._decode(manifest, todo)
+        self._decode(manifests[0], todo)
         for run in todo:
             self.folder.forget_failure(run.id)
         tasks = [self._task(run, threads) for run in todo]
@@ -218,7 +220,8 @@ class _Session:
             f"length of a run: {' or '.join(self.plan.lengths)}; everything goes to {self.folder.path}"
         )
         self.engine.run(tasks, workers=at_once, on_tick=self._tick)
-        self.folder.require_same_data(self.plan, manifest.content_hash)
+        hashes = [manifest.content_hash for manifest in manifests]
+        self.folder.require_same_data(self.plan, hashes[0], hashes if len(hashes) > 1 else ())
 
     def _tick(self) -> None:
         self.watch.update(self.folder.status(self.plan))
@@ -244,9 +247,12 @@ class _Session:
             message = f"{shorten(wanting, 3)} want {self.plan.runs[0].config.device}, and there is no GPU here"
             raise ConfigError(f"{message}; set device to auto or cpu", key="device")
 
-    def _prepare(self, threads: int, workers: int, todo: Sequence[PlannedRun]) -> Manifest:
-        """Returns the manifest in the study folder, after the folder was claimed for this study and this data."""
-        manifest = read_and_split(self.plan.runs[0].config.data, self.watch)
+    def _prepare(self, threads: int, workers: int, todo: Sequence[PlannedRun]) -> list[Manifest]:
+        """Returns the manifests in the study folder, one a fold, after it was claimed for this study and this data."""
+        of_fold = {run.fold: run.config.data for run in reversed(self.plan.runs)}
+        folds = sorted(of_fold, key=lambda fold: fold or 0)
+        manifests = [read_and_split(of_fold[fold], self.watch, tell_notes=not fold) for fold in folds]
+        manifest = manifests[0]
         for note in self.plan.notes:
             self.watch.message(f"note: {note}")
         check_data(todo, self.study.score, manifest.class_map)
@@ -259,18 +265,24 @@ class _Session:
             threads=threads,
             engine=self.engine.name,
             workers=workers,
+            fold_hashes=[each.content_hash for each in manifests] if len(manifests) > 1 else (),
         )
         if is_new:
             registration = read_registration(self.folder.registration_file)
             digest = "" if registration is None else registration["hash"]
             self.watch.message(f"registered before the first training: registration.json, SHA-256 {digest}")
+        return [self._kept(fold, each) for fold, each in zip(folds, manifests, strict=True)]
+
+    def _kept(self, fold: int | None, manifest: Manifest) -> Manifest:
+        """Returns the manifest of a fold that lies in the study folder, after it was written where it has to be."""
+        file = self.folder.manifest_file_of(fold)
         try:
-            there = Manifest.read(self.folder.manifest_file)
+            there = Manifest.read(file)
             if (there.content_hash, there.root) == (manifest.content_hash, manifest.root):
                 return there
         except DatasetError:  # not there yet, or broken: it is made from the data, whose hash was compared already
             pass
-        manifest.write(self.folder.manifest_file)
+        manifest.write(file)
         return manifest
 
     def _wait_for_orphans(self, todo: Sequence[PlannedRun]) -> None:
@@ -293,6 +305,6 @@ class _Session:
             study=str(self.folder.path.absolute()),
             run_id=run.id,
             config=run.config.to_dict(),
-            manifest=str(self.folder.manifest_file.absolute()),
+            manifest=str(self.folder.manifest_file_of(run.fold).absolute()),
             threads=threads,
         )

@@ -187,3 +187,15 @@ def test_real_ph2_folds(real_data) -> None:  # type: ignore[no-untyped-def]
     means = [np.mean([sample.foreground_frac for sample in divided.split(split)]) for split in ("train", "val", "test")]
     assert [len(divided.split(split)) for split in ("train", "val", "test")] == [120, 40, 40]
     assert max(means) - min(means) < 0.03
+
+
+def test_the_official_test_list_may_stay_untouched() -> None:
+    data = manifest([place / 20 for place in range(20)])
+    listed = data.with_splits({f"s{place:03d}": "test" if place < 5 else "train" for place in range(20)})
+    for fold in range(3):
+        divided = split_manifest(listed, SplitConfig(method="kfold", k=3, fold=fold, keep_test=True))
+        assert len(divided) == 15
+        assert not {f"s{place:03d}" for place in range(5)} & {sample.id for sample in divided.samples}
+        assert any("5 samples of the official test list are in no fold" in note for note in divided.notes)
+    anew = SplitConfig(method="kfold", k=3, keep_test=True)
+    assert split_manifest(data, anew).samples == split_manifest(data, SplitConfig(method="kfold", k=3)).samples

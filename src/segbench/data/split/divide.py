@@ -154,6 +154,9 @@ def _turn(
     notes: list[str],
 ) -> Assignment:
     """Returns one turn of a cross-validation: a fold to test, the next one to validate, the others to train."""
+    whole, kept = len(manifest), [sample for sample in manifest.samples if sample.split == "test"]
+    if config.keep_test and kept:
+        manifest = replace(manifest, samples=tuple(s for s in manifest.samples if s.split != "test"))
     folds = assign_folds(
         manifest,
         config.k,
@@ -169,7 +172,9 @@ def _turn(
         f"fold {config.fold} of {config.k} is test, fold {(config.fold + 1) % config.k} is val "
         f"(folds of {', '.join(map(str, sizes.tolist()))} samples)"
     )
-    if any(sample.split is not None for sample in manifest.samples):
+    if len(manifest) < whole:
+        notes.append(f"the {len(kept)} samples of the official test list are in no fold and stay untouched (keep_test)")
+    elif any(sample.split is not None for sample in manifest.samples):
         notes.append("the official lists are not used: method kfold divides all samples anew")
     return {name: roles.get(fold, "train") for name, fold in folds.items()}
 
