@@ -114,7 +114,9 @@ class TestLabelCandidates:
         names = evidence.class_map.names
         assert (case.image_id, case.mask_class, case.runs_class) == ("img_000", names[1], names[2])
         truth = evidence.load("img_000")[1]
-        assert (case.class_name, case.pixels, case.share) == (names[1], (truth == 1).sum(), 1.0)
+        assert (case.class_name, case.pixels) == (names[1], (truth == 1).sum())
+        assert (case.class_pixels, case.object_pixels) == ((truth == 1).sum(), (truth > 0).sum())
+        assert case.share == pytest.approx((case.class_pixels / case.object_pixels) ** 0.5)
 
     def test_a_mistake_in_a_small_class_is_not_hidden_by_a_large_one(self, tmp_path: Path) -> None:
         right = np.zeros((48, 64), np.uint8)
@@ -130,7 +132,9 @@ class TestLabelCandidates:
         evidence = make_evidence(tmp_path, data=data, distortions={"a": predicted, "b": predicted}, seeds=(0,))
         found = find_label_candidates(evidence)
         names = evidence.class_map.names
-        assert [(case.image_id, case.class_name, case.share) for case in found.cases] == [("img_001", names[1], 1.0)]
+        assert [(case.image_id, case.class_name) for case in found.cases] == [("img_001", names[1])]
+        # 60 of 60 pixels of the class, 60 of 1596 of all objects.
+        assert found.cases[0].score == pytest.approx((60 / 1596) ** 0.5)
 
     def test_multilabel_classes_are_there_or_not(self, tmp_path: Path, multilabel_pairs: Path) -> None:
         from segbench.data.manifest.read import read_dataset

@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 MOST_RUNS = 20  # asked, the best first: more of them change no majority, and every mask has to be decoded
 # Score, and SDs of the best run's scores over images: a run that is worse by more than both is not asked.
 WEAKER, WEAKER_SD = 0.1, 0.5
-MIN_CLASS_FRAC = 0.01  # of the image: in a smaller class a few pixels are a large share
+OUTLIER_MADS = 3.0
 _BOUNDARY = 1 + ERROR_TYPES.index("boundary")
 
 
@@ -32,12 +32,15 @@ class LabelCandidate:
         image_id: of it.
         class_name: whose pixels are counted: those that the mask or most runs give to the class.
         score: what candidates are ordered by: `share` minus `unsure`.
-        share: of these pixels, on which most runs say another class than the mask, outside the boundary band; a pixel
-            counts as much as the share of runs for their class exceeds that for the mask's.
-        unsure: of these pixels, on which runs do not say what most do, wherever it is: networks that fail on an image
-            fail differently.
-        pixels: of these, on which most runs say another class than the mask, outside the band.
-        class_pixels: how many they are.
+        share: how many of these pixels most runs give to another class than the mask, outside the boundary band, over
+            the geometric mean of `class_pixels` and `object_pixels`: of a small class alone a few pixels are much, of
+            all objects they are nothing. A pixel counts as much as the share of runs for their class exceeds that for
+            the mask's.
+        unsure: the same of the pixels on which runs do not say what most do, wherever they are: networks that fail on
+            an image fail differently.
+        pixels: of the class, on which most runs say another class than the mask, outside the band.
+        class_pixels: that the mask or most runs give to the class.
+        object_pixels: that the mask or most runs give to any class but the background.
         mask_class, runs_class: names of the two classes concerned on most of them, one of which is `class_name`; None:
             the class of a multilabel task is absent there.
     """
@@ -49,6 +52,7 @@ class LabelCandidate:
     unsure: float
     pixels: int
     class_pixels: int
+    object_pixels: int
     mask_class: str | None
     runs_class: str | None
 
@@ -93,9 +97,9 @@ def find_label_candidates(
     Asked are the `MOST_RUNS` best runs with masks that did not collapse and are not clearly worse than the best one: by
     more than 0.1, more than half the SD of its scores over images, and more than two standard errors of the paired
     difference. Run folders keep no probabilities, so how sure the runs are is how many of them agree. An image counts
-    by the class on which they speak against its mask most, background aside. It is a candidate where its score exceeds
-    that of the median image (0 at least) by `min_score`: networks that are wrong everywhere accuse nobody. At least two
-    such runs are needed.
+    by the class on which they speak against its mask most, background aside. It is a candidate where its score is at
+    least `min_score`, and stands out from those of all images (3 MAD above the median): networks that are weak
+    everywhere accuse nobody. At least two such runs are needed.
 
     Args:
         evidence: what is compared.
@@ -117,8 +121,7 @@ def find_label_candidates(
         found.append(_against_mask(image_id, target, masks, evidence.class_map, band_frac, min_pixels))
         if progress is not None:
             progress("looking for label mistakes", number, len(evidence.ids))
-    scores = [0.0 if case is None else case.score for case in found]
-    needed = min_score + (max(float(np.median(scores)), 0.0) if scores else 0.0)
+    needed = max(min_score, _outlying([0.0 if case is None else case.score for case in found]))
     cases = [case for case in found if case is not None and case.score >= needed]
     return LabelCandidates(
         cases=tuple(sorted(cases, key=lambda case: -case.score)[:count]),
@@ -153,6 +156,14 @@ def choose_runs(evidence: Evidence) -> list[tuple[int, int]]:
     return [candidates[position] for position in order if not clearly[position]][:MOST_RUNS]
 
 
+def _outlying(scores: Sequence[float]) -> float:
+    """Returns from where on a score stands out; 0 without scores."""
+    if not scores:
+        return 0.0
+    median = float(np.median(scores))
+    return median + OUTLIER_MADS * 1.4826 * float(np.median(np.abs(np.array(scores) - median)))
+
+
 def _against_mask(
     image_id: str,
     target: UInt8Array,
@@ -163,34 +174,48 @@ def _against_mask(
 ) -> LabelCandidate | None:
     """Returns the class on which the runs speak most against the mask; None where they do so on too few pixels."""
     majority, sure, lead = _vote(masks, target)
-    counted = target != class_map.ignore_index
     types = split_errors(target, majority, class_map, band_frac=band_frac).types
     against = (types > 0) & (types != _BOUNDARY)
+    counted = target != class_map.ignore_index
+    background = 0 if class_map.task is Task.MULTILABEL else class_map.background
+    objects = counted if background is None else counted & ((target != background) | (majority != background))
+    object_pixels = int(objects.sum())
     found = None
-    for index, name in enumerate(class_map.names):
-        if class_map.task is Task.MULTILABEL:
-            where = np.zeros(target.shape, dtype=bool)
-            where[index] = (target[index] == 1) | ((majority[index] == 1) & counted[index])
-        else:
-            where = counted & ((target == index) | (majority == index))
-        size, pixels = int(where.sum()), int((against & where).sum())
-        if index == class_map.background or pixels < min_pixels or size < MIN_CLASS_FRAC * math.prod(target.shape[-2:]):
+    for index in range(class_map.num_classes):
+        if index == class_map.background:
             continue
-        share, unsure = float(lead[against & where].sum()) / size, float((1.0 - sure[where]).sum()) / size
+        where = _held_by(target, majority, index, class_map)
+        class_pixels, pixels = int(where.sum()), int((against & where).sum())
+        if pixels < min_pixels:
+            continue
+        scale = math.sqrt(class_pixels * object_pixels)
+        share, unsure = float(lead[against & where].sum()) / scale, float((1.0 - sure[where]).sum()) / scale
         if found is None or share - unsure > found.score:
             mask_class, runs_class = _classes_of(target, majority, against & where, class_map, index)
             found = LabelCandidate(
                 image_id=image_id,
-                class_name=name,
+                class_name=class_map.names[index],
                 score=share - unsure,
                 share=share,
                 unsure=unsure,
                 pixels=pixels,
-                class_pixels=size,
+                class_pixels=class_pixels,
+                object_pixels=object_pixels,
                 mask_class=mask_class,
                 runs_class=runs_class,
             )
     return found
+
+
+def _held_by(target: UInt8Array, majority: UInt8Array, index: int, class_map: ClassMap) -> npt.NDArray[np.bool_]:
+    """Returns where the mask, or what most runs say, holds a class; ignored pixels are left out."""
+    counted = target != class_map.ignore_index
+    if class_map.task is not Task.MULTILABEL:
+        there: npt.NDArray[np.bool_] = counted & ((target == index) | (majority == index))
+        return there
+    where = np.zeros(target.shape, dtype=bool)
+    where[index] = counted[index] & ((target[index] == 1) | (majority[index] == 1))
+    return where
 
 
 def _vote(masks: Sequence[UInt8Array], target: UInt8Array) -> tuple[UInt8Array, FloatArray, FloatArray]:

@@ -151,7 +151,7 @@ def _not_asked(analysis: Analysis) -> list[Block]:
 
 
 def _candidate_title(case: LabelCandidate, numbers: Numbers) -> str:
-    values = {"image": case.image_id, "share": numbers.percent(case.score)}
+    values = {"image": case.image_id, "share": numbers.percent(case.pixels / case.class_pixels)}
     if case.runs_class is None:
         return message("{image}: no {mask}, say the trainings ({share} of the class)", mask=case.mask_class, **values)
     if case.mask_class is None:
