@@ -87,7 +87,7 @@ def find_label_candidates(
     evidence: Evidence,
     *,
     count: int = 12,
-    min_score: float = 0.1,
+    min_score: float = 0.15,
     min_pixels: int = 20,
     band_frac: float = 0.02,
     progress: Progress | None = None,
