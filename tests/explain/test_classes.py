@@ -12,7 +12,7 @@ from tests.compare._evidence import Mask, make_evidence, shifted
 from segbench.compare.evidence import Evidence, Masks
 from segbench.explain.classes import class_table
 from segbench.metrics.scores import score_masks
-from segbench.statistics.differences import contrast
+from segbench.statistics import compare_scores
 from segbench.types import ClassMap
 
 
@@ -97,8 +97,9 @@ def test_groups_are_the_units_of_the_interval(evidence: Evidence) -> None:
     values = [
         np.stack([_iou(masks, truths, evidence.class_map) for masks in entry.masks]) for entry in evidence.entries
     ]
-    expected = contrast(values, (0, 1, 0), groups=groups)
-    assert (score.iou, score.iou_low) == pytest.approx((expected.value, expected.low))
+    verdict = compare_scores(values, groups=groups, bounds=(0, 1))
+    expected = next(entry.mean for entry in verdict.entries if entry.index == 1)
+    assert (score.iou, score.iou_low, score.iou_high) == pytest.approx((expected.value, expected.low, expected.high))
     one = class_table(replace(evidence, groups=("a",) * 8)).rows[1].scores[0]
     assert np.isnan(one.iou_low)
 

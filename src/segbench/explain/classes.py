@@ -14,7 +14,7 @@ from segbench.compare.gather import scored_part
 from segbench.metrics.confusion_matrix import normalize_confusion
 from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.scores import score_counts
-from segbench.statistics.differences import estimate_contrasts
+from segbench.statistics.decide import bounded_means
 from segbench.statistics.variance import prepare
 from segbench.types import Progress, Task
 
@@ -30,8 +30,8 @@ class ClassScore:
 
     Attributes:
         iou, dice: mean over the images whose truth holds the class, and over seeds; NaN where no image does.
-        iou_low, iou_high, dice_low, dice_high: interval of that mean over images (groups) and seeds, inside [0, 1]; NaN
-            below two images (groups).
+        iou_low, iou_high, dice_low, dice_high: interval of that mean over images (groups) and seeds, inside [0, 1], as
+            the verdict makes it; NaN below two images (groups).
         iou_pooled, dice_pooled: of all images' pixels together, so that the class predicted on images without it costs,
             too; mean over seeds; NaN where the class is neither true nor predicted.
         runs: of the entry; 1 for another tool's masks.
@@ -281,5 +281,5 @@ def _means(
         return [(float(each.mean()) if units else math.nan, math.nan, math.nan) for each in values]
     fixed = [not evidence.entries[place].runs for place in counted]
     alone = [flag and len(each) == 1 for flag, each in zip(fixed, values, strict=True)]
-    found = estimate_contrasts(prepare(values, groups, alone), np.eye(len(values)), level)
-    return [(each.value, max(each.low, 0.0), min(each.high, 1.0)) for each in found]
+    found = bounded_means(prepare(values, groups, alone), (0.0, 1.0), level)
+    return [(each.value, each.low, each.high) for each in found]

@@ -245,7 +245,7 @@ def _standings(
 ) -> tuple[Standing, ...]:
     """Returns the entries, the best mean first; of equal means the one given first."""
     parts = prepared.parts
-    means = _means(prepared, bounds, level)
+    means = bounded_means(prepared, bounds, level)
     failures = [
         (int(count), len(array) if looked and not fixed else 0)
         for count, array, fixed in zip(prepared.collapsed, prepared.values, prepared.fixed, strict=True)
@@ -269,7 +269,7 @@ def _standings(
     )
 
 
-def _means(prepared: Prepared, bounds: Bounds | None, level: float) -> list[Estimate]:
+def bounded_means(prepared: Prepared, bounds: Bounds | None, level: float) -> list[Estimate]:
     """Returns the mean of every entry, with an interval inside the bounds."""
     parts, identity = prepared.parts, np.eye(len(prepared.values))
     means = estimate_contrasts(prepared, identity, level)
