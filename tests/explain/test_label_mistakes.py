@@ -69,7 +69,7 @@ class TestLabelCandidates:
         assert [case.image_id for case in found.cases] == ["img_005", "img_007", "img_002"]
 
     def test_most_runs_are_enough(self, tmp_path: Path) -> None:
-        evidence = self.planted(tmp_path)
+        evidence = self.planted(tmp_path, {"img_005": 0.7})
         follows = make_evidence(tmp_path / "more", data=evidence.manifest, distortions={"c": shifted(0)}, seeds=(0,))
         with_one_more = replace(evidence, entries=(*evidence.entries, *follows.entries))
         alone, found = find_label_candidates(evidence), find_label_candidates(with_one_more)
