@@ -22,7 +22,12 @@ from segbench.statistics.differences import (
     reverse,
     variance_parts,
 )
-from segbench.statistics.planning import images_needed, minimum_detectable_difference, seeds_needed
+from segbench.statistics.planning import (
+    images_needed,
+    minimum_detectable_difference,
+    resolvable_margin,
+    seeds_needed,
+)
 from segbench.statistics.variance import decompose, units_of
 
 Scores = list[np.ndarray]
@@ -350,6 +355,32 @@ def test_planning_answers_with_none_where_nothing_suffices() -> None:
     assert seeds is not None
     assert minimum_detectable_difference(PARTS, images=200, seeds=seeds) <= 0.02
     assert minimum_detectable_difference(PARTS, images=200, seeds=seeds - 1) > 0.02
+
+
+def test_a_margin_is_planned_as_two_one_sided_tests_find_it() -> None:
+    parts = VarianceParts(seed_sd=math.nan, image_sd=0.05, residual_sd=math.nan)
+    margin, not_worse = (
+        resolvable_margin(parts, images=50, seeds=1, equivalent=equivalent) for equivalent in (True, False)
+    )
+    random = np.random.default_rng(0)
+    shown = []
+    for _ in range(2000):
+        differences = 0.05 * random.standard_normal(50)
+        half = scipy_stats.t.ppf(0.95, 49) * scipy_stats.sem(differences)
+        mean = differences.mean()
+        shown.append([abs(mean) + half < margin, mean - half > -not_worse])
+    assert np.mean(shown, axis=0) == pytest.approx([0.8, 0.8], abs=0.03)
+    images = images_needed(0.01, PARTS, seeds=40, margin=True)
+    assert images is not None
+    assert resolvable_margin(PARTS, images=images, seeds=40) <= 0.01
+    assert resolvable_margin(PARTS, images=images - 1, seeds=40) > 0.01
+    seeds = seeds_needed(0.02, PARTS, images=200, margin=True)
+    assert seeds is not None
+    assert (
+        resolvable_margin(PARTS, images=200, seeds=seeds)
+        <= 0.02
+        < resolvable_margin(PARTS, images=200, seeds=seeds - 1)
+    )
 
 
 def test_planning_without_known_seeds_speaks_of_images_alone() -> None:

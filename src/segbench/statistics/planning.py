@@ -94,18 +94,18 @@ def images_needed(
     *,
     seeds: int,
     entries: int = 2,
+    margin: bool = False,
     power: float = POWER,
     level: float = LEVEL,
 ) -> int | None:
     """Returns how many images (groups) show a true difference; None: no number suffices with so few seeds.
 
-    Arguments as for `minimum_detectable_difference`.
+    Arguments as for `minimum_detectable_difference`. With `margin` the question is another: how many show that two
+    equal entries differ by no more than `difference`, as `resolvable_margin` has it.
     """
 
     def enough(images: int) -> bool:
-        found = minimum_detectable_difference(
-            parts, images=images, seeds=seeds, entries=entries, power=power, level=level
-        )
+        found = _resolved(parts, margin, images=images, seeds=seeds, entries=entries, power=power, level=level)
         return found <= abs(difference)
 
     return smallest(enough, 2, _MOST_IMAGES)
@@ -117,23 +117,29 @@ def seeds_needed(
     *,
     images: int,
     entries: int = 2,
+    margin: bool = False,
     power: float = POWER,
     level: float = LEVEL,
 ) -> int | None:
     """Returns how many seeds show a true difference; None: no number suffices with so few images.
 
-    Arguments as for `minimum_detectable_difference`; None, too, where the seed SD is not known.
+    Arguments as for `images_needed`; None, too, where the seed SD is not known.
     """
     if math.isnan(parts.seed_sd):
         return None
 
     def enough(seeds: int) -> bool:
-        found = minimum_detectable_difference(
-            parts, images=images, seeds=seeds, entries=entries, power=power, level=level
-        )
+        found = _resolved(parts, margin, images=images, seeds=seeds, entries=entries, power=power, level=level)
         return found <= abs(difference)
 
     return smallest(enough, 2, _MOST_SEEDS)
+
+
+def _resolved(
+    parts: VarianceParts, margin: bool, *, images: int, seeds: int, entries: int, power: float, level: float
+) -> float:
+    measure = resolvable_margin if margin else minimum_detectable_difference
+    return measure(parts, images=images, seeds=seeds, entries=entries, power=power, level=level)
 
 
 def half_width(images: int, spread: float, level: float = LEVEL) -> float:
