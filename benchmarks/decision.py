@@ -257,8 +257,8 @@ def statements_of(parts: Parts, leads: FloatArray) -> list[FloatArray]:
     higher = parts.means[..., :, None] > parts.means[..., None, :]
     low, high = 1 + (leads[None] > leads[:, None]).sum(axis=1), count - (leads[None] < leads[:, None]).sum(axis=1)
     ranked = []
-    for one, winner in zip(different & higher, np.where(verified, best, -1), strict=True):
-        sets = np.array(rank_sets(one, None if winner < 0 else int(winner)))
+    for one, may_be in zip(different & higher, possible, strict=True):
+        sets = np.array(rank_sets(one, may_be))
         ranked.append(
             bool(((sets[:, 0] <= high) & (sets[:, 1] >= low) & (sets[:, 0] <= low) & (sets[:, 1] >= high)).all())
         )

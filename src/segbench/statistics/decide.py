@@ -112,7 +112,7 @@ def decide(
         winner=best if alone and several else None,
         ahead=best if alone and not several else None,
         may_be_best=may_be,
-        ranks=rank_sets(_ahead(pairs, len(names)), best if alone else None),
+        ranks=rank_sets(_ahead(pairs, len(names)), possible),
         margin=margin,
         not_worse=not_worse,
         cheapest=_cheapest(known, not_worse),

@@ -54,17 +54,17 @@ def may_be_best(p: FloatArray, alpha: float) -> npt.NDArray[np.bool_]:
     return found
 
 
-def rank_sets(ahead: npt.NDArray[np.bool_], winner: int | None) -> tuple[tuple[int, int], ...]:
+def rank_sets(ahead: npt.NDArray[np.bool_], possible: npt.NDArray[np.bool_]) -> tuple[tuple[int, int], ...]:
     """Returns the best and the worst rank that each of the K entries may have; 1 is best.
 
     Args:
-        ahead: (K, K) bool, [i, j]: entry i was shown to be better than j, with a family-wise error over all pairs; all
-            sets together then hold the true ranks as often (Mogstad et al. 2024).
-        winner: has rank 1 for itself; None: there is none.
+        ahead: (K, K) bool, [i, j]: entry i was shown to be better than j, with a family-wise error over all pairs
+            (Mogstad et al. 2024).
+        possible: (K,) bool, entries that may be the best; no other has rank 1, and one alone has no other rank.
     """
-    if winner is not None:
-        ahead = ahead.copy()
-        ahead[winner] = np.arange(len(ahead)) != winner
-        ahead[:, winner] = False
+    ahead = ahead.copy()
+    if possible.sum() == 1:
+        ahead[possible], ahead[:, possible] = ~possible, False
     lowest, highest = 1 + ahead.sum(axis=0), len(ahead) - ahead.sum(axis=1)
+    lowest = np.where(possible, lowest, np.maximum(lowest, 2))
     return tuple(zip(lowest.tolist(), highest.tolist(), strict=True))

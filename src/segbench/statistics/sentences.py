@@ -145,11 +145,9 @@ def failure_sentences(verdict: Outcome) -> list[Message]:
         values = {"name": entry.name, "high": verdict.numbers.percent(entry.failure_high)}
         if count:
             told.append(
-                plural(
-                    "{count} of {n} training of {name} predicts one class only, and up to {high} of its trainings may; "
-                    "it counts in the mean of {name}, and in nobody else's interval.",
-                    "{count} of {n} trainings of {name} predict one class only, and up to {high} of its trainings may; "
-                    "they count in the mean of {name}, and in nobody else's interval.",
+                message(
+                    "Trainings of {name} that predict one class only: {count} of {n}, and up to {high} may; they count "
+                    "in its mean, and in nobody else's interval.",
                     n=total,
                     count=count,
                     **values,
