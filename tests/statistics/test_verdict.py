@@ -89,7 +89,7 @@ def test_who_may_be_best_and_the_ranks_agree_with_the_pairs() -> None:
     assert 1 < len(found.may_be_best) < 6
     for entry, (lowest, highest) in enumerate(found.ranks):
         better = sum(pair.better not in (entry, None) for pair in found.pairs if entry in (pair.first, pair.second))
-        assert lowest == max(1 + better, 1 if entry in found.may_be_best else 2)
+        assert lowest == 1 + better
         assert highest == 6 - sum(pair.better == entry for pair in found.pairs)
 
 

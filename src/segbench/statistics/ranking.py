@@ -60,11 +60,11 @@ def rank_sets(ahead: npt.NDArray[np.bool_], possible: npt.NDArray[np.bool_]) -> 
     Args:
         ahead: (K, K) bool, [i, j]: entry i was shown to be better than j, with a family-wise error over all pairs
             (Mogstad et al. 2024).
-        possible: (K,) bool, entries that may be the best; no other has rank 1, and one alone has no other rank.
+        possible: (K,) bool, entries that may be the best; one alone has rank 1 for itself. Where there are several, an
+            entry outside may have a set that begins at 1: sets hold all together, and for entries that are equal, too.
     """
     ahead = ahead.copy()
     if possible.sum() == 1:
         ahead[possible], ahead[:, possible] = ~possible, False
     lowest, highest = 1 + ahead.sum(axis=0), len(ahead) - ahead.sum(axis=1)
-    lowest = np.where(possible, lowest, np.maximum(lowest, 2))
     return tuple(zip(lowest.tolist(), highest.tolist(), strict=True))
