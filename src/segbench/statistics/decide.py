@@ -158,7 +158,8 @@ def _p_of_best(prepared: Prepared, pairs: Sequence[PairDifference], best: int, h
             values[k], collapsed[k] = array[np.sort(order[collapsed[k] :])], 0
     parts = prepared.parts
     if not np.array_equal(collapsed, prepared.collapsed):
-        parts = with_larger_seed_variances(decompose(values, prepared.units, prepared.fixed, collapsed > 0))
+        parts = decompose(values, prepared.units, prepared.fixed, collapsed > 0)
+        parts = with_larger_seed_variances(replace(parts, image_cov=prepared.fold_factor * parts.image_cov))
     found, p = p_of_best(parts, higher_is_better)
     if found != best:  # without its failures another would be the best, so nothing is shown
         return np.ones(len(values))
