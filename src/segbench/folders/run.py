@@ -27,6 +27,7 @@ import csv
 import json
 import math
 import re
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -363,8 +364,17 @@ class FinishedRun(RunFolder):
 
     def _load_json(self, name: str) -> dict[str, Any]:
         if name not in self._loaded:
-            self._loaded[name] = super()._load_json(name)
+            self._loaded[name] = _with_shared_texts(super()._load_json(name))
         return self._loaded[name]
+
+
+def _with_shared_texts(value: Any) -> Any:
+    """Returns plain values whose equal texts are one object: the results of a thousand runs define the same scores."""
+    if isinstance(value, dict):
+        return {sys.intern(key): _with_shared_texts(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_shared_texts(item) for item in value]
+    return sys.intern(value) if isinstance(value, str) else value
 
 
 def different_settings(there: RunConfig, now: RunConfig, *, same_samples: bool) -> list[str]:

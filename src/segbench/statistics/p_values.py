@@ -11,6 +11,7 @@ from scipy.special import stdtr  # type: ignore[import-untyped]
 from segbench.statistics.variance import FloatArray
 
 EXACT_UNITS = 12  # sign patterns of so many units are all counted: 4,096
+_MOST_SUMS = 4_000_000  # in memory at once: 200 entries have 19,900 pairs
 PERMUTATION_DRAWS = 10_000
 
 
@@ -46,8 +47,9 @@ def sign_flip(totals: FloatArray, seed: int) -> tuple[FloatArray, int]:
         return np.mean(np.abs(signs @ totals.T) >= reached, axis=0), 0
     random = np.random.default_rng(seed)
     as_large = np.zeros(len(totals))
-    for _ in range(10):
-        signs = 1.0 - 2.0 * random.integers(0, 2, (PERMUTATION_DRAWS // 10, units))
+    at_once = max(1, min(PERMUTATION_DRAWS // 10, _MOST_SUMS // len(totals)))
+    for done in range(0, PERMUTATION_DRAWS, at_once):
+        signs = 1.0 - 2.0 * random.integers(0, 2, (min(at_once, PERMUTATION_DRAWS - done), units))
         as_large += (np.abs(signs @ totals.T) >= reached).sum(axis=0)
     return (1 + as_large) / (1 + PERMUTATION_DRAWS), PERMUTATION_DRAWS
 
