@@ -26,7 +26,7 @@ from segbench.statistics.differences import (
 )
 from segbench.statistics.looks import Look
 from segbench.statistics.margin import Bounds, default_margin, mean_in_bounds
-from segbench.statistics.p_values import upper_limit
+from segbench.statistics.p_values import holm, upper_limit
 from segbench.statistics.planning import (
     MOST_TIMES_IMAGES,
     MOST_TIMES_SEEDS,
@@ -119,7 +119,7 @@ def decide(
         costs=known,
         pairs=pairs,
         baseline=reference,
-        against_baseline=_against(reference, standings, pairs),
+        against_baseline=_against(reference, standings, pairs, alpha, margin, higher_is_better),
         needed=None if alone else _needed(prepared, pairs, may_be, 1 - alpha),
         warnings=(*warnings, *warning_messages(names, prepared, known, look)),
         speaks_of="the networks" if knows_seeds else "these trained weights",
@@ -301,15 +301,24 @@ def _cheapest(costs: Mapping[str, tuple[float, ...]], among: Sequence[int]) -> d
 
 
 def _against(
-    baseline: int | None, standings: Sequence[Standing], pairs: Sequence[PairDifference]
+    baseline: int | None,
+    standings: Sequence[Standing],
+    pairs: Sequence[PairDifference],
+    alpha: float,
+    margin: float | None,
+    higher_is_better: bool,
 ) -> tuple[PairDifference, ...]:
+    """Returns every entry minus the baseline, a family of K - 1 comparisons that were planned, adjusted by itself."""
     if baseline is None:
         return ()
+    turned = [pair if pair.second == baseline else reverse(pair) for pair in pairs if _has(pair, baseline)]
     found = {}
-    for pair in pairs:
-        if _has(pair, baseline):
-            turned = pair if pair.second == baseline else reverse(pair)
-            found[turned.first] = turned
+    for pair, p in zip(turned, holm([pair.difference.p for pair in turned]).tolist(), strict=True):
+        significant = pair.significant or p <= alpha
+        is_better = (pair.difference.value > 0) == higher_is_better
+        answer = ("better" if is_better else "worse") if significant and margin is not None else pair.answer
+        better = (pair.first if is_better else baseline) if significant else None
+        found[pair.first] = replace(pair, p_holm=p, significant=significant, better=better, answer=answer)
     return tuple(found[entry.index] for entry in standings if entry.index != baseline)
 
 

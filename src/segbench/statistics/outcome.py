@@ -112,7 +112,8 @@ class Outcome:
         costs: as given, NaN where not known.
         pairs: all K (K - 1) / 2 differences, first < second.
         baseline: index, or None.
-        against_baseline: every other entry minus the baseline, in the order of `entries`; p_holm is that of `pairs`.
+        against_baseline: every other entry minus the baseline, in the order of `entries`; p_holm is adjusted over
+            these K - 1 comparisons.
         needed: what it would take to separate the best from the next; None where there is a winner.
         warnings: what a reader must know, whole sentences.
         speaks_of: what the intervals speak of: `the networks`, trained again; or `these trained weights` alone.
