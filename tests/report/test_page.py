@@ -252,6 +252,10 @@ def test_several_classes_groups_and_runs_that_are_missing(tmp_path: Path) -> Non
     assert "3 of 8 runs are not finished. The numbers above rest on the others." in text
     assert text.count("the loss is not finite in epoch 2; lower optimizer.lr (tried 2×)") == 3
     assert "7 groups" in text
+    assert 'id="classes"' in text
+    links = re.findall(r'href="#(confused-[-0-9]+)"', text)
+    assert links
+    assert all(f'<details id="{link}">' in text for link in links)
     assert "with too few epochs to say" in text
     assert len(read_rows(files.csv)) == 3
     assert look(files.html, tmp_path, width=390)["loaded"] > 20
