@@ -187,7 +187,7 @@ def test_terminal_markdown_and_page_say_the_same_sentences(
     english: ReportFiles, study: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="0"):
-        main(["compare", str(study.path), "-q"])
+        main(["compare", str(study.path), "-q", "--all"])
     told = capsys.readouterr().out.split("\n\n")[0].splitlines()
     assert len(told) >= 8
     story = english.markdown.read_text(encoding="utf-8")

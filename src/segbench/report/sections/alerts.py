@@ -8,7 +8,7 @@ from segbench.report.document import Block, Code, Section, bullets, text
 from segbench.report.pictures import Pictures
 from segbench.report.summary import name_of
 from segbench.report.svg import Sketch
-from segbench.statistics.sentences import cheapest_sentences, failure_sentences, needed_sentences
+from segbench.statistics.sentences import cheapest_sentences, needed_sentences
 
 
 def alerts_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section | None:
@@ -55,7 +55,6 @@ def next_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sect
         told.append(message("Finish the runs that are missing: segbench study run goes on where it stopped."))
     if any(standing.failures[0] for standing in verdict.entries):
         told.append(message("Make the collapsed trainings work: a lower learning rate (optimizer.lr), or warm-up."))
-        told += failure_sentences(verdict)
     if _improving(analysis):
         told.append(message("Train longer (epochs), until the validation curves are level."))
     told += [*needed_sentences(verdict), *cheapest_sentences(verdict)]

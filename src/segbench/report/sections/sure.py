@@ -18,6 +18,7 @@ from segbench.report.sections.results import entry_cell
 from segbench.report.summary import name_of, pair_sentences
 from segbench.report.svg import Sketch
 from segbench.statistics.differences import PairDifference
+from segbench.statistics.sentences import failure_sentences
 
 _SMALL = 6  # entries of a matrix that still has room for numbers
 _MOST_HILLS = 8
@@ -25,7 +26,8 @@ _MOST_HILLS = 8
 
 def pairs_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns which approaches differ: a matrix, and every pair in a list."""
-    blocks: list[Block] = [*bullets(pair_sentences(analysis)), _differences(analysis, sketch), *_rankings(analysis)]
+    told = [*pair_sentences(analysis), *failure_sentences(analysis.verdict)]
+    blocks: list[Block] = [*bullets(told), _differences(analysis, sketch), *_rankings(analysis)]
     if len(analysis.order) <= _SMALL or any(pair.significant for pair in analysis.verdict.pairs):
         blocks.append(_matrix(analysis))  # a large one that says "=" everywhere says nothing more
     table = _pair_table(analysis, analysis.verdict.pairs)
