@@ -61,9 +61,11 @@ LAYERS: dict[str, list[set[str]]] = {
         {"before_training", "dataset", "divide", "fix"},
     ],
     "segbench.report": [
+        {"names"},
         {"analysis", "document", "labels"},
         {"html", "markdown", "pictures", "summary", "svg"},
         {"figures"},
+        {"curves"},
         {"sections"},
         {"across", "latex", "tables"},
         {"doctor_page", "page"},

@@ -101,6 +101,8 @@ def test_exclude_takes_out_what_fits_all_it_names() -> None:
         ({"network": ["segnet"]}, {"exclude": [{"network": "segnet"}]}, "exclude: leaves no run at all"),
         ({"network": ["segnet"]}, {"exclude": [{"network": "unet"}]}, "network has no value 'unet'"),
         ({"network": ["segnet"]}, {"exclude": [{"loss": "bce"}]}, "there is no factor 'loss'"),
+        ({"network": ["segnet"]}, {"expected": {"loss": True}}, "expected: there is no factor 'loss'"),
+        ({"network": ["segnet"]}, {"expected": {"network": "unet"}}, "expected.network: network has no value 'unet'"),
         ({"network": ["segnet"]}, {"baseline": {"network": "unet"}}, "baseline.network: network has no value 'unet'"),
         ({"mine": {" ": {}}}, {}, "vary.mine: a value has an empty name"),
         ({"network": ["segnet"]}, {"exclude": [{}]}, "exclude: an empty rule fits every run"),
@@ -295,3 +297,12 @@ def test_folds_are_turns_of_one_cross_validation() -> None:
 def test_folds_that_cannot_be(more: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         expand(parse_study({"study": "s", "base": BASE, "vary": {"network": ["segnet", "unet_nearest"]}, **more}))
+
+
+def test_an_expectation_is_text_or_speaks_of_factors() -> None:
+    vary = {"network": ["segnet", "unet_nearest"], "seed": [0, 1]}
+    for expected in ("The U-Net.", {"network": True}, {"network": "unet_nearest"}):
+        asked = study(vary, expected=expected)
+        expand(asked)
+        assert asked.expected == expected
+    assert study(vary, expected={"network": "no"}).expected == {"network": False}

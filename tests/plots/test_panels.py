@@ -7,10 +7,12 @@ import numpy as np
 from segbench.plots.curves import learning_curves
 from segbench.plots.panels import (
     ERROR_COLORS,
+    both_outlines,
     colorize,
     errors,
     legend_entries,
     legend_picture,
+    mask_layers,
     overlay,
     prediction_sheet,
 )
@@ -33,6 +35,26 @@ def test_overlay_leaves_the_background_alone_and_outlines_objects() -> None:
     assert (drawn[mask == 0] == 100).all()
     assert drawn[3, 3].tolist() == list(BINARY.colors[1])  # the outline
     assert drawn[5, 5].tolist() == [round(100 + 0.5 * (value - 100)) for value in BINARY.colors[1]]
+
+
+def test_layers_give_the_overlay_and_its_outlines_alone() -> None:
+    mask = np.zeros((10, 10), np.uint8)
+    mask[3:8, 3:8] = 1
+    area, outline = mask_layers(mask, BINARY, width_px=1)
+    assert (area[mask == 0, 3] == 0).all()
+    assert area[5, 5].tolist() == [*BINARY.colors[1], 115]
+    assert (outline[..., 3] == 255).sum() == 9  # the upper and the left side
+    assert outline[5, 5, 3] == 0
+
+
+def test_both_outlines_are_told_apart() -> None:
+    truth, prediction = np.zeros((2, 12, 12), np.uint8)
+    truth[2:10, 2:10] = 1
+    prediction[4:10, 2:10] = 1
+    drawn = both_outlines(truth, prediction, width_px=1)
+    assert drawn[2, 5].tolist() == [*ERROR_COLORS["missed"], 255]
+    assert drawn[4, 5].tolist() == [*ERROR_COLORS["false"], 255]
+    assert drawn[3, 5, 3] == 0
 
 
 def test_outlines_grow_with_the_image() -> None:

@@ -23,7 +23,28 @@ _PROBE = """<script>window.addEventListener('load', () => {
   head.querySelector('button').click();
   const down = read();
   head.querySelector('button').click();
+  const wide = all('.scroll, .tiles').filter(box => box.scrollWidth > box.clientWidth + 1);
+  const picture = all('.layers')[0], size = picture.getBoundingClientRect().width;
+  picture.click();
+  const zoomed = document.querySelector('dialog .layers').getBoundingClientRect().width;
+  document.querySelector('dialog').click();
+  document.querySelector('.switch').click();
+  const shown = name => all(name).filter(image => getComputedStyle(image).display !== 'none').length;
   parent.document.body.dataset.found = JSON.stringify({
+    narrowest: Math.min(...all('.layers').map(each => each.getBoundingClientRect().width).filter(side => side > 0)),
+    picture: size,
+    zoomed,
+    areas: shown('.area'),
+    outlines: shown('.outline'),
+    switched: all('.outline').length,
+    hidden: wide.length,
+    edged: wide.filter(box => parseFloat(getComputedStyle(box).borderRightWidth) >= 3).length,
+    sticky: wide.filter(box => {
+      const head = box.querySelector('tbody th'), left = () => head.getBoundingClientRect().left;
+      const before = head && left();
+      box.scrollLeft = 60;
+      return head && Math.abs(left() - before) < 1;
+    }).length,
     images: images.length,
     loaded: images.filter(image => image.naturalWidth > 0).length,
     width: window.innerWidth,

@@ -26,14 +26,15 @@ from segbench.locale import translate
 from segbench.report import page
 from segbench.report.markdown import plain
 from segbench.report.page import ReportFiles, write_report
+from segbench.report.sections.answer import MOST_WORDS
 
 pytestmark = pytest.mark.slow  # networks of real encoders, or whole pages
 
 NASTY = "<script>alert(1)</script>"
 LOSSES = {"bce": {"bce": 1}, NASTY: {"dice": 0.5, "bce": 0.5}}
 SECTIONS = (
-    *("data", "protocol", "results", "pairs", "ranks", "factors", "costs", "learning", "errors", "attributes"),
-    *("cases", "questions", "repeat"),
+    *("alerts", "next", "results", "factors", "errors", "cases", "attributes", "pairs", "costs", "learning"),
+    *("questions", "data", "protocol", "repeat"),
 )
 
 
@@ -94,12 +95,14 @@ def test_names_are_escaped_everywhere(lang: str, request: pytest.FixtureRequest)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lang", ["english", "russian"])
-@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1280, False), (1280, True)])
+@pytest.mark.parametrize(
+    ("lang", "width", "dark"),
+    [("english", 375, False), ("russian", 375, True), ("russian", 768, False), ("english", 1440, True)],
+)
 def test_a_browser_shows_all_of_it(
     lang: str, width: int, dark: bool, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    found = look(request.getfixturevalue(lang).html, tmp_path, width=width, dark=dark, column=3)
+    found = look(request.getfixturevalue(lang).html, tmp_path, width=width, dark=dark, column=1)
     assert found["console"] == []
     assert found["requests"] == []
     assert found["loaded"] == found["images"] > 40
@@ -108,7 +111,17 @@ def test_a_browser_shows_all_of_it(
     assert found["drawings"] >= 6
     assert found["ground"] == ("rgb(20, 24, 31)" if dark else "rgb(255, 255, 255)")
     order = found["order"]
-    assert order["before"] == order["down"] == order["up"][::-1] == ["1", "2", "3", "4"]
+    assert order["before"] == order["down"] == order["up"][::-1]
+    assert [name[:3] for name in order["before"]] == ["1. ", "2. ", "3. ", "4. ", order["before"][-1][:3]]
+    assert found["narrowest"] >= 238  # px; a frame around 240
+    assert found["zoomed"] > found["picture"]
+    assert (found["areas"], found["outlines"]) == (0, found["switched"])
+    assert found["switched"] > 20
+    assert found["hidden"] == found["edged"]  # who has more to the right shows it
+    assert found["sticky"] <= found["hidden"]
+    if width == 375:
+        assert found["hidden"] > 5
+        assert found["sticky"] > 3
 
 
 def test_the_page_forbids_requests(english: ReportFiles) -> None:
@@ -123,11 +136,8 @@ def test_the_verdict_comes_first_and_the_table_has_its_numbers(english: ReportFi
     assert lead.start() < text.index("<nav")
     best = verdict.standing(verdict.best)
     assert f"{best.mean.value:.3f} [{best.mean.low:.3f}, {best.mean.high:.3f}]" in text
-    if verdict.winner is None:
-        assert lead[1].startswith("No winner: ")
-        assert "not showing a difference is not showing that there is none" in text
-    else:
-        assert lead[1].startswith("Best: ")
+    assert html.unescape(lead[1]) in (verdict.headline(), "network matters: unet_nearest is better than segnet")
+    assert html.escape(verdict.headline()) in text
 
 
 def test_results_csv_has_the_verdicts_numbers(english: ReportFiles) -> None:
@@ -154,7 +164,7 @@ def test_markdown_tells_the_same_story(english: ReportFiles) -> None:
     assert len(re.findall(r"^## ", story, flags=re.MULTILINE)) == len(SECTIONS)
     lead = re.search(r'<p class="lead">(.*?)</p>', text)
     assert lead
-    assert f"**{lead[1]}**" in story
+    assert f"**{plain(html.unescape(lead[1]))}**" in story
     for line in story.splitlines():
         if line.startswith("| "):
             assert len(re.findall(r"(?<!\\)\|", line)) >= 3
@@ -177,7 +187,7 @@ def test_terminal_markdown_and_page_say_the_same_sentences(
     english: ReportFiles, study: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="0"):
-        main(["compare", str(study.path), "-q"])
+        main(["compare", str(study.path), "-q", "--all"])
     told = capsys.readouterr().out.split("\n\n")[0].splitlines()
     assert len(told) >= 8
     story = english.markdown.read_text(encoding="utf-8")
@@ -185,6 +195,18 @@ def test_terminal_markdown_and_page_say_the_same_sentences(
     for sentence in told:
         assert plain(sentence) in story
         assert sentence in page
+
+
+def test_the_answer_is_short_and_is_told_before_everything_else(english: ReportFiles, russian: ReportFiles) -> None:
+    for files in (english, russian):
+        head = files.html.read_text(encoding="utf-8").split("<nav")[0]
+        told = re.search(r'<div class="answer"><div>(.*?)</div>', head, flags=re.DOTALL)
+        assert told
+        words = re.sub(r"<[^>]*>", " ", told[1]).split()
+        assert 15 < len(words) <= MOST_WORDS
+        assert head.count('class="mark ') == 3  # network, loss, and the two best or the winner
+        assert head.count("<figure>") == 4
+        assert "seed 0" in head or "сид 0" in head
 
 
 @pytest.mark.slow
@@ -230,6 +252,10 @@ def test_several_classes_groups_and_runs_that_are_missing(tmp_path: Path) -> Non
     assert "3 of 8 runs are not finished. The numbers above rest on the others." in text
     assert text.count("the loss is not finite in epoch 2; lower optimizer.lr (tried 2×)") == 3
     assert "7 groups" in text
+    assert 'id="classes"' in text
+    links = re.findall(r'href="#(confused-[-0-9]+)"', text)
+    assert links
+    assert all(f'<details id="{link}">' in text for link in links)
     assert "with too few epochs to say" in text
     assert len(read_rows(files.csv)) == 3
     assert look(files.html, tmp_path, width=390)["loaded"] > 20

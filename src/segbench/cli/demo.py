@@ -12,10 +12,10 @@ from segbench.cli._common import Quiet, console
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the demo makes.")] = Path("demo"),
-    epochs: Annotated[int, typer.Option(min=1, help="Of each of the eight trainings.")] = 15,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each of the sixteen trainings.")] = 20,
     quiet: Quiet = False,
 ) -> None:
-    """Compare two networks x two losses on built-in images, in minutes: a verdict, and a report to read.
+    """Ask what a U-Net needs, of four small ones on built-in images, in minutes: an answer, and a report to read.
 
     Example: segbench demo -o demo
     """

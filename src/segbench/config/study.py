@@ -47,6 +47,7 @@ from segbench.config.study_plan import (
     begun_key,
     check_baseline,
     check_different,
+    check_expected,
     check_same_data,
     divide_into_folds,
     lonely,
@@ -103,7 +104,9 @@ class StudyConfig(Section):
 
     Attributes:
         study: its name; part of the output folder.
-        title, question, expected: for the report: what it is called, asks, and what its author expects.
+        title, question: for the report: what it is called, and asks.
+        expected: for the report: what its author expects, as text; or factor -> `yes` (it matters), `no`, or the value
+            that should be best, which the report sets against what came out.
         base: run config that all runs share, as a mapping of its keys.
         vary: factor -> values. A factor is a dotted key of a run with a list of values or a mapping of name to value;
             or a word of your own with a mapping of name to dotted keys, or to a file of them. `seed` is the factor that
@@ -130,7 +133,7 @@ class StudyConfig(Section):
     study: Name
     title: str = ""
     question: str = ""
-    expected: str = ""
+    expected: str | dict[str, bool | str] = ""
     base: dict[str, Any]
     vary: dict[str, Any]
     exclude: tuple[dict[str, Any], ...] = ()
@@ -144,6 +147,14 @@ class StudyConfig(Section):
     scales: dict[Name, ScaleConfig] = Field(default_factory=dict)
     scale: str = ""
     output: str | None = None
+
+    @field_validator("expected", mode="before")
+    @classmethod
+    def _yes_and_no(cls, value: Any) -> Any:
+        """Takes the words as well: YAML 1.2 reads `yes` as text."""
+        words = {"yes": True, "no": False}
+        is_mapping = isinstance(value, Mapping)
+        return {k: words.get(v, v) if isinstance(v, str) else v for k, v in value.items()} if is_mapping else value
 
     @field_validator("base", mode="before")
     @classmethod
@@ -238,7 +249,7 @@ def _override(study: StudyConfig, overrides: Sequence[str]) -> StudyConfig:
 def _split_key(key: str) -> list[str]:
     """Returns the parts of a study's key; the name of a factor, or the key of a run in a scale, keeps its dots."""
     parts = key.split(".")
-    depth = 1 if parts[0] in ("vary", "baseline", "labels") else len(parts)
+    depth = 1 if parts[0] in ("vary", "baseline", "expected", "labels") else len(parts)
     if parts[0] == "scales" and len(parts) > 3 and parts[2] in ("set", "vary"):
         depth = 3
     return [*parts[:depth], *filter(None, [".".join(parts[depth:])])]
@@ -317,6 +328,8 @@ def expand(study: StudyConfig, *, begun: Mapping[BegunKey, str] | None = None) -
         excluded=left_out,
         notes=(*_unknown_labels(study, values, runs), *lonely(runs), *unequal_budgets(runs)),
     )
+    if not isinstance(study.expected, str) and not study.scale:  # a scale may leave values out
+        check_expected(study.expected, plan)
     if study.baseline is not None:
         check_baseline(study.baseline, plan, one=begun is None)
     return plan

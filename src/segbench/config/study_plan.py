@@ -194,6 +194,16 @@ def _look_up(values: Mapping[str, Any], key: str) -> Any:
     return values
 
 
+def check_expected(expected: Mapping[str, bool | str], plan: Plan) -> None:
+    """Raises where an expectation speaks of a factor, or of a value, that the study does not have."""
+    for factor, wanted in expected.items():
+        if factor not in plan.factors:
+            raise ConfigError(f"there is no factor {factor!r}; {suggest(factor, plan.factors)}", key="expected")
+        if isinstance(wanted, str) and wanted not in plan.factors[factor]:
+            told = f"{factor} has no value {wanted!r}; {suggest(wanted, plan.factors[factor])}; or yes, or no"
+            raise ConfigError(told, key=f"expected.{factor}")
+
+
 def check_baseline(baseline: Mapping[str, str], plan: Plan, *, one: bool) -> None:
     """Raises where no entry fits a baseline, or with `one` several do."""
     for factor, name in baseline.items():

@@ -23,6 +23,7 @@ RIGHT_COLOR: RGB = (222, 222, 222)  # an object where truth and prediction agree
 _ERROR_NAMES = {"missed": "missed", "false": "false", "swapped": "another class", "ignored": "ignored"}
 _FRAME_COLOR: RGB = (190, 190, 190)  # around every picture: white pixels of an error map end somewhere
 _PIXELS_PER_OUTLINE_PX = 300  # an outline is a pixel wide for each so many pixels of the shorter side
+_TINT = 115  # opacity of an area over an image, of 255
 _MARGIN_PX = 4
 _LABEL_WIDTH_PX = 92
 _HEADER_PX = 18
@@ -60,6 +61,30 @@ def overlay(image: np.ndarray, mask: np.ndarray, class_map: ClassMap, opacity: f
     Returns:
         (H, W, 3) uint8.
     """
+    colors, shown, edge = _drawn(mask, class_map)
+    result = image.astype(np.float32)
+    result[shown] += opacity * (colors[shown].astype(np.float32) - result[shown])
+    result[edge] = colors[edge]
+    return result.round().astype(np.uint8)
+
+
+def mask_layers(mask: np.ndarray, class_map: ClassMap, width_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what lies over an image: every class but the background tinted, and the outlines of these areas alone.
+
+    Args:
+        mask: (H, W) class indices, multilabel (C, H, W).
+        class_map: names the background and the colours.
+        width_px: of an outline.
+    Returns:
+        two (H, W, 4) uint8, RGB and opacity.
+    """
+    colors, shown, edge = _drawn(mask, class_map, width_px)
+    area = np.where(edge, 255, np.where(shown, _TINT, 0)).astype(np.uint8)
+    return np.dstack([colors, area]), np.dstack([colors, np.where(edge, 255, 0).astype(np.uint8)])
+
+
+def _drawn(mask: np.ndarray, class_map: ClassMap, width_px: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns colours (H, W, 3), and (H, W) bool: where there is a class, and where its outline is."""
     colors = colorize(mask, class_map)
     if mask.ndim == 2:
         shown = np.ones(mask.shape, dtype=bool) if class_map.background is None else mask != class_map.background
@@ -69,15 +94,36 @@ def overlay(image: np.ndarray, mask: np.ndarray, class_map: ClassMap, opacity: f
         shown = present.any(axis=0)
         weights = np.left_shift(np.int64(1), np.arange(mask.shape[0], dtype=np.int64) % 62)
         labels = np.tensordot(weights, present.astype(np.int64), axes=1)
-    result = image.astype(np.float32)
-    result[shown] += opacity * (colors[shown].astype(np.float32) - result[shown])
-    edge = np.zeros(shown.shape, dtype=bool)
-    for shift in range(1, 1 + max(1, min(shown.shape) // _PIXELS_PER_OUTLINE_PX)):
+    width_px = width_px or max(1, min(shown.shape) // _PIXELS_PER_OUTLINE_PX)
+    return colors, shown, shown & _borders(labels, width_px)
+
+
+def both_outlines(truth: np.ndarray, prediction: np.ndarray, width_px: int) -> np.ndarray:
+    """Returns the outlines of the true mask and, over them, of the predicted one, each in one colour for all classes.
+
+    The colours are those of what is missed and of what is false: what lies inside the true outline alone was missed.
+
+    Args:
+        truth, prediction: (H, W) class indices, multilabel (C, H, W).
+        width_px: of an outline.
+    Returns:
+        (H, W, 4) uint8, RGB and opacity.
+    """
+    picture = np.zeros((*truth.shape[-2:], 4), dtype=np.uint8)
+    for mask, name in ((truth, "missed"), (prediction, "false")):
+        planes = mask[None] if mask.ndim == 2 else mask
+        edge = np.any([_borders(plane.astype(np.int64), width_px) for plane in planes], axis=0)
+        picture[edge] = (*ERROR_COLORS[name], 255)
+    return picture
+
+
+def _borders(labels: np.ndarray, width_px: int) -> np.ndarray:
+    """Returns (H, W) bool: pixels at most `width_px` to the right of, or below, one with another label."""
+    edge = np.zeros(labels.shape, dtype=bool)
+    for shift in range(1, 1 + width_px):
         edge[:, shift:] |= labels[:, shift:] != labels[:, :-shift]
         edge[shift:, :] |= labels[shift:, :] != labels[:-shift, :]
-    edge &= shown
-    result[edge] = colors[edge]
-    return result.round().astype(np.uint8)
+    return edge
 
 
 def errors(truth: np.ndarray, prediction: np.ndarray, class_map: ClassMap) -> np.ndarray:

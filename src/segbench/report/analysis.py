@@ -10,6 +10,7 @@ from segbench.compare.evidence import Entry, Evidence
 from segbench.compare.gather import judge_evidence, judge_factors, study_baseline
 from segbench.config.study import Plan, StudyConfig
 from segbench.explain.attributes import AttributeTable, measure_attributes
+from segbench.explain.calibration import calibration_curves
 from segbench.explain.cases import (
     Cases,
     Disagreements,
@@ -17,12 +18,15 @@ from segbench.explain.cases import (
     pick_cases,
     pick_class_cases,
 )
+from segbench.explain.classes import ClassTable, class_table
 from segbench.explain.error_types import ErrorTable, error_table
 from segbench.explain.label_mistakes import LabelCandidates, find_label_candidates
 from segbench.explain.overfitting import OverfittingSummary, summarize_overfitting
 from segbench.explain.slices import FindingTest, SliceReport, check_findings, explain_scores
 from segbench.folders.study import RunStatus, StudyFolder
 from segbench.locale import Numbers
+from segbench.metrics.calibration import Calibration
+from segbench.report.names import name_factors, name_verdict
 from segbench.statistics.factors import FactorView
 from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
@@ -35,10 +39,12 @@ class Analysis:
     Attributes:
         evidence: what everything rests on.
         folder, study, plan, statuses: of the study; None and empty for a loose set of runs.
-        verdict: over all entries.
-        factors: what each factor does; None outside studies.
+        verdict: over all entries, with the names that people call them.
+        factors: what each factor does, by the keys of the study's file; None outside studies.
         overfitting: place -> what its curves say; not there for masks that another tool made.
         errors: place -> its wrong pixels by type; not there for entries that keep no masks.
+        classes: scores of every class; None where only one is scored.
+        calibration: place -> confidence against the share of right pixels; not there where runs keep no such table.
         attributes: of the test images.
         slices: attributes against the score of the best entry.
         findings: named claims, tested on the best entry.
@@ -57,6 +63,8 @@ class Analysis:
     factors: FactorView | None
     overfitting: Mapping[int, OverfittingSummary]
     errors: Mapping[int, ErrorTable]
+    classes: ClassTable | None
+    calibration: Mapping[int, Calibration] = field(repr=False)
     attributes: AttributeTable
     slices: SliceReport
     findings: tuple[FindingTest, ...]
@@ -74,6 +82,11 @@ class Analysis:
     def number(self) -> Mapping[int, int]:
         """Place -> number in the report, 1 for the best mean."""
         return {place: number for number, place in enumerate(self.order, start=1)}
+
+    @cached_property
+    def told_factors(self) -> FactorView | None:
+        """What each factor does, with the names that people call factors and values."""
+        return None if self.factors is None else name_factors(self.factors, self.evidence.labels)
 
     @property
     def numbers(self) -> Numbers:
@@ -114,10 +127,12 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
         study=config,
         plan=plan,
         statuses=study.status(plan) if study is not None else (),
-        verdict=verdict,
+        verdict=name_verdict(verdict, evidence),
         factors=judge_factors(evidence) if plan is not None else None,
         overfitting={place: summarize_overfitting(entry) for place, entry in enumerate(entries) if entry.runs},
         errors={place: error_table(evidence, entry, progress=progress) for place, entry in with_masks.items()},
+        classes=class_table(evidence, progress=progress) if len(evidence.class_map.scored_classes) > 1 else None,
+        calibration=calibration_curves(evidence),
         attributes=attributes,
         slices=slices,
         findings=check_findings(slices),

@@ -32,6 +32,14 @@ class Bullets:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What was asked, each with its answer: how it is marked (`shown`, `equal`, `open`), the mark, and a sentence."""
+
+    rows: tuple[tuple[Literal["shown", "equal", "open"], str, str], ...]
+    kind: Literal["findings"] = "findings"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Heading:
     """A heading inside a section."""
 
@@ -56,14 +64,18 @@ class Cell:
         sort: what the table is sorted by; NaN: by the text.
         heat: 0 to 1, how strongly it is coloured; NaN: not at all. Below 0: the other colour.
         strong: in bold letters.
+        bad: in red: what must not be overlooked.
         hint: shown when it is pointed at.
+        link: address in the page, `#...`, that a click goes to.
     """
 
     text: str
     sort: float = math.nan
     heat: float = math.nan
     strong: bool = False
+    bad: bool = False
     hint: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +121,15 @@ class Drawing:
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """A small picture.
+    """A small picture, which a click shows large.
 
     Attributes:
         source: `data:` address.
         width, height: of the picture, pixels.
         caption: under it.
         label: what it shows, for who cannot see it.
+        area, outline: `data:` addresses of what lies over it, a mask as areas or as outlines: a reader shows one of
+            them; empty: nothing lies over it.
     """
 
     source: str = field(repr=False)
@@ -123,6 +137,8 @@ class Tile:
     height: int
     caption: str
     label: str
+    area: str = field(repr=False, default="")
+    outline: str = field(repr=False, default="")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +152,15 @@ class Gallery:
 
 @dataclass(frozen=True, kw_only=True)
 class Legend:
-    """Colours and what they mean; a colour is `#rrggbb`."""
+    """Colours and what they mean; a colour is `#rrggbb`.
+
+    Attributes:
+        items: name and colour.
+        switch: text of a button that shows outlines instead of areas, everywhere in the page; empty: no button.
+    """
 
     items: tuple[tuple[str, str], ...]
+    switch: str = ""
     kind: Literal["legend"] = "legend"
 
 
@@ -152,23 +174,31 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class Folded:
-    """Blocks that are opened by a click; open on paper."""
+    """Blocks that are opened by a click, or by a link to `key`; open on paper."""
 
     title: str
     blocks: tuple[Block, ...]
+    key: str = ""
     kind: Literal["folded"] = "folded"
 
 
-Block: TypeAlias = Text | Bullets | Heading | Facts | Table | Drawing | Gallery | Legend | Code | Folded
+Block: TypeAlias = Text | Bullets | Findings | Heading | Facts | Table | Drawing | Gallery | Legend | Code | Folded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One section: `key` is its address in the page."""
+    """One section.
+
+    Attributes:
+        key: its address in the page.
+        title, blocks: what is in it.
+        folded: opened by a click; open on paper.
+    """
 
     key: str
     title: str
     blocks: tuple[Block, ...]
+    folded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,8 +207,9 @@ class Document:
 
     Attributes:
         lang: of its text.
-        title, question: on top.
+        title, question: on top, and below them what was expected.
         top: what comes before the table of contents: the verdict.
+        figure: beside it; strip: under both.
         sections: in order.
         foot: the last line.
         contents: title of the table of contents.
@@ -187,7 +218,10 @@ class Document:
     lang: str
     title: str
     question: str
+    expected: str = ""
     top: tuple[Block, ...]
+    figure: Drawing | None = None
+    strip: tuple[Block, ...] = ()
     sections: tuple[Section, ...]
     foot: str
     contents: str

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from segbench.report.svg import BLUE, GREEN, GREY, INK, LINE, NARROW_INCH, ORANGE, PAPER, WIDE_INCH
+from segbench.report.svg import BLUE, GREY, INK, LINE, NARROW_INCH, ORANGE, PAPER, WIDE_INCH
 
-_MOST_EPOCHS = 120  # points of a curve; more cannot be seen, and make the page heavy
-
-_LOG_FROM = 20.0  # largest over smallest value
+_BINS = 40  # of a hill
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +69,73 @@ def interval_plot(rows: Sequence[IntervalRow], axis: str, *, narrow: bool, mark:
             )
     if not math.isnan(mark):
         axes.axvline(mark, color=ORANGE, linewidth=0.9, linestyle=(0, (2, 2)))
-    axes.set_yticks([] if narrow else range(len(rows)), [] if narrow else [cut_name(row.name, 44) for row in rows])
-    axes.tick_params(axis="y", length=0)
+    _name_rows(axes, [row.name for row in rows], narrow=narrow)
     axes.set_ylim(len(rows) - 0.4, -0.8 if narrow else -0.6)
-    axes.spines["left"].set_visible(False)
-    axes.grid(visible=False, axis="y")
     axes.set_xlabel(axis)
     axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 8))
     return figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpreadRow:
+    """Many values of one kind, such as a score of every image.
+
+    Attributes:
+        name: on the left.
+        values: NaN is left out.
+        value, low, high: their mean with its interval.
+        strong: drawn in colour, else grey.
+    """
+
+    name: str
+    values: tuple[float, ...] = field(repr=False)
+    value: float
+    low: float
+    high: float
+    strong: bool = True
+
+
+def spread_plot(rows: Sequence[SpreadRow], axis: str, *, narrow: bool, mark: float = math.nan) -> Figure:
+    """Returns a figure of one hill a row, the first on top: how many values lie where, and below it the mean.
+
+    Args:
+        rows: at least one, with at least one value.
+        axis: name of the axis.
+        narrow: names stand above their hills.
+        mark: where a vertical line stands; what lies below it is drawn in another colour. NaN: none.
+    """
+    known = [np.array([value for value in row.values if math.isfinite(value)]) for row in rows]
+    low, high = min(values.min() for values in known), max(values.max() for values in known)
+    edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
+    counts = [np.histogram(values, edges)[0] / len(values) for values in known]
+    top = max(each.max() for each in counts)
+    figure = Figure(figsize=(NARROW_INCH if narrow else WIDE_INCH, 0.75 + 0.58 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for place, (row, shares) in enumerate(zip(rows, counts, strict=True)):
+        color = BLUE if row.strong else GREY
+        for side, shade in ((edges[:-1] < mark, ORANGE), (~(edges[:-1] < mark), color)):
+            hill = np.where(side, place - 0.75 * shares / top, place)
+            axes.stairs(hill, edges, baseline=place, fill=True, color=shade, alpha=0.45)
+        axes.plot([row.low, row.high], [place + 0.1] * 2, color=color, linewidth=2.2, solid_capstyle="round")
+        axes.plot(row.value, place + 0.1, "o", color=color, markersize=5, markeredgecolor=PAPER, markeredgewidth=0.8)
+        if narrow:
+            at = (0.0, place - 0.62)
+            axes.annotate(cut_name(row.name, 34), at, xycoords=("axes fraction", "data"), va="center", fontsize=9)
+    if not math.isnan(mark):
+        axes.axvline(mark, color=INK, linewidth=0.9, linestyle=(0, (2, 2)))
+    _name_rows(axes, [row.name for row in rows], narrow=narrow)
+    axes.set_ylim(len(rows) - 0.6, -0.95)
+    axes.set_xlabel(axis)
+    axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 8))
+    return figure
+
+
+def _name_rows(axes: Axes, names: Sequence[str], *, narrow: bool) -> None:
+    """Writes names at the left of rows 0, 1, ...; on a narrow screen they stand above the rows instead."""
+    axes.set_yticks([] if narrow else range(len(names)), [] if narrow else [cut_name(name, 44) for name in names])
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.grid(visible=False, axis="y")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +188,7 @@ def cost_plot(
         costs = [point.cost for point in known]
         if min(costs) > 0 and max(costs) / min(costs) > 5.0:
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axes.xaxis.set_major_formatter(ScalarFormatter())
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            log_ticks(axes.xaxis, min(costs), max(costs))
         else:
             axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.margins(x=0.12)
@@ -141,6 +196,16 @@ def cost_plot(
         if narrow or axes is grid[0]:
             axes.set_ylabel(axis)
     return figure
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Writes plain numbers at an axis of powers of ten that shows `low` to `high`: 0.2, 0.5, 1, 2, not 2 x 10^-1."""
+    decades = math.log10(high / low)
+    axis.set_major_locator(
+        LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2.0 else (1.0, 3.0) if decades < 4.0 else (1.0,))
+    )
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def unbeaten(points: Sequence[CostPoint], *, more_cost: bool, more_score: bool) -> list[CostPoint]:
@@ -156,96 +221,6 @@ def unbeaten(points: Sequence[CostPoint], *, more_cost: bool, more_score: bool) 
         if not any(c >= cost and s >= score and (c, s) != (cost, score) for c, s in others):
             kept.append(point)
     return sorted(kept, key=lambda point: point.cost)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CurvePanel:
-    """Curves of one approach.
-
-    Attributes:
-        title: over it.
-        epochs: one list a seed.
-        train, val: a curve a seed.
-        best, turns: epochs that are marked: whose weights were kept, and from where a run overfits.
-    """
-
-    title: str
-    epochs: tuple[tuple[float, ...], ...] = field(repr=False)
-    train: tuple[tuple[float, ...], ...] = field(repr=False)
-    val: tuple[tuple[float, ...], ...] = field(repr=False)
-    best: tuple[int, ...]
-    turns: tuple[int, ...]
-
-
-def curve_panels(panels: Sequence[CurvePanel], axis: str, words: Mapping[str, str], *, narrow: bool) -> Figure:
-    """Returns a figure of one small panel an approach, all with the same axes.
-
-    Args:
-        panels: at least one.
-        axis: name of the vertical axis.
-        words: `train`, `val`, `best`, `turn`, `epoch` in the reader's language.
-        narrow: two columns, else four.
-    """
-    columns = min(2 if narrow else 4, len(panels))
-    lines = -(-len(panels) // columns)
-    columns = -(-len(panels) // lines)  # five stand as three and two, not as four and one
-    width = NARROW_INCH if narrow else WIDE_INCH
-    figure = Figure(figsize=(width, 0.6 + 1.85 * lines), layout="constrained")
-    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for axes, panel in zip(grid, panels, strict=False):
-        _draw_curves(axes, panel, 20 if narrow else 24)
-    for axes in grid[len(panels) :]:
-        axes.set_axis_off()
-    for axes in grid[max(0, len(panels) - columns) : len(panels)]:
-        axes.set_xlabel(words["epoch"])
-        axes.tick_params(axis="x", labelbottom=True)
-    for axes in grid[::columns]:
-        axes.set_ylabel(axis)
-    _limit(grid[0], panels)
-    handles = [
-        Line2D([], [], color=BLUE, label=words["train"]),
-        Line2D([], [], color=ORANGE, label=words["val"]),
-        Line2D([], [], color=GREEN, linestyle=":", label=words["best"]),
-    ]
-    if any(panel.turns for panel in panels):
-        handles.append(Line2D([], [], color=INK, linestyle="none", marker="v", markersize=5, label=words["turn"]))
-    figure.legend(handles=handles, loc="outside upper left", ncols=2 if narrow else 4, fontsize=8.5)
-    return figure
-
-
-def _draw_curves(axes: Axes, panel: CurvePanel, length: int) -> None:
-    for epochs, train, val in zip(panel.epochs, panel.train, panel.val, strict=True):
-        step = max(1, -(-len(epochs) // _MOST_EPOCHS))
-        axes.plot(epochs[::step], train[::step], color=BLUE, linewidth=0.9)
-        axes.plot(epochs[::step], val[::step], color=ORANGE, linewidth=0.9)
-    for epoch in sorted(set(panel.best)):
-        axes.axvline(epoch, color=GREEN, linestyle=":", linewidth=1.1)
-    for epoch in panel.turns:
-        axes.plot(epoch, 0.97, "v", transform=axes.get_xaxis_transform(), color=INK, markersize=5, clip_on=False)
-    lines = textwrap.wrap(panel.title, length)
-    axes.set_title("\n".join(lines[:2]) + "…" * (len(lines) > 2), loc="left", fontsize=8.5)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-
-
-def _limit(axes: Axes, panels: Sequence[CurvePanel]) -> None:
-    """Sets the vertical axis so that early outliers do not flatten all curves: cut off, or logarithmic."""
-    values = sorted(
-        value
-        for panel in panels
-        for curve in (*panel.train, *panel.val)
-        for value in curve[min(len(curve) - 1, max(1, len(curve) // 20)) :]
-        if math.isfinite(value)
-    )
-    if values and values[-1] > values[0]:
-        high = values[min(len(values) - 1, math.ceil(0.995 * len(values)))]
-        margin = 0.06 * (high - values[0])
-        if values[0] > 0.0 and high / values[0] > _LOG_FROM:
-            axes.set_yscale("log")  # early epochs would flatten the rest
-            axes.yaxis.set_major_formatter(ScalarFormatter())
-            axes.set_ylim(values[0] / 1.2, high * 1.2)
-        else:
-            axes.set_ylim(values[0] - margin, high + margin)
 
 
 def stacked_bars(
@@ -271,11 +246,8 @@ def stacked_bars(
             left += length
         if narrow:
             axes.annotate(cut_name(name, 40), (0.0, place - 0.45), xycoords=("axes fraction", "data"), va="center")
-    axes.set_yticks([] if narrow else range(len(rows)), [] if narrow else [cut_name(name, 44) for name, _ in rows])
-    axes.tick_params(axis="y", length=0)
+    _name_rows(axes, [name for name, _ in rows], narrow=narrow)
     axes.set_ylim(len(rows) - 0.4, -0.8 if narrow else -0.6)
-    axes.spines["left"].set_visible(False)
-    axes.grid(visible=False, axis="y")
     axes.set_xlabel(axis)
     return figure
 

@@ -11,11 +11,12 @@ HEAD = {
     "seed_sd": message("seed SD"),
     "seeds": message("seeds"),
     "seed": message("seed"),
-    "ranks": message("ranks"),
+    "rank": message("rank"),
+    "collapsed": message("collapsed"),
+    "with_margin": message("with the margin"),
     "training_s": message("training"),
     "images_per_s": message("images/s"),
     "parameters": message("parameters"),
-    "mean_rank": message("mean rank"),
     "pair_first": message("first"),
     "pair_second": message("second"),
     "difference": message("first − second"),
@@ -117,6 +118,16 @@ ANSWER = {
     "too few images": message("too few images to say"),
 }
 """Answer to a claim -> in words."""
+
+ANSWER_WITH_MARGIN = {
+    "better": message("better"),
+    "worse": message("worse"),
+    "equivalent": message("equivalent"),
+    "not worse": message("not worse"),
+    "not better": message("not better"),
+    "undecided": message("undecided"),
+}
+"""Answer of two approaches with a margin -> in words, first against second."""
 
 ATTRIBUTE = {
     "object_share": message("share of the largest object"),

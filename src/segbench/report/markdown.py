@@ -1,4 +1,4 @@
-"""The report as Markdown: the same text and tables, without pictures."""
+"""The report as Markdown: the same text and tables; of pictures it lists which images they show."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def write_markdown(path: str | Path, document: Document) -> None:
 
 def render_markdown(document: Document) -> str:
     """Returns the document as Markdown."""
-    parts = [f"# {plain(document.title)}", plain(document.question)]
-    parts += [part for block in document.top for part in _render(block)]
+    parts = [f"# {plain(document.title)}", plain(document.question), plain(document.expected)]
+    parts += [part for block in (*document.top, *document.strip) for part in _render(block)]
     for section in document.sections:
         parts.append(f"## {plain(section.title)}")
         parts += [part for block in section.blocks for part in _render(block)]
@@ -39,6 +39,8 @@ def _render(block: Block) -> Iterator[str]:
             yield f"**{plain(paragraph)}**" if block.tone == "lead" else plain(paragraph)
     elif block.kind == "bullets":
         yield "\n".join(f"- {plain(item)}" for item in block.items)
+    elif block.kind == "findings":
+        yield "\n".join(f"- **{plain(mark)}**: {plain(sentence)}" for _, mark, sentence in block.rows)
     elif block.kind == "heading":
         yield f"### {plain(block.text)}"
     elif block.kind == "facts":
@@ -54,7 +56,11 @@ def _render(block: Block) -> Iterator[str]:
         yield f"#### {plain(block.title)}"
         for inner in block.blocks:
             yield from _render(inner)
-    # drawings, galleries and legends are pictures
+    elif block.kind == "gallery":
+        named = [(title, ", ".join(tile.caption for tile in tiles)) for title, tiles in block.rows]
+        yield "\n".join(f"- {plain(title)}: {plain(shown)}" if title else f"- {plain(shown)}" for title, shown in named)
+        yield plain(block.caption)
+    # drawings and legends are pictures
 
 
 def _table(table: Table) -> str:

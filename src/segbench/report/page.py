@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -13,23 +13,21 @@ from segbench.files import write_text
 from segbench.folders.study import StudyFolder
 from segbench.locale import localize, message, plural
 from segbench.report.analysis import Analysis, analyze
-from segbench.report.document import Document, Section, Text, bullets, text
+from segbench.report.document import Document, Section
 from segbench.report.html import render
 from segbench.report.markdown import write_markdown
 from segbench.report.pictures import BUDGETS, Pictures
+from segbench.report.sections.alerts import alerts_section, next_section
+from segbench.report.sections.answer import answer_blocks, answer_figure, answer_strip
 from segbench.report.sections.cases import cases_section
+from segbench.report.sections.classes import classes_section
+from segbench.report.sections.costs import costs_section
 from segbench.report.sections.data import data_section, missing_section, protocol_section, repeat_section
 from segbench.report.sections.factors import factors_section
 from segbench.report.sections.questions import questions_section
-from segbench.report.sections.scores import (
-    costs_section,
-    interval_drawing,
-    pairs_section,
-    ranks_section,
-    results_section,
-)
+from segbench.report.sections.results import results_section
+from segbench.report.sections.sure import calibration_section, pairs_section
 from segbench.report.sections.why import attributes_section, errors_section, learning_section
-from segbench.report.summary import verdict_paragraphs
 from segbench.report.svg import Sketch
 from segbench.report.tables import write_results
 from segbench.types import Progress
@@ -38,21 +36,25 @@ MAX_BYTES = 10 * 2**20
 
 _Builder: TypeAlias = Callable[[Analysis, Sketch, Pictures], Section | None]
 _BUILDERS: tuple[_Builder, ...] = (
-    data_section,
-    protocol_section,
+    alerts_section,
+    next_section,
     results_section,
-    pairs_section,
-    ranks_section,
+    classes_section,
     factors_section,
+    errors_section,
+    cases_section,
+    attributes_section,
+    pairs_section,
     costs_section,
     learning_section,
-    errors_section,
-    attributes_section,
-    cases_section,
+    calibration_section,
     questions_section,
+    data_section,
+    protocol_section,
     missing_section,
     repeat_section,
 )
+_FOLDED = {"calibration", "questions", "data", "protocol", "missing", "repeat"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,20 +119,13 @@ def _document(
     files: ReportFiles,
     progress: Progress | None,
 ) -> Document:
-    verdict = (
-        Text(paragraphs=(analysis.verdict.headline(),), tone="lead"),
-        *bullets(analysis.evidence.collapsed),
-        *text(*verdict_paragraphs(analysis)),
-        interval_drawing(analysis, sketch),
-        *bullets(analysis.verdict.warnings),
-    )
     sections = []
     for done, build in enumerate(_BUILDERS):
         if progress is not None:
             progress("writing the report", done, len(_BUILDERS))
         section = build(analysis, sketch, pictures)
         if section is not None:
-            sections.append(section)
+            sections.append(replace(section, folded=section.key in _FOLDED))
     study = analysis.study
     approaches = plural("{n:,} approach", "{n:,} approaches", n=len(analysis.evidence.entries))
     return Document(
@@ -139,7 +134,10 @@ def _document(
         or message("Comparison of {approaches}", approaches=approaches),
         question=(study.question if study is not None else "")
         or message("Which of these approaches is best by {score}?", score=analysis.evidence.label),
-        top=verdict,
+        expected=_expected(study.expected) if study is not None else "",
+        top=answer_blocks(analysis),
+        figure=answer_figure(analysis, sketch),
+        strip=answer_strip(analysis, pictures),
         sections=tuple(sections),
         foot=message(
             "Made by segbench {version} from the files of the runs. All numbers stand in {csv}, the text "
@@ -150,6 +148,11 @@ def _document(
         ),
         contents=message("Contents"),
     )
+
+
+def _expected(expected: str | Mapping[str, bool | str]) -> str:
+    """Returns what the study's file expected as a whole; a mapping of factors stands at their lines in the answer."""
+    return message("Expected: {text}", text=expected.strip()) if isinstance(expected, str) and expected else ""
 
 
 def render_html(document: Document) -> str:

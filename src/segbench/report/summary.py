@@ -10,8 +10,9 @@ from segbench.explain.slices import FindingTest, SliceReport
 from segbench.locale import Message, Numbers, join, listed, message, plural
 from segbench.report.analysis import Analysis
 from segbench.report.labels import ATTRIBUTE, ERROR, SLICE
-from segbench.statistics.differences import PairDifference
+from segbench.statistics.differences import Estimate, PairDifference
 from segbench.statistics.factors import effect_sentence
+from segbench.statistics.margin import Answer, answer_with_margin
 from segbench.statistics.sentences import (
     best_sentences,
     cheapest_sentences,
@@ -24,14 +25,24 @@ _MOST_FINDINGS = 3  # told in full; attributes often go together
 
 
 def name_of(analysis: Analysis, place: int) -> str:
-    """Returns an entry's name."""
-    return analysis.evidence.entries[place].name
+    """Returns what people call an entry."""
+    return analysis.verdict.names[place]
+
+
+def answer_of(analysis: Analysis, difference: Estimate) -> Answer | None:
+    """Returns what two one-sided tests with the verdict's margin say of a difference, first against second."""
+    verdict = analysis.verdict
+    if verdict.margin is None:
+        return None
+    sign = 1.0 if verdict.higher_is_better else -1.0
+    lead = sign * difference.value
+    return answer_with_margin(lead, difference.standard_error, difference.df, verdict.margin, 1 - verdict.level)
 
 
 def verdict_paragraphs(analysis: Analysis) -> list[Message]:
     """Returns what stands behind the headline: best mean; what each factor does; costs; what is needed."""
     verdict = analysis.verdict
-    effects = analysis.factors.effects if analysis.factors is not None else ()
+    effects = analysis.told_factors.effects if analysis.told_factors is not None else ()
     told = [effect_sentence(effect, verdict.numbers) for effect in effects] if len(effects) > 1 else []
     paragraphs = (best_sentences(verdict), told, cheapest_sentences(verdict), needed_sentences(verdict))
     return [*(join(" ", each) for each in paragraphs), speaks_of_sentence(verdict)]

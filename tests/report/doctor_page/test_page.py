@@ -23,6 +23,7 @@ from segbench.doctor import Checkup, Finding, Picture, Severity, examine
 from segbench.locale import message, translate
 from segbench.report.doctor_page import page as data_page
 from segbench.report.doctor_page.page import MAX_BYTES, write_data_page
+from segbench.report.doctor_page.pictures import MARK_COLOR, ringed
 from segbench.report.doctor_page.settings import config_text
 
 VOID = {"wbr", "br", "hr", "img", "input", "link", "meta", "circle", "line", "path", "rect", "use", "polyline", "image"}
@@ -184,3 +185,13 @@ def test_the_config_names_guessed_classes(real_data: Callable[[str], Path]) -> N
     checkup = examine(real_data("cwfid"), "folder", options={"masks": "annotations"}, fast=True)
     plain = YAML(typ="safe").load(config_text(checkup))
     assert plain["data"]["options"]["classes"]["class_1"] == [255, 0, 0]
+
+
+def test_few_pixels_are_ringed_and_many_are_not() -> None:
+    marks = np.zeros((60, 80), dtype=bool)
+    marks[30, 40] = True
+    white = np.full((60, 80, 3), 255, np.uint8)
+    drawn = (ringed(white, marks) == MARK_COLOR).all(axis=2)
+    assert drawn.any()
+    assert not drawn[28:33, 38:43].any()  # what is ringed stays to be seen
+    assert (ringed(white, np.ones((60, 80), dtype=bool)) == 255).all()

@@ -21,6 +21,7 @@ from segbench.types import RGB
 LARGEST_PX = 240  # longest side of a picture
 MARK_COLOR: RGB = (255, 0, 200)  # pixels whose value means nothing
 _MOST_NAMES = 48
+_MOST_RINGED_FRAC = 0.3  # of a picture
 _LONGEST_REASON = 160
 
 
@@ -82,8 +83,9 @@ class DataPictures:
         view, told = self._made[key]
         view = view.shrunk(side)
         pixels = view.pixels.copy()
-        if view.marks is not None:
+        if view.marks is not None and view.marks.any():
             pixels[view.marks] = MARK_COLOR
+            pixels = ringed(pixels, view.marks)
         caption = join(": ", [caption, told]) if told else caption
         height, width = pixels.shape[:2]
         return Tile(source=_address(pixels, flat=view.flat), width=width, height=height, caption=caption, label=caption)
@@ -100,6 +102,24 @@ class DataPictures:
                 "the mask, {height} x {width}, is stretched here", height=view.stretched[0], width=view.stretched[1]
             )
         return view, view.told
+
+
+def ringed(pixels: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """Returns the picture with a ring around what is marked, unless that is much of it: a few pixels are overlooked.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        marks: (H, W) bool, some True.
+    """
+    rows, columns = (np.flatnonzero(marks.any(axis=axis)) for axis in (1, 0))
+    top, bottom, left, right = int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
+    height, width = marks.shape
+    if (bottom - top) * (right - left) > _MOST_RINGED_FRAC * height * width:
+        return pixels
+    image, gap = Image.fromarray(pixels), max(7, min(height, width) // 20)
+    box = (left - gap, top - gap, right + gap, bottom + gap)
+    ImageDraw.Draw(image).ellipse(box, outline=MARK_COLOR, width=2)
+    return np.asarray(image)
 
 
 def _address(pixels: np.ndarray, *, flat: bool) -> str:

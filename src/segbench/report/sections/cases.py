@@ -10,6 +10,7 @@ from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Folded, Gallery, Heading, Section, Tile, text
 from segbench.report.labels import CASES
 from segbench.report.pictures import Pictures
+from segbench.report.summary import name_of
 from segbench.report.svg import Sketch
 
 _CLASSES_SHOWN = 12
@@ -65,7 +66,7 @@ def _case_title(case: Case, numbers: Numbers) -> str:
 def _case_tiles(case: Case, entry: Entry, pictures: Pictures) -> tuple[Tile, ...]:
     tiles = [*pictures.image_and_truth(case.image_id)]
     if entry.masks:
-        tiles.append(pictures.prediction(entry, case.image_id, message("prediction")))
+        tiles.append(pictures.prediction(entry, case.image_id, pictures.seed_caption(entry, message("prediction"))))
         for seed in range(min(len(entry.masks), 2)):
             caption = (
                 message("errors") if len(entry.masks) == 1 else message("errors, seed {seed}", seed=entry.seeds[seed])
@@ -98,8 +99,9 @@ def _disagreements(analysis: Analysis, pictures: Pictures) -> list[Block]:
         tiles = [*pictures.image_and_truth(case.image_id)]
         for place in shown:
             entry = analysis.evidence.entries[place]
-            caption = f"{analysis.number[place]}. {entry.name}: {analysis.numbers.score(case.scores[entry.name])}"
-            tiles.append(pictures.errors(entry, case.image_id, caption))
+            score = analysis.numbers.score(case.scores[entry.name])
+            caption = f"{analysis.number[place]}. {name_of(analysis, place)}: {score}"
+            tiles.append(pictures.errors(entry, case.image_id, pictures.seed_caption(entry, caption)))
         title = message(
             "{image}: disagreement {share}", image=case.image_id, share=analysis.numbers.percent(case.disagreement)
         )
@@ -136,8 +138,9 @@ def _candidates(analysis: Analysis, pictures: Pictures) -> list[Block]:
     rows = []
     for case in found.cases[: 2 * pictures.budget.cases]:
         tiles = [*pictures.image_and_truth(case.image_id)]
-        tiles.append(pictures.prediction(entry, case.image_id, message("prediction")))
-        tiles.append(pictures.errors(entry, case.image_id, message("prediction against mask")))
+        tiles.append(pictures.prediction(entry, case.image_id, pictures.seed_caption(entry, message("prediction"))))
+        caption = pictures.seed_caption(entry, message("prediction against mask"))
+        tiles.append(pictures.errors(entry, case.image_id, caption))
         rows.append((_candidate_title(case, analysis.numbers), tuple(tiles)))
     return [*blocks, Gallery(rows=tuple(rows))]
 

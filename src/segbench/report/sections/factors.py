@@ -12,14 +12,14 @@ from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Cell, Folded, Section, Table, bullets, text
 from segbench.report.figures import IntervalRow, interval_plot
 from segbench.report.pictures import Pictures
-from segbench.report.sections.scores import score_axis
+from segbench.report.sections.results import score_axis
 from segbench.report.summary import name_of
 from segbench.report.svg import Sketch
 
 
 def factors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section | None:
     """Returns what each factor does, with a table of every two factors; None outside studies."""
-    view = analysis.factors
+    view = analysis.told_factors
     if view is None:
         return None
     blocks: list[Block] = [*bullets(view.sentences(analysis.numbers))]
@@ -45,7 +45,8 @@ def factors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> S
                 message("Mean score of every level of {factor}, averaged over everything else", factor=effect.factor),
             )
         )
-    varied = [effect.factor for effect in view.effects]
+    assert analysis.factors is not None  # as there is a view
+    varied = [effect.factor for effect in analysis.factors.effects]
     if len(varied) >= 2:
         blocks += [_heat_map(analysis, first, second) for first, second in itertools.combinations(varied, 2)]
     blocks.append(Folded(title=message("How the numbers were made"), blocks=bullets(view.method)))
@@ -54,8 +55,7 @@ def factors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> S
 
 def _heat_map(analysis: Analysis, first: str, second: str) -> Table:
     """Returns the mean of every pair of levels over everything else that varies."""
-    entries = analysis.evidence.entries
-    assert analysis.factors is not None
+    entries, labels = analysis.evidence.entries, analysis.evidence.labels
     rows_of = list(dict.fromkeys(entries[place].factors[first] for place in analysis.order))
     columns = list(dict.fromkeys(entries[place].factors[second] for place in analysis.order))
     means: dict[tuple[str, str], float] = {}
@@ -75,14 +75,17 @@ def _heat_map(analysis: Analysis, first: str, second: str) -> Table:
         share = share if sign > 0 else 1.0 - share
         return Cell(text=analysis.numbers.score(value), heat=math.nan if math.isnan(value) else 0.05 + 0.75 * share)
 
-    lines = [(Cell(text=row, strong=True), *(cell(means[row, column]) for column in columns)) for row in rows_of]
+    lines = [
+        (Cell(text=labels.get(row, row), strong=True), *(cell(means[row, column]) for column in columns))
+        for row in rows_of
+    ]
+    names = {"first": labels.get(first, first), "second": labels.get(second, second)}
     return Table(
-        head=(f"{first} \\ {second}", *columns),
+        head=(f"{names['first']} \\ {names['second']}", *(labels.get(column, column) for column in columns)),
         rows=tuple(lines),
         caption=message(
             "{score}: mean of every combination of {first} (rows) and {second} (columns).",
-            first=first,
-            second=second,
             score=analysis.evidence.label,
+            **names,
         ),
     )

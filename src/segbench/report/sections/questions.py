@@ -23,7 +23,7 @@ from segbench.statistics.sentences import baseline_sentences
 def questions_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns what was done, expected and reached, how the approaches differ, overfitting, and which is best."""
     verdict = analysis.verdict
-    factors = [] if analysis.factors is None else analysis.factors.sentences(analysis.numbers)
+    factors = [] if analysis.told_factors is None else analysis.told_factors.sentences(analysis.numbers)
     baseline = baseline_sentences(verdict) or [message("No baseline was named.")]
     fails = [*error_sentences(analysis), *slice_sentences(analysis.slices, analysis.numbers)]
     answers: tuple[tuple[Message, Sequence[str]], ...] = (
@@ -71,8 +71,11 @@ def _done(analysis: Analysis) -> list[Message]:
 
 
 def _expected(analysis: Analysis) -> list[Message]:
-    if analysis.study is not None and analysis.study.expected:
-        return [message("Written down before the runs: “{text}”", text=analysis.study.expected.strip())]
+    expected = analysis.study.expected if analysis.study is not None else ""
+    if isinstance(expected, str) and expected:
+        return [message("Written down before the runs: “{text}”", text=expected.strip())]
+    if expected:
+        return [message("Written down before the runs, factor by factor: beside the answers on top.")]
     return [message("Nothing was written down before (`expected` in the study's file).")]
 
 

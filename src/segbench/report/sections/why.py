@@ -14,6 +14,7 @@ from segbench.locale import Numbers, join, message
 from segbench.metrics.families import label_of
 from segbench.plots.explain import ERROR_TYPE_COLORS
 from segbench.report.analysis import Analysis
+from segbench.report.curves import CurvePanel, curve_panels
 from segbench.report.document import (
     Block,
     Cell,
@@ -26,9 +27,10 @@ from segbench.report.document import (
     bullets,
     text,
 )
-from segbench.report.figures import CurvePanel, curve_panels, stacked_bars
+from segbench.report.figures import stacked_bars
 from segbench.report.labels import ALERT, ANSWER, ATTRIBUTE, CURVE, ERROR, HEAD, SLICE, error_meanings
 from segbench.report.pictures import Pictures
+from segbench.report.sections.results import entry_cell
 from segbench.report.summary import (
     error_sentences,
     finding_clues,
@@ -94,7 +96,7 @@ def _alerts(analysis: Analysis, places: Sequence[int]) -> tuple[Block, ...]:
         for seed, run in zip(entry.seeds, entry.runs, strict=True):
             rows += [
                 (
-                    Cell(text=f"{analysis.number[place]}. {entry.name}", sort=analysis.number[place]),
+                    entry_cell(analysis, place),
                     Cell(text=str(seed), sort=seed),
                     Cell(
                         text=ALERT.get(alert["code"], alert["code"]),
@@ -124,7 +126,7 @@ def _panel(analysis: Analysis, place: int, name: str) -> CurvePanel:
         return tuple(tuple(row.get(f"{part}_{name}", math.nan) for row in history) for history in histories)
 
     return CurvePanel(
-        title=f"{analysis.number[place]}. {entry.name}",
+        title=f"{analysis.number[place]}. {name_of(analysis, place)}",
         epochs=tuple(tuple(row["epoch"] for row in history) for history in histories),
         train=curves("train"),
         val=curves("val"),
@@ -140,8 +142,7 @@ def _overfitting_table(analysis: Analysis, places: Sequence[int]) -> Table:
         summary = analysis.overfitting[place]
         rows.append(
             (
-                Cell(text=str(analysis.number[place]), sort=analysis.number[place]),
-                Cell(text=summary.entry),
+                entry_cell(analysis, place),
                 Cell(text=what_curves_say(summary)),
                 Cell(text=_range([run.best_epoch for run in summary.runs])),
                 Cell(text=_range([run.epochs for run in summary.runs])),
@@ -151,11 +152,10 @@ def _overfitting_table(analysis: Analysis, places: Sequence[int]) -> Table:
                 _number(summary.clean_gap_mean, analysis.numbers),
             )
         )
-    head = ("#", *(HEAD[key] for key in keys))
     return Table(
-        head=head,
+        head=tuple(HEAD[key] for key in keys),
         rows=tuple(rows),
-        words=3,
+        words=2,
         sortable=True,
         caption=message(
             "Lost by keeping the last: validation score of the kept epoch minus that of the last. "
@@ -206,17 +206,15 @@ def errors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Se
         table = analysis.errors[place]
         rows.append(
             (
-                Cell(text=str(analysis.number[place]), sort=analysis.number[place]),
-                Cell(text=table.entry),
+                entry_cell(analysis, place),
                 Cell(text=analysis.numbers.percent(table.wrong_frac), sort=table.wrong_frac, strong=True),
                 *(Cell(text=analysis.numbers.percent(table.shares[kind]), sort=table.shares[kind]) for kind in kinds),
             )
         )
-    head = ("#", message("approach"), message("wrong pixels"), *(ERROR[kind] for kind in kinds))
+    head = (message("approach"), message("wrong pixels"), *(ERROR[kind] for kind in kinds))
     shares = Table(
         head=head,
         rows=tuple(rows),
-        words=2,
         sortable=True,
         caption=message(
             "Wrong pixels as a share of all counted ones, then the share of each kind in them, over all "

@@ -17,3 +17,28 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }));
 }
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(fold => { fold.open = true; }));
+const zoom = document.body.appendChild(Object.assign(document.createElement("dialog"), {className: "zoom"}));
+zoom.addEventListener("click", () => zoom.close());
+for (const picture of document.querySelectorAll(".layers")) picture.addEventListener("click", () => {
+  zoom.replaceChildren(picture.parentElement.cloneNode(true));
+  zoom.showModal();
+});
+for (const button of document.querySelectorAll(".switch")) button.addEventListener("click", () => {
+  const pressed = document.body.classList.toggle("outlines");
+  document.querySelectorAll(".switch").forEach(other => other.setAttribute("aria-pressed", pressed));
+});
+const edges = () => document.querySelectorAll(".scroll, .tiles").forEach(box => { // is there more to the right?
+  box.classList.toggle("wide", box.scrollWidth > box.clientWidth + 1);
+  box.classList.toggle("more", box.scrollWidth - box.clientWidth - box.scrollLeft > 1);
+});
+document.querySelectorAll(".scroll, .tiles").forEach(box => box.addEventListener("scroll", edges));
+document.querySelectorAll("details").forEach(fold => fold.addEventListener("toggle", edges));
+const unfold = () => { // a link into what is folded
+  const aim = document.getElementById(location.hash.slice(1));
+  for (let fold = aim?.querySelector(":scope > details.whole") ?? aim; fold; fold = fold.parentElement) if (fold.tagName === "DETAILS") fold.open = true;
+  aim?.scrollIntoView();
+};
+addEventListener("hashchange", unfold);
+unfold();
+addEventListener("resize", edges);
+edges();
