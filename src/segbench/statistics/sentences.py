@@ -284,8 +284,8 @@ def baseline_sentences(verdict: Outcome) -> list[Message]:
         best = next(pair for pair in verdict.against_baseline if pair.first == verdict.best)
         result.append(
             message(
-                "Best minus baseline, {first} minus {second}: {value}; {p} after Holm's correction over all comparisons "
-                "with the baseline.",
+                "Best minus baseline, {first} minus {second}: {value}; {p} after Holm's correction over the "
+                "comparisons with the baseline.",
                 first=verdict.names[best.first],
                 second=verdict.names[best.second],
                 value=verdict.numbers.interval(best.difference, signed=True),
