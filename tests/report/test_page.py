@@ -136,7 +136,7 @@ def test_the_verdict_comes_first_and_the_table_has_its_numbers(english: ReportFi
     assert lead.start() < text.index("<nav")
     best = verdict.standing(verdict.best)
     assert f"{best.mean.value:.3f} [{best.mean.low:.3f}, {best.mean.high:.3f}]" in text
-    assert html.unescape(lead[1]) in (verdict.headline(), "network matters: unet_nearest is better than segnet")
+    assert html.unescape(lead[1]) in (verdict.headline(), "network: unet_nearest is better than segnet")
     assert html.escape(verdict.headline()) in text
 
 

@@ -44,7 +44,7 @@ def analysis_of(
     ]
     evidence = SimpleNamespace(entries=entries, score="iou_per_image", labels={})
     factors = factor_view(values, [{"network": name} for name in means])
-    return SimpleNamespace(verdict=verdict, numbers=verdict.numbers, evidence=evidence, told_factors=factors)
+    return SimpleNamespace(verdict=verdict, numbers=verdict.numbers, evidence=evidence, factors=factors)
 
 
 def test_a_winner_is_named() -> None:
@@ -61,7 +61,7 @@ def test_a_winner_is_named() -> None:
         count, largest = pair_sentences(each)
         assert count.startswith("3 of 3 pairs differ significantly")
         assert largest.startswith("The largest difference is unet minus fcn: +0.")
-    assert analysis.told_factors.sentences()[0].startswith("network matters: unet minus fcn is +0.3")
+    assert analysis.factors.sentences()[0].startswith("network matters: unet minus fcn is +0.3")
 
 
 def test_nobody_wins_and_the_cheapest_is_named() -> None:
@@ -85,7 +85,7 @@ def test_the_verdict_tells_what_each_of_two_factors_does() -> None:
     analysis = analysis_of(means)
     values = [entry.values for entry in analysis.evidence.entries]
     grid = [dict(zip(("network", "loss"), name.split(), strict=True)) for name in means]
-    analysis.told_factors = factor_view(values, grid)
+    analysis.factors = factor_view(values, grid)
     told = verdict_paragraphs(analysis)[1]
     assert told.startswith("network matters: unet minus segnet is +0.")
     assert "loss: no difference could be shown" in told
@@ -98,11 +98,11 @@ def test_the_answer_to_many_factors_has_at_most_ninety_words() -> None:
     ]
     means = {f"entry {place}": 0.9 if levels[factors[3]] == "one value" else 0.6 for place, levels in enumerate(grid)}
     analysis = analysis_of(means, seeds=2, images=30)
-    analysis.told_factors = factor_view([entry.values for entry in analysis.evidence.entries], grid)
+    analysis.factors = factor_view([entry.values for entry in analysis.evidence.entries], grid)
     analysis.order = tuple(standing.index for standing in analysis.verdict.entries)
     analysis.study = None
     lead, findings, holds = answer_blocks(analysis)
-    assert lead.paragraphs == ("a factor of many words 3 matters: one value is better than the other",)
+    assert lead.paragraphs == ("a factor of many words 3: one value is better than the other",)
     words = " ".join([*lead.paragraphs, *(" ".join(row[1:]) for row in findings.rows), *holds.paragraphs]).split()
     assert 40 < len(words) <= MOST_WORDS
     marks = [mark for _, mark, _ in findings.rows]
@@ -122,7 +122,7 @@ def test_none_of_all_can_be_told_apart() -> None:
     assert analysis.verdict.headline() == "No winner: each of 3 approaches may be the best"
     (told,) = pair_sentences(analysis)
     assert told.startswith("0 of 3 pairs differ significantly after Holm's correction over all pairs: no difference")
-    assert analysis.told_factors.sentences()[0].startswith("network: no difference could be shown; the largest, ")
+    assert analysis.factors.sentences()[0].startswith("network: no difference could be shown; the largest, ")
 
 
 def test_two_approaches_have_sentences_of_their_own() -> None:

@@ -145,6 +145,23 @@ class Evidence:
         return -math.inf if low is None else low, math.inf if high is None else high
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What people call the entries: their own display names, else those of their values, else their names.
+
+        Where two would be called the same, all keep their names.
+        """
+        shown = tuple(_shown_name(entry, self.labels) for entry in self.entries)
+        return shown if len(set(shown)) == len(shown) else tuple(entry.name for entry in self.entries)
+
+    @property
+    def factors(self) -> tuple[Mapping[str, str], ...]:
+        """What people call the factors and values of every entry."""
+        return tuple(
+            {self.labels.get(factor, factor): self.labels.get(value, value) for factor, value in entry.factors.items()}
+            for entry in self.entries
+        )
+
+    @property
     def label(self) -> str:
         """The score in words for people."""
         return label_of(self.score)
@@ -186,3 +203,9 @@ class Evidence:
         """Returns (N,): an entry's score of every image, mean over its seeds."""
         means: FloatArray = entry.values.mean(axis=0)
         return means
+
+
+def _shown_name(entry: Entry, labels: Mapping[str, str]) -> str:
+    if entry.name in labels or not any(value in labels for value in entry.factors.values()):
+        return labels.get(entry.name, entry.name)
+    return " | ".join(labels.get(value, value) for value in entry.factors.values())

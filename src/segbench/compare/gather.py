@@ -251,7 +251,7 @@ def _require_units(ids: Sequence[str], groups: Sequence[str] | None, found: Gath
 
 
 def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdict:
-    """Returns the verdict over the entries of the evidence.
+    """Returns the verdict over the entries of the evidence, by the names that people call them.
 
     Args:
         evidence: what they reached.
@@ -264,13 +264,13 @@ def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdic
         raise ConfigError(f"there is no entry {baseline!r}; {suggest(baseline, names)}", key="baseline")
     costs = MORE_IS_BETTER if evidence.times_comparable else ("parameters",)
     return decide(
-        names,
+        evidence.names,
         [entry.values for entry in evidence.entries],
         groups=evidence.groups,
         folds=evidence.folds,
         costs={cost: [getattr(entry.costs, cost) for entry in evidence.entries] for cost in costs},
         higher_is_better=evidence.higher_is_better,
-        baseline=baseline,
+        baseline=None if baseline is None else evidence.names[names.index(baseline)],
         score=evidence.label,
         fixed=[not entry.runs for entry in evidence.entries],
         collapsed=[entry.collapsed for entry in evidence.entries],
@@ -286,7 +286,7 @@ def judge_factors(evidence: Evidence) -> FactorView | None:
         return None
     return factor_view(
         [entry.values for entry in evidence.entries],
-        [entry.factors for entry in evidence.entries],
+        evidence.factors,
         groups=evidence.groups,
         folds=evidence.folds,
         higher_is_better=evidence.higher_is_better,

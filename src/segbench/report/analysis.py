@@ -26,7 +26,6 @@ from segbench.explain.slices import FindingTest, SliceReport, check_findings, ex
 from segbench.folders.study import RunStatus, StudyFolder
 from segbench.locale import Numbers
 from segbench.metrics.calibration import Calibration
-from segbench.report.names import name_factors, name_verdict
 from segbench.statistics.factors import FactorView
 from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
@@ -83,11 +82,6 @@ class Analysis:
         """Place -> number in the report, 1 for the best mean."""
         return {place: number for number, place in enumerate(self.order, start=1)}
 
-    @cached_property
-    def told_factors(self) -> FactorView | None:
-        """What each factor does, with the names that people call factors and values."""
-        return None if self.factors is None else name_factors(self.factors, self.evidence.labels)
-
     @property
     def numbers(self) -> Numbers:
         """How scores are written here."""
@@ -127,7 +121,7 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
         study=config,
         plan=plan,
         statuses=study.status(plan) if study is not None else (),
-        verdict=name_verdict(verdict, evidence),
+        verdict=verdict,
         factors=judge_factors(evidence) if plan is not None else None,
         overfitting={place: summarize_overfitting(entry) for place, entry in enumerate(entries) if entry.runs},
         errors={place: error_table(evidence, entry, progress=progress) for place, entry in with_masks.items()},

@@ -42,7 +42,7 @@ def answer_of(analysis: Analysis, difference: Estimate) -> Answer | None:
 def verdict_paragraphs(analysis: Analysis) -> list[Message]:
     """Returns what stands behind the headline: best mean; what each factor does; costs; what is needed."""
     verdict = analysis.verdict
-    effects = analysis.told_factors.effects if analysis.told_factors is not None else ()
+    effects = analysis.factors.effects if analysis.factors is not None else ()
     told = [effect_sentence(effect, verdict.numbers) for effect in effects] if len(effects) > 1 else []
     paragraphs = (best_sentences(verdict), told, cheapest_sentences(verdict), needed_sentences(verdict))
     return [*(join(" ", each) for each in paragraphs), speaks_of_sentence(verdict)]
@@ -179,7 +179,12 @@ def error_sentences(analysis: Analysis) -> list[Message]:
     """Returns what kind most wrong pixels of the best approach are of."""
     table, numbers = analysis.errors.get(analysis.verdict.best), analysis.numbers
     if table is None:
-        return [message("{name} keeps no masks, so its errors cannot be told apart.", name=analysis.best.name)]
+        return [
+            message(
+                "{name} keeps no masks, so its errors cannot be told apart.",
+                name=name_of(analysis, analysis.verdict.best),
+            )
+        ]
     if not table.wrong_frac > 0.0:
         return [message("{name} makes no errors on these images.", name=table.entry)]
     (first, first_share), (second, second_share) = sorted(table.shares.items(), key=lambda item: -item[1])[:2]

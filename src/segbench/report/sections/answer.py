@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal, TypeAlias
 
-from segbench.locale import Message, join, listed, message, plural
+from segbench.locale import Message, join, message, plural
 from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Drawing, Findings, Gallery, Text, text
 from segbench.report.figures import IntervalRow, interval_plot
@@ -30,7 +30,7 @@ def answer_blocks(analysis: Analysis) -> tuple[Block, ...]:
 
     Where no approach wins, but a factor matters, the factor is the outcome.
     """
-    effects = analysis.told_factors.effects if analysis.told_factors is not None else ()
+    effects = analysis.factors.effects if analysis.factors is not None else ()
     verdict = analysis.verdict
     lead, best = verdict.headline(), _lead_row(analysis)
     matter = [effect for effect in effects if effect.matters]
@@ -62,13 +62,14 @@ def _words(*texts: str) -> int:
 
 
 def _matters(effects: list[FactorEffect]) -> Message:
-    """Returns which factors matter, and of the first two what is better than what."""
-    pairs = [shown_difference(effect) for effect in effects[:2]]
-    told = [message("{first} is better than {second}", first=pair.first, second=pair.second) for pair in pairs]
-    names = [effect.factor for effect in effects]
-    factors = message("{first} and {second}", first=names[0], second=names[1]) if len(names) == 2 else listed(names, 3)
-    return plural(
-        "{factors} matters: {told}", "{factors} matter: {told}", n=len(names), factors=factors, told=join(", ", told)
+    """Returns what is better than what, of the first factors that matter."""
+    pairs = [(effect.factor, shown_difference(effect)) for effect in effects[:2]]
+    return join(
+        "; ",
+        [
+            message("{factor}: {first} is better than {second}", factor=factor, first=pair.first, second=pair.second)
+            for factor, pair in pairs
+        ],
     )
 
 
@@ -153,7 +154,7 @@ def _holds_for(analysis: Analysis) -> Message:
 def answer_figure(analysis: Analysis, sketch: Sketch) -> Drawing:
     """Returns the plot of means with intervals: of the entries; of the factors' values where there are many entries."""
     verdict = analysis.verdict
-    effects = analysis.told_factors.effects if analysis.told_factors is not None else ()
+    effects = analysis.factors.effects if analysis.factors is not None else ()
     level = verdict.numbers.level(verdict.level)
     if len(verdict.entries) > _MOST_ROWS and 1 < sum(len(effect.levels) for effect in effects) <= 2 * _MOST_ROWS:
         return sketch.draw(
@@ -228,6 +229,8 @@ def answer_strip(analysis: Analysis, pictures: Pictures) -> tuple[Block, ...]:
         name = f"{analysis.number[place]}. {name_of(analysis, place)}"
         tiles.append(pictures.errors(entry, image_id, pictures.seed_caption(entry, f"{name}: {score}")))
     caption = message(
-        "{image}: the middle test image of {name}, by its score.", image=image_id, name=analysis.best.name
+        "{image}: the middle test image of {name}, by its score.",
+        image=image_id,
+        name=name_of(analysis, analysis.verdict.best),
     )
     return (Gallery(rows=(("", tuple(tiles)),), caption=caption), pictures.legend(with_errors=True))

@@ -19,7 +19,7 @@ from segbench.report.svg import Sketch
 
 def factors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section | None:
     """Returns what each factor does, with a table of every two factors; None outside studies."""
-    view = analysis.told_factors
+    view = analysis.factors
     if view is None:
         return None
     blocks: list[Block] = [*bullets(view.sentences(analysis.numbers))]
@@ -45,8 +45,7 @@ def factors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> S
                 message("Mean score of every level of {factor}, averaged over everything else", factor=effect.factor),
             )
         )
-    assert analysis.factors is not None  # as there is a view
-    varied = [effect.factor for effect in analysis.factors.effects]
+    varied = [effect.factor for effect in view.effects]
     if len(varied) >= 2:
         blocks += [_heat_map(analysis, first, second) for first, second in itertools.combinations(varied, 2)]
     blocks.append(Folded(title=message("How the numbers were made"), blocks=bullets(view.method)))
@@ -55,15 +54,15 @@ def factors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> S
 
 def _heat_map(analysis: Analysis, first: str, second: str) -> Table:
     """Returns the mean of every pair of levels over everything else that varies."""
-    entries, labels = analysis.evidence.entries, analysis.evidence.labels
-    rows_of = list(dict.fromkeys(entries[place].factors[first] for place in analysis.order))
-    columns = list(dict.fromkeys(entries[place].factors[second] for place in analysis.order))
+    factors = analysis.evidence.factors
+    rows_of = list(dict.fromkeys(factors[place][first] for place in analysis.order))
+    columns = list(dict.fromkeys(factors[place][second] for place in analysis.order))
     means: dict[tuple[str, str], float] = {}
     for row, column in itertools.product(rows_of, columns):
         here = [
             analysis.verdict.standing(place).mean.value
-            for place, entry in enumerate(entries)
-            if (entry.factors[first], entry.factors[second]) == (row, column)
+            for place, levels in enumerate(factors)
+            if (levels[first], levels[second]) == (row, column)
         ]
         means[row, column] = fmean(here) if here else math.nan
     known = [value for value in means.values() if not math.isnan(value)]
@@ -75,17 +74,14 @@ def _heat_map(analysis: Analysis, first: str, second: str) -> Table:
         share = share if sign > 0 else 1.0 - share
         return Cell(text=analysis.numbers.score(value), heat=math.nan if math.isnan(value) else 0.05 + 0.75 * share)
 
-    lines = [
-        (Cell(text=labels.get(row, row), strong=True), *(cell(means[row, column]) for column in columns))
-        for row in rows_of
-    ]
-    names = {"first": labels.get(first, first), "second": labels.get(second, second)}
+    lines = [(Cell(text=row, strong=True), *(cell(means[row, column]) for column in columns)) for row in rows_of]
     return Table(
-        head=(f"{names['first']} \\ {names['second']}", *(labels.get(column, column) for column in columns)),
+        head=(f"{first} \\ {second}", *columns),
         rows=tuple(lines),
         caption=message(
             "{score}: mean of every combination of {first} (rows) and {second} (columns).",
             score=analysis.evidence.label,
-            **names,
+            first=first,
+            second=second,
         ),
     )

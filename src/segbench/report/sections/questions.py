@@ -23,7 +23,7 @@ from segbench.statistics.sentences import baseline_sentences
 def questions_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns what was done, expected and reached, how the approaches differ, overfitting, and which is best."""
     verdict = analysis.verdict
-    factors = [] if analysis.told_factors is None else analysis.told_factors.sentences(analysis.numbers)
+    factors = [] if analysis.factors is None else analysis.factors.sentences(analysis.numbers)
     baseline = baseline_sentences(verdict) or [message("No baseline was named.")]
     fails = [*error_sentences(analysis), *slice_sentences(analysis.slices, analysis.numbers)]
     answers: tuple[tuple[Message, Sequence[str]], ...] = (
