@@ -13,7 +13,7 @@ import pytest
 from segbench.config.study import StudyConfig
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
-from segbench.statistics.planning import minimum_detectable_difference
+from segbench.statistics.planning import images_needed, minimum_detectable_difference, resolvable_margin
 from segbench.statistics.variance import VarianceParts
 from segbench.study.dry_run import dry_run
 from segbench.study.engine import Machine
@@ -54,19 +54,21 @@ def test_a_new_study_is_listed_timed_and_judged_without_a_trace(make_study: Make
         f"if differences of images have SD {sd} and seeds make none" for sd in ("0.05", "0.10", "0.15")
     ]
     parts = VarianceParts(seed_sd=0.0, image_sd=0.10, residual_sd=0.0)
-    one, every = (
-        minimum_detectable_difference(parts, images=3, seeds=2, entries=3, comparisons=number) for number in (1, 3)
-    )
-    assert (result.detectable[1].one_pair, result.detectable[1].all_pairs) == (one, every)
-    assert 0.0 < one < every
+    lead = minimum_detectable_difference(parts, images=3, seeds=2, entries=3)
+    margin = resolvable_margin(parts, images=3, seeds=2, entries=3)
+    assert (result.detectable[1].lead, result.detectable[1].margin) == (lead, margin)
+    images = images_needed(0.01, parts, seeds=2, entries=3, margin=True)
+    assert (result.practical, result.detectable[1].images) == (0.01, images)
+    assert images is not None
+    assert resolvable_margin(parts, images=images, seeds=2, entries=3) <= 0.01
     lines = result.lines()
     assert lines[0] == "runs: 6 of 6 to do, 2 at once, CPU threads each: 1"
     assert lines[1] == "length of a run: 2 epochs"
     assert lines[2] == "images: 17 train, 4 val, 3 test"
     assert "  timed on random images, alone on the machine: a few steps for 3 entries" in lines
     assert "  side by side runs slow each other down, which is left out" in lines
-    assert f"  {result.detectable[1].case}: {one:.4f}; {every:.4f}" in lines
-    assert "(one planned comparison; all 3 pairs of 3 entries, Holm's first step)" in lines
+    assert f"  {result.detectable[1].case}: ahead by {lead:.4f}; equivalent within {margin:.4f}" in lines
+    assert f"  {result.detectable[1].case}: {images:,} images".replace(",", " ") in lines
 
 
 @pytest.mark.slow
@@ -141,5 +143,5 @@ def test_what_run_refuses_is_refused(make_study: MakeStudy, tmp_path: Path) -> N
 def test_groups_are_what_counts(make_study: MakeStudy, tmp_path: Path) -> None:
     result = replace(dry_run(make_study(tmp_path), engine=Here()), groups=2)
     assert "images: 17 train, 4 val, 3 test; the test images are 2 groups" in result.lines()
-    assert any("that 2 test groups and 1 seed show" in line for line in result.lines())
+    assert any("what 2 test groups and 1 seed show" in line for line in result.lines())
     assert not math.isnan(result.cost.seconds)

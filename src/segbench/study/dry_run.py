@@ -9,16 +9,18 @@ from pathlib import Path
 from statistics import fmean
 
 from segbench.compare.gather import study_evidence
+from segbench.compare.image_scores import check_score
 from segbench.config.run import RunConfig
 from segbench.config.study import Plan, PlannedRun, StudyConfig, expand
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.samples.decoded import decoded_bytes, zoom_wanted
 from segbench.errors import SegbenchError
 from segbench.folders.study import RunStatus, StudyFolder
-from segbench.metrics.families import label_of
+from segbench.metrics.families import SCORES, label_of
 from segbench.statistics.differences import compare_pairs
 from segbench.statistics.folds import shared_training_factor
-from segbench.statistics.planning import minimum_detectable_difference
+from segbench.statistics.margin import default_margin
+from segbench.statistics.planning import images_needed, minimum_detectable_difference, resolvable_margin
 from segbench.statistics.variance import VarianceParts
 from segbench.study.engine import Engine, make_engine
 from segbench.study.live import StudyCallback
@@ -49,17 +51,20 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Detectable:
-    """The smallest true difference of two entries that the study would find with probability 0.8.
+    """What the study would show with probability 0.8.
 
     Attributes:
         case: what was assumed or measured.
-        one_pair: of one comparison that was planned beforehand.
-        all_pairs: of the first step of Holm's procedure over all pairs of entries.
+        lead: smallest true lead of the best over another entry that makes a winner of the two.
+        margin: smallest margin within which two equal entries would be shown to be equivalent.
+        images: test images (groups) that the study's own margin takes with its seeds; None: it has none, or no number
+            suffices.
     """
 
     case: str
-    one_pair: float
-    all_pairs: float
+    lead: float
+    margin: float
+    images: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,7 @@ class DryRun:
         groups: groups in the test part that are sampled together; None where the data has none.
         seeds, entries: how many of each; the fewest seeds of an entry.
         score: the one that decides.
+        practical: the study's margin; None: it has none.
         cost: see `Cost`.
         detectable: see `Detectable`.
         notes: what a person should know.
@@ -91,6 +97,7 @@ class DryRun:
     seeds: int
     entries: int
     score: str
+    practical: float | None
     cost: Cost
     detectable: tuple[Detectable, ...]
     notes: tuple[str, ...]
@@ -109,15 +116,22 @@ class DryRun:
         ]
         if not self.detectable:
             return lines
-        pairs = _count(math.comb(self.entries, 2), "pair", "pairs")
         units = f"{self.images['test']} test images" if self.groups is None else f"{self.groups} test groups"
         lines += [
             "",
-            f"smallest true difference of {label_of(self.score)} that {units} and "
-            f"{_count(self.seeds, 'seed', 'seeds')} show 4 times of 5, at the 5 % level",
-            f"(one planned comparison; all {pairs} of {self.entries} entries, Holm's first step)",
+            f"what {units} and {_count(self.seeds, 'seed', 'seeds')} show 4 times of 5, in {label_of(self.score)}:",
+            "how far one must be ahead of another, and within which margin two equal ones are shown to be equivalent",
         ]
-        lines += [f"  {row.case}: {row.one_pair:.4f}; {row.all_pairs:.4f}" for row in self.detectable]
+        lines += [
+            f"  {row.case}: ahead by {row.lead:.4f}; equivalent within {row.margin:.4f}" for row in self.detectable
+        ]
+        if self.practical is not None:
+            lines.append(f"the margin of {self.practical:g} takes, with so many seeds")
+            unit = "images" if self.groups is None else "groups"
+            lines += [
+                f"  {row.case}: " + ("more seeds" if row.images is None else f"{row.images:,} {unit}".replace(",", " "))
+                for row in self.detectable
+            ]
         return lines
 
 
@@ -166,6 +180,7 @@ def dry_run(
             seeds=_seeds(plan),
             entries=len(plan.entries),
             score=study.score,
+            practical=_margin(study),
             cost=cost,
             detectable=detectable,
             notes=tuple(notes),
@@ -310,18 +325,19 @@ def _detectable(
     entries = len(plan.entries)
     if entries < 2:
         return ()
-    seeds = _seeds(plan)
+    seeds, margin = _seeds(plan), _margin(study)
     if seeds == 1:
         notes.append("with one seed an entry, differences speak of these trainings only, not of the networks")
 
     def row(case: str, parts: VarianceParts) -> Detectable:
         if seeds == 1 and not math.isnan(parts.seed_sd):  # what differs between trainings looks like images then
             parts = replace(parts, image_sd=math.hypot(parts.image_sd, parts.residual_sd), seed_sd=math.nan)
-        one, every = (
-            minimum_detectable_difference(parts, images=units, seeds=seeds, entries=entries, comparisons=number)
-            for number in (1, math.comb(entries, 2))
+        return Detectable(
+            case=case,
+            lead=minimum_detectable_difference(parts, images=units, seeds=seeds, entries=entries),
+            margin=resolvable_margin(parts, images=units, seeds=seeds, entries=entries),
+            images=None if margin is None else images_needed(margin, parts, seeds=seeds, entries=entries, margin=True),
         )
-        return Detectable(case=case, one_pair=one, all_pairs=every)
 
     if len({status.run.entry for status in statuses if status.state == "finished"}) >= 2:
         try:
@@ -329,7 +345,7 @@ def _detectable(
         except SegbenchError as error:
             notes.append(f"how much finished runs vary cannot be told ({error}), so it is assumed")
         else:
-            rows = sorted((row("", parts) for parts in measured), key=lambda item: item.one_pair)
+            rows = sorted((row("", parts) for parts in measured), key=lambda item: item.lead)
             middle = rows[(len(rows) - 1) // 2]
             return (replace(middle, case=f"as finished runs vary, the middle of {_count(len(rows), 'pair', 'pairs')}"),)
     return tuple(
@@ -339,6 +355,14 @@ def _detectable(
         )
         for sd in _ASSUMED_SDS
     )
+
+
+def _margin(study: StudyConfig) -> float | None:
+    """Returns the difference that hardly matters: the study's, else that of a score between 0 and 1."""
+    if study.practical is not None:
+        return study.practical
+    measure = SCORES[check_score(study.score)[0]].measure
+    return default_margin((measure.lowest, measure.highest))
 
 
 def _measured_parts(study: StudyConfig) -> list[VarianceParts]:
