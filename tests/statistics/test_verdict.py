@@ -15,6 +15,7 @@ from segbench.locale import grouped
 from segbench.statistics import compare_scores, plan_look
 from segbench.statistics.decide import decide
 from segbench.statistics.differences import compare_pairs
+from segbench.statistics.sentences import first_and_second
 
 Scores = list[np.ndarray]
 
@@ -222,6 +223,7 @@ def test_one_seed_speaks_of_these_weights() -> None:
     assert (
         far.headline() == "No winner: b scored higher on these trained weights, which shows nothing about the networks"
     )
+    assert first_and_second(far).endswith(", shown for these trained weights alone.")
 
 
 def test_what_it_would_take() -> None:
@@ -236,7 +238,11 @@ def test_what_it_would_take() -> None:
     told = next(sentence for sentence in found.sentences() if sentence.startswith("To tell"))
     assert told.startswith(f"To tell {one} from {other} at the estimated difference of 0.00")
     assert f"about {grouped(needed.images)} images instead of 50 (with 5 seeds)" in told
-    noisy = decide(["a", "b"], scores([0.5, 0.51], seeds=2, seed=3, seed_sd=0.05))
+    few = decide(["a", "b"], scores([0.5, 0.54], seeds=2, images=4, seed=2, seed_sd=0.03))
+    assert few.needed is not None
+    assert (few.needed.images, few.needed.seeds, few.needed.too_close) == (None, None, False)
+    assert any("more images and more seeds together would be needed; neither" in each for each in few.sentences())
+    noisy = decide(["a", "b"], scores([0.5, 0.501], seeds=2, seed=3, seed_sd=0.05))
     assert noisy.needed is not None
     assert noisy.needed.images is None
     assert noisy.needed.too_close

@@ -87,7 +87,11 @@ def first_and_second(verdict: Outcome) -> Message:
         "second": second.name,
         "value": verdict.numbers.interval(lead.difference, signed=True),
     }
-    if verdict.winner is not None or verdict.ahead is not None:
+    if verdict.ahead is not None:
+        return message(
+            "First and second, {first} minus {second}: {value}, shown for these trained weights alone.", **values
+        )
+    if verdict.winner is not None:
         return message("First and second, {first} minus {second}: {value}, shown.", **values)
     if lead.answer == "equivalent":
         margin = verdict.numbers.score(verdict.margin or 0.0)
@@ -206,6 +210,13 @@ def needed_sentences(verdict: Outcome) -> list[Message]:
             "To tell {first} from {second} at the estimated difference of {difference}, about {ways} would be needed.",
             difference=gap,
             ways=message("{way}, or {other}", way=ways[0], other=ways[1]) if len(ways) == 2 else ways[0],
+            **names,
+        )
+    elif needed.together:
+        first = message(
+            "To tell {first} from {second} at the estimated difference of {difference}, more images and more seeds "
+            "together would be needed; neither alone suffices.",
+            difference=gap,
             **names,
         )
     elif verdict.speaks_of == "these trained weights":
