@@ -43,6 +43,9 @@ def test_a_clear_winner() -> None:
     assert words[1].endswith(", and is better than every other approach.")
     assert words[2].startswith("The difference from the next, middle, is +0.1")
     assert "intervals speak of the approaches: trained again" in words[3]
+    assert first_and_second(found).endswith(", shown.")
+    small = decide(["low", "high", "middle"], scores([0.3, 0.5, 0.4]), margin=0.15)
+    assert first_and_second(small).endswith(", shown; less than 0.150 hardly matters.")
 
 
 def test_no_winner_names_who_may_be_best_and_the_cheapest_that_is_not_worse() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segbench.locale import Message, Numbers, join, listed, message, plural
-from segbench.statistics.differences import Unit
+from segbench.statistics.differences import Estimate, Unit
 from segbench.statistics.outcome import Needed, Outcome
 
 
@@ -92,6 +92,13 @@ def first_and_second(verdict: Outcome) -> Message:
             "First and second, {first} minus {second}: {value}, shown for these trained weights alone.", **values
         )
     if verdict.winner is not None:
+        if _hardly_matters(verdict, lead.difference):
+            margin = verdict.numbers.score(verdict.margin or 0.0)
+            return message(
+                "First and second, {first} minus {second}: {value}, shown; less than {margin} hardly matters.",
+                margin=margin,
+                **values,
+            )
         return message("First and second, {first} minus {second}: {value}, shown.", **values)
     if lead.answer == "equivalent":
         margin = verdict.numbers.score(verdict.margin or 0.0)
@@ -112,9 +119,15 @@ def _next_sentences(verdict: Outcome) -> list[Message]:
             value=numbers.interval(lead, signed=True),
         )
     ]
-    if verdict.margin is not None and max(abs(lead.low), abs(lead.high)) < verdict.margin:
-        told.append(message("That is less than {margin}, which hardly matters.", margin=numbers.score(verdict.margin)))
+    if _hardly_matters(verdict, lead):
+        margin = numbers.score(verdict.margin or 0.0)
+        told.append(message("That is less than {margin}, which hardly matters.", margin=margin))
     return told
+
+
+def _hardly_matters(verdict: Outcome, difference: Estimate) -> bool:
+    """Returns whether a whole interval lies inside the margin."""
+    return verdict.margin is not None and max(abs(difference.low), abs(difference.high)) < verdict.margin
 
 
 def cheapest_sentences(verdict: Outcome) -> list[Message]:
