@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from tests.compare._study import write_study
 
 from segbench.compare.evidence import Entry
 from segbench.report.names import entry_name, name_factors, name_verdict
+from segbench.report.runs import report_runs
 from segbench.statistics.decide import decide
 from segbench.statistics.factors import factor_view
 
@@ -41,3 +44,14 @@ def test_verdict_and_factors_say_what_people_say() -> None:
     assert sentences.startswith("Network matters: U-Net minus SegNet is +0.")
     assert "Network and loss" in sentences
     assert "unet" not in sentences
+
+
+def test_a_report_and_its_table_for_a_paper_say_display_names(tmp_path: Path) -> None:
+    labels = {"segnet": "SegNet", "bce": "cross-entropy", "dice+bce": "Dice"}
+    study = write_study(tmp_path, networks={"segnet": "segnet"}, images=24, epochs=3, labels=labels)
+    files = report_runs(study.path, tmp_path / "report.html", latex=tmp_path / "latex")
+    story = files.markdown.read_text(encoding="utf-8").replace("\\", "")
+    assert "Worst, middle and best test images of SegNet | " in story
+    assert "the middle test image of SegNet | " in story
+    assert "of segnet | " not in story
+    assert "SegNet" in (tmp_path / "latex" / "results.tex").read_text(encoding="utf-8")

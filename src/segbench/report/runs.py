@@ -11,6 +11,7 @@ from segbench.compare.runs import Comparison, compare_evidence, evidence_of
 from segbench.errors import ConfigError
 from segbench.locale import languages
 from segbench.report.latex import write_latex
+from segbench.report.names import name_verdict
 from segbench.report.page import ReportFiles, write_report
 from segbench.speech import argument
 from segbench.types import Progress
@@ -63,7 +64,7 @@ def latex_of_runs(folder: str | Path, comparison: Comparison) -> list[Path]:
     size = "at each image's own size" if evidence.size is None else f"at {evidence.size[0]} x {evidence.size[1]} pixels"
     return write_latex(
         folder,
-        [comparison.verdict],
+        [name_verdict(comparison.verdict, evidence)],
         definition=str(evidence.definition["sentence"]),
         data=f"{Path(evidence.manifest.root).name}, {size}",
     )

@@ -228,6 +228,8 @@ def answer_strip(analysis: Analysis, pictures: Pictures) -> tuple[Block, ...]:
         name = f"{analysis.number[place]}. {name_of(analysis, place)}"
         tiles.append(pictures.errors(entry, image_id, pictures.seed_caption(entry, f"{name}: {score}")))
     caption = message(
-        "{image}: the middle test image of {name}, by its score.", image=image_id, name=analysis.best.name
+        "{image}: the middle test image of {name}, by its score.",
+        image=image_id,
+        name=name_of(analysis, analysis.verdict.best),
     )
     return (Gallery(rows=(("", tuple(tiles)),), caption=caption), pictures.legend(with_errors=True))
