@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from segbench.cli import _common
+from segbench.cli import _common, report
 from segbench.terminal import Terminal, wrapped
 
 LONG = "warning: 3 masks are empty, which is allowed, but hardly meant where every image should show an object"
@@ -83,3 +83,17 @@ def test_a_table_on_a_terminal_fits_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(map(len, narrow)) <= 24
     assert narrow[0] == "road"
     assert "    IoU\u00a00.9123," in narrow
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_narrow_terminal_has_the_costs_in_a_table_of_their_own(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    shown = Terminal(file=stream, force_terminal=True, width=width, no_color=True)
+    for module in (_common, report):
+        monkeypatch.setattr(module, "console", shown)
+    header = ["  entry", "seeds", "mean", "interval", "seed SD", "ranks", "training", "images/s", "parameters"]
+    report.print_results(header, [["* unet | dice", "3", "0.862", "[0.816, 0.905]", "0.004", "1", "101 s", "137", "9"]])
+    lines = [line.replace("\x1b[1m", "").replace("\x1b[0m", "").rstrip() for line in stream.getvalue().splitlines()]
+    assert any("[0.816, 0.905]" in line for line in lines)
+    assert sum("* unet | dice" in line for line in lines) == (2 if width == 80 else 1)
+    assert max(map(len, lines)) <= width

@@ -54,6 +54,7 @@ def test_an_empty_image_is_perfect_where_nothing_is_predicted_and_nothing_where_
         "as the worst where something is: none (1 of 3 test images)",
     )
     assert "count as 1 where nothing is predicted" in found.definition.absent
+    assert "left out" not in found.definition.absent
 
 
 def test_no_entry_changes_the_numbers_of_another() -> None:

@@ -378,6 +378,8 @@ def test_images_lose_folders_and_suffixes() -> None:
         ("dice", [0.0, 1.0], (0.0, 1.0)),
         ("IoU[car]", [0.1, 0.2], (0.0, 1.0)),
         ("dice_per_image", [10.0, 90.0], (0.0, 100.0)),
+        ("dice", [0.1, 1.0000001], (0.0, 1.0)),
+        ("dice", [0.1, 1.4], None),
         ("score", [0.1, 0.2], (0.0, 1.0)),
         ("score", [0.1, 2.0], None),
         ("hd95", [0.1, 0.2], None),
@@ -408,3 +410,31 @@ def test_a_column_of_folds_is_a_cross_validation(tmp_path: Path) -> None:
     lacking = [line if "img03" not in line else line.rpartition(",")[0] + "," for line in folded]
     with pytest.raises(DatasetError, match="expected a fold of every image, got none for img03"):
         compare_table(write(tmp_path / "lacking.csv", lacking))
+
+
+def test_a_perfect_score_in_float32_is_no_percentage(tmp_path: Path) -> None:
+    lines = long_lines(numbers(), head="entry,seed,image,group,dice")
+    lines[1] = lines[1].rsplit(",", 1)[0] + ",1.0000001"
+    verdict = compare_table(write(tmp_path / "scores.csv", lines)).verdict
+    assert verdict.margin == 0.01
+    assert verdict.winner == 0
+
+
+def test_a_margin_as_wide_as_the_range_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "scores.csv", long_lines(numbers()))
+    with pytest.raises(ConfigError, match="no difference exceeds 2"):
+        compare_table(path, margin=2.0)
+
+
+def test_groups_of_one_image_are_images(tmp_path: Path) -> None:
+    lines = long_lines(numbers())
+    alone = [lines[0]] + [",".join([*(cells := line.split(","))[:3], cells[2], cells[4]]) for line in lines[1:]]
+    verdict = compare_table(write(tmp_path / "scores.csv", alone)).verdict
+    assert (verdict.unit, verdict.n_units) == ("images", IMAGES)
+
+
+def test_an_entry_without_any_score_is_named(tmp_path: Path) -> None:
+    lines = long_lines(numbers())
+    empty = [line.rsplit(",", 1)[0] + "," if line.startswith("unet") else line for line in lines]
+    with pytest.raises(DatasetError, match="unet has no score on any image"):
+        compare_table(write(tmp_path / "scores.csv", empty))

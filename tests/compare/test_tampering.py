@@ -353,3 +353,12 @@ def test_what_is_checked_is_told_while_it_is_checked(
     compare_runs(study.path, verify=verify, progress=note)
     assert seen[-1][0] == "counting masks again"
     assert seen[-1][2] == (16 if verify else 3)
+
+
+def test_runs_that_were_picked_out_of_a_study_are_told(tmp_path: Path) -> None:
+    study = small_study(tmp_path, seeds=(0, 1, 2))
+    runs = study.read_plan().runs
+    picked = [study.run(run.id).path for run in runs if run.seed != 1]
+    (told,) = compare_runs(picked).evidence.problems
+    assert told == "4 runs were picked out of the 6 of study: not the verdict that the study was made for"
+    assert compare_runs([study.run(run.id).path for run in runs]).evidence.problems == ()

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from segbench.statistics.decide import decide
 from segbench.statistics.differences import contrast
 from segbench.statistics.factors import factor_view
 
@@ -173,3 +174,37 @@ def test_equal_levels_are_rarely_called_different() -> None:
     for index in range(2):
         assert np.mean([view.effects[index].matters for view in views]) < 0.09
     assert np.mean([view.interactions[0].interact for view in views]) < 0.09
+
+
+def test_a_factor_whose_levels_are_the_entries_says_what_the_verdict_says() -> None:
+    drawn = np.random.default_rng(4)
+    told = []
+    for _ in range(60):
+        seeds = np.array([0.002, 0.02])[:, None, None] * drawn.standard_normal((2, 3, 1))
+        values = list(0.8 + np.array([0.03, 0.0])[:, None, None] + seeds + 0.04 * drawn.standard_normal((2, 3, 40)))
+        effect = factor_view(values, [{"network": "a"}, {"network": "b"}]).effects[0]
+        pair = decide(["a", "b"], values).pair(*((0, 1) if effect.largest.first == "a" else (1, 0)))
+        assert effect.largest.difference == pair.difference
+        told.append((effect.matters, pair.significant))
+    assert all(matters == significant for matters, significant in told)
+    assert len(set(told)) == 2
+
+
+def test_a_later_look_tests_factors_at_its_own_level() -> None:
+    values, factors = grid(loss=(0.03, 0.0))
+    effect = factor_view(values, factors).effects[1]
+    assert effect.matters
+    stricter = factor_view(values, factors, alpha=effect.largest.p_holm / 2).effects[1]
+    assert not stricter.matters
+    assert stricter.largest.difference == effect.largest.difference
+
+
+def test_a_collapsed_training_widens_no_other_level() -> None:
+    values, factors = grid()
+    values[0] = values[0].copy()
+    values[0][2] = 0.3
+    pooled = factor_view(values, factors).effects[0].levels
+    apart = factor_view(values, factors, collapsed=[1, 0, 0, 0, 0, 0]).effects[0].levels
+    width = {each.level: each.mean.high - each.mean.low for each in apart}
+    assert width["fcn"] <= next(each.mean.high - each.mean.low for each in pooled if each.level == "fcn")
+    assert width["unet"] > width["fcn"]

@@ -15,6 +15,7 @@ from segbench.locale import grouped
 from segbench.statistics import compare_scores, plan_look
 from segbench.statistics.decide import decide
 from segbench.statistics.differences import compare_pairs
+from segbench.statistics.sentences import first_and_second
 
 Scores = list[np.ndarray]
 
@@ -42,6 +43,9 @@ def test_a_clear_winner() -> None:
     assert words[1].endswith(", and is better than every other approach.")
     assert words[2].startswith("The difference from the next, middle, is +0.1")
     assert "intervals speak of the approaches: trained again" in words[3]
+    assert first_and_second(found).endswith(", shown.")
+    small = decide(["low", "high", "middle"], scores([0.3, 0.5, 0.4]), margin=0.15)
+    assert first_and_second(small).endswith(", shown; less than 0.150 hardly matters.")
 
 
 def test_no_winner_names_who_may_be_best_and_the_cheapest_that_is_not_worse() -> None:
@@ -222,6 +226,7 @@ def test_one_seed_speaks_of_these_weights() -> None:
     assert (
         far.headline() == "No winner: b scored higher on these trained weights, which shows nothing about the networks"
     )
+    assert first_and_second(far).endswith(", shown for these trained weights alone.")
 
 
 def test_what_it_would_take() -> None:
@@ -236,7 +241,11 @@ def test_what_it_would_take() -> None:
     told = next(sentence for sentence in found.sentences() if sentence.startswith("To tell"))
     assert told.startswith(f"To tell {one} from {other} at the estimated difference of 0.00")
     assert f"about {grouped(needed.images)} images instead of 50 (with 5 seeds)" in told
-    noisy = decide(["a", "b"], scores([0.5, 0.51], seeds=2, seed=3, seed_sd=0.05))
+    few = decide(["a", "b"], scores([0.5, 0.54], seeds=2, images=4, seed=2, seed_sd=0.03))
+    assert few.needed is not None
+    assert (few.needed.images, few.needed.seeds, few.needed.too_close) == (None, None, False)
+    assert any("more images and more seeds together would be needed; neither" in each for each in few.sentences())
+    noisy = decide(["a", "b"], scores([0.5, 0.501], seeds=2, seed=3, seed_sd=0.05))
     assert noisy.needed is not None
     assert noisy.needed.images is None
     assert noisy.needed.too_close

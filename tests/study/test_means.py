@@ -12,6 +12,7 @@ from rich.console import Console
 from tests.compare._study import write_study
 
 from segbench.compare.image_scores import read_part
+from segbench.compare.runs import compare_runs
 from segbench.folders.study import StudyFolder
 from segbench.study.live import ConsoleStudyCallback
 from segbench.study.means import StudyMeans
@@ -36,6 +37,8 @@ def test_they_are_means_over_finished_runs_and_images(study: StudyFolder) -> Non
     assert bce.mean is not None
     assert bce.mean.value == pytest.approx(np.mean(runs))
     assert bce.mean.low < bce.mean.value < bce.mean.high
+    verdict = compare_runs(study.path).verdict
+    assert [bce.mean, dice.mean] == [verdict.standing(index).mean for index in (0, 1)]
     assert bce.line().startswith("segnet | bce: IoU per image 0.")
     assert bce.line().endswith("] on the test images, 2 seeds")
 

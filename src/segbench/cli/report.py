@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,8 @@ from segbench.terminal import WARNING_STYLE
 if TYPE_CHECKING:
     from segbench.compare.runs import Comparison
 
+
+_SCORES = 6  # columns of the table of results before the costs
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Run folders, study folders, folders of another tool's masks.")
@@ -172,6 +175,17 @@ def print_verdict(comparison: Comparison) -> None:
         console.print(f"warning: {doubt}")
 
 
+def print_results(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints the table of results; on a terminal that is too narrow for it the costs stand in one of their own."""
+    width = sum(max(map(len, column)) + 2 for column in zip(header, *rows, strict=True)) - 2
+    if not console.is_terminal or width <= console.width:
+        print_table(header, rows)
+        return
+    print_table(header[:_SCORES], [row[:_SCORES] for row in rows])
+    console.print()
+    print_table([header[0], *header[_SCORES:]], [[row[0], *row[_SCORES:]] for row in rows])
+
+
 def print_comparison(comparison: Comparison, *, everything: bool = False) -> None:
     """Prints the answer, the table, the definition and the notes; `everything`: also how sure, and what it rests on."""
     if everything:
@@ -198,7 +212,7 @@ def print_comparison(comparison: Comparison, *, everything: bool = False) -> Non
         for standing in verdict.entries
     ]
     header = ["  entry", "seeds", "mean", "interval", "seed SD", "ranks", "training", "images/s", "parameters"]
-    print_table(header, rows)
+    print_results(header, rows)
     console.print(f"\n{evidence.label}: {evidence.definition['sentence']}")
     for note in evidence.notes:
         console.print(f"note: {note}")

@@ -85,7 +85,9 @@ def common_images(
         notes.append(
             message("{told} ({n} of {total} test images)", told=told, n=int(no_truth.sum()), total=len(expected))
         )
-        definition = replace(definition, absent=join("; ", filter(None, (definition.absent, told))))
+        # Of one class, the rule takes the place of the measure's own, which would leave the image out.
+        own = "" if perfect is not None and len(definition.classes) == 1 else definition.absent
+        definition = replace(definition, absent=join("; ", filter(None, (own, told))))
     unpredicted = np.isnan(table) & ~dropped
     if measure.better == "higher":
         table[unpredicted] = measure.lowest

@@ -90,6 +90,7 @@ def gather(paths: Sequence[str | Path]) -> Gathered:
         else:
             found.folders.append(path)
     found.sources += _loose_entries(loose)
+    found.problems += _picked(loose)
     used = Counter(path.resolve() for path in [*(run.path for run in found.runs), *found.folders])
     twice = [str(path) for path, times in used.items() if times > 1]
     if twice:
@@ -199,6 +200,22 @@ def _loose_entries(runs: Sequence[FinishedRun]) -> list[Source]:
             Source(name=_name_of(members), place=ordered[0].path, factors={}, runs=ordered, planned=len(ordered))
         )
     return sources
+
+
+def _picked(runs: Sequence[FinishedRun]) -> list[Message]:
+    """Returns that runs were picked out of a study, which has more: the others may say something else."""
+    chosen = Counter(folder for run in runs if (folder := run.path.resolve().parent).name == "runs")
+    return [
+        plural(
+            "{n:,} run was picked out of the {total} of {study}: not the verdict that the study was made for",
+            "{n:,} runs were picked out of the {total} of {study}: not the verdict that the study was made for",
+            n=count,
+            total=len(study.read_facts()["runs"]),
+            study=folder.parent.name,
+        )
+        for folder, count in chosen.items()
+        if (study := StudyFolder(folder.parent)).is_study and count < len(study.read_facts()["runs"])
+    ]
 
 
 def _approach(config: RunConfig) -> str:

@@ -48,6 +48,7 @@ from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
 from segbench.locale import Message, listed, message, quoted
 from segbench.metrics.surface import SurfaceSettings
+from segbench.speech import argument
 from segbench.statistics.decide import decide
 from segbench.statistics.factors import FactorView, factor_view
 from segbench.statistics.verdict import MORE_IS_BETTER, Verdict
@@ -262,6 +263,7 @@ def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdic
     names = [entry.name for entry in evidence.entries]
     if baseline is not None and baseline not in names:
         raise ConfigError(f"there is no entry {baseline!r}; {suggest(baseline, names)}", key="baseline")
+    check_margin(evidence.margin, evidence.bounds)
     costs = MORE_IS_BETTER if evidence.times_comparable else ("parameters",)
     return decide(
         evidence.names,
@@ -280,6 +282,17 @@ def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdic
     )
 
 
+def check_margin(margin: float | None, bounds: tuple[float, float] | None) -> None:
+    """Refuses a margin as wide as the range of the score (a 2 that means 2 %): all entries would be equivalent.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if margin is not None and bounds is not None and margin >= bounds[1] - bounds[0]:
+        told = f"the score lies between {bounds[0]:g} and {bounds[1]:g}, so no difference exceeds {margin:g}"
+        raise ConfigError(f"{told}; expected a smaller one, such as 0.01", key=argument("margin"))
+
+
 def judge_factors(evidence: Evidence) -> FactorView | None:
     """Returns what each factor of a study does; None where an entry has no factors."""
     if not all(entry.factors for entry in evidence.entries):
@@ -289,7 +302,9 @@ def judge_factors(evidence: Evidence) -> FactorView | None:
         evidence.factors,
         groups=evidence.groups,
         folds=evidence.folds,
+        collapsed=[entry.collapsed for entry in evidence.entries],
         higher_is_better=evidence.higher_is_better,
+        alpha=None if evidence.look is None else evidence.look.alpha,
     )
 
 

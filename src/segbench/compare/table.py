@@ -335,9 +335,13 @@ def _called(row: _Row) -> str:
 
 
 def _refuse_copies(entry: str, values: FloatArray, seeds: Sequence[str], path: Path) -> None:
-    """Raises where two seeds of an entry have the same scores: one training is no second seed."""
+    """Raises where an entry has no score, or two seeds of it have the same: one training is no second seed."""
+    if np.isnan(values).all():
+        raise DatasetError(f"{entry} has no score on any image", path=path)
     seen: dict[bytes, str] = {}
     for seed, row in zip(seeds, values, strict=True):
+        if np.isnan(row).all():  # no copy: a training without scores
+            continue
         other = seen.setdefault(row.tobytes(), seed)
         if other != seed:
             told = f"seeds {other} and {seed} of {entry} have the same score on every image: a copy, or a method that"
@@ -372,9 +376,10 @@ def _common(rows: Iterable[_Row]) -> set[str]:
 
 
 def _groups(rows: Sequence[_Row], ids: Mapping[str, int], path: Path) -> tuple[str, ...] | None:
-    """Returns the group of every image; an image without one stands for itself."""
+    """Returns the group of every image; an image without one stands for itself; None where each has one of its own."""
     found = _of_images(rows, "group", path)
-    return tuple(found.get(image, f"image {image}") for image in ids) if found else None
+    groups = tuple(found.get(image, f"image {image}") for image in ids)
+    return groups if found and len(set(groups)) < len(groups) else None
 
 
 def _folds(rows: Sequence[_Row], ids: Mapping[str, int], path: Path) -> tuple[str, ...] | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from segbench.compare.comparable import unique_names
 from segbench.compare.evidence import Evidence, FloatArray
-from segbench.compare.gather import study_evidence
+from segbench.compare.gather import check_margin, study_evidence
 from segbench.compare.table import ScoreSet, ScoreTable, read_scores
 from segbench.compare.table_cells import is_share, is_small_good
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
@@ -27,6 +27,8 @@ from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
 
 _PERCENT = (0.0, 100.0)
+_LEAST_PERCENT = 2.0  # of the highest score: 1.4 is a share that is wrong, rather than 1.4 %
+_ROUNDING = 1e-6  # a perfect score in float32 may be 1.0000001
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -205,6 +207,7 @@ def _margin(margin: float | None, bounds: tuple[float, float] | None) -> float |
     """Returns the margin; of a share in percent it is that of a share of 1, in percent."""
     if margin is not None and not 0 < margin < math.inf:
         raise ConfigError(f"expected a number above 0, such as 0.01, got {margin}", key=argument("margin"))
+    check_margin(margin, bounds)
     share = default_margin((0.0, 1.0))
     return 100.0 * share if margin is None and bounds == _PERCENT and share is not None else margin
 
@@ -290,12 +293,13 @@ def _only(scores: ScoreSet, entries: Sequence[str]) -> ScoreSet:
 def bounds_of(score: str, values: Sequence[FloatArray]) -> tuple[float, float] | None:
     """Returns the range of a score by its name and its values: 0 to 1 for shares, 0 to 100 in percent; None: not known.
 
-    A column that is called `score` alone is taken for a share where all of its values lie in 0 to 1.
+    Where the highest is between 1 and 2, it is neither: not known. A column that is called `score` alone is taken for a
+    share where all of its values lie in 0 to 1.
     """
     low = min(float(np.nanmin(each)) for each in values)
     high = max(float(np.nanmax(each)) for each in values)
     if low < 0.0 or not (is_share(score) or score.lower() in ("score", "value")):
         return None
-    if high <= 1.0:
+    if high <= 1.0 + _ROUNDING:
         return (0.0, 1.0)
-    return _PERCENT if high <= 100.0 and is_share(score) else None
+    return _PERCENT if _LEAST_PERCENT < high <= 100.0 + _ROUNDING and is_share(score) else None

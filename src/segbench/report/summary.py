@@ -137,7 +137,8 @@ def overfitting_sentences(analysis: Analysis) -> list[Message]:
         )
     best = analysis.overfitting.get(analysis.verdict.best)
     if best is not None:
-        result.append(message("The best approach, {name}: {what}.", name=best.entry, what=what_curves_say(best)))
+        name = name_of(analysis, analysis.verdict.best)
+        result.append(message("The best approach, {name}: {what}.", name=name, what=what_curves_say(best)))
     return result
 
 
@@ -177,22 +178,21 @@ def _curves_of(kind: CurveVerdict, count: int, total: int) -> Message:
 
 def error_sentences(analysis: Analysis) -> list[Message]:
     """Returns what kind most wrong pixels of the best approach are of."""
-    table, numbers = analysis.errors.get(analysis.verdict.best), analysis.numbers
+    table, numbers, best = (
+        analysis.errors.get(analysis.verdict.best),
+        analysis.numbers,
+        name_of(analysis, analysis.verdict.best),
+    )
     if table is None:
-        return [
-            message(
-                "{name} keeps no masks, so its errors cannot be told apart.",
-                name=name_of(analysis, analysis.verdict.best),
-            )
-        ]
+        return [message("{name} keeps no masks, so its errors cannot be told apart.", name=best)]
     if not table.wrong_frac > 0.0:
-        return [message("{name} makes no errors on these images.", name=table.entry)]
+        return [message("{name} makes no errors on these images.", name=best)]
     (first, first_share), (second, second_share) = sorted(table.shares.items(), key=lambda item: -item[1])[:2]
     return [
         message(
             "{name}: {wrong} of the counted pixels are wrong. Most are: {first} ({first_share}), then: {second} "
             "({second_share}).",
-            name=table.entry,
+            name=best,
             wrong=numbers.percent(table.wrong_frac),
             first=ERROR[first],
             first_share=numbers.percent(first_share),

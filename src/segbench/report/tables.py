@@ -15,9 +15,10 @@ _COSTS = ("training_s", "images_per_s", "parameters", "flops", "peak_memory_mb")
 def write_results(path: str | Path, analysis: Analysis) -> None:
     """Writes one row an entry, the best mean first; an empty cell is no value.
 
-    Columns: rank, entry, a column a factor, score, n_images, n_seeds, mean with its interval, seed_sd (its own) and
-    used_seed_sd (of the intervals), may_be_best (0 or 1), rank_low and rank_high (the ranks that it may have),
-    collapsed (trainings that predict one class only), costs, then every score as the plain mean over runs.
+    Columns: rank, entry, a column a factor, score, n_images, n_seeds, mean with its interval, seed_sd (of the means of
+    its seeds, as on the page), used_seed_sd (of the intervals), may_be_best (0 or 1), rank_low and rank_high (the ranks
+    that it may have), collapsed (trainings that predict one class only), costs, then every score as the plain mean over
+    runs.
     """
     evidence, verdict = analysis.evidence, analysis.verdict
     factors = list(dict.fromkeys(factor for entry in evidence.entries for factor in entry.factors))
@@ -29,7 +30,7 @@ def write_results(path: str | Path, analysis: Analysis) -> None:
     for number, standing in enumerate(verdict.entries, start=1):
         entry = evidence.entries[standing.index]
         numbers = [standing.mean.value, standing.mean.low, standing.mean.high]
-        numbers += [standing.parts.seed_sd, standing.used_seed_sd]
+        numbers += [standing.seed_spread, standing.used_seed_sd]
         row: list[object] = [number, entry.name, *(entry.factors.get(factor, "") for factor in factors)]
         row += [evidence.score, verdict.n_images, standing.seeds if entry.runs else 0, *map(_cell, numbers)]
         row += [int(standing.index in verdict.may_be_best), *verdict.ranks[standing.index], standing.failures[0]]

@@ -40,7 +40,7 @@ from segbench.statistics.ranking import is_verified, may_be_best, p_of_best, ran
 from segbench.statistics.variance import Prepared, contrast_variance, decompose, prepare, with_larger_seed_variances
 from segbench.statistics.verdict import MORE_IS_BETTER, Needed, Standing, Verdict
 
-_ROUNDING = 1e-9  # of scores at the ends of their range
+_ROUNDING = 1e-6  # of scores at the ends of their range, which others keep as float32
 
 
 def decide(
@@ -340,6 +340,8 @@ def _needed(prepared: Prepared, pairs: Sequence[PairDifference], possible: Seque
         more_images = None
     if more_seeds is not None and more_seeds > MOST_TIMES_SEEDS * planned:
         more_seeds = None
+    many = {"images": MOST_TIMES_IMAGES * images, "seeds": MOST_TIMES_SEEDS * planned}
+    both = minimum_detectable_difference(parts, **many, entries=entries, level=level) <= difference
     return Needed(
         first=first,
         second=second,
@@ -349,6 +351,7 @@ def _needed(prepared: Prepared, pairs: Sequence[PairDifference], possible: Seque
         seeds_now=planned,
         images=None if more_images is None else max(more_images, images + 1),
         seeds=None if more_seeds is None else max(more_seeds, planned + 1),
+        together=more_images is None and more_seeds is None and prepared.parts.knows_seeds and both,
         detectable=minimum_detectable_difference(parts, images=images, seeds=planned, entries=entries, level=level),
         margin=resolvable_margin(parts, images=images, seeds=planned, entries=entries, level=level),
         power=POWER,

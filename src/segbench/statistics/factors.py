@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
 
@@ -21,7 +21,7 @@ from segbench.statistics.differences import (
     plain,
 )
 from segbench.statistics.factor_grid import FactorGrid, largest_grid
-from segbench.statistics.variance import Prepared, prepare
+from segbench.statistics.variance import Prepared, prepare, with_larger_seed_variances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ class LevelDifference:
         first, second: levels.
         difference: first minus second, in the score's own sign.
         p_holm: adjusted over the pairs of levels of this factor.
-        significant: p_holm is at most 1 - level.
+        significant: p_holm is at most alpha, 1 - level unless a look has its own.
     """
 
     first: str
@@ -84,7 +84,7 @@ class CellDeviation:
         first_level, second_level: of the interaction's two factors.
         deviation: cell mean minus both marginal means plus the grand mean, with its interval.
         p_holm: adjusted over the cells of this interaction.
-        significant: p_holm is at most 1 - level.
+        significant: p_holm is at most alpha, 1 - level unless a look has its own.
     """
 
     first_level: str
@@ -209,30 +209,37 @@ def factor_view(
     *,
     groups: Groups | None = None,
     folds: Groups | None = None,
+    collapsed: Sequence[int] | None = None,
     higher_is_better: bool = True,
     level: float = LEVEL,
+    alpha: float | None = None,
 ) -> FactorView:
     """Returns what each factor does, over the largest complete grid of the K entries.
 
     Levels are compared by their means over all cells of the grid, every cell weighted equally; entries in one cell
-    share its weight. Intervals and the pooled seed variance are those of all K entries, as in the verdict.
+    share its weight. Intervals and the pooled seed variance are those of all K entries, as in the verdict; where each
+    level is one entry, its differences are the verdict's pairs and have their intervals.
 
     Args:
         values: K arrays (S_k, N) as for `decide`.
         factors: K mappings, factor name -> level; an entry that lacks a factor the others have is left out.
-        groups, folds, higher_is_better, level: as for `decide`.
+        groups, folds, collapsed, higher_is_better, level: as for `decide`.
+        alpha: of the tests; None: 1 - level. A look at a study has its own, see `Look`.
     Raises:
         ValueError: as `decide`; K mappings were not given.
     """
     if len(factors) != len(values):
         raise ValueError(f"expected the factors of {len(values)} entries, got those of {len(factors)}")
-    prepared = prepare(values, groups, folds=folds)
+    prepared = prepare(values, groups, collapsed=collapsed, folds=folds)
     grid = largest_grid(factors)
     names = [name for name, levels in grid.levels.items() if len(levels) > 1]
-    effects = [_effect(prepared, grid, name, higher_is_better, level) for name in names]
+    if len(names) == 1 and len(grid.levels[names[0]]) == len(grid.used):
+        prepared = replace(prepared, parts=with_larger_seed_variances(prepared.parts))
+    alpha = 1 - level if alpha is None else alpha
+    effects = [_effect(prepared, grid, name, higher_is_better, level, alpha) for name in names]
     return FactorView(
         effects=tuple(effects),
-        interactions=tuple(_interaction(prepared, grid, *pair, level) for pair in combinations(names, 2)),
+        interactions=tuple(_interaction(prepared, grid, *pair, level, alpha) for pair in combinations(names, 2)),
         used=grid.used,
         left_out=grid.left_out,
         reason=grid.reason,
@@ -250,7 +257,9 @@ def factor_view(
     )
 
 
-def _effect(prepared: Prepared, grid: FactorGrid, name: str, higher_is_better: bool, level: float) -> FactorEffect:
+def _effect(
+    prepared: Prepared, grid: FactorGrid, name: str, higher_is_better: bool, level: float, alpha: float
+) -> FactorEffect:
     count = len(prepared.values)
     weights = {one: grid.weights({name: one}, count) for one in grid.levels[name]}
     estimates = estimate_contrasts(prepared, np.stack(list(weights.values())), level)
@@ -261,7 +270,7 @@ def _effect(prepared: Prepared, grid: FactorGrid, name: str, higher_is_better: b
     found = estimate_contrasts(prepared, np.stack([weights[a] - weights[b] for a, b in pairs]), level)
     adjusted = holm([estimate.p for estimate in found]).tolist()
     differences = [
-        LevelDifference(first=a, second=b, difference=estimate, p_holm=p, significant=p <= 1 - level)
+        LevelDifference(first=a, second=b, difference=estimate, p_holm=p, significant=p <= alpha)
         for (a, b), estimate, p in zip(pairs, found, adjusted, strict=True)
     ]
     differences.sort(key=lambda pair: -abs(pair.difference.value))
@@ -274,7 +283,9 @@ def _effect(prepared: Prepared, grid: FactorGrid, name: str, higher_is_better: b
     )
 
 
-def _interaction(prepared: Prepared, grid: FactorGrid, first: str, second: str, level: float) -> Interaction:
+def _interaction(
+    prepared: Prepared, grid: FactorGrid, first: str, second: str, level: float, alpha: float
+) -> Interaction:
     count = len(prepared.values)
     cells = list(product(grid.levels[first], grid.levels[second]))
     whole = grid.weights({}, count)
@@ -298,7 +309,7 @@ def _interaction(prepared: Prepared, grid: FactorGrid, first: str, second: str, 
             second_level=b,
             deviation=estimate,
             p_holm=adjusted[key],
-            significant=adjusted[key] <= 1 - level,
+            significant=adjusted[key] <= alpha,
         )
         for (a, b), estimate, key in zip(cells, estimates, same, strict=True)
     ]

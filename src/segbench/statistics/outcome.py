@@ -65,6 +65,7 @@ class Needed:
         images: units needed with `seeds_now` seeds; None: not even 100 times as many suffice.
         seeds: seeds needed with `images_now` units; None: not even 10 times as many suffice, or the seed SD is not
             known.
+        together: neither of the two alone suffices, so many images and so many seeds together do.
         detectable: smallest true difference that would have been found with `power` here.
         margin: smallest margin inside which the two would be shown to be equivalent with `power` here, if they are
             equal.
@@ -79,14 +80,15 @@ class Needed:
     seeds_now: int
     images: int | None
     seeds: int | None
+    together: bool
     detectable: float
     margin: float
     power: float
 
     @property
     def too_close(self) -> bool:
-        """Whether neither more images nor more seeds, in numbers that somebody may have, tell the two apart."""
-        return self.images is None and self.seeds is None
+        """Whether no more images and seeds, in numbers that somebody may have, tell the two apart."""
+        return self.images is None and self.seeds is None and not self.together
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segbench.locale import Message, Numbers, join, listed, message, plural
-from segbench.statistics.differences import Unit
+from segbench.statistics.differences import Estimate, Unit
 from segbench.statistics.outcome import Needed, Outcome
 
 
@@ -87,7 +87,18 @@ def first_and_second(verdict: Outcome) -> Message:
         "second": second.name,
         "value": verdict.numbers.interval(lead.difference, signed=True),
     }
-    if verdict.winner is not None or verdict.ahead is not None:
+    if verdict.ahead is not None:
+        return message(
+            "First and second, {first} minus {second}: {value}, shown for these trained weights alone.", **values
+        )
+    if verdict.winner is not None:
+        if _hardly_matters(verdict, lead.difference):
+            margin = verdict.numbers.score(verdict.margin or 0.0)
+            return message(
+                "First and second, {first} minus {second}: {value}, shown; less than {margin} hardly matters.",
+                margin=margin,
+                **values,
+            )
         return message("First and second, {first} minus {second}: {value}, shown.", **values)
     if lead.answer == "equivalent":
         margin = verdict.numbers.score(verdict.margin or 0.0)
@@ -108,9 +119,15 @@ def _next_sentences(verdict: Outcome) -> list[Message]:
             value=numbers.interval(lead, signed=True),
         )
     ]
-    if verdict.margin is not None and max(abs(lead.low), abs(lead.high)) < verdict.margin:
-        told.append(message("That is less than {margin}, which hardly matters.", margin=numbers.score(verdict.margin)))
+    if _hardly_matters(verdict, lead):
+        margin = numbers.score(verdict.margin or 0.0)
+        told.append(message("That is less than {margin}, which hardly matters.", margin=margin))
     return told
+
+
+def _hardly_matters(verdict: Outcome, difference: Estimate) -> bool:
+    """Returns whether a whole interval lies inside the margin."""
+    return verdict.margin is not None and max(abs(difference.low), abs(difference.high)) < verdict.margin
 
 
 def cheapest_sentences(verdict: Outcome) -> list[Message]:
@@ -206,6 +223,13 @@ def needed_sentences(verdict: Outcome) -> list[Message]:
             "To tell {first} from {second} at the estimated difference of {difference}, about {ways} would be needed.",
             difference=gap,
             ways=message("{way}, or {other}", way=ways[0], other=ways[1]) if len(ways) == 2 else ways[0],
+            **names,
+        )
+    elif needed.together:
+        first = message(
+            "To tell {first} from {second} at the estimated difference of {difference}, more images and more seeds "
+            "together would be needed; neither alone suffices.",
+            difference=gap,
             **names,
         )
     elif verdict.speaks_of == "these trained weights":

@@ -115,8 +115,9 @@ class ConsoleStudyCallback(StudyCallback):
         new = set[str]() if self._complete is None else complete - self._complete
         self._complete = complete
         if new:
-            for mean in self._means.of([status for status in statuses if status.run.entry in new]):
-                self.message(mean.line())
+            for mean in self._means.of(statuses):
+                if mean.entry in new:
+                    self.message(mean.line())
 
     def _tell(self, status: RunStatus) -> None:
         text = f"{status.state}: {status.run.id}"

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from segbench.compare.common_images import common_images, groups_of
 from segbench.compare.image_scores import ImageScores, read_part
-from segbench.config.study import AbsentRule
+from segbench.config.study import StudyConfig
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import RunError
 from segbench.folders.study import RunStatus, StudyFolder
 from segbench.metrics.families import label_of
-from segbench.statistics.differences import Estimate, contrast
+from segbench.statistics.decide import bounded_means
+from segbench.statistics.differences import LEVEL, Estimate
+from segbench.statistics.variance import prepare, with_larger_seed_variances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,28 +68,35 @@ class StudyMeans:
         self._manifest: Manifest | None = None
 
     def of(self, statuses: Sequence[RunStatus]) -> list[EntryMean]:
-        """Returns the entries with a finished run, in the order of the plan.
+        """Returns the entries with a finished run, in the order of the plan; intervals are those of a verdict now.
 
         Runs whose files are damaged are left out: `damage_lines` tells of them.
+
+        Args:
+            statuses: of all runs of the study, since entries pool how much they vary between seeds.
         """
         planned: dict[str, list[RunStatus]] = {}
         for status in statuses:
             planned.setdefault(status.run.entry, []).append(status)
-        config, found = self.folder.read_config(), []
+        config = self.folder.read_config()
+        kept: dict[str, list[ImageScores]] = {}
+        collapsed: list[int] = []
         for entry, members in planned.items():
-            read = [self._read(status, config.score) for status in members if status.state == "finished"]
-            kept = [each for each in read if each is not None]
-            if kept:
-                found.append(
-                    EntryMean(
-                        entry=entry,
-                        score=label_of(config.score),
-                        finished=len(kept),
-                        planned=len(members),
-                        mean=self._mean(entry, kept, config.absent),
-                    )
-                )
-        return found
+            read = [(self._read(each, config.score), each) for each in members if each.state == "finished"]
+            scores = [score for score, _ in read if score is not None]
+            if scores:
+                kept[entry] = scores
+                collapsed.append(sum(each.collapsed for score, each in read if score is not None))
+        return [
+            EntryMean(
+                entry=entry,
+                score=label_of(config.score),
+                finished=len(kept[entry]),
+                planned=len(planned[entry]),
+                mean=mean,
+            )
+            for entry, mean in zip(kept, self._means(kept, collapsed, config), strict=True)
+        ]
 
     def _read(self, status: RunStatus, score: str) -> ImageScores | None:
         run_id = status.run.id
@@ -98,16 +107,28 @@ class StudyMeans:
                 return None
         return self._scores[run_id]
 
-    def _mean(self, entry: str, runs: Sequence[ImageScores], rule: AbsentRule) -> Estimate | None:
-        """Returns the mean over the images that a verdict would count; None where there are fewer than two."""
+    def _means(
+        self, runs: Mapping[str, Sequence[ImageScores]], collapsed: Sequence[int], config: StudyConfig
+    ) -> Sequence[Estimate | None]:
+        """Returns the means over the images that a verdict would count; None where there are fewer than two."""
+        unknown = [None] * len(runs)
+        if not runs:
+            return unknown
         if self._manifest is None:
             self._manifest = Manifest.read(self.folder.manifest_file)
-        scored = [(entry, each) for each in runs]
+        scored = [(entry, each) for entry, members in runs.items() for each in members]
         samples = self._manifest.split("test")
         try:
-            common = common_images(scored, samples, runs[0].definition, [entry] * len(runs), rule)
+            common = common_images(
+                scored, samples, scored[0][1].definition, [name for name, _ in scored], config.absent
+            )
         except RunError:
-            return None
+            return unknown
         groups = groups_of(common.ids, samples)
-        units = len(set(common.ids if groups is None else groups))
-        return None if units < 2 else contrast([np.stack(common.values)], [1.0], groups=groups)
+        if len(set(common.ids if groups is None else groups)) < 2:
+            return unknown
+        rows = iter(common.values)
+        values = [np.stack([next(rows) for _ in members]) for members in runs.values()]
+        prepared = prepare(values, groups, collapsed=collapsed)
+        prepared = replace(prepared, parts=with_larger_seed_variances(prepared.parts))
+        return bounded_means(prepared, (common.definition.lowest, common.definition.highest), LEVEL)

@@ -69,8 +69,8 @@ class Alert:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, for `alerts.json` and `result.json`; `said` is what other languages are made of."""
-        texts = {"sentence": self.sentence, "advice": self.advice}
-        said = {key: to_plain(text) for key, text in texts.items()}
+        said = {"sentence": to_plain(self.sentence), "advice": to_plain(self.advice)}
+        texts = {"sentence": str(self.sentence), "advice": str(self.advice)}  # a checkpoint holds plain text alone
         return {"code": self.code, "epoch": self.epoch, **texts, "said": said}
 
     @classmethod

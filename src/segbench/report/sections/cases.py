@@ -18,12 +18,12 @@ _CLASSES_SHOWN = 12
 
 def cases_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
     """Returns images to look at: worst, middle and best of the best approach, disagreement, doubtful labels."""
-    best, name, count = analysis.best, name_of(analysis, analysis.verdict.best), pictures.budget.cases
+    best, count, called = analysis.best, pictures.budget.cases, name_of(analysis, analysis.verdict.best)
     blocks: list[Block] = [
-        *text(message("Worst, middle and best test images of {name}, by its mean score over seeds.", name=name))
+        *text(message("Worst, middle and best test images of {name}, by its mean score over seeds.", name=called))
     ]
     if not best.masks:
-        blocks += text(message("{name} keeps no masks, so its predictions cannot be shown.", name=name), tone="note")
+        blocks += text(message("{name} keeps no masks, so its predictions cannot be shown.", name=called), tone="note")
     blocks.append(pictures.legend(with_errors=True))
     for key in ("worst", "median", "best"):
         cases: tuple[Case, ...] = getattr(analysis.cases, key)

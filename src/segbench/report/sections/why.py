@@ -264,7 +264,7 @@ def _class_errors(analysis: Analysis, kinds: Sequence[str]) -> tuple[Block, ...]
     caption = message(
         "{name}: shares of all its wrong pixels. A pixel belongs to its true class; where that is background, to the "
         "predicted one.",
-        name=table.entry,
+        name=name_of(analysis, place),
     )
     classes = Table(head=head, rows=tuple(rows), words=1, sortable=True, caption=caption)
     return (Folded(title=message("Kinds of error by class"), blocks=(classes,)),)
@@ -281,7 +281,7 @@ def attributes_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -
         *text(
             message(
                 "What the images look like, measured from image and true mask, against the score of {name}.",
-                name=report.entry,
+                name=name_of(analysis, analysis.verdict.best),
             )
         )
     ]
