@@ -59,9 +59,11 @@ def test_the_form_follows_the_number(n: int, english: str, russian: str) -> None
 
 
 def test_messages_inside_messages_are_translated_names_are_not() -> None:
-    told = message("{image}: {pixels}, {share} of the object", image="yes", pixels=message("yes"), share="{n}")
-    assert told == "yes: yes, {n} of the object"
-    assert translate(told, "ru") == "yes: да, {n} объекта"
+    told = message(
+        "{true} taken for {predicted}: {share} of its pixels", true="yes", predicted=message("yes"), share="{n}"
+    )
+    assert told == "yes taken for yes: {n} of its pixels"
+    assert translate(told, "ru") == "yes принято за да: {n} пикселей класса"
     assert translate("yes", "ru") == "yes"
 
 

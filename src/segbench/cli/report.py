@@ -21,7 +21,6 @@ from segbench.cli.table import (
 )
 from segbench.errors import ConfigError
 from segbench.locale import languages
-from segbench.statistics.sentences import ranks_text
 from segbench.terminal import WARNING_STYLE
 
 if TYPE_CHECKING:
@@ -166,13 +165,15 @@ def report(
 
 
 def print_verdict(comparison: Comparison) -> None:
-    """Prints the outcome, what each factor does, how far the first is from the second, and what stands in its way."""
+    """Prints what stands before a verdict, the outcome, each factor, first against second, and what limits it."""
+    for doubt in comparison.doubts:
+        console.print(f"warning: {doubt}")
     headline, *rest = comparison.answer()
     console.print(headline, style="bold")
     for sentence in rest:
         console.print(f"  {sentence}")
-    for doubt in comparison.doubts:
-        console.print(f"warning: {doubt}")
+    for warning in comparison.verdict.warnings:
+        console.print(f"note: {warning}")
 
 
 def print_results(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -188,6 +189,8 @@ def print_results(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def print_comparison(comparison: Comparison, *, everything: bool = False) -> None:
     """Prints the answer, the table, the definition and the notes; `everything`: also how sure, and what it rests on."""
+    from segbench.statistics.sentences import ranks_text
+
     if everything:
         told = comparison.sentences()
         for sentence in told:

@@ -12,7 +12,6 @@ import typer
 from segbench.cli._common import console, make_callback, print_table
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
-from segbench.statistics.sentences import ranks_text
 
 if TYPE_CHECKING:
     from segbench.compare.table_verdict import TableComparison
@@ -172,6 +171,8 @@ def print_table_comparison(comparison: TableComparison, *, everything: bool = Fa
 
 
 def _print_entries(verdict: Verdict, title: str) -> None:
+    from segbench.statistics.sentences import ranks_text
+
     console.print(f"\n{title}, 95 % intervals; * may be the best")
     numbers = verdict.numbers
     rows = [
