@@ -80,7 +80,7 @@ def test_a_dry_run_says_all_and_writes_nothing(
     assert "dice__low__seed0 dice | low 0 waiting" in " ".join(out.split())
     assert "runs: 4 of 4 to do, 2 at once" in out
     assert "time: about " in out
-    assert "smallest true difference of IoU per image that 3 test images and 1 seed show" in out
+    assert "what 3 test images and 1 seed show 4 times of 5, in IoU per image:" in out
     assert not (tmp_path / "out").exists()
 
 

@@ -148,7 +148,7 @@ def test_results_csv_has_the_verdicts_numbers(english: ReportFiles) -> None:
         entry = evidence.entries[standing.index]
         assert float(row["mean"]) == standing.mean.value == pytest.approx(entry.values.mean())
         assert (float(row["low"]), float(row["high"])) == (standing.mean.low, standing.mean.high)
-        assert float(row["seed_sd"]) == standing.parts.seed_sd
+        assert float(row["seed_sd"]) == standing.seed_spread
         assert int(row["may_be_best"]) == (standing.index in verdict.may_be_best)
         assert (row["factor.network"], row["factor.loss"]) == (entry.factors["network"], entry.factors["loss"])
         assert (int(row["rank_low"]), int(row["rank_high"])) == verdict.ranks[standing.index]
