@@ -10,6 +10,7 @@ import typer
 
 from segbench.cli._common import Quiet, console, make_callback, print_table, require
 from segbench.cli.table import (
+    SCORE_HEAD,
     FiguresOption,
     LatexOption,
     LowerIsBetter,
@@ -18,6 +19,7 @@ from segbench.cli.table import (
     TableQuestion,
     print_scores,
     print_written,
+    score_rows,
 )
 from segbench.errors import ConfigError
 from segbench.locale import languages
@@ -26,8 +28,6 @@ from segbench.terminal import WARNING_STYLE
 if TYPE_CHECKING:
     from segbench.compare.runs import Comparison
 
-
-_SCORES = 6  # columns of the table of results before the costs
 
 Paths = Annotated[
     list[Path], typer.Argument(metavar="PATH...", help="Run folders, study folders, folders of another tool's masks.")
@@ -182,15 +182,13 @@ def print_results(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if not console.is_terminal or width <= console.width:
         print_table(header, rows)
         return
-    print_table(header[:_SCORES], [row[:_SCORES] for row in rows])
+    print_table(header[: len(SCORE_HEAD)], [row[: len(SCORE_HEAD)] for row in rows])
     console.print()
-    print_table([header[0], *header[_SCORES:]], [[row[0], *row[_SCORES:]] for row in rows])
+    print_table([header[0], *header[len(SCORE_HEAD) :]], [[row[0], *row[len(SCORE_HEAD) :]] for row in rows])
 
 
 def print_comparison(comparison: Comparison, *, everything: bool = False) -> None:
     """Prints the answer, the table, the definition and the notes; `everything`: also how sure, and what it rests on."""
-    from segbench.statistics.sentences import ranks_text
-
     if everything:
         told = comparison.sentences()
         for sentence in told:
@@ -202,20 +200,14 @@ def print_comparison(comparison: Comparison, *, everything: bool = False) -> Non
     numbers = verdict.numbers
     rows = [
         [
-            ("* " if standing.index in verdict.may_be_best else "  ") + standing.name,
-            str(standing.seeds),
-            numbers.score(standing.mean.value),
-            f"[{numbers.score(standing.mean.low)}, {numbers.score(standing.mean.high)}]",
-            numbers.score(standing.seed_spread),
-            ranks_text(verdict.ranks[standing.index]),
+            *scored,
             numbers.duration(evidence.entries[standing.index].costs.training_s),
             numbers.rate(evidence.entries[standing.index].costs.images_per_s),
             numbers.large(evidence.entries[standing.index].costs.parameters),
         ]
-        for standing in verdict.entries
+        for standing, scored in zip(verdict.entries, score_rows(verdict), strict=True)
     ]
-    header = ["  entry", "seeds", "mean", "interval", "seed SD", "ranks", "training", "images/s", "parameters"]
-    print_results(header, rows)
+    print_results([*SCORE_HEAD, "training", "images/s", "parameters"], rows)
     console.print(f"\n{evidence.label}: {evidence.definition['sentence']}")
     for note in evidence.notes:
         console.print(f"note: {note}")

@@ -87,7 +87,7 @@ def status(
 ) -> None:
     """Say how far every run of a study is, what its entries have reached, and the verdict where all are finished.
 
-    From its files alone; it may be running.
+    From its files alone; it may be running. A verdict is noted in the study's `looks.jsonl`, as by `segbench compare`.
 
     Example: segbench study status runs/networks-small
     """

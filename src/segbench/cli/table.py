@@ -170,12 +170,15 @@ def print_table_comparison(comparison: TableComparison, *, everything: bool = Fa
         console.print(f"note: {note}")
 
 
-def _print_entries(verdict: Verdict, title: str) -> None:
+SCORE_HEAD = ("  entry", "seeds", "mean", "interval", "seed SD", "ranks")
+
+
+def score_rows(verdict: Verdict) -> list[list[str]]:
+    """Returns a row an entry, the best mean first, as `SCORE_HEAD` has them."""
     from segbench.statistics.sentences import ranks_text
 
-    console.print(f"\n{title}, 95 % intervals; * may be the best")
     numbers = verdict.numbers
-    rows = [
+    return [
         [
             ("* " if standing.index in verdict.may_be_best else "  ") + standing.name,
             str(standing.seeds),
@@ -186,7 +189,11 @@ def _print_entries(verdict: Verdict, title: str) -> None:
         ]
         for standing in verdict.entries
     ]
-    print_table(["  entry", "seeds", "mean", "interval", "seed SD", "ranks"], rows)
+
+
+def _print_entries(verdict: Verdict, title: str) -> None:
+    console.print(f"\n{title}, 95 % intervals; * may be the best")
+    print_table(SCORE_HEAD, score_rows(verdict))
 
 
 def _print_across(view: DatasetsView, title: str) -> None:
