@@ -28,6 +28,8 @@ LAYERS: dict[str, list[set[str]]] = {
         {"train"},
         {"compare"},
         {"explain"},
+        {"bundle"},
+        {"export"},
         {"report"},
         {"study"},
         {"tune"},

@@ -33,6 +33,9 @@ SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 Tta: TypeAlias = Literal["none", "hflip", "flips"]  # test-time augmentation, see `segbench.predict.averaging`
 ORIGINAL: Literal["original"] = "original"
 Size: TypeAlias = tuple[int, int] | Literal["original"]  # (H, W) in pixels, or every image at its own
+# How an image of any size goes through a network: at its own scale at once, squeezed to the size that it was trained
+# at, or at its own scale in tiles.
+SizePolicy: TypeAlias = Literal["whole", "resize", "tiles"]
 
 RGB: TypeAlias = tuple[int, int, int]
 MaskValue: TypeAlias = int | RGB  # what a mask file holds for a class: a grey or palette index, or a colour

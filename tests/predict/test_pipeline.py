@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from segbench.data.files.bands import Bands
 from segbench.errors import DatasetError, PredictionError
 from segbench.predict.pipeline import Pipeline, PipelineSettings
+from segbench.predict.postprocess import Postprocess
 from segbench.predict.predictor import Predictor
 from segbench.types import ClassMap, Normalization, Task
 
@@ -39,6 +40,7 @@ def settings_of(**changes: object) -> PipelineSettings:
     [
         settings_of(threshold=0.3, depth_range=(100.0, 4000.0)),
         settings_of(bands=Bands(numbers=(4, 3, 2, 1), ranges=((0.0, 1.0),) * 4)),
+        settings_of(policy="tiles", temperature=1.7, postprocess=Postprocess(smallest_px=12, keep_largest=True)),
     ],
 )
 def test_settings_come_back_from_json(settings: PipelineSettings) -> None:

@@ -7,7 +7,7 @@ network is told about an image is said once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -26,8 +26,9 @@ from segbench.folders.run import RunFolder
 from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import normalize, probabilities, to_batch
 from segbench.predict.inputs import as_rgb, read_input, with_channels
+from segbench.predict.postprocess import Postprocess
 from segbench.predict.tiles import in_tiles
-from segbench.types import DEFAULT_THRESHOLD, ORIGINAL, ClassMap, Normalization, Size, Task, Tta
+from segbench.types import DEFAULT_THRESHOLD, ORIGINAL, ClassMap, Normalization, Size, SizePolicy, Task, Tta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,9 @@ class PipelineSettings:
         depth_range: grey values (low, high) of images of more than 8 bit that become 0 and 255; None where there are
             none.
         tta: which mirror images are averaged, see `segbench.predict.averaging`.
+        policy: how an image of another size goes through the network; None: as it was trained, see `SizePolicy`.
+        temperature: logits are divided by it before they become probabilities; 1 leaves them.
+        postprocess: of masks, see `Postprocess`.
     """
 
     class_map: ClassMap
@@ -54,10 +58,15 @@ class PipelineSettings:
     bands: Bands | None = None
     depth_range: tuple[float, float] | None = None
     tta: Tta = "none"
+    policy: SizePolicy | None = None
+    temperature: float = 1.0
+    postprocess: Postprocess = field(default_factory=Postprocess)
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold < 1.0:
             raise ValueError(f"threshold is a probability between 0 and 1, got {self.threshold}")
+        if not self.temperature > 0.0:
+            raise ValueError(f"temperature is a number above 0, got {self.temperature}")
 
     @property
     def channels(self) -> int:
@@ -97,11 +106,14 @@ class PipelineSettings:
             "bands": None if self.bands is None else self.bands.to_dict(),
             "depth_range": None if self.depth_range is None else list(self.depth_range),
             "tta": self.tta,
+            "policy": self.policy,
+            "temperature": self.temperature,
+            "postprocess": self.postprocess.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> PipelineSettings:
-        """Returns what `to_dict` gave, also that of a version that knew no patches."""
+        """Returns what `to_dict` gave, also that of a version that knew fewer keys."""
         normalization, depth = plain["normalization"], plain["depth_range"]
         size, patch = plain["size"], plain.get("patch")
         return cls(
@@ -113,6 +125,9 @@ class PipelineSettings:
             bands=None if plain["bands"] is None else Bands.from_dict(plain["bands"]),
             depth_range=None if depth is None else (depth[0], depth[1]),
             tta=plain["tta"],
+            policy=plain.get("policy"),
+            temperature=plain.get("temperature", 1.0),
+            postprocess=Postprocess.from_dict(plain.get("postprocess", {})),
         )
 
 
@@ -126,7 +141,9 @@ def agreed_settings(every: Mapping[str, PipelineSettings]) -> PipelineSettings:
     """
     (first, ours), *others = every.items()
     alike = [
-        each.name for each in fields(PipelineSettings) if each.name not in ("class_map", "normalization", "threshold")
+        each.name
+        for each in fields(PipelineSettings)
+        if each.name not in ("class_map", "normalization", "threshold", "temperature")
     ]
     for name, theirs in others:
         one, other = (_classes(each) | {key: getattr(each, key) for key in alike} for each in (ours, theirs))
