@@ -15,8 +15,8 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError
-from segbench.predict.files import write_mask
 from segbench.predict.mask_folder import MARKER, mark_indices
+from segbench.predict.outputs import write_mask
 
 Mask = npt.NDArray[np.uint8]
 RED, GREEN, BLUE = (200, 0, 0), (0, 200, 0), (0, 0, 200)

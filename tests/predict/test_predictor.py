@@ -19,6 +19,7 @@ from segbench.metrics.counts import count_masks
 from segbench.models.weights import load_weights, save_weights
 from segbench.predict.decide import decide, normalize, probabilities
 from segbench.predict.files import predict_files
+from segbench.predict.outputs import OutputOptions
 from segbench.predict.predictor import Predictor
 from segbench.train.callback import Callback
 from segbench.types import ClassMap, Normalization, Task
@@ -168,7 +169,7 @@ def test_files_and_folders_of_every_kind(tmp_path: Path) -> None:
     (folder / ".hidden.png").write_bytes(b"")
     (folder / "notes.txt").write_text("no image")
     predictor = Predictor(Brightness(3), THREE, (32, 32))
-    done = predict_files(predictor, [folder], tmp_path / "out", probs=True)
+    done = predict_files(predictor, [folder], tmp_path / "out", options=OutputOptions(probs="npz"))
     assert done.written == ("a.jpg", "a.png", "sub/b")
     assert list(done.failed) == [str(folder / "sub" / "broken.png")]
     mask = Image.open(tmp_path / "out" / "masks" / "sub" / "b.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from segbench.data.files.raster import raster_look
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import PredictionError
 from segbench.predict.files import predict_files
+from segbench.predict.outputs import OutputOptions
 from segbench.predict.predictor import Predictor
 from segbench.train.callback import Callback
 from segbench.train.evaluate import evaluate
@@ -70,7 +72,7 @@ def test_predicted_masks_lie_on_the_grid_of_their_images(run: Path, tmp_path: Pa
     image = save(tmp_path / "new.tif", values, nodata=0)
     foreign = save(tmp_path / "few.tif", values[:2])
     predictor = Predictor.from_run(run, device="cpu")
-    done = predict_files(predictor, [image, foreign], tmp_path / "out", probs=True)
+    done = predict_files(predictor, [image, foreign], tmp_path / "out", options=OutputOptions(probs="npz"))
     assert done.written == ("new",)
     assert "no band 3" in done.failed[str(foreign)]
     with rasterio.open(tmp_path / "out/masks/new.tif") as found:
@@ -83,8 +85,12 @@ def test_predicted_masks_lie_on_the_grid_of_their_images(run: Path, tmp_path: Pa
     holds = labels != 255
     assert holds.sum() == 32 * 32 - 32
     assert (labels[holds] == truth[holds]).mean() > 0.9
-    row = done.areas_file.read_text().splitlines()[1].split(",")
-    assert float(row[-1]) == pytest.approx((labels[holds] == 1).mean(), abs=1e-6)
+    [row] = csv.DictReader(done.areas_file.read_text().splitlines())
+    foreground = predictor.class_map.names[1]
+    assert float(row[f"{foreground}_frac"]) == pytest.approx((labels[holds] == 1).mean(), abs=1e-6)
+    assert int(row[f"{foreground}_px"]) == (labels == 1).sum()
+    pixel_m2 = abs(GRID.a * GRID.e)
+    assert float(row[f"{foreground}_m2"]) == pytest.approx((labels == 1).sum() * pixel_m2)
     assert np.load(tmp_path / "out/probs/new.npz")["probs"].shape == (1, 32, 32)
 
 

@@ -32,6 +32,12 @@ def predict(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks, overlays and areas.csv.")],
     probs: Annotated[bool, typer.Option("--probs", help="Also write probabilities (.npz).")] = False,
+    fill_holes_px: Annotated[int, typer.Option(min=0, help="Fill holes of at most this area.")] = 0,
+    smallest_px: Annotated[int, typer.Option(min=0, help="Take away regions below this area.")] = 0,
+    keep_largest: Annotated[
+        bool, typer.Option("--keep-largest", help="Keep each class's largest region only.")
+    ] = False,
+    smooth_px: Annotated[int, typer.Option(min=0, help="Smooth outlines by a majority within this radius.")] = 0,
     threshold: Annotated[float | None, typer.Option(help="Of the probability; default: the run's.")] = None,
     tool: Annotated[
         str | None,
@@ -59,9 +65,16 @@ def predict(
     chosen_tta = checked_tta(tta)
     runs = runs_of(run, ensemble, entry)
     from segbench.predict.files import predict_files
+    from segbench.predict.outputs import OutputOptions
+    from segbench.predict.postprocess import Postprocess
     from segbench.predict.predictor import Predictor
 
     predictor = Predictor.from_runs(runs, device=device, threshold=threshold, tta=chosen_tta)
+    cleaning = Postprocess(
+        fill_holes_px=fill_holes_px, smallest_px=smallest_px, keep_largest=keep_largest, smooth_px=smooth_px
+    )
+    if not cleaning.is_off:
+        predictor = predictor.with_postprocess(cleaning)
     if tool is not None:
         if probs:
             raise ConfigError("probabilities go with masks, not with --as", key="--probs")
@@ -74,7 +87,9 @@ def predict(
         raise ConfigError("goes with --as only", key="--link, --rle, --overwrite, --simplify")
     watch = make_callback(quiet)
     try:
-        done = predict_files(predictor, paths, out, probs=probs, progress=watch.progress)
+        done = predict_files(
+            predictor, paths, out, options=OutputOptions(probs="npz" if probs else None), progress=watch.progress
+        )
     finally:
         watch.close()
     console.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")

@@ -6,18 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from segbench.data.files import raster
 from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.errors import DatasetError, PredictionError
-from segbench.files import replacing, write_csv
-from segbench.plots.panels import legend_picture
-from segbench.predict.mask_folder import mark_indices
-from segbench.predict.predictor import Prediction, Predictor
-from segbench.types import ClassMap, Progress
+from segbench.predict.outputs import OutputOptions, prepare_outputs, write_areas, write_outputs
+from segbench.predict.predictor import Predictor
+from segbench.types import Progress
 
 
 @dataclass(frozen=True)
@@ -34,10 +29,10 @@ def predict_files(
     paths: Sequence[str | Path],
     out: str | Path,
     *,
-    probs: bool = False,
+    options: OutputOptions | None = None,
     progress: Progress | None = None,
 ) -> PredictedFiles:
-    """Segments every image and writes `masks/`, `overlays/`, `areas.csv` and, if asked, `probs/` under `out`.
+    """Segments every image and writes `masks/`, `areas.csv` and what `options` asks for under `out`.
 
     `legend.png` says which class has which colour in the overlays. `areas.csv` names files below the folder that was
     given, so that it can be passed on without the paths of this machine.
@@ -48,21 +43,20 @@ def predict_files(
         out: folder; masks are palette PNGs of class indices at the image's own size, multilabel one a class;
             `masks/classes.json` says so, for `segbench compare`. A network trained on bands reads GeoTIFF and writes
             GeoTIFF masks on the same grid, 255 where there is no data.
-        probs: also write (C, H, W) float16 probabilities as compressed `.npz` under the key `probs`.
+        options: what is written beside masks and areas; None: overlays.
         progress: told after every image.
     Returns:
         What was written and what was not: an unreadable image is noted and the rest goes on.
     Raises:
         PredictionError: a path does not exist, or there is no image at all.
     """
-    out = Path(out)
+    out, options = Path(out), options or OutputOptions()
     found = find_images(paths, out)
     names = output_names(found)
-    rows: list[list[object]] = []
+    rows: list[dict[str, Any]] = []
     written: list[str] = []
     failed: dict[str, str] = {}
-    class_names = predictor.class_map.names
-    mark_indices(out / "masks", predictor.class_map)
+    prepare_outputs(predictor.pipeline.settings, out)
     for done, ((path, below), name) in enumerate(zip(found, names, strict=True), start=1):
         try:
             image, nodata = predictor.pipeline.read(path)
@@ -70,16 +64,13 @@ def predict_files(
             failed[str(path)] = error.reason
         else:
             prediction = predictor(image, nodata)
-            _write_one(prediction, out, name, like=None if predictor.bands is None else path, probs=probs)
+            row = write_outputs(prediction, out, name, options, like=None if predictor.bands is None else path)
+            rows.append(row | {"file": below.as_posix()})
             written.append(name)
-            height, width = image.shape[:2]
-            rows.append([name, below.as_posix(), width, height, *(f"{v:.6f}" for v in prediction.area_fracs.values())])
         if progress is not None:
             progress("predicting", done, len(found))
-    with replacing(out / "legend.png") as temporary:
-        legend_picture(predictor.class_map).save(temporary)
     areas_file = out / "areas.csv"
-    write_csv(areas_file, ["id", "file", "width", "height", *(f"{name}_frac" for name in class_names)], rows)
+    write_areas(areas_file, rows)
     return PredictedFiles(tuple(written), failed, areas_file)
 
 
@@ -125,35 +116,3 @@ def output_names(found: Sequence[tuple[Path, Path]]) -> list[str]:
         if seen[name] > 1:
             names[position] = f"{name}_{seen[name]}"
     return names
-
-
-def _write_one(prediction: Prediction, out: Path, name: str, *, like: Path | None, probs: bool) -> None:
-    """Writes one image's files.
-
-    Args:
-        like: raster file on whose grid the mask is; None writes PNG.
-    """
-    class_map, mask = prediction.class_map, prediction.mask
-    planes = [(out / "masks", mask)]
-    if mask.ndim == 3:
-        planes = [(out / "masks" / each, plane) for each, plane in zip(class_map.names, mask, strict=True)]
-    for folder, plane in planes:
-        if like is None:
-            write_mask(folder / f"{name}.png", plane, class_map)
-        else:
-            raster.write_labels(folder / f"{name}.tif", plane, class_map, like, prediction.nodata)
-    with replacing(out / "overlays" / f"{name}.png") as temporary:
-        Image.fromarray(prediction.overlay()).save(temporary)
-    if probs:
-        with replacing(out / "probs" / f"{name}.npz") as temporary:
-            np.savez_compressed(temporary, probs=prediction.probs.astype(np.float16))
-
-
-def write_mask(path: Path, mask: np.ndarray, class_map: ClassMap) -> None:
-    """Writes (H, W) uint8 class indices as a palette PNG in the class map's display colours."""
-    picture = Image.fromarray(mask)
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    palette[: class_map.num_classes] = class_map.colors
-    picture.putpalette(palette.tobytes())
-    with replacing(path) as temporary:
-        picture.save(temporary, optimize=True)

@@ -230,10 +230,14 @@ class Pipeline:
 
     @torch.inference_mode()
     def decide(self, probs: Tensor, size: tuple[int, int]) -> np.ndarray:
-        """Returns the mask at an image's size (H, W), put back from the probabilities at the network's.
+        """Returns the mask at an image's size (H, W), put back from the probabilities at the network's, and cleaned as
+        `settings.postprocess` says.
 
         One class at a time, so that many classes need no more memory than one.
         """
+        return self.settings.postprocess.apply(self._decided(probs, size), self.settings.class_map)
+
+    def _decided(self, probs: Tensor, size: tuple[int, int]) -> np.ndarray:
         task = self.settings.class_map.task
         if task is Task.MULTICLASS:
             best = enlarge(probs[:1], size)[0]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import html
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,12 @@ from segbench.models.weights import load_weights
 from segbench.plots.panels import overlay
 from segbench.plots.picture import Picture
 from segbench.predict.averaging import Ensemble
+from segbench.predict.class_pixels import class_pixels
 from segbench.predict.decide import normalization_of
 from segbench.predict.device import pick_device
 from segbench.predict.inputs import ImageInput
 from segbench.predict.pipeline import Pipeline, PipelineSettings, agreed_settings, enlarge
+from segbench.predict.postprocess import Postprocess
 from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Size, Task, Tta
 
 
@@ -61,17 +64,10 @@ class Prediction:
     @property
     def area_fracs(self) -> dict[str, float]:
         """Share of the image's pixels that each class covers, 0-1; NaN where none has data."""
-        names = self.class_map.names
-        labels = (
-            self.mask[..., ~self.nodata] if self.nodata is not None else self.mask.reshape(*self.mask.shape[:-2], -1)
-        )
-        total = labels.shape[-1]
-        if not total:
-            return dict.fromkeys(names, math.nan)
-        if labels.ndim == 2:
-            return {name: float(plane.mean()) for name, plane in zip(names, labels, strict=True)}
-        counts = np.bincount(labels, minlength=len(names))
-        return {name: float(count) / total for name, count in zip(names, counts, strict=True)}
+        pixels, total = class_pixels(self.mask, self.class_map, self.nodata)
+        return {
+            name: count / total if total else math.nan for name, count in zip(self.class_map.names, pixels, strict=True)
+        }
 
     def overlay(self, opacity: float = 0.45) -> Picture:
         """Returns the image with the predicted classes tinted and outlined, (H, W, 3) uint8; a notebook shows it."""
@@ -180,6 +176,13 @@ class Predictor:
             tta=settings.tta,
             patch=settings.patch,
         )
+
+    def with_postprocess(self, postprocess: Postprocess) -> Predictor:
+        """Returns the same predictor, whose masks are cleaned so before they are given out."""
+        other = copy.copy(self)
+        other.pipeline = copy.copy(self.pipeline)
+        other.pipeline.settings = replace(self.pipeline.settings, postprocess=postprocess)
+        return other
 
     @property
     def class_map(self) -> ClassMap:

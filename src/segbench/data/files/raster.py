@@ -225,6 +225,22 @@ def _starts(length: int, side: int, step: int) -> list[int]:
     return starts if starts[-1] + side >= length else [*starts, length - side]
 
 
+def pixel_area_m2(path: Path) -> float | None:
+    """Returns the area of a pixel on the ground in square metres; None where the file has no map grid in metres or
+    feet (no coordinate reference system, or one of degrees)."""
+    look = raster_look(path)
+    if not look.crs or look.transform is None:
+        return None
+    from rasterio.crs import CRS
+
+    system = CRS.from_wkt(look.crs)
+    if not system.is_projected:
+        return None
+    across, row_x, _, column_y, down, _ = look.transform
+    metres_per_unit: float = system.linear_units_factor[1]
+    return abs(across * down - row_x * column_y) * metres_per_unit**2
+
+
 def file_sha256(path: Path) -> str:
     """Returns the hash of a file of any size."""
     with told_errors(path), path.open("rb") as stream:
