@@ -8,6 +8,7 @@
     │   └── ChoiceError several things could be meant: say which      (.option, .choices)
     ├── WeightsError    published weights or a weights file           (.file)
     ├── RunError        a run folder, a training, a checkpoint        (.run)
+    ├── BundleError     a trained model in one file                   (.file, .member)
     └── PredictionError an image a trained network could not segment  (.path)
     OptionError         a ValueError: what an option does not take    (.option)
 
@@ -72,6 +73,16 @@ class RunError(SegbenchError):
         self.run = str(run)
         self.reason = message
         super().__init__(f"{run}: {message}" if str(run) else message)
+
+
+class BundleError(SegbenchError):
+    """A bundle cannot be read or made. `file` is the bundle, `member` the file in it, where one is at fault."""
+
+    def __init__(self, message: str, *, file: str | Path = "", member: str = "") -> None:
+        self.file = str(file)
+        self.member = member
+        self.reason = message
+        super().__init__(": ".join(filter(None, (str(file), member, message))))
 
 
 class PredictionError(SegbenchError):

@@ -43,7 +43,12 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_json(path: str | Path, value: Any) -> None:
     """Writes readable JSON, all or nothing; NaN becomes null, since JSON has no NaN."""
-    write_text(path, json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+    """Returns readable JSON of plain values, keys in their order; NaN becomes null, since JSON has no NaN."""
+    return json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _without_nan(value: Any) -> Any:

@@ -27,6 +27,9 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Override a key, e.g. --set optimizer.lr=1e-3. May be repeated.")
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that `segbench train` wrote.")]
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Bundle, or run folder that `segbench train` wrote.", show_default=False)
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 TtaOption = Annotated[
     str | None,

@@ -12,8 +12,8 @@ from segbench.cli._common import (
     Device,
     EnsembleOption,
     EntryOption,
+    ModelPath,
     Quiet,
-    RunPath,
     TtaOption,
     checked_tta,
     console,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def predict(
-    run: RunPath,
+    run: ModelPath,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks, overlays and areas.csv.")],
     probs: Annotated[bool, typer.Option("--probs", help="Also write probabilities (.npz).")] = False,
@@ -69,7 +69,7 @@ def predict(
     from segbench.predict.postprocess import Postprocess
     from segbench.predict.predictor import Predictor
 
-    predictor = Predictor.from_runs(runs, device=device, threshold=threshold, tta=chosen_tta)
+    predictor = Predictor.load(runs, device=device, threshold=threshold, tta=chosen_tta)
     cleaning = Postprocess(
         fill_holes_px=fill_holes_px, smallest_px=smallest_px, keep_largest=keep_largest, smooth_px=smooth_px
     )

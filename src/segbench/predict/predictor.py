@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,20 +17,17 @@ from torch import nn
 
 from segbench.data.files.bands import Bands, shown
 from segbench.errors import PredictionError
-from segbench.folders.run import RunFolder
-from segbench.models.base import SegmentationNetwork
-from segbench.models.configured import network_of
-from segbench.models.weights import load_weights
 from segbench.plots.panels import overlay
 from segbench.plots.picture import Picture
 from segbench.predict.averaging import Ensemble
+from segbench.predict.bundle_file import ModelBundle, open_model
 from segbench.predict.class_pixels import class_pixels
 from segbench.predict.decide import normalization_of
 from segbench.predict.device import pick_device
 from segbench.predict.inputs import ImageInput
 from segbench.predict.pipeline import Pipeline, PipelineSettings, agreed_settings, enlarge
 from segbench.predict.postprocess import Postprocess
-from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Size, Task, Tta
+from segbench.types import DEFAULT_THRESHOLD, ClassMap, Normalization, Size, SizePolicy, Task, Tta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +90,11 @@ class Predictor:
             image turned both ways and both together. Takes one, two and four passes.
         patch: (H, W) of the tiles in which it goes over an image, for a network trained on patches; None: all at once.
 
+    Attributes:
+        card: what a bundle says about its model (scores, data, licences); None for a run, or several models.
+
     Example:
-        >>> predictor = Predictor.from_run("runs/ph2")  # doctest: +SKIP
+        >>> predictor = Predictor.load("runs/ph2")  # doctest: +SKIP
         >>> predictor("photo.jpg").area_fracs  # doctest: +SKIP
     """
 
@@ -120,20 +121,77 @@ class Predictor:
             tta=tta,
             patch=patch,
         )
+        self._take(network, settings, device)
+
+    def _take(self, network: nn.Module, settings: PipelineSettings, device: torch.device | str) -> None:
         self.network = network
         self.pipeline = Pipeline(network, settings, device)
+        self.card: Mapping[str, Any] | None = None
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | Sequence[str | Path],
+        *,
+        device: str = "auto",
+        threshold: float | None = None,
+        tta: Tta | None = None,
+        policy: SizePolicy | None = None,
+    ) -> Predictor:
+        """Returns the predictor of a run folder, of a bundle, or of several of them, whose probabilities are averaged.
+
+        Args:
+            model: folder that `segbench train` wrote (its best checkpoint; one finished epoch is enough); bundle, as a
+                file or a folder; or a list of these that agree in classes, size and bands, every network in them with
+                the same weight.
+            device: `auto`, `cpu`, `cuda` or `mps`.
+            threshold: None takes the model's: the configured one, or what validation chose; of several the mean.
+            tta: `none`, `hflip` or `flips`; None takes the model's.
+            policy: `whole`, `resize` or `tiles`; None takes the model's, see `SizePolicy`.
+        Raises:
+            RunError: no run folder, no finished epoch, or damaged weights.
+            BundleError: a bundle that is damaged, or of a newer format (names file and member).
+            PredictionError: nothing, one model twice, or models that do not agree (names two, and in what).
+
+        Example:
+            >>> import segbench
+            >>> predictor = segbench.Predictor.load("ph2.segbench")  # doctest: +SKIP
+            >>> predictor("photo.jpg").area_fracs  # doctest: +SKIP
+        """
+        paths = [Path(each) for each in ([model] if isinstance(model, str | Path) else model)]
+        if not paths or len({path.resolve() for path in paths}) < len(paths):
+            raise PredictionError(
+                f"expected runs or bundles, each one once, got {', '.join(map(str, paths)) or 'none'}"
+            )
+        return cls.of_bundles([open_model(path) for path in paths], device, threshold, tta, policy)
+
+    @classmethod
+    def of_bundles(
+        cls,
+        bundles: Sequence[ModelBundle],
+        device: str = "auto",
+        threshold: float | None = None,
+        tta: Tta | None = None,
+        policy: SizePolicy | None = None,
+    ) -> Predictor:
+        """Returns the predictor of bundles that are open; see `load`."""
+        given = {"threshold": threshold, "tta": tta, "policy": policy}
+        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        settings = agreed_settings({str(each.source): replace(each.settings, **changes) for each in bundles})
+        networks = [each.build(index) for each in bundles for index in range(len(each.networks))]
+        single = len(networks) == 1
+        network = networks[0] if single else Ensemble(networks, settings.class_map.task)
+        predictor = cls.__new__(cls)
+        predictor._take(network, replace(settings, normalization=normalization_of(network)), pick_device(device))
+        predictor.card = bundles[0].card if len(bundles) == 1 and bundles[0].card else None
+        return predictor
 
     @classmethod
     def from_run(
         cls, run: str | Path, *, device: str = "auto", threshold: float | None = None, tta: Tta | None = None
     ) -> Predictor:
-        """Returns the predictor of a run folder's best checkpoint.
+        """Returns the predictor of a run folder's best checkpoint; `load` takes bundles, too.
 
-        Args:
-            run: folder that `segbench train` wrote; one finished epoch is enough.
-            device: `auto`, `cpu`, `cuda` or `mps`.
-            threshold: None takes the run's: the configured one, or what validation chose at its end.
-            tta: `none`, `hflip` or `flips`; None takes the run's.
         Raises:
             RunError: no run folder, no finished epoch, or damaged weights.
         """
@@ -150,32 +208,13 @@ class Predictor:
     ) -> Predictor:
         """Returns an ensemble: a predictor that averages the probabilities of several runs' best checkpoints.
 
-        Args:
-            runs: run folders that agree in classes, size and bands (seeds of one config, say); networks may differ.
-            device: `auto`, `cpu`, `cuda` or `mps`.
-            threshold: None takes the mean of the runs' thresholds.
-            tta: `none`, `hflip` or `flips`; None takes the runs', where they agree.
+        The runs (seeds of one config, say) agree in classes, size and bands; networks may differ. See `load`.
+
         Raises:
             RunError: no run folder, no finished epoch, or damaged weights.
             PredictionError: no run, one run twice, or runs that do not agree (names two, and in what).
         """
-        folders = [RunFolder(Path(run)) for run in runs]
-        if not folders or len({folder.path.resolve() for folder in folders}) < len(folders):
-            raise PredictionError(f"expected run folders, each one once, got {', '.join(map(str, runs)) or 'none'}")
-        every = {str(folder.path): PipelineSettings.of_run(folder, threshold, tta) for folder in folders}
-        settings = agreed_settings(every)
-        networks = [_network_of(folder, own) for folder, own in zip(folders, every.values(), strict=True)]
-        return cls(
-            networks[0] if len(networks) == 1 else Ensemble(networks, settings.class_map.task),
-            settings.class_map,
-            settings.size,
-            threshold=settings.threshold,
-            device=pick_device(device),
-            bands=settings.bands,
-            depth_range=settings.depth_range,
-            tta=settings.tta,
-            patch=settings.patch,
-        )
+        return cls.load(runs, device=device, threshold=threshold, tta=tta)
 
     def with_postprocess(self, postprocess: Postprocess) -> Predictor:
         """Returns the same predictor, whose masks are cleaned so before they are given out."""
@@ -264,11 +303,3 @@ class Predictor:
         ]
         cells = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
         return f"<table><tr><th>classes</th><td>{self.class_map._repr_html_()}</td></tr>{cells}</table>"
-
-
-def _network_of(folder: RunFolder, settings: PipelineSettings) -> SegmentationNetwork:
-    """Returns a run's network with its best weights, and the normalisation it was trained with."""
-    network = network_of(folder.read_config(), settings.channels, settings.class_map.out_channels, load_weights=False)
-    load_weights(folder.best_file, network)
-    network.normalization = settings.normalization
-    return network
