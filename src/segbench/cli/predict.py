@@ -32,6 +32,13 @@ def predict(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for masks, overlays and areas.csv.")],
     probs: Annotated[bool, typer.Option("--probs", help="Also write probabilities (.npz).")] = False,
+    probs_as: Annotated[str | None, typer.Option(help="Probabilities as npz, npy, tif or zarr.")] = None,
+    polygons: Annotated[
+        str | None, typer.Option(help="Also polygons: geojson, coco, labelme, via, several with commas.")
+    ] = None,
+    objects: Annotated[bool, typer.Option("--objects", help="Also a table of all objects.")] = False,
+    doubt: Annotated[bool, typer.Option("--doubt", help="Also pictures of how unsure each pixel is.")] = False,
+    mm_per_px: Annotated[float | None, typer.Option(help="Side of a pixel in mm, for areas in mm2.")] = None,
     fill_holes_px: Annotated[int, typer.Option(min=0, help="Fill holes of at most this area.")] = 0,
     smallest_px: Annotated[int, typer.Option(min=0, help="Take away regions below this area.")] = 0,
     keep_largest: Annotated[
@@ -69,6 +76,13 @@ def predict(
     from segbench.predict.postprocess import Postprocess
     from segbench.predict.predictor import Predictor
 
+    options = OutputOptions(
+        probs=probs_as or ("npz" if probs else None),  # type: ignore[arg-type]  # a word, which the options judge
+        polygons=tuple(polygons.split(",")) if polygons else (),  # type: ignore[arg-type]
+        objects=objects,
+        doubt=doubt,
+        mm_per_px=mm_per_px,
+    )
     predictor = Predictor.load(runs, device=device, threshold=threshold, tta=chosen_tta)
     cleaning = Postprocess(
         fill_holes_px=fill_holes_px, smallest_px=smallest_px, keep_largest=keep_largest, smooth_px=smooth_px
@@ -76,8 +90,8 @@ def predict(
     if not cleaning.is_off:
         predictor = predictor.with_postprocess(cleaning)
     if tool is not None:
-        if probs:
-            raise ConfigError("probabilities go with masks, not with --as", key="--probs")
+        if options != OutputOptions():
+            raise ConfigError("goes with masks, not with --as", key="--probs, --polygons, --objects, --doubt")
         _predict_as(
             predictor, paths, out, tool,
             link=link, rle=rle, simplify=simplify, overwrite=overwrite, quiet=quiet,
@@ -87,9 +101,7 @@ def predict(
         raise ConfigError("goes with --as only", key="--link, --rle, --overwrite, --simplify")
     watch = make_callback(quiet)
     try:
-        done = predict_files(
-            predictor, paths, out, options=OutputOptions(probs="npz" if probs else None), progress=watch.progress
-        )
+        done = predict_files(predictor, paths, out, options=options, progress=watch.progress)
     finally:
         watch.close()
     console.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.errors import DatasetError, PredictionError
-from segbench.predict.outputs import OutputOptions, prepare_outputs, write_areas, write_outputs
+from segbench.predict.outputs import OutputOptions, finish_outputs, prepare_outputs, write_areas, write_outputs
 from segbench.predict.predictor import Predictor
 from segbench.types import Progress
 
@@ -56,7 +56,7 @@ def predict_files(
     rows: list[dict[str, Any]] = []
     written: list[str] = []
     failed: dict[str, str] = {}
-    prepare_outputs(predictor.pipeline.settings, out)
+    prepare_outputs(predictor.pipeline.settings, out, options)
     for done, ((path, below), name) in enumerate(zip(found, names, strict=True), start=1):
         try:
             image, nodata = predictor.pipeline.read(path)
@@ -71,6 +71,8 @@ def predict_files(
             progress("predicting", done, len(found))
     areas_file = out / "areas.csv"
     write_areas(areas_file, rows)
+    images = [(name, path) for name, (path, _) in zip(names, found, strict=True) if str(path) not in failed]
+    finish_outputs(out, images, predictor.class_map, options, on_grid=predictor.bands is not None)
     return PredictedFiles(tuple(written), failed, areas_file)
 
 

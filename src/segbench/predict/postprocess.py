@@ -95,14 +95,13 @@ class Postprocess:
 def _holes(labels: NDArray[np.uint8], index: int, largest_px: int, background: int | None) -> Plane:
     """Returns (H, W): the holes of a class that are filled."""
     plane = labels == index
-    regions, number = ndimage.label(ndimage.binary_fill_holes(plane) & ~plane)
-    if not number:
-        return np.zeros(plane.shape, dtype=bool)
-    areas = np.bincount(regions.ravel())
-    fits = areas <= largest_px
+    regions, _ = ndimage.label(~plane)
+    fits = np.bincount(regions.ravel()) <= largest_px
+    for edge in (regions[0], regions[-1], regions[:, 0], regions[:, -1]):
+        fits[edge] = False
     if background is not None:
-        fits[np.unique(regions[labels != background])] = False  # also 0, what is no hole
-    fits[0] = False
+        fits[regions[labels != background]] = False
+    fits[0] = False  # the class itself
     found: Plane = fits[regions]
     return found
 

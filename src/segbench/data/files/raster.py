@@ -6,6 +6,7 @@ Needs the package rasterio, which is imported when a file is opened.
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -225,22 +226,6 @@ def _starts(length: int, side: int, step: int) -> list[int]:
     return starts if starts[-1] + side >= length else [*starts, length - side]
 
 
-def pixel_area_m2(path: Path) -> float | None:
-    """Returns the area of a pixel on the ground in square metres; None where the file has no map grid in metres or
-    feet (no coordinate reference system, or one of degrees)."""
-    look = raster_look(path)
-    if not look.crs or look.transform is None:
-        return None
-    from rasterio.crs import CRS
-
-    system = CRS.from_wkt(look.crs)
-    if not system.is_projected:
-        return None
-    across, row_x, _, column_y, down, _ = look.transform
-    metres_per_unit: float = system.linear_units_factor[1]
-    return abs(across * down - row_x * column_y) * metres_per_unit**2
-
-
 def file_sha256(path: Path) -> str:
     """Returns the hash of a file of any size."""
     with told_errors(path), path.open("rb") as stream:
@@ -284,40 +269,64 @@ def write_labels(
         like: file whose coordinate reference system and transform are taken.
         nodata: (H, W) pixels of that file that have no data; None where all have some.
     """
-    import rasterio
+    nowhere = class_map.ignore_index
+    with _placed(path, labels[None], like, dtype="uint8", nodata=nowhere) as target:
+        target.write(labels if nodata is None else np.where(nodata, np.uint8(nowhere), labels), 1)
+        target.write_colormap(1, dict(enumerate((*color, 255) for color in class_map.colors)))
 
-    height, width = labels.shape
-    with _opened(like) as source:
-        profile = {} if source.transform.is_identity else {"crs": source.crs, "transform": source.transform}
+
+def write_half_floats(
+    path: Path,
+    values: NDArray[np.float32],
+    names: Sequence[str],
+    like: Path | None,
+    nodata: NDArray[np.bool_] | None = None,
+) -> None:
+    """Writes values as a GeoTIFF of 16-bit floats, on the grid of another file; without data is NaN.
+
+    Args:
+        values: (C, H, W).
+        names: of the bands.
+        like: file whose coordinate reference system and transform are taken; None: no place.
+        nodata: (H, W) pixels without data; None where all have some.
+    Raises:
+        DatasetError: rasterio is not installed.
+    """
+    with _placed(path, values, like, dtype="float32", nbits=16, nodata=math.nan) as target:
+        target.write(values if nodata is None else np.where(nodata, np.float32(math.nan), values))
+        target.descriptions = tuple(names)
+
+
+@contextmanager
+def _placed(path: Path, values: NDArray[Any], like: Path | None, **profile: Any) -> Iterator[Any]:
+    """Yields a new GeoTIFF for values (C, H, W) to be filled, on the grid of another file; written all or nothing."""
+    rasterio = _rasterio(path)
+    if like is not None:
+        with _opened(like) as source:
+            if not source.transform.is_identity:
+                profile |= {"crs": source.crs, "transform": source.transform}
+    count, height, width = values.shape
+    profile |= {"count": count, "height": height, "width": width, "compress": "deflate", "tiled": True}
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        with rasterio.open(
-            temporary,
-            "w",
-            driver="GTiff",
-            height=height,
-            width=width,
-            count=1,
-            dtype="uint8",
-            nodata=class_map.ignore_index,
-            compress="deflate",
-            tiled=True,
-            **profile,
-        ) as target:
-            target.write(labels if nodata is None else np.where(nodata, np.uint8(class_map.ignore_index), labels), 1)
-            target.write_colormap(1, dict(enumerate((*color, 255) for color in class_map.colors)))
+        with rasterio.open(temporary, "w", driver="GTiff", **profile) as target:
+            yield target
+
+
+def _rasterio(path: Path) -> Any:
+    try:
+        import rasterio
+    except ModuleNotFoundError as error:
+        raise DatasetError(
+            "this format needs the package rasterio, which is not installed; pip install 'segbench[geo]'", path=path
+        ) from error
+    return rasterio
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     """Yields the file opened by rasterio; whatever goes wrong with it inside the block becomes a DatasetError."""
-    try:
-        import rasterio
-    except ModuleNotFoundError as error:
-        raise DatasetError(
-            "reading this format needs the package rasterio, which is not installed; pip install 'segbench[geo]'",
-            path=path,
-        ) from error
+    rasterio = _rasterio(path)
     if not path.is_file():
         raise DatasetError(missing_text(path), path=path)
     try:

@@ -7,12 +7,13 @@
 from segbench.predict.outputs.areas import PixelScale, area_row, write_areas
 from segbench.predict.outputs.masks import write_mask
 from segbench.predict.outputs.options import OutputOptions
-from segbench.predict.outputs.writing import prepare_outputs, write_outputs
+from segbench.predict.outputs.writing import finish_outputs, prepare_outputs, write_outputs
 
 __all__ = [
     "OutputOptions",
     "PixelScale",
     "area_row",
+    "finish_outputs",
     "prepare_outputs",
     "write_areas",
     "write_mask",

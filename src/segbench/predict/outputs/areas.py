@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from segbench.data.files.raster import pixel_area_m2
+from segbench.data.files.map_grid import MapGrid
 from segbench.files import write_csv
 from segbench.types import ClassMap
 
@@ -24,17 +24,15 @@ class PixelScale:
     unit: Literal["m2", "mm2"]
 
     @classmethod
-    def of(cls, like: Path | None, mm_per_px: float | None) -> PixelScale | None:
+    def of(cls, grid: MapGrid | None, mm_per_px: float | None) -> PixelScale | None:
         """Returns the scale of an image, None where nobody knows.
 
         Args:
-            like: raster; its own scale, where it lies in a projected coordinate reference system, goes before
-                `mm_per_px`.
+            grid: of a raster; its own scale, where it counts in metres or feet, goes before `mm_per_px`.
             mm_per_px: side of a pixel in millimetres.
         """
-        square_metres = None if like is None else pixel_area_m2(like)
-        if square_metres is not None:
-            return cls(area=square_metres, unit="m2")
+        if grid is not None and grid.pixel_m2 is not None:
+            return cls(area=grid.pixel_m2, unit="m2")
         return None if mm_per_px is None else cls(area=mm_per_px**2, unit="mm2")
 
 

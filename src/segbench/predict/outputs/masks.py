@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 
 from segbench.data.files import raster
+from segbench.data.files.images import read_mask_values
 from segbench.files import replacing
-from segbench.types import ClassMap
+from segbench.types import ClassMap, Task
 
 
 def write_masks(
@@ -21,14 +22,39 @@ def write_masks(
         mask: (H, W) uint8 class indices; multilabel (C, H, W), which become a file a class in a folder of its name.
         nodata: (H, W) pixels without data, 255 in a NAME.tif; None where all have some.
     """
-    planes = [(folder, mask)]
-    if mask.ndim == 3:
-        planes = [(folder / each, plane) for each, plane in zip(class_map.names, mask, strict=True)]
-    for below, plane in planes:
+    for file, plane in zip(mask_files(folder, name, class_map, like), _planes(mask), strict=True):
         if like is None:
-            write_mask(below / f"{name}.png", plane, class_map)
+            write_mask(file, plane, class_map)
         else:
-            raster.write_labels(below / f"{name}.tif", plane, class_map, like, nodata)
+            raster.write_labels(file, plane, class_map, like, nodata)
+
+
+def read_masks(folder: Path, name: str, class_map: ClassMap, like: Path | None) -> np.ndarray:
+    """Returns what `write_masks` wrote; pixels without data are 255.
+
+    Raises:
+        DatasetError: a file is missing or damaged.
+    """
+    planes = []
+    for file in mask_files(folder, name, class_map, like):
+        if like is None:
+            planes.append(read_mask_values(file))
+        else:
+            with raster.RasterReader(file) as reader:
+                planes.append(reader.labels())
+    return np.stack(planes) if class_map.task is Task.MULTILABEL else planes[0]
+
+
+def mask_files(folder: Path, name: str, class_map: ClassMap, like: Path | None) -> list[Path]:
+    """Returns the file of a mask; of a multilabel one, one a class."""
+    file = f"{name}.png" if like is None else f"{name}.tif"
+    if class_map.task is not Task.MULTILABEL:
+        return [folder / file]
+    return [folder / each / file for each in class_map.names]
+
+
+def _planes(mask: np.ndarray) -> list[np.ndarray]:
+    return list(mask) if mask.ndim == 3 else [mask]
 
 
 def write_mask(path: Path, mask: np.ndarray, class_map: ClassMap) -> None:

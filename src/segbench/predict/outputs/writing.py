@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from segbench.data.files.map_grid import MapGrid
+from segbench.data.writers import Labelled, WriteOptions, write_dataset
 from segbench.files import replacing, write_json
+from segbench.plots.doubt import doubt_legend, doubt_picture
 from segbench.plots.panels import legend_picture
 from segbench.predict.class_pixels import class_pixels
+from segbench.predict.doubt import pixel_doubt
 from segbench.predict.mask_folder import mark_indices
 from segbench.predict.outputs.areas import PixelScale, area_row
-from segbench.predict.outputs.masks import write_masks
+from segbench.predict.outputs.geojson import write_geojson
+from segbench.predict.outputs.masks import read_masks, write_masks
+from segbench.predict.outputs.objects import join_objects, mask_objects, object_counts, write_objects
 from segbench.predict.outputs.options import OutputOptions
+from segbench.predict.outputs.probabilities import write_probs
 from segbench.predict.pipeline import PipelineSettings
 from segbench.predict.predictor import Prediction
+from segbench.types import ClassMap, Task
 
 SETTINGS_FILE = "settings.json"  # how the masks came about: threshold, size, post-processing and all else
 
 
-def prepare_outputs(settings: PipelineSettings, out: Path) -> None:
-    """Writes what is said once of all images: `settings.json`, `legend.png` and `masks/classes.json`."""
+def prepare_outputs(settings: PipelineSettings, out: Path, options: OutputOptions | None = None) -> None:
+    """Writes what is said once of all images: `settings.json`, `masks/classes.json`, and what the colours mean.
+
+    Raises:
+        ConfigError: data sets of polygons that cannot hold these classes.
+    """
     write_json(out / SETTINGS_FILE, settings.to_dict())
     mark_indices(out / "masks", settings.class_map)
     with replacing(out / "legend.png") as temporary:
         legend_picture(settings.class_map).save(temporary)
+    if options is not None and options.doubt:
+        with replacing(out / "doubt_legend.png") as temporary:
+            doubt_legend().savefig(temporary)
 
 
 def write_outputs(
@@ -41,15 +56,61 @@ def write_outputs(
         options: see `OutputOptions`.
         like: raster file on whose grid the mask is; None writes PNG.
     """
-    class_map = prediction.class_map
-    write_masks(out / "masks", name, prediction.mask, class_map, like, prediction.nodata)
+    class_map, nodata = prediction.class_map, prediction.nodata
+    write_masks(out / "masks", name, prediction.mask, class_map, like, nodata)
     if options.overlays:
         with replacing(out / "overlays" / f"{name}.png") as temporary:
             Image.fromarray(prediction.overlay()).save(temporary)
     if options.probs is not None:
-        with replacing(out / "probs" / f"{name}.npz") as temporary:
-            np.savez_compressed(temporary, probs=prediction.probs.astype(np.float16))
+        names = class_map.names[1:] if class_map.task is Task.BINARY else class_map.names
+        write_probs(out / "probs" / name, prediction.probs, names, options.probs, like, nodata)
+    if options.doubt:
+        doubt = pixel_doubt(prediction.probs, class_map.task)
+        with replacing(out / "doubt" / f"{name}.png") as temporary:
+            Image.fromarray(doubt_picture(prediction.image, doubt)).save(temporary)
     height, width = prediction.image.shape[:2]
-    pixels, counted = class_pixels(prediction.mask, class_map, prediction.nodata)
-    scale = PixelScale.of(like, options.mm_per_px)
-    return {"id": name, "width": width, "height": height} | area_row(class_map, pixels, counted, scale)
+    grid = None if like is None else MapGrid.of(like)
+    scale = PixelScale.of(grid, options.mm_per_px)
+    pixels, counted = class_pixels(prediction.mask, class_map, nodata)
+    row = {"id": name, "width": width, "height": height} | area_row(class_map, pixels, counted, scale)
+    if options.objects or "geojson" in options.polygons:
+        objects = list(mask_objects(prediction.mask, class_map, nodata))
+        if options.objects:
+            write_objects(out / "objects" / f"{name}.csv", name, objects, class_map, scale)
+            row |= object_counts(objects, class_map)
+        if "geojson" in options.polygons:
+            write_geojson(out / "polygons" / "geojson" / f"{name}.geojson", objects, class_map, grid, scale)
+    return row
+
+
+def finish_outputs(
+    out: Path,
+    written: Sequence[tuple[str, Path]],
+    class_map: ClassMap,
+    options: OutputOptions,
+    *,
+    on_grid: bool = False,
+) -> None:
+    """Writes what is of all images together, from the files of each: `objects.csv`, and data sets of polygons.
+
+    Args:
+        out: folder of all outputs.
+        written: name and image file of each image that `write_outputs` wrote.
+        class_map: of the masks.
+        options: see `OutputOptions`.
+        on_grid: masks are GeoTIFFs on the grid of their image.
+    """
+    if options.objects:
+        join_objects(out / "objects.csv", [out / "objects" / f"{name}.csv" for name, _ in written])
+
+    def samples() -> Iterator[Labelled]:
+        for name, image in written:
+            labels = read_masks(out / "masks", name, class_map, image if on_grid else None)
+            yield Labelled(id=name, image=image, labels=labels)
+
+    if not written:
+        return
+    for kind in options.polygons:
+        if kind != "geojson":
+            wanted = WriteOptions(images="none", simplify="auto")
+            write_dataset(kind, out / "polygons" / kind, samples(), class_map, wanted, overwrite=True)
