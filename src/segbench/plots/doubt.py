@@ -30,7 +30,7 @@ def doubt_picture(image: np.ndarray, doubt: np.ndarray) -> np.ndarray:
 def doubt_legend() -> Figure:
     """Returns the scale of `doubt_picture` with its ends named."""
     figure = Figure(figsize=(4.8, 0.9), dpi=100)
-    axes = figure.add_axes((0.05, 0.55, 0.9, 0.25))
+    axes = figure.add_axes((0.1, 0.55, 0.8, 0.25))
     axes.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap=_COLORS, extent=(0, 1, 0, 1))
     axes.set_yticks([])
     axes.set_xticks([0, 0.5, 1], ["0\nsure", "0.5", "1\nevery class\nas likely"], fontsize=8)
