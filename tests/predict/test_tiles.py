@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from segbench.predict.tiles import OVERLAP, Tiled, mirrored, tile_starts, tiled_logits
+from segbench.predict.tiles import OVERLAP, Cut, Seams, Tiled, mirrored, tile_blocks, tile_starts, tiled_logits
 
 SIZES = [(50, 70), (32, 32), (20, 90), (31, 31), (33, 64), (5, 7)]
 
@@ -97,3 +97,54 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
     assert torch.equal(together, alone)
     network.train(True)
     assert network.network.training
+
+
+@pytest.mark.parametrize("cut", [Cut(tile=(32, 40)), Cut(tile=(64, 64), halo_px=8, stride_px=8)])
+@pytest.mark.parametrize("size", [(150, 90), (33, 64), (77, 200)])
+def test_going_on_at_any_row_gives_the_rest_unchanged(cut: Cut, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    network = nn.Conv2d(3, 2, 5, padding=2)
+    image = torch.randn(1, 3, *size)
+    with torch.inference_mode():
+        every = list(tile_blocks(network, lambda a, b: image[:, :, a:b], size, cut))
+        for first_row in range(0, size[0], 13):
+            rest = list(tile_blocks(network, lambda a, b: image[:, :, a:b], size, cut, first_row=first_row))
+            assert rest
+            for block, again in zip(every[-len(rest) :], rest, strict=True):
+                assert block[:2] == again[:2]
+                assert torch.equal(block.logits, again.logits)
+            left_out = every[: -len(rest)]
+            assert all(block.top + block.logits.shape[1] <= first_row for block in left_out)
+
+
+def test_rows_are_asked_for_from_top_to_bottom() -> None:
+    for cut in (Cut(tile=(32, 40)), Cut(tile=(64, 64), halo_px=8, stride_px=8)):
+        asked: list[tuple[int, int]] = []
+
+        def read(a: int, b: int, asked: list[tuple[int, int]] = asked) -> Tensor:
+            asked.append((a, b))
+            return torch.zeros(1, 1, b - a, 70)
+
+        covered = torch.zeros(200, 70)
+        for top, left, logits in tile_blocks(lambda tiles: tiles, read, (200, 70), cut):
+            covered[top : top + logits.shape[1], left : left + logits.shape[2]] += 1
+        assert bool((covered == 1).all())  # every pixel once
+        assert asked == sorted(asked)
+        assert all(b - a <= cut.tile[0] for a, b in asked)
+
+
+def test_seams_tell_how_often_neighbours_disagree() -> None:
+    agree = Seams(lambda logits: logits[0] > 0)
+    tiled_logits(lambda tiles: torch.ones_like(tiles), torch.zeros(1, 1, 100, 100), (32, 32), agree)
+    assert agree.share == 0.0
+    values = itertools.cycle((1.0, -1.0))
+    disagree = Seams(lambda logits: logits[0] > 0)
+
+    def alternating(tiles: Tensor) -> Tensor:
+        return torch.stack([torch.full_like(tile, next(values)) for tile in tiles])
+
+    tiled_logits(alternating, torch.zeros(1, 1, 32, 100), (32, 32), disagree)
+    assert disagree.share == 1.0
+    none = Seams(lambda logits: logits[0] > 0)
+    tiled_logits(alternating, torch.zeros(1, 1, 32, 32), (32, 32), none)
+    assert none.share is None

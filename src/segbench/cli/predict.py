@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
@@ -18,10 +18,12 @@ from segbench.cli._common import (
     checked_tta,
     console,
     make_callback,
+    require,
     runs_of,
 )
 from segbench.cli.convert import Link, Overwrite, Rle, print_end, regions_text, write_options
 from segbench.errors import ConfigError
+from segbench.types import SizePolicy
 
 if TYPE_CHECKING:
     from segbench.predict.predictor import Predictor
@@ -39,6 +41,10 @@ def predict(
     objects: Annotated[bool, typer.Option("--objects", help="Also a table of all objects.")] = False,
     doubt: Annotated[bool, typer.Option("--doubt", help="Also pictures of how unsure each pixel is.")] = False,
     mm_per_px: Annotated[float | None, typer.Option(help="Side of a pixel in mm, for areas in mm2.")] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(help="Images of other sizes: whole, resize or tiles; default: as the network was trained."),
+    ] = None,
     fill_holes_px: Annotated[int, typer.Option(min=0, help="Fill holes of at most this area.")] = 0,
     smallest_px: Annotated[int, typer.Option(min=0, help="Take away regions below this area.")] = 0,
     keep_largest: Annotated[
@@ -69,6 +75,8 @@ def predict(
     """
     if threshold is not None and not 0.0 < threshold < 1.0:
         raise ConfigError(f"expected a probability between 0 and 1, got {threshold}", key="--threshold")
+    if policy is not None:
+        require("--policy", policy, get_args(SizePolicy))
     chosen_tta = checked_tta(tta)
     runs = runs_of(run, ensemble, entry)
     from segbench.predict.files import predict_files
@@ -83,7 +91,9 @@ def predict(
         doubt=doubt,
         mm_per_px=mm_per_px,
     )
-    predictor = Predictor.load(runs, device=device, threshold=threshold, tta=chosen_tta)
+    predictor = Predictor.load(
+        runs, device=device, threshold=threshold, tta=chosen_tta, policy=cast("SizePolicy | None", policy)
+    )
     cleaning = Postprocess(
         fill_holes_px=fill_holes_px, smallest_px=smallest_px, keep_largest=keep_largest, smooth_px=smooth_px
     )
@@ -104,6 +114,8 @@ def predict(
         done = predict_files(predictor, paths, out, options=options, progress=watch.progress)
     finally:
         watch.close()
+    for note in predictor.pipeline.notes.values():
+        console.print(note)
     console.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")
     if done.failed:
         for path, reason in done.failed.items():

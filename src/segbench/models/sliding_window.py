@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from segbench.errors import OptionError
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
-from segbench.models.layers import initialize_for_relu, input_normalization, is_traced, pad_reflect
+from segbench.models.layers import initialize_for_relu, input_normalization, pad_reflect
 from segbench.models.options import InChannels
 from segbench.options import Count, checked
 
@@ -39,6 +38,7 @@ class SlidingWindow(SegmentationNetwork):
         center_input: take (image - 0.5) / 0.25 instead of the image from 0 to 1, see `input_normalization`.
 
     Attributes:
+        receptive_field_px: side of the square of image pixels that one logit depends on, `patch_px`.
         classifier: (N, in_channels, patch_px, patch_px) -> logits (N, out_channels) of the centre pixels.
         chunk_patches: how many patches are classified at a time.
 
@@ -67,7 +67,7 @@ class SlidingWindow(SegmentationNetwork):
             smallest_px=MIN_SIZE_PX,
             normalization=input_normalization(in_channels, center_input),
         )
-        self.patch_px = patch_px
+        self.patch_px = self.receptive_field_px = patch_px
         pooled_px = (patch_px - 3) // 2
         side_px = pooled_px - 2
         head = nn.Linear(hidden, out_channels)
@@ -96,16 +96,13 @@ class SlidingWindow(SegmentationNetwork):
         """Returns logits of the size of `image`, one patch a pixel.
 
         Patches are cut and classified in chunks, so that memory does not grow with the image. Gradients recompute
-        each chunk instead of keeping its patches and maps. A graph that is traced, for export, has no loops over sizes:
-        there the same numbers come from dilated convolutions, without the cost that the network is here to show.
+        each chunk instead of keeping its patches and maps.
         """
         batch, _, height, width = image.shape
         side = self.patch_px // 2
         bordered = pad_reflect(image, (side, side, side, side))
-        if is_traced():
-            return self._convolved(bordered)
         rows, columns = _block_size(height, width, max(1, self.chunk_patches // batch))
-        # A graph that is compiled has no gradients, and no use for recomputing.
+        # A graph that is being exported has no gradients, and no use for recomputing.
         recompute = torch.is_grad_enabled() and not torch.compiler.is_compiling()
         bands: list[Tensor] = []
         for top in range(0, height, rows):
@@ -125,16 +122,6 @@ class SlidingWindow(SegmentationNetwork):
         batch, _, height, width = patches.shape[:4]
         logits: Tensor = self.classifier(patches.permute(0, 2, 3, 1, 4, 5).flatten(0, 2))
         return logits.view(batch, height, width, -1).permute(0, 3, 1, 2)
-
-    def _convolved(self, bordered: Tensor) -> Tensor:
-        """Returns what the classifier gives for all patches: its pooling's stride becomes the dilation behind it."""
-        first, second, hidden, head = (layer for layer in self.classifier if isinstance(layer, nn.Conv2d | nn.Linear))
-        maps = F.max_pool2d(F.relu(F.conv2d(bordered, first.weight, first.bias)), 3, stride=1)
-        maps = F.relu(F.conv2d(maps, second.weight, second.bias, dilation=2))
-        side_px = (self.patch_px - 3) // 2 - 2
-        kernels = hidden.weight.view(len(hidden.weight), -1, side_px, side_px)
-        maps = F.relu(F.conv2d(maps, kernels, hidden.bias, dilation=2))
-        return F.conv2d(maps, head.weight[..., None, None], head.bias)
 
 
 def _block_size(height: int, width: int, patches: int) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,11 +24,15 @@ from segbench.data.files.resize import resize_image
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import PredictionError
 from segbench.folders.run import RunFolder
+from segbench.locale import Message
+from segbench.models.base import MIN_SIZE_PX
 from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import normalize, probabilities, to_batch
 from segbench.predict.inputs import as_rgb, read_input, with_channels
 from segbench.predict.postprocess import Postprocess
-from segbench.predict.tiles import in_tiles
+from segbench.predict.receptive_field import Reach, find_reach
+from segbench.predict.sizes import SizePlan, plan_size, training_size
+from segbench.predict.tiles import Cut, exact_cut, in_tiles, mirrored, tiled_logits
 from segbench.types import DEFAULT_THRESHOLD, ORIGINAL, ClassMap, Normalization, Size, SizePolicy, Task, Tta
 
 
@@ -45,7 +50,10 @@ class PipelineSettings:
         depth_range: grey values (low, high) of images of more than 8 bit that become 0 and 255; None where there are
             none.
         tta: which mirror images are averaged, see `segbench.predict.averaging`.
-        policy: how an image of another size goes through the network; None: as it was trained, see `SizePolicy`.
+        policy: how an image of another size goes through the network; None: as it was trained, see
+            `segbench.predict.sizes`.
+        training_px: median (H, W) of the training images before they were resized; None where it is not known. With
+            `size` it is the scale that the network knows.
         temperature: logits are divided by it before they become probabilities; 1 leaves them.
         postprocess: of masks, see `Postprocess`.
     """
@@ -59,6 +67,7 @@ class PipelineSettings:
     depth_range: tuple[float, float] | None = None
     tta: Tta = "none"
     policy: SizePolicy | None = None
+    training_px: tuple[int, int] | None = None
     temperature: float = 1.0
     postprocess: Postprocess = field(default_factory=Postprocess)
 
@@ -84,6 +93,7 @@ class PipelineSettings:
         """
         config = folder.read_config()  # first: it says best what a folder is not
         bands = folder.read_facts().get("bands")
+        manifest = Manifest.read(folder.manifest_file) if folder.manifest_file.is_file() else None
         return cls(
             class_map=folder.class_map(),
             size=config.data.size,
@@ -91,8 +101,9 @@ class PipelineSettings:
             normalization=folder.normalization(),
             threshold=folder.threshold() if threshold is None else threshold,
             bands=None if bands is None else Bands.from_dict(bands),
-            depth_range=Manifest.read(folder.manifest_file).depth_range if folder.manifest_file.is_file() else None,
+            depth_range=None if manifest is None else manifest.depth_range,
             tta=config.tta if tta is None else tta,
+            training_px=None if manifest is None else training_size(manifest),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,6 +118,7 @@ class PipelineSettings:
             "depth_range": None if self.depth_range is None else list(self.depth_range),
             "tta": self.tta,
             "policy": self.policy,
+            "training_px": None if self.training_px is None else list(self.training_px),
             "temperature": self.temperature,
             "postprocess": self.postprocess.to_dict(),
         }
@@ -115,7 +127,7 @@ class PipelineSettings:
     def from_dict(cls, plain: Mapping[str, Any]) -> PipelineSettings:
         """Returns what `to_dict` gave, also that of a version that knew fewer keys."""
         normalization, depth = plain["normalization"], plain["depth_range"]
-        size, patch = plain["size"], plain.get("patch")
+        size, patch, trained = plain["size"], plain.get("patch"), plain.get("training_px")
         return cls(
             class_map=ClassMap.from_dict(plain["class_map"]),
             size=ORIGINAL if size == ORIGINAL else (size[0], size[1]),
@@ -126,6 +138,7 @@ class PipelineSettings:
             depth_range=None if depth is None else (depth[0], depth[1]),
             tta=plain["tta"],
             policy=plain.get("policy"),
+            training_px=None if trained is None else (trained[0], trained[1]),
             temperature=plain.get("temperature", 1.0),
             postprocess=Postprocess.from_dict(plain.get("postprocess", {})),
         )
@@ -133,6 +146,8 @@ class PipelineSettings:
 
 def agreed_settings(every: Mapping[str, PipelineSettings]) -> PipelineSettings:
     """Returns the settings of several networks that are to be averaged; the threshold is the mean of theirs.
+
+    The size of training images may differ a little (other parts of one data set): the first one's counts.
 
     Args:
         every: name (of the run) -> settings, one at least.
@@ -143,7 +158,7 @@ def agreed_settings(every: Mapping[str, PipelineSettings]) -> PipelineSettings:
     alike = [
         each.name
         for each in fields(PipelineSettings)
-        if each.name not in ("class_map", "normalization", "threshold", "temperature")
+        if each.name not in ("class_map", "normalization", "threshold", "temperature", "training_px")
     ]
     for name, theirs in others:
         one, other = (_classes(each) | {key: getattr(each, key) for key in alike} for each in (ours, theirs))
@@ -173,6 +188,8 @@ class Pipeline:
     Attributes:
         network: normalised images -> logits, of the mirror images together where `settings.tta` says so, in tiles where
             `settings.patch` does.
+        at_once: the same without tiles.
+        notes: what a person should know of the sizes of the images so far, a sentence for each policy.
     """
 
     def __init__(
@@ -183,8 +200,42 @@ class Pipeline:
     ) -> None:
         self.device = torch.device(device)
         placed = network.to(self.device).eval() if isinstance(network, nn.Module) else network
-        self.network = in_tiles(FlipAverage(placed, settings.class_map.task, settings.tta), settings.patch)
+        self.at_once = FlipAverage(placed, settings.class_map.task, settings.tta)
+        self.network = in_tiles(self.at_once, settings.patch)
         self.settings = settings
+        self.notes: dict[SizePolicy, Message] = {}
+        self._module = network if isinstance(network, nn.Module) else None
+
+    def plan(self, size: tuple[int, int]) -> SizePlan:
+        """Returns which way an image of (H, W) pixels takes; what should be said of it is kept in `notes`.
+
+        Raises:
+            PredictionError: see `plan_size`.
+        """
+        plan = plan_size(self.settings, size)
+        if plan.note is not None:
+            self.notes.setdefault(plan.policy, plan.note)
+        return plan
+
+    @cached_property
+    def reach(self) -> Reach:
+        """How far the network looks; a network of another runtime does not say."""
+        return find_reach(self._module) if self._module is not None else Reach(halo_px=None, why="in another runtime")
+
+    def cut(self, plan: SizePlan) -> Cut | None:
+        """Returns how an image is cut into tiles; None: it goes at once.
+
+        A network that was trained on patches is scored with blended patches, so these are what it gets. Any other gets
+        exact tiles where there are some; else tiles of the size that it was trained at, blended.
+        """
+        if plan.tile is None:
+            return None
+        if self.settings.patch is not None:
+            return Cut(tile=plan.tile)
+        members = self._module.modules() if self._module is not None else ()
+        smallest = max((getattr(member, "smallest_px", 0) for member in members), default=0)
+        exact = exact_cut(self.reach, smallest_px=smallest)
+        return exact or Cut(tile=plan.tile)
 
     def read(self, image: str | Path | Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
         """Returns an image file, or an image of Pillow, as (H, W, C) uint8, and its (H, W) pixels without data.
@@ -220,13 +271,23 @@ class Pipeline:
     def probabilities(self, image: np.ndarray) -> Tensor:
         """Returns (C, h, w) float32 in [0, 1] at the size the network saw, on the device; C is 1 for binary.
 
-        The image is resized to `settings.size` and goes through the network at once, or in tiles of `settings.patch`.
+        What that size is, and whether it goes at once or in tiles, says `plan`.
         """
-        size = self.settings.size
         pixels = self.channels_of(image)
-        batch = to_batch(pixels if size == ORIGINAL else resize_image(pixels, size), self.device)
-        logits = self.network(normalize(batch, self.settings.normalization))
+        plan = self.plan((pixels.shape[0], pixels.shape[1]))
+        batch = to_batch(resize_image(pixels, plan.size), self.device)
+        logits = self.logits(normalize(batch, self.settings.normalization), plan)
         return probabilities(logits, self.settings.class_map.task)[0]
+
+    def logits(self, images: Tensor, plan: SizePlan) -> Tensor:
+        """Returns the logits (B, K, h, w) of normalised images at the size of their plan."""
+        cut = self.cut(plan)
+        height, width = images.shape[-2:]
+        if plan.policy != "resize" and min(height, width) < MIN_SIZE_PX:  # as small as no network takes
+            rows, columns = (mirrored(side, MIN_SIZE_PX).to(images.device) for side in (height, width))
+            images = images.index_select(2, rows).index_select(3, columns)
+        logits = self.at_once(images) if cut is None else tiled_logits(self.at_once, images, cut)
+        return logits[..., :height, :width]
 
     @torch.inference_mode()
     def decide(self, probs: Tensor, size: tuple[int, int]) -> np.ndarray:
