@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from segbench.models.layers import pad_reflect
+from segbench.models.layers import is_traced, pad_reflect
 from segbench.models.options import InChannels
 from segbench.options import Count, checked
 from segbench.types import Normalization, WeightsOrigin
@@ -82,7 +84,8 @@ class SegmentationNetwork(nn.Module):
             ValueError: not four axes, another number of channels, no floating-point numbers, H or W below 32, or a
                 training batch too small.
         """
-        check_image(image, self.in_channels)
+        if not is_traced():  # where sizes stand for any
+            check_image(image, self.in_channels)
         if self.training and len(image) < self.smallest_training_batch:
             raise ValueError(
                 f"{type(self).__name__} normalises maps pooled to one pixel over the batch, so training batches need "
@@ -159,9 +162,22 @@ def pad_to_stride(image: Tensor, stride: int, *, smallest_px: int = 1) -> Tensor
         >>> pad_to_stride(torch.tensor([[[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]]]), 4)[0, 0].tolist()
         [[1.0, 2.0, 3.0, 2.0], [4.0, 5.0, 6.0, 5.0], [1.0, 2.0, 3.0, 2.0], [4.0, 5.0, 6.0, 5.0]]
     """
+    if is_traced():
+        return image if stride == smallest_px == 1 else _pad_by_index(image, stride, smallest_px)
     height, width = (max(-(-size // stride), -(-smallest_px // stride)) * stride for size in image.shape[-2:])
     while image.shape[-2:] != (height, width):
         down = min(height - image.shape[-2], image.shape[-2] - 1)
         right = min(width - image.shape[-1], image.shape[-1] - 1)
         image = pad_reflect(image, (0, right, 0, down))
+    return image
+
+
+def _pad_by_index(image: Tensor, stride: int, smallest_px: int) -> Tensor:
+    """Returns what `pad_to_stride` does, as one computation for every size: a graph that is traced has no loops."""
+    for axis in (-2, -1):
+        size: Any = torch.as_tensor(image.shape[axis])
+        # Rounded up so, since ONNX divides negative integers towards zero.
+        wanted = ((size + stride - 1) // stride * stride).clamp(min=-(-smallest_px // stride) * stride)
+        position = torch.arange(wanted, device=image.device) % (2 * size - 2)
+        image = image.index_select(axis, torch.minimum(position, 2 * size - 2 - position))
     return image

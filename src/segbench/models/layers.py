@@ -12,6 +12,11 @@ from segbench.models.options import PaddingMode
 from segbench.types import Normalization
 
 
+def is_traced() -> bool:
+    """Tells whether a graph is being traced for export: sizes are tensors then, and loops over them would be frozen."""
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
 def pad_reflect(x: Tensor, padding: tuple[int, int, int, int]) -> Tensor:
     """Returns `F.pad(x, padding, mode="reflect")` of a (B, C, H, W), also where CUDA must be deterministic.
 
@@ -41,11 +46,13 @@ def _pad_reflect_by_parts(x: Tensor, padding: tuple[int, int, int, int]) -> Tens
 def max_unpool(x: Tensor, indices: Tensor) -> Tensor:
     """Returns `F.max_unpool2d(x, indices, 2)`, also where CUDA must be deterministic (refused there, torch 2.15).
 
+    A graph that is traced scatters, too: ONNX has no form of torch's own for any size.
+
     Args:
         x: (B, C, H, W).
         indices: (B, C, H, W) int64, what `F.max_pool2d(..., 2, return_indices=True)` of a (B, C, 2H, 2W) gave.
     """
-    if x.is_cuda and torch.are_deterministic_algorithms_enabled():
+    if is_traced() or (x.is_cuda and torch.are_deterministic_algorithms_enabled()):
         return _max_unpool_by_scatter(x, indices)
     return F.max_unpool2d(x, indices, [2, 2])
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Annotated, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from segbench.errors import OptionError
 from segbench.models.base import MIN_SIZE_PX, SegmentationNetwork
-from segbench.models.layers import initialize_for_relu, input_normalization, pad_reflect
+from segbench.models.layers import initialize_for_relu, input_normalization, is_traced, pad_reflect
 from segbench.models.options import InChannels
 from segbench.options import Count, checked
 
@@ -96,13 +97,16 @@ class SlidingWindow(SegmentationNetwork):
         """Returns logits of the size of `image`, one patch a pixel.
 
         Patches are cut and classified in chunks, so that memory does not grow with the image. Gradients recompute
-        each chunk instead of keeping its patches and maps.
+        each chunk instead of keeping its patches and maps. A graph that is traced, for export, has no loops over sizes:
+        there the same numbers come from dilated convolutions, without the cost that the network is here to show.
         """
         batch, _, height, width = image.shape
         side = self.patch_px // 2
         bordered = pad_reflect(image, (side, side, side, side))
+        if is_traced():
+            return self._convolved(bordered)
         rows, columns = _block_size(height, width, max(1, self.chunk_patches // batch))
-        # A graph that is being exported has no gradients, and no use for recomputing.
+        # A graph that is compiled has no gradients, and no use for recomputing.
         recompute = torch.is_grad_enabled() and not torch.compiler.is_compiling()
         bands: list[Tensor] = []
         for top in range(0, height, rows):
@@ -122,6 +126,16 @@ class SlidingWindow(SegmentationNetwork):
         batch, _, height, width = patches.shape[:4]
         logits: Tensor = self.classifier(patches.permute(0, 2, 3, 1, 4, 5).flatten(0, 2))
         return logits.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+    def _convolved(self, bordered: Tensor) -> Tensor:
+        """Returns what the classifier gives for all patches: its pooling's stride becomes the dilation behind it."""
+        first, second, hidden, head = (layer for layer in self.classifier if isinstance(layer, nn.Conv2d | nn.Linear))
+        maps = F.max_pool2d(F.relu(F.conv2d(bordered, first.weight, first.bias)), 3, stride=1)
+        maps = F.relu(F.conv2d(maps, second.weight, second.bias, dilation=2))
+        side_px = (self.patch_px - 3) // 2 - 2
+        kernels = hidden.weight.view(len(hidden.weight), -1, side_px, side_px)
+        maps = F.relu(F.conv2d(maps, kernels, hidden.bias, dilation=2))
+        return F.conv2d(maps, head.weight[..., None, None], head.bias)
 
 
 def _block_size(height: int, width: int, patches: int) -> tuple[int, int]:
