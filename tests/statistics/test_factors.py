@@ -208,3 +208,32 @@ def test_a_collapsed_training_widens_no_other_level() -> None:
     width = {each.level: each.mean.high - each.mean.low for each in apart}
     assert width["fcn"] <= next(each.mean.high - each.mean.low for each in pooled if each.level == "fcn")
     assert width["unet"] > width["fcn"]
+
+
+def test_what_is_not_shown_stands_beside_an_interval_that_holds_0() -> None:
+    told = []
+    for seed in range(60):
+        view = factor_view(*grid(network=(0.004, 0.0, 0.002), seed=seed))
+        effect = view.effects[0]
+        for pair in effect.differences:
+            holds_0 = pair.agreeing.low <= 0.0 <= pair.agreeing.high
+            assert holds_0 or pair.significant
+            assert pair.agreeing.p == pair.difference.p
+        if effect.matters or effect.largest.difference.p > 0.05:
+            continue
+        words = view.sentences()[0]
+        assert "no difference could be shown" in words
+        assert words.endswith(", both corrected for the number of comparisons.")
+        assert "[\u2212" in words
+        told.append(effect)
+    assert told, "no factor whose plain interval leaves out 0 though nothing is shown"
+    assert all(effect.largest.agreeing.level == pytest.approx(1 - 0.05 / 3) for effect in told)
+
+
+def test_a_factor_that_varies_alone_is_not_averaged_over_anything() -> None:
+    values, factors = grid(network=(0.05, 0.0, 0.0))
+    alone = factor_view(values[::2], [{"network": each["network"]} for each in factors[::2]])
+    assert alone.effects[0].matters
+    assert "averaged" not in alone.sentences()[0]
+    both = factor_view(values, factors)
+    assert "averaged over everything else that varies" in both.sentences()[0]

@@ -180,6 +180,8 @@ def test_an_entry_that_sometimes_fails_does_not_hide_the_winner() -> None:
     assert unknown.winner is None  # so unsure a mean could be anything
     assert (known.winner, known.may_be_best) == (0, (0,))
     assert known.pair(0, 1).difference.low < 0  # which holds the failures
+    held = decide(["a", "b"], [values[0], values[1]], collapsed=[0, 1])
+    assert first_and_second(held).endswith("; shown without the trainings of b that failed.")
     best_fails = decide(list("abcd"), values, collapsed=[1, 0, 0, 0])
     assert best_fails.winner is None  # its own failures count
 
@@ -208,6 +210,33 @@ def test_looking_again_uses_a_stricter_level() -> None:
     assert (plan_look(1).alpha, plan_look(3, 2).alpha, plan_look(1, 20).alpha) == (0.05, 0.0221, 0.0025)
     with pytest.raises(ValueError, match="expected looks to be counted from 1, got look 0 of 1"):
         plan_look(0)
+
+
+def test_first_and_second_have_an_interval_that_says_what_the_test_does() -> None:
+    told = set()
+    for seed in range(80):
+        values = scores([0.5, 0.5], seed=seed)
+        first = decide(["a", "b"], values)
+        again = decide(["a", "b"], values, look=plan_look(5))
+        lead = again.pair(again.best, again.entries[1].index).difference
+        if first.winner is None or again.winner is not None:
+            continue
+        words = first_and_second(again)
+        assert lead.p < 0.05
+        assert lead.low * lead.high > 0
+        assert words.endswith(", not shown; the interval is at 98.42\u00a0%, the level of this look.")
+        assert "[\u2212" in words
+        told.add(seed)
+    assert told, "no lead that a first look alone would have shown"
+
+
+def test_a_lead_over_the_second_alone_names_who_stands_in_the_way() -> None:
+    values = scores([0.50, 0.46, 0.44], seed_sd=0.001)
+    values[2] = values[2] + np.array([0.2, 0.0, -0.2])[:, None]  # varies so much that nobody is shown to be ahead of it
+    found = decide(["a", "b", "c"], values)
+    assert found.winner is None
+    assert found.entries[1].name == "b"
+    assert first_and_second(found).endswith(", shown of these two alone: that a is better than c is not.")
 
 
 def test_one_seed_speaks_of_these_weights() -> None:

@@ -142,6 +142,12 @@ def estimate_contrasts(prepared: Prepared, weights: FloatArray, level: float) ->
     ]
 
 
+def at_level(estimate: Estimate, level: float) -> Estimate:
+    """Returns the estimate with its t interval at another level."""
+    half = float(stdtrit(estimate.df, (1 + level) / 2)) * estimate.standard_error
+    return replace(estimate, low=estimate.value - half, high=estimate.value + half, level=level)
+
+
 def bound(estimate: Estimate, bounds: Bounds | None) -> Estimate:
     """Returns the estimate with an interval that does not go beyond the bounds; None: there are none."""
     if bounds is None:

@@ -16,6 +16,7 @@ from segbench.statistics.differences import (
     FloatArray,
     Groups,
     SpeaksOf,
+    at_level,
     estimate_contrasts,
     holm,
     plain,
@@ -48,6 +49,8 @@ class LevelDifference:
         difference: first minus second, in the score's own sign.
         p_holm: adjusted over the pairs of levels of this factor.
         significant: p_holm is at most alpha, 1 - level unless a look has its own.
+        agreeing: the difference with an interval that says what the test does: the same, or corrected for all pairs
+            (Bonferroni) where the plain one leaves out 0 and the test does not tell the two levels apart.
     """
 
     first: str
@@ -55,6 +58,7 @@ class LevelDifference:
     difference: Estimate
     p_holm: float
     significant: bool
+    agreeing: Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,7 @@ class FactorEffect:
         differences: all pairs of levels, the better mean first in each; the first is the largest.
         matters: some difference is significant. False does not mean that there is none.
         largest: the largest difference: the best level minus the worst.
+        alone: nothing else varies: every level is one entry.
     """
 
     factor: str
@@ -74,6 +79,7 @@ class FactorEffect:
     differences: tuple[LevelDifference, ...]
     matters: bool
     largest: LevelDifference
+    alone: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +91,7 @@ class CellDeviation:
         deviation: cell mean minus both marginal means plus the grand mean, with its interval.
         p_holm: adjusted over the cells of this interaction.
         significant: p_holm is at most alpha, 1 - level unless a look has its own.
+        agreeing: the deviation with an interval that says what the test does, see `LevelDifference`.
     """
 
     first_level: str
@@ -92,6 +99,7 @@ class CellDeviation:
     deviation: Estimate
     p_holm: float
     significant: bool
+    agreeing: Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,12 +175,20 @@ def effect_sentence(effect: FactorEffect, numbers: Numbers) -> Message:
         "factor": effect.factor,
         "first": shown.first,
         "second": shown.second,
-        "value": numbers.interval(shown.difference, signed=True),
+        "value": numbers.interval(shown.agreeing, signed=True),
         "p": numbers.p_is(shown.p_holm),
     }
+    if effect.matters and effect.alone:
+        return message("{factor} matters: {first} minus {second} is {value}, {p}.", **values)
     if effect.matters:
         return message(
             "{factor} matters: {first} minus {second} is {value}, {p}, averaged over everything else that varies.",
+            **values,
+        )
+    if shown.agreeing != shown.difference and len(effect.differences) > 1:
+        return message(
+            "{factor}: no difference could be shown; the largest, {first} minus {second}, is {value}, {p}, both "
+            "corrected for the number of comparisons.",
             **values,
         )
     return message(
@@ -187,13 +203,19 @@ def _interaction_sentence(interaction: Interaction, numbers: Numbers) -> Message
         "second": interaction.second,
         "first_level": largest.first_level,
         "second_level": largest.second_level,
-        "value": numbers.interval(largest.deviation, signed=True),
+        "value": numbers.interval(largest.agreeing, signed=True),
         "p": numbers.p_is(largest.p_holm),
     }
     if interaction.interact:
         return message(
             "{first} and {second} act on each other: {first_level} with {second_level} deviates by {value} from what "
             "each adds alone, {p}.",
+            **values,
+        )
+    if largest.agreeing != largest.deviation:
+        return message(
+            "{first} and {second}: it could not be shown that they act on each other; the largest deviation, "
+            "{first_level} with {second_level}, is {value}, {p}, both corrected for the number of comparisons.",
             **values,
         )
     return message(
@@ -270,7 +292,14 @@ def _effect(
     found = estimate_contrasts(prepared, np.stack([weights[a] - weights[b] for a, b in pairs]), level)
     adjusted = holm([estimate.p for estimate in found]).tolist()
     differences = [
-        LevelDifference(first=a, second=b, difference=estimate, p_holm=p, significant=p <= alpha)
+        LevelDifference(
+            first=a,
+            second=b,
+            difference=estimate,
+            p_holm=p,
+            significant=p <= alpha,
+            agreeing=_agreeing(estimate, p <= alpha, alpha / len(pairs)),
+        )
         for (a, b), estimate, p in zip(pairs, found, adjusted, strict=True)
     ]
     differences.sort(key=lambda pair: -abs(pair.difference.value))
@@ -280,7 +309,17 @@ def _effect(
         differences=tuple(differences),
         matters=any(pair.significant for pair in differences),
         largest=differences[0],
+        alone=len(grid.levels[name]) == len(grid.used),
     )
+
+
+def _agreeing(estimate: Estimate, significant: bool, share: float) -> Estimate:
+    """Returns the estimate with an interval that holds 0 where the test finds nothing; `share` of alpha, of one test.
+
+    Holm's p is at most Bonferroni's, so Bonferroni's interval holds 0 wherever Holm's test finds nothing.
+    """
+    holds_0 = estimate.low <= 0.0 <= estimate.high
+    return estimate if significant or holds_0 else at_level(estimate, 1 - share)
 
 
 def _interaction(
@@ -310,6 +349,7 @@ def _interaction(
             deviation=estimate,
             p_holm=adjusted[key],
             significant=adjusted[key] <= alpha,
+            agreeing=_agreeing(estimate, adjusted[key] <= alpha, alpha / len(once)),
         )
         for (a, b), estimate, key in zip(cells, estimates, same, strict=True)
     ]

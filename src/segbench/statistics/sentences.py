@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segbench.locale import Message, Numbers, join, listed, message, plural
-from segbench.statistics.differences import Estimate, Unit
+from segbench.statistics.differences import Estimate, Unit, at_level
 from segbench.statistics.outcome import Needed, Outcome
 
 
@@ -92,20 +92,57 @@ def first_and_second(verdict: Outcome) -> Message:
             "First and second, {first} minus {second}: {value}, shown for these trained weights alone.", **values
         )
     if verdict.winner is not None:
-        if _hardly_matters(verdict, lead.difference):
-            margin = verdict.numbers.score(verdict.margin or 0.0)
-            return message(
-                "First and second, {first} minus {second}: {value}, shown; less than {margin} hardly matters.",
-                margin=margin,
-                **values,
-            )
-        return message("First and second, {first} minus {second}: {value}, shown.", **values)
+        return _shown_lead(verdict, lead.difference, values)
     if lead.answer == "equivalent":
         margin = verdict.numbers.score(verdict.margin or 0.0)
         return message(
             "First and second, {first} minus {second}: {value}, equal within {margin}.", margin=margin, **values
         )
-    return message("First and second, {first} minus {second}: {value}, not shown.", **values)
+    return _open_lead(verdict, lead.difference, values)
+
+
+def _shown_lead(verdict: Outcome, lead: Estimate, values: dict[str, str]) -> Message:
+    """Returns the sentence about a winner's lead."""
+    if lead.low <= 0.0 <= lead.high:
+        return message(
+            "First and second, {first} minus {second}: {value}; shown without the trainings of {second} that failed.",
+            **values,
+        )
+    if _hardly_matters(verdict, lead):
+        margin = verdict.numbers.score(verdict.margin or 0.0)
+        return message(
+            "First and second, {first} minus {second}: {value}, shown; less than {margin} hardly matters.",
+            margin=margin,
+            **values,
+        )
+    return message("First and second, {first} minus {second}: {value}, shown.", **values)
+
+
+def _open_lead(verdict: Outcome, lead: Estimate, values: dict[str, str]) -> Message:
+    """Returns the sentence about a lead that makes no winner, with an interval that does not say otherwise.
+
+    At a look of its own level the interval is of that level. Where it leaves out 0 all the same, another entry stands
+    in the way, which varies more.
+    """
+    alpha = 1 - verdict.level if verdict.look is None else verdict.look.alpha
+    if lead.low <= 0.0 <= lead.high:
+        return message("First and second, {first} minus {second}: {value}, not shown.", **values)
+    if lead.p > alpha:
+        wider = verdict.numbers.interval(at_level(lead, 1 - alpha), signed=True)
+        return message(
+            "First and second, {first} minus {second}: {value}, not shown; the interval is at {level}, the level of "
+            "this look.",
+            level=verdict.numbers.level(1 - alpha),
+            **{**values, "value": wider},
+        )
+    others = [entry.index for entry in verdict.entries[2:]]
+    rest = [verdict.names[index] for index in others if verdict.pair(verdict.best, index).difference.p > alpha]
+    return message(
+        "First and second, {first} minus {second}: {value}, shown of these two alone: that {first} is better than "
+        "{rest} is not.",
+        rest=listed(rest, 3) if rest else message("every other one"),
+        **values,
+    )
 
 
 def _next_sentences(verdict: Outcome) -> list[Message]:
