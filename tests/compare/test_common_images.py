@@ -57,6 +57,15 @@ def test_an_empty_image_is_perfect_where_nothing_is_predicted_and_nothing_where_
     assert "left out" not in found.definition.absent
 
 
+def test_a_rule_for_absent_classes_is_not_told_where_no_image_lacks_one() -> None:
+    truths = [np.array(each) for each in (HALF, [[1, 0]])]
+    third = as_class_map(["skin", "lesion", "hair"])
+    for names, told in ((CLASSES, ""), (third, "a class absent from truth and prediction is left out")):
+        item = pick("iou_per_image", score_masks(truths, truths, names, ids=IDS[:2]), None)
+        found = common_images([("net", item)], samples()[:2], item.definition, ["net"])
+        assert found.definition.absent == told
+
+
 def test_no_entry_changes_the_numbers_of_another() -> None:
     alone = common(QUIET, SECOND)  # nobody predicts anything on the empty image
     for third in (LOUD, QUIET):

@@ -327,6 +327,26 @@ def test_an_entry_without_any_result_is_named(tmp_path: Path) -> None:
     assert told[1] == "not judged at all, since no run of it is finished: segnet | bce"
 
 
+def test_who_is_better_than_every_other_is_so_of_those_that_were_judged(tmp_path: Path) -> None:
+    losses = {"bce": {"bce": 1}}
+    networks = {"segnet": "segnet", "unet": "unet", "unet_nearest": "unet_nearest"}
+    failed = tuple(f"unet__bce__seed{seed}" for seed in range(3))
+    options = {"networks": networks, "losses": losses, "seeds": (0, 1, 2), "failed": failed, "spread": 2.5}
+    comparison = compare_runs(write_study(tmp_path, images=96, epochs=3, **options).path)
+    assert comparison.evidence.unjudged == ("unet | bce",)
+    assert comparison.verdict.winner is not None
+    assert any(each.endswith("better than every other approach that was judged.") for each in comparison.sentences())
+
+
+def test_a_run_in_the_folder_that_the_study_does_not_plan_is_named(tmp_path: Path) -> None:
+    study = small_study(tmp_path)
+    shutil.copytree(study.run("segnet__bce__seed1").path, study.path / "runs" / "tried_by_hand")
+    (study.path / "runs" / "notes").mkdir()
+    assert problems(study) == (
+        "1 run lies in the folder of this study, which does not plan it, so it counts nowhere: tried_by_hand",
+    )
+
+
 def test_without_the_data_the_masks_cannot_be_checked_and_it_is_told(tmp_path: Path) -> None:
     study = small_study(tmp_path)
     shutil.rmtree(tmp_path / "data")

@@ -88,6 +88,8 @@ def common_images(
         # Of one class, the rule takes the place of the measure's own, which would leave the image out.
         own = "" if perfect is not None and len(definition.classes) == 1 else definition.absent
         definition = replace(definition, absent=join("; ", filter(None, (own, told))))
+    elif not any(item.lacking.any() for _, item in scored):
+        definition = replace(definition, absent="")  # a rule that no image needs only makes people wonder
     unpredicted = np.isnan(table) & ~dropped
     if measure.better == "higher":
         table[unpredicted] = measure.lowest

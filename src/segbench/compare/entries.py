@@ -51,7 +51,8 @@ class Source:
 class Gathered:
     """What the paths hold: sources in runs and studies, folders that hold neither, the studies, notes for people.
 
-    Problems are what stands before a verdict: runs that are missing, what was changed after the registration.
+    Problems are what stands before a verdict: runs that are missing, what was changed after the registration. Unjudged
+    are the entries of studies that have no finished run.
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Gathered:
     studies: list[ReadStudy] = field(default_factory=list)
     notes: list[Message] = field(default_factory=list)
     problems: list[Message] = field(default_factory=list)
+    unjudged: list[str] = field(default_factory=list)
 
     @property
     def runs(self) -> list[FinishedRun]:
@@ -120,7 +122,7 @@ def result_value(run: RunFolder, key: str) -> Any:
 
 def _entries_of(study: ReadStudy, found: Gathered) -> list[Source]:
     plan, statuses, notes = study.read_plan(), study.statuses, found.notes
-    found.problems += _missing(study, statuses)
+    found.problems += [*_missing(study, statuses, found.unjudged), *_unplanned(study, statuses)]
     finished: dict[str, list[RunStatus]] = {}
     for status in statuses:
         if status.state == "finished":
@@ -151,8 +153,28 @@ def _entries_of(study: ReadStudy, found: Gathered) -> list[Source]:
     ]
 
 
-def _missing(study: StudyFolder, statuses: Sequence[RunStatus]) -> list[Message]:
-    """Returns what a reader must know about runs without a result: failed, unfinished, or begun and deleted."""
+def _unplanned(study: StudyFolder, statuses: Sequence[RunStatus]) -> list[Message]:
+    """Returns that runs lie in the study's folder that it does not plan, and that therefore count nowhere."""
+    planned = {status.run.id for status in statuses}
+    folders = sorted(path for path in (study.path / "runs").glob("*") if path.name not in planned)
+    unplanned = [path.name for path in folders if RunFolder(path).is_run]
+    if not unplanned:
+        return []
+    return [
+        plural(
+            "{n:,} run lies in the folder of this study, which does not plan it, so it counts nowhere: {runs}",
+            "{n:,} runs lie in the folder of this study, which does not plan them, so they count nowhere: {runs}",
+            n=len(unplanned),
+            runs=listed(unplanned, 6),
+        )
+    ]
+
+
+def _missing(study: StudyFolder, statuses: Sequence[RunStatus], unjudged: list[str]) -> list[Message]:
+    """Returns what a reader must know about runs without a result: failed, unfinished, or begun and deleted.
+
+    Adds the entries without any to `unjudged`.
+    """
     unfinished = [status for status in statuses if status.state != "finished"]
     told = []
     if unfinished:
@@ -169,6 +191,7 @@ def _missing(study: StudyFolder, statuses: Sequence[RunStatus]) -> list[Message]
     for status in statuses:
         if status.state == "finished" and status.run.entry in without:
             without.remove(status.run.entry)
+    unjudged += without
     if without:
         told.append(message("not judged at all, since no run of it is finished: {names}", names=listed(without, 6)))
     deleted = [

@@ -105,6 +105,7 @@ class Evidence:
         look: which verdict about a study this is; None: no study is judged, or not by what it was made for.
         problems: what stands before a verdict: runs without a result, what was changed after the registration, a
             verdict that is exploratory, files that were edited.
+        unjudged: entries of a study that no training was finished of, so that nothing is said about them.
         rankings: how the entries are ranked by the score, and by other rules that somebody may prefer.
         notes: what else a reader must know: budgets that differ, masks that were converted.
     """
@@ -125,6 +126,7 @@ class Evidence:
     look: Look | None = None
     problems: tuple[Message, ...] = ()
     folds: tuple[int, ...] | None = None
+    unjudged: tuple[str, ...] = ()
     rankings: tuple[Ranking, ...] = ()
     notes: tuple[Message, ...] = ()
 

@@ -85,7 +85,9 @@ def merge_folds(parts: Sequence[Evidence], found: Gathered) -> Evidence:
         members = [entry for part in parts for entry in part.entries if entry.name == name]
         entry, told = _merged(members, len(parts))
         found.problems += told
-        if entry is not None:
+        if entry is None:
+            found.unjudged.append(name)
+        else:
             entries.append(entry)
     if len(entries) < 2:
         told_missing = "expected two entries or more with a seed that was trained on every fold"
@@ -105,13 +107,18 @@ def merge_folds(parts: Sequence[Evidence], found: Gathered) -> Evidence:
         ids=ids,
         groups=groups_of(ids, first.manifest.samples),
         folds=tuple(fold for fold, part in enumerate(parts) for _ in part.ids),
-        definition=_over_all(first.definition, sum(part.definition["n"] for part in parts), len(ids)),
+        definition=_over_all(_with_absent_rule(parts), sum(part.definition["n"] for part in parts), len(ids)),
         left_out=tuple(image_id for part in parts for image_id in part.left_out),
         times_comparable=all(part.times_comparable for part in parts),
         constant=np.concatenate([part.constant for part in parts]),
         rankings=rank_entries([entry.values for entry in entries], higher_is_better=first.higher_is_better),
         notes=tuple(note for part in parts for note in part.notes),
     )
+
+
+def _with_absent_rule(parts: Sequence[Evidence]) -> Mapping[str, Any]:
+    """Returns the definition of the score in a fold whose images need its rule for absent classes, else any."""
+    return next((part.definition for part in parts if part.definition["absent"]), parts[0].definition)
 
 
 def _over_all(definition: Mapping[str, Any], images: int, valued: int) -> dict[str, Any]:

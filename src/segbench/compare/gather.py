@@ -131,7 +131,8 @@ def load_found(found: Gathered, terms: Terms, progress: Progress | None = None) 
         scored = [each for _, part in loaded for each in part]
     _require_units(evidence.ids, evidence.groups, found)
     about = about_study(found, evidence, scored, noted=terms.noted)
-    return replace(evidence, **about, notes=tuple(dict.fromkeys([*evidence.notes, *found.notes])))
+    notes = tuple(dict.fromkeys([*evidence.notes, *found.notes]))
+    return replace(evidence, **about, unjudged=tuple(found.unjudged), notes=notes)
 
 
 def _load_part(
@@ -279,6 +280,7 @@ def judge_evidence(evidence: Evidence, *, baseline: str | None = None) -> Verdic
         margin=evidence.margin,
         bounds=evidence.bounds,
         look=evidence.look,
+        all_judged=not evidence.unjudged,
     )
 
 

@@ -16,6 +16,7 @@ from segbench.metrics.calibration import Calibration
 from segbench.metrics.counts import Counts
 from segbench.metrics.definitions import OWN_SIZE, Definition, read_stated, sidecar, size_text
 from segbench.metrics.families import COMPARED, SCORES, SURFACE_SCORES
+from segbench.metrics.measure import ABSENT
 from segbench.metrics.scores import Scores, score_counts
 from segbench.metrics.surface_scores import SurfaceScores, read_surfaces
 from segbench.speech import python_text, speech
@@ -39,6 +40,7 @@ class ImageScores:
         no_truth: (N,) bool, images whose truth holds none of the score's classes; of a score that knows no classes,
             images without a counted pixel.
         nothing: (N,) bool, images in which none of these classes is predicted, likewise.
+        lacking: (N,) bool, images in which some of these classes is absent, so that the rule for such may be applied.
     """
 
     ids: tuple[str, ...]
@@ -47,6 +49,7 @@ class ImageScores:
     counts: Counts = field(repr=False)
     no_truth: BoolArray = field(repr=False)
     nothing: BoolArray = field(repr=False)
+    lacking: BoolArray = field(repr=False)
 
 
 def check_score(name: str, class_map: ClassMap | None = None) -> tuple[str, int | None]:
@@ -91,7 +94,7 @@ def pick(name: str, scores: Scores, surfaces: SurfaceScores | None) -> ImageScor
     if label is not None:
         valued = int((~np.isnan(values)).sum())
         definition = replace(definition, name=name, classes=(scores.class_map.names[label],), n_valued=valued)
-    no_truth, nothing = _without(scores, score, label)
+    no_truth, nothing, lacking = _without(scores, score, label)
     return ImageScores(
         ids=source.ids,
         values=np.asarray(values, dtype=np.float64),
@@ -99,18 +102,26 @@ def pick(name: str, scores: Scores, surfaces: SurfaceScores | None) -> ImageScor
         counts=scores.counts,
         no_truth=no_truth,
         nothing=nothing,
+        lacking=lacking,
     )
 
 
-def _without(scores: Scores, score: str, label: int | None) -> tuple[BoolArray, BoolArray]:
-    """Returns in which images the truth, and in which the prediction, holds none of the classes of a score."""
-    counts = scores.counts
-    if not SCORES[score].measure.by_class:
+def _without(scores: Scores, score: str, label: int | None) -> tuple[BoolArray, BoolArray, BoolArray]:
+    """Returns in which images the truth, and in which the prediction, holds none of the classes of a score.
+
+    And in which one of the classes is absent by the rule of the score: from the truth, and of scores with a rule of
+    their own also from the prediction.
+    """
+    counts, measure = scores.counts, SCORES[score].measure
+    if not measure.by_class:
         none = counts.confusion.reshape(len(counts), -1).sum(axis=1) == 0
-        return none, none
+        return none, none, none
     classes = list(scores.scored) if label is None else [label]
-    true, predicted = counts.tp + counts.fn, counts.tp + counts.fp
-    return true[:, classes].sum(axis=1) == 0, predicted[:, classes].sum(axis=1) == 0
+    true, predicted = (counts.tp + counts.fn)[:, classes], (counts.tp + counts.fp)[:, classes]
+    lacking = (true == 0).any(axis=1)
+    if measure.absent != ABSENT:
+        lacking |= (predicted == 0).any(axis=1)
+    return true.sum(axis=1) == 0, predicted.sum(axis=1) == 0, lacking
 
 
 def read_scores(folder: RunFolder, part: str) -> Scores:

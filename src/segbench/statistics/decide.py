@@ -61,6 +61,7 @@ def decide(
     seed: int = 0,
     score: str = message("score"),
     warnings: Sequence[Message] = (),
+    all_judged: bool = True,
 ) -> Verdict:
     """Returns the verdict over K >= 2 entries.
 
@@ -81,6 +82,7 @@ def decide(
         seed: of the permutation tests.
         score: what the score is called in sentences; a message where it can be translated.
         warnings: what else a reader must know.
+        all_judged: every approach that was planned is among the entries; else the verdict speaks of those alone.
     Raises:
         ValueError: fewer than two entries, names that repeat, arrays of other shapes or with NaN, an unknown cost or
             baseline, a margin that is not above 0, scores outside the bounds, fewer than two independent units.
@@ -131,6 +133,7 @@ def decide(
         look=look,
         fold_factor=prepared.fold_factor,
         level=level,
+        all_judged=all_judged,
     )
 
 

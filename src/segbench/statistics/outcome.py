@@ -126,6 +126,7 @@ class Outcome:
         look: which look at the study this is, with the level that its tests use; None: the only one, at 1 - level.
         fold_factor: what the images' variance was multiplied by in a cross-validation; 1: a test part.
         level: of the intervals.
+        all_judged: every approach that was planned is among the entries; False: some have no training to judge.
     """
 
     names: tuple[str, ...]
@@ -154,6 +155,7 @@ class Outcome:
     look: Look | None
     fold_factor: float = 1.0
     level: float
+    all_judged: bool = True
 
     def standing(self, index: int) -> Standing:
         """Returns the standing of the entry that was given at `index`."""

@@ -50,10 +50,13 @@ def best_sentences(verdict: Outcome) -> list[Message]:
     best, numbers = verdict.standing(verdict.best), verdict.numbers
     values = {"name": best.name, "score": verdict.score, "value": numbers.interval(best.mean)}
     if verdict.winner is not None:
-        return [
-            message("{name} reaches {score} {value}, and is better than every other approach.", **values),
-            *_next_sentences(verdict),
-        ]
+        if verdict.all_judged:
+            told_best = message("{name} reaches {score} {value}, and is better than every other approach.", **values)
+        else:
+            told_best = message(
+                "{name} reaches {score} {value}, and is better than every other approach that was judged.", **values
+            )
+        return [told_best, *_next_sentences(verdict)]
     told = [message("The best mean is that of {name}: {score} {value}.", **values)]
     if verdict.ahead is not None:
         return [*told, *_next_sentences(verdict)]
