@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
@@ -54,6 +55,16 @@ def argument(name: str, value: Any = None) -> str:
         return name if value is None else f"{name}={python_text(value)}"
     flag = f"--{name.replace('_', '-')}"
     return flag if value is None or value is True else f"{flag} {value}"
+
+
+def in_shell(place: Any) -> str:
+    """Returns a path (or another word) as a command line takes it: in quotes where it holds spaces, say.
+
+    Example:
+        >>> in_shell("runs/my study"), in_shell("runs/ph2")
+        ("'runs/my study'", 'runs/ph2')
+    """
+    return shlex.quote(str(place))
 
 
 def action(command: str, function: str) -> str:

@@ -23,6 +23,7 @@ from tests.doctor._sets import flawed_sets, pairs
 
 import check_docs
 from segbench.cli.main import main
+from segbench.compare.image_scores import evaluate_command
 from segbench.config.run import load_config, parse_config
 from segbench.config.text import parse_value
 from segbench.data.files.hints import (
@@ -38,6 +39,7 @@ from segbench.data.formats import FORMATS, check_format, recognise
 from segbench.data.manifest.read import read_dataset
 from segbench.doctor import Checkup, examine
 from segbench.errors import ConfigError, DatasetError
+from segbench.folders.run import RunFolder
 from segbench.locale import message
 from segbench.speech import Speech, speaking
 
@@ -301,3 +303,19 @@ def test_sentences_of_modules_are_said_in_the_words_of_now() -> None:
     with speaking("shell"):
         again = said_again(made)
     assert again == "use data.format: coco (--format coco), or the option boxes: fill (--option boxes=fill)"
+
+
+def test_a_path_in_a_command_that_is_printed_is_quoted() -> None:
+    """The one place that makes paths fit for a shell is `in_shell`; a variable that holds its result is named here."""
+    quoted = ("in_shell(", "again}", "shown}", "public.reading(", "name}", "folder})")
+    command = re.compile(r"segbench (?!reads)(?:[a-z]+ )+(?:-\S+ )*\{([^}]*\}?\)?)")
+    found = {
+        f"{file.name}: {match[0]}"
+        for file in (REPOSITORY / "src/segbench").rglob("*.py")
+        for match in command.finditer(file.read_text(encoding="utf-8"))
+        if not match[1].startswith(quoted)
+    }
+    assert found == set()
+    with speaking("shell"):
+        told = evaluate_command(RunFolder(Path("my runs/unet")), "test")
+    assert shlex.split(told) == ["segbench", "evaluate", "my runs/unet", "--split", "test"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from segbench.cli._common import ConfigFile, Overrides, console, make_callback
 from segbench.cli.data import DataFormat, ReaderOptions, check_any, print_manifest, read_any
 from segbench.config.run import DataConfig, RunConfig, load_config, parse_config
 from segbench.errors import ConfigError
+from segbench.speech import in_shell
 from segbench.types import ORIGINAL
 
 if TYPE_CHECKING:
@@ -98,10 +98,10 @@ def config_new(
     for finding in told:
         console.print(f"{finding.severity}: {finding.title}")
     if told:
-        console.print(f"more about that: segbench data check {shlex.quote(str(data))}")
+        console.print(f"more about that: segbench data check {in_shell(data)}")
     for line in table:
         console.print(line)
-    console.print(f"written: {out}; next: segbench train {out}")
+    console.print(f"written: {out}; next: segbench train {in_shell(out)}")
 
 
 def _is_larger(manifest: Manifest, lines: Sequence[Suggestion]) -> bool:

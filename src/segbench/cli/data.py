@@ -11,6 +11,7 @@ import typer
 from segbench.cli._common import EXIT_PROBLEMS, console, make_callback, require
 from segbench.config.text import apply_overrides
 from segbench.errors import ConfigError
+from segbench.speech import in_shell
 from segbench.types import SPLITS, Progress
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def data_make(
         write(out, count=count, seed=seed, progress=watch.progress)
     finally:
         watch.close()
-    console.print(f"{count} images with masks: {out}; next: segbench config new {out}")
+    console.print(f"{count} images with masks: {out}; next: segbench config new {in_shell(out)}")
 
 
 def read_any(data: Path, data_format: str | None, options: list[str] | None, *, quiet: bool = False) -> Manifest:

@@ -11,6 +11,7 @@ import typer
 from segbench.cli._common import EXIT_PROBLEMS, Quiet, console, make_callback, print_table
 from segbench.data.public.sets import PUBLIC_SETS, PublicSet
 from segbench.errors import ConfigError, suggest
+from segbench.speech import in_shell
 
 
 def data_get(
@@ -50,7 +51,7 @@ def data_get(
     if received:
         console.print(f"the archives are no longer needed: {received[0].path.parent}")
     console.print(f"{name}: {folder}")
-    console.print(f"next: segbench data index {public.reading(str(folder))}")
+    console.print(f"next: segbench data index {public.reading(in_shell(folder))}")
 
 
 def _list() -> None:

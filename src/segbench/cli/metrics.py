@@ -14,6 +14,7 @@ from segbench.errors import ConfigError
 from segbench.folders.run import RunFolder
 from segbench.metrics.families import label_of, with_labels
 from segbench.metrics.measure import DIRECTION
+from segbench.speech import in_shell
 from segbench.types import SPLITS
 
 if TYPE_CHECKING:
@@ -57,9 +58,8 @@ def show(run: RunPath, split: SplitOption = "test", resolution: ResolutionOption
     table = scores.per_class_table()
     print_table([label_of(key) for key in table[0]], [[cell(value) for value in row.values()] for row in table])
     if len(scores.class_map.names) > _TABLE_UP_TO:
-        console.print(
-            f"\nconfusion matrix of {len(scores.class_map.names)} classes: segbench metrics confusion {run} -o c.png"
-        )
+        command = f"segbench metrics confusion {in_shell(run)} -o c.png"
+        console.print(f"\nconfusion matrix of {len(scores.class_map.names)} classes: {command}")
         return
     for title, matrix in (("pixels", scores.confusion), ("share of true", normalize_confusion(scores.confusion))):
         console.print(f"\nconfusion matrix, {title}")

@@ -10,6 +10,7 @@ import typer
 
 from segbench.cli._common import console, print_table
 from segbench.metrics.families import COUNT_SCORES, label_of, with_labels
+from segbench.speech import in_shell
 from segbench.terminal import WARNING_STYLE
 from segbench.types import SPLITS, RunResult
 
@@ -45,8 +46,8 @@ def print_run(result: RunResult, *, everything: bool) -> None:
             "predictions": str(run / "pictures"),
             "every image": str(run / f"scores_{main['split']}.csv"),
             "everything": str(run / "result.json"),
-            "other scores": f"segbench metrics show {run}" + " --split val" * (main["split"] == "val"),
-            "next": f"segbench predict {run} IMAGES -o predicted",
+            "other scores": f"segbench metrics show {in_shell(run)}" + " --split val" * (main["split"] == "val"),
+            "next": f"segbench predict {in_shell(run)} IMAGES -o predicted",
         }
     )
 

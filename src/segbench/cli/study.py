@@ -13,6 +13,7 @@ from segbench.config.study import StudyConfig, expand, load_study, parse_study
 from segbench.config.text import apply_overrides
 from segbench.errors import ConfigError, SegbenchError
 from segbench.folders.study import StudyFolder
+from segbench.speech import in_shell
 
 if TYPE_CHECKING:
     from segbench.folders.study import RunStatus
@@ -73,7 +74,7 @@ def run(
     _print_status(folder, statuses)
     console.print(f"runs: {folder.path}/runs, what they printed: {folder.path}/logs")
     if len({status.run.entry for status in statuses if status.state == "finished"}) > 1:
-        console.print(f"next: segbench report {folder.path}")
+        console.print(f"next: segbench report {in_shell(folder.path)}")
     if any(status.state != "finished" for status in statuses):
         console.print("the same command tries again what is not finished")
         raise typer.Exit(EXIT_PROBLEMS)
@@ -170,7 +171,7 @@ def _print_verdict(folder: StudyFolder) -> None:
         console.print(f"warning: no verdict: {error}")
         return
     print_verdict(comparison)
-    console.print(f"all of it: segbench compare {folder.path}")
+    console.print(f"all of it: segbench compare {in_shell(folder.path)}")
 
 
 def _print_dry_run(result: DryRun) -> None:

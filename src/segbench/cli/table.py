@@ -12,6 +12,7 @@ import typer
 from segbench.cli._common import console, make_callback, print_table
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
+from segbench.speech import in_shell
 
 if TYPE_CHECKING:
     from segbench.compare.table_verdict import TableComparison
@@ -79,7 +80,7 @@ def print_scores(
         raise ConfigError("expected folders of runs or studies to compare, or a table of scores (--table)", key="PATH")
     files = [path for path in paths or () if path.is_file() and path.suffix.lower() in SUFFIXES]
     if files:
-        raise ConfigError(f"{files[0]} is a table; it is compared with --table {files[0]}", key="PATH")
+        raise ConfigError(f"{files[0]} is a table; it is compared with --table {in_shell(files[0])}", key="PATH")
     if asked.tables:
         comparison = _of_table(asked)
     else:

@@ -27,6 +27,7 @@ from segbench.cli._common import (
 from segbench.cli.scores import All, print_evaluation, print_places, print_run
 from segbench.config.run import ScoresConfig, load_config, parse_config
 from segbench.folders.run import RunFolder
+from segbench.speech import in_shell
 from segbench.types import SPLITS
 
 
@@ -107,7 +108,7 @@ def evaluate(
     console.print()
     places = {"every image": str(file.with_name(f"scores_{name}.csv")), "everything": str(file)}
     if out is None and chosen_tta is None:
-        places["other scores"] = f"segbench metrics show {runs[0]} --split {split} --resolution {resolution}"
+        places["other scores"] = f"segbench metrics show {in_shell(runs[0])} --split {split} --resolution {resolution}"
     print_places(places)
 
 

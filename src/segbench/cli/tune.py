@@ -10,6 +10,7 @@ import typer
 from segbench.cli._common import Quiet, console, print_table
 from segbench.config.tune import TuneConfig, load_tune
 from segbench.metrics.families import label_of, lower_is_better
+from segbench.speech import in_shell
 
 if TYPE_CHECKING:
     from segbench.train.callback import Callback
@@ -83,7 +84,7 @@ def _print_result(config: TuneConfig, result: SearchResult) -> None:
         "to be expected again. The test part was not touched."
     )
     console.print(
-        f"next: train it as it is: segbench train {folder.best_file}\n"
+        f"next: train it as it is: segbench train {in_shell(folder.best_file)}\n"
         "or compare it with what you had, over several seeds, in a study:\n"
         f"  vary: {{settings: {{default: {{}}, tuned: {folder.winner_file}}}, seed: [0, 1, 2]}}\n"
         "and segbench study run STUDY.yaml"

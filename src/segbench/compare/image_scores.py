@@ -19,7 +19,7 @@ from segbench.metrics.families import COMPARED, SCORES, SURFACE_SCORES
 from segbench.metrics.measure import ABSENT
 from segbench.metrics.scores import Scores, score_counts
 from segbench.metrics.surface_scores import SurfaceScores, read_surfaces
-from segbench.speech import python_text, speech
+from segbench.speech import in_shell, python_text, speech
 from segbench.types import ClassMap
 
 FloatArray = npt.NDArray[np.float64]
@@ -156,7 +156,7 @@ def evaluate_command(folder: RunFolder, part: str) -> str:
     if speech() == "python":
         size = ', resolution="original"' * (split != part)
         return f"segbench.evaluate({python_text(str(folder.path))}, {python_text(split)}{size})"
-    return f"segbench evaluate {folder.path} --split {split}" + " --resolution original" * (split != part)
+    return f"segbench evaluate {in_shell(folder.path)} --split {split}" + " --resolution original" * (split != part)
 
 
 def scored_epoch(folder: RunFolder, part: str) -> int | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from segbench.doctor.recipe import Suggestion, recipe
 from segbench.doctor.scale import Facts
 from segbench.locale import listed
 from segbench.models.smp.packaged import PACKAGED
+from segbench.speech import in_shell
 from segbench.types import ClassMap, Task
 
 _WIDTH = 110  # of a line with its comment
@@ -48,7 +48,7 @@ def config_template(
     section: dict[str, Any] = {"path": str(data)}
     section |= {} if is_manifest(data) else {"format": manifest.format}
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", data.stem).strip("-") or "data"
-    shown = shlex.quote(file_name.replace("\n", " "))
+    shown = in_shell(file_name.replace("\n", " "))
     text = "\n".join(
         [
             *_comment(

@@ -19,6 +19,7 @@ from segbench.data.sources.source import Survey
 from segbench.data.sources.table import by_source, open_manifest, survey_of
 from segbench.errors import DatasetError, shorten
 from segbench.locale import message, plural
+from segbench.speech import in_shell
 from segbench.types import ClassMap, Progress, Sample
 
 
@@ -148,7 +149,7 @@ def _reopen(path: Path, format: str | None, options: Mapping[str, Any], verify: 
             message(
                 "its files were unpacked from {folder} into the cache, which has been emptied since; read that folder "
                 "again (segbench data check {folder})",
-                folder=manifest.unpacked_from,
+                folder=in_shell(manifest.unpacked_from),
             ),
             path=path,
         )

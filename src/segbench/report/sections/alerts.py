@@ -8,6 +8,7 @@ from segbench.report.document import Block, Code, Section, bullets, text
 from segbench.report.pictures import Pictures
 from segbench.report.summary import name_of
 from segbench.report.svg import Sketch
+from segbench.speech import in_shell
 from segbench.statistics.sentences import cheapest_sentences, needed_sentences
 
 
@@ -69,5 +70,5 @@ def next_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sect
     blocks: list[Block] = [*bullets(told)]
     if analysis.best.runs:
         blocks += text(message("Use the best mean, {name}, on your images:", name=name_of(analysis, verdict.best)))
-        blocks.append(Code(text=f"segbench predict {analysis.best.runs[0].path} IMAGES -o masks"))
+        blocks.append(Code(text=f"segbench predict {in_shell(analysis.best.runs[0].path)} IMAGES -o masks"))
     return Section(key="next", title=message("What next"), blocks=tuple(blocks))

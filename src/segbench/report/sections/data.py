@@ -30,6 +30,7 @@ from segbench.report.labels import ENVIRONMENT, HEAD, PART, STATE, TASK
 from segbench.report.pictures import Pictures
 from segbench.report.summary import name_of
 from segbench.report.svg import Sketch
+from segbench.speech import in_shell
 from segbench.types import SPLITS
 
 _SAMPLES = 6
@@ -276,9 +277,8 @@ def repeat_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Se
     if analysis.folder is not None and analysis.study is not None:
         name = f"{analysis.study.study}.yaml"
         blocks += text(message("Save the study below as {file}, then:", file=name))
-        blocks.append(
-            Code(text=f"segbench study run {name}\nsegbench report {analysis.study.study_folder} -o report.html")
-        )
+        again = in_shell(analysis.study.study_folder)
+        blocks.append(Code(text=f"segbench study run {name}\nsegbench report {again} -o report.html"))
         yaml = analysis.folder.config_file.read_text(encoding="utf-8")
         blocks.append(Folded(title=name, blocks=(Code(text=yaml.rstrip()),)))
         return Section(key="repeat", title=message("Machine, and how to repeat it"), blocks=tuple(blocks))
