@@ -101,6 +101,25 @@ def test_a_study_beside_masks_says_score_and_baseline(
     assert "the masks hold the values 0, 1; expected those of the data set's own masks" in errors
 
 
+def test_the_short_answer_begins_with_the_question_and_ends_with_what_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_study(tmp_path / "an own study", images=48, epochs=3, seeds=(0, 1, 2))
+    code, text, errors = call(capsys, "compare", study.path, "-q")
+    assert (code, errors) == (0, "")
+    lines = text.split("\n\n")[0].splitlines()
+    assert lines[0] == "question: Which of the networks and losses outlines the object best?"
+    assert lines[-1].startswith("next: To tell unet_nearest | dice+bce from unet_nearest | bce at the estimated")
+    answer = [line for line in lines[1:] if not line.startswith(("note: ", "next: "))]
+    assert 30 < len(" ".join(answer).split()) <= 90
+    one = {"losses": {"bce": {"bce": 1}}, "seeds": (0, 1, 2, 3), "failed": ("segnet__bce__seed3",)}
+    clear = write_study(tmp_path / "a clear one", images=96, epochs=3, spread=2.5, **one)
+    text = call(capsys, "compare", clear.path, "-q")[1]
+    assert "next: Finish the runs that are missing: segbench study run goes on where it stopped." in text
+    named = f"'{clear.path}/runs/unet_nearest__bce__seed0'"
+    assert f"next: Use the best mean, unet_nearest | bce, on your images: segbench predict {named} IMAGES" in text
+
+
 @pytest.mark.slow
 def test_a_report_of_a_study_beside_masks(
     study_and_masks: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

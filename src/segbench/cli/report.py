@@ -164,8 +164,14 @@ def report(
         console.print(f"for a paper: {latex}")
 
 
+def print_question(comparison: Comparison) -> None:
+    """Prints what the study asks, where it does."""
+    if comparison.question:
+        console.print(f"question: {comparison.question}")
+
+
 def print_verdict(comparison: Comparison) -> None:
-    """Prints what stands before a verdict, the outcome, each factor, first against second, and what limits it."""
+    """Prints what stands before a verdict, the outcome, what limits it, and what to do next."""
     for doubt in comparison.doubts:
         console.print(f"warning: {doubt}")
     headline, *rest = comparison.answer()
@@ -174,6 +180,8 @@ def print_verdict(comparison: Comparison) -> None:
         console.print(f"  {sentence}")
     for warning in comparison.verdict.warnings:
         console.print(f"note: {warning}")
+    for step in comparison.next_steps():
+        console.print(f"next: {step}")
 
 
 def print_results(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -189,6 +197,7 @@ def print_results(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def print_comparison(comparison: Comparison, *, everything: bool = False) -> None:
     """Prints the answer, the table, the definition and the notes; `everything`: also how sure, and what it rests on."""
+    print_question(comparison)
     if everything:
         told = comparison.sentences()
         for sentence in told:

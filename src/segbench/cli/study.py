@@ -162,7 +162,7 @@ def _print_status(folder: StudyFolder, statuses: Sequence[RunStatus]) -> None:
 
 def _print_verdict(folder: StudyFolder) -> None:
     """Prints the verdict in short; what stands in its way is told, and takes nothing from the runs that are there."""
-    from segbench.cli.report import print_verdict
+    from segbench.cli.report import print_question, print_verdict
     from segbench.compare.runs import compare_runs
 
     try:
@@ -170,6 +170,7 @@ def _print_verdict(folder: StudyFolder) -> None:
     except SegbenchError as error:
         console.print(f"warning: no verdict: {error}")
         return
+    print_question(comparison)
     print_verdict(comparison)
     console.print(f"all of it: segbench compare {in_shell(folder.path)}")
 

@@ -153,6 +153,8 @@ def _of_studies(asked: TableQuestion, paths: Sequence[Path], *, quiet: bool) -> 
 
 def print_table_comparison(comparison: TableComparison, *, everything: bool = False) -> None:
     """Prints the answer as for runs, the numbers and the notes; `everything`: also how sure, and what it rests on."""
+    from segbench.statistics.sentences import needed_sentences
+
     headline, *rest = comparison.sentences() if everything else comparison.answer()
     console.print(headline, style="bold")
     for sentence in rest:
@@ -162,6 +164,8 @@ def print_table_comparison(comparison: TableComparison, *, everything: bool = Fa
         _print_entries(comparison.verdict, f"{comparison.score} ({good}) on {comparison.verdict.n_images} images")
         for warning in () if everything else comparison.verdict.warnings:
             console.print(f"note: {warning}")
+        for step in () if everything else needed_sentences(comparison.verdict)[:1]:
+            console.print(f"next: {step}")
     else:
         _print_across(comparison.across, f"{comparison.score} ({good})")
         for warning, sets in comparison.across.warnings.items():

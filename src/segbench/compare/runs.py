@@ -17,9 +17,10 @@ from segbench.compare.mask_values import MaskMeaning
 from segbench.config.study import AbsentRule
 from segbench.errors import ConfigError
 from segbench.folders.study import StudyFolder
-from segbench.speech import argument
+from segbench.locale import message
+from segbench.speech import argument, in_shell
 from segbench.statistics.factors import FactorView, effect_sentence
-from segbench.statistics.sentences import cheapest_sentences, first_and_second
+from segbench.statistics.sentences import cheapest_sentences, first_and_second, needed_sentences
 from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
 
@@ -32,6 +33,7 @@ class Comparison:
         verdict: over the entries: means and differences with their intervals.
         evidence: the score of every image, and what a person should know about it.
         factors: what each factor of a study does; None where the entries are no grid of factors.
+        question: what the study asks, in its author's words; empty where it says nothing, or no study is compared.
 
     Example:
         >>> import segbench
@@ -42,6 +44,7 @@ class Comparison:
     verdict: Verdict
     evidence: Evidence = field(repr=False)
     factors: FactorView | None = field(default=None, repr=False)
+    question: str = ""
 
     def sentences(self) -> list[str]:
         """Returns what was found in plain words."""
@@ -63,6 +66,22 @@ class Comparison:
         told = [effect_sentence(effect, verdict.numbers) for effect in effects] if len(effects) > 1 else []
         return [verdict.headline(), *told, first_and_second(verdict), *cheapest_sentences(verdict)]
 
+    def next_steps(self) -> list[str]:
+        """Returns what to do next: what is missing or failed, what would decide; of a winner how it is used."""
+        verdict, entries = self.verdict, self.evidence.entries
+        told: list[str] = []
+        if self.evidence.unjudged or any(entry.planned > len(entry.runs) for entry in entries):
+            told.append(message("Finish the runs that are missing: segbench study run goes on where it stopped."))
+        if any(entry.collapsed for entry in entries):
+            told.append(message("Make the collapsed trainings work: a lower learning rate (optimizer.lr), or warm-up."))
+        told += needed_sentences(verdict)[:1]
+        best = entries[verdict.best]
+        if verdict.winner is not None and best.runs:
+            command = f"segbench predict {in_shell(best.runs[0].path)} IMAGES -o masks"
+            told.append(message("Use the best mean, {name}, on your images:", name=verdict.names[verdict.best]))
+            told[-1] = f"{told[-1]} {command}"
+        return told
+
     def _repr_html_(self) -> str:
         told = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences())
         numbers = self.verdict.numbers
@@ -80,6 +99,7 @@ class Comparison:
         """Returns everything as plain values, for JSON."""
         evidence = self.evidence
         return {
+            "question": self.question,
             "score": evidence.score,
             "definition": dict(evidence.definition),
             "ids": list(evidence.ids),
@@ -172,7 +192,8 @@ def compare_evidence(
     if baseline is None and study is not None:
         baseline = study_baseline(study, evidence)
     verdict = judge_evidence(evidence, baseline=baseline)
-    return Comparison(verdict=verdict, evidence=evidence, factors=judge_factors(evidence))
+    question = "" if study is None else study.read_config().question
+    return Comparison(verdict=verdict, evidence=evidence, factors=judge_factors(evidence), question=question)
 
 
 def evidence_of(
