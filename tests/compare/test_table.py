@@ -56,6 +56,28 @@ def test_a_table_gives_the_verdict_of_its_arrays(tmp_path: Path) -> None:
     assert comparison.notes == ()
 
 
+@pytest.mark.parametrize("seeds", [(1,), (0, 1), ()])
+def test_a_training_with_one_score_on_every_image_is_named_and_spoils_nobodys_interval(
+    tmp_path: Path, seeds: tuple[int, ...]
+) -> None:
+    values = numbers(entries=3, seeds=3)
+    calm = compare_table(write(tmp_path / "calm.csv", long_lines(values)))
+    assert calm.doubts == ()
+    values[1, list(seeds)] = 0.0
+    values[2] = 1.0  # perfect everywhere is no collapse
+    comparison = compare_table(write(tmp_path / "scores.csv", long_lines(values)))
+    if not seeds:
+        assert comparison.doubts == ()
+        return
+    (told,) = comparison.doubts
+    assert told.startswith(f"{len(seeds)} of 3 trainings of segnet have one score on every image (0; seed ")
+    assert f"seed {', '.join(map(str, seeds))}): collapsed" in told
+    assert comparison.sentences()[0] == told
+    unet = [each.verdict.standing(0).mean for each in (calm, comparison)]
+    assert unet[1].high - unet[1].low < 1.5 * (unet[0].high - unet[0].low)
+    assert comparison.verdict.standing(1).failures == (len(seeds), 3)
+
+
 VARIANTS = {
     "semicolons and decimal commas": lambda lines: ([line.replace(",", ";").replace(".", ",") for line in lines], {}),
     "a byte order mark and Windows' line ends": lambda lines: (lines, {"end": "\r\n", "encoding": "utf-8-sig"}),

@@ -155,7 +155,9 @@ def print_table_comparison(comparison: TableComparison, *, everything: bool = Fa
     """Prints the answer as for runs, the numbers and the notes; `everything`: also how sure, and what it rests on."""
     from segbench.statistics.sentences import needed_sentences
 
-    headline, *rest = comparison.sentences() if everything else comparison.answer()
+    for doubt in comparison.doubts:
+        console.print(f"warning: {doubt}")
+    headline, *rest = comparison.sentences()[len(comparison.doubts) :] if everything else comparison.answer()
     console.print(headline, style="bold")
     for sentence in rest:
         console.print(sentence if everything else f"  {sentence}")

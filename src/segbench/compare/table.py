@@ -340,7 +340,7 @@ def _refuse_copies(entry: str, values: FloatArray, seeds: Sequence[str], path: P
         raise DatasetError(f"{entry} has no score on any image", path=path)
     seen: dict[bytes, str] = {}
     for seed, row in zip(seeds, values, strict=True):
-        if np.isnan(row).all():  # no copy: a training without scores
+        if np.isnan(row).all() or np.nanmax(row) == np.nanmin(row):  # no copy: without scores, or collapsed
             continue
         other = seen.setdefault(row.tobytes(), seed)
         if other != seed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from segbench.compare.table import ScoreSet, ScoreTable, read_scores
 from segbench.compare.table_cells import is_share, is_small_good
 from segbench.errors import ConfigError, DatasetError, shorten, suggest
 from segbench.folders.study import StudyFolder
-from segbench.locale import Message, listed, message
+from segbench.locale import Message, listed, message, plural
 from segbench.speech import argument
 from segbench.statistics.arrays import compare_scores
 from segbench.statistics.datasets import DatasetsView, compare_datasets
@@ -40,6 +40,7 @@ class TableComparison:
         sets: the scores, one data set each, of the entries that are compared.
         verdicts: one a data set.
         across: over all data sets; None with one.
+        doubts: what stands before a verdict: trainings whose scores say nothing.
         notes: what a reader must know about how the table was read.
 
     Example:
@@ -53,6 +54,7 @@ class TableComparison:
     verdicts: tuple[Verdict, ...]
     across: DatasetsView | None
     notes: tuple[Message, ...]
+    doubts: tuple[Message, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -67,16 +69,16 @@ class TableComparison:
     def answer(self) -> list[str]:
         """Returns the outcome, and how far the first is from the second; over data sets everything that is told."""
         if self.across is not None:
-            return self.sentences()
+            return list(self.across.sentences())
         return [self.verdict.headline(), first_and_second(self.verdict)]
 
     def sentences(self) -> list[str]:
         """Returns what was found in plain words."""
-        return list(self.verdict.sentences() if self.across is None else self.across.sentences())
+        return [*self.doubts, *(self.verdict.sentences() if self.across is None else self.across.sentences())]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns everything as plain values, for JSON."""
-        plain: dict[str, Any] = {"score": self.score, "notes": list(self.notes)}
+        plain: dict[str, Any] = {"score": self.score, "doubts": list(self.doubts), "notes": list(self.notes)}
         if self.across is not None:
             ids = {each.name: list(each.ids) for each in self.sets}
             return plain | {"ids": ids, "across": self.across.to_dict()}
@@ -174,7 +176,7 @@ def compare_studies(
     notes = tuple(
         message("{dataset}: {note}", dataset=name, note=note)
         for name, each in zip(names, evidence, strict=True)
-        for note in (*each.problems, *each.notes)
+        for note in (*each.problems, *each.collapsed, *each.notes)
     )
     first = evidence[0]
     return _judge(
@@ -215,6 +217,8 @@ def _margin(margin: float | None, bounds: tuple[float, float] | None) -> float |
 def _judge(table: ScoreTable, score: str, *, path: Path, **options: Any) -> TableComparison:
     """Returns the comparison; `options` are those of `compare_scores`."""
     sets, told = _same_entries(table.sets, path)
+    found = [_with_collapsed(each, options["higher_is_better"]) for each in sets]
+    sets, doubts = tuple(each for each, _ in found), tuple(doubt for _, doubts in found for doubt in doubts)
     notes = [*table.notes, *told]
     folds = max(len(set(each.folds or ())) for each in sets)
     if folds:
@@ -232,7 +236,9 @@ def _judge(table: ScoreTable, score: str, *, path: Path, **options: Any) -> Tabl
     try:
         if len(sets) == 1:
             verdict = _verdict(sets[0], {**options, "score": score})
-            return TableComparison(score=score, sets=sets, verdicts=(verdict,), across=None, notes=tuple(notes))
+            return TableComparison(
+                score=score, sets=sets, verdicts=(verdict,), across=None, notes=tuple(notes), doubts=doubts
+            )
         across = compare_datasets(
             {each.name: list(each.values) for each in sets},
             names=names,
@@ -244,7 +250,50 @@ def _judge(table: ScoreTable, score: str, *, path: Path, **options: Any) -> Tabl
         )
     except ValueError as error:
         raise DatasetError(str(error), path=path) from error
-    return TableComparison(score=score, sets=sets, verdicts=across.verdicts, across=across, notes=tuple(notes))
+    return TableComparison(
+        score=score, sets=sets, verdicts=across.verdicts, across=across, notes=tuple(notes), doubts=doubts
+    )
+
+
+def _with_collapsed(scores: ScoreSet, higher_is_better: bool) -> tuple[ScoreSet, list[Message]]:
+    """Returns the set with the trainings that collapsed counted, as far as a table can tell, and a sentence an entry.
+
+    Their score is one number on every image, and not the best one of all: 0 where no object was ever found.
+    """
+    if scores.collapsed is not None:
+        return scores, []  # of studies, whose runs were looked at
+    rows = [[row[~np.isnan(row)] for row in array] for array in scores.values]
+    means = [float(row.mean()) for each in rows for row in each if len(row)]
+    best = max(means) if higher_is_better else min(means)
+    doubts, counts = [], []
+    for name, seeds, each in zip(scores.entries, scores.seeds, rows, strict=True):
+        same = [place for place, row in enumerate(each) if len(row) > 2 and np.ptp(row) == 0.0 and row[0] != best]
+        counts.append(len(same))
+        if same:
+            which = [seeds[place] for place in same] if seeds else []
+            doubts.append(_collapse_sentence(name, which, len(each), [float(each[place][0]) for place in same]))
+    return (replace(scores, collapsed=tuple(counts)) if any(counts) else scores), doubts
+
+
+def _collapse_sentence(name: str, seeds: Sequence[str], total: int, values: Sequence[float]) -> Message:
+    shown = listed([f"{value:g}" for value in dict.fromkeys(values)])
+    if not seeds:
+        return message(
+            "{name} has one score on every image ({values}): it predicts one class only, or its scores are wrong",
+            name=name,
+            values=shown,
+        )
+    return plural(
+        "{count} of {n} training of {name} has one score on every image ({values}; seed {seeds}): it collapsed, that "
+        "is, predicts one class only, or its scores are wrong",
+        "{count} of {n} trainings of {name} have one score on every image ({values}; seed {seeds}): collapsed, that "
+        "is, they predict one class only, or their scores are wrong",
+        n=total,
+        count=len(seeds),
+        name=name,
+        values=shown,
+        seeds=listed(list(seeds)),
+    )
 
 
 def _verdict(scores: ScoreSet, options: Mapping[str, Any]) -> Verdict:
@@ -256,6 +305,7 @@ def _verdict(scores: ScoreSet, options: Mapping[str, Any]) -> Verdict:
         names=scores.entries,
         groups=scores.groups,
         folds=scores.folds,
+        collapsed=scores.collapsed,
         fixed=fixed if any(fixed) else None,
         **options,
     )
