@@ -306,3 +306,23 @@ def test_an_expectation_is_text_or_speaks_of_factors() -> None:
         expand(asked)
         assert asked.expected == expected
     assert study(vary, expected={"network": "no"}).expected == {"network": False}
+
+
+@pytest.mark.parametrize(
+    ("score", "practical", "refused"),
+    [
+        ("iou_per_image", 2, True),
+        ("dice_per_image[lesion]", 1, True),
+        ("iou_per_image", 0.5, False),
+        ("hd95_per_image_px", 2, False),
+    ],
+)
+def test_a_margin_as_wide_as_the_score_is_refused_before_anything_trains(
+    score: str, practical: float, refused: bool
+) -> None:
+    asked = study({"network": ["segnet", "unet"]}, practical=practical, score=score)
+    if not refused:
+        assert len(expand(asked).runs) == 2
+        return
+    with pytest.raises(ConfigError, match=rf"practical: .* lies between 0 and 1, so no difference exceeds {practical}"):
+        expand(asked)

@@ -141,7 +141,7 @@ def test_what_run_refuses_is_refused(make_study: MakeStudy, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_groups_are_what_counts(make_study: MakeStudy, tmp_path: Path) -> None:
-    result = replace(dry_run(make_study(tmp_path), engine=Here()), groups=2)
+    result = replace(dry_run(make_study(tmp_path), engine=Here()), groups=2, tested=2)
     assert "images: 17 train, 4 val, 3 test; the test images are 2 groups" in result.lines()
     assert any("what 2 test groups and 1 seed show" in line for line in result.lines())
     assert not math.isnan(result.cost.seconds)

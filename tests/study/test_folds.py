@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segbench.compare.folds import notes_of_folds
 from segbench.compare.runs import compare_runs
 from segbench.config.study import StudyConfig
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import ConfigError, RunError
 from segbench.folders.study import StudyFolder
+from segbench.locale import Message, message
 from segbench.report.runs import report_runs
 from segbench.report.tables import write_results
 from segbench.statistics.folds import shared_training_factor
@@ -84,6 +86,8 @@ def test_the_verdict_is_over_all_images_with_the_scores_of_their_folds(trained: 
     files = report_runs(trained.study_folder, tmp_path / "report.html", latex=tmp_path / "paper")
     text = files.markdown.read_text()
     assert "scored by trainings on the other 2 of 3 folds" in text
+    assert "fold 0 of 3" not in text
+    assert "- test, fold 1 of 3: 8 images\n- compared on: 24 images, each tested in one fold" in text
     assert "the images' variance is multiplied by 2.5" in text
     assert "nadeaubengio2003" in (tmp_path / "paper" / "methods.tex").read_text()
 
@@ -119,6 +123,55 @@ def test_the_dry_run_plans_with_all_folds(make_study: Callable[..., StudyConfig]
     vary = {"loss": ["dice", "bce"], "seed": [0, 1, 2]}
     found = dry_run(make_study(tmp_path / "study", folds=FOLDS, vary=vary), threads=1)
     assert (found.seeds, found.entries, len(found.statuses)) == (3, 2, 18)
+    assert not any("fold 0 of 3" in note for note in found.notes)
+    lines = found.lines()
+    assert lines[2].endswith(" test (fold 1 of 3; every image is tested in one of them)")
+    assert any(
+        line.startswith(f"what {sum(found.images.values())} test images of 3 folds and 3 seeds") for line in lines
+    )
+
+
+@pytest.mark.slow
+def test_a_note_is_told_once_for_all_folds(copied: StudyFolder) -> None:
+    for number, run in enumerate(copied.read_plan().runs):
+        file = copied.run(run.id).result_file
+        result = json.loads(file.read_text())
+        result["images_per_s"]["prediction"] = 100.0 * (1 + number)
+        file.write_text(json.dumps(result))
+    evidence = compare_runs(copied.path).evidence
+    assert not evidence.times_comparable
+    told = [note for note in evidence.notes if "one network predicted up to" in note]
+    assert told == [
+        "one network predicted up to 12.0 times as fast in one run as in another: other work was done on the machine, "
+        "so no approach is called the quickest"
+    ]
+
+
+def test_what_folds_say_alike_is_said_once() -> None:
+    def sealed(n: int) -> Message:
+        return message("{n} runs keep no hashes", n=n)
+
+    same, lonely = message("the data moved"), message("{name} predicts nothing", name="unet")
+    assert notes_of_folds([[same, sealed(3)], [same, sealed(4), lonely], [same, sealed(5)]]) == [
+        "the data moved",
+        "3 runs keep no hashes (fold 1 of 3; with other numbers in 2 more)",
+        "unet predicts nothing (fold 2 of 3)",
+    ]
+
+
+@pytest.mark.slow
+def test_other_folds_than_registered_are_told(copied: StudyFolder) -> None:
+    registration = json.loads(copied.registration_file.read_text())
+    assert registration["folds"] == FOLDS
+    registration["folds"] = 5
+    copied.registration_file.write_text(json.dumps(registration))
+    assert any(
+        problem.startswith("folds was changed after the registration") and problem.endswith("registered 5, now 3")
+        for problem in compare_runs(copied.path).evidence.problems
+    )
+    del registration["folds"]  # as an earlier version wrote it
+    copied.registration_file.write_text(json.dumps(registration))
+    assert not any("folds was changed" in problem for problem in compare_runs(copied.path).evidence.problems)
 
 
 @pytest.mark.slow

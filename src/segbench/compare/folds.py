@@ -64,7 +64,7 @@ def of_fold(found: Gathered, fold: int) -> Gathered:
     if len(sources) < 2:
         told = f"fold {fold} has finished runs of {listed([source.name for source in sources]) or 'no entry'}"
         raise RunError(f"{told}, and a verdict needs two entries or more; run the study on", run=found.studies[0].path)
-    return Gathered(sources=sources, studies=found.studies, notes=found.notes, problems=found.problems)
+    return Gathered(sources=sources, studies=found.studies, problems=found.problems)
 
 
 def merge_folds(parts: Sequence[Evidence], found: Gathered) -> Evidence:
@@ -109,11 +109,31 @@ def merge_folds(parts: Sequence[Evidence], found: Gathered) -> Evidence:
         folds=tuple(fold for fold, part in enumerate(parts) for _ in part.ids),
         definition=_over_all(_with_absent_rule(parts), sum(part.definition["n"] for part in parts), len(ids)),
         left_out=tuple(image_id for part in parts for image_id in part.left_out),
-        times_comparable=all(part.times_comparable for part in parts),
         constant=np.concatenate([part.constant for part in parts]),
         rankings=rank_entries([entry.values for entry in entries], higher_is_better=first.higher_is_better),
-        notes=tuple(note for part in parts for note in part.notes),
+        notes=tuple(notes_of_folds([part.notes for part in parts])),
     )
+
+
+def notes_of_folds(notes: Sequence[Sequence[Message]]) -> list[Message]:
+    """Returns the notes of all folds, what several folds say with other numbers said once."""
+    alike: dict[tuple[object, ...], dict[int, Message]] = {}
+    for fold, each in enumerate(notes):
+        for note in each:
+            alike.setdefault((note.template, note.values.get("name")), {}).setdefault(fold, note)
+    told = []
+    for by_fold in alike.values():
+        fold, note = next(iter(by_fold.items()))
+        same = len(by_fold) == len(notes) and len(set(by_fold.values())) == 1
+        more = len(by_fold) - 1
+        values = {"note": note, "fold": fold + 1, "folds": len(notes)}
+        if same:
+            told.append(note)
+        elif not more:
+            told.append(message("{note} (fold {fold} of {folds})", **values))
+        else:
+            told.append(message("{note} (fold {fold} of {folds}; with other numbers in {n} more)", n=more, **values))
+    return told
 
 
 def _with_absent_rule(parts: Sequence[Evidence]) -> Mapping[str, Any]:

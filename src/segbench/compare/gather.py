@@ -130,9 +130,11 @@ def load_found(found: Gathered, terms: Terms, progress: Progress | None = None) 
         evidence = merge_folds([part for part, _ in loaded], found)
         scored = [each for _, part in loaded for each in part]
     _require_units(evidence.ids, evidence.groups, found)
+    tell_unequal_terms(found.runs, found.notes)
+    steady = times_are_comparable(found.runs, found.studies, found.notes)
     about = about_study(found, evidence, scored, noted=terms.noted)
     notes = tuple(dict.fromkeys([*evidence.notes, *found.notes]))
-    return replace(evidence, **about, unjudged=tuple(found.unjudged), notes=notes)
+    return replace(evidence, **about, times_comparable=steady, unjudged=tuple(found.unjudged), notes=notes)
 
 
 def _load_part(
@@ -143,8 +145,6 @@ def _load_part(
     _require_enough(found)
     manifest = same_test_part(found.runs, notes)
     outside, size = _outside_and_size(found, manifest, terms.resolution, terms.masks)
-    tell_unequal_terms(found.runs, notes)
-    steady = times_are_comparable(found.runs, found.studies, notes)
     if size is None:
         _evaluate_missing(found.runs, notes, progress)
     scored = _read_runs(found, score, size)
@@ -171,7 +171,6 @@ def _load_part(
         manifest=manifest,
         size=size,
         left_out=common.left_out,
-        times_comparable=steady,
         constant=_constant(found, scored[0][0], manifest, score, size, rule, notes, len(common.ids)),
         absent=rule,
         labels={key: name for study in reversed(found.studies) for key, name in study.read_config().labels.items()},

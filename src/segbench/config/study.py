@@ -48,6 +48,7 @@ from segbench.config.study_plan import (
     check_baseline,
     check_different,
     check_expected,
+    check_practical,
     check_same_data,
     divide_into_folds,
     lonely,
@@ -308,6 +309,7 @@ def expand(study: StudyConfig, *, begun: Mapping[BegunKey, str] | None = None) -
     seeds, folds = _seeds(study), (None,) if study.folds is None else tuple(range(study.folds))
     if begun is None:
         check_factors(values)
+        check_practical(study.practical, study.score)
     excluded = [rule_names(rule, values, empty_allowed=begun is not None) for rule in study.exclude]
     runs: list[PlannedRun] = []
     left_out = 0

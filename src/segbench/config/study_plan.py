@@ -14,6 +14,7 @@ from segbench.config.run import RunConfig
 from segbench.config.text import LENGTH_KEYS
 from segbench.errors import ConfigError, shorten, suggest
 from segbench.locale import Message, listed, message
+from segbench.metrics.families import SCORES
 
 # What every run of a study shares, or its numbers could not stand in one table.
 _DATA_KEYS = ("path", "format", "options", "split")
@@ -25,6 +26,21 @@ BUDGET_KEYS = (
     *("monitor", "threshold", "tta", "scores"),
 )
 _MOST_KEYS = 3  # told of a mapping that differs; the configs hold the rest
+
+
+def check_practical(practical: float | None, score: str) -> None:
+    """Refuses a margin as wide as the range of the score (a 2 that means 2 %): all entries would be equivalent.
+
+    Raises:
+        ConfigError: it is.
+    """
+    known = SCORES.get(score.partition("[")[0])
+    if practical is None or known is None:
+        return
+    low, high = known.measure.lowest, known.measure.highest
+    if practical >= high - low:
+        told = f"{score} lies between {low:g} and {high:g}, so no difference exceeds {practical:g}"
+        raise ConfigError(f"{told}; expected a smaller one, such as 0.01", key="practical")
 
 
 @dataclass(frozen=True, kw_only=True)

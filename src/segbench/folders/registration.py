@@ -20,7 +20,8 @@ from segbench.errors import RunError, shorten
 from segbench.locale import Message, listed, message, plural
 
 VERSION = 1
-_SETTINGS = ("score", "practical", "looks", "absent", "baseline")  # keys of the study that decide its verdict
+_SETTINGS = ("score", "practical", "looks", "absent", "baseline", "folds")  # keys of the study that decide its verdict
+_SINCE = ("folds",)  # of them, what earlier versions did not register
 
 
 def make_registration(study: StudyConfig, plan: Plan, manifest_hash: str, *, begun: int) -> dict[str, Any]:
@@ -60,7 +61,11 @@ def read_registration(file: Path) -> dict[str, Any] | None:
     """
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
-        [plain[key] for key in ("registered", "seeds", "entries", "manifest_hash", "runs", "hash", *_SETTINGS)]
+        [
+            plain[key]
+            for key in ("registered", "seeds", "entries", "manifest_hash", "runs", "hash", *_SETTINGS)
+            if key not in _SINCE
+        ]
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -116,7 +121,7 @@ def changed_since(
             after=_shown(plain[key]),
         )
         for key in _SETTINGS
-        if registration[key] != plain[key]
+        if key in registration and registration[key] != plain[key]
     ]
     if registration["manifest_hash"] != manifest_hash:
         told.append(

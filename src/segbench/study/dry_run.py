@@ -14,6 +14,7 @@ from segbench.config.run import RunConfig
 from segbench.config.study import Plan, PlannedRun, StudyConfig, expand
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.samples.decoded import decoded_bytes, zoom_wanted
+from segbench.data.split.divide import tells_one_fold
 from segbench.errors import SegbenchError
 from segbench.folders.study import RunStatus, StudyFolder
 from segbench.metrics.families import SCORES, label_of
@@ -76,8 +77,10 @@ class DryRun:
         statuses: every run with its state.
         workers, threads: runs at once, and CPU threads of each.
         lengths: how long a run is: epochs, steps or seconds of training; several where the study varies it.
-        images: part -> number of images.
+        images: part -> number of images; in a cross-validation of its first fold.
         groups: groups in the test part that are sampled together; None where the data has none.
+        folds: of a cross-validation; None: the study has one test part.
+        tested: images, or groups where there are some, that entries are told apart by: the test part, or all folds'.
         seeds, entries: how many of each; the fewest seeds of an entry.
         score: the one that decides.
         practical: the study's margin; None: it has none.
@@ -94,6 +97,8 @@ class DryRun:
     lengths: tuple[str, ...]
     images: Mapping[str, int]
     groups: int | None
+    folds: int | None
+    tested: int
     seeds: int
     entries: int
     score: str
@@ -106,17 +111,19 @@ class DryRun:
         """Returns cost and power as sentences and a small table, for people."""
         todo = sum(status.state != "finished" for status in self.statuses)
         parts = ", ".join(f"{number} {part}" for part, number in self.images.items())
+        where = "" if self.folds is None else f" (fold 1 of {self.folds}; every image is tested in one of them)"
         lines = [
             f"runs: {todo} of {len(self.statuses)} to do, {self.workers} at once, CPU threads each: {self.threads}",
             f"length of a run: {' or '.join(self.lengths)}",
-            f"images: {parts}" + ("" if self.groups is None else f"; the test images are {self.groups} groups"),
+            f"images: {parts}{where}" + ("" if self.groups is None else f"; the test images are {self.groups} groups"),
             f"time: about {format_seconds(self.cost.seconds)}; disk: about {self.cost.disk_mb:.0f} MB",
             *(f"  {sentence}" for sentence in self.cost.basis),
             *(f"problem: {entry} would fail: {why}" for entry, why in self.cost.problems.items()),
         ]
         if not self.detectable:
             return lines
-        units = f"{self.images['test']} test images" if self.groups is None else f"{self.groups} test groups"
+        units = f"{self.tested} test {'images' if self.groups is None else 'groups'}"
+        units += "" if self.folds is None else f" of {self.folds} folds"
         lines += [
             "",
             f"what {units} and {_count(self.seeds, 'seed', 'seeds')} show 4 times of 5, in {label_of(self.score)}:",
@@ -166,7 +173,8 @@ def dry_run(
         statuses = folder.status(plan)
         cost = _cost(plan, folder, statuses, manifest, at_once, threads, watch)
         groups = _test_groups(manifest)
-        notes = [*manifest.notes, *plan.notes]
+        of_data = [note for note in manifest.notes if study.folds is None or not tells_one_fold(note)]
+        notes = [*of_data, *plan.notes]
         detectable = _detectable(study, plan, statuses, _units(study, manifest), notes)
         return DryRun(
             study=study.study,
@@ -177,6 +185,8 @@ def dry_run(
             lengths=plan.lengths,
             images={part: len(manifest.split(part)) for part in ("train", "val", "test")},
             groups=groups,
+            folds=study.folds,
+            tested=_tested(study, manifest),
             seeds=_seeds(plan),
             entries=len(plan.entries),
             score=study.score,
@@ -307,14 +317,21 @@ def _seeds(plan: Plan) -> int:
     return min(len({run.seed for run in runs}) for runs in plan.entries.values())
 
 
+def _tested(study: StudyConfig, manifest: Manifest) -> int:
+    """Returns how many images (groups) are tested: those of the test part, or of all folds."""
+    if study.folds is None:
+        return _test_groups(manifest) or len(manifest.split("test"))
+    return len({sample.group or f"\0{sample.id}" for sample in manifest.samples})
+
+
 def _units(study: StudyConfig, manifest: Manifest) -> int:
     """Returns how many images (groups) entries are told apart by.
 
     In a cross-validation they are those of all folds, worth as many as the correction for shared training leaves.
     """
+    units = _tested(study, manifest)
     if study.folds is None:
-        return _test_groups(manifest) or len(manifest.split("test"))
-    units = len({sample.group or f"\0{sample.id}" for sample in manifest.samples})
+        return units
     return max(2, round(units / shared_training_factor([number % study.folds for number in range(units)])))
 
 

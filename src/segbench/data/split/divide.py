@@ -179,6 +179,11 @@ def _turn(
     return {name: roles.get(fold, "train") for name, fold in folds.items()}
 
 
+def tells_one_fold(note: str) -> bool:
+    """Tells whether a note of a split says which fold is its test part, which holds for one of K divisions alone."""
+    return re.match(r"fold \d+ of \d+ is test", note) is not None
+
+
 def _official(
     manifest: Manifest,
     config: SplitConfig,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segbench.config.text import LENGTH_KEYS, flatten
+from segbench.data.split.divide import tells_one_fold
 from segbench.folders.run import RunFolder
 from segbench.locale import NO_VALUE, Message, join, listed, message, plural
 from segbench.report.analysis import Analysis
@@ -46,12 +47,13 @@ def data_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sect
     """Returns the data card: parts, classes, sizes, groups, sample pictures, and what the reader noted."""
     evidence, manifest = analysis.evidence, analysis.evidence.manifest
     facts = [(PART[part], _part(analysis, part)) for part in SPLITS]
-    facts.append(
-        (
-            message("compared on"),
-            message("{images} of the test part", images=plural("{n:,} image", "{n:,} images", n=len(evidence.ids))),
-        )
-    )
+    images = plural("{n:,} image", "{n:,} images", n=len(evidence.ids))
+    if evidence.folds is None:
+        facts.append((message("compared on"), message("{images} of the test part", images=images)))
+    else:
+        folds = len(set(evidence.folds))
+        facts = [(join("", [part, message(", fold 1 of {folds}", folds=folds)]), what) for part, what in facts]
+        facts.append((message("compared on"), message("{images}, each tested in one fold", images=images)))
     if evidence.left_out:
         facts.append((message("test images left out (no score)"), listed(evidence.left_out, 5)))
     facts.append((message("task"), TASK[evidence.class_map.task]))
@@ -67,7 +69,8 @@ def data_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sect
         Gallery(rows=(("", tiles),), caption=message("Images of the training part with their true masks.")),
         pictures.legend(with_errors=False),
     ]
-    notes = (*manifest.notes, *evidence.notes)
+    of_data = [note for note in manifest.notes if evidence.folds is None or not tells_one_fold(note)]
+    notes = (*of_data, *evidence.notes)
     if notes:
         blocks += [Heading(text=message("Notes")), *bullets(notes)]
     return Section(key="data", title=message("Data"), blocks=tuple(blocks))
