@@ -22,6 +22,7 @@ from segbench.statistics.differences import (
     reverse,
     variance_parts,
 )
+from segbench.statistics.p_values import signed_rank_p
 from segbench.statistics.planning import (
     images_needed,
     minimum_detectable_difference,
@@ -249,6 +250,18 @@ def test_two_populations_agree_with_autorank() -> None:
     assert theirs.omnibus == "wilcoxon"
     assert found.wilcoxon_p == pytest.approx(2 * min(theirs.pvalue, 1 - theirs.pvalue))  # theirs is one-sided
     assert found.difference.p == pytest.approx(autorank(data, force_mode="parametric").pvalue)
+
+
+@pytest.mark.parametrize("images", [8, 30, 80])
+def test_signed_ranks_of_many_rows_are_those_of_each(images: int) -> None:
+    random = np.random.default_rng(5)
+    rows = random.standard_normal((12, images))
+    rows[3, :2] = 0.0
+    rows[4, 1] = -rows[4, 0]  # a tie
+    rows[5] = 0.0
+    rows[6] = np.round(rows[6], 1)
+    expected = [1.0 if not row.any() else scipy_stats.wilcoxon(row).pvalue for row in rows]
+    np.testing.assert_array_equal(signed_rank_p(rows), expected)
 
 
 def test_exact_sign_flips_equal_scipy() -> None:

@@ -206,10 +206,11 @@ def compare_prepared(
     ]
     adjusted = holm([estimate.p for estimate in estimates])
     sign = 1 if higher_is_better else -1
+    of_units = prepared.units.totals(differences) / prepared.units.weights
+    ranked = signed_rank_p(of_units)
     found = []
     for row, (first, second) in enumerate(pairs):
-        of_units = prepared.units.totals(differences[row]) / prepared.units.weights
-        spread, significant = float(of_units.std(ddof=1)), bool(adjusted[row] <= alpha)
+        spread, significant = float(of_units[row].std(ddof=1)), bool(adjusted[row] <= alpha)
         lead = sign * estimates[row].value
         better = first if lead > 0 else second
         found.append(
@@ -222,10 +223,10 @@ def compare_prepared(
                 better=better if significant else None,
                 answer=None if margin is None else _answer(estimates[row], lead, significant, margin, alpha),
                 parts=pair_parts(prepared, first, second),
-                wilcoxon_p=signed_rank_p(of_units),
+                wilcoxon_p=float(ranked[row]),
                 permutation_p=float(permuted[row]),
                 permutation_draws=draws,
-                effect_size=float(of_units.mean()) / spread if spread > 0 else math.nan,
+                effect_size=float(of_units[row].mean()) / spread if spread > 0 else math.nan,
                 first_better_frac=float((np.sign(sign * differences[row]).mean() + 1) / 2),
             )
         )
