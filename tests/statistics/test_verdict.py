@@ -294,6 +294,17 @@ def test_warnings_of_few_seeds_few_units_and_unequal_groups() -> None:
     assert decide(["a", "b"], scores([0.5, 0.5])).warnings == ()
 
 
+@pytest.mark.parametrize(("groups", "unit"), [([0] * 3 + [1] * 3, "groups"), (None, "test images")])
+def test_two_units_have_words_instead_of_an_interval(groups: list[int] | None, unit: str) -> None:
+    values = [each[:, : 2 if groups is None else 6] for each in scores([0.5, 0.4])]
+    found = decide(["a", "b"], values, groups=groups, bounds=(0.0, 1.0))
+    words = found.sentences()
+    assert any(each.startswith(f"Two {unit} are too few for intervals") for each in words)
+    assert not any("[" in each for each in (*words, first_and_second(found)))
+    more = decide(["a", "b"], scores([0.5, 0.4]), bounds=(0.0, 1.0))
+    assert "[" in first_and_second(more)
+
+
 def test_warnings_of_borrowed_unstable_and_equal_entries() -> None:
     values = scores([0.5, 0.5, 0.5, 0.5, 0.5], seed_sd=0.001)
     values[1] = values[1][:1]

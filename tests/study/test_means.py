@@ -43,6 +43,14 @@ def test_they_are_means_over_finished_runs_and_images(study: StudyFolder) -> Non
     assert bce.line().endswith("] on the test images, 2 seeds")
 
 
+def test_two_images_have_a_mean_and_no_interval(tmp_path: Path) -> None:
+    small = write_study(tmp_path, networks={"segnet": "segnet"}, images=6, epochs=3)
+    bce, _ = StudyMeans(small).of(small.status())
+    assert bce.mean is not None
+    assert bce.cells() == ("2/2", f"{bce.mean.value:.3f}", "–")
+    assert bce.line() == f"segnet | bce: IoU per image {bce.mean.value:.3f} on the test images, 2 seeds"
+
+
 def test_a_damaged_run_is_left_out(study: StudyFolder, tmp_path: Path) -> None:
     statuses = study.status()
     counts = study.run("segnet__bce__seed0").table_file("counts", "test")

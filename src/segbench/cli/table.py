@@ -190,7 +190,7 @@ def score_rows(verdict: Verdict) -> list[list[str]]:
             ("* " if standing.index in verdict.may_be_best else "  ") + standing.name,
             str(standing.seeds),
             numbers.score(standing.mean.value),
-            f"[{numbers.score(standing.mean.low)}, {numbers.score(standing.mean.high)}]",
+            numbers.ends(standing.mean.low, standing.mean.high),
             numbers.score(standing.seed_spread),
             ranks_text(verdict.ranks[standing.index]),
         ]

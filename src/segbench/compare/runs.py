@@ -88,7 +88,7 @@ class Comparison:
         rows = "".join(
             f"<tr><th>{html.escape(standing.name)}</th><td>{standing.seeds}</td>"
             f"<td>{numbers.score(standing.mean.value)}</td>"
-            f"<td>{numbers.score(standing.mean.low)} to {numbers.score(standing.mean.high)}</td></tr>"
+            f"<td>{numbers.ends(standing.mean.low, standing.mean.high)}</td></tr>"
             for standing in self.verdict.entries
         )
         caption = f"{html.escape(self.evidence.label)} on {self.verdict.n_images} test images, 95 % intervals"

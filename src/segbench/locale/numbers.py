@@ -34,9 +34,11 @@ class Numbers:
 
     Args:
         digits: decimals of a score, its differences and their intervals: the same wherever one comparison is told.
+        intervals: False: numbers alone, as there are too few images or groups for an interval that says anything.
     """
 
     digits: int = 3
+    intervals: bool = True
 
     def score(self, value: float) -> str:
         """Returns a score."""
@@ -53,7 +55,14 @@ class Numbers:
     def between(self, value: float, low: float, high: float, *, signed: bool = False) -> str:
         """Returns a number and the ends of its interval."""
         show = self.signed if signed else self.score
-        return f"{show(value)} [{show(low)}, {show(high)}]"
+        if not self.intervals:
+            return show(value)
+        return f"{show(value)} {self.ends(low, high, signed=signed)}"
+
+    def ends(self, low: float, high: float, *, signed: bool = False) -> str:
+        """Returns the ends of an interval, such as `[0.842, 0.880]`, for a column of its own."""
+        show = self.signed if signed else self.score
+        return f"[{show(low)}, {show(high)}]" if self.intervals else NO_VALUE
 
     def p(self, value: float) -> str:
         """Returns a probability of a test."""

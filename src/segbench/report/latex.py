@@ -207,7 +207,7 @@ def results_table(verdict: Verdict) -> str:
             [
                 name,
                 shown,
-                f"[{escape(numbers.score(standing.mean.low))}, {escape(numbers.score(standing.mean.high))}]",
+                escape(numbers.ends(standing.mean.low, standing.mean.high)),
                 str(low) if low == high else f"{low}--{high}",
                 str(standing.seeds),
                 f"{verdict.n_images}",

@@ -12,6 +12,7 @@ from segbench.locale import Message, Numbers
 from segbench.statistics.differences import Estimate, PairDifference, SpeaksOf, Unit, VarianceParts, plain, reverse
 from segbench.statistics.looks import Look
 
+TOO_FEW_UNITS = 2  # images, or groups: for an interval that somebody can use
 # Which costs may decide among equals, and whether more is better.
 MORE_IS_BETTER = {"training_s": False, "images_per_s": True, "parameters": False}
 
@@ -180,7 +181,11 @@ class Outcome:
 
     @property
     def numbers(self) -> Numbers:
-        """How its scores are written: with so many decimals that half an interval has two digits, 2 to 4."""
+        """How its scores are written: with so many decimals that half an interval has two digits, 2 to 4.
+
+        Two images or groups have one degree of freedom, and an interval over all that a score can be.
+        """
         widths = sorted(entry.mean.high - entry.mean.low for entry in self.entries)
         half = widths[len(widths) // 2] / 2.0
-        return Numbers(2 if half >= 1.0 else 3 if half >= 0.002 else 4)
+        digits = 2 if half >= 1.0 else 3 if half >= 0.002 else 4
+        return Numbers(digits, intervals=self.n_units > TOO_FEW_UNITS)

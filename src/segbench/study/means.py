@@ -16,6 +16,7 @@ from segbench.folders.study import RunStatus, StudyFolder
 from segbench.metrics.families import label_of
 from segbench.statistics.decide import bounded_means
 from segbench.statistics.differences import LEVEL, Estimate
+from segbench.statistics.outcome import TOO_FEW_UNITS
 from segbench.statistics.variance import prepare, with_larger_seed_variances
 
 
@@ -28,6 +29,7 @@ class EntryMean:
         score: what it is of, for people.
         finished, planned: runs.
         mean: with its interval; None where fewer than two images (or groups) have a value.
+        has_interval: False where two have: too few for an interval that says anything.
     """
 
     entry: str
@@ -35,6 +37,7 @@ class EntryMean:
     finished: int
     planned: int
     mean: Estimate | None
+    has_interval: bool = True
 
     @property
     def is_complete(self) -> bool:
@@ -46,13 +49,15 @@ class EntryMean:
         runs = f"{self.finished}/{self.planned}"
         if self.mean is None:
             return runs, "–", "–"
-        return runs, f"{self.mean.value:.3f}", f"[{self.mean.low:.3f}, {self.mean.high:.3f}]"
+        interval = f"[{self.mean.low:.3f}, {self.mean.high:.3f}]" if self.has_interval else "–"
+        return runs, f"{self.mean.value:.3f}", interval
 
     def line(self) -> str:
         """Returns a line about an entry whose runs are all finished."""
         _, mean, interval = self.cells()
         seeds = f"{self.planned} seeds" if self.planned > 1 else "one seed"
-        return f"{self.entry}: {self.score} {mean} {interval} on the test images, {seeds}"
+        shown = f"{mean} {interval}" if self.has_interval else mean
+        return f"{self.entry}: {self.score} {shown} on the test images, {seeds}"
 
 
 class StudyMeans:
@@ -66,6 +71,7 @@ class StudyMeans:
         self.folder = folder
         self._scores: dict[str, ImageScores] = {}
         self._manifest: Manifest | None = None
+        self._units = 0  # images or groups behind the means
 
     def of(self, statuses: Sequence[RunStatus]) -> list[EntryMean]:
         """Returns the entries with a finished run, in the order of the plan; intervals are those of a verdict now.
@@ -87,6 +93,7 @@ class StudyMeans:
             if scores:
                 kept[entry] = scores
                 collapsed.append(sum(each.collapsed for score, each in read if score is not None))
+        means = self._means(kept, collapsed, config)
         return [
             EntryMean(
                 entry=entry,
@@ -94,8 +101,9 @@ class StudyMeans:
                 finished=len(kept[entry]),
                 planned=len(planned[entry]),
                 mean=mean,
+                has_interval=self._units > TOO_FEW_UNITS,
             )
-            for entry, mean in zip(kept, self._means(kept, collapsed, config), strict=True)
+            for entry, mean in zip(kept, means, strict=True)
         ]
 
     def _read(self, status: RunStatus, score: str) -> ImageScores | None:
@@ -125,7 +133,8 @@ class StudyMeans:
         except RunError:
             return unknown
         groups = groups_of(common.ids, samples)
-        if len(set(common.ids if groups is None else groups)) < 2:
+        self._units = len(set(common.ids if groups is None else groups))
+        if self._units < 2:
             return unknown
         rows = iter(common.values)
         values = [np.stack([next(rows) for _ in members]) for members in runs.values()]
