@@ -390,6 +390,13 @@ def test_files_of_other_programs_are_named(tmp_path: Path, name: str) -> None:
         compare_table(tmp_path / "missing.csv")
 
 
+def test_a_spreadsheet_under_another_name_is_told(tmp_path: Path) -> None:
+    for data in (b"PK\x03\x04rest", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest"):
+        (tmp_path / "scores.csv").write_bytes(data)
+        with pytest.raises(DatasetError, match="this is a spreadsheet .* save it as CSV"):
+            compare_table(tmp_path / "scores.csv")
+
+
 def test_images_lose_folders_and_suffixes() -> None:
     assert [stem_of_image(name) for name in (r"C:\out\a.v2.PNG", "x/b.nii.gz", "c.5")] == ["a.v2", "b", "c.5"]
 

@@ -72,13 +72,15 @@ def print_scores(
     quiet: bool,
 ) -> bool:
     """Prints the verdict where a table or studies on several data sets are asked about; False: it is about runs."""
-    from segbench.compare.table_files import SUFFIXES
+    from segbench.compare.table_files import OTHER_SHEETS, SUFFIXES
 
     if asked.tables and paths:
         raise ConfigError("a table is judged by itself; leave out the folders, or the table", key="--table")
     if not asked.tables and not paths:
         raise ConfigError("expected folders of runs or studies to compare, or a table of scores (--table)", key="PATH")
-    files = [path for path in paths or () if path.is_file() and path.suffix.lower() in SUFFIXES]
+    files = [path for path in paths or () if path.is_file() and path.suffix.lower() in (*SUFFIXES, *OTHER_SHEETS)]
+    if files and files[0].suffix.lower() in OTHER_SHEETS:
+        raise ConfigError(f"{files[0]} cannot be read as a table; save it as CSV and give that to --table", key="PATH")
     if files:
         raise ConfigError(f"{files[0]} is a table; it is compared with --table {in_shell(files[0])}", key="PATH")
     if asked.tables:

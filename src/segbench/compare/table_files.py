@@ -18,7 +18,8 @@ import numpy as np
 from segbench.errors import DatasetError, shorten
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson")
-_SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".parquet", ".feather", ".pkl", ".npy", ".npz")
+OTHER_SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".parquet", ".feather", ".pkl", ".npy", ".npz")
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")  # how .xlsx and .ods, and .xls begin
 _SUFFIX_OF_IMAGE = re.compile(
     r"(\.nii\.gz|\.nii|\.nrrd|\.mha|\.png|\.jpe?g|\.tiff?|\.bmp|\.npy|\.npz|\.gif|\.webp)$", re.I
 )
@@ -56,13 +57,16 @@ def read_sheet(path: Path) -> Sheet:
         DatasetError: unreadable, another kind of file, or rows that do not fit the line of column names.
     """
     suffix = path.suffix.lower()
-    if suffix in _SHEETS or suffix not in SUFFIXES:
+    if suffix in OTHER_SHEETS or suffix not in SUFFIXES:
         told = f"expected a table that ends in {', '.join(SUFFIXES)}, got {path.name!r}"
-        raise DatasetError(f"{told}; save it as CSV and give that" if suffix in _SHEETS else told, path=path)
+        raise DatasetError(f"{told}; save it as CSV and give that" if suffix in OTHER_SHEETS else told, path=path)
     try:
-        text = _decoded(path.read_bytes())
+        data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"cannot read the table: {error.strerror or error}", path=path) from error
+    if data.startswith(_SPREADSHEETS):
+        raise DatasetError("this is a spreadsheet (Excel, Calc), whatever its name says; save it as CSV", path=path)
+    text = _decoded(data)
     if not text.strip():
         raise DatasetError("expected a table with a line of column names, got an empty file", path=path)
     header, rows = _read_json(text, path) if suffix in (".json", ".jsonl", ".ndjson") else _read_csv(text, path)
