@@ -393,7 +393,7 @@ def test_files_of_other_programs_are_named(tmp_path: Path, name: str) -> None:
 def test_a_spreadsheet_under_another_name_is_told(tmp_path: Path) -> None:
     for data in (b"PK\x03\x04rest", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1rest"):
         (tmp_path / "scores.csv").write_bytes(data)
-        with pytest.raises(DatasetError, match="this is a spreadsheet .* save it as CSV"):
+        with pytest.raises(DatasetError, match=r"this is a spreadsheet .* save it as CSV"):
             compare_table(tmp_path / "scores.csv")
 
 
