@@ -58,6 +58,7 @@ _OWN_PATTERNS = (
     *("counts_*.csv", "scores_*.csv", "surfaces_*.csv", "confusion_*.csv", "calibration_*.csv", "*.definitions.json"),
     *("predicted_*.zip", "evaluation_*.json", "tensorboard/events.out.tfevents.*"),
 )
+_TEST_LOG = ("time", "epoch", "why")
 _PLACES_OF_SAMPLES = ("data.path", "data.format", "data.options", "data.split")
 TableName: TypeAlias = Literal["counts", "scores", "surfaces", "confusion", "calibration"]
 _TEMPORARY = re.compile(r"\.[\w.-]+\.\d+-\d+\.tmp(\.\w+)?")  # what `segbench.files.replacing` makes
@@ -269,14 +270,21 @@ class RunFolder:
 
     def log_test_scoring(self, time: str, checkpoint_epoch: int, reason: str) -> int:
         """Notes that the test part is being scored, and returns how often that has happened now."""
-        log = self.path / "test_log.csv"
-        rows: list[list[str]] = []
-        if log.is_file():
-            with log.open(newline="", encoding="utf-8") as stream:
-                rows = [list(row) for row in csv.reader(stream)][1:]
+        rows = [list(row.values()) for row in self.read_test_log()]
         rows.append([time, str(checkpoint_epoch), reason])
-        write_csv(log, ["time", "epoch", "why"], rows)
+        write_csv(self._test_log, _TEST_LOG, rows)
         return len(rows)
+
+    def read_test_log(self) -> list[dict[str, str]]:
+        """Returns time, epoch and why of every time that the test part was scored."""
+        if not self._test_log.is_file():
+            return []
+        with self._test_log.open(newline="", encoding="utf-8") as stream:
+            return [dict(zip(_TEST_LOG, row, strict=False)) for row in list(csv.reader(stream))[1:]]
+
+    @property
+    def _test_log(self) -> Path:
+        return self.path / "test_log.csv"
 
     def write_config(self, config: RunConfig) -> None:
         """Writes `config.yaml`."""

@@ -1,0 +1,98 @@
+"""`segbench bundle`: a trained network, or several, in one file with everything that belongs to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from segbench.cli._common import Device, Quiet, console, make_callback
+from segbench.cli.scores import print_places
+from segbench.errors import ConfigError
+from segbench.locale import plural
+
+if TYPE_CHECKING:
+    from segbench.predict.bundle_file import ModelBundle
+
+_SUFFIX = ".segbench"
+
+
+def bundle(
+    model: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run folder, or several that are averaged; with --best a study folder."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="File that ends in .segbench, or a new folder for the same as single files; default: RUN.segbench.",
+        ),
+    ] = None,
+    best: Annotated[
+        bool,
+        typer.Option(
+            "--best", help="All seeds of the entry that wins the study, or of the cheapest that is not worse."
+        ),
+    ] = False,
+    model_license: Annotated[
+        str | None, typer.Option("--license", help="Of the model, as you pass it on, e.g. cc-by-4.0.")
+    ] = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Put a run's best weights into one file with classes, normalisation, size, threshold, scores and licences.
+
+    Opening it runs no code; segbench predict and evaluate take it where they take a run.
+
+    Example: segbench bundle runs/ph2 -o ph2.segbench, segbench bundle runs/my_study --best
+    """
+    if out is not None and out.suffix not in ("", _SUFFIX):
+        raise ConfigError(f"expected a file that ends in {_SUFFIX}, or a folder's name, got {out.name!r}", key="--out")
+    from segbench.bundle.make import bundle_runs
+
+    watch = make_callback(quiet)
+    made = bundle_runs(model, best=best, license=model_license, device=device, watch=watch)
+    target = out or Path(f"{model[0].resolve().name.removesuffix(_SUFFIX)}{_SUFFIX}")
+    made.write(target)
+    print_bundle(made, target)
+
+
+def print_bundle(made: ModelBundle, target: Path) -> None:
+    """Prints what is in a bundle that was written, and what to do next."""
+    card: dict[str, Any] = dict(made.card)
+    size = sum(file.size for file in made.weight_files) / 2**20
+    what = plural("{n} network", "{n} networks, averaged", n=len(made.networks))
+    console.print(f"{card.get('name', target.stem)}: {what}, {size:.1f} MiB of weights", style="bold")
+    if "chosen" in card:
+        console.print(card["chosen"]["why"])
+        for note in card["chosen"]["notes"]:
+            console.print(note)
+    if "main" in card:
+        console.print(card["main"]["sentence"])
+    if "gain" in card:
+        console.print(card["gain"]["sentence"])
+    uses = plural("the test part was scored {n} time", "the test part was scored {n} times", n=card.get("test_uses", 0))
+    console.print(f"{uses}; {_licences(card)}")
+    if card.get("collapsed"):
+        console.print(f"warning: {', '.join(card['collapsed'])} collapsed: predicts one class only")
+    console.print()
+    print_places(
+        {
+            "written": str(target),
+            "id": made.id,
+            "next": f"segbench predict {target} IMAGES -o predicted",
+        }
+    )
+
+
+def _licences(card: dict[str, Any]) -> str:
+    licences = card.get("licences", {})
+    started = [each["license"] for each in licences.get("starting_weights", []) if each.get("license")]
+    data = (card.get("data") or {}).get("licence")
+    told = [f"model: {licences.get('model', 'no licence said (--license)')}"]
+    told += [f"starting weights: {', '.join(started)}"] if started else []
+    told += [f"data: {data['licence'] if data else 'no licence known'}"]
+    return "licences: " + "; ".join(told)
