@@ -90,7 +90,7 @@ def test_the_same_contents_are_the_same_bytes(tmp_path: Path) -> None:
     ModelBundle.read(tmp_path / "folder").write(tmp_path / "b.segbench")
     assert (tmp_path / "a.segbench").read_bytes() == (tmp_path / "b.segbench").read_bytes()
     assert sorted(path.name for path in (tmp_path / "folder").iterdir()) == [
-        *("card.json", "model.json", "segbench.json", "weights_0.safetensors"),
+        *("README.md", "card.json", "model.json", "segbench.json", "weights_0.safetensors"),
     ]
 
 
@@ -287,6 +287,11 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="this exists already; name a new folder"):
         bundle_of().write(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_another_suffix_is_asked_about(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"x\.zip: expected a name that ends in \.segbench, or one without a suffix"):
+        bundle_of().write(tmp_path / "x.zip")
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:

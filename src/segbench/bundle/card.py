@@ -17,7 +17,7 @@ from segbench.types import SPLITS
 _ABSOLUTE = re.compile(r"(/|~|[A-Za-z]:[\\/]|\\\\)")
 # Keys of a config that say where something lies, or how a machine went about it, and nothing about the model.
 _PLACES = ("output", "device", "threads", "pictures")
-_FROM_RESULT = ("scores", "definitions", "n", "scored_at", "main", "per_class")
+_FROM_RESULT = ("scores", "definitions", "footnote", "n", "scored_at", "main", "per_class")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def member_card(member: Member) -> dict[str, Any]:
 def model_card_of(members: Sequence[Member]) -> dict[str, Any]:
     """Returns scores, uses of the test part, training, licences and versions; data are told by `data_card`.
 
-    One run's scores are its own. Several have none of their own yet, so each is named with its own.
+    One run's scores are its own. Several have none together yet, so each is named with its own.
     """
     first = members[0]
     config = first.folder.read_config()
@@ -85,8 +85,7 @@ def model_card_of(members: Sequence[Member]) -> dict[str, Any]:
         "alerts": [str(alert["sentence"]) for alert in first.result.get("alerts", ())],
         "collapsed": [member.folder.path.name for member in members if member.result.get("collapsed")],
         "config": without_places({key: value for key, value in config.to_dict().items() if key not in _PLACES}),
-        "parameters": first.result.get("parameters"),
-        "flops": first.result.get("flops"),
+        **{key: _sum(members, key) for key in ("parameters", "flops")},
         "licences": {"starting_weights": _starting_weights([member.folder for member in members])},
         "versions": {"segbench": segbench.__version__, "training": facts.get("environment", {}).get("packages", {})},
         "manifest_hash": facts.get("manifest_hash"),
@@ -102,6 +101,12 @@ def without_places(value: Any) -> Any:
     if isinstance(value, str) and _ABSOLUTE.match(value):
         return re.split(r"[\\/]", value.rstrip("\\/"))[-1]
     return value
+
+
+def _sum(members: Sequence[Member], key: str) -> int | None:
+    """Returns what all networks have together; None where a run does not tell."""
+    values = [member.result.get(key) for member in members]
+    return None if None in values else sum(value for value in values if value is not None)
 
 
 def _main_score(result: Mapping[str, Any], split: str) -> float | None:

@@ -61,7 +61,7 @@ def choose_best(study: str | Path, progress: Progress | None = None) -> Choice:
 def _place(verdict: Verdict) -> tuple[int, Message]:
     first = verdict.winner if verdict.winner is not None else verdict.ahead
     if first is not None:
-        return first, message("{entry} wins: {headline}", entry=verdict.names[first], headline=verdict.headline())
+        return first, verdict.headline()
     best = verdict.names[verdict.best]
     for cost in _COSTS:
         place = verdict.cheapest.get(cost)

@@ -30,8 +30,8 @@ def ensemble_gain(folders: Sequence[RunFolder], device: str, watch: Callback) ->
     their groups. The validation part chose each member's epoch, so that members look a little too good, if anything.
 
     Returns:
-        score, value, single, gain, low, high, level, n_images, sentence and the ensemble's scores; where it cannot be
-        measured, `sentence` alone, which says why.
+        score, value, single, gain, low, high, level, n_images, sentence, and `ensemble`: all scores of the ensemble on
+        that part, with their definitions. Where it cannot be measured, `sentence` alone, which says why.
     """
     try:
         with tempfile.TemporaryDirectory() as out:
@@ -42,7 +42,14 @@ def ensemble_gain(folders: Sequence[RunFolder], device: str, watch: Callback) ->
     monitor = folders[0].read_config().monitor
     name = monitor if monitor in COMPARED and not needs_outlines(monitor) else "iou_per_image"
     manifest = Manifest.read(folders[0].manifest_file)
-    return {**_paired(name, together, singles, manifest), "scores": together.summary()}
+    ensemble = {
+        "scores": {"val": together.summary()},
+        "definitions": together.definitions,
+        "footnote": together.footnote,
+        "n": {"val": together.n_images},
+        "scored_at": together.resolution,
+    }
+    return {**_paired(name, together, singles, manifest), "ensemble": ensemble}
 
 
 def _paired(name: str, together: Scores, singles: Sequence[Scores], manifest: Manifest) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def _bundle_of(folders: Sequence[RunFolder], device: str, watch: Callback) -> Mo
     card: dict[str, Any] = model_card_of(members)
     card["data"] = data_card(Manifest.read(folders[0].manifest_file), members[0].result, settings.size)
     if len(folders) > 1:
-        card["gain"] = ensemble_gain(folders, device, watch)
+        gain = ensemble_gain(folders, device, watch)
+        card |= {**gain.pop("ensemble", {}), "gain": gain}
     return ModelBundle(
         settings=settings,
         networks=tuple(spec for each in bundles for spec in each.networks),

@@ -24,7 +24,7 @@ from safetensors.torch import load as tensors_of
 from torch import Tensor
 
 from segbench.errors import BundleError, ConfigError, RunError, shorten
-from segbench.files import json_text
+from segbench.files import json_text, write_text
 from segbench.folders.run import RunFolder
 from segbench.models import build_network, is_weights_file
 from segbench.models.base import SegmentationNetwork
@@ -39,9 +39,11 @@ from segbench.predict.bundle_members import (
     write_folder,
     write_zip,
 )
+from segbench.predict.model_card import model_card
 from segbench.predict.pipeline import PipelineSettings
 from segbench.types import Normalization
 
+README = "README.md"
 _MODEL, _CARD = "model.json", "card.json"
 
 
@@ -176,14 +178,25 @@ class ModelBundle:
     def write(self, path: str | Path) -> None:
         """Writes the bundle: one file where the name ends in `.segbench`, else the same members in a new folder.
 
-        The same contents are the same bytes, whenever and wherever they are written.
+        The same contents are the same bytes, whenever and wherever they are written. A folder gets a README.md, too,
+        which belongs to people: it may be edited.
 
         Raises:
-            BundleError: the folder has something in it, or weights changed or are damaged.
+            BundleError: another suffix, a folder that has something in it, or weights that changed or are damaged.
             OSError: it cannot be written; a file that was there is as it was.
         """
         path = Path(path)
-        (write_zip if path.suffix == SUFFIX else write_folder)(path, self._members)
+        if path.suffix == SUFFIX:
+            write_zip(path, self._members)
+        elif path.suffix:
+            raise BundleError(f"expected a name that ends in {SUFFIX}, or one without a suffix for a folder", file=path)
+        else:
+            write_folder(path, self._members)
+            write_text(path / README, self.readme())
+
+    def readme(self) -> str:
+        """Returns what the bundle says about itself, in Markdown; see `model_card`."""
+        return model_card(self.settings, [each.name for each in self.networks], self.card, self.id)
 
     @property
     def id(self) -> str:
