@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from segbench.data.files.raster import pixel_area_m2
+from segbench.data.files.map_grid import MapGrid
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.public.sets import PUBLIC_SETS
 from segbench.errors import DatasetError
@@ -57,10 +57,11 @@ def _scale(manifest: Manifest, train: Sequence[Sample], size: Size) -> dict[str,
     metres = None
     if manifest.bands is not None:
         try:
-            area_m2 = pixel_area_m2(Path(manifest.image_path(train[0])))
-        except (DatasetError, OSError):
-            area_m2 = None  # the files are elsewhere now; the scale in pixels is known from the manifest
-        metres = None if area_m2 is None else round(area_m2**0.5 * shrunk, 6)
+            grid = MapGrid.of(Path(manifest.image_path(train[0])))
+        except DatasetError:
+            grid = None  # the files are elsewhere now; the scale in pixels is known from the manifest
+        if grid is not None and grid.pixel_m2 is not None:
+            metres = round(grid.pixel_m2**0.5 * shrunk, 6)
     return {"image_px_per_network_px": shrunk, "metres_per_network_px": metres}
 
 

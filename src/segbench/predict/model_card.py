@@ -122,12 +122,14 @@ def _scores(card: Mapping[str, Any]) -> list[str]:
     if "gain" in card:
         lines += [f"{card['gain']['sentence']}.", ""]
     if splits:
-        heads = [f"{split} (n = {card['n'][split]})" for split in splits]
+        counts = card.get("n", {})
+        heads = [f"{split} (n = {counts[split]})" if split in counts else split for split in splits]
         lines += [_row(["score", *heads]), _row(["---"] * (1 + len(splits)))]
         for key in (each for each in _SHOWN if each in scores[splits[-1]]):
             lines.append(_row([str(label_of(key)), *(_number(scores[split].get(key)) for split in splits)]))
-        footnote = with_labels(card["footnote"]) if "footnote" in card else f"scored at {card['scored_at']}"
-        lines += ["", f"Of these numbers: {footnote}. `card.json` has more scores, each with its definition."]
+        if "footnote" in card:
+            lines += ["", f"Of these numbers: {with_labels(card['footnote'])}."]
+        lines += ["", "`card.json` has more scores, each with its definition."]
     if card.get("test_uses"):
         times = "1 time" if card["test_uses"] == 1 else f"{card['test_uses']} times"
         lines += ["", f"The test part was scored {times} in all."]

@@ -147,6 +147,8 @@ class PipelineSettings:
 def agreed_settings(every: Mapping[str, PipelineSettings]) -> PipelineSettings:
     """Returns the settings of several networks that are to be averaged; the threshold is the mean of theirs.
 
+    A temperature was fitted to one model's probabilities: another one's, or their mean, goes without.
+
     The size of training images may differ a little (other parts of one data set): the first one's counts.
 
     Args:
@@ -167,7 +169,8 @@ def agreed_settings(every: Mapping[str, PipelineSettings]) -> PipelineSettings:
                 raise PredictionError(
                     f"networks that are averaged must agree in {key}: {first} has {value}, {name} has {other[key]}"
                 )
-    return replace(ours, threshold=fmean(each.threshold for each in every.values()))
+    threshold = fmean(each.threshold for each in every.values())
+    return replace(ours, threshold=threshold, temperature=1.0 if others else ours.temperature)
 
 
 def _classes(settings: PipelineSettings) -> dict[str, Any]:
