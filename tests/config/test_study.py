@@ -10,6 +10,7 @@ import pytest
 
 from segbench.config.study import expand, load_study, parse_study
 from segbench.errors import ConfigError
+from segbench.locale import translate
 
 BASE: dict[str, Any] = {"data": {"path": "images", "size": 64}, "epochs": 5}
 
@@ -326,3 +327,34 @@ def test_a_margin_as_wide_as_the_score_is_refused_before_anything_trains(
         return
     with pytest.raises(ConfigError, match=rf"practical: .* lies between 0 and 1, so no difference exceeds {practical}"):
         expand(asked)
+
+
+def test_words_for_people_may_be_given_in_every_language_of_a_report() -> None:
+    words = {"en": "Which one?", "ru": "Какая?"}
+    asked = study(
+        {"network": ["segnet", "unet_nearest"]},
+        title={"ru": "Сети"},
+        question=words,
+        expected=words,
+        labels={"network": words, "segnet": "SegNet"},
+    )
+    for told in (asked.question, asked.expected, asked.labels["network"]):
+        assert isinstance(told, str)
+        assert [translate(told, lang) for lang in ("en", "ru")] == list(words.values())
+    assert (asked.title, asked.labels["segnet"]) == ("Сети", "SegNet")
+    assert parse_study(asked.to_dict()).to_dict() == asked.to_dict()
+    assert asked.to_dict()["question"] == words
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"title": {"de": "Netze"}}, "title: there is no report in the language 'de'; there are en, ru"),
+        ({"question": 3}, "question: should be a valid string, got 3"),
+        ({"labels": {"segnet": ""}}, r"labels\.segnet: a display name must not be empty"),
+        ({"labels": {"segnet": {"en": "SegNet", "ru": ""}}}, r"labels\.segnet: a display name must not be empty"),
+    ],
+)
+def test_words_that_cannot_be(more: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        study({"network": ["segnet", "unet_nearest"]}, **more)

@@ -15,6 +15,7 @@ import pytest
 from segbench.locale import (
     Message,
     Numbers,
+    OwnWords,
     folded,
     grouped,
     join,
@@ -107,8 +108,28 @@ def test_numbers_have_the_digits_that_a_reader_needs() -> None:
         "50\u00a0%",
     ]
     assert [numbers.score(math.nan), numbers.percent(math.nan), grouped(12345)] == ["–", "–", "12\u202f345"]
-    assert translate(numbers.duration(7500.0), "ru") == "2.08\u00a0ч"
-    assert [translate(numbers.large(n), "ru") for n in (31_040_000, 1234)] == ["31.0\u00a0млн", "1\u202f234"]
+    assert translate(numbers.duration(7500.0), "ru") == "2,08\u00a0ч"
+    assert [translate(numbers.large(n), "ru") for n in (31_040_000, 1234)] == ["31,0\u00a0млн", "1\u202f234"]
+
+
+def test_a_number_has_the_mark_of_its_language_also_inside_sentences() -> None:
+    numbers = Numbers(3)
+    told = message("{name} wins", name=numbers.between(0.861, -0.5, 0.9))
+    assert translate(told, "en") == told == "0.861 [\u22120.500, 0.900] wins"
+    assert "0,861" in translate(told, "ru")
+    assert "." not in translate(told, "ru"), "every number in it"
+    assert translate(message("{share:.1f} %", share=0.25), "ru") == "0,2 %", "a float that the template formats"
+    assert translate(message("{name}", name="net_0.25"), "ru") == "net_0.25", "a name is no number"
+    assert [translate(numbers.p_is(0.04), lang) for lang in ("en", "ru")] == ["p = 0.040", "p = 0,040"]
+
+
+def test_words_in_several_languages_are_read_in_the_language_of_the_reader() -> None:
+    words = OwnWords({"en": "U-Net", "ru": "Сеть U"})
+    told = join(": ", [words, message("{n:,} run", n=1)])
+    assert (words, told) == ("U-Net", "U-Net: 1 run")
+    assert translate(told, "ru").startswith("Сеть U: ")
+    assert [translate(OwnWords({"ru": "Сеть"}), lang) for lang in ("en", "ru")] == ["Сеть", "Сеть"], "the only words"
+    assert copy.deepcopy(words).texts == words.texts
 
 
 @pytest.mark.slow

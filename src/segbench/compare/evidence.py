@@ -17,7 +17,7 @@ from segbench.data.files.resize import resize_image, resize_mask
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_picture
 from segbench.folders.run import RunFolder
-from segbench.locale import Message, plural
+from segbench.locale import Message, join, plural
 from segbench.metrics.families import label_of
 from segbench.statistics.looks import Look
 from segbench.types import ClassMap, Sample
@@ -166,7 +166,7 @@ class Evidence:
     @property
     def label(self) -> str:
         """The score in words for people."""
-        return label_of(self.score)
+        return self.labels.get(self.score, label_of(self.score))
 
     @property
     def samples(self) -> tuple[Sample, ...]:
@@ -184,9 +184,9 @@ class Evidence:
                 "about the network",
                 n=entry.collapsed,
                 total=len(entry.runs),
-                name=entry.name,
+                name=name,
             )
-            for entry in self.entries
+            for entry, name in zip(self.entries, self.names, strict=True)
             if entry.collapsed
         )
 
@@ -210,4 +210,4 @@ class Evidence:
 def _shown_name(entry: Entry, labels: Mapping[str, str]) -> str:
     if entry.name in labels or not any(value in labels for value in entry.factors.values()):
         return labels.get(entry.name, entry.name)
-    return " | ".join(labels.get(value, value) for value in entry.factors.values())
+    return join(" | ", [labels.get(value, value) for value in entry.factors.values()])

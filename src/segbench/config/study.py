@@ -24,9 +24,18 @@ import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from segbench.config.base import Section
 from segbench.config.run import parse_config
@@ -56,7 +65,7 @@ from segbench.config.study_plan import (
 )
 from segbench.config.text import apply_overrides, explain, line_of, read_yaml, set_key
 from segbench.errors import ConfigError, shorten, suggest
-from segbench.locale import Message, listed, message
+from segbench.locale import Message, OwnWords, languages, listed, message
 from segbench.metrics.families import SCORES
 from segbench.speech import argument, override
 
@@ -100,12 +109,46 @@ class ScaleConfig(Section):
         return read_bundles(value)
 
 
+def _read_words(value: Any, read: ValidatorFunctionWrapHandler) -> str:
+    """Takes a mapping of language -> text as well as a text."""
+    if isinstance(value, OwnWords):
+        return value
+    if not isinstance(value, Mapping) or not value or not all(isinstance(text, str) for text in value.values()):
+        return cast("str", read(value))
+    if unknown := [lang for lang in value if lang not in languages()]:
+        known = ", ".join(languages())
+        raise ValueError(f"there is no report in the language {str(unknown[0])!r}; there are {known}")
+    return OwnWords(value)
+
+
+def _read_expected(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    """Takes a mapping of language -> text as words; every other one is factor -> what is expected of it."""
+    is_words = isinstance(value, Mapping) and value and all(key in languages() for key in value)
+    return _read_words(value, read) if is_words or isinstance(value, OwnWords) else read(value)
+
+
+def _plain_words(value: Any) -> Any:
+    return dict(value.texts) if isinstance(value, OwnWords) else value
+
+
+def _not_empty(value: str) -> str:
+    if not all((value, *value.texts.values()) if isinstance(value, OwnWords) else (value,)):
+        raise ValueError("a display name must not be empty")
+    return value
+
+
+Words: TypeAlias = Annotated[str, WrapValidator(_read_words), PlainSerializer(_plain_words)]
+"""A text for people; where it was written in several languages, `OwnWords`."""
+
+
 class StudyConfig(Section):
     """What is compared, on what, and what is asked.
 
     Attributes:
         study: its name; part of the output folder.
-        title, question: for the report: what it is called, and asks.
+        title, question: for the report: what it is called, and asks. These, `expected` and each of the `labels` are one
+            text, or one a language that reports are written in: `{en: ..., ru: ...}`; a language that is not there
+            reads the English one, else the first.
         expected: for the report: what its author expects, as text; or factor -> `yes` (it matters), `no`, or the value
             that should be best, which the report sets against what came out.
         base: run config that all runs share, as a mapping of its keys.
@@ -132,9 +175,9 @@ class StudyConfig(Section):
     """
 
     study: Name
-    title: str = ""
-    question: str = ""
-    expected: str | dict[str, bool | str] = ""
+    title: Words = ""
+    question: Words = ""
+    expected: Annotated[str | dict[str, bool | str], WrapValidator(_read_expected), PlainSerializer(_plain_words)] = ""
     base: dict[str, Any]
     vary: dict[str, Any]
     exclude: tuple[dict[str, Any], ...] = ()
@@ -143,7 +186,7 @@ class StudyConfig(Section):
     practical: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
     looks: Annotated[int, Field(ge=1)] = 1
     absent: AbsentRule = "perfect"
-    labels: dict[str, Annotated[str, Field(min_length=1)]] = Field(default_factory=dict)
+    labels: dict[str, Annotated[Words, AfterValidator(_not_empty)]] = Field(default_factory=dict)
     folds: Annotated[int, Field(ge=3)] | None = None
     scales: dict[Name, ScaleConfig] = Field(default_factory=dict)
     scale: str = ""

@@ -20,6 +20,7 @@ from segbench.data.formats.shared.listing import IMAGE_SUFFIXES
 from segbench.data.shapes.drawing import Painting
 from segbench.doctor.finding import Action, Fix, Picture
 from segbench.doctor.regions import Objects
+from segbench.locale import Number
 from segbench.types import ClassMap, Progress, SplitName, Task
 
 PICTURES = 6  # that show one finding
@@ -234,6 +235,6 @@ def headers(images: Mapping[Path, ImageFact], store: FactStore, progress: Progre
     return {path: replace(fact, **known[path], **without_pixels) for path, fact in images.items() if path in known}
 
 
-def percent(share: float) -> str:
+def percent(share: float) -> Number:
     """Returns a share as `12 %`, `0.034 %`."""
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.3g} %"
+    return Number(f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.3g} %")

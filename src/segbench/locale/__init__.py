@@ -10,14 +10,28 @@ sentence as a plain `str`. Nothing has to be taken apart to translate it: the te
 """
 
 from segbench.locale.folding import folded
-from segbench.locale.message import Message, from_plain, join, message, plural, quoted, template, to_plain
+from segbench.locale.message import (
+    Message,
+    Number,
+    OwnWords,
+    from_plain,
+    join,
+    message,
+    plural,
+    quoted,
+    template,
+    to_plain,
+)
 from segbench.locale.numbers import NO_VALUE, Numbers, grouped, listed
-from segbench.locale.translation import languages, localize, translate
+from segbench.locale.translation import decimal_mark, languages, localize, translate
 
 __all__ = [
     "NO_VALUE",
     "Message",
+    "Number",
     "Numbers",
+    "OwnWords",
+    "decimal_mark",
     "folded",
     "from_plain",
     "grouped",

@@ -39,6 +39,34 @@ class Message(str):
         return Message, (self.template, self.values, self.plural_template, self.n)
 
 
+class Number(str):
+    """A number as people read it: a `str` with a decimal point, which other languages may write as a comma.
+
+    Example:
+        >>> Number("0.861")
+        '0.861'
+    """
+
+
+class OwnWords(str):
+    """A text that its author wrote in several languages, such as the title of a study; a `str` in the first of them.
+
+    Attributes:
+        texts: language -> text.
+    """
+
+    texts: Mapping[str, str]
+
+    def __new__(cls, texts: Mapping[str, str]) -> OwnWords:
+        """Returns the English text, or the first one where there is none."""
+        made = super().__new__(cls, texts.get("en", next(iter(texts.values()))))
+        made.texts = dict(texts)
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OwnWords, (self.texts,)
+
+
 def message(template: str, /, **values: Any) -> Message:
     """Returns an English sentence that can be translated.
 
@@ -104,9 +132,14 @@ def quoted(text: str) -> Message:
     return text if isinstance(text, Message) else message("{quote}", quote=text)
 
 
-def fill(template: str, values: Mapping[str, Any]) -> str:
-    """Returns the template with its values; digits that `:,` groups have a narrow space between the groups."""
-    return _FORMATTER.vformat(template, (), values)
+def fill(template: str, values: Mapping[str, Any], decimal: str = ".") -> str:
+    """Returns the template with its values.
+
+    Args:
+        template, values: digits that `{name:,}` groups have a narrow space between the groups.
+        decimal: what stands before the decimals of a float among the values.
+    """
+    return _Formatter(decimal).vformat(template, (), values)
 
 
 def to_plain(text: str) -> Any:
@@ -136,9 +169,10 @@ def from_plain(plain: Any) -> Any:
 
 
 class _Formatter(string.Formatter):
+    def __init__(self, decimal: str) -> None:
+        self._decimal = decimal
+
     def format_field(self, value: Any, format_spec: str) -> str:
         shown = format(value, format_spec)
-        return shown.replace(",", "\u202f") if "," in format_spec else shown
-
-
-_FORMATTER = _Formatter()
+        shown = shown.replace(",", "\u202f") if "," in format_spec else shown
+        return shown.replace(".", self._decimal) if isinstance(value, float) else shown

@@ -1,6 +1,6 @@
 """Numbers as people read them: one rule for the terminal, Markdown and the pages.
 
-Numbers have a decimal point in every language, as in the files beside a report.
+Each is a `Number`: it has a decimal point, as in CSV, LaTeX and the terminal, until a page puts its language's mark.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from segbench.locale.message import join, message
+from segbench.locale.message import Number, join, message
 
 NO_VALUE = "–"
 
@@ -40,13 +40,13 @@ class Numbers:
     digits: int = 3
     intervals: bool = True
 
-    def score(self, value: float) -> str:
+    def score(self, value: float) -> Number:
         """Returns a score."""
-        return NO_VALUE if math.isnan(value) else f"{value:.{self.digits}f}".replace("-", "\u2212")
+        return _number(value, f".{self.digits}f")
 
-    def signed(self, value: float) -> str:
+    def signed(self, value: float) -> Number:
         """Returns a difference with its sign."""
-        return NO_VALUE if math.isnan(value) else f"{value:+.{self.digits}f}".replace("-", "\u2212")
+        return _number(value, f"+.{self.digits}f")
 
     def interval(self, estimate: Interval, *, signed: bool = False) -> str:
         """Returns a number and its interval, such as `0.861 [0.842, 0.880]`."""
@@ -57,46 +57,42 @@ class Numbers:
         show = self.signed if signed else self.score
         if not self.intervals:
             return show(value)
-        return f"{show(value)} {self.ends(low, high, signed=signed)}"
+        return join(" ", [show(value), self.ends(low, high, signed=signed)])
 
     def ends(self, low: float, high: float, *, signed: bool = False) -> str:
         """Returns the ends of an interval, such as `[0.842, 0.880]`, for a column of its own."""
         show = self.signed if signed else self.score
-        return f"[{show(low)}, {show(high)}]" if self.intervals else NO_VALUE
+        return message("[{low}, {high}]", low=show(low), high=show(high)) if self.intervals else NO_VALUE
 
-    def p(self, value: float) -> str:
+    def p(self, value: float) -> Number:
         """Returns a probability of a test."""
-        if math.isnan(value):
-            return NO_VALUE
-        return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+        return Number("< 0.001") if value < 0.001 else _number(value, ".3f" if value < 0.1 else ".2f")
 
-    def p_is(self, value: float) -> str:
+    def p_is(self, value: float) -> Number:
         """Returns a probability of a test inside a sentence: `p = 0.012`."""
         shown = self.p(value)
-        return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+        return Number(f"p {shown}" if shown.startswith("<") else f"p = {shown}")
 
-    def level(self, level: float) -> str:
+    def level(self, level: float) -> Number:
         """Returns the level of an interval."""
-        return f"{100.0 * level:g}\u00a0%"
+        return Number(f"{100.0 * level:g}\u00a0%")
 
-    def percent(self, share: float) -> str:
+    def percent(self, share: float) -> Number:
         """Returns a share in percent."""
         if math.isnan(share):
-            return NO_VALUE
+            return Number(NO_VALUE)
         if 0.0 < share < 0.0005:
-            return "< 0.1\u00a0%"
-        return f"{100.0 * share:.{1 if 0.0 < share < 0.0995 else 0}f}\u00a0%"
+            return Number("< 0.1\u00a0%")
+        return Number(f"{100.0 * share:.{1 if 0.0 < share < 0.0995 else 0}f}\u00a0%")
 
-    def rate(self, value: float) -> str:
+    def rate(self, value: float) -> Number:
         """Returns a number with three digits."""
-        if math.isnan(value):
-            return NO_VALUE
-        decimals = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-        return f"{value:,.{min(decimals, 3)}f}".replace(",", "\u202f")
+        decimals = max(0, 2 - math.floor(math.log10(abs(value)))) if value and not math.isnan(value) else 0
+        return _number(value, f",.{min(decimals, 3)}f")
 
-    def mean_count(self, value: float) -> str:
+    def mean_count(self, value: float) -> Number:
         """Returns a mean of counts: with a decimal where it is small, in whole thousands with a blank, never as 1e3."""
-        return f"{value:.1f}".removesuffix(".0") if value < 100 else grouped(value)
+        return Number(f"{value:.1f}".removesuffix(".0") if value < 100 else grouped(value))
 
     def duration(self, seconds: float) -> str:
         """Returns a time in the unit that fits."""
@@ -113,6 +109,13 @@ class Numbers:
         if math.isnan(number):
             return NO_VALUE
         return message("{millions}\u00a0M", millions=self.rate(number / 1e6)) if number >= 1e6 else grouped(number)
+
+
+def _number(value: float, form: str) -> Number:
+    """Returns a number in a form of `format`, with a true minus and narrow spaces between thousands."""
+    if math.isnan(value):
+        return Number(NO_VALUE)
+    return Number(format(value, form).replace("-", "\u2212").replace(",", "\u202f"))
 
 
 def grouped(number: float) -> str:

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from segbench.locale.message import Message, fill
+from segbench.locale.message import Message, Number, OwnWords, fill
 
 ENGLISH = "en"
 _CATALOGUES = Path(__file__).parent
@@ -31,17 +31,31 @@ def translate(text: str, lang: str) -> str:
     """Returns a message in another language, its values that are messages too; any other text as it is.
 
     Args:
-        text: a `Message`; a plain `str`, such as a name from the data, comes back unchanged.
+        text: a `Message`, a `Number` or `OwnWords`; a plain `str`, such as a name from the data, comes back unchanged.
         lang: one of `languages()`.
     Raises:
         ValueError: there is no such language.
     """
-    if not isinstance(text, Message) or lang == ENGLISH:
-        if lang not in languages():
-            raise ValueError(f"expected one of the languages {', '.join(languages())}, got {lang!r}")
+    if lang not in languages():
+        raise ValueError(f"expected one of the languages {', '.join(languages())}, got {lang!r}")
+    if isinstance(text, OwnWords):
+        return text.texts.get(lang, str(text))
+    if lang != ENGLISH and isinstance(text, Number):
+        return text.replace(".", decimal_mark(lang))
+    if lang == ENGLISH or not isinstance(text, Message):
         return str(text)
-    found = _template(text, lang)
-    return fill(found, {name: localize(value, lang) for name, value in text.values.items()})
+    values = {name: localize(value, lang) for name, value in text.values.items()}
+    return fill(_template(text, lang), values, decimal_mark(lang))
+
+
+@cache
+def decimal_mark(lang: str) -> str:
+    """Returns what stands before the decimals of a number in a language: a point or a comma."""
+    if lang == ENGLISH:
+        return "."
+    from babel.numbers import get_decimal_symbol  # only who reads another language waits for Babel
+
+    return str(get_decimal_symbol(lang))
 
 
 def localize(value: _Value, lang: str) -> _Value:

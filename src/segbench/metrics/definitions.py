@@ -68,12 +68,17 @@ class Definition:
     @property
     def sentence(self) -> Message:
         """Returns everything in one sentence, for people."""
+        return join("", [join("; ", [self.rule, self.conditions]), "."])
+
+    @property
+    def rule(self) -> Message:
+        """Returns how the score is computed, without its conditions."""
         if self.level == "per image":
             what = message("{formula} of each image", formula=self.formula)
         else:
             what = message("{formula} of the pixels of all images together", formula=self.formula)
-        parts = [join(", ", filter(None, (what, self._over(), self.summary))), self.absent, self.conditions]
-        return join("", [join("; ", filter(None, parts)), "."])
+        parts = [join(", ", filter(None, (what, self._over(), self.summary))), self.absent]
+        return join("; ", filter(None, parts))
 
     @property
     def conditions(self) -> Message:

@@ -18,7 +18,14 @@ _STYLE: Any = {"font.family": "DejaVu Sans", "font.size": 9.0, "svg.fonttype": "
 
 
 def critical_difference_diagram(
-    names: Sequence[str], mean_ranks: npt.ArrayLike, critical_difference: float, *, title: str = ""
+    names: Sequence[str],
+    mean_ranks: npt.ArrayLike,
+    critical_difference: float,
+    *,
+    title: str = "",
+    told: str = "critical difference",
+    width_inch: float = 7.6,
+    longest_name: int = _LONGEST_NAME,
 ) -> Figure:
     """Returns the diagram of Demsar (2006): entries at their mean ranks, and bars over those that may be alike.
 
@@ -30,6 +37,9 @@ def critical_difference_diagram(
         mean_ranks: (K,) over the data sets.
         critical_difference: of mean ranks, such as Nemenyi's.
         title: over the diagram.
+        told: what the length of the critical difference is called.
+        width_inch: of the figure.
+        longest_name: characters; a longer name is cut.
     Raises:
         ValueError: fewer than two entries, or not a rank for each.
     Example:
@@ -44,12 +54,12 @@ def critical_difference_diagram(
     first_row = first_bar + 0.28 * len(bars) + 0.35
     height = first_row + 0.42 * rows
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(7.6, 1.1 + 0.55 * height), layout="constrained")
+        figure = Figure(figsize=(width_inch, 1.1 + 0.55 * height), layout="constrained")
         axes = figure.subplots()
         axes.set_xlim(1 - 0.45 * (count - 1), count + 0.45 * (count - 1))
         axes.set_ylim(height, -1.15)
         axes.set_axis_off()
-        _draw_scale(axes, count, critical_difference)
+        _draw_scale(axes, count, critical_difference, told)
         for number, (low, high) in enumerate(bars):
             place = first_bar + 0.28 * number
             ends = (ranks[order[low]] - 0.02 * count, ranks[order[high]] + 0.02 * count)
@@ -59,21 +69,22 @@ def critical_difference_diagram(
             place = first_row + 0.42 * (number if is_left else count - 1 - number)
             end = 1 - 0.06 * count if is_left else count + 0.06 * count
             axes.plot((ranks[index], ranks[index], end), (0, place, place), color=_INK, linewidth=0.9)
-            told = f"{_shortened(names[index])}  {ranks[index]:.2f}"
-            axes.text(end, place, f"{told} " if is_left else f" {told}", ha="right" if is_left else "left", va="center")
+            named = f"{_shortened(names[index], longest_name)}  {ranks[index]:.2f}"
+            axes.text(
+                end, place, f"{named} " if is_left else f" {named}", ha="right" if is_left else "left", va="center"
+            )
         if title:
             axes.set_title(title, fontsize=10)
     return figure
 
 
-def _draw_scale(axes: mpl.axes.Axes, count: int, critical_difference: float) -> None:
+def _draw_scale(axes: mpl.axes.Axes, count: int, critical_difference: float, told: str) -> None:
     axes.plot((1, count), (0, 0), color=_INK, linewidth=1.2)
     for rank in range(1, count + 1):
         axes.plot((rank, rank), (-0.1, 0), color=_INK, linewidth=1.2)
         axes.text(rank, -0.16, str(rank), ha="center", va="bottom")
     axes.plot((1, 1 + critical_difference), (-0.75, -0.75), color=_INK, linewidth=1.6, marker="|", markersize=7)
-    told = f"critical difference {critical_difference:.2f}"
-    axes.text(1 + critical_difference / 2, -0.83, told, ha="center", va="bottom")
+    axes.text(1, -0.83, f"{told} {critical_difference:.2f}", ha="left", va="bottom")
 
 
 def cliques(sorted_ranks: npt.NDArray[np.float64], critical_difference: float) -> list[tuple[int, int]]:
@@ -138,5 +149,5 @@ def significance_map(
     return figure
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+def _shortened(name: str, length: int = _LONGEST_NAME) -> str:
+    return name if len(name) <= length else f"{name[: length - 1]}…"

@@ -137,11 +137,12 @@ def reliability_plot(lines: Sequence[Reliability], axis: str, other_axis: str, *
     figure = Figure(figsize=(NARROW_INCH, 3.4) if narrow else (WIDE_INCH, 3.8), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.9, linestyle=(0, (2, 2)))
-    for line in sorted(lines, key=lambda line: line.strong):
+    for number, line in enumerate(sorted(lines, key=lambda line: line.strong)):
         color = BLUE if line.strong else GREY
         axes.plot(line.confidence, line.accuracy, "o-", color=color, markersize=3, linewidth=1.0)
+        at = number % len(line.confidence)  # each name at another point, so that none covers another
         axes.annotate(
-            line.name, (line.confidence[0], line.accuracy[0]), xytext=(3, 3), textcoords="offset points", fontsize=8
+            line.name, (line.confidence[at], line.accuracy[at]), xytext=(3, -9), textcoords="offset points", fontsize=8
         )
     axes.set(xlabel=axis, ylabel=other_axis, aspect="equal")
     return figure

@@ -86,7 +86,8 @@ class Table:
         head: column titles; hints: one for each or none, shown when a title is pointed at.
         rows: as many cells as titles each.
         words: how many columns on the left hold words; the others hold numbers.
-        caption: under the table.
+        caption: under the table; colors: what its shading means, not for Markdown; clicks: what a click does, for a
+            screen alone.
         sortable: by a click on a title.
         dense: narrow cells, for a matrix.
         marked: rows that stand out.
@@ -96,6 +97,8 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     words: int = 1
     caption: str = ""
+    colors: str = ""
+    clicks: str = ""
     sortable: bool = False
     dense: bool = False
     marked: frozenset[int] = frozenset()

@@ -12,6 +12,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from segbench.plots.ranking import critical_difference_diagram
 from segbench.report.svg import BLUE, GREY, INK, LINE, NARROW_INCH, ORANGE, PAPER, WIDE_INCH
 
 _BINS = 40  # of a hill
@@ -109,17 +110,18 @@ def spread_plot(rows: Sequence[SpreadRow], axis: str, *, narrow: bool, mark: flo
     edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
     counts = [np.histogram(values, edges)[0] / len(values) for values in known]
     top = max(each.max() for each in counts)
-    figure = Figure(figsize=(NARROW_INCH if narrow else WIDE_INCH, 0.75 + 0.58 * len(rows)), layout="constrained")
+    step, height = (0.72, 0.55) if narrow else (0.58, 0.75)
+    figure = Figure(figsize=(NARROW_INCH if narrow else WIDE_INCH, 0.75 + step * len(rows)), layout="constrained")
     axes = figure.subplots()
     for place, (row, shares) in enumerate(zip(rows, counts, strict=True)):
         color = BLUE if row.strong else GREY
         for side, shade in ((edges[:-1] < mark, ORANGE), (~(edges[:-1] < mark), color)):
-            hill = np.where(side, place - 0.75 * shares / top, place)
+            hill = np.where(side, place - height * shares / top, place)
             axes.stairs(hill, edges, baseline=place, fill=True, color=shade, alpha=0.45)
         axes.plot([row.low, row.high], [place + 0.1] * 2, color=color, linewidth=2.2, solid_capstyle="round")
         axes.plot(row.value, place + 0.1, "o", color=color, markersize=5, markeredgecolor=PAPER, markeredgewidth=0.8)
         if narrow:
-            at = (0.0, place - 0.62)
+            at = (0.0, place - height - 0.14)
             axes.annotate(cut_name(row.name, 34), at, xycoords=("axes fraction", "data"), va="center", fontsize=9)
     if not math.isnan(mark):
         axes.axvline(mark, color=INK, linewidth=0.9, linestyle=(0, (2, 2)))
@@ -128,6 +130,16 @@ def spread_plot(rows: Sequence[SpreadRow], axis: str, *, narrow: bool, mark: flo
     axes.set_xlabel(axis)
     axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 8))
     return figure
+
+
+def rank_plot(
+    names: Sequence[str], mean_ranks: Sequence[float], critical_difference: float, told: str, *, narrow: bool
+) -> Figure:
+    """Returns the diagram of critical differences, see `critical_difference_diagram`; `told` names the difference."""
+    width, longest = (NARROW_INCH, 12) if narrow else (WIDE_INCH, 34)
+    return critical_difference_diagram(
+        names, mean_ranks, critical_difference, told=told, width_inch=width, longest_name=longest
+    )
 
 
 def _name_rows(axes: Axes, names: Sequence[str], *, narrow: bool) -> None:

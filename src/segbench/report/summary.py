@@ -29,6 +29,11 @@ def name_of(analysis: Analysis, place: int) -> str:
     return analysis.verdict.names[place]
 
 
+def numbered(analysis: Analysis, place: int) -> Message:
+    """Returns what people call an entry behind its number in the table of results: `1. U-Net`."""
+    return join(". ", [str(analysis.number[place]), name_of(analysis, place)])
+
+
 def answer_of(analysis: Analysis, difference: Estimate) -> Answer | None:
     """Returns what two one-sided tests with the verdict's margin say of a difference, first against second."""
     verdict = analysis.verdict
@@ -254,7 +259,7 @@ def finding_clues(test: FindingTest, numbers: Numbers) -> Message:
     return join(
         "; ",
         [
-            join("", [ATTRIBUTE[clue.attribute], f": {numbers.signed(clue.rho)}, {numbers.p_is(clue.p_holm)}"])
+            join("", [ATTRIBUTE[clue.attribute], ": ", numbers.signed(clue.rho), " (", numbers.p_is(clue.p_holm), ")"])
             for clue in test.clues
         ],
     )

@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from segbench.locale import localize, translate
+from segbench.locale import decimal_mark, localize, translate
 from segbench.report.document import Drawing
 
 # Stand-ins that no figure uses otherwise -> the page's own colour, and what it is outside the page.
@@ -24,6 +24,8 @@ _PAGE_COLORS = {
     GREEN: "var(--green, #009e73)",
     GREY: "var(--grey, #777777)",
     PAPER: "var(--paper, #ffffff)",
+    "#222222": "currentColor",  # ink and blue of the figures in segbench.plots
+    "#0072b2": "var(--blue, #0072b2)",
 }
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -96,5 +98,6 @@ class Sketch:
         for stand_in, color in _PAGE_COLORS.items():
             svg = svg.replace(stand_in, color)
         svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", svg)
+        svg = re.sub(r"(>[+\u2212-]?\d+)\.(\d+</text>)", rf"\1{decimal_mark(self._lang)}\2", svg)  # ticks of axes
         # A text without a colour of its own would be black.
         return svg.replace("<svg ", f'<svg role="img" fill="currentColor" aria-label="{html.escape(label)}" ', 1)

@@ -189,4 +189,4 @@ def _image_facts(stats: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield label, ", ".join(f"{kind} {count}" for kind, count in stats[key].items())
     for key, label in _CHANNELS.items():
         if stats.get(key):
-            yield label, ", ".join(f"{value:.3f}" for value in stats[key])
+            yield label, join("; ", [_NUMBERS.score(value) for value in stats[key]])

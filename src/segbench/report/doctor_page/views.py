@@ -21,7 +21,7 @@ from segbench.doctor import Checkup
 from segbench.doctor.reading import percent
 from segbench.doctor.run import tolerant_listing
 from segbench.errors import SegbenchError
-from segbench.locale import listed
+from segbench.locale import join, listed
 from segbench.plots.panels import colorize, overlay
 from segbench.types import ClassMap, Task
 
@@ -249,5 +249,5 @@ def _told(values: NDArray[Any]) -> str:
     counts, distinct = count_values(values)
     order = sorted(counts, key=lambda value: -counts[value])
     total = values.shape[0] * values.shape[1]
-    shown = [f"{value} {percent(counts[value] / total)}" for value in order[:_VALUES_TOLD]]
+    shown = [join(" ", [str(value), percent(counts[value] / total)]) for value in order[:_VALUES_TOLD]]
     return listed([*shown, *[""] * (distinct - len(shown))], _VALUES_TOLD)

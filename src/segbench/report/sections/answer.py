@@ -12,7 +12,7 @@ from segbench.report.document import Block, Drawing, Findings, Gallery, Text, te
 from segbench.report.figures import IntervalRow, interval_plot
 from segbench.report.pictures import Pictures
 from segbench.report.sections.results import score_axis
-from segbench.report.summary import answer_of, name_of
+from segbench.report.summary import answer_of, name_of, numbered
 from segbench.report.svg import Sketch
 from segbench.statistics.differences import Estimate
 from segbench.statistics.factors import FactorEffect, LevelDifference
@@ -177,7 +177,7 @@ def _level_rows(analysis: Analysis, effects: Sequence[FactorEffect]) -> list[Int
             pair.second for pair in effect.differences if pair.significant and pair.first == effect.levels[0].level
         }
         for mean in effect.levels:
-            name = f"{effect.factor}: {mean.level}"
+            name = join(": ", [effect.factor, mean.level])
             value, text_ = mean.mean, analysis.numbers.interval(mean.mean)
             is_strong = mean.level not in worse
             rows.append(
@@ -198,7 +198,7 @@ def _entry_rows(analysis: Analysis) -> list[IntervalRow]:
         ]
     return [
         IntervalRow(
-            name=f"{number}. {name_of(analysis, standing.index)}",
+            name=numbered(analysis, standing.index),
             value=standing.mean.value,
             low=standing.mean.low,
             high=standing.mean.high,
@@ -206,7 +206,7 @@ def _entry_rows(analysis: Analysis) -> list[IntervalRow]:
             text=analysis.numbers.interval(standing.mean),
             strong=standing.index in verdict.may_be_best,
         )
-        for number, standing in places
+        for _, standing in places
     ]
 
 
@@ -226,8 +226,8 @@ def answer_strip(analysis: Analysis, pictures: Pictures) -> tuple[Block, ...]:
     for place in places:
         entry = entries[place]
         score = analysis.numbers.score(float(entry.values[0, column]))
-        name = f"{analysis.number[place]}. {name_of(analysis, place)}"
-        tiles.append(pictures.errors(entry, image_id, pictures.seed_caption(entry, f"{name}: {score}")))
+        name = join(": ", [numbered(analysis, place), score])
+        tiles.append(pictures.errors(entry, image_id, pictures.seed_caption(entry, name)))
     caption = message(
         "{image}: the middle test image of {name}, by its score.",
         image=image_id,

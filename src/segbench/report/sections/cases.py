@@ -5,12 +5,12 @@ from __future__ import annotations
 from segbench.compare.evidence import Entry
 from segbench.explain.cases import Case
 from segbench.explain.label_mistakes import LabelCandidate
-from segbench.locale import Numbers, listed, message, plural
+from segbench.locale import Numbers, join, listed, message, plural
 from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Folded, Gallery, Heading, Section, Tile, text
 from segbench.report.labels import CASES
 from segbench.report.pictures import Pictures
-from segbench.report.summary import name_of
+from segbench.report.summary import name_of, numbered
 from segbench.report.svg import Sketch
 
 _CLASSES_SHOWN = 12
@@ -54,8 +54,8 @@ def _worst_of_classes(analysis: Analysis, pictures: Pictures) -> list[Block]:
 
 
 def _case_title(case: Case, numbers: Numbers) -> str:
-    seeds = ", ".join(numbers.score(score) for score in case.seed_scores)
-    told = f"{case.image_id}: {numbers.score(case.score)}"
+    seeds = join("; ", [numbers.score(score) for score in case.seed_scores])
+    told = join(": ", [case.image_id, numbers.score(case.score)])
     if len(case.seed_scores) < 2:
         return told
     return message("{image} (seeds: {scores})", image=told, scores=seeds)
@@ -98,7 +98,7 @@ def _disagreements(analysis: Analysis, pictures: Pictures) -> list[Block]:
         for place in shown:
             entry = analysis.evidence.entries[place]
             score = analysis.numbers.score(case.scores[entry.name])
-            caption = f"{analysis.number[place]}. {name_of(analysis, place)}: {score}"
+            caption = join(": ", [numbered(analysis, place), score])
             tiles.append(pictures.errors(entry, case.image_id, pictures.seed_caption(entry, caption)))
         title = message(
             "{image}: disagreement {share}", image=case.image_id, share=analysis.numbers.percent(case.disagreement)

@@ -13,10 +13,11 @@ from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Cell, Folded, Gallery, Heading, Section, Table, text
 from segbench.report.labels import HEAD
 from segbench.report.pictures import Pictures
-from segbench.report.summary import name_of
+from segbench.report.summary import name_of, numbered
 from segbench.report.svg import Sketch
 
 _PAIRS_SHOWN = 6
+_LEAST_SHOWN = 0.005  # of a class; a smaller share stays an empty cell
 _MOST_MATRIX = 30  # classes; a larger matrix cannot be read
 
 
@@ -34,7 +35,7 @@ def classes_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> S
     if place in table.confusion and len(table.rows) <= _MOST_MATRIX:
         linked = _shown_pairs(table, place) if analysis.evidence.entries[place].masks else []
         title = message("What {name} takes each class for", name=name)
-        blocks += [Heading(text=title), _confusion(table, place, linked)]
+        blocks += [Heading(text=title), _confusion(analysis, table, place, linked)]
         blocks += _confused_images(analysis, table, place, pictures)
     if table.without:
         blocks += text(message("Keep neither counts nor masks: {names}.", names=listed(table.without)), tone="note")
@@ -93,28 +94,29 @@ def _heat_map(analysis: Analysis, table: ClassTable) -> Table:
             text_ = message("never") if never else analysis.numbers.score(value)
             cells.append(Cell(text=text_, sort=value, heat=heat, bad=never, hint=name_of(analysis, place)))
         rows.append((Cell(text=_class_name(row)), *cells))
-    head = (HEAD["class"], *(f"{analysis.number[place]}. {name_of(analysis, place)}" for place in order))
+    head = (HEAD["class"], *(numbered(analysis, place) for place in order))
     caption = message("Mean IoU of every class; “never”: no training predicts it on any test image.")
     return Table(head=head, rows=tuple(rows), caption=caption)
 
 
-def _confusion(table: ClassTable, place: int, linked: Sequence[tuple[int, int]]) -> Table:
+def _confusion(analysis: Analysis, table: ClassTable, place: int, linked: Sequence[tuple[int, int]]) -> Table:
     matrix, rows = table.confusion[place], []
     for true, row in enumerate(table.rows):
         cells = []
         for predicted, share in enumerate(matrix[true].tolist()):
             known = not math.isnan(share)
-            shown = f"{100 * share:.0f}" if known and share >= 0.005 else ""
+            shown = f"{100 * share:.0f}" if known and share >= _LEAST_SHOWN else ""
             sign = 1.0 if true == predicted else -1.0
             link = f"#confused-{true}-{predicted}" if (true, predicted) in linked else ""
             cells.append(Cell(text=shown, heat=sign * share if known and shown else math.nan, link=link))
         rows.append((Cell(text=row.name), *cells))
     head = (message("true \\ predicted"), *(row.name for row in table.rows))
     caption = message(
-        "Percent of each true class (row), over all images and trainings; empty: below 0.5 %. Underlined: a click "
-        "shows images."
+        "Percent of each true class (row), over all images and trainings; empty: below {least}.",
+        least=analysis.numbers.percent(_LEAST_SHOWN),
     )
-    return Table(head=head, rows=tuple(rows), caption=caption, dense=True)
+    clicks = message("Underlined: a click shows images.") if linked else ""
+    return Table(head=head, rows=tuple(rows), caption=caption, clicks=clicks, dense=True)
 
 
 def _shown_pairs(table: ClassTable, place: int) -> list[tuple[int, int]]:

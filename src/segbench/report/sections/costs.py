@@ -11,7 +11,7 @@ from segbench.report.figures import CostPoint, cost_plot
 from segbench.report.labels import COST_AXIS
 from segbench.report.pictures import Pictures
 from segbench.report.sections.results import COSTS, cost_known, score_axis
-from segbench.report.summary import name_of
+from segbench.report.summary import numbered
 from segbench.report.svg import Sketch
 
 
@@ -47,6 +47,6 @@ def costs_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sec
             "mean. Times were measured on the machine below and hold for it."
         ),
     )
-    names = [f"{number}. {name_of(analysis, place)}" for number, place in enumerate(analysis.order, start=1)]
-    numbered = Folded(title=message("Which number is which approach"), blocks=(Bullets(items=tuple(names)),))
-    return Section(key="costs", title=message("Cost against quality"), blocks=(drawing, numbered))
+    names = [numbered(analysis, place) for place in analysis.order]
+    called = Folded(title=message("Which number is which approach"), blocks=(Bullets(items=tuple(names)),))
+    return Section(key="costs", title=message("Cost against quality"), blocks=(drawing, called))

@@ -11,7 +11,7 @@ from typing import Any
 from segbench.config.text import LENGTH_KEYS, flatten
 from segbench.data.split.divide import tells_one_fold
 from segbench.folders.run import RunFolder
-from segbench.locale import NO_VALUE, Message, join, listed, message, plural
+from segbench.locale import NO_VALUE, Message, grouped, join, listed, message, plural
 from segbench.report.analysis import Analysis
 from segbench.report.document import (
     Block,
@@ -86,7 +86,7 @@ def _part(analysis: Analysis, part: Any) -> str:
 def _sizes(analysis: Analysis) -> str:
     sizes = Counter((sample.height, sample.width) for sample in analysis.evidence.manifest.samples)
     if len(sizes) <= 3:
-        return ", ".join(f"{height}×{width} ({number:,})" for (height, width), number in sizes.most_common())
+        return ", ".join(f"{height}×{width} ({grouped(number)})" for (height, width), number in sizes.most_common())
     heights, widths = sorted(height for height, _ in sizes), sorted(width for _, width in sizes)
     return message(
         "{sizes} different ones, {low} to {high}",
@@ -211,7 +211,7 @@ def _promises(analysis: Analysis) -> list[Message]:
         result.append(
             message("How often the test part was scored, by each run's log: {parts}.", parts=join("; ", parts))
         )
-    outside = [entry.name for entry in evidence.entries if not entry.runs]
+    outside = [name for name, entry in zip(evidence.names, evidence.entries, strict=True) if not entry.runs]
     if outside:
         result.append(
             message("Masks that another tool made, trained nobody here knows how: {names}.", names=listed(outside))

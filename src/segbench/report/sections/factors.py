@@ -7,7 +7,7 @@ import math
 from functools import partial
 from statistics import fmean
 
-from segbench.locale import listed, message
+from segbench.locale import join, listed, message
 from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Cell, Folded, Section, Table, bullets, text
 from segbench.report.figures import IntervalRow, interval_plot
@@ -76,7 +76,7 @@ def _heat_map(analysis: Analysis, first: str, second: str) -> Table:
 
     lines = [(Cell(text=row, strong=True), *(cell(means[row, column]) for column in columns)) for row in rows_of]
     return Table(
-        head=(f"{first} \\ {second}", *columns),
+        head=(join(" \\ ", [first, second]), *columns),
         rows=tuple(lines),
         caption=message(
             "{score}: mean of every combination of {first} (rows) and {second} (columns).",

@@ -17,7 +17,7 @@ from segbench.report.document import Block, Cell, Facts, Folded, Heading, Sectio
 from segbench.report.figures import SpreadRow, spread_plot
 from segbench.report.labels import HEAD
 from segbench.report.pictures import Pictures
-from segbench.report.summary import name_of
+from segbench.report.summary import numbered
 from segbench.report.svg import Sketch
 from segbench.statistics.verdict import Standing
 
@@ -68,10 +68,7 @@ def _results(analysis: Analysis) -> Table:
             (
                 entry_cell(analysis, standing.index),
                 Cell(text=numbers.score(standing.mean.value), sort=standing.mean.value, strong=True),
-                Cell(
-                    text=f"[{numbers.score(standing.mean.low)}, {numbers.score(standing.mean.high)}]",
-                    sort=standing.mean.low,
-                ),
+                Cell(text=numbers.ends(standing.mean.low, standing.mean.high), sort=standing.mean.low),
                 Cell(text=str(first) if first == last else f"{first}–{last}", sort=first + last / 1000.0),
                 Cell(text=numbers.score(standing.seed_spread), sort=standing.seed_spread),
                 Cell(text=str(standing.seeds) if entry.runs else NO_VALUE, sort=standing.seeds),
@@ -86,10 +83,12 @@ def _results(analysis: Analysis) -> Table:
         head=tuple(head),
         rows=tuple(rows),
         caption=message(
-            "{score} on the test images, mean over images and seeds. Shaded: may be the best. Last row: what the most "
-            "frequent class, predicted everywhere, scores. A click on a column's title sorts.",
+            "{score} on the test images, mean over images and seeds. Last row: what the most frequent class, predicted "
+            "everywhere, scores.",
             score=analysis.evidence.label,
         ),
+        colors=message("Shaded: may be the best."),
+        clicks=message("A click on a column's title sorts."),
         sortable=True,
         marked=marked,
     )
@@ -97,8 +96,7 @@ def _results(analysis: Analysis) -> Table:
 
 def entry_cell(analysis: Analysis, place: int) -> Cell:
     """Returns the first cell of an approach's row: its number and its name, its key where it is pointed at."""
-    name = f"{analysis.number[place]}. {name_of(analysis, place)}"
-    return Cell(text=name, sort=analysis.number[place], hint=analysis.evidence.entries[place].name)
+    return Cell(text=numbered(analysis, place), sort=analysis.number[place], hint=analysis.evidence.entries[place].name)
 
 
 def _collapsed_cell(standing: Standing, entry: Entry) -> Cell:
@@ -117,14 +115,14 @@ def _constant_row(analysis: Analysis, columns: int) -> tuple[Cell, ...]:
 def _spread(analysis: Analysis, sketch: Sketch) -> Block:
     rows = [
         SpreadRow(
-            name=f"{number}. {name_of(analysis, standing.index)}",
+            name=numbered(analysis, standing.index),
             values=tuple(analysis.evidence.seed_means(analysis.evidence.entries[standing.index]).tolist()),
             value=standing.mean.value,
             low=standing.mean.low,
             high=standing.mean.high,
             strong=standing.index in analysis.verdict.may_be_best,
         )
-        for number, standing in list(enumerate(analysis.verdict.entries, start=1))[:_MOST_HILLS]
+        for standing in analysis.verdict.entries[:_MOST_HILLS]
     ]
     return sketch.draw(
         partial(spread_plot, rows, score_axis(analysis)),
@@ -169,7 +167,7 @@ def _other_scores(analysis: Analysis) -> list[Block]:
         )
         for name, values in scores.items()
     ]
-    head = (message("score"), *(f"{analysis.number[place]}. {name_of(analysis, place)}" for place in analysis.order))
+    head = (message("score"), *(numbered(analysis, place) for place in analysis.order))
     table = Table(head=head, rows=tuple(rows))
     size = (
         message("They were measured at the training size, the score that decides at each image's own.")
@@ -178,7 +176,9 @@ def _other_scores(analysis: Analysis) -> list[Block]:
     )
     first = next(entry.runs[0] for entry in analysis.evidence.entries if entry.runs)
     defined = read_definitions(first, "test")
-    facts = Facts(rows=tuple((label_of(name), defined[name].sentence) for name in scores if name in defined))
+    known = [name for name in scores if name in defined]
+    facts = Facts(rows=tuple((label_of(name), defined[name].rule) for name in known))
+    shared = tuple(dict.fromkeys(defined[name].conditions for name in known))
     about = text(
         message(
             "Plain means over runs, for reading only: no test was made on them, and the order above does not follow "
@@ -186,5 +186,5 @@ def _other_scores(analysis: Analysis) -> list[Block]:
         ),
         size,
     )
-    meaning = Folded(title=message("What these scores are"), blocks=(facts,))
+    meaning = Folded(title=message("What these scores are"), blocks=(facts, *text(*shared, tone="note")))
     return [Folded(title=message("Other scores"), blocks=(*about, table, meaning))]

@@ -11,17 +11,20 @@ from segbench.locale import NO_VALUE, Numbers, listed, message, plural
 from segbench.report.analysis import Analysis
 from segbench.report.curves import Reliability, reliability_plot
 from segbench.report.document import Block, Cell, Folded, Section, Table, bullets, text
-from segbench.report.figures import SpreadRow, spread_plot
+from segbench.report.figures import SpreadRow, rank_plot, spread_plot
 from segbench.report.labels import ANSWER_WITH_MARGIN, HEAD
 from segbench.report.pictures import Pictures
 from segbench.report.sections.results import entry_cell
-from segbench.report.summary import name_of, pair_sentences
+from segbench.report.summary import name_of, numbered, pair_sentences
 from segbench.report.svg import Sketch
+from segbench.statistics.datasets import critical_difference
 from segbench.statistics.differences import PairDifference
-from segbench.statistics.sentences import failure_sentences
+from segbench.statistics.sentences import failure_sentences, units
 
 _SMALL = 6  # entries of a matrix that still has room for numbers
 _MOST_HILLS = 8
+_FEWEST_RANKED, _MOST_RANKED = 3, 20  # entries of a diagram of ranks
+_FEWEST_BLOCKS = 5  # images or groups, as of data sets
 
 
 def pairs_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
@@ -30,6 +33,7 @@ def pairs_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sec
     blocks: list[Block] = [*bullets(told), _differences(analysis, sketch), *_rankings(analysis)]
     if len(analysis.order) <= _SMALL or any(pair.significant for pair in analysis.verdict.pairs):
         blocks.append(_matrix(analysis))  # a large one that says "=" everywhere says nothing more
+    blocks += _critical_difference(analysis, sketch)
     table = _pair_table(analysis, analysis.verdict.pairs)
     blocks.append(
         Folded(
@@ -50,7 +54,7 @@ def _differences(analysis: Analysis, sketch: Sketch) -> Block:
         value, *ends = (sign * end for end in (pair.difference.value, pair.difference.low, pair.difference.high))
         rows.append(
             SpreadRow(
-                name=f"{analysis.number[place]}. {name_of(analysis, place)}",
+                name=numbered(analysis, place),
                 values=tuple((sign * (means[best] - means[place])).tolist()),
                 value=value,
                 low=min(ends),
@@ -90,6 +94,26 @@ def _rankings(analysis: Analysis) -> tuple[Block, ...]:
     return (*text(stability_sentence(rankings, analysis.verdict.names)), table)
 
 
+def _critical_difference(analysis: Analysis, sketch: Sketch) -> tuple[Block, ...]:
+    """Returns Demsar's diagram over images instead of data sets; nothing where ranks say little, or cannot be read."""
+    verdict = analysis.verdict
+    ranks = next((ranking.values for ranking in analysis.evidence.rankings if ranking.rule == "ranks"), None)
+    if ranks is None or not _FEWEST_RANKED <= len(ranks) <= _MOST_RANKED or verdict.n_units < _FEWEST_BLOCKS:
+        return ()
+    apart = critical_difference(len(ranks), verdict.n_units)
+    drawing = sketch.draw(
+        partial(rank_plot, verdict.names, ranks, apart, message("critical difference")),
+        message("Mean ranks over the test images, with the critical difference"),
+        message(
+            "Mean rank over {units}, mean over seeds; 1 is best. A bar joins approaches that Nemenyi's test does not "
+            "tell apart (Demšar 2006). It takes the trained weights as given and looks at the order alone: p (Holm) "
+            "decides.",
+            units=units(verdict.unit, verdict.n_units),
+        ),
+    )
+    return (Folded(title=message("Critical differences of ranks"), blocks=(drawing,)),)
+
+
 def _matrix(analysis: Analysis) -> Table:
     verdict, order = analysis.verdict, analysis.order
     small = len(order) <= _SMALL
@@ -99,7 +123,7 @@ def _matrix(analysis: Analysis) -> Table:
         line = (Cell(text="") if pair is None else _pair_cell(pair, row, small, analysis.numbers) for pair in pairs)
         rows.append((entry_cell(analysis, row), *line))
     head = (HEAD["approach"], *(str(analysis.number[place]) for place in order))
-    caption = message("Row minus column; coloured where significant after Holm's correction over all pairs.")
+    caption = message("Row minus column; in bold where significant after Holm's correction over all pairs.")
     if not small:
         caption = message(
             "Row against column: + row significantly better, − significantly worse, = cannot be told apart."
@@ -138,9 +162,7 @@ def _pair_table(analysis: Analysis, pairs: Sequence[PairDifference]) -> Table:
                 Cell(text=name_of(analysis, pair.first)),
                 Cell(text=name_of(analysis, pair.second)),
                 Cell(text=numbers.signed(difference.value), sort=difference.value, strong=pair.significant),
-                Cell(
-                    text=f"[{numbers.signed(difference.low)}, {numbers.signed(difference.high)}]", sort=difference.low
-                ),
+                Cell(text=numbers.ends(difference.low, difference.high, signed=True), sort=difference.low),
                 Cell(text=ANSWER_WITH_MARGIN[pair.answer] if pair.answer is not None else NO_VALUE),
                 Cell(text=numbers.p(pair.p_holm), sort=pair.p_holm),
                 Cell(text=numbers.p(pair.wilcoxon_p), sort=pair.wilcoxon_p),

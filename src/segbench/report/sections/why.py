@@ -35,6 +35,7 @@ from segbench.report.summary import (
     error_sentences,
     finding_clues,
     name_of,
+    numbered,
     overfitting_sentences,
     slice_sentences,
     what_curves_say,
@@ -126,7 +127,7 @@ def _panel(analysis: Analysis, place: int, name: str) -> CurvePanel:
         return tuple(tuple(row.get(f"{part}_{name}", math.nan) for row in history) for history in histories)
 
     return CurvePanel(
-        title=f"{analysis.number[place]}. {name_of(analysis, place)}",
+        title=numbered(analysis, place),
         epochs=tuple(tuple(row["epoch"] for row in history) for history in histories),
         train=curves("train"),
         val=curves("val"),
@@ -191,7 +192,7 @@ def errors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Se
         return Section(key="errors", title=message("Kinds of error"), blocks=blocks)
     bars = [
         (
-            f"{analysis.number[place]}. {name_of(analysis, place)}",
+            numbered(analysis, place),
             [100.0 * _share(analysis.errors[place].shares[kind]) * analysis.errors[place].wrong_frac for kind in kinds],
         )
         for place in places
@@ -250,7 +251,7 @@ def _class_errors(analysis: Analysis, kinds: Sequence[str]) -> tuple[Block, ...]
                     Cell(text=analysis.numbers.percent(share), sort=share, strong=k == 0)
                     for k, share in enumerate(shares)
                 ),
-                Cell(text=f"{analysis.numbers.mean_count(missed)} / {analysis.numbers.mean_count(true)}", sort=missed),
+                Cell(text=join(" / ", map(analysis.numbers.mean_count, (missed, true))), sort=missed),
                 Cell(text=analysis.numbers.mean_count(false), sort=false),
             )
         )
@@ -323,7 +324,7 @@ def _effects_table(effects: Sequence[AttributeEffect], numbers: Numbers) -> Tabl
         (
             Cell(text=ATTRIBUTE[effect.attribute], strong=effect.significant),
             Cell(text=numbers.signed(effect.rho), sort=effect.rho, strong=effect.significant),
-            Cell(text=f"[{numbers.signed(effect.low)}, {numbers.signed(effect.high)}]", sort=effect.low),
+            Cell(text=numbers.ends(effect.low, effect.high, signed=True), sort=effect.low),
             Cell(text=numbers.p(effect.p), sort=effect.p),
             Cell(text=numbers.p(effect.p_holm), sort=effect.p_holm),
             Cell(text=str(effect.n), sort=effect.n),
@@ -341,7 +342,7 @@ def _slices_table(effects: Sequence[AttributeEffect], numbers: Numbers) -> Folde
         (
             Cell(text=ATTRIBUTE[effect.attribute]),
             Cell(text=SLICE[part.name]),
-            Cell(text=f"{numbers.rate(part.lowest)} … {numbers.rate(part.highest)}", sort=part.lowest),
+            Cell(text=join(" … ", [numbers.rate(part.lowest), numbers.rate(part.highest)]), sort=part.lowest),
             Cell(text=str(part.n), sort=part.n),
             Cell(
                 text=numbers.between(part.mean, part.low, part.high), sort=part.mean, strong=part.name == effect.worst
