@@ -183,6 +183,25 @@ def test_russian_reports_are_russian(russian: ReportFiles, study: StudyFolder) -
     assert '<html lang="ru">' in text
 
 
+def test_markdown_says_nothing_of_colours_and_clicks(english: ReportFiles) -> None:
+    page, story = (file.read_text(encoding="utf-8") for file in (english.html, english.markdown))
+    for told in ("Shaded: may be the best.", "A click on a column&#39;s title sorts."):
+        assert told in page
+    for word in ("Shaded", "coloured", "click"):
+        assert word not in story
+    assert "Critical differences of ranks" in page
+
+
+def test_numbers_of_a_russian_page_have_a_comma_in_tables_sentences_and_figures(russian: ReportFiles) -> None:
+    text = russian.html.read_text(encoding="utf-8")
+    best = f"{russian.analysis.verdict.entries[0].mean.value:.3f}"
+    assert best.replace(".", ",") in text
+    assert best not in text
+    assert re.search(r">0,\d+</text>", text)
+    assert not re.search(r">\u2212?0\.\d+</text>", text)
+    assert best in russian.csv.read_text(encoding="utf-8"), "tables for programs have points"
+
+
 def test_terminal_markdown_and_page_say_the_same_sentences(
     english: ReportFiles, study: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,11 +39,18 @@ def analysis_of(
     costs = {"training_s": [10.0 * (1 + place) for place in range(len(means))]}
     verdict = decide(list(means), values, costs=costs, score="iou_per_image", **judged)
     entries = [
-        SimpleNamespace(name=name, costs=Costs(training_s=10.0 * (1 + place)), values=values[place])
+        SimpleNamespace(
+            name=name,
+            costs=Costs(training_s=10.0 * (1 + place)),
+            values=values[place],
+            runs=(None,) * seeds,
+            collapsed=0,
+        )
         for place, name in enumerate(means)
     ]
-    evidence = SimpleNamespace(entries=entries, score="iou_per_image", labels={})
-    factors = factor_view(values, [{"network": name} for name in means])
+    levels = [{"network": name} for name in means]
+    evidence = SimpleNamespace(entries=entries, score="iou_per_image", labels={}, factors=levels)
+    factors = factor_view(values, levels)
     return SimpleNamespace(verdict=verdict, numbers=verdict.numbers, evidence=evidence, factors=factors)
 
 
@@ -99,6 +106,7 @@ def test_the_answer_to_many_factors_has_at_most_ninety_words() -> None:
     means = {f"entry {place}": 0.9 if levels[factors[3]] == "one value" else 0.6 for place, levels in enumerate(grid)}
     analysis = analysis_of(means, seeds=2, images=30)
     analysis.factors = factor_view([entry.values for entry in analysis.evidence.entries], grid)
+    analysis.evidence.factors = grid
     analysis.order = tuple(standing.index for standing in analysis.verdict.entries)
     analysis.study = None
     lead, findings, holds = answer_blocks(analysis)
@@ -108,6 +116,21 @@ def test_the_answer_to_many_factors_has_at_most_ninety_words() -> None:
     marks = [mark for _, mark, _ in findings.rows]
     assert marks.count("Shown") == 1
     assert marks[-1] == "And"
+
+
+def test_a_factor_is_told_by_values_that_were_trained_and_a_collapse_stands_in_the_answer() -> None:
+    analysis = analysis_of({"unet": 0.9, "segnet": 0.7, "fcn": 0.2})
+    analysis.order = tuple(standing.index for standing in analysis.verdict.entries)
+    analysis.study = None
+    assert "unet minus fcn" in answer_blocks(analysis)[1].rows[0][2], "the largest difference"
+    analysis.evidence.entries[2].collapsed = 3
+    rows = answer_blocks(analysis)[1].rows
+    assert [kind for kind, _, _ in rows] == ["shown", "bad"], "the two best are told once"
+    assert "unet minus segnet" in rows[0][2]
+    assert rows[1][1:] == ("Collapsed", "Trainings that predict one class only: fcn (3 of 3).")
+    for entry in analysis.evidence.entries:
+        entry.collapsed = 3
+    assert "unet minus fcn" in answer_blocks(analysis)[1].rows[0][2], "nothing else is there"
 
 
 def test_what_several_share_is_not_one_entrys_merit() -> None:

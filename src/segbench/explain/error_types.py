@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -185,50 +185,77 @@ def split_errors(
 def error_table(
     evidence: Evidence, entry: Entry, *, band_frac: float = 0.02, progress: Progress | None = None
 ) -> ErrorTable:
-    """Returns the wrong pixels of an entry by type, image by image, at the size that was compared.
+    """Returns the wrong pixels of an entry by type, see `error_tables`."""
+    return error_tables(evidence, [entry], band_frac=band_frac, progress=progress)[0]
+
+
+def error_tables(
+    evidence: Evidence, entries: Sequence[Entry], *, band_frac: float = 0.02, progress: Progress | None = None
+) -> list[ErrorTable]:
+    """Returns the wrong pixels of entries by type, image by image, at the size that was compared.
+
+    Every true mask is read once, for all entries.
 
     Raises:
-        RunError: the entry keeps no masks.
+        RunError: an entry keeps no masks.
         ValueError: a mask does not fit its image (names the image).
     """
-    if not entry.masks:
-        message = f"the entry {entry.name!r} keeps no predicted masks, so its errors cannot be told apart by type"
-        raise RunError(f"{message}; score its runs again with `segbench evaluate`")
-    num_classes, runs = evidence.class_map.num_classes, len(entry.masks)
-    pixels = np.zeros((runs, len(evidence.ids), len(ERROR_TYPES)))
-    class_pixels, class_objects = np.zeros((num_classes, len(ERROR_TYPES))), np.zeros((num_classes, 3))
-    counted = np.zeros(len(evidence.ids), dtype=np.int64)
+    for entry in entries:
+        if not entry.masks:
+            message = f"the entry {entry.name!r} keeps no predicted masks, so its errors cannot be told apart by type"
+            raise RunError(f"{message}; score its runs again with `segbench evaluate`")
+    sums = [_Sums(entry, evidence, band_frac) for entry in entries]
     for number, image_id in enumerate(evidence.ids):
         _, target = evidence.load(image_id)
-        for seed, masks in enumerate(entry.masks):
-            try:
-                found = split_errors(target, masks.read(image_id), evidence.class_map, band_frac=band_frac)
-            except ValueError as error:
-                raise ValueError(f"image {image_id!r} of the entry {entry.name!r}: {error}") from error
-            pixels[seed, number] = [found.pixels[name] for name in ERROR_TYPES]
-            class_pixels += found.class_pixels
-            class_objects += found.class_objects
-        counted[number] = found.counted
+        for each in sums:
+            each.add(number, image_id, target)
         if progress is not None:
-            progress(f"errors of {entry.name}", number + 1, len(evidence.ids))
-    totals = pixels.sum(axis=1)
-    wrong = totals.sum(axis=1, keepdims=True)
-    class_objects /= runs
-    true, missed, false = class_objects.sum(axis=0).tolist()
-    return ErrorTable(
-        entry=entry.name,
-        ids=evidence.ids,
-        pixels=pixels.mean(axis=0),
-        counted=counted,
-        seed_shares=np.divide(totals, wrong, out=np.full_like(totals, np.nan), where=wrong > 0),
-        true_objects=round(true),
-        missed_objects=missed,
-        false_objects=false,
-        class_pixels=class_pixels / runs,
-        class_objects=class_objects,
-        band_frac=band_frac,
-        multilabel=evidence.class_map.task is Task.MULTILABEL,
-    )
+            progress("kinds of error", number + 1, len(evidence.ids))
+    return [each.table() for each in sums]
+
+
+class _Sums:
+    """What is known of an entry's errors after some of the images."""
+
+    def __init__(self, entry: Entry, evidence: Evidence, band_frac: float) -> None:
+        classes, images = evidence.class_map.num_classes, len(evidence.ids)
+        self._entry, self._evidence, self._band_frac = entry, evidence, band_frac
+        self._pixels = np.zeros((len(entry.masks), images, len(ERROR_TYPES)))
+        self._class_pixels, self._class_objects = np.zeros((classes, len(ERROR_TYPES))), np.zeros((classes, 3))
+        self._counted = np.zeros(images, dtype=np.int64)
+
+    def add(self, number: int, image_id: str, target: npt.NDArray[Any]) -> None:
+        """Adds the image at a place."""
+        for seed, masks in enumerate(self._entry.masks):
+            try:
+                found = split_errors(target, masks.read(image_id), self._evidence.class_map, band_frac=self._band_frac)
+            except ValueError as error:
+                raise ValueError(f"image {image_id!r} of the entry {self._entry.name!r}: {error}") from error
+            self._pixels[seed, number] = [found.pixels[name] for name in ERROR_TYPES]
+            self._class_pixels += found.class_pixels
+            self._class_objects += found.class_objects
+            self._counted[number] = found.counted
+
+    def table(self) -> ErrorTable:
+        """Returns the means over seeds."""
+        totals = self._pixels.sum(axis=1)
+        wrong = totals.sum(axis=1, keepdims=True)
+        objects = self._class_objects / len(self._entry.masks)
+        true, missed, false = objects.sum(axis=0).tolist()
+        return ErrorTable(
+            entry=self._entry.name,
+            ids=self._evidence.ids,
+            pixels=self._pixels.mean(axis=0),
+            counted=self._counted,
+            seed_shares=np.divide(totals, wrong, out=np.full_like(totals, np.nan), where=wrong > 0),
+            true_objects=round(true),
+            missed_objects=missed,
+            false_objects=false,
+            class_pixels=self._class_pixels / len(self._entry.masks),
+            class_objects=objects,
+            band_frac=self._band_frac,
+            multilabel=self._evidence.class_map.task is Task.MULTILABEL,
+        )
 
 
 def _split(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from segbench.compare.evidence import Entry, Evidence
@@ -19,7 +19,7 @@ from segbench.explain.cases import (
     pick_class_cases,
 )
 from segbench.explain.classes import ClassTable, class_table
-from segbench.explain.error_types import ErrorTable, error_table
+from segbench.explain.error_types import ErrorTable, error_tables
 from segbench.explain.label_mistakes import LabelCandidates, find_label_candidates
 from segbench.explain.overfitting import OverfittingSummary, summarize_overfitting
 from segbench.explain.slices import FindingTest, SliceReport, check_findings, explain_scores
@@ -29,6 +29,8 @@ from segbench.metrics.calibration import Calibration
 from segbench.statistics.factors import FactorView
 from segbench.statistics.verdict import Verdict
 from segbench.types import Progress
+
+MOST_EXPLAINED = 16  # entries whose masks are looked at one by one; nobody reads about more, and it takes long
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,7 +43,7 @@ class Analysis:
         verdict: over all entries, with the names that people call them.
         factors: what each factor does, by the keys of the study's file; None outside studies.
         overfitting: place -> what its curves say; not there for masks that another tool made.
-        errors: place -> its wrong pixels by type; not there for entries that keep no masks.
+        errors: place -> its wrong pixels by type, of the entries that are `explained`.
         classes: scores of every class; None where only one is scored.
         calibration: place -> confidence against the share of right pixels; not there where runs keep no such table.
         attributes: of the test images.
@@ -49,7 +51,8 @@ class Analysis:
         findings: named claims, tested on the best entry.
         cases: of the best entry; class_cases: class name -> the same, by the
             IoU of that class; empty where one class is scored.
-        disagreements: over all entries that keep masks; None below two of them.
+        disagreements: of the entries that are `explained`; None below two of them.
+        explained: places whose masks were looked at: the best `MOST_EXPLAINED` that keep masks, and the baseline.
         candidates: images whose mask the good runs speak against.
     """
 
@@ -71,6 +74,7 @@ class Analysis:
     class_cases: Mapping[str, Cases]
     disagreements: Disagreements | None
     candidates: LabelCandidates
+    explained: tuple[int, ...]
 
     @cached_property
     def order(self) -> tuple[int, ...]:
@@ -110,11 +114,11 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
     config = study.read_config() if study is not None else None
     plan = study.read_plan() if study is not None else None
     verdict = judge_evidence(evidence, baseline=None if study is None else study_baseline(study, evidence))
-    with_masks = {place: entry for place, entry in enumerate(entries) if entry.masks}
+    explained = _explained(evidence, verdict)
+    shown = [entries[place] for place in explained]
     best = entries[verdict.best]
     attributes = measure_attributes(evidence, progress=progress)
     slices = explain_scores(evidence, best, attributes)
-    several = len(with_masks) >= 2
     return Analysis(
         evidence=evidence,
         folder=study,
@@ -124,7 +128,7 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
         verdict=verdict,
         factors=judge_factors(evidence) if plan is not None else None,
         overfitting={place: summarize_overfitting(entry) for place, entry in enumerate(entries) if entry.runs},
-        errors={place: error_table(evidence, entry, progress=progress) for place, entry in with_masks.items()},
+        errors=dict(zip(explained, error_tables(evidence, shown, progress=progress), strict=True)),
         classes=class_table(evidence, progress=progress) if len(evidence.class_map.scored_classes) > 1 else None,
         calibration=calibration_curves(evidence),
         attributes=attributes,
@@ -132,6 +136,15 @@ def analyze(evidence: Evidence, *, study: StudyFolder | None = None, progress: P
         findings=check_findings(slices),
         cases=pick_cases(evidence, best),
         class_cases=pick_class_cases(evidence, best, count=1) if len(evidence.class_map.scored_classes) > 1 else {},
-        disagreements=find_disagreements(evidence, progress=progress) if several else None,
+        disagreements=(
+            find_disagreements(replace(evidence, entries=tuple(shown)), progress=progress) if len(shown) >= 2 else None
+        ),
         candidates=find_label_candidates(evidence, progress=progress),
+        explained=explained,
     )
+
+
+def _explained(evidence: Evidence, verdict: Verdict) -> tuple[int, ...]:
+    places = [standing.index for standing in verdict.entries if evidence.entries[standing.index].masks]
+    others = [place for place in places[MOST_EXPLAINED:] if place == verdict.baseline]
+    return (*places[:MOST_EXPLAINED], *others)

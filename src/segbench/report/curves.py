@@ -51,8 +51,14 @@ def curve_panels(panels: Sequence[CurvePanel], axis: str, words: Mapping[str, st
     columns = min(2 if narrow else 4, len(panels))
     lines = -(-len(panels) // columns)
     columns = -(-len(panels) // lines)  # five stand as three and two, not as four and one
-    width = NARROW_INCH if narrow else WIDE_INCH
-    figure = Figure(figsize=(width, 0.6 + 1.85 * lines), layout="constrained")
+    width, top, bottom = NARROW_INCH if narrow else WIDE_INCH, 0.95 if narrow else 0.75, 0.5
+    height = top + bottom + 1.75 * lines - 0.45
+    figure = Figure(figsize=(width, height))
+    # Set by hand: to lay out so many axes by their texts takes longer than all else on a page.
+    figure.subplots_adjust(
+        left=0.6 / width, right=1.0 - 0.1 / width, top=1.0 - top / height, bottom=bottom / height,
+        hspace=0.35, wspace=0.12,
+    )  # fmt: skip
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for axes, panel in zip(grid, panels, strict=False):
         _draw_curves(axes, panel, 20 if narrow else 24)
@@ -71,7 +77,7 @@ def curve_panels(panels: Sequence[CurvePanel], axis: str, words: Mapping[str, st
     ]
     if any(panel.turns for panel in panels):
         handles.append(Line2D([], [], color=INK, linestyle="none", marker="v", markersize=5, label=words["turn"]))
-    figure.legend(handles=handles, loc="outside upper left", ncols=2 if narrow else 4, fontsize=8.5)
+    figure.legend(handles=handles, loc="upper left", ncols=2 if narrow else 4, fontsize=8.5)
     return figure
 
 

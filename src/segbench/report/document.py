@@ -33,9 +33,9 @@ class Bullets:
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What was asked, each with its answer: how it is marked (`shown`, `equal`, `open`), the mark, and a sentence."""
+    """What was asked, each with its answer: how it is marked, the mark, and a sentence."""
 
-    rows: tuple[tuple[Literal["shown", "equal", "open"], str, str], ...]
+    rows: tuple[tuple[Literal["shown", "equal", "open", "bad"], str, str], ...]
     kind: Literal["findings"] = "findings"
 
 

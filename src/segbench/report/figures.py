@@ -192,7 +192,7 @@ def cost_plot(
             axes.plot(point.cost, point.value, "o", color=color, markersize=5)
             axes.annotate(
                 point.name, (point.cost, point.value), xytext=(4, 3), textcoords="offset points", fontsize=8, color=INK
-            )
+            ).set_in_layout(False)  # inside the axes, and slow to measure
         front = unbeaten(known, more_cost=more_is_better[cost], more_score=more_is_better[""])
         axes.plot(
             [p.cost for p in front], [p.value for p in front], color=ORANGE, linewidth=1.0, linestyle="--", zorder=1

@@ -8,7 +8,8 @@ from segbench.explain.overfitting import VERDICTS, OverfittingSummary
 from segbench.explain.overfitting import Verdict as CurveVerdict
 from segbench.explain.slices import FindingTest, SliceReport
 from segbench.locale import Message, Numbers, join, listed, message, plural
-from segbench.report.analysis import Analysis
+from segbench.metrics.families import label_of
+from segbench.report.analysis import MOST_EXPLAINED, Analysis
 from segbench.report.labels import ATTRIBUTE, ERROR, SLICE
 from segbench.statistics.differences import Estimate, PairDifference
 from segbench.statistics.factors import effect_sentence
@@ -32,6 +33,19 @@ def name_of(analysis: Analysis, place: int) -> str:
 def numbered(analysis: Analysis, place: int) -> Message:
     """Returns what people call an entry behind its number in the table of results: `1. U-Net`."""
     return join(". ", [str(analysis.number[place]), name_of(analysis, place)])
+
+
+def label_of_score(analysis: Analysis, score: str) -> str:
+    """Returns what people call a score: its display name in the study's file, else its own."""
+    return analysis.evidence.labels.get(score, label_of(score))
+
+
+def explained_sentence(analysis: Analysis) -> str:
+    """Returns of which entries the masks were looked at; nothing where it is all that keep masks."""
+    others = sum(1 for entry in analysis.evidence.entries if entry.masks) - len(analysis.explained)
+    if others <= 0:
+        return ""
+    return message("Of the {n} best approaches, and the baseline.", n=MOST_EXPLAINED)
 
 
 def answer_of(analysis: Analysis, difference: Estimate) -> Answer | None:

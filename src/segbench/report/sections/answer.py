@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal, TypeAlias
 
-from segbench.locale import Message, join, message, plural
+from segbench.locale import Message, join, listed, message, plural
 from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Drawing, Findings, Gallery, Text, text
 from segbench.report.figures import IntervalRow, interval_plot
@@ -22,7 +22,7 @@ MOST_WORDS = 90
 _MOST_ROWS = 8  # entries in the plot; the others stand in the table of results
 _BESIDE = 3  # approaches in the strip
 
-_Row: TypeAlias = tuple[Literal["shown", "equal", "open"], str, str]
+_Row: TypeAlias = tuple[Literal["shown", "equal", "open", "bad"], str, str]
 
 
 def answer_blocks(analysis: Analysis) -> tuple[Block, ...]:
@@ -35,12 +35,13 @@ def answer_blocks(analysis: Analysis) -> tuple[Block, ...]:
     lead, best = verdict.headline(), _lead_row(analysis)
     matter = [effect for effect in effects if effect.matters]
     if verdict.winner is None and matter and len(effects) > 1:
-        lead, best = _matters(matter), ("open", message("Best"), lead)
+        lead, best = _matters(analysis, matter), ("open", message("Best"), lead)
     rows = [_factor_row(analysis, effect) for effect in effects]
-    if len(effects) != 1 or len(verdict.names) > 2:
+    if len(effects) != 1 or not _is_lead(analysis, shown_difference(analysis, effects[0])):
         rows.append(best)
-    holds = _holds_for(analysis)
-    findings = Findings(rows=_fitting(rows, MOST_WORDS - _words(lead, holds)))
+    holds, collapsed = _holds_for(analysis), _collapsed_rows(analysis)
+    most = MOST_WORDS - _words(lead, holds, *(part for row in collapsed for part in row[1:]))
+    findings = Findings(rows=(*_fitting(rows, most), *collapsed))
     return (Text(paragraphs=(lead,), tone="lead"), findings, *text(holds, tone="note"))
 
 
@@ -61,9 +62,9 @@ def _words(*texts: str) -> int:
     return sum(len(each.split()) for each in texts)
 
 
-def _matters(effects: list[FactorEffect]) -> Message:
+def _matters(analysis: Analysis, effects: list[FactorEffect]) -> Message:
     """Returns what is better than what, of the first factors that matter."""
-    pairs = [(effect.factor, shown_difference(effect)) for effect in effects[:2]]
+    pairs = [(effect.factor, shown_difference(analysis, effect)) for effect in effects[:2]]
     return join(
         "; ",
         [
@@ -75,16 +76,48 @@ def _matters(effects: list[FactorEffect]) -> Message:
 
 def _factor_row(analysis: Analysis, effect: FactorEffect) -> _Row:
     """Returns what a factor does: its largest difference, whether that is shown, and what was expected of it."""
-    shown = shown_difference(effect)
+    shown = shown_difference(analysis, effect)
     names = (shown.first, shown.second)
     kind, mark, told = _difference_row(analysis, effect.factor, names, shown.difference, shown.significant)
     expected = _against_expected(analysis, effect)
     return kind, mark, join(" ", [told, expected]) if expected else told
 
 
-def shown_difference(effect: FactorEffect) -> LevelDifference:
-    """Returns the difference that a factor is told by: the largest that is significant, else the largest."""
-    return next((pair for pair in effect.differences if pair.significant), effect.largest)
+def shown_difference(analysis: Analysis, effect: FactorEffect) -> LevelDifference:
+    """Returns the difference that a factor is told by: the largest that is significant, else the largest.
+
+    Where there are others, not that to a level at which every training collapsed: it says how bad nothing is.
+    """
+    trained = [pair for pair in effect.differences if not _all_collapsed(analysis, effect.factor, pair.second)]
+    pairs = trained or effect.differences
+    return next((pair for pair in pairs if pair.significant), pairs[0])
+
+
+def _all_collapsed(analysis: Analysis, factor: str, level: str) -> bool:
+    entries = zip(analysis.evidence.entries, analysis.evidence.factors, strict=True)
+    with_it = [entry for entry, levels in entries if levels.get(factor) == level]
+    return all(entry.runs and entry.collapsed == len(entry.runs) for entry in with_it)
+
+
+def _is_lead(analysis: Analysis, shown: LevelDifference) -> bool:
+    """Tells whether a difference of the only factor is that of the two best approaches."""
+    factors = analysis.evidence.factors
+    return [shown.first, shown.second] == [
+        *(level for place in analysis.order[:2] for level in factors[place].values())
+    ]
+
+
+def _collapsed_rows(analysis: Analysis) -> tuple[_Row, ...]:
+    """Returns a line with the approaches whose trainings predict one class only; nothing where all learned."""
+    named = [
+        message("{name} ({count} of {total})", name=name_of(analysis, place), count=count, total=len(entry.runs))
+        for place, entry in enumerate(analysis.evidence.entries)
+        if (count := entry.collapsed)
+    ]
+    if not named:
+        return ()
+    told = message("Trainings that predict one class only: {names}.", names=listed(named, 3))
+    return (("bad", message("Collapsed"), told),)
 
 
 def _lead_row(analysis: Analysis) -> _Row:

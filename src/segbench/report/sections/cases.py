@@ -10,7 +10,7 @@ from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Folded, Gallery, Heading, Section, Tile, text
 from segbench.report.labels import CASES
 from segbench.report.pictures import Pictures
-from segbench.report.summary import name_of, numbered
+from segbench.report.summary import explained_sentence, name_of, numbered
 from segbench.report.svg import Sketch
 
 _CLASSES_SHOWN = 12
@@ -75,7 +75,7 @@ def _case_tiles(case: Case, entry: Entry, pictures: Pictures) -> tuple[Tile, ...
 
 def _shown_entries(analysis: Analysis, pictures: Pictures) -> list[int]:
     """Returns the best entries that keep masks, as many as fit, and the baseline among them."""
-    places = [place for place in analysis.order if analysis.evidence.entries[place].masks]
+    places = list(analysis.explained)
     shown = places[: pictures.budget.entries]
     base = analysis.verdict.baseline
     if base in places and base not in shown:
@@ -107,7 +107,8 @@ def _disagreements(analysis: Analysis, pictures: Pictures) -> list[Block]:
     about = message(
         "Mean disagreement of two approaches over all test images: {mean}.", mean=analysis.numbers.percent(found.mean)
     )
-    return [Heading(text=message("Where the approaches disagree most")), *text(about), Gallery(rows=tuple(rows))]
+    told = text(about, explained_sentence(analysis))
+    return [Heading(text=message("Where the approaches disagree most")), *told, Gallery(rows=tuple(rows))]
 
 
 def _candidates(analysis: Analysis, pictures: Pictures) -> list[Block]:

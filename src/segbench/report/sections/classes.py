@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from segbench.explain.classes import SHOWN_CONFUSION, ClassRow, ClassTable
-from segbench.locale import listed, message
+from segbench.locale import join, listed, message
 from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Cell, Folded, Gallery, Heading, Section, Table, text
 from segbench.report.labels import HEAD
 from segbench.report.pictures import Pictures
+from segbench.report.sections.results import MOST_COLUMNS, columns_left_out
 from segbench.report.summary import name_of, numbered
 from segbench.report.svg import Sketch
 
@@ -83,7 +84,8 @@ def _scores(analysis: Analysis, table: ClassTable, place: int) -> Table:
 
 
 def _heat_map(analysis: Analysis, table: ClassTable) -> Table:
-    order = [place for place in analysis.order if place in table.rows[0].scores]
+    known = [place for place in analysis.order if place in table.rows[0].scores]
+    order = known[:MOST_COLUMNS]
     rows = []
     for row, values in zip(table.rows, table.heat(order), strict=True):
         cells = []
@@ -95,7 +97,8 @@ def _heat_map(analysis: Analysis, table: ClassTable) -> Table:
             cells.append(Cell(text=text_, sort=value, heat=heat, bad=never, hint=name_of(analysis, place)))
         rows.append((Cell(text=_class_name(row)), *cells))
     head = (HEAD["class"], *(numbered(analysis, place) for place in order))
-    caption = message("Mean IoU of every class; “never”: no training predicts it on any test image.")
+    about = message("Mean IoU of every class; “never”: no training predicts it on any test image.")
+    caption = join(" ", filter(None, [about, columns_left_out(len(known))]))
     return Table(head=head, rows=tuple(rows), caption=caption)
 
 

@@ -29,7 +29,7 @@ from segbench.report.document import (
 )
 from segbench.report.labels import ENVIRONMENT, HEAD, PART, STATE, TASK
 from segbench.report.pictures import Pictures
-from segbench.report.summary import name_of
+from segbench.report.summary import label_of_score, name_of
 from segbench.report.svg import Sketch
 from segbench.speech import in_shell
 from segbench.types import SPLITS
@@ -137,6 +137,7 @@ def protocol_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> 
     blocks: list[Block] = [*bullets(_promises(analysis))]
     if different:
         blocks += [Heading(text=message("What differs between the approaches")), Facts(rows=tuple(different))]
+    shared = [(key, _monitor(analysis, value) if key == "monitor" else value) for key, value in shared]
     if shared:
         augment = _augment(analysis)
         blocks += [Heading(text=message("What all runs share")), Facts(rows=(*shared, *augment))]
@@ -169,6 +170,12 @@ def _shown(value: Any) -> str:
     if value is None:
         return NO_VALUE
     return "×".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _monitor(analysis: Analysis, name: str) -> str:
+    """Returns what people call the score that chose the epochs, with its key."""
+    label = label_of_score(analysis, name)
+    return name if label == name else join("", [label, " (", name, ")"])
 
 
 def _augment(analysis: Analysis) -> list[tuple[str, str]]:

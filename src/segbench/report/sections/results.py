@@ -11,17 +11,17 @@ import numpy as np
 from segbench.compare.evidence import Entry
 from segbench.compare.image_scores import read_definitions
 from segbench.locale import NO_VALUE, Message, join, message
-from segbench.metrics.families import label_of
 from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Cell, Facts, Folded, Heading, Section, Table, bullets, text
 from segbench.report.figures import SpreadRow, spread_plot
 from segbench.report.labels import HEAD
 from segbench.report.pictures import Pictures
-from segbench.report.summary import numbered
+from segbench.report.summary import label_of_score, numbered
 from segbench.report.svg import Sketch
 from segbench.statistics.verdict import Standing
 
 COSTS = ("training_s", "images_per_s", "parameters")
+MOST_COLUMNS = 12  # approaches side by side in a table; more fit neither a screen nor paper
 _MOST_HILLS = 8
 
 
@@ -30,6 +30,11 @@ def score_axis(analysis: Analysis) -> Message:
     if analysis.evidence.higher_is_better:
         return message("{score} (higher is better)", score=analysis.evidence.label)
     return message("{score} (lower is better)", score=analysis.evidence.label)
+
+
+def with_unit(analysis: Analysis, title: str) -> str:
+    """Returns a column's title with the unit of the score, where it has one."""
+    return message("{title}, px", title=title) if analysis.evidence.definition.get("unit") == "px" else title
 
 
 def results_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Section:
@@ -58,7 +63,8 @@ def results_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> S
 def _results(analysis: Analysis) -> Table:
     verdict, numbers = analysis.verdict, analysis.numbers
     costs = [cost for cost in COSTS if any(cost_known(analysis, cost))]
-    head = [message("approach"), *(HEAD[key] for key in ("mean", "interval", "rank", "seed_sd", "seeds"))]
+    head = [message("approach"), with_unit(analysis, HEAD["mean"]), with_unit(analysis, HEAD["interval"]), HEAD["rank"]]
+    head += [with_unit(analysis, HEAD["seed_sd"]), HEAD["seeds"]]
     head += [HEAD["collapsed"], *(HEAD[cost] for cost in costs)]
     rows = []
     for standing in verdict.entries:
@@ -156,19 +162,25 @@ def other_scores(analysis: Analysis) -> dict[str, list[float]]:
     }
 
 
+def columns_left_out(count: int) -> str:
+    """Returns that a table holds the best of so many approaches; nothing where it holds all."""
+    return message("The best {n} of {total}.", n=MOST_COLUMNS, total=count) if count > MOST_COLUMNS else ""
+
+
 def _other_scores(analysis: Analysis) -> list[Block]:
     scores = other_scores(analysis)
     if not scores:
         return []
+    shown = analysis.order[:MOST_COLUMNS]
     rows = [
         (
-            Cell(text=label_of(name)),
-            *(Cell(text=analysis.numbers.score(values[place]), sort=values[place]) for place in analysis.order),
+            Cell(text=label_of_score(analysis, name)),
+            *(Cell(text=analysis.numbers.score(values[place]), sort=values[place]) for place in shown),
         )
         for name, values in scores.items()
     ]
-    head = (message("score"), *(numbered(analysis, place) for place in analysis.order))
-    table = Table(head=head, rows=tuple(rows))
+    head = (message("score"), *(numbered(analysis, place) for place in shown))
+    table = Table(head=head, rows=tuple(rows), caption=columns_left_out(len(analysis.order)))
     size = (
         message("They were measured at the training size, the score that decides at each image's own.")
         if analysis.evidence.size is None
@@ -177,7 +189,7 @@ def _other_scores(analysis: Analysis) -> list[Block]:
     first = next(entry.runs[0] for entry in analysis.evidence.entries if entry.runs)
     defined = read_definitions(first, "test")
     known = [name for name in scores if name in defined]
-    facts = Facts(rows=tuple((label_of(name), defined[name].rule) for name in known))
+    facts = Facts(rows=tuple((label_of_score(analysis, name), defined[name].rule) for name in known))
     shared = tuple(dict.fromkeys(defined[name].conditions for name in known))
     about = text(
         message(

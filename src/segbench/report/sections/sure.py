@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from segbench.compare.rankings import stability_sentence
-from segbench.locale import NO_VALUE, Numbers, listed, message, plural
+from segbench.locale import NO_VALUE, Numbers, grouped, listed, message, plural
 from segbench.report.analysis import Analysis
 from segbench.report.curves import Reliability, reliability_plot
 from segbench.report.document import Block, Cell, Folded, Section, Table, bullets, text
 from segbench.report.figures import SpreadRow, rank_plot, spread_plot
 from segbench.report.labels import ANSWER_WITH_MARGIN, HEAD
 from segbench.report.pictures import Pictures
-from segbench.report.sections.results import entry_cell
+from segbench.report.sections.results import entry_cell, with_unit
 from segbench.report.summary import name_of, numbered, pair_sentences
 from segbench.report.svg import Sketch
 from segbench.statistics.datasets import critical_difference
@@ -23,6 +23,8 @@ from segbench.statistics.sentences import failure_sentences, units
 
 _SMALL = 6  # entries of a matrix that still has room for numbers
 _MOST_HILLS = 8
+_MOST_PAIRS = 1000  # rows of a table
+_MOST_MATRIX = 30  # entries; a larger matrix fits no page
 _FEWEST_RANKED, _MOST_RANKED = 3, 20  # entries of a diagram of ranks
 _FEWEST_BLOCKS = 5  # images or groups, as of data sets
 
@@ -31,15 +33,11 @@ def pairs_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sec
     """Returns which approaches differ: a matrix, and every pair in a list."""
     told = [*pair_sentences(analysis), *failure_sentences(analysis.verdict)]
     blocks: list[Block] = [*bullets(told), _differences(analysis, sketch), *_rankings(analysis)]
-    if len(analysis.order) <= _SMALL or any(pair.significant for pair in analysis.verdict.pairs):
+    some_differ = any(pair.significant for pair in analysis.verdict.pairs)
+    if len(analysis.order) <= (_MOST_MATRIX if some_differ else _SMALL):
         blocks.append(_matrix(analysis))  # a large one that says "=" everywhere says nothing more
     blocks += _critical_difference(analysis, sketch)
-    table = _pair_table(analysis, analysis.verdict.pairs)
-    blocks.append(
-        Folded(
-            title=message("All {total}", total=plural("{n:,} pair", "{n:,} pairs", n=len(table.rows))), blocks=(table,)
-        )
-    )
+    blocks.append(_listed_pairs(analysis))
     return Section(key="pairs", title=message("How sure: which approaches differ"), blocks=tuple(blocks))
 
 
@@ -141,6 +139,20 @@ def _pair_cell(pair: PairDifference, row: int, small: bool, numbers: Numbers) ->
     return Cell(text=numbers.signed(value) if small else sign, heat=heat, hint=hint, strong=pair.significant)
 
 
+def _listed_pairs(analysis: Analysis) -> Folded:
+    """Returns the table of all pairs; where these are very many, of those with the best mean and with the baseline."""
+    verdict, pairs = analysis.verdict, analysis.verdict.pairs
+    title = message("All {total}", total=plural("{n:,} pair", "{n:,} pairs", n=len(pairs)))
+    if len(pairs) > _MOST_PAIRS:
+        pairs = tuple(pair for pair in pairs if {pair.first, pair.second} & {verdict.best, verdict.baseline})
+        title = message(
+            "{n} of {total} pairs: those with the best mean, and with the baseline",
+            n=grouped(len(pairs)),
+            total=grouped(len(verdict.pairs)),
+        )
+    return Folded(title=title, blocks=(_pair_table(analysis, pairs),))
+
+
 def _pair_table(analysis: Analysis, pairs: Sequence[PairDifference]) -> Table:
     keys = (
         "pair_first",
@@ -171,7 +183,7 @@ def _pair_table(analysis: Analysis, pairs: Sequence[PairDifference]) -> Table:
                 Cell(text=numbers.percent(pair.first_better_frac), sort=pair.first_better_frac),
             )
         )
-    head = tuple(HEAD[key] for key in keys)
+    head = tuple(with_unit(analysis, HEAD[key]) if key in ("difference", "interval") else HEAD[key] for key in keys)
     return Table(
         head=head,
         rows=tuple(rows),

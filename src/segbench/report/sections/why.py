@@ -11,7 +11,6 @@ from segbench.explain.error_types import ERROR_TYPES
 from segbench.explain.overfitting import OverfittingSummary
 from segbench.explain.slices import AttributeEffect
 from segbench.locale import Numbers, join, message
-from segbench.metrics.families import label_of
 from segbench.plots.explain import ERROR_TYPE_COLORS
 from segbench.report.analysis import Analysis
 from segbench.report.curves import CurvePanel, curve_panels
@@ -33,7 +32,9 @@ from segbench.report.pictures import Pictures
 from segbench.report.sections.results import entry_cell
 from segbench.report.summary import (
     error_sentences,
+    explained_sentence,
     finding_clues,
+    label_of_score,
     name_of,
     numbered,
     overfitting_sentences,
@@ -116,7 +117,7 @@ def _alerts(analysis: Analysis, places: Sequence[int]) -> tuple[Block, ...]:
 def _monitored(analysis: Analysis, places: Sequence[int]) -> list[tuple[str, str]]:
     """Returns the score that chose the epochs, where all runs have the same and it is not the loss."""
     names = {run.monitor for place in places for run in analysis.overfitting[place].runs} - {"loss"}
-    return [(name, label_of(name)) for name in names] if len(names) == 1 else []
+    return [(name, label_of_score(analysis, name)) for name in names] if len(names) == 1 else []
 
 
 def _panel(analysis: Analysis, place: int, name: str) -> CurvePanel:
@@ -225,7 +226,7 @@ def errors_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Se
     band = analysis.numbers.percent(analysis.errors[places[0]].band_frac)
     meanings = Facts(rows=tuple((ERROR[kind], error_meanings(band)[kind]) for kind in kinds))
     folded = Folded(title=message("What the kinds mean"), blocks=(meanings,))
-    sentences = bullets(error_sentences(analysis))
+    sentences = (*bullets(error_sentences(analysis)), *text(explained_sentence(analysis), tone="note"))
     blocks = (*sentences, pictures.colors(labels), drawing, shares, *_class_errors(analysis, kinds), folded)
     return Section(key="errors", title=message("Kinds of error"), blocks=blocks)
 
