@@ -14,6 +14,7 @@ from segbench.locale import translate
 from segbench.report.figures import CostPoint, unbeaten
 from segbench.report.markdown import plain
 from segbench.report.sections.answer import MOST_WORDS, answer_blocks
+from segbench.report.sections.results import with_unit
 from segbench.report.summary import pair_sentences, verdict_paragraphs
 from segbench.statistics.decide import decide
 from segbench.statistics.factors import factor_view
@@ -131,6 +132,12 @@ def test_a_factor_is_told_by_values_that_were_trained_and_a_collapse_stands_in_t
     for entry in analysis.evidence.entries:
         entry.collapsed = 3
     assert "unet minus fcn" in answer_blocks(analysis)[1].rows[0][2], "nothing else is there"
+
+
+@pytest.mark.parametrize(("unit", "title"), [("px", "mean, px"), ("share", "mean")])
+def test_a_column_of_a_score_has_its_unit(unit: str, title: str) -> None:
+    analysis: Any = SimpleNamespace(evidence=SimpleNamespace(definition={"unit": unit}))
+    assert with_unit(analysis, "mean") == title
 
 
 def test_what_several_share_is_not_one_entrys_merit() -> None:

@@ -51,17 +51,18 @@ def curve_panels(panels: Sequence[CurvePanel], axis: str, words: Mapping[str, st
     columns = min(2 if narrow else 4, len(panels))
     lines = -(-len(panels) // columns)
     columns = -(-len(panels) // lines)  # five stand as three and two, not as four and one
-    width, top, bottom = NARROW_INCH if narrow else WIDE_INCH, 0.95 if narrow else 0.75, 0.5
-    height = top + bottom + 1.75 * lines - 0.45
+    width, bottom, panel = NARROW_INCH if narrow else WIDE_INCH, 0.5, 1.3
+    titles = [_title(each.title, 20 if narrow else 24) for each in panels]
+    over = 0.1 + 0.16 * max(title.count("\n") + 1 for title in titles)  # inches above a panel
+    top = over + (0.45 if narrow else 0.3)
+    height = top + bottom + panel * lines + over * (lines - 1)
     figure = Figure(figsize=(width, height))
     # Set by hand: to lay out so many axes by their texts takes longer than all else on a page.
-    figure.subplots_adjust(
-        left=0.6 / width, right=1.0 - 0.1 / width, top=1.0 - top / height, bottom=bottom / height,
-        hspace=0.35, wspace=0.12,
-    )  # fmt: skip
+    figure.subplots_adjust(left=0.6 / width, right=1.0 - 0.1 / width, top=1.0 - top / height, bottom=bottom / height)
+    figure.subplots_adjust(hspace=over / panel, wspace=0.12)
     grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for axes, panel in zip(grid, panels, strict=False):
-        _draw_curves(axes, panel, 20 if narrow else 24)
+    for axes, each, title in zip(grid, panels, titles, strict=False):
+        _draw_curves(axes, each, title)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     for axes in grid[max(0, len(panels) - columns) : len(panels)]:
@@ -81,7 +82,7 @@ def curve_panels(panels: Sequence[CurvePanel], axis: str, words: Mapping[str, st
     return figure
 
 
-def _draw_curves(axes: Axes, panel: CurvePanel, length: int) -> None:
+def _draw_curves(axes: Axes, panel: CurvePanel, title: str) -> None:
     for epochs, train, val in zip(panel.epochs, panel.train, panel.val, strict=True):
         step = max(1, -(-len(epochs) // _MOST_EPOCHS))
         axes.plot(epochs[::step], train[::step], color=BLUE, linewidth=0.9)
@@ -90,10 +91,15 @@ def _draw_curves(axes: Axes, panel: CurvePanel, length: int) -> None:
         axes.axvline(epoch, color=GREEN, linestyle=":", linewidth=1.1)
     for epoch in panel.turns:
         axes.plot(epoch, 0.97, "v", transform=axes.get_xaxis_transform(), color=INK, markersize=5, clip_on=False)
-    lines = textwrap.wrap(panel.title, length)
-    axes.set_title("\n".join(lines[:2]) + "…" * (len(lines) > 2), loc="left", fontsize=8.5)
+    axes.set_title(title, loc="left", fontsize=8.5)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
+
+
+def _title(text: str, length: int) -> str:
+    """Returns a title of at most two lines."""
+    lines = textwrap.wrap(text, length)
+    return "\n".join(lines[:2]) + "…" * (len(lines) > 2)
 
 
 def _limit(axes: Axes, panels: Sequence[CurvePanel]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from segbench.explain.overfitting import VERDICTS, OverfittingSummary
 from segbench.explain.overfitting import Verdict as CurveVerdict
@@ -28,6 +29,12 @@ _MOST_FINDINGS = 3  # told in full; attributes often go together
 def name_of(analysis: Analysis, place: int) -> str:
     """Returns what people call an entry."""
     return analysis.verdict.names[place]
+
+
+def called(analysis: Analysis, entries: Iterable[str]) -> list[str]:
+    """Returns what people call the entries of these names."""
+    shown = {entry.name: name for entry, name in zip(analysis.evidence.entries, analysis.verdict.names, strict=True)}
+    return [shown[name] for name in entries]
 
 
 def numbered(analysis: Analysis, place: int) -> Message:

@@ -10,7 +10,7 @@ from segbench.report.analysis import Analysis
 from segbench.report.document import Block, Folded, Gallery, Heading, Section, Tile, text
 from segbench.report.labels import CASES
 from segbench.report.pictures import Pictures
-from segbench.report.summary import explained_sentence, name_of, numbered
+from segbench.report.summary import called, explained_sentence, name_of, numbered
 from segbench.report.svg import Sketch
 
 _CLASSES_SHOWN = 12
@@ -148,7 +148,9 @@ def _not_asked(analysis: Analysis) -> list[Block]:
     weaker = analysis.candidates.weaker
     if not weaker:
         return []
-    told = message("Not asked, since they are clearly worse or collapsed: {names}.", names=listed(weaker, 6))
+    told = message(
+        "Not asked, since they are clearly worse or collapsed: {names}.", names=listed(called(analysis, weaker), 6)
+    )
     return [*text(told, tone="note")]
 
 

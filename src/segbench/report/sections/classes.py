@@ -14,7 +14,7 @@ from segbench.report.document import Block, Cell, Folded, Gallery, Heading, Sect
 from segbench.report.labels import HEAD
 from segbench.report.pictures import Pictures
 from segbench.report.sections.results import MOST_COLUMNS, columns_left_out
-from segbench.report.summary import name_of, numbered
+from segbench.report.summary import called, name_of, numbered
 from segbench.report.svg import Sketch
 
 _PAIRS_SHOWN = 6
@@ -39,7 +39,10 @@ def classes_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> S
         blocks += [Heading(text=title), _confusion(analysis, table, place, linked)]
         blocks += _confused_images(analysis, table, place, pictures)
     if table.without:
-        blocks += text(message("Keep neither counts nor masks: {names}.", names=listed(table.without)), tone="note")
+        blocks += text(
+            message("Keep neither counts nor masks: {names}.", names=listed(called(analysis, table.without))),
+            tone="note",
+        )
     return Section(key="classes", title=message("Classes"), blocks=tuple(blocks))
 
 
