@@ -130,6 +130,8 @@ def test_words_in_several_languages_are_read_in_the_language_of_the_reader() -> 
     assert translate(told, "ru").startswith("Сеть U: ")
     assert [translate(OwnWords({"ru": "Сеть"}), lang) for lang in ("en", "ru")] == ["Сеть", "Сеть"], "the only words"
     assert copy.deepcopy(words).texts == words.texts
+    padded = OwnWords({"en": "U-Net\n", "ru": "Сеть U\n"})
+    assert translate(message("{text}!", text=padded.strip()), "ru") == "Сеть U!"
 
 
 @pytest.mark.slow

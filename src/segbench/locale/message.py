@@ -66,6 +66,10 @@ class OwnWords(str):
     def __reduce__(self) -> tuple[Any, ...]:
         return OwnWords, (self.texts,)
 
+    def strip(self, chars: str | None = None, /) -> OwnWords:
+        """Returns the text without space at its ends, in every language."""
+        return OwnWords({lang: text.strip(chars) for lang, text in self.texts.items()})
+
 
 def message(template: str, /, **values: Any) -> Message:
     """Returns an English sentence that can be translated.

@@ -99,7 +99,7 @@ class Sketch:
             svg = svg.replace(stand_in, color)
         svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, sans-serif", svg)
         svg = re.sub(
-            r"((?:>|  )[+\u2212-]?\d+)\.(\d+</text>)", rf"\1{decimal_mark(self._lang)}\2", svg
+            r"((?:>|  )[+\u2212-]?\d+)\.(\d+\s*</text>)", rf"\1{decimal_mark(self._lang)}\2", svg
         )  # at axes, or behind a name
         # A text without a colour of its own would be black.
         return svg.replace("<svg ", f'<svg role="img" fill="currentColor" aria-label="{html.escape(label)}" ', 1)

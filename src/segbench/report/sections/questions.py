@@ -62,8 +62,13 @@ def _done(analysis: Analysis) -> list[Message]:
         )
     ]
     if analysis.plan is not None:
+        labels = evidence.labels
         factors = [
-            message("{factor} ({values})", factor=factor, values=listed(values, 12))
+            message(
+                "{factor} ({values})",
+                factor=labels.get(factor, factor),
+                values=listed([labels.get(value, value) for value in values], 12),
+            )
             for factor, values in analysis.plan.factors.items()
         ]
         result.append(message("What varied: {factors}.", factors=join("; ", factors)))
