@@ -84,7 +84,7 @@ def _draw_scale(axes: mpl.axes.Axes, count: int, critical_difference: float, tol
         axes.plot((rank, rank), (-0.1, 0), color=_INK, linewidth=1.2)
         axes.text(rank, -0.16, str(rank), ha="center", va="bottom")
     axes.plot((1, 1 + critical_difference), (-0.75, -0.75), color=_INK, linewidth=1.6, marker="|", markersize=7)
-    axes.text(1, -0.83, f"{told}  {critical_difference:.2f}", ha="left", va="bottom")
+    axes.text(1, -0.83, f"{told} {critical_difference:.2f}", ha="left", va="bottom")
 
 
 def cliques(sorted_ranks: npt.NDArray[np.float64], critical_difference: float) -> list[tuple[int, int]]:

@@ -138,7 +138,7 @@ def rank_plot(
     """Returns the diagram of critical differences, see `critical_difference_diagram`; `told` names the difference."""
     width, longest = (NARROW_INCH, 12) if narrow else (WIDE_INCH, 34)
     return critical_difference_diagram(
-        names, mean_ranks, critical_difference, told=told, width_inch=width, longest_name=longest
+        names, mean_ranks, critical_difference, told=f"{told} ", width_inch=width, longest_name=longest
     )
 
 
