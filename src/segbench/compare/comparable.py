@@ -17,7 +17,7 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.errors import ConfigError, DatasetError, RunError, shorten
 from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
-from segbench.locale import Message, join, listed, message
+from segbench.locale import Message, Number, join, listed, message
 from segbench.metrics.definitions import Definition
 from segbench.speech import argument
 from segbench.types import ORIGINAL, Size
@@ -250,7 +250,7 @@ def times_are_comparable(runs: Sequence[RunFolder], studies: Sequence[StudyFolde
         message(
             "one network predicted up to {factor} times as fast in one run as in another: other work was done on the "
             "machine, so no approach is called the quickest",
-            factor=f"{factor:.1f}",
+            factor=Number(f"{factor:.1f}"),
         )
     )
     return False

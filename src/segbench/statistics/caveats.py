@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from segbench.locale import Message, Numbers, join, listed, message, plural
+from segbench.locale import Message, Number, Numbers, join, listed, message, plural
 from segbench.statistics.looks import Look
 from segbench.statistics.variance import Prepared
 
@@ -57,7 +57,7 @@ def _about_looks(look: Look | None) -> list[Message]:
             "more frequent, so the tests use the level {alpha} instead of 0.05.",
             number=look.number,
             planned=plural("{n} was", "{n} were", n=look.planned),
-            alpha=f"{look.alpha:.2g}",
+            alpha=Number(f"{look.alpha:.2g}"),
         )
     ]
 
@@ -146,7 +146,7 @@ def _about_units(prepared: Prepared) -> list[Message]:
             message(
                 "The groups hold very different numbers of images: {n} of them are worth {worth} equal ones.",
                 n=units.count,
-                worth=f"{units.df + 1:.1f}",
+                worth=Number(f"{units.df + 1:.1f}"),
             )
         )
     return found
@@ -162,7 +162,7 @@ def _same(prepared: Prepared, first: int, second: int) -> bool:
 def method_messages(prepared: Prepared, level: float, alpha: float, look: Look | None) -> tuple[Message, ...]:
     """Returns how intervals, p values and the family-wise error were made, whole sentences."""
     units, values = prepared.units, {"level": Numbers().level(level), "n": prepared.units.count}
-    df = f"{units.df:.4g}"
+    df = Number(f"{units.df:.4g}")
     if prepared.grouped:
         images = message(
             "Two-sided t intervals at {level}. Images: variance of seed-averaged scores over {n} groups of images (the "
@@ -180,8 +180,8 @@ def method_messages(prepared: Prepared, level: float, alpha: float, look: Look |
     winner = message(
         "The best mean is called the winner where a two-sided test at {alpha} against every other entry says so (rank "
         "verification); others may be the best unless a one-sided test against the best at {each} excludes them.",
-        alpha=f"{alpha:.2g}",
-        each=f"{min(alpha / 2, alpha / (len(prepared.values) - 1)):.2g}",
+        alpha=Number(f"{alpha:.2g}"),
+        each=Number(f"{min(alpha / 2, alpha / (len(prepared.values) - 1)):.2g}"),
     )
     looks = []
     if look is not None and look.planned > 1:
@@ -191,14 +191,14 @@ def method_messages(prepared: Prepared, level: float, alpha: float, look: Look |
                 "wrong in at most 5 %.",
                 number=look.number,
                 planned=look.planned,
-                alpha=f"{look.alpha:.2g}",
+                alpha=Number(f"{look.alpha:.2g}"),
             )
         )
     holm = message(
         "Differences of pairs are called real after Holm's adjustment over all pairs ({pairs}), which bounds the "
         "chance of any false one by {share}.",
         pairs=len(prepared.values) * (len(prepared.values) - 1) // 2,
-        share=f"{alpha:.2g}",
+        share=Number(f"{alpha:.2g}"),
     )
     return images, *_fold_method(prepared), _seed_method(prepared), winner, *looks, holm
 
@@ -210,7 +210,7 @@ def _fold_method(prepared: Prepared) -> list[Message]:
         message(
             "Cross-validation: every image is scored by trainings on the other folds. These share most of their "
             "images, so the images' variance is multiplied by {factor} (Nadeau and Bengio 2003).",
-            factor=f"{prepared.fold_factor:.3g}",
+            factor=Number(f"{prepared.fold_factor:.3g}"),
         )
     ]
 
