@@ -57,6 +57,10 @@ def test_a_run_becomes_a_bundle_that_says_what_its_files_say(runs: Path, tmp_pat
     assert card["scores"] == json.loads((run.path / "result.json").read_text())["scores"]
     assert card["definitions"] == result["definitions"]
     assert card["main"]["sentence"] == result["main"]["sentence"]
+    fitted = card["calibration"]
+    assert fitted["n"] == len(segbench.read_dataset(run.manifest_file).split("val"))
+    assert bundle.settings.temperature == fitted["temperature"]["value"]
+    assert {"image_statistics", "parts"} <= set(card["data"])
     assert (card["test_uses"], card["test_log"][0]["why"]) == (1, "end of training")
     assert card["licences"]["model"] == "cc-by-4.0"
     assert card["licences"]["starting_weights"][0]["source"] == "random"
@@ -154,6 +158,8 @@ def test_members_whose_data_are_gone_are_bundled_and_told(runs: Path, tmp_path: 
         file.write_text(json.dumps({**plain, "root": str(tmp_path / "gone")}))
     bundle = bundle_runs([tmp_path / "a_seed0", tmp_path / "a_seed1"], watch=Callback())
     assert bundle.card["gain"]["sentence"].startswith("What averaging gains is not known: ")
+    assert bundle.card["calibration"]["sentence"].startswith("Not known: ")
+    assert bundle.settings.temperature == 1.0
     assert len(bundle.networks) == 2
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from segbench.bundle.calibrate import calibrate_on
 from segbench.bundle.card import Member, model_card_of
 from segbench.bundle.choose import choose_best
 from segbench.bundle.data_card import data_card
@@ -17,6 +18,7 @@ from segbench.folders.run import RunFolder
 from segbench.predict.bundle_file import ModelBundle
 from segbench.predict.bundle_members import is_bundle
 from segbench.predict.pipeline import agreed_settings
+from segbench.predict.predictor import Predictor
 from segbench.train.callback import Callback
 from segbench.train.console import default_callback
 
@@ -82,12 +84,18 @@ def _bundle_of(folders: Sequence[RunFolder], device: str, watch: Callback) -> Mo
     bundles = [member.bundle for member in members]
     settings = agreed_settings({str(each.source): each.settings for each in bundles})
     card: dict[str, Any] = model_card_of(members)
-    card["data"] = data_card(Manifest.read(folders[0].manifest_file), members[0].result, settings.size)
+    manifest = Manifest.read(folders[0].manifest_file)
+    card["data"] = data_card(manifest, members[0].result, settings.size)
     if len(folders) > 1:
         gain = ensemble_gain(folders, device, watch)
         card |= {**gain.pop("ensemble", {}), "gain": gain}
+    predictor = Predictor.of_bundles(bundles, device)
+    found = calibrate_on(predictor, manifest, watch.progress)
+    card["calibration"] = found["calibration"]
+    card["data"]["image_statistics"] = found["image_statistics"]
+    temperature = (found["calibration"].get("temperature") or {}).get("value", 1.0)
     return ModelBundle(
-        settings=settings,
+        settings=replace(settings, temperature=temperature),
         networks=tuple(spec for each in bundles for spec in each.networks),
         weight_files=tuple(file for each in bundles for file in each.weight_files),
         card=card,

@@ -61,3 +61,18 @@ def decide(logits: Tensor, task: Task, threshold: float = DEFAULT_THRESHOLD) -> 
 def probabilities(logits: Tensor, task: Task) -> Tensor:
     """Returns (B, C, H, W) float32 in [0, 1]: softmax over C for multiclass, else a sigmoid per channel."""
     return logits.float().softmax(dim=1) if task is Task.MULTICLASS else logits.float().sigmoid()
+
+
+def tempered(probs: Tensor, temperature: float, task: Task) -> Tensor:
+    """Returns the probabilities that logits divided by a temperature stand for (Guo et al. 2017).
+
+    Args:
+        probs: (..., C, H, W) float in [0, 1], of the logits themselves.
+        temperature: above 0; above 1 makes a network less sure.
+        task: multiclass: of C classes together, else of each channel alone.
+    """
+    if temperature == 1.0:
+        return probs
+    if task is Task.MULTICLASS:
+        return (probs.clamp_min(1e-30).log() / temperature).softmax(dim=-3)
+    return (probs.logit(eps=1e-7) / temperature).sigmoid()

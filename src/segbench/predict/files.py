@@ -64,7 +64,8 @@ def predict_files(
             failed[str(path)] = error.reason
         else:
             prediction = predictor(image, nodata)
-            row = write_outputs(prediction, out, name, options, like=None if predictor.bands is None else path)
+            like = None if predictor.bands is None else path
+            row = write_outputs(prediction, out, name, options, like, predictor.card)
             rows.append(row | {"file": below.as_posix()})
             written.append(name)
         if progress is not None:

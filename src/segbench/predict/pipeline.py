@@ -54,7 +54,8 @@ class PipelineSettings:
             `segbench.predict.sizes`.
         training_px: median (H, W) of the training images before they were resized; None where it is not known. With
             `size` it is the scale that the network knows.
-        temperature: logits are divided by it before they become probabilities; 1 leaves them.
+        temperature: probabilities that are given out are those of logits divided by it; masks are decided before, so
+            that it changes none. 1 leaves them.
         postprocess: of masks, see `Postprocess`.
     """
 

@@ -22,7 +22,7 @@ from segbench.plots.picture import Picture
 from segbench.predict.averaging import Ensemble
 from segbench.predict.bundle_file import ModelBundle, open_model
 from segbench.predict.class_pixels import class_pixels
-from segbench.predict.decide import normalization_of
+from segbench.predict.decide import normalization_of, tempered
 from segbench.predict.device import pick_device
 from segbench.predict.inputs import ImageInput
 from segbench.predict.pipeline import Pipeline, PipelineSettings, agreed_settings, enlarge
@@ -38,8 +38,10 @@ class Prediction:
         image: (H, W, 3) uint8, as people see it: as it was given, or its bands for display.
         mask: (H, W) uint8 class indices, multilabel (C, H, W) uint8 in {0, 1}; the image's own size.
         class_map: what the indices mean.
-        network_probs: (C, h, w) float32 in [0, 1] at the size the network saw; C is 1 for binary.
+        network_probs: (C, h, w) float32 in [0, 1] at the size the network saw; C is 1 for binary. Before the
+            temperature, as the mask was decided from them.
         nodata: (H, W) pixels without data, which count in no area; None where all have some.
+        temperature: of `probs`, see `segbench.predict.decide.tempered`.
 
     Example:
         >>> import segbench
@@ -52,12 +54,14 @@ class Prediction:
     class_map: ClassMap
     network_probs: np.ndarray = field(repr=False)
     nodata: np.ndarray | None = field(default=None, repr=False)
+    temperature: float = 1.0
 
     @property
     def probs(self) -> np.ndarray:
         """(C, H, W) float32 in [0, 1] at the image's size, bilinear; C is 1 for binary (the foreground)."""
         height, width = self.image.shape[:2]
-        return enlarge(torch.from_numpy(self.network_probs), (height, width)).numpy()
+        probs = tempered(torch.from_numpy(self.network_probs), self.temperature, self.class_map.task)
+        return enlarge(probs, (height, width)).numpy()
 
     @property
     def area_fracs(self) -> dict[str, float]:
@@ -282,6 +286,7 @@ class Predictor:
             mask=mask,
             class_map=self.class_map,
             network_probs=probs.cpu().numpy(),
+            temperature=self.pipeline.settings.temperature,
         )
 
     def _repr_html_(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from segbench.files import replacing, write_json
 from segbench.plots.doubt import doubt_legend, doubt_picture
 from segbench.plots.panels import legend_picture
 from segbench.predict.class_pixels import class_pixels
-from segbench.predict.doubt import pixel_doubt
+from segbench.predict.doubt import expected_score, pixel_doubt
 from segbench.predict.mask_folder import mark_indices
 from segbench.predict.outputs.areas import PixelScale, area_row
 from segbench.predict.outputs.geojson import write_geojson
@@ -24,8 +24,10 @@ from segbench.predict.outputs.options import OutputOptions
 from segbench.predict.outputs.probabilities import write_probs
 from segbench.predict.pipeline import PipelineSettings
 from segbench.predict.predictor import Prediction
+from segbench.predict.unlike import unlike_training
 from segbench.types import ClassMap, Task
 
+UNLIKE = "unlike_training"  # column of areas.csv
 SETTINGS_FILE = "settings.json"  # how the masks came about: threshold, size, post-processing and all else
 
 
@@ -45,7 +47,12 @@ def prepare_outputs(settings: PipelineSettings, out: Path, options: OutputOption
 
 
 def write_outputs(
-    prediction: Prediction, out: Path, name: str, options: OutputOptions, like: Path | None = None
+    prediction: Prediction,
+    out: Path,
+    name: str,
+    options: OutputOptions,
+    like: Path | None = None,
+    card: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Writes one image's files, and returns its row of areas.csv (without the column `file`, which the caller knows).
 
@@ -55,6 +62,8 @@ def write_outputs(
         name: of the files, without suffix; may have folders.
         options: see `OutputOptions`.
         like: raster file on whose grid the mask is; None writes PNG.
+        card: of a bundle, for the columns that tell which score to expect, and whether the image is unlike those that
+            the model learnt from; a card that knows neither, or None, adds none.
     """
     class_map, nodata = prediction.class_map, prediction.nodata
     write_masks(out / "masks", name, prediction.mask, class_map, like, nodata)
@@ -80,6 +89,19 @@ def write_outputs(
             row |= object_counts(objects, class_map)
         if "geojson" in options.polygons:
             write_geojson(out / "polygons" / "geojson" / f"{name}.geojson", objects, class_map, grid, scale)
+    return row | _trust(prediction, card)
+
+
+def _trust(prediction: Prediction, card: Mapping[str, Any] | None) -> dict[str, str]:
+    """Returns the columns of areas.csv that say how far an image's mask may be trusted."""
+    row: dict[str, str] = {}
+    expected = expected_score(card, prediction)
+    if expected is not None:
+        names = ("expected_iou", "expected_iou_low", "expected_iou_high")
+        row |= {name: f"{value:.3f}" for name, value in zip(names, expected, strict=True)}
+    unlike = unlike_training(card, prediction.image)
+    if unlike is not None:
+        row[UNLIKE] = str(unlike)
     return row
 
 
