@@ -124,3 +124,11 @@ def test_margins_that_would_cost_too_much_are_left_out() -> None:
     assert cut.halo_px == 96
     assert (cut.tile[0] - 192) % 16 == 0
     assert 1.0 < cut.work < 1.6
+
+
+def test_it_makes_no_difference_where_it_is_asked() -> None:
+    network = network_of("unet_nearest")
+    outside = find_reach(network)
+    with torch.inference_mode():
+        assert find_reach(network) == outside
+    assert outside.halo_px == 91

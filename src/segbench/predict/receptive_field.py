@@ -94,6 +94,8 @@ class _Traced:
     unknown: bool = False
 
 
+@torch.inference_mode(False)  # in which operators would run that are not followed
+@torch.no_grad()
 def _trace(network: nn.Module, side: int) -> _Traced:
     """Returns what one pass over side x side pixels shows."""
     normalization = getattr(network, "normalization", None)
@@ -102,7 +104,7 @@ def _trace(network: nn.Module, side: int) -> _Traced:
     tensors = tensors_for(network, image.device)
     trace = Trace(network, image)
     statistics = _Statistics()
-    with mode(network, training=False), torch.no_grad(), statistics, trace.recording(list(tensors.values())):
+    with mode(network, training=False), statistics, trace.recording(list(tensors.values())):
         field = trace.field_of(functional_call(network, tensors, (image,)))
     mb = trace.peak_bytes / _BYTES_PER_MB / (side * side / 1e6)
     if statistics.found:

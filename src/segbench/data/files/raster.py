@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -45,6 +45,11 @@ class RasterLook:
         crs: coordinate reference system as well-known text; empty where the file has none.
         transform: six numbers from pixels to map coordinates, None where the file has none.
         complete: every pixel has data for certain.
+        block: (height, width) of what is decoded at once.
+        overviews: by how much the smaller copies inside the file are smaller.
+        palette: (256, 4) uint8 RGBA of a file of colour indices; None for others.
+        orientation: as EXIF counts; 1 is upright.
+        cmyk: the bands are printing inks.
     """
 
     height: int
@@ -54,6 +59,11 @@ class RasterLook:
     crs: str
     transform: tuple[float, ...] | None
     complete: bool
+    block: tuple[int, int] = (256, 256)
+    overviews: tuple[int, ...] = ()
+    palette: NDArray[np.uint8] | None = field(default=None, compare=False)
+    orientation: int = 1
+    cmyk: bool = False
 
     @property
     def count(self) -> int:
@@ -63,7 +73,7 @@ class RasterLook:
 
 def raster_look(path: Path) -> RasterLook:
     """Returns what a file's header says; DatasetError where it cannot be opened."""
-    with _opened(path) as source:
+    with opened(path) as source:
         from rasterio.enums import MaskFlags
 
         interpretations = [color.name for color in source.colorinterp]
@@ -77,7 +87,19 @@ def raster_look(path: Path) -> RasterLook:
             transform=tuple(source.transform)[:6] if placed else None,
             complete=all(MaskFlags.all_valid in flags for flags in source.mask_flag_enums)
             and not any(dtype.startswith("float") for dtype in source.dtypes),
+            block=source.block_shapes[0],
+            overviews=tuple(source.overviews(1)),
+            palette=_palette(source) if interpretations == ["palette"] else None,
+            orientation=int(source.tags().get("EXIF_Orientation", 1)),
+            cmyk="cyan" in interpretations,
         )
+
+
+def _palette(source: Any) -> NDArray[np.uint8]:
+    colors = np.zeros((256, 4), dtype=np.uint8)
+    for index, color in source.colormap(1).items():
+        colors[index] = color
+    return colors
 
 
 def grid_difference(image: RasterLook, mask: RasterLook) -> str:
@@ -116,7 +138,7 @@ class RasterReader:
         self.path = path
 
     def __enter__(self) -> RasterReader:
-        self._context = _opened(self.path)
+        self._context = opened(self.path)
         self._source = self._context.__enter__()
         return self
 
@@ -141,6 +163,11 @@ class RasterReader:
         values[~holds] = 0
         nodata: NDArray[np.bool_] = np.logical_not(holds.any(axis=0))
         return values, nodata
+
+    def stored(self, numbers: Sequence[int], box: Box) -> NDArray[Any]:
+        """Returns values (C, H, W) as stored, whether or not they count as data."""
+        found: NDArray[Any] = self._source.read(list(numbers), window=self._window(box))
+        return found
 
     def image(self, bands: Bands, box: Box | None = None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Returns an image (H, W, C) uint8, 0 where there is no data, and which pixels (H, W) have no data."""
@@ -302,7 +329,7 @@ def _placed(path: Path, values: NDArray[Any], like: Path | None, **profile: Any)
     """Yields a new GeoTIFF for values (C, H, W) to be filled, on the grid of another file; written all or nothing."""
     rasterio = _rasterio(path)
     if like is not None:
-        with _opened(like) as source:
+        with opened(like) as source:
             if not source.transform.is_identity:
                 profile |= {"crs": source.crs, "transform": source.transform}
     count, height, width = values.shape
@@ -324,8 +351,8 @@ def _rasterio(path: Path) -> Any:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Yields the file opened by rasterio; whatever goes wrong with it inside the block becomes a DatasetError."""
+def opened(path: Path) -> Iterator[Any]:
+    """Yields a file opened by rasterio; whatever goes wrong with it inside the block becomes a DatasetError."""
     rasterio = _rasterio(path)
     if not path.is_file():
         raise DatasetError(missing_text(path), path=path)

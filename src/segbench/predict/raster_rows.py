@@ -1,0 +1,168 @@
+"""The rows of an image file of any size, from top to bottom, at the size a network sees: never the whole file at once.
+
+Reads what GDAL reads (TIFF and BigTIFF with or without a place on the map, PNG, JPEG and others), through rasterio.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from segbench.data.files.bands import Bands, default_display
+from segbench.data.files.images import over_black
+from segbench.data.files.raster import Box, RasterLook, RasterReader, raster_look
+from segbench.errors import DatasetError
+from segbench.locale import message
+
+LARGEST_BLOCK_MB = 256  # that has to be decoded at once
+_CHUNK_PX = 1 << 22  # read at a time, in whole blocks
+_MB = 1 << 20
+
+
+class RasterRows:
+    """An open image file whose rows are read in order; a context. For one thread.
+
+    Args:
+        path: of the file.
+        bands: which of its bands are the channels; None: RGB, made of what the file has.
+        depth_range: grey values that become 0 and 255, for files of more than 8 bit without `bands`.
+
+    Attributes:
+        look: what the header says.
+
+    Raises:
+        DatasetError: it cannot be read, not by parts, or not as the network needs it.
+    """
+
+    def __init__(self, path: Path, bands: Bands | None, depth_range: tuple[float, float] | None) -> None:
+        self.path = path
+        self.look = raster_look(path)
+        self.channels = 3 if bands is None else bands.channels
+        _check(path, self.look, bands, depth_range)
+        self._bands = bands or _color_bands(self.look, depth_range)
+        self._is_rgb = bands is None
+        self._reader = RasterReader(path)
+        self._first = 0  # row of the file that `_rows` begin with
+        self._rows: NDArray[np.uint8] = np.empty((0, self.look.width, self.channels), dtype=np.uint8)
+
+    def __enter__(self) -> RasterRows:
+        self._reader.__enter__()
+        return self
+
+    def __exit__(self, *raised: Any) -> bool | None:
+        return self._reader.__exit__(*raised)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self.look.height, self.look.width
+
+    def read(self, top: int, bottom: int, size: tuple[int, int] | None = None) -> Tensor:
+        """Returns rows [top, bottom) of the image resized to `size`, (1, C, bottom - top, w) uint8.
+
+        They are those of the whole image resized at once (bilinear, antialiased). What lies above them is forgotten: no
+        later call may begin further up.
+
+        Args:
+            size: (h, w); None: as the file is.
+        """
+        same = size is None or size == self.size
+        rows = self._file_rows(top, bottom) if same else self._resized(top, bottom, size or self.size)
+        return torch.from_numpy(rows).permute(2, 0, 1)[None]
+
+    def _resized(self, top: int, bottom: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        scale = self.look.height / size[0]
+        margin = max(1.0, scale) + 1  # how far the filter reaches
+        first, last = max(0, int(top * scale - margin)), min(self.look.height, int(bottom * scale + margin) + 1)
+        rows = self._file_rows(first, last)
+        box = (0.0, top * scale - first, float(self.look.width), min(bottom * scale - first, float(len(rows))))
+        wanted = (size[1], bottom - top)
+        if rows.shape[2] == 3:
+            return np.array(Image.fromarray(rows).resize(wanted, Image.Resampling.BILINEAR, box))
+        planes = [Image.fromarray(np.ascontiguousarray(rows[..., each])) for each in range(rows.shape[2])]
+        return np.stack([np.asarray(plane.resize(wanted, Image.Resampling.BILINEAR, box)) for plane in planes], axis=2)
+
+    def _file_rows(self, first: int, last: int) -> NDArray[np.uint8]:
+        """Returns rows of the file (h, W, C); reads on in whole blocks."""
+        kept = self._rows[max(0, first - self._first) :] if first >= self._first else self._rows[:0]
+        parts, begin = [kept], max(first, self._first + len(self._rows)) if len(kept) else first
+        block = self.look.block[0]
+        chunk = max(block, _CHUNK_PX // self.look.width // block * block)
+        while begin < last:
+            end = min(self.look.height, (begin // block * block) + chunk)
+            parts.append(self._decoded((begin, 0, end - begin, self.look.width)))
+            begin = end
+        self._rows = np.concatenate(parts) if len(parts) > 1 else kept
+        self._first = first
+        return self._rows[: last - first]
+
+    def _decoded(self, box: Box) -> NDArray[np.uint8]:
+        if not self._is_rgb:
+            return self._reader.image(self._bands, box)[0]
+        values = self._bands.scale(self._reader.stored(self._bands.numbers, box))
+        if self.look.palette is not None:
+            return over_black(self.look.palette[values[..., 0]])
+        image = values if values.shape[2] == 3 else np.repeat(values, 3, axis=2)
+        if not self.look.alpha:
+            return image
+        opaque = self._reader.stored(self.look.alpha[:1], box).astype(np.uint8).transpose(1, 2, 0)
+        return over_black(np.concatenate([image, opaque], axis=2))
+
+
+def _color_bands(look: RasterLook, depth_range: tuple[float, float] | None) -> Bands:
+    """Returns the bands that are grey, or red, green and blue."""
+    numbers = (1,) if look.count - len(look.alpha) < 3 else (1, 2, 3)
+    deep = look.dtypes[0] != "uint8"
+    ranges = (depth_range,) * len(numbers) if deep and depth_range else None
+    return Bands(numbers=numbers, ranges=ranges, display=default_display(len(numbers)))
+
+
+def _check(path: Path, look: RasterLook, bands: Bands | None, depth_range: tuple[float, float] | None) -> None:
+    """Raises DatasetError for a file that cannot be read by parts, or holds something else than the network takes."""
+    block_mb = look.block[0] * look.block[1] * np.dtype(look.dtypes[0]).itemsize * look.count / _MB
+    if block_mb > LARGEST_BLOCK_MB:
+        text = message(
+            "the file is made of blocks of {height:,} x {width:,} pixels, each of which must be decoded at once "
+            "({mb:,.0f} MB); save it with tiles: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE IN.tif OUT.tif",
+            height=look.block[0],
+            width=look.block[1],
+            mb=block_mb,
+        )
+        raise DatasetError(text, path=path)
+    if look.orientation != 1:
+        text = message(
+            "the file says by EXIF that it is to be turned, which cannot be done while it is read by parts; save it "
+            "upright"
+        )
+        raise DatasetError(text, path=path)
+    if bands is not None:
+        missing = [number for number in bands.numbers if number > look.count]
+        if missing:
+            text = message(
+                "the network reads the bands {wanted}, but the file has {count}; give files with the bands of training",
+                wanted=", ".join(map(str, bands.numbers)),
+                count=look.count,
+            )
+            raise DatasetError(text, path=path)
+        return
+    colors = look.count - len(look.alpha)
+    if colors not in (1, 3) or look.cmyk:
+        text = message(
+            "the network reads grey or RGB, but the file has {count} bands; save the three that are red, green and "
+            "blue: gdal_translate -b 1 -b 2 -b 3 IN.tif OUT.tif",
+            count=look.count,
+        )
+        raise DatasetError(text, path=path)
+    if look.dtypes[0] != "uint8" and depth_range is None:
+        text = message(
+            "expected 8 bit a value, as the network learnt from, got {dtype}; save it as 8 bit: gdal_translate -ot "
+            "Byte -scale IN.tif OUT.tif",
+            dtype=look.dtypes[0],
+        )
+        raise DatasetError(text, path=path)

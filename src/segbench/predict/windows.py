@@ -1,0 +1,326 @@
+"""Images of any size, predicted part by part: rows are read, go through the network in tiles, and are put away.
+
+In memory lie the rows that a row of tiles needs, one tile, and what that row leaves behind; never a whole image, and no
+sums over it. Finished rows of labels are appended to a plain file beside the result and noted after they reached the
+disk, so that a job that was killed goes on where it stopped, with the same result. When all are there, they become a
+GeoTIFF on the image's grid in one go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from segbench import __version__
+from segbench.data.files.label_raster import write_label_rows
+from segbench.data.files.raster import RasterReader
+from segbench.errors import PredictionError
+from segbench.files import locked, write_json
+from segbench.locale import message
+from segbench.predict.class_pixels import class_pixels
+from segbench.predict.decide import normalize, probabilities
+from segbench.predict.label_rows import LabelRows
+from segbench.predict.pipeline import Pipeline
+from segbench.predict.predictor import Predictor
+from segbench.predict.raster_rows import RasterRows
+from segbench.predict.sizes import SizePlan
+from segbench.predict.tiles import Block, Cut, Seams, tile_blocks
+from segbench.types import Progress, Task
+
+_UNFINISHED = ".unfinished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RasterPrediction:
+    """What was done to one image.
+
+    Attributes:
+        masks: files of class indices; multilabel: one a class.
+        height, width: in pixels.
+        pixels: of each class.
+        counted_px: pixels with data.
+        plan: which way the image took.
+        cut: how it was cut; None: it went at once.
+        seam_share: share of the pixels between blended tiles on which neighbours decide differently, 0-1, of the rows
+            of this call; None where tiles are exact or none meet.
+        network_s: seconds that the network took, of the rows of this call.
+        total_s: seconds of this call.
+        first_row: rows above it were there from an earlier call.
+    """
+
+    masks: tuple[Path, ...]
+    height: int
+    width: int
+    pixels: tuple[int, ...]
+    counted_px: int
+    plan: SizePlan
+    cut: Cut | None
+    seam_share: float | None
+    network_s: float
+    total_s: float
+    first_row: int
+
+
+def predict_raster(
+    predictor: Predictor,
+    path: str | Path,
+    out: str | Path,
+    name: str | None = None,
+    *,
+    progress: Progress | None = None,
+) -> RasterPrediction:
+    """Segments one image of any size with fixed memory and writes its mask as a GeoTIFF on the image's grid.
+
+    The mask keeps the place on the map, block size and overviews, has the classes' colours as a palette, and 255 where
+    the image has no data. The same call after a crash or Ctrl-C goes on where it stopped.
+
+    Args:
+        predictor: see `Predictor`.
+        path: a file that GDAL reads; a network that was trained on bands gets those.
+        out: folder; the mask becomes `masks/NAME.tif`, multilabel `masks/CLASS/NAME.tif`.
+        name: default: the file's, without suffix.
+        progress: told rows, after every row of tiles.
+    Raises:
+        DatasetError: the file cannot be read, not by parts, or not as the network needs it.
+        PredictionError: the disk is full, or post-processing is on, which looks at whole masks.
+    """
+    started = time.perf_counter()
+    path, out = Path(path), Path(out)
+    name = path.stem if name is None else name
+    pipeline = predictor.pipeline
+    _refuse_postprocess(pipeline, path)
+    watch = _Watch(predictor.network)
+    with RasterRows(path, pipeline.settings.bands, pipeline.settings.depth_range) as source:
+        plan = pipeline.plan(source.size)
+        cut = pipeline.cut(plan)
+        job = _fingerprint(predictor, path, plan, cut)
+        seams = Seams(lambda logits: _decided(pipeline, logits))
+        with _unfinished(out / "masks" / _UNFINISHED, name, job, _planes(pipeline) * source.size[1]) as store:
+            first_row = store.rows
+            blocks = _blocks(pipeline, source, plan, cut, store.rows, seams, watch)
+            for labels in LabelRows(pipeline.settings, plan.size, source.size, store.rows).of(blocks):
+                store.append(labels)
+                if progress is not None:
+                    progress("predicting", store.rows, source.size[0])
+            masks, pixels, counted = _finish(predictor, path, source, out, name, store)
+            store.remove()
+    return RasterPrediction(
+        masks=masks,
+        height=source.size[0],
+        width=source.size[1],
+        pixels=pixels,
+        counted_px=counted,
+        plan=plan,
+        cut=cut,
+        seam_share=seams.share,
+        network_s=watch.seconds,
+        total_s=time.perf_counter() - started,
+        first_row=first_row,
+    )
+
+
+def _blocks(
+    pipeline: Pipeline,
+    source: RasterRows,
+    plan: SizePlan,
+    cut: Cut | None,
+    done_rows: int,
+    seams: Seams,
+    watch: _Watch,
+) -> Iterator[Block]:
+    """Yields probabilities, block by block, of all rows that those from `done_rows` on need."""
+    settings = pipeline.settings
+
+    def read(top: int, bottom: int) -> Tensor:
+        return source.read(top, bottom, plan.size)
+
+    @torch.inference_mode()
+    def network(tiles: Tensor) -> Tensor:
+        images = tiles.to(pipeline.device).contiguous().float() / 255.0
+        images = normalize(images, settings.normalization)
+        with watch:
+            logits: Tensor = pipeline.at_once(images)
+        return logits
+
+    if cut is None:
+        logits = network(read(0, plan.size[0]))
+        yield Block(0, 0, probabilities(logits, settings.class_map.task)[0].cpu())
+        return
+    # What lies below must be enlarged from what lies above it, too: a row of the network's more.
+    first = max(0, done_rows * plan.size[0] // source.size[0] - 2)
+    for block in tile_blocks(network, read, plan.size, cut, first_row=first, seams=seams):
+        yield block._replace(logits=probabilities(block.logits[None], settings.class_map.task)[0].cpu())
+
+
+def _decided(pipeline: Pipeline, logits: Tensor) -> Tensor:
+    probs = probabilities(logits[None], pipeline.settings.class_map.task)[0]
+    if pipeline.settings.class_map.task is Task.MULTICLASS:
+        return probs.argmax(dim=0)
+    return (probs > pipeline.settings.threshold).to(torch.uint8)
+
+
+def _planes(pipeline: Pipeline) -> int:
+    classes = pipeline.settings.class_map
+    return classes.num_classes if classes.task is Task.MULTILABEL else 1
+
+
+def _refuse_postprocess(pipeline: Pipeline, path: Path) -> None:
+    if not pipeline.settings.postprocess.is_off:
+        text = message(
+            "the image is so large that it is predicted part by part, but post-processing looks at whole masks; leave "
+            "it off"
+        )
+        raise PredictionError(text, path=path)
+
+
+class _Watch:
+    """A context that adds up the seconds inside."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.seconds = 0.0
+        self._device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *raised: object) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self.seconds += time.perf_counter() - self._began
+
+
+class _Store:
+    """Finished rows of labels in a plain file, and how many of them are safe."""
+
+    def __init__(self, folder: Path, name: str, job: str, row_bytes: int) -> None:
+        self.labels_file, self.notes_file = folder / f"{name}.labels", folder / f"{name}.json"
+        self.row_bytes = row_bytes
+        self._job = job
+        self.rows = self._safe_rows()
+        self._stream: BinaryIO = self.labels_file.open("r+b" if self.rows else "w+b")
+        self._stream.truncate(self.rows * row_bytes)
+        self._stream.seek(0, os.SEEK_END)
+
+    def _safe_rows(self) -> int:
+        if not (self.notes_file.is_file() and self.labels_file.is_file()):
+            return 0
+        noted = json.loads(self.notes_file.read_text(encoding="utf-8"))
+        enough = self.labels_file.stat().st_size >= noted["rows"] * self.row_bytes
+        return int(noted["rows"]) if noted["job"] == self._job and enough else 0
+
+    def append(self, labels: NDArray[np.uint8]) -> None:
+        """Writes rows (h, planes, W), and notes them once they are on the disk."""
+        self._stream.write(np.ascontiguousarray(labels).tobytes())
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self.rows += len(labels)
+        write_json(self.notes_file, {"job": self._job, "rows": self.rows})
+
+    def read(self, top: int, bottom: int) -> NDArray[np.uint8]:
+        """Returns rows as one line of bytes each, (bottom - top, planes * W)."""
+        self._stream.seek(top * self.row_bytes)
+        data = self._stream.read((bottom - top) * self.row_bytes)
+        return np.frombuffer(data, dtype=np.uint8).reshape(bottom - top, self.row_bytes)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._stream.close()
+
+    def remove(self) -> None:
+        """Takes both files away."""
+        self.close()
+        self.labels_file.unlink()
+        self.notes_file.unlink()
+
+
+@contextmanager
+def _unfinished(folder: Path, name: str, job: str, row_bytes: int) -> Iterator[_Store]:
+    """Yields the store of a job; nobody else works on it meanwhile.
+
+    Raises:
+        PredictionError: the disk is full; what is safe stays.
+    """
+    place = folder / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock = place.with_name(f"{place.name}.lock")
+    with locked(lock):
+        store = _Store(folder, name, job, row_bytes)
+        try:
+            yield store
+        except OSError as error:
+            if error.errno is None:  # a damaged image, which is told elsewhere
+                raise
+            text = message(
+                "the result could not be written ({error}); make room and give the same command again: it goes on "
+                "behind the {rows:,} rows that are finished",
+                error=error.strerror or str(error),
+                rows=store.rows,
+            )
+            raise PredictionError(text, path=folder) from error
+        finally:
+            store.close()
+    lock.unlink(missing_ok=True)
+    for each in (place.parent, folder):
+        if each.is_dir() and not any(each.iterdir()):
+            each.rmdir()
+
+
+def _finish(
+    predictor: Predictor, path: Path, source: RasterRows, out: Path, name: str, store: _Store
+) -> tuple[tuple[Path, ...], tuple[int, ...], int]:
+    """Writes the masks; returns them, the pixels of each class, and how many pixels have data."""
+    classes = predictor.class_map
+    width = source.size[1]
+    pixels, counted = np.zeros(classes.num_classes, dtype=np.int64), 0
+    several = classes.task is Task.MULTILABEL
+    masks = tuple(out / "masks" / each / f"{name}.tif" for each in (classes.names if several else (".",)))
+    numbers = (1,) if predictor.bands is None else predictor.bands.numbers
+    for plane, mask in enumerate(masks):
+        with RasterReader(path) as reader:
+
+            def rows(top: int, bottom: int, plane: int = plane, reader: RasterReader = reader) -> NDArray[np.uint8]:
+                nonlocal counted
+                labels = store.read(top, bottom)[:, plane * width : (plane + 1) * width].copy()
+                nodata = None if source.look.complete else reader.values(numbers, (top, 0, bottom - top, width))[1]
+                if several:
+                    found, number = class_pixels(labels[None], classes, nodata)
+                    pixels[plane] += found[0]
+                else:
+                    found, number = class_pixels(labels, classes, nodata)
+                    pixels[:] += found
+                counted += number if plane == 0 else 0
+                if nodata is not None:
+                    labels[nodata] = classes.ignore_index
+                return labels
+
+            mask.parent.mkdir(parents=True, exist_ok=True)
+            write_label_rows(mask, rows, classes, path)
+    return masks, tuple(int(each) for each in pixels), counted
+
+
+def _fingerprint(predictor: Predictor, path: Path, plan: SizePlan, cut: Cut | None) -> str:
+    """Returns what decides the result, as a hash: another network, setting, version or file begins anew."""
+    there = path.stat()
+    facts: dict[str, Any] = {
+        "version": __version__,
+        "file": [str(path.resolve()), there.st_size, there.st_mtime_ns],
+        "settings": predictor.pipeline.settings.to_dict(),
+        "plan": [plan.policy, plan.size, plan.tile],
+        "cut": None if cut is None else [cut.tile, cut.halo_px, cut.stride_px],
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for key, tensor in predictor.network.state_dict().items():
+        digest.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,381 @@
+"""Images of any size, predicted part by part: the same masks as at once, on the image's grid, also after a kill."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+rasterio = pytest.importorskip("rasterio")
+
+from rasterio.control import GroundControlPoint  # noqa: E402
+
+from segbench.data.files.bands import Bands  # noqa: E402
+from segbench.errors import DatasetError, PredictionError  # noqa: E402
+from segbench.models import build_network  # noqa: E402
+from segbench.predict import tiles, windows  # noqa: E402
+from segbench.predict.postprocess import Postprocess  # noqa: E402
+from segbench.predict.predictor import Predictor  # noqa: E402
+from segbench.predict.windows import predict_raster  # noqa: E402
+from segbench.types import ORIGINAL, ClassMap, Size, Task  # noqa: E402
+
+THREE = ClassMap(names=("ground", "roof", "tree"), values=((0,), (1,), (2,)))
+BINARY = ClassMap(names=("ground", "roof"), values=((0,), (1,)), task=Task.BINARY)
+BOTH = ClassMap(names=("roof", "tree"), values=((1,), (1,)), task=Task.MULTILABEL, background=None)
+PLACE = rasterio.Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_400_000.0)
+pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+
+
+def predictor_of(
+    class_map: ClassMap = THREE,
+    size: Size = ORIGINAL,
+    *,
+    norm: str = "batch",
+    bands: Bands | None = None,
+    patch: tuple[int, int] | None = None,
+) -> Predictor:
+    torch.manual_seed(0)
+    channels = 3 if bands is None else bands.channels
+    network = build_network(
+        "unet", widths=[4, 8], norm=norm, in_channels=channels, out_channels=class_map.out_channels
+    ).eval()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=0.35)
+    with torch.inference_mode():
+        last = network.decoder[0][1]
+        logits = network(torch.from_numpy(picture(128, 128, channels))[None] / 255)
+        last.weight /= logits.std(dim=(0, 2, 3)).view(-1, 1, 1, 1)  # so that every class occurs
+        last.bias /= logits.std(dim=(0, 2, 3))
+        last.bias -= logits.mean(dim=(0, 2, 3)) / logits.std(dim=(0, 2, 3))
+    return Predictor(network, class_map, size, bands=bands, patch=patch)
+
+
+def picture(height: int, width: int, bands: int = 3) -> NDArray[np.uint8]:
+    """Returns (bands, H, W): smooth blobs with noise."""
+    rng = np.random.default_rng(height * width)
+    coarse = rng.integers(0, 256, (bands, height // 8 + 2, width // 8 + 2), dtype=np.uint8)
+    planes = [np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BICUBIC)) for plane in coarse]
+    return np.stack(planes) ^ rng.integers(0, 16, (bands, height, width), dtype=np.uint8)
+
+
+def tiff(path: Path, values: NDArray[Any], **profile: Any) -> Path:
+    given = {"driver": "GTiff", "tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate", **profile}
+    with rasterio.open(
+        path, "w", count=len(values), height=values.shape[1], width=values.shape[2], dtype=values.dtype, **given
+    ) as target:
+        target.write(values)
+    return path
+
+
+def labels_of(path: Path) -> NDArray[np.uint8]:
+    with rasterio.open(path) as source:
+        found: NDArray[np.uint8] = source.read(1)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of about 200 pixels, so that small images have many."""
+    monkeypatch.setattr(tiles, "_TILE_MB", 10.0)
+
+
+@pytest.mark.parametrize("class_map", [THREE, BINARY, BOTH])
+@pytest.mark.parametrize(
+    ("norm", "patch"), [("batch", None), ("group", None), ("batch", (64, 48))], ids=["exact", "blended", "patches"]
+)
+def test_part_by_part_gives_what_the_image_gives_at_once(
+    tmp_path: Path, class_map: ClassMap, norm: str, patch: tuple[int, int] | None
+) -> None:
+    predictor = predictor_of(class_map, norm=norm, patch=patch)
+    settings = predictor.pipeline.settings
+    predictor.pipeline.settings = type(settings)(**{**vars(settings), "policy": "tiles", "training_px": (72, 80)})
+    values = picture(510, 433)
+    expected = predictor(np.ascontiguousarray(values.transpose(1, 2, 0))).mask
+    done = predict_raster(predictor, tiff(tmp_path / "a.tif", values), tmp_path / "out")
+    assert done.cut is not None
+    assert done.cut.is_exact is (norm == "batch" and patch is None)
+    found = np.stack([labels_of(mask) for mask in done.masks])
+    np.testing.assert_array_equal(found if class_map is BOTH else found[0], expected)
+    assert len(np.unique(expected)) > 1
+    assert done.counted_px == 510 * 433
+    assert (done.seam_share is None) is done.cut.is_exact
+    counts = expected.reshape(2, -1).sum(1) if class_map is BOTH else np.bincount(expected.ravel())
+    assert list(done.pixels) == counts.tolist()
+    assert not list((tmp_path / "out").rglob("*unfinished*"))
+
+
+@pytest.mark.parametrize("policy", ["tiles", "resize", "whole"])
+@pytest.mark.parametrize("training_px", [(96, 128), (320, 384), (41, 70)])
+def test_images_are_resized_row_by_row_as_they_are_at_once(
+    tmp_path: Path, policy: str, training_px: tuple[int, int]
+) -> None:
+    """Down, up and differently along each axis: the labels are those of the whole image, but for ties."""
+    predictor = predictor_of(size=(64, 64))
+    settings = predictor.pipeline.settings
+    predictor.pipeline.settings = type(settings)(**{**vars(settings), "policy": policy, "training_px": training_px})
+    values = picture(623, 700)
+    expected = predictor(np.ascontiguousarray(values.transpose(1, 2, 0))).mask
+    done = predict_raster(predictor, tiff(tmp_path / "a.tif", values), tmp_path / "out")
+    different = (labels_of(done.masks[0]) != expected).mean()
+    assert different < 1e-3
+
+
+def test_the_result_lies_on_the_image_s_grid(tmp_path: Path) -> None:
+    values = picture(300, 260, bands=4)
+    values[:, 100:180, :90] = 0
+    file = tiff(
+        tmp_path / "field.tif",
+        values,
+        crs="EPSG:32632",
+        transform=PLACE,
+        nodata=0,
+        BIGTIFF="YES",
+        photometric="minisblack",
+    )
+    with rasterio.open(file, "r+") as target:
+        target.build_overviews([2, 4], rasterio.enums.Resampling.average)
+    predictor = predictor_of(bands=Bands(numbers=(4, 1, 2)))
+    done = predict_raster(predictor, file, tmp_path / "out")
+    with rasterio.open(done.masks[0]) as mask:
+        assert (mask.crs.to_epsg(), mask.transform, mask.nodata) == (32632, PLACE, 255)
+        assert mask.block_shapes == [(64, 64)]
+        assert mask.overviews(1) == [2, 4]
+        assert [mask.colormap(1)[index][:3] for index in range(3)] == list(THREE.colors)
+        labels = mask.read(1)
+    assert (labels[100:180, :90] == 255).all()
+    assert done.counted_px == 300 * 260 - 80 * 90 == (labels != 255).sum()
+    assert list(done.pixels) == np.bincount(labels[labels != 255], minlength=3).tolist()
+
+
+def test_a_rotated_raster_stays_rotated_and_control_points_stay(tmp_path: Path) -> None:
+    turned = PLACE @ rasterio.Affine.rotation(30.0)
+    file = tiff(tmp_path / "turned.tif", picture(80, 90), crs="EPSG:32632", transform=turned)
+    with rasterio.open(predict_raster(predictor_of(), file, tmp_path / "out").masks[0]) as mask:
+        assert mask.transform.almost_equals(turned)
+    points = [GroundControlPoint(row, col, 8.0 + col / 1e4, 49.0 - row / 1e4) for row in (0, 80) for col in (0, 90)]
+    file = tiff(tmp_path / "points.tif", picture(80, 90), gcps=points, crs="EPSG:4326")
+    with rasterio.open(predict_raster(predictor_of(), file, tmp_path / "out").masks[0]) as mask:
+        assert [(point.row, point.col) for point in mask.gcps[0]] == [(point.row, point.col) for point in points]
+        assert mask.gcps[1].to_epsg() == 4326
+
+
+def test_a_raster_in_degrees_keeps_its_system(tmp_path: Path) -> None:
+    file = tiff(
+        tmp_path / "a.tif",
+        picture(80, 90),
+        crs="EPSG:4326",
+        transform=rasterio.Affine(1e-5, 0.0, 8.0, 0.0, -1e-5, 49.0),
+    )
+    with rasterio.open(predict_raster(predictor_of(), file, tmp_path / "out").masks[0]) as mask:
+        assert mask.crs.to_epsg() == 4326
+
+
+def test_a_raster_without_any_data_has_no_labels(tmp_path: Path) -> None:
+    file = tiff(
+        tmp_path / "empty.tif", np.zeros((3, 120, 90), dtype=np.uint8), nodata=0, crs="EPSG:32632", transform=PLACE
+    )
+    done = predict_raster(predictor_of(bands=Bands(numbers=(1, 2, 3))), file, tmp_path / "out")
+    assert (labels_of(done.masks[0]) == 255).all()
+    assert (done.counted_px, done.pixels) == (0, (0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "profile"),
+    [
+        ("strips.tif", {"tiled": False, "blockysize": 7, "blockxsize": None}),
+        ("plain.tif", {"tiled": False, "blockysize": None, "blockxsize": None, "compress": None}),
+    ],
+)
+def test_tiff_in_strips_is_read_in_strips(tmp_path: Path, name: str, profile: dict[str, Any]) -> None:
+    values = picture(300, 200)
+    given = {key: value for key, value in profile.items() if value is not None}
+    file = tmp_path / name
+    with rasterio.open(file, "w", driver="GTiff", count=3, height=300, width=200, dtype="uint8", **given) as target:
+        target.write(values)
+    predictor = predictor_of()
+    expected = predictor(np.ascontiguousarray(values.transpose(1, 2, 0))).mask
+    mask = predict_raster(predictor, file, tmp_path / "out").masks[0]
+    np.testing.assert_array_equal(labels_of(mask), expected)
+    with rasterio.open(mask) as source:
+        assert source.block_shapes == [(256, 256)]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA"])
+def test_wide_png_files_stream_and_colours_are_what_they_are_elsewhere(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(picture(40, 4000).transpose(1, 2, 0))
+    if mode == "P":
+        image = image.quantize(40)
+    elif mode != "RGB":
+        image = image.convert(mode)
+    if "A" in mode:
+        image.putalpha(Image.fromarray(picture(40, 4000)[0] | 15))
+    image.save(tmp_path / "wide.png")
+    predictor = predictor_of()
+    expected = predictor(tmp_path / "wide.png").mask
+    found = labels_of(predict_raster(predictor, tmp_path / "wide.png", tmp_path / "out").masks[0])
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_photo_that_is_to_be_turned_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(picture(64, 80).transpose(1, 2, 0)).save(tmp_path / "turned.jpg", exif=exif)
+    with pytest.raises(DatasetError, match="save it upright"):
+        predict_raster(predictor_of(), tmp_path / "turned.jpg", tmp_path / "out")
+
+
+def test_one_block_that_is_too_large_is_refused_with_how_to_convert_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.tif"
+    with rasterio.open(
+        file, "w", driver="GTiff", count=3, height=400, width=300, dtype="uint8", compress="deflate", blockysize=400
+    ) as target:
+        target.write(picture(400, 300))
+    predict_raster(predictor_of(), file, tmp_path / "out")
+    monkeypatch.setattr("segbench.predict.raster_rows.LARGEST_BLOCK_MB", 0.3)
+    with pytest.raises(DatasetError, match=r"blocks of 400 x 300 pixels.*gdal_translate -co TILED=YES"):
+        predict_raster(predictor_of(), file, tmp_path / "out")
+
+
+def test_other_bands_than_the_network_s_are_refused_by_name(tmp_path: Path) -> None:
+    four = tiff(tmp_path / "four.tif", picture(64, 64, bands=5))
+    with pytest.raises(DatasetError, match="grey or RGB, but the file has 5 bands"):
+        predict_raster(predictor_of(), four, tmp_path / "out")
+    few = tiff(tmp_path / "few.tif", picture(64, 64))
+    with pytest.raises(DatasetError, match="reads the bands 1, 2, 3, 4, but the file has 3"):
+        predict_raster(predictor_of(bands=Bands(numbers=(1, 2, 3, 4))), few, tmp_path / "out")
+    deep = tiff(tmp_path / "deep.tif", picture(64, 64).astype(np.uint16))
+    with pytest.raises(DatasetError, match="8 bit a value, as the network learnt from, got uint16"):
+        predict_raster(predictor_of(), deep, tmp_path / "out")
+
+
+def test_no_image_and_a_cut_off_one_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.tif").write_text("no image")
+    with pytest.raises(DatasetError, match="not an image that can be read by windows"):
+        predict_raster(predictor_of(), tmp_path / "text.tif", tmp_path / "out")
+    whole = tiff(tmp_path / "a.tif", picture(300, 300)).read_bytes()
+    (tmp_path / "cut.tif").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DatasetError, match="damaged or cut off"):
+        predict_raster(predictor_of(), tmp_path / "cut.tif", tmp_path / "out")
+
+
+def test_post_processing_needs_whole_masks(tmp_path: Path) -> None:
+    predictor = predictor_of().with_postprocess(Postprocess(smallest_px=9))
+    with pytest.raises(PredictionError, match="post-processing looks at whole masks; leave it off"):
+        predict_raster(predictor, tiff(tmp_path / "a.tif", picture(64, 64)), tmp_path / "out")
+
+
+def test_a_full_disk_ends_in_one_sentence_and_the_rest_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = predictor_of(patch=(64, 64))
+    file = tiff(tmp_path / "a.tif", picture(300, 200))
+    undisturbed = labels_of(predict_raster(predictor, file, tmp_path / "whole").masks[0])
+    written = os.fsync
+    calls: list[int] = []
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written(descriptor)
+
+    monkeypatch.setattr(windows.os, "fsync", full)
+    with pytest.raises(PredictionError, match=r"No space left on device.*make room and give the same command again"):
+        predict_raster(predictor, file, tmp_path / "out")
+    assert not (tmp_path / "out" / "masks" / "a.tif").exists()
+    monkeypatch.setattr(windows.os, "fsync", written)
+    done = predict_raster(predictor, file, tmp_path / "out")
+    assert done.first_row > 0
+    np.testing.assert_array_equal(labels_of(done.masks[0]), undisturbed)
+
+
+@pytest.mark.parametrize(("norm", "size"), [("batch", ORIGINAL), ("group", ORIGINAL), ("group", (48, 56))])
+def test_stopped_anywhere_it_goes_on_with_the_same_result(tmp_path: Path, norm: str, size: Size) -> None:
+    predictor = predictor_of(size=size, norm=norm)
+    settings = predictor.pipeline.settings
+    predictor.pipeline.settings = type(settings)(**{**vars(settings), "policy": "tiles", "training_px": (72, 72)})
+    file = tiff(tmp_path / "a.tif", picture(700, 300))
+    undisturbed = labels_of(predict_raster(predictor, file, tmp_path / "whole").masks[0])
+    stops: list[int] = []
+
+    def stop(_: str, done: int, total: int) -> None:
+        stops.append(done)
+        raise KeyboardInterrupt
+
+    for _ in range(100):
+        try:
+            done = predict_raster(predictor, file, tmp_path / "out", progress=stop)
+        except KeyboardInterrupt:
+            continue
+        break
+    assert len(stops) > 2
+    assert done.first_row == stops[-1] == 700
+    np.testing.assert_array_equal(labels_of(done.masks[0]), undisturbed)
+
+
+def test_another_network_begins_anew(tmp_path: Path) -> None:
+    file = tiff(tmp_path / "a.tif", picture(300, 200))
+    predictor = predictor_of(patch=(64, 64))
+
+    def stop(_: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_raster(predictor, file, tmp_path / "out", progress=stop)
+    with torch.no_grad():
+        next(predictor.network.parameters()).mul_(2.0)
+    assert predict_raster(predictor, file, tmp_path / "out").first_row == 0
+
+
+SLOW = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from test_windows import predictor_of
+from segbench.predict.windows import predict_raster
+predictor = predictor_of(patch=(64, 64))
+if sys.argv[4] == "slow":
+    predictor.network.register_forward_hook(lambda *_: time.sleep(0.15))
+predict_raster(predictor, Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_goes_on_with_the_same_result(tmp_path: Path) -> None:
+    file = tiff(tmp_path / "a.tif", picture(1500, 200))
+
+    def started(out: str, speed: str) -> subprocess.Popen[bytes]:
+        arguments = [str(Path(__file__).parent), str(file), str(tmp_path / out), speed]
+        return subprocess.Popen([sys.executable, "-c", SLOW, *arguments])
+
+    assert started("whole", "quick").wait(timeout=120) == 0
+    running = started("out", "slow")
+    notes = tmp_path / "out" / "masks" / ".unfinished" / "a.json"
+    deadline = time.monotonic() + 120
+    while not notes.exists() and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    assert running.poll() is None
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    rows = json.loads(notes.read_text())["rows"]
+    assert 0 < rows < 1500
+    assert not (tmp_path / "out" / "masks" / "a.tif").exists()
+    assert started("out", "quick").wait(timeout=120) == 0
+    assert (tmp_path / "out" / "masks" / "a.tif").read_bytes() == (tmp_path / "whole" / "masks" / "a.tif").read_bytes()
