@@ -38,7 +38,8 @@ class LabelRows:
         """Yields labels (rows, planes, W), from top to bottom; planes are 1, multilabel one a class.
 
         Args:
-            blocks: of probabilities (K, h, w), from top to bottom, in rows from left to right.
+            blocks: of probabilities (K, h, w), from top to bottom, in rows from left to right. For exclusive classes at
+                the image's own size logits do, too.
         """
         same = self._network_size == self._size
         waiting: Tensor | None = None  # (planes or K, rows, w)
@@ -73,7 +74,11 @@ class LabelRows:
     def _decided(self, probs: Tensor) -> Tensor:
         """Returns labels (planes, h, w) uint8."""
         if self._task is Task.MULTICLASS:
-            return probs.argmax(dim=0, keepdim=True).to(torch.uint8)
+            best, labels = probs[0].clone(), torch.zeros((1, *probs.shape[1:]), dtype=torch.uint8)
+            for index in range(1, len(probs)):  # four times as fast as torch.argmax over the first axis
+                labels[0].masked_fill_(probs[index] > best, index)
+                torch.maximum(best, probs[index], out=best)
+            return labels
         return (probs > self._threshold).to(torch.uint8)
 
     def _enlarged(self, probs: Tensor, first: int, last: int) -> Iterator[NDArray[np.uint8]]:

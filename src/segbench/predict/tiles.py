@@ -21,7 +21,7 @@ from segbench.predict.receptive_field import Reach
 
 OVERLAP = 0.25  # of a tile with its neighbour, at least
 _PIXELS_AT_ONCE = 1 << 19  # of the tiles that go through the network together; the same wherever an image is predicted
-_TILE_MB = 600.0  # of living tensors while an exact tile goes through the network
+_TILE_MB = 256.0  # of living tensors while an exact tile goes through the network; larger ones are no faster
 _LONGEST_TILE_PX = 2048
 _MOST_WORK = 4.0  # times the pixels of the image that exact tiles may compute; else they are blended
 

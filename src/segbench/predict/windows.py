@@ -140,7 +140,7 @@ def _blocks(
     seams: Seams,
     watch: _Watch,
 ) -> Iterator[Block]:
-    """Yields probabilities, block by block, of all rows that those from `done_rows` on need."""
+    """Yields what `LabelRows` takes, block by block, of all rows that those from `done_rows` on need."""
     settings = pipeline.settings
 
     def read(top: int, bottom: int) -> Tensor:
@@ -154,14 +154,17 @@ def _blocks(
             logits: Tensor = pipeline.at_once(images)
         return logits
 
+    task = settings.class_map.task
+    by_logits = task is Task.MULTICLASS and plan.size == source.size  # the largest is the same, and quicker found
     if cut is None:
         logits = network(read(0, plan.size[0]))
-        yield Block(0, 0, probabilities(logits, settings.class_map.task)[0].cpu())
+        yield Block(0, 0, (logits if by_logits else probabilities(logits, task))[0].cpu())
         return
     # What lies below must be enlarged from what lies above it, too: a row of the network's more.
     first = max(0, done_rows * plan.size[0] // source.size[0] - 2)
     for block in tile_blocks(network, read, plan.size, cut, first_row=first, seams=seams):
-        yield block._replace(logits=probabilities(block.logits[None], settings.class_map.task)[0].cpu())
+        found = block.logits if by_logits else probabilities(block.logits[None], task)[0]
+        yield block._replace(logits=found.cpu())
 
 
 def _decided(pipeline: Pipeline, logits: Tensor) -> Tensor:
