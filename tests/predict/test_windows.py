@@ -26,7 +26,9 @@ from rasterio.control import GroundControlPoint  # noqa: E402
 from segbench.data.files.bands import Bands  # noqa: E402
 from segbench.errors import DatasetError, PredictionError  # noqa: E402
 from segbench.models import build_network  # noqa: E402
-from segbench.predict import tiles, windows  # noqa: E402
+from segbench.predict import large, tiles, windows  # noqa: E402
+from segbench.predict.large import is_large, write_large  # noqa: E402
+from segbench.predict.outputs import OutputOptions  # noqa: E402
 from segbench.predict.postprocess import Postprocess  # noqa: E402
 from segbench.predict.predictor import Predictor  # noqa: E402
 from segbench.predict.windows import predict_raster  # noqa: E402
@@ -379,3 +381,34 @@ def test_a_killed_process_goes_on_with_the_same_result(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "masks" / "a.tif").exists()
     assert started("out", "quick").wait(timeout=120) == 0
     assert (tmp_path / "out" / "masks" / "a.tif").read_bytes() == (tmp_path / "whole" / "masks" / "a.tif").read_bytes()
+
+
+def test_an_image_is_large_by_its_scale_and_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large, "LARGE_PX", 5_000)
+    monkeypatch.setattr(large, "LARGEST_PX", 50_000)
+    for width in (60, 600, 6000):
+        Image.new("RGB", (width, 10)).save(tmp_path / f"{width}.png")
+    files = [tmp_path / f"{width}.png" for width in (60, 600, 6000)]
+    assert [is_large(predictor_of().pipeline, file) for file in files] == [False, True, True]
+    assert [is_large(predictor_of(size=(32, 32)).pipeline, file) for file in files] == [False, False, True]
+    (tmp_path / "text.png").write_text("no image")
+    assert not is_large(predictor_of().pipeline, tmp_path / "text.png")
+
+
+@pytest.mark.parametrize("class_map", [THREE, BOTH])
+def test_a_large_image_gets_masks_areas_and_a_small_overlay(
+    tmp_path: Path, class_map: ClassMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large, "OVERLAY_PX", 50)
+    file = tiff(tmp_path / "a.tif", picture(150, 200), crs="EPSG:32632", transform=PLACE)
+    row = write_large(predictor_of(class_map), file, tmp_path / "out", "a", OutputOptions())
+    assert (row["id"], row["width"], row["height"]) == ("a", 200, 150)
+    assert float(row["roof_m2"]) == pytest.approx(row["roof_px"] * 0.25, rel=1e-5)
+    with Image.open(tmp_path / "out" / "overlays" / "a.png") as picture_of_it:
+        assert picture_of_it.size == (50, 38)
+
+
+def test_outputs_that_need_the_whole_image_are_refused_by_name(tmp_path: Path) -> None:
+    file = tiff(tmp_path / "a.tif", picture(64, 64))
+    with pytest.raises(PredictionError, match="leave off --probs, --objects"):
+        write_large(predictor_of(), file, tmp_path, "a", OutputOptions(probs="npz", objects=True))

@@ -114,8 +114,9 @@ def predict(
         done = predict_files(predictor, paths, out, options=options, progress=watch.progress)
     finally:
         watch.close()
-    for note in predictor.pipeline.notes.values():
-        console.print(note)
+    for note in (*predictor.pipeline.notes.values(), predictor.pipeline.seams.note):
+        if note is not None:
+            console.print(note)
     console.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")
     if done.failed:
         for path, reason in done.failed.items():

@@ -27,12 +27,12 @@ from segbench.folders.run import RunFolder
 from segbench.locale import Message
 from segbench.models.base import MIN_SIZE_PX
 from segbench.predict.averaging import FlipAverage
-from segbench.predict.decide import normalize, probabilities, to_batch
+from segbench.predict.decide import decide, normalize, probabilities, to_batch
 from segbench.predict.inputs import as_rgb, read_input, with_channels
 from segbench.predict.postprocess import Postprocess
 from segbench.predict.receptive_field import Reach, find_reach
 from segbench.predict.sizes import SizePlan, plan_size, training_size
-from segbench.predict.tiles import Cut, exact_cut, in_tiles, mirrored, tiled_logits
+from segbench.predict.tiles import Cut, Seams, exact_cut, in_tiles, mirrored, tiled_logits
 from segbench.types import DEFAULT_THRESHOLD, ORIGINAL, ClassMap, Normalization, Size, SizePolicy, Task, Tta
 
 
@@ -194,6 +194,7 @@ class Pipeline:
             `settings.patch` does.
         at_once: the same without tiles.
         notes: what a person should know of the sizes of the images so far, a sentence for each policy.
+        seams: how often neighbouring tiles that were blended decided differently where they meet, in all images so far.
     """
 
     def __init__(
@@ -208,6 +209,7 @@ class Pipeline:
         self.network = in_tiles(self.at_once, settings.patch)
         self.settings = settings
         self.notes: dict[SizePolicy, Message] = {}
+        self.seams = Seams(self._decide_logits)
         self._module = network if isinstance(network, nn.Module) else None
 
     def plan(self, size: tuple[int, int]) -> SizePlan:
@@ -220,6 +222,10 @@ class Pipeline:
         if plan.note is not None:
             self.notes.setdefault(plan.policy, plan.note)
         return plan
+
+    def _decide_logits(self, logits: Tensor) -> Tensor:
+        """Returns labels of any whole number from logits (K, h, w)."""
+        return decide(logits[None], self.settings.class_map.task, self.settings.threshold)[0]
 
     @cached_property
     def reach(self) -> Reach:
@@ -290,7 +296,7 @@ class Pipeline:
         if plan.policy != "resize" and min(height, width) < MIN_SIZE_PX:  # as small as no network takes
             rows, columns = (mirrored(side, MIN_SIZE_PX).to(images.device) for side in (height, width))
             images = images.index_select(2, rows).index_select(3, columns)
-        logits = self.at_once(images) if cut is None else tiled_logits(self.at_once, images, cut)
+        logits = self.at_once(images) if cut is None else tiled_logits(self.at_once, images, cut, self.seams)
         return logits[..., :height, :width]
 
     @torch.inference_mode()

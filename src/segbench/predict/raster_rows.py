@@ -5,6 +5,7 @@ Reads what GDAL reads (TIFF and BigTIFF with or without a place on the map, PNG,
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,12 @@ class RasterRows:
         rows = self._file_rows(top, bottom) if same else self._resized(top, bottom, size or self.size)
         return torch.from_numpy(rows).permute(2, 0, 1)[None]
 
+    def shrunk(self, longest_px: int) -> NDArray[np.uint8]:
+        """Returns the image (h, w, C) at a size for people, made of single pixels; no side is longer than this."""
+        factor = min(1.0, longest_px / max(self.size))
+        size = max(1, round(self.size[0] * factor)), max(1, round(self.size[1] * factor))
+        return self._pixels(lambda numbers: self._reader.shrunk(numbers, size))
+
     def _resized(self, top: int, bottom: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         scale = self.look.height / size[0]
         margin = max(1.0, scale) + 1  # how far the filter reaches
@@ -105,13 +112,19 @@ class RasterRows:
     def _decoded(self, box: Box) -> NDArray[np.uint8]:
         if not self._is_rgb:
             return self._reader.image(self._bands, box)[0]
-        values = self._bands.scale(self._reader.stored(self._bands.numbers, box))
+        return self._pixels(lambda numbers: self._reader.stored(numbers, box))
+
+    def _pixels(self, values_of: Callable[[Sequence[int]], NDArray[Any]]) -> NDArray[np.uint8]:
+        """Returns an image (h, w, C) made of the values (n, h, w) of bands as stored."""
+        values = self._bands.scale(values_of(self._bands.numbers))
+        if not self._is_rgb:
+            return values
         if self.look.palette is not None:
             return over_black(self.look.palette[values[..., 0]])
         image = values if values.shape[2] == 3 else np.repeat(values, 3, axis=2)
         if not self.look.alpha:
             return image
-        opaque = self._reader.stored(self.look.alpha[:1], box).astype(np.uint8).transpose(1, 2, 0)
+        opaque = values_of(self.look.alpha[:1]).astype(np.uint8).transpose(1, 2, 0)
         return over_black(np.concatenate([image, opaque], axis=2))
 
 

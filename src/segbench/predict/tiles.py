@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from segbench.locale import Message, message
 from segbench.models.base import MIN_SIZE_PX, pad_to_stride
 from segbench.predict.receptive_field import Reach
 
@@ -86,6 +87,21 @@ class Seams:
     def share(self) -> float | None:
         """Share of the pixels on these lines, 0-1; None where there are none."""
         return self.different / self.pixels if self.pixels else None
+
+    @property
+    def note(self) -> Message | None:
+        """What a person should know; None where no blended tiles meet."""
+        if self.share is None:
+            return None
+        return message(
+            "where tiles meet, neighbours decide differently on {percent:.2g} % of the pixels; they are blended there",
+            percent=100 * self.share,
+        )
+
+    def add(self, other: Seams) -> None:
+        """Counts what another one counted, too."""
+        self.pixels += other.pixels
+        self.different += other.different
 
     def compare(self, one: Tensor, other: Tensor) -> None:
         """Counts the logits (K, h, w) of two tiles for the same pixels."""

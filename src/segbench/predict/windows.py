@@ -106,7 +106,7 @@ def predict_raster(
         plan = pipeline.plan(source.size)
         cut = pipeline.cut(plan)
         job = _fingerprint(predictor, path, plan, cut)
-        seams = Seams(lambda logits: _decided(pipeline, logits))
+        seams = Seams(pipeline.seams.decide)
         with _unfinished(out / "masks" / _UNFINISHED, name, job, _planes(pipeline) * source.size[1]) as store:
             first_row = store.rows
             blocks = _blocks(pipeline, source, plan, cut, store.rows, seams, watch)
@@ -116,6 +116,7 @@ def predict_raster(
                     progress("predicting", store.rows, source.size[0])
             masks, pixels, counted = _finish(predictor, path, source, out, name, store)
             store.remove()
+    pipeline.seams.add(seams)
     return RasterPrediction(
         masks=masks,
         height=source.size[0],
@@ -165,13 +166,6 @@ def _blocks(
     for block in tile_blocks(network, read, plan.size, cut, first_row=first, seams=seams):
         found = block.logits if by_logits else probabilities(block.logits[None], task)[0]
         yield block._replace(logits=found.cpu())
-
-
-def _decided(pipeline: Pipeline, logits: Tensor) -> Tensor:
-    probs = probabilities(logits[None], pipeline.settings.class_map.task)[0]
-    if pipeline.settings.class_map.task is Task.MULTICLASS:
-        return probs.argmax(dim=0)
-    return (probs > pipeline.settings.threshold).to(torch.uint8)
 
 
 def _planes(pipeline: Pipeline) -> int:

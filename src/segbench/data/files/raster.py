@@ -169,6 +169,11 @@ class RasterReader:
         found: NDArray[Any] = self._source.read(list(numbers), window=self._window(box))
         return found
 
+    def shrunk(self, numbers: Sequence[int], size: tuple[int, int]) -> NDArray[Any]:
+        """Returns the values (C, h, w) of the whole file at a smaller size: some of them, none is mixed."""
+        found: NDArray[Any] = self._source.read(list(numbers), out_shape=(len(numbers), *size))
+        return found
+
     def image(self, bands: Bands, box: Box | None = None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Returns an image (H, W, C) uint8, 0 where there is no data, and which pixels (H, W) have no data."""
         values, nodata = self.values(bands.numbers, box)

@@ -1,0 +1,93 @@
+"""Which image files are too large to be opened whole, and what is written of those."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from segbench.data.files.bands import shown
+from segbench.data.files.map_grid import MapGrid
+from segbench.data.files.raster import LARGEST_PX, RasterReader
+from segbench.errors import PredictionError
+from segbench.files import replacing
+from segbench.locale import message
+from segbench.plots.panels import overlay
+from segbench.predict.outputs import OutputOptions, PixelScale, area_row
+from segbench.predict.pipeline import Pipeline
+from segbench.predict.predictor import Predictor
+from segbench.predict.raster_rows import RasterRows
+from segbench.predict.sizes import plan_size
+from segbench.predict.windows import RasterPrediction, predict_raster
+from segbench.types import Progress, Task
+
+LARGE_PX = 25_000_000  # above it a raster, or an image that keeps its scale, is predicted part by part
+OVERLAY_PX = 2048  # of the longer side of the overlay of such an image
+
+
+def is_large(pipeline: Pipeline, path: Path) -> bool:
+    """Returns whether an image is predicted part by part: above `LARGE_PX` at its own scale, or above what is opened
+    at once whatever its scale."""
+    size = _size_in_header(path)
+    if size is None or size[0] * size[1] <= LARGE_PX:
+        return False
+    keeps_scale = plan_size(pipeline.settings, size).policy != "resize"
+    return keeps_scale or pipeline.settings.bands is not None or size[0] * size[1] > LARGEST_PX
+
+
+def write_large(
+    predictor: Predictor, path: Path, out: Path, name: str, options: OutputOptions, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Writes one large image's mask and a small overlay, and returns its row of areas.csv as `write_outputs` does.
+
+    Raises:
+        PredictionError: outputs are asked for that need the whole image; or see `predict_raster`.
+        DatasetError: see `predict_raster`.
+    """
+    asked = {
+        "--probs": options.probs, "--polygons": options.polygons, "--objects": options.objects, "--doubt": options.doubt
+    }  # fmt: skip
+    if wrong := [name for name, value in asked.items() if value]:
+        text = message(
+            "the image is so large that it is predicted part by part, which gives masks, areas and a small overlay; "
+            "leave off {options}",
+            options=", ".join(wrong),
+        )
+        raise PredictionError(text, path=path)
+    done = predict_raster(predictor, path, out, name, progress=progress)
+    if options.overlays:
+        _write_overlay(predictor, path, out / "overlays" / f"{name}.png", done)
+    scale = PixelScale.of(MapGrid.of(path), options.mm_per_px)
+    areas = area_row(predictor.class_map, done.pixels, done.counted_px, scale)
+    return {"id": name, "width": done.width, "height": done.height} | areas
+
+
+def _write_overlay(predictor: Predictor, path: Path, file: Path, done: RasterPrediction) -> None:
+    settings = predictor.pipeline.settings
+    with RasterRows(path, settings.bands, settings.depth_range) as source:
+        image = source.shrunk(OVERLAY_PX)
+    planes = []
+    for mask in done.masks:
+        with RasterReader(mask) as reader:
+            planes.append(reader.shrunk((1,), (image.shape[0], image.shape[1]))[0])
+    several = settings.class_map.task is Task.MULTILABEL
+    labels = np.stack([plane == 1 for plane in planes]).astype(np.uint8) if several else planes[0]
+    display = None if settings.bands is None else settings.bands.display
+    with replacing(file) as temporary:
+        Image.fromarray(overlay(shown(image, display), labels, settings.class_map)).save(temporary)
+
+
+def _size_in_header(path: Path) -> tuple[int, int] | None:
+    """Returns (H, W); a huge one where a header says so much that it is not even opened; None for no image."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            with Image.open(path) as image:
+                return image.height, image.width
+        except Image.DecompressionBombError:
+            return 2 * LARGEST_PX, 1
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+            return None
