@@ -22,6 +22,7 @@ from segbench.cli.data_shard import data_shard
 from segbench.cli.data_split import data_split
 from segbench.cli.demo import demo
 from segbench.cli.describe import describe
+from segbench.cli.export import export
 from segbench.cli.list import list_names
 from segbench.cli.metrics import metrics_app
 from segbench.cli.plot import plot_app
@@ -44,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for command in (demo, train, evaluate, bundle, predict, compare, report, tune, describe):
+for command in (demo, train, evaluate, bundle, predict, export, compare, report, tune, describe):
     app.command()(command)
 app.command("list")(list_names)
 for group, name in (

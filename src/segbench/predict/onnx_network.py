@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +17,7 @@ from torch.onnx.utils import register_custom_op_symbolic, unregister_custom_op_s
 from segbench.errors import PredictionError
 
 OPSET = 18  # the first whose Resize has antialiasing; onnxruntime 1.14 (2023) and later read it
-_TRIAL_PX = (67, 97)  # fits no stride and no grid, so that nothing in the graph is left out as not needed
+TRIAL_PX = (67, 97)  # fits no stride and no grid, so that nothing in the graph is left out as not needed
 
 
 def write_network_onnx(network: nn.Module, file: str | Path | IO[bytes], *, channels: int, opset: int = OPSET) -> None:
@@ -34,24 +34,47 @@ def write_network_onnx(network: nn.Module, file: str | Path | IO[bytes], *, chan
     Raises:
         PredictionError: the network does something that ONNX has no word for (names it).
     """
-    exported = copy.deepcopy(network).cpu().eval().requires_grad_(False)
-    image = torch.zeros(2, channels, *_TRIAL_PX)
     some = {0: "batch", 2: "height", 3: "width"}
+    write_graph(network, file, torch.zeros(2, channels, *TRIAL_PX), image=some, outputs={"logits": some}, opset=opset)
+
+
+def write_graph(
+    module: nn.Module,
+    file: str | Path | IO[bytes],
+    example: Tensor,
+    *,
+    image: Mapping[int, str],
+    outputs: Mapping[str, Mapping[int, str]],
+    opset: int = OPSET,
+) -> None:
+    """Writes what a module computes of one tensor as ONNX.
+
+    Args:
+        module: is left as it is; a copy on the CPU, in evaluation mode, is traced.
+        file: path or open binary file.
+        example: of the module's input, called `image` in the graph.
+        image: axes of the input that may have any length, with their names.
+        outputs: the names of the module's outputs, in order, each with such axes.
+        opset: version of ONNX's operators.
+    Raises:
+        PredictionError: the module does something that ONNX has no word for (names it).
+    """
+    copied = copy.deepcopy(module).cpu().eval().requires_grad_(False)
     with torch.no_grad(), _more_operators(opset), warnings.catch_warnings():
         # The exporter warns that it is the older of torch's two, and wherever a size becomes a number of Python.
         warnings.simplefilter("ignore")
         try:
             # The newer exporter takes minutes where this one takes a second (torch 2.15), or never ends.
             torch.onnx.export(
-                exported,
-                (image,),
+                copied,
+                (example,),
                 file,  # type: ignore[arg-type]  # an open file will do, too
                 dynamo=False,
                 verbose=False,
                 opset_version=opset,
                 input_names=["image"],
-                output_names=["logits"],
-                dynamic_axes={"image": some, "logits": some},
+                output_names=list(outputs),
+                dynamic_axes={"image": dict(image), **{name: dict(axes) for name, axes in outputs.items()}},
             )
         except torch.onnx.OnnxExporterError as error:
             reason = str(error).partition("\n")[0].partition(". ")[0]

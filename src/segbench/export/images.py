@@ -1,0 +1,111 @@
+"""Real images on which an export is compared with its model, and those that int8 is calibrated on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_sample
+from segbench.errors import DatasetError, PredictionError
+from segbench.folders.run import RunFolder
+from segbench.locale import message
+from segbench.predict.files import find_images
+from segbench.predict.pipeline import Pipeline
+from segbench.types import Sample, SplitName
+
+MOST = 64  # images that are compared, evenly spread over what there is
+CALIBRATION = 32  # images that int8 is calibrated on
+
+U8: TypeAlias = NDArray[np.uint8]
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Images:
+    """Where images come from: a run's own part, with labels, or a folder, without.
+
+    Attributes:
+        manifest: of the run; None for files.
+        samples: of the manifest.
+        files: of a folder.
+        told: what they are, for people: `54 images of the validation part`.
+    """
+
+    manifest: Manifest | None = None
+    samples: tuple[Sample, ...] = ()
+    files: tuple[Path, ...] = field(default=(), repr=False)
+    told: str
+
+    def __len__(self) -> int:
+        return len(self.samples) + len(self.files)
+
+    def read(self, pipeline: Pipeline) -> Iterator[tuple[str, U8, U8 | None]]:
+        """Yields (name, image (H, W, C) uint8, labels or None).
+
+        Raises:
+            DatasetError: an image cannot be read.
+        """
+        for sample in self.samples:
+            assert self.manifest is not None
+            image, labels = load_sample(self.manifest, sample)
+            yield sample.id, pipeline.channels_of(image), labels
+        for file in self.files:
+            image, _ = pipeline.read(file)
+            yield file.name, pipeline.channels_of(image), None
+
+
+def images_for(model: Path, folder: Path | None, part: SplitName, most: int) -> Images | None:
+    """Returns images of a model: those in a folder where one is named, else those of the run's part.
+
+    Args:
+        model: run folder or bundle.
+        folder: of images; takes the run's place.
+        part: of the run's data.
+        most: no more than that many, evenly spread.
+    Returns:
+        None where there is neither: a bundle knows its images by number only, or a run's data are gone.
+    Raises:
+        PredictionError: a folder without images.
+    """
+    if folder is not None:
+        found = _spread([path for path, _ in find_images([folder], folder / "predicted")], most)
+        return Images(files=tuple(found), told=message("{count} images of {folder}", count=len(found), folder=folder))
+    run = RunFolder(model)
+    if not run.is_run or not run.manifest_file.is_file():
+        return None
+    manifest = Manifest.read(run.manifest_file)
+    samples = _spread(manifest.split(part), most)
+    try:
+        if not samples:
+            return None
+        load_sample(manifest, samples[0])
+    except (DatasetError, OSError):
+        return None
+    words = {"train": "training", "val": "validation", "test": "test"}
+    told = message("{count} images of the {part} part", count=len(samples), part=words[part])
+    return Images(manifest=manifest, samples=tuple(samples), told=told)
+
+
+def need_images(found: Images | None, model: Path) -> Images:
+    """Returns the images; a PredictionError where there are none, which says how to name some."""
+    if found is None:
+        raise PredictionError(
+            message(
+                "the images that this model was validated on are not here, and an export is only good when it is "
+                "compared on some; name a folder of such images: --images DIR"
+            ),
+            path=model,
+        )
+    return found
+
+
+def _spread(items: Sequence[_Item], most: int) -> list[_Item]:
+    if len(items) <= most:
+        return list(items)
+    return [items[round(position)] for position in np.linspace(0, len(items) - 1, most)]

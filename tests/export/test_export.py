@@ -1,0 +1,268 @@
+"""An export is compared with its model before it is called good; what is not good says so and is kept."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import onnx
+import pytest
+from packaging.version import Version
+from PIL import Image
+from typer.testing import CliRunner
+
+import segbench
+from segbench.cli.main import app
+from segbench.errors import PredictionError
+from segbench.export import export as module
+from segbench.export.bioimage import write_bioimage
+from segbench.export.export import export_model
+from segbench.export.images import images_for
+from segbench.export.mlflow_log import log_to_mlflow
+from segbench.export.parity import margin, parity_table
+from segbench.export.write import Format, write_onnx
+from segbench.predict.predictor import Predictor
+from segbench.types import Task
+
+pytestmark = pytest.mark.slow
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "onnx_alone.py"
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, layer: str) -> None:
+    """Makes every ONNX file wrong in one layer's weights."""
+
+    def write(predictor: Predictor, file: Path, form: str = "full") -> None:
+        write_onnx(predictor, file, form)  # type: ignore[arg-type]
+        model = onnx.load(file)
+        for weights in model.graph.initializer:
+            if weights.name.startswith(f"{layer}.") and weights.name.endswith("weight"):
+                values = onnx.numpy_helper.to_array(weights) * -1.5
+                weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+                onnx.save(model, file)
+                return
+        raise AssertionError([weights.name for weights in model.graph.initializer])
+
+    monkeypatch.setattr(module, "write_onnx", write)
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix", "form"),
+    [
+        ("onnx", ".onnx", "full"),
+        ("onnx", ".onnx", "plain"),
+        ("onnx", ".onnx", "qgis"),
+        ("openvino", ".xml", "full"),
+        ("torchscript", ".pt", "full"),
+    ],
+)
+def test_every_form_is_equal_and_says_how_it_was_compared(
+    trained: Path, tmp_path: Path, kind: Format, suffix: str, form: Any
+) -> None:
+    out = tmp_path / f"model{suffix}"
+    parity = export_model(trained, out, kind, form=form)
+    assert parity.passed
+    assert parity.changed_px == parity.ties_px
+    assert parity.largest_difference < 1e-4
+    assert parity.n_images == len(images_for(trained, None, "val", 64) or ())
+    assert parity.difference == pytest.approx(0.0, abs=1e-6)
+    assert parity.size_bytes >= out.stat().st_size > 0
+    told = json.loads((tmp_path / "model.parity.json").read_text())
+    assert told["passed"]
+    assert told["budget"] == {"changed_px_beyond_ties": 0, "tie": 1e-4}
+    table = (tmp_path / "model.parity.md").read_text()
+    assert all(f"| {name} | {value} |" in table for name, value in parity_table(parity))
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("onnx", ".onnx"), ("openvino", ".xml")])
+def test_int8_is_static_and_within_half_a_point(trained: Path, tmp_path: Path, kind: Format, suffix: str) -> None:
+    parity = export_model(trained, tmp_path / f"model{suffix}", kind, int8=True)
+    assert parity.int8
+    assert parity.difference is not None
+    assert parity.passed == (parity.difference >= -0.005)
+    assert 0.0 < parity.largest_difference < 0.5
+    name = "model" if parity.passed else "model.failed"
+    if kind == "onnx":
+        nodes = [node.op_type for node in onnx.load(tmp_path / f"{name}.onnx").graph.node]
+        assert "QuantizeLinear" in nodes
+        assert not {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"} & set(nodes)
+    else:
+        assert 'element_type="i8"' in (tmp_path / f"{name}.xml").read_text()
+
+
+def test_a_file_over_its_budget_is_kept_as_failed_and_names_the_layer(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "model.onnx"
+    out.write_bytes(b"an older one")
+    broken(monkeypatch, "network.network.decoder.0.1")
+    parity = export_model(trained, out)
+    assert not parity.passed
+    assert "pixels change their class beyond ties" in parity.reason
+    assert parity.first_layer == "network.network.decoder.0.1"
+    assert out.read_bytes() == b"an older one"
+    assert (tmp_path / "model.failed.onnx").is_file()
+    assert not json.loads((tmp_path / "model.failed.parity.json").read_text())["passed"]
+
+
+def test_the_command_ends_with_1_where_a_file_failed(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch, "network.network.decoder.0.1")
+    found = CliRunner().invoke(app, ["export", str(trained), "-o", str(tmp_path / "model.onnx")])
+    assert found.exit_code == 1
+    assert "model.failed.onnx is not as good as the model" in found.output.replace("\n", " ")
+    assert "first layer that differs" in found.output
+
+
+def test_the_command_prints_the_table(trained: Path, tmp_path: Path) -> None:
+    found = CliRunner().invoke(app, ["export", str(trained), "--format", "torchscript", "-o", str(tmp_path / "m.pt")])
+    assert found.exit_code == 0, found.output
+    assert "equal within its budget" in found.output
+    assert "of the validation part" in found.output
+
+
+def test_a_model_without_its_data_needs_images(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "manifest.json").unlink()
+    with pytest.raises(PredictionError, match=r"an export is only good when it is compared on some.*--images DIR"):
+        export_model(run, tmp_path / "model.onnx")
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for side in (40, 61):
+        Image.fromarray(np.random.default_rng(side).integers(0, 256, (side, 70, 3), dtype=np.uint8)).save(
+            folder / f"{side}.png"
+        )
+    parity = export_model(run, tmp_path / "model.onnx", images=folder)
+    assert parity.passed
+    assert parity.score is None
+    assert parity.n_images == 2
+    assert "IoU of the two masks" in dict(parity_table(parity))
+
+
+def test_int8_without_training_images_says_so(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = images_for
+    monkeypatch.setattr(
+        module,
+        "images_for",
+        lambda model, folder, part, most: None if part == "train" else known(model, folder, part, most),
+    )
+    with pytest.raises(PredictionError, match=r"int8 is calibrated on training images.*--images DIR"):
+        export_model(trained, tmp_path / "model.onnx", int8=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "kind", "suffix"),
+    [
+        ("onnx", "onnx", "onnx", ".onnx"),
+        ("onnxruntime", "onnx", "onnx", ".onnx"),
+        ("openvino", "openvino", "openvino", ".xml"),
+    ],
+)
+def test_a_missing_package_names_the_extra(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, extra: str, kind: Format, suffix: str
+) -> None:
+    real = importlib.import_module
+
+    def missing(name: str) -> Any:
+        if name.partition(".")[0] == package:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        return real(name)
+
+    monkeypatch.setattr("segbench.export.packages.importlib.import_module", missing)
+    with pytest.raises(PredictionError, match=rf"package {package}, which is not installed.*segbench\[{extra}\]"):
+        export_model(trained, tmp_path / f"model{suffix}", kind)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "form", "int8", "told"),
+    [
+        ("model.pt", "onnx", "full", False, "a file of onnx ends in .onnx"),
+        ("model.xml", "openvino", "plain", False, "the forms plain and qgis are of ONNX in float32 alone"),
+        ("model.onnx", "onnx", "plain", True, "the forms plain and qgis are of ONNX in float32 alone"),
+        ("model.pt", "torchscript", "full", True, "int8 is of ONNX and OpenVINO alone"),
+    ],
+)
+def test_what_does_not_go_together(
+    trained: Path, tmp_path: Path, name: str, kind: Format, form: Any, int8: bool, told: str
+) -> None:
+    with pytest.raises(PredictionError, match=told):
+        export_model(trained, tmp_path / name, kind, form=form, int8=int8)
+
+
+def test_the_metadata_say_what_the_file_is(trained: Path, tmp_path: Path) -> None:
+    predictor = Predictor.load(trained, device="cpu")
+    found: dict[str, dict[str, str]] = {}
+    for form in ("full", "qgis"):
+        write_onnx(predictor, tmp_path / f"{form}.onnx", form)  # type: ignore[arg-type]
+        properties = onnx.load(tmp_path / f"{form}.onnx").metadata_props
+        found[form] = {each.key: each.value for each in properties}
+    full, qgis = found["full"], found["qgis"]
+    assert [each["name"] for each in json.loads(full["segbench_classes"])] == list(predictor.class_map.names)
+    assert json.loads(full["segbench_settings"]) == json.loads(json.dumps(predictor.pipeline.settings.to_dict()))
+    assert (full["segbench"], full["segbench_policy"]) == (segbench.__version__, "resize")
+    assert json.loads(qgis["model_type"]) == "Segmentor"
+    assert json.loads(qgis["class_names"]) == {"0": predictor.class_map.names[1]}
+    assert (json.loads(qgis["tiles_size"]), json.loads(qgis["tiles_overlap"])) == (48, 25)
+    assert json.loads(qgis["seg_thresh"]) == predictor.threshold
+    assert "model_type" not in full
+
+
+def test_the_file_runs_without_segbench_and_torch(trained: Path, tmp_path: Path, binary_pairs: Path) -> None:
+    assert len([line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith('"""')]) <= 15
+    export_model(trained, tmp_path / "model.onnx")
+    photo = next(iter(sorted((binary_pairs / "images").iterdir())))
+    without = (
+        "import runpy, sys; sys.modules.update(torch=None, segbench=None); sys.argv = sys.argv[1:]; "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-c", without, str(EXAMPLE), "model.onnx", str(photo), "mask.png"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    mask = np.asarray(Image.open(tmp_path / "mask.png")) > 0
+    np.testing.assert_array_equal(mask, Predictor.load(trained, device="cpu")(photo).mask > 0)
+    assert "class 0: " in done.stdout
+
+
+def test_a_description_for_the_bioimage_model_zoo(trained: Path, tmp_path: Path) -> None:
+    predictor, images = Predictor.load(trained, device="cpu"), images_for(trained, None, "val", 1)
+    assert images is not None
+    write_onnx(predictor, tmp_path / "model.onnx")
+    if Version(version("pydantic")) >= Version("2.13"):  # which bioimageio.spec 0.5.12 cannot work with
+        with pytest.raises(PredictionError, match=r"pydantic .* may be too new for it: pip install 'pydantic<2.13'"):
+            write_bioimage(predictor, "spots", tmp_path / "model.onnx", images)
+        return
+    package = write_bioimage(predictor, "spots", tmp_path / "model.onnx", images)  # tested by the zoo's own test inside
+    with zipfile.ZipFile(package) as opened:
+        assert {"model.onnx", "image.npy", "mask.npy", "probabilities.npy", "README.md"} <= set(opened.namelist())
+
+
+@pytest.mark.filterwarnings("ignore")  # what MLflow does with its own packages
+def test_a_file_is_logged_to_mlflow(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    parity = export_model(trained, tmp_path / "model.onnx")
+    uri = log_to_mlflow(tmp_path / "model.onnx", parity, "spots", f"sqlite:///{tmp_path / 'store.db'}")
+    loaded = mlflow.onnx.load_model(uri)
+    assert [each.name for each in loaded.graph.output] == ["mask", "probabilities"]
+    [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert run.data.metrics["changed_px"] == parity.changed_px
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_a_tie_is_a_pixel_that_rounding_decides() -> None:
+    probs = np.array([[[0.5, 0.2]], [[0.5, 0.3]], [[0.0, 0.5]]], np.float32)
+    np.testing.assert_allclose(margin(probs, Task.MULTICLASS, 0.5), [[0.0, 0.2]], atol=1e-6)
+    np.testing.assert_allclose(margin(probs[:1], Task.BINARY, 0.4), [[0.1, 0.2]], atol=1e-6)
+    assert margin(probs, Task.MULTILABEL, 0.5).shape == (3, 1, 2)
