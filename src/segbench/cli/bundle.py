@@ -96,3 +96,50 @@ def _licences(card: dict[str, Any]) -> str:
     told += [f"starting weights: {', '.join(started)}"] if started else []
     told += [f"data: {data['licence'] if data else 'no licence known'}"]
     return "licences: " + "; ".join(told)
+
+
+def push(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Bundle, or run folder.")],
+    repository: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME", help="Model repository; made where there is none.")
+    ],
+    private: Annotated[bool, typer.Option("--private", help="Make it so that you alone see it.")] = False,
+    new_readme: Annotated[
+        bool, typer.Option("--new-readme", help="Replace the README.md there, which somebody may have edited.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Put a bundle onto the Hugging Face Hub, with a model card that says what the bundle knows.
+
+    Example: segbench push ph2.segbench me/ph2-lesions --private
+    """
+    from segbench.bundle.hub import push_bundle
+    from segbench.bundle.make import bundle_runs
+
+    made = bundle_runs(model, watch=make_callback(quiet))
+    done = push_bundle(made, repository, private=private, new_readme=new_readme)
+    console.print(f"{repository}: pushed, commit {done.commit[:12]}", style="bold")
+    if done.kept_readme:
+        console.print("its README.md stays as it was; --new-readme writes it anew from the bundle")
+    console.print()
+    print_places({"page": done.url, "next": f"segbench pull {repository}"})
+
+
+def pull(
+    repository: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Model repository of the Hugging Face Hub.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="File that ends in .segbench, or a new folder; default: NAME.segbench."),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit; default: the newest.")] = None,
+) -> None:
+    """Get a bundle from the Hugging Face Hub; its hashes are checked, and opening it runs no code.
+
+    Example: segbench pull me/ph2-lesions -o ph2.segbench
+    """
+    from segbench.bundle.hub import pull_bundle
+
+    got = pull_bundle(repository, revision=revision)
+    target = out or Path(f"{repository.rpartition('/')[2]}{_SUFFIX}")
+    got.write(target)
+    print_bundle(got, target)

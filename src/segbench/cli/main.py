@@ -12,7 +12,7 @@ import typer
 
 from segbench import __version__
 from segbench.cli._common import EXIT_PROBLEMS, console
-from segbench.cli.bundle import bundle
+from segbench.cli.bundle import bundle, pull, push
 from segbench.cli.config import config_app
 from segbench.cli.convert import data_convert
 from segbench.cli.data import data_app
@@ -45,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for command in (demo, train, evaluate, bundle, predict, export, compare, report, tune, describe):
+for command in (demo, train, evaluate, bundle, push, pull, predict, export, compare, report, tune, describe):
     app.command()(command)
 app.command("list")(list_names)
 for group, name in (
