@@ -14,9 +14,9 @@ from segbench.cli._common import (
     Device,
     EnsembleOption,
     EntryOption,
+    ModelPath,
     Overrides,
     Quiet,
-    RunPath,
     TtaOption,
     checked_tta,
     console,
@@ -58,8 +58,12 @@ def train(
 
 
 def evaluate(
-    run: RunPath,
+    run: ModelPath,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Of a bundle: manifest (.json) that names its parts, or a labelled data set, scored whole."),
+    ] = None,
     resolution: Annotated[str, typer.Option(help="training: the size the network saw; original: each image's.")] = (
         "training"
     ),
@@ -71,16 +75,18 @@ def evaluate(
     ensemble: EnsembleOption = None,
     entry: EntryOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder to write into; default: RUN. An ensemble needs one.")
+        Path | None,
+        typer.Option("--out", "-o", help="Folder to write into; default: RUN. An ensemble or a bundle needs one."),
     ] = None,
     device: Device = "auto",
     everything: All = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a run's best weights on one split, per class and per image; or several runs averaged.
+    """Score a run's best weights, or a bundle, on one split, per class and per image; or several runs averaged.
 
     Example: segbench evaluate runs/ph2 --split test --resolution original --tolerance-px 5,
-    segbench evaluate runs/seed0 --ensemble runs/seed1 --split val -o runs/both
+    segbench evaluate runs/seed0 --ensemble runs/seed1 --split val -o runs/both,
+    segbench evaluate ph2.segbench --data other_clinic/ -o other_clinic_scores
     """
     require("--split", split, SPLITS)
     require("--resolution", resolution, ("training", "original"))
@@ -94,6 +100,7 @@ def evaluate(
     score_runs(
         runs,
         split,  # type: ignore[arg-type]
+        data=data,
         resolution=resolution,  # type: ignore[arg-type]
         scores=wanted,
         tta=chosen_tta,
@@ -122,5 +129,7 @@ def _scores_config(run: Path, tolerance_px: float | None, boundary_width_frac: f
     changes = {key: value for key, value in given.items() if value is not None}
     if not changes:
         return None
-    plain = RunFolder(run).read_config().to_dict()
+    from segbench.train.evaluate import config_of_model
+
+    plain = config_of_model(run).to_dict()
     return parse_config({**plain, "scores": {**plain["scores"], **changes}}).scores

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from segbench.config.run import AugmentConfig, ScoresConfig
+from segbench.config.run import AugmentConfig, RunConfig, ScoresConfig, parse_config
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.samples.decoded import decode_samples
 from segbench.data.samples.loaders import whole_loader
 from segbench.data.sources.load import load_sample
-from segbench.errors import RunError
+from segbench.errors import BundleError, ConfigError, RunError
 from segbench.files import write_json
 from segbench.folders.mask_archive import MaskWriter, write_masks
 from segbench.folders.run import RunFolder
@@ -24,7 +24,10 @@ from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.definitions import OWN_SIZE, footnote, size_text
 from segbench.metrics.scores import Scores
 from segbench.models.weights import read_metadata
+from segbench.predict.bundle_file import ModelBundle
+from segbench.predict.bundle_members import is_bundle
 from segbench.predict.predictor import Predictor
+from segbench.speech import argument
 from segbench.train.callback import Callback
 from segbench.train.console import default_callback
 from segbench.train.evaluator import Evaluation, Evaluator, collect_surfaces, evaluate_masks
@@ -40,6 +43,7 @@ def evaluate(
     run: str | Path | Sequence[str | Path],
     split: SplitName = "test",
     *,
+    data: str | Path | None = None,
     resolution: Resolution = "training",
     scores: ScoresConfig | None = None,
     tta: Tta | None = None,
@@ -51,8 +55,10 @@ def evaluate(
 
     Args:
         run: folder that `segbench train` wrote; or several, which are scored as one: an ensemble, see
-            `Predictor.from_runs`.
+            `Predictor.load`; or a bundle, which needs `data` and `out`.
         split: train, val or test; every scoring of test is noted in `test_log.csv`.
+        data: of a bundle: manifest (.json) that says which image belongs to which part, such as the one of its run, or
+            a labelled data set, all of whose images are the test part. None takes the run's.
         resolution: `training` compares at the size the network saw, like the scores in `result.json`; `original`
             resizes the probabilities to each image's own size and compares there. Both compute in float32.
         scores: what to measure besides counts, and how; None takes the run's.
@@ -64,6 +70,7 @@ def evaluate(
     Raises:
         RunError: no run folder, no finished epoch, an unknown split, an `out` that holds a run, or an ensemble of runs
             whose samples or parts differ.
+        BundleError: a damaged bundle, data of other classes, or `data` missing.
         PredictionError: an ensemble of runs that differ in classes, size or bands.
         DatasetError: the data changed since the run was started.
 
@@ -72,32 +79,33 @@ def evaluate(
         >>> scores = segbench.evaluate("runs/ph2", "val", resolution="original")  # doctest: +SKIP
         >>> scores.summary()["iou_per_image"]  # doctest: +SKIP
     """
-    folders = [RunFolder(Path(each)) for each in ([run] if isinstance(run, str | Path) else run)]
-    folder = folders[0]
+    paths = [Path(each) for each in ([run] if isinstance(run, str | Path) else run)]
     if split not in SPLITS:
-        raise RunError(f"expected split train, val or test, got {split!r}", run=folder.path)
+        raise RunError(f"expected split train, val or test, got {split!r}", run=paths[0])
     if resolution not in ("training", "original"):
-        raise RunError(f"expected resolution training or original, got {resolution!r}", run=folder.path)
-    target = _target(folders, out)
+        raise RunError(f"expected resolution training or original, got {resolution!r}", run=paths[0])
+    bundled = is_bundle(paths[0])
+    target = _target_of_bundles(paths, data, out) if bundled else _target(_run_folders(paths, data), out)
     watch = watch or default_callback()
     try:
-        predictor = Predictor.from_runs([each.path for each in folders], device=device, tta=tta)
-        _require_same_parts(folders)
-        manifest = read_dataset(folder.manifest_file, progress=watch.progress)
-        epochs = {str(each.path): int(read_metadata(each.best_file)["epoch"]) for each in folders}
-        times = _log_test(folders, epochs, resolution) if split == "test" else 0
+        predictor = Predictor.load(paths, device=device, tta=tta)
+        if not bundled:
+            _require_same_parts([RunFolder(path) for path in paths])
+        manifest = _read_data(paths[0], data, predictor, split, watch)
+        about = _about(paths, target, split, resolution)
+        config = config_of_model(paths[0])
         score_at = _at_training_size if resolution == "training" else _at_original_size
         name = evaluation_name(split, resolution, tta)
         with write_masks(target.predicted_file(name)) as masks:
-            wanted = scores or folder.read_config().scores
-            evaluated = score_at(folder, predictor, manifest, split, wanted, masks, watch)
+            evaluated = score_at(config, predictor, manifest, split, scores or config.scores, masks, watch)
     finally:
         watch.close()
     evaluated.write(target, name)
+    times = about.pop("test_scored")
     summary = {
         "split": split,
         "scored_at": evaluated.resolution,
-        **({"epoch": epochs[str(folder.path)]} if len(folders) == 1 else {"ensemble": epochs}),
+        **about,
         "threshold": predictor.threshold,
         "tta": predictor.tta,
         "n": evaluated.scores.n_images,
@@ -107,11 +115,93 @@ def evaluate(
         "definition_of": {name: definition.to_dict() for name, definition in evaluated.definition_of.items()},
         "footnote": footnote(evaluated.definition_of.values()),
         "test_scored": times,
-        "main": main_number(evaluated.scores, folder.read_config().monitor, manifest.samples, split),
-        SEAL: seal(target, [name], weights=folder.best_file if len(folders) == 1 else None),
+        "main": main_number(evaluated.scores, config.monitor, manifest.samples, split),
+        SEAL: seal(target, [name], weights=RunFolder(paths[0]).best_file if "epoch" in about else None),
     }
     write_json(target.path / f"evaluation_{name}.json", summary)
     return evaluated.scores
+
+
+def config_of_model(path: Path) -> RunConfig:
+    """Returns the config that a run was started with, or that a bundle's card says.
+
+    Raises:
+        RunError: no run folder.
+        BundleError: a damaged bundle, or one whose card says none that this version knows.
+    """
+    if not is_bundle(path):
+        return RunFolder(path).read_config()
+    card = ModelBundle.read(path).card
+    try:
+        return parse_config(card["config"])
+    except (KeyError, ConfigError) as error:
+        told = f"says no config that this segbench can read ({error}), so how it was scored is not known"
+        raise BundleError(told, file=path, member="card.json") from error
+
+
+def _run_folders(paths: Sequence[Path], data: str | Path | None) -> list[RunFolder]:
+    for path in paths:
+        if is_bundle(path):
+            raise RunError("is a bundle, and no run; put runs together with `segbench bundle` first", run=path)
+    if data is not None:
+        told = f"a run is scored on its own data; bundle it first, then {argument('data')} says another set"
+        raise RunError(told, run=paths[0])
+    return [RunFolder(path) for path in paths]
+
+
+def _target_of_bundles(paths: Sequence[Path], data: str | Path | None, out: str | Path | None) -> RunFolder:
+    if len(paths) > 1:
+        raise BundleError("is scored alone; bundle several runs as one first", file=paths[0])
+    if data is None or out is None:
+        what = argument("data") if data is None else argument("out")
+        told = "holds no images" if data is None else "is not changed when it is scored"
+        raise BundleError(
+            f"{told}; say with {what} {'which are scored' if data is None else 'where to'}", file=paths[0]
+        )
+    return _target([RunFolder(paths[0])], out)
+
+
+def _read_data(
+    path: Path, data: str | Path | None, predictor: Predictor, split: SplitName, watch: Callback
+) -> Manifest:
+    """Returns the run's manifest, or the one that a bundle is scored on.
+
+    A data set that is not divided is a test part as a whole.
+
+    Raises:
+        BundleError: its classes or channels are others than the bundle's, or the part is empty.
+    """
+    if data is None:
+        return read_dataset(RunFolder(path).manifest_file, progress=watch.progress)
+    manifest = read_dataset(data, progress=watch.progress)
+    ours, theirs = predictor.class_map, manifest.class_map
+    if (ours.names, ours.task) != (theirs.names, theirs.task):
+        told = f"has the classes {', '.join(ours.names)}, and {data} has {', '.join(theirs.names)}"
+        raise BundleError(f"{told}; name the data's classes alike", file=path)
+    if manifest.channels != predictor.pipeline.settings.channels:
+        told = f"sees {predictor.pipeline.settings.channels} channels, and {data} has {manifest.channels}"
+        raise BundleError(told, file=path)
+    if all(sample.split is None for sample in manifest.samples):
+        manifest = manifest.with_splits({sample.id: "test" for sample in manifest.samples})
+    if not manifest.split(split):
+        raise BundleError(f"was to be scored on the {split} part, which {data} does not have", file=path)
+    return manifest
+
+
+def _about(paths: Sequence[Path], target: RunFolder, split: SplitName, resolution: Resolution) -> dict[str, Any]:
+    """Returns whose scores these are, and how often the test part was scored; notes this time where it is that part."""
+    if is_bundle(paths[0]):
+        bundle = ModelBundle.read(paths[0])
+        times = 0
+        if split == "test":
+            reason = f"evaluate the bundle {bundle.id[:16]} at {resolution} size"
+            times = target.log_test_scoring(now(), 0, reason) + int(bundle.card.get("test_uses", 0))
+        return {"bundle": bundle.id, "test_scored": times}
+    folders = [RunFolder(path) for path in paths]
+    epochs = {str(each.path): int(read_metadata(each.best_file)["epoch"]) for each in folders}
+    times = _log_test(folders, epochs, resolution) if split == "test" else 0
+    whose = {"epoch": epochs[str(paths[0])]} if len(paths) == 1 else {"ensemble": epochs}
+    return {**whose, "test_scored": times}
 
 
 def _target(folders: Sequence[RunFolder], out: str | Path | None) -> RunFolder:
@@ -155,7 +245,7 @@ def evaluation_name(split: str, resolution: str, tta: str | None) -> str:
 
 
 def _at_training_size(
-    folder: RunFolder,
+    config: RunConfig,
     predictor: Predictor,
     manifest: Manifest,
     split: SplitName,
@@ -163,7 +253,6 @@ def _at_training_size(
     masks: MaskWriter,
     watch: Callback,
 ) -> Evaluation:
-    config = folder.read_config()
     # Learning's larger versions of the images are not needed here.
     data = config.data.model_copy(update={"augment": AugmentConfig()})
     loader = whole_loader(
@@ -186,7 +275,7 @@ def _at_training_size(
 
 
 def _at_original_size(
-    folder: RunFolder,
+    config: RunConfig,
     predictor: Predictor,
     manifest: Manifest,
     split: SplitName,
