@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segbench import locale, plots, statistics
+    from segbench.bundle.make import bundle_runs
     from segbench.compare.runs import Comparison, compare_runs
     from segbench.compare.table_verdict import TableComparison, compare_table
     from segbench.config.run import RunConfig, load_config
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
     from segbench.data.synthetic.write import write_lesions, write_streets
     from segbench.data.writers.convert import convert_dataset
     from segbench.doctor.dataset import check_dataset
-    from segbench.errors import ConfigError, DatasetError, PredictionError, RunError, SegbenchError, WeightsError
+    from segbench.errors import (
+        BundleError,
+        ConfigError,
+        DatasetError,
+        PredictionError,
+        RunError,
+        SegbenchError,
+        WeightsError,
+    )
     from segbench.folders.study import StudyFolder
     from segbench.losses import LOSSES, build_loss
     from segbench.metrics.conventions import explain_conventions
@@ -45,6 +54,7 @@ if TYPE_CHECKING:
 
 # No public name is that of a package of segbench: an import from within it would put the package in its place.
 _HOMES = {
+    "BundleError": "segbench.errors",
     "Callback": "segbench.train.callback",
     "ClassMap": "segbench.types",
     "Comparison": "segbench.compare.runs",
@@ -69,6 +79,7 @@ _HOMES = {
     "WeightsError": "segbench.errors",
     "build_loss": "segbench.losses",
     "build_network": "segbench.models",
+    "bundle_runs": "segbench.bundle.make",
     "category_mask": "segbench.data.formats.coco.reader",
     "check_dataset": "segbench.doctor.dataset",
     "compare_runs": "segbench.compare.runs",
@@ -94,6 +105,7 @@ __all__ = [
     "FORMATS",
     "LOSSES",
     "MODELS",
+    "BundleError",
     "Callback",
     "ClassMap",
     "Comparison",
@@ -115,6 +127,7 @@ __all__ = [
     "WeightsError",
     "build_loss",
     "build_network",
+    "bundle_runs",
     "category_mask",
     "check_dataset",
     "compare_runs",

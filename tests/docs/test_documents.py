@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from tests._processes import run_script, run_segbench
 
 import check_docs
+import segbench
 from segbench.config.run import load_config
 from segbench.config.study import expand, load_study
 from segbench.data.formats import FORMATS
@@ -71,6 +73,24 @@ def test_the_way_from_an_annotation_tool_to_a_prediction(tmp_path: Path) -> None
     assert len(project["_via_img_metadata"]) == 60
     drawn = read_dataset(tmp_path / "outlined", "via")
     assert drawn.class_map.names == ("background", "foreground")
+
+
+@pytest.mark.slow
+def test_the_way_from_a_run_to_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (REPOSITORY / "docs" / "bundle.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    elsewhere = ("segbench push", "segbench pull", "segbench bundle runs/my_study")  # need a hub, or a study
+    printed = run_all([line for line in lines if not line.startswith(elsewhere)], tmp_path)
+    told = shape_of(printed.replace("\u2212", "-"))  # as one line: what is long is broken in two
+    shown = [line for block in re.findall(r"```text\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    assert shown
+    assert [line for line in shown if shape_of(line) not in told] == []
+    assert (tmp_path / "lesions_model" / "README.md").is_file()
+    [code] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(next((tmp_path / "lesions" / "images").iterdir()), "photo.jpg")
+    exec(code, {"segbench": segbench})
 
 
 def test_the_guide_to_data_names_every_format() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import segbench
+from segbench import __version__
 from segbench.errors import RunError
 from segbench.folders.run import RunFolder
 from segbench.folders.seal import KEY as SEAL
@@ -87,7 +87,7 @@ def model_card_of(members: Sequence[Member]) -> dict[str, Any]:
         "config": without_places({key: value for key, value in config.to_dict().items() if key not in _PLACES}),
         **{key: _sum(members, key) for key in ("parameters", "flops")},
         "licences": {"starting_weights": _starting_weights([member.folder for member in members])},
-        "versions": {"segbench": segbench.__version__, "training": facts.get("environment", {}).get("packages", {})},
+        "versions": {"segbench": __version__, "training": facts.get("environment", {}).get("packages", {})},
         "manifest_hash": facts.get("manifest_hash"),
     }
 

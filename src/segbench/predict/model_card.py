@@ -130,6 +130,15 @@ def _scores(card: Mapping[str, Any]) -> list[str]:
         if "footnote" in card:
             lines += ["", f"Of these numbers: {with_labels(card['footnote'])}."]
         lines += ["", "`card.json` has more scores, each with its definition."]
+    expected = (card.get("calibration") or {}).get("expected_score")
+    if expected:
+        lines += [
+            "",
+            f"Of a new image, the network's own confidence tells the IoU with a mean error of "
+            f"{expected['mean_absolute_error']:.3f} (rank correlation {expected['rank_correlation']:.2f}, "
+            f"{expected['n']} validation images). `segbench predict` writes it with an interval into `areas.csv`, and "
+            "names images that are unlike the training part.",
+        ]
     if card.get("test_uses"):
         times = "1 time" if card["test_uses"] == 1 else f"{card['test_uses']} times"
         lines += ["", f"The test part was scored {times} in all."]
