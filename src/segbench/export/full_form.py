@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segbench.models.base import MIN_SIZE_PX
-from segbench.predict.decide import normalize, probabilities
+from segbench.predict.decide import normalize, probabilities, tempered
 from segbench.predict.pipeline import PipelineSettings
 from segbench.types import ORIGINAL, SizePolicy, Task
 
@@ -46,13 +46,16 @@ class FullForm(nn.Module):
         images = normalize(seen / 255.0, self.settings.normalization)
         logits = self.network(images if self.policy == "resize" else mirrored_to(images, MIN_SIZE_PX))
         logits = logits[:, :, : seen.shape[2], : seen.shape[3]]
-        probs = probabilities(logits / self.settings.temperature, task)
+        probs = probabilities(logits, task)
+        given = tempered(probs, self.settings.temperature, task)  # what is said of a mask, which it does not decide
         if size is not None:
+            alike = given is probs
             probs = F.interpolate(probs, (height, width), mode="bilinear", align_corners=False)
+            given = probs if alike else F.interpolate(given, (height, width), mode="bilinear", align_corners=False)
         if task is Task.MULTICLASS:
-            return probs.argmax(dim=1).to(torch.uint8), probs
+            return probs.argmax(dim=1).to(torch.uint8), given
         above = (probs > self.settings.threshold).to(torch.uint8)
-        return (above[:, 0] if task is Task.BINARY else above), probs
+        return (above[:, 0] if task is Task.BINARY else above), given
 
     def _size_seen(self, height: Any, width: Any) -> tuple[Any, Any] | None:
         """Returns the (h, w) that the network sees; None: those of the image."""
@@ -67,7 +70,10 @@ class FullForm(nn.Module):
 
 
 class TileForm(nn.Module):
-    """`image` (B, C, H, W) float32 in [0, 1] -> `probabilities` (B, K, H, W) float32: what Deepness (QGIS) asks for."""
+    """`image` (B, C, H, W) float32 in [0, 1] -> `probabilities` (B, K, H, W) float32: what Deepness (QGIS) asks for.
+
+    It decides masks by them, so the temperature is left out.
+    """
 
     def __init__(self, network: nn.Module, settings: PipelineSettings) -> None:
         super().__init__()
@@ -76,7 +82,7 @@ class TileForm(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Returns the probabilities at the image's size."""
         logits = self.network(normalize(image, self.settings.normalization))
-        return probabilities(logits / self.settings.temperature, self.settings.class_map.task)
+        return probabilities(logits, self.settings.class_map.task)
 
 
 def resize_exactly(images: Tensor, wanted: tuple[Any, Any]) -> Tensor:

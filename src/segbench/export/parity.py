@@ -22,6 +22,7 @@ from segbench.export.write import Format, exported_policy, tile_of
 from segbench.locale import Message, message
 from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.scores import score_counts
+from segbench.predict.decide import tempered
 from segbench.predict.pipeline import Pipeline, enlarge
 from segbench.predict.postprocess import Postprocess
 from segbench.predict.predictor import Predictor
@@ -33,7 +34,10 @@ INT8_LOSS = 0.005  # of IoU: half a point
 SCORE = "iou_per_image"
 _TIMED = 10  # images whose seconds are compared
 
-Masks: TypeAlias = Callable[[U8], tuple[NDArray[np.uint8], NDArray[np.float32]]]
+# An image -> its mask, its probabilities at the image's size, and those that decide the mask, where they are known: the
+# same without the temperature.
+Found: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
+Masks: TypeAlias = Callable[[U8], Found]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +124,8 @@ def check_parity(
 def _reference(predictor: Predictor, form: Form) -> Masks:
     """Returns the model's masks and probabilities at the image's size, without what no file holds."""
     settings = replace(predictor.pipeline.settings, postprocess=Postprocess(), policy=_policy(predictor, form))
+    if form == "qgis":
+        settings = replace(settings, temperature=1.0)
     if settings.policy == "tiles":
         settings = replace(settings, policy="whole", size=ORIGINAL, patch=None)
     elif settings.policy == "resize":
@@ -132,9 +138,13 @@ def _policy(predictor: Predictor, form: Form) -> SizePolicy:
 
 
 def _of_pipeline(pipeline: Pipeline) -> Masks:
-    def masks(image: U8) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    settings = pipeline.settings
+
+    def masks(image: U8) -> Found:
         mask, probs = pipeline(image)
-        return mask, enlarge(probs, (image.shape[0], image.shape[1])).numpy()
+        size = (image.shape[0], image.shape[1])
+        given = tempered(probs, settings.temperature, settings.class_map.task)
+        return mask, enlarge(given, size).numpy(), enlarge(probs, size).numpy()
 
     return masks
 
@@ -143,9 +153,9 @@ def _as_masks(run: Run, predictor: Predictor, form: Form) -> Masks:
     """Returns what a file says of one image; a file without the steps around the network gets the model's own."""
     if form == "full":
 
-        def masks(image: U8) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        def masks(image: U8) -> Found:
             mask, probs = run(image[None])
-            return mask[0], probs[0]
+            return mask[0], probs[0], probs[0]
 
         return masks
     settings = replace(
@@ -191,10 +201,10 @@ def _odd(image: U8) -> U8:
     return np.ascontiguousarray(image[:height, :width])
 
 
-def _timed(masks: Masks, image: U8) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
+def _timed(masks: Masks, image: U8) -> tuple[Found, float]:
     started = time.perf_counter()
-    mask, probs = masks(image)
-    return mask, probs, time.perf_counter() - started
+    found = masks(image)
+    return found, time.perf_counter() - started
 
 
 def _batched(sums: _Sums, reference: Masks, run: Run, images: list[U8], threshold: float) -> int:
@@ -202,7 +212,7 @@ def _batched(sums: _Sums, reference: Masks, run: Run, images: list[U8], threshol
     height, width = (min(image.shape[axis] for image in images) for axis in (0, 1))
     cut = [np.ascontiguousarray(image[:height, :width]) for image in images]
     for image, mask, probs in zip(cut, *run(np.stack(cut)), strict=True):
-        sums.add(None, _timed(reference, image), (mask, probs, 0.0), None, threshold, timed=False)
+        sums.add(None, _timed(reference, image), ((mask, probs, probs), 0.0), None, threshold, timed=False)
     return len(cut)
 
 
@@ -223,8 +233,8 @@ class _Sums:
     def add(
         self,
         name: str | None,
-        expected: tuple[NDArray[np.uint8], NDArray[np.float32], float],
-        found: tuple[NDArray[np.uint8], NDArray[np.float32], float],
+        reference: tuple[Found, float],
+        exported: tuple[Found, float],
         labels: U8 | None,
         threshold: float,
         *,
@@ -232,16 +242,17 @@ class _Sums:
     ) -> None:
         """Adds one image; a `name` of None adds to pixels and differences alone."""
         classes = self.class_map
+        expected, found = reference[0], exported[0]
         changed = expected[0] != found[0]
-        near = margin(expected[1], classes.task, threshold) <= TIE
+        near = margin(expected[2], classes.task, threshold) <= TIE
         self.sizes.append((int(changed.shape[-2]), int(changed.shape[-1])))
         self.pixels += changed.size
         self.changed += int(changed.sum())
         self.ties += int((changed & near).sum())
         self.largest = max(self.largest, float(np.abs(expected[1] - found[1]).max()))
         if timed:
-            self.seconds[0] += expected[2]
-            self.seconds[1] += found[2]
+            self.seconds[0] += reference[1]
+            self.seconds[1] += exported[1]
         if name is None:
             return
         self.names.append(name)
