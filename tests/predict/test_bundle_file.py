@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -299,6 +300,26 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         Predictor.load(tmp_path / "x.segbench")
     with pytest.raises(RunError, match="this is no run folder"):
         Predictor.load(tmp_path)
+    with pytest.raises(RunError, match=r"there is no such run or bundle here; .* comes with `segbench pull me/spots`"):
+        Predictor.load("me/spots")
+    (tmp_path / "study.yaml").touch()
+    with pytest.raises(RunError, match=r"this is a study with many runs; say which with --entry, or .* --best`"):
+        Predictor.load(tmp_path)
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle_of().write(tmp_path / "x.segbench")
+    before = (tmp_path / "x.segbench").read_bytes()
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipFile, "writestr", full)
+        with pytest.raises(OSError, match="No space left on device"):
+            bundle_of((1,)).write(tmp_path / "x.segbench")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.segbench"]
+    assert (tmp_path / "x.segbench").read_bytes() == before
 
 
 def test_a_predictor_of_a_bundle_averages_its_networks(tmp_path: Path, image: np.ndarray) -> None:

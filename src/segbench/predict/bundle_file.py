@@ -41,6 +41,7 @@ from segbench.predict.bundle_members import (
 )
 from segbench.predict.model_card import model_card
 from segbench.predict.pipeline import PipelineSettings
+from segbench.speech import argument
 from segbench.types import Normalization
 
 README = "README.md"
@@ -306,5 +307,12 @@ def open_model(path: str | Path) -> ModelBundle:
         RunError: a folder that is neither bundle nor run, or no such path.
     """
     path = Path(path)
-    meant = is_bundle(path) or path.suffix == SUFFIX
-    return ModelBundle.read(path) if meant else ModelBundle.of_run(path)
+    if is_bundle(path) or path.suffix == SUFFIX:
+        return ModelBundle.read(path)
+    if not path.exists() and len(path.parts) == 2 and not path.is_absolute():
+        told = "there is no such run or bundle here; a model of the Hugging Face Hub comes with"
+        raise RunError(f"{told} `segbench pull {path.as_posix()}`", run=path)
+    if (path / "study.yaml").is_file():
+        told = f"this is a study with many runs; say which with {argument('entry')}, or bundle its best with"
+        raise RunError(f"{told} `segbench bundle {path} --best`", run=path)
+    return ModelBundle.of_run(path)

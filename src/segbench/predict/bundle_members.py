@@ -221,8 +221,8 @@ def _read_zipped(path: Path, name: str) -> bytes:
         with zipfile.ZipFile(path) as archive:
             return archive.read(name)
     except (*_DAMAGE, OSError, KeyError) as error:
-        told = f"is damaged ({error}); copy the bundle again"
-        raise BundleError(told, file=path, member=name) from error
+        why = f" ({error})" if isinstance(error, zipfile.BadZipFile) else ""
+        raise BundleError(f"is damaged{why}; copy the bundle again", file=path, member=name) from error
 
 
 def _not_a_zip(path: Path) -> str:
