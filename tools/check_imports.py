@@ -125,7 +125,7 @@ LIGHT = (
     *("data.sources.*", "data.split.*", "data.synthetic.*", "data.writers.*"),
     *("data.samples.cache", "data.samples.gallery", "data.samples.sample_cache", "data.samples.shard_cache"),
     *("data.samples.shard_writer",),
-    *("train", "train.callback", "train.check", "train.prepare", "predict"),
+    *("train", "train.callback", "train.check", "train.prepare", "bundle", "predict", "predict.bundle_members"),
     *("study", "study.engine", "study.run", "study.local", "study.live"),
 )
 HEAVY = {"torch", "torchvision", "lightning_fabric"}

@@ -150,6 +150,18 @@ def test_a_run_that_is_not_finished_goes_without_scores(runs: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
+def test_nothing_is_measured_on_images_that_another_member_learnt(
+    runs: Path, train: Callable[..., Path], binary_pairs: Path, tmp_path: Path
+) -> None:
+    data = {"path": str(binary_pairs), "size": 32, "split": {"seed": 5}}
+    bundle = bundle_runs([runs / "a_seed0", train(binary_pairs, tmp_path / "other", data=data)], watch=Callback())
+    assert "may have been learnt by the other" in " ".join(bundle.card["gain"]["sentence"].split())
+    assert bundle.card["calibration"]["sentence"] == "Not known: the runs hold back different images."
+    assert bundle.card["calibration"]["expected_score"] is None
+    assert bundle.settings.temperature == 1.0
+
+
+@pytest.mark.slow
 def test_members_whose_data_are_gone_are_bundled_and_told(runs: Path, tmp_path: Path) -> None:
     for name in ("a_seed0", "a_seed1"):
         shutil.copytree(runs / name, tmp_path / name)

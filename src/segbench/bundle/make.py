@@ -15,6 +15,7 @@ from segbench.bundle.gain import ensemble_gain
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import BundleError
 from segbench.folders.run import RunFolder
+from segbench.locale import message
 from segbench.predict.bundle_file import ModelBundle
 from segbench.predict.bundle_members import is_bundle
 from segbench.predict.pipeline import agreed_settings
@@ -90,8 +91,13 @@ def _bundle_of(folders: Sequence[RunFolder], device: str, watch: Callback) -> Mo
         gain = ensemble_gain(folders, device, watch)
         card |= {**gain.pop("ensemble", {}), "gain": gain}
     predictor = Predictor.of_bundles(bundles, device)
+    apart = {folder.read_facts()["manifest_hash"] for folder in folders}
+    if len(apart) > 1:  # what one holds back for validation may have been learnt by the other
+        manifest = replace(manifest, samples=manifest.split("train"))
     found = calibrate_on(predictor, manifest, watch.progress)
     card["calibration"] = found["calibration"]
+    if len(apart) > 1:
+        card["calibration"]["sentence"] = message("Not known: the runs hold back different images.")
     card["data"]["image_statistics"] = found["image_statistics"]
     temperature = (found["calibration"].get("temperature") or {}).get("value", 1.0)
     return ModelBundle(
