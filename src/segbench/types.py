@@ -30,7 +30,8 @@ DEFAULT_THRESHOLD = 0.5
 SplitName: TypeAlias = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
-Tta: TypeAlias = Literal["none", "hflip", "flips"]  # test-time augmentation, see `segbench.predict.averaging`
+# Test-time augmentation: which looks at an image are averaged, see `segbench.predict.averaging`.
+Tta: TypeAlias = Literal["none", "hflip", "flips", "rotations", "flips_and_rotations", "scales"]
 ORIGINAL: Literal["original"] = "original"
 Size: TypeAlias = tuple[int, int] | Literal["original"]  # (H, W) in pixels, or every image at its own
 # How an image of any size goes through a network: at its own scale at once, squeezed to the size that it was trained

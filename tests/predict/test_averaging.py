@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from segbench.errors import PredictionError
 from segbench.metrics.confusion import confusion_from_logits
 from segbench.models import build_network
-from segbench.predict.averaging import Ensemble, FlipAverage, average_probabilities
+from segbench.predict.averaging import LOOKS, Ensemble, FlipAverage, average_probabilities
 from segbench.predict.decide import decide, normalize, probabilities
 from segbench.predict.pipeline import PipelineSettings, agreed_settings
 from segbench.predict.predictor import Predictor
@@ -30,6 +30,7 @@ MIRRORED: dict[Tta, list[Callable[[np.ndarray], np.ndarray]]] = {
         lambda array: array[..., ::-1, ::-1],
     ],
 }
+QUARTERS = [(quarters, mirrored) for mirrored in (False, True) for quarters in range(4)]
 
 
 def settings_of(**changes: object) -> PipelineSettings:
@@ -54,7 +55,59 @@ def test_flips_are_the_mean_of_the_probabilities_turned_back(task: Task, channel
 
 
 @pytest.mark.parametrize(("task", "channels"), TASKS)
-@pytest.mark.parametrize("tta", ["hflip", "flips"])
+@pytest.mark.parametrize("tta", ["rotations", "flips_and_rotations"])
+def test_turns_are_the_mean_of_the_probabilities_turned_back(task: Task, channels: int, tta: Tta) -> None:
+    torch.manual_seed(1)
+    network = build_network("unet_nearest", out_channels=channels, widths=[4, 8]).eval()
+    images = torch.randn(2, 3, 32, 48).numpy()
+    each = []
+    for quarters, mirrored in QUARTERS if tta == "flips_and_rotations" else QUARTERS[:4]:
+        seen = np.rot90(images[..., ::-1] if mirrored else images, quarters, (2, 3))
+        with torch.inference_mode():
+            found = probabilities(network(torch.from_numpy(seen.copy())), task).numpy()
+        back = np.rot90(found, -quarters, (2, 3))
+        each.append(back[..., ::-1] if mirrored else back)
+    assert all(found.shape == each[0].shape for found in each)
+    with torch.inference_mode():
+        averaged = probabilities(FlipAverage(network, task, tta)(torch.from_numpy(images)), task).numpy()
+    np.testing.assert_allclose(averaged, np.mean(each, axis=0), atol=1e-6)
+
+
+def test_every_turn_sees_another_image_and_is_put_back() -> None:
+    images = torch.arange(12.0).reshape(1, 1, 3, 4)
+    looks = LOOKS["flips_and_rotations"]
+    assert len({str(look.take(images).tolist()) for look in looks}) == 8
+    for look in looks:
+        assert torch.equal(look.put_back(look.take(images), (3, 4)), images)
+
+
+def test_scales_show_the_image_smaller_and_larger() -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def network(images: Tensor) -> Tensor:
+        seen.append(tuple(images.shape[2:]))
+        return images[:, :1]
+
+    smooth = torch.linspace(-3, 3, 60).repeat(1, 1, 40, 1)
+    averaged = FlipAverage(network, Task.BINARY, "scales")(smooth)
+    assert seen == [(40, 60), (32, 45), (50, 75)], "never shorter than a network takes"
+    torch.testing.assert_close(averaged, smooth, atol=0.06, rtol=0.0)
+    assert FlipAverage(network, Task.BINARY, "scales")(torch.zeros(1, 1, 1, 1)).shape == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("tta", [name for name in LOOKS if name != "none"])
+def test_a_picture_of_any_shape_keeps_it(tta: Tta) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (37, 61, 3), dtype=np.uint8)
+    network = build_network("unet_nearest", widths=[4, 8]).eval()
+    for size in ((32, 40), "original"):
+        prediction = Predictor(network, BINARY, size, tta=tta)(image)  # type: ignore[arg-type]
+        assert prediction.mask.shape == (37, 61)
+        assert prediction.network_probs.shape[1:] == ((37, 61) if size == "original" else size)
+    assert Predictor(network, BINARY, "original", tta=tta).pipeline.reach.halo_px is None, "no exact tiles of turns"
+
+
+@pytest.mark.parametrize(("task", "channels"), TASKS)
+@pytest.mark.parametrize("tta", ["hflip", "flips", "rotations", "flips_and_rotations"])
 def test_a_symmetric_network_gives_the_same_mask_and_probabilities(task: Task, channels: int, tta: Tta) -> None:
     torch.manual_seed(0)
     network = nn.Conv2d(3, channels, 1)  # sees one pixel, so it cannot tell a mirror image

@@ -33,7 +33,10 @@ ModelPath = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 TtaOption = Annotated[
     str | None,
-    typer.Option("--tta", help="Average over mirror images: none, hflip or flips (all four); default: the run's."),
+    typer.Option(
+        "--tta",
+        help="Average over looks: none, hflip, flips, rotations, flips_and_rotations or scales; default: the run's.",
+    ),
 ]
 EnsembleOption = Annotated[
     list[Path] | None,

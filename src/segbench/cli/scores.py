@@ -77,7 +77,7 @@ def print_main(name: str, main: Mapping[str, Any], written: Mapping[str, Any]) -
     console.print(f"{of}; scored at {written['scored_at']}")
     tta = written.get("tta", "none")
     if isinstance(tta, str) and tta != "none":
-        console.print(f"tta {tta}: mirror images are averaged")
+        console.print(f"tta {tta}: several looks at an image are averaged")
     elif isinstance(tta, Mapping) and "val" in tta:
         told = f"{tta['val']['gain']:+.4f} {label_of(tta['val']['score'])} on the validation part"
         console.print(f"tta {tta['name']}: {told}")

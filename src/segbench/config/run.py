@@ -266,10 +266,11 @@ class RunConfig(Section):
             validation part alone, as the one with the best `monitor` (`iou_per_image` where that is the loss); until
             then 0.5 is used.
         tta: test-time augmentation: `hflip` averages the probabilities of an image and its mirror image, `flips` those
-            of the image turned both ways and both together (four). Used for the scores at the end, the choice of the
-            threshold, `evaluate` and prediction, which take two and four times as long; validation while training goes
-            without. `result.json` says what it gained on the validation part. `hflip` and `flips` have no place where
-            left and right, or up and down, are classes of their own.
+            of the image turned both ways and both together (four), `rotations` those of its four turns by 90 degrees,
+            `flips_and_rotations` of all eight, `scales` those at 0.75, 1 and 1.25 times its size. Used for the scores
+            at the end, the choice of the threshold, `evaluate` and prediction, which take as many times as long;
+            validation while training goes without. `result.json` says what it gained on the validation part. Mirror
+            images and turns have no place where left and right, or up and down, are classes of their own.
         scores: what is measured at the end, see `ScoresConfig`.
         train_score_every: score the un-augmented training part every N epochs besides the end; 0: only at the end.
         pictures: after which epochs sheets of predictions are drawn (`pictures/`): `auto` means the first, about every

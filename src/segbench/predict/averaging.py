@@ -1,4 +1,4 @@
-"""Several looks at one image, or several networks, whose probabilities are averaged: test-time flips and ensembles.
+"""Several looks at one image, or several networks, whose probabilities are averaged: test-time augmentation, ensembles.
 
 Probabilities are averaged, not logits: one look that is sure and wrong then weighs no more than one that is sure and
 right. What comes out are logits again (of the averaged probability), so scores, thresholds and calibration are measured
@@ -9,19 +9,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segbench.models.base import MIN_SIZE_PX
 from segbench.predict.decide import normalization_of, normalize
 from segbench.types import Normalization, Task, Tta
 
-# Axes of (B, C, H, W) that each look turns round.
-_LOOKS: dict[Tta, tuple[tuple[int, ...], ...]] = {
-    "none": ((),),
-    "hflip": ((), (3,)),
-    "flips": ((), (3,), (2,), (2, 3)),
+
+class Look(NamedTuple):
+    """What is done to an image before the network sees it, and undone of what it says.
+
+    Attributes:
+        mirrored: left to right, first.
+        quarters: turns by 90 degrees, counterclockwise; of an odd number height and width change places.
+        scale: of both sides, which do not become shorter than any network takes.
+    """
+
+    mirrored: bool = False
+    quarters: int = 0
+    scale: float = 1.0
+
+    def take(self, images: Tensor) -> Tensor:
+        """Returns images (B, C, H, W) so changed."""
+        turned = torch.rot90(images.flip(3) if self.mirrored else images, self.quarters, (2, 3))
+        if self.scale == 1.0:
+            return turned
+        size = [max(min(side, MIN_SIZE_PX), round(side * self.scale)) for side in turned.shape[2:]]
+        return F.interpolate(turned, size=size, mode="bilinear", align_corners=False, antialias=self.scale < 1.0)
+
+    def put_back(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+        """Returns logits of such images as logits of the images themselves, which are of `size` (H, W)."""
+        if self.scale != 1.0:
+            logits = F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
+        turned = torch.rot90(logits, -self.quarters, (2, 3))
+        return turned.flip(3) if self.mirrored else turned
+
+
+LOOKS: dict[Tta, tuple[Look, ...]] = {
+    "none": (Look(),),
+    "hflip": (Look(), Look(mirrored=True)),
+    "flips": (Look(), Look(mirrored=True), Look(mirrored=True, quarters=2), Look(quarters=2)),
+    "rotations": tuple(Look(quarters=quarters) for quarters in range(4)),
+    "flips_and_rotations": tuple(Look(mirrored, quarters) for mirrored in (False, True) for quarters in range(4)),
+    "scales": (Look(), Look(scale=0.75), Look(scale=1.25)),
 }
 
 
@@ -58,15 +92,17 @@ def _log_probabilities(logits: Tensor, task: Task) -> tuple[Tensor, ...]:
 
 
 class FlipAverage(nn.Module):
-    """A network that looks at an image and its mirror images, and averages the probabilities turned back.
+    """A network that looks at an image several times, and averages the probabilities put back.
 
-    Simonyan and Zisserman 2015 average an image and its mirror image so; `flips` also turns it upside down, which suits
-    images without an up and down (from above, under a microscope).
+    Simonyan and Zisserman 2015 average an image and its mirror image so; `flips` also turns it upside down, `rotations`
+    by 90 degrees, which suits images without an up and down (from above, under a microscope); `scales` shows it smaller
+    and larger, too, for objects of other sizes than the network learnt from.
 
     Args:
         network: normalised images -> logits (B, C, H, W); a module is kept in its mode.
         task: see `average_probabilities`.
-        tta: `none` (one look), `hflip` (left and right: two) or `flips` (both ways, and both together: four).
+        tta: `none` (one look), `hflip` (left and right: two), `flips` (both ways, and both together: four), `rotations`
+            (four), `flips_and_rotations` (all eight) or `scales` (at 1, 0.75 and 1.25 times the size: three).
     """
 
     def __init__(self, network: Callable[[Tensor], Tensor], task: Task, tta: Tta) -> None:
@@ -78,10 +114,11 @@ class FlipAverage(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns logits of the averaged probabilities; of the network itself for `none`."""
-        looks = _LOOKS[self.tta]
         if self.tta == "none":
             return self.network(images)
-        return average_probabilities((_turned(self.network(_turned(images, axes)), axes) for axes in looks), self.task)
+        size = images.shape[2:]
+        every = (look.put_back(self.network(look.take(images)), size) for look in LOOKS[self.tta])
+        return average_probabilities(every, self.task)
 
 
 class Ensemble(nn.Module):
@@ -108,7 +145,3 @@ class Ensemble(nn.Module):
         return average_probabilities(
             (network(normalize(images, normalization)) for network, normalization in pairs), self.task
         )
-
-
-def _turned(values: Tensor, axes: tuple[int, ...]) -> Tensor:
-    return values.flip(axes) if axes else values

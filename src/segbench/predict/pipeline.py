@@ -49,7 +49,7 @@ class PipelineSettings:
         bands: which bands of a file are the channels, and how their values become 0-255; None means RGB.
         depth_range: grey values (low, high) of images of more than 8 bit that become 0 and 255; None where there are
             none.
-        tta: which mirror images are averaged, see `segbench.predict.averaging`.
+        tta: which looks at an image are averaged, see `segbench.predict.averaging`.
         policy: how an image of another size goes through the network; None: as it was trained, see
             `segbench.predict.sizes`.
         training_px: median (H, W) of the training images before they were resized; None where it is not known. With
@@ -190,7 +190,7 @@ class Pipeline:
         device: where the tensors are.
 
     Attributes:
-        network: normalised images -> logits, of the mirror images together where `settings.tta` says so, in tiles where
+        network: normalised images -> logits, of all looks together where `settings.tta` says so, in tiles where
             `settings.patch` does.
         at_once: the same without tiles.
         notes: what a person should know of the sizes of the images so far, a sentence for each policy.
@@ -229,7 +229,12 @@ class Pipeline:
 
     @cached_property
     def reach(self) -> Reach:
-        """How far the network looks; a network of another runtime does not say."""
+        """How far the network looks; a network of another runtime does not say.
+
+        Turned images begin at what was their end, so that tiles of them are others than the tiles turned.
+        """
+        if self.settings.tta != "none":
+            return Reach(halo_px=None, why=f"{self.settings.tta} are averaged")
         return find_reach(self._module) if self._module is not None else Reach(halo_px=None, why="in another runtime")
 
     def cut(self, plan: SizePlan) -> Cut | None:

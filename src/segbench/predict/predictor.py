@@ -91,7 +91,8 @@ class Predictor:
         bands: which bands of a file are the channels, for a network trained on such files; None means RGB.
         depth_range: grey values (low, high) of image files of more than 8 bit that become 0 and 255.
         tta: whose probabilities are averaged: `none`, the image alone; `hflip`, its mirror image, too; `flips`, the
-            image turned both ways and both together. Takes one, two and four passes.
+            image mirrored both ways and both together; `rotations`, `flips_and_rotations`, `scales`: see `RunConfig`.
+            Takes one, two, four, four, eight and three passes.
         patch: (H, W) of the tiles in which it goes over an image, for a network trained on patches; None: all at once.
 
     Attributes:
@@ -150,7 +151,7 @@ class Predictor:
                 the same weight.
             device: `auto`, `cpu`, `cuda` or `mps`.
             threshold: None takes the model's: the configured one, or what validation chose; of several the mean.
-            tta: `none`, `hflip` or `flips`; None takes the model's.
+            tta: see `Predictor`; None takes the model's.
             policy: `whole`, `resize` or `tiles`; None takes the model's, see `SizePolicy`.
         Raises:
             RunError: no run folder, no finished epoch, or damaged weights.
@@ -244,7 +245,7 @@ class Predictor:
 
     @property
     def tta(self) -> Tta:
-        """Which mirror images are averaged."""
+        """Which looks at an image are averaged."""
         return self.pipeline.settings.tta
 
     @property

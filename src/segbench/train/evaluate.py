@@ -62,7 +62,7 @@ def evaluate(
         resolution: `training` compares at the size the network saw, like the scores in `result.json`; `original`
             resizes the probabilities to each image's own size and compares there. Both compute in float32.
         scores: what to measure besides counts, and how; None takes the run's.
-        tta: `none`, `hflip` or `flips`, see `RunConfig`; None takes the run's. What is asked for is written under a
+        tta: see `RunConfig`; None takes the run's. What is asked for is written under a
             name of its own (`counts_val_flips.csv`), so that the run's own scores stay.
         out: folder that the files are written into instead; an ensemble, which belongs to no run, needs one.
         device: `auto`, `cpu`, `cuda` or `mps`.
