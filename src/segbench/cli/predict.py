@@ -26,6 +26,7 @@ from segbench.errors import ConfigError
 from segbench.types import SizePolicy
 
 if TYPE_CHECKING:
+    from segbench.predict.outputs import OutputOptions
     from segbench.predict.predictor import Predictor
 
 
@@ -83,6 +84,7 @@ def predict(
     from segbench.predict.outputs import OutputOptions
     from segbench.predict.postprocess import Postprocess
     from segbench.predict.predictor import Predictor
+    from segbench.predict.video import VIDEO_SUFFIXES
 
     options = OutputOptions(
         probs=probs_as or ("npz" if probs else None),  # type: ignore[arg-type]  # a word, which the options judge
@@ -109,6 +111,9 @@ def predict(
         return
     if link or rle or overwrite or simplify is not None:
         raise ConfigError("goes with --as only", key="--link, --rle, --overwrite, --simplify")
+    if any(path.suffix.lower() in VIDEO_SUFFIXES for path in paths):
+        _predict_videos(predictor, paths, out, options, quiet)
+        return
     watch = make_callback(quiet)
     try:
         done = predict_files(predictor, paths, out, options=options, progress=watch.progress)
@@ -122,6 +127,21 @@ def predict(
         for path, reason in done.failed.items():
             console.print(f"not segmented: {path}: {reason}")
         raise typer.Exit(EXIT_PROBLEMS)
+
+
+def _predict_videos(predictor: Predictor, paths: list[Path], out: Path, options: OutputOptions, quiet: bool) -> None:
+    """Runs `segbench predict` on videos."""
+    from segbench.predict.video import VIDEO_SUFFIXES, predict_videos
+
+    if images := [str(path) for path in paths if path.suffix.lower() not in VIDEO_SUFFIXES]:
+        raise ConfigError(f"videos and images go in calls of their own; {', '.join(images)} is no video", key="PATH")
+    watch = make_callback(quiet)
+    try:
+        done = predict_videos(predictor, paths, out, options=options, progress=watch.progress)
+    finally:
+        watch.close()
+    overlays = f", {out}/overlays" if done.overlays else ""
+    console.print(f"{sum(done.frames)} frames segmented: {out}/masks{overlays}, {done.areas_file}")
 
 
 def _predict_as(
