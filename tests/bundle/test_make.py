@@ -61,6 +61,11 @@ def test_a_run_becomes_a_bundle_that_says_what_its_files_say(runs: Path, tmp_pat
     assert fitted["n"] == len(segbench.read_dataset(run.manifest_file).split("val"))
     assert bundle.settings.temperature == fitted["temperature"]["value"]
     assert {"image_statistics", "parts"} <= set(card["data"])
+    for given, kept in (({}, True), ({"threshold": 0.5}, True), ({"threshold": 0.3}, False), ({"tta": "hflip"}, False)):
+        loaded = Predictor.load(tmp_path / "a.segbench", device="cpu", **given)
+        assert loaded.card is not None
+        assert ("calibration" in loaded.card) is kept, "it was fitted to the model's own settings"
+        assert loaded.pipeline.settings.temperature == (bundle.settings.temperature if kept else 1.0)
     assert (card["test_uses"], card["test_log"][0]["why"]) == (1, "end of training")
     assert card["licences"]["model"] == "cc-by-4.0"
     assert card["licences"]["starting_weights"][0]["source"] == "random"

@@ -179,7 +179,10 @@ class Predictor:
         tta: Tta | None = None,
         policy: SizePolicy | None = None,
     ) -> Predictor:
-        """Returns the predictor of bundles that are open; see `load`."""
+        """Returns the predictor of bundles that are open; see `load`.
+
+        A calibration was fitted to a bundle's own settings: with others there is none, and the temperature is 1.
+        """
         given = {"threshold": threshold, "tta": tta, "policy": policy}
         changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         settings = agreed_settings({str(each.source): replace(each.settings, **changes) for each in bundles})
@@ -187,8 +190,12 @@ class Predictor:
         single = len(networks) == 1
         network = networks[0] if single else Ensemble(networks, settings.class_map.task)
         predictor = cls.__new__(cls)
+        card = bundles[0].card if len(bundles) == 1 and bundles[0].card else None
+        if card and any(getattr(bundles[0].settings, key) != value for key, value in changes.items()):
+            card = {key: value for key, value in card.items() if key != "calibration"}
+            settings = replace(settings, temperature=1.0)
         predictor._take(network, replace(settings, normalization=normalization_of(network)), pick_device(device))
-        predictor.card = bundles[0].card if len(bundles) == 1 and bundles[0].card else None
+        predictor.card = card
         return predictor
 
     @classmethod
