@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -123,7 +125,18 @@ def test_margins_that_would_cost_too_much_are_left_out() -> None:
     assert cut is not None
     assert cut.halo_px == 96
     assert (cut.tile[0] - 192) % 16 == 0
-    assert 1.0 < cut.work < 1.6
+    assert 1.5 < cut.work < 2.0
+    wide = exact_cut(Reach(halo_px=232, stride_px=8, mb_per_megapixel=439.0))
+    assert wide is not None
+    assert wide.tile[0] > cut.tile[0]  # more memory, so that margins do not cost too much
+
+
+def test_an_image_that_memory_holds_is_one_tile() -> None:
+    reach = Reach(halo_px=543, stride_px=32, mb_per_megapixel=376.0)
+    cut = exact_cut(reach, (384, 1024))
+    assert cut is not None
+    assert cut.tile == (384, 1024)
+    assert exact_cut(reach, (3840, 10240)) is None
 
 
 def test_it_makes_no_difference_where_it_is_asked() -> None:
@@ -132,3 +145,23 @@ def test_it_makes_no_difference_where_it_is_asked() -> None:
     with torch.inference_mode():
         assert find_reach(network) == outside
     assert outside.halo_px == 91
+
+
+def table_row(name: str) -> str:
+    """Returns a network's row of the table in docs/predict.md."""
+    reach = find_reach(build_network(name))
+    if reach.halo_px is None:
+        return f"| `{name}` | everything: {reach.why} | blended |"
+    cut = exact_cut(reach)
+    how = (
+        f"exact, of {cut.tile[0]} px: {cut.work:.1f} x the pixels" if cut is not None else "blended: margins cost more"
+    )
+    if cut is not None and not reach.pads:
+        how += f"; at sizes that are multiples of {reach.stride_px}"
+    return f"| `{name}` | {reach.halo_px} px | {how} |"
+
+
+@pytest.mark.parametrize("name", MODELS.names())
+def test_the_documents_say_of_every_network_how_far_it_looks(name: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "predict.md").read_text(encoding="utf-8")
+    assert table_row(name) in text

@@ -92,7 +92,7 @@ def labels_of(path: Path) -> NDArray[np.uint8]:
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles of about 200 pixels, so that small images have many."""
-    monkeypatch.setattr(tiles, "_TILE_MB", 10.0)
+    monkeypatch.setattr(tiles, "_TILES_MB", (10.0,))
 
 
 @pytest.mark.parametrize("class_map", [THREE, BINARY, BOTH])

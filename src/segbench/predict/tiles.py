@@ -22,7 +22,7 @@ from segbench.predict.receptive_field import Reach
 
 OVERLAP = 0.25  # of a tile with its neighbour, at least
 _PIXELS_AT_ONCE = 1 << 19  # of the tiles that go through the network together; the same wherever an image is predicted
-_TILE_MB = 256.0  # of living tensors while an exact tile goes through the network; larger ones are no faster
+_TILES_MB = (256.0, 600.0)  # of living tensors in an exact tile; the second where margins are wide
 _LONGEST_TILE_PX = 2048
 _MOST_WORK = 4.0  # times the pixels of the image that exact tiles may compute; else they are blended
 
@@ -110,29 +110,32 @@ class Seams:
         self.different += int(differ.sum())
 
 
-def exact_cut(reach: Reach, *, smallest_px: int = 0) -> Cut | None:
-    """Returns the largest exact tile that a stated memory holds; None where margins would cost too much, or none help.
+def exact_cut(reach: Reach, size: tuple[int, int] | None = None, *, smallest_px: int = 0) -> Cut | None:
+    """Returns the exact tiles that a stated memory holds; None where margins would cost too much, or none help.
+
+    An image that the memory holds whole is one tile.
 
     Args:
         reach: of the network.
+        size: (H, W) of the image as the network sees it; None: larger than any tile.
         smallest_px: that the network takes without padding.
     """
     if reach.halo_px is None:
         return None
     stride = reach.stride_px
     halo = -(-reach.halo_px // stride) * stride
-    side = min(_LONGEST_TILE_PX, int((_TILE_MB / max(reach.mb_per_megapixel, 1.0) * 1e6) ** 0.5))
-    core = (side - 2 * halo) // stride * stride
-    if core <= 0:
-        return None
-    cut = Cut(
-        tile=(core + 2 * halo, core + 2 * halo),
-        halo_px=halo,
-        stride_px=stride,
-        pads=reach.pads,
-        smallest_px=max(smallest_px, 2 * stride, 2 * MIN_SIZE_PX),
-    )
-    return cut if cut.work <= _MOST_WORK else None
+    smallest = max(smallest_px, 2 * stride, 2 * MIN_SIZE_PX)
+    if size is not None and size[0] * size[1] / 1e6 * reach.mb_per_megapixel <= _TILES_MB[-1]:
+        return Cut(tile=size, halo_px=halo, stride_px=stride, pads=True, smallest_px=smallest)
+    for mb in _TILES_MB:
+        side = min(_LONGEST_TILE_PX, int((mb / max(reach.mb_per_megapixel, 1.0) * 1e6) ** 0.5))
+        core = (side - 2 * halo) // stride * stride
+        if core > 0:
+            tile = (core + 2 * halo, core + 2 * halo)
+            cut = Cut(tile=tile, halo_px=halo, stride_px=stride, pads=reach.pads, smallest_px=smallest)
+            if cut.work <= _MOST_WORK:
+                return cut
+    return None
 
 
 def tile_starts(side: int, tile: int) -> list[int]:
