@@ -11,7 +11,7 @@ import torch
 
 from segbench.predict.decide import probabilities, tempered
 from segbench.predict.doubt import expected_score, mask_confidence
-from segbench.predict.outputs import OutputOptions, write_areas, write_outputs
+from segbench.predict.outputs import OutputOptions, unlike_images, write_areas, write_outputs
 from segbench.predict.predictor import Prediction
 from segbench.predict.unlike import image_features, image_statistics, unlike_training
 from segbench.types import ClassMap, Task
@@ -142,3 +142,6 @@ def test_the_table_says_how_far_a_mask_may_be_trusted(tmp_path: Path) -> None:
     assert [like[f"expected_iou{end}"] for end in ("", "_low", "_high")] == ["0.800", "0.700", "1.000"]
     assert like["unlike_training"] == ""
     assert "brighter" in unlike["unlike_training"]
+    assert unlike_images(tmp_path / "areas.csv") == 1
+    write_areas(tmp_path / "plain.csv", [{"id": "x"}])
+    assert unlike_images(tmp_path / "plain.csv") == 0

@@ -23,6 +23,7 @@ from segbench.cli._common import (
 )
 from segbench.cli.convert import Link, Overwrite, Rle, print_end, regions_text, write_options
 from segbench.errors import ConfigError
+from segbench.locale import plural
 from segbench.types import SizePolicy
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def predict(
     chosen_tta = checked_tta(tta)
     runs = runs_of(run, ensemble, entry)
     from segbench.predict.files import predict_files
-    from segbench.predict.outputs import OutputOptions
+    from segbench.predict.outputs import OutputOptions, unlike_images
     from segbench.predict.postprocess import Postprocess
     from segbench.predict.predictor import Predictor
     from segbench.predict.video import VIDEO_SUFFIXES
@@ -123,6 +124,15 @@ def predict(
         if note is not None:
             console.print(note)
     console.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")
+    unlike = unlike_images(done.areas_file)
+    if unlike:
+        console.print(
+            plural(
+                "{n} image is unlike those that the model learnt from; areas.csv says in what",
+                "{n} images are unlike those that the model learnt from; areas.csv says in what",
+                n=unlike,
+            )
+        )
     if done.failed:
         for path, reason in done.failed.items():
             console.print(f"not segmented: {path}: {reason}")

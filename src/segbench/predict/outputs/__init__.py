@@ -4,7 +4,7 @@
 `finish_outputs` once after the last.
 """
 
-from segbench.predict.outputs.areas import PixelScale, area_row, write_areas
+from segbench.predict.outputs.areas import PixelScale, area_row, unlike_images, write_areas
 from segbench.predict.outputs.masks import write_mask
 from segbench.predict.outputs.options import OutputOptions
 from segbench.predict.outputs.writing import finish_outputs, prepare_outputs, write_outputs
@@ -15,6 +15,7 @@ __all__ = [
     "area_row",
     "finish_outputs",
     "prepare_outputs",
+    "unlike_images",
     "write_areas",
     "write_mask",
     "write_outputs",

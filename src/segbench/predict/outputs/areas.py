@@ -3,6 +3,7 @@ known."""
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from segbench.data.files.map_grid import MapGrid
 from segbench.files import write_csv
 from segbench.types import ClassMap
 
+UNLIKE = "unlike_training"  # the column that says in what an image is; see `segbench.predict.unlike`
 _FIRST = ("id", "file", "width", "height")
 
 
@@ -49,6 +51,12 @@ def area_row(class_map: ClassMap, pixels: Sequence[int], counted_px: int, scale:
     if scale is not None:
         row |= {f"{name}_{scale.unit}": f"{px * scale.area:.6g}" for name, px in named}
     return row
+
+
+def unlike_images(path: Path) -> int:
+    """Returns how many images of an areas.csv are noted as unlike those that the model learnt from."""
+    with path.open(newline="", encoding="utf-8") as stream:
+        return sum(bool(row.get(UNLIKE)) for row in csv.DictReader(stream))
 
 
 def write_areas(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

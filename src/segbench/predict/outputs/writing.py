@@ -16,7 +16,7 @@ from segbench.plots.panels import legend_picture
 from segbench.predict.class_pixels import class_pixels
 from segbench.predict.doubt import expected_score, pixel_doubt
 from segbench.predict.mask_folder import mark_indices
-from segbench.predict.outputs.areas import PixelScale, area_row
+from segbench.predict.outputs.areas import UNLIKE, PixelScale, area_row
 from segbench.predict.outputs.geojson import write_geojson
 from segbench.predict.outputs.masks import read_masks, write_masks
 from segbench.predict.outputs.objects import join_objects, mask_objects, object_counts, write_objects
@@ -27,7 +27,6 @@ from segbench.predict.predictor import Prediction
 from segbench.predict.unlike import unlike_training
 from segbench.types import ClassMap, Task
 
-UNLIKE = "unlike_training"  # column of areas.csv
 SETTINGS_FILE = "settings.json"  # how the masks came about: threshold, size, post-processing and all else
 
 
