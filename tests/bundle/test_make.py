@@ -133,6 +133,10 @@ def test_what_is_refused(
         bundle_runs(runs / "a_seed0", best=True, watch=Callback())
     with pytest.raises(RunError, match="this is no run folder"):
         bundle_runs(tmp_path, watch=Callback())
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "study.yaml").touch()
+    with pytest.raises(RunError, match=r"this is a study with many runs; .* --best`"):
+        bundle_runs(tmp_path / "study", watch=Callback())
     three = train(three_class_pairs, tmp_path / "three", loss="cross_entropy")
     with pytest.raises(PredictionError, match="must agree in classes"):
         bundle_runs([runs / "a_seed0", three], watch=Callback())

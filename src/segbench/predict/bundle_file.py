@@ -26,6 +26,7 @@ from torch import Tensor
 from segbench.errors import BundleError, ConfigError, RunError, shorten
 from segbench.files import json_text, write_text
 from segbench.folders.run import RunFolder
+from segbench.folders.study import StudyFolder
 from segbench.models import build_network, is_weights_file
 from segbench.models.base import SegmentationNetwork
 from segbench.models.weights import load_weights, misfits
@@ -164,6 +165,9 @@ class ModelBundle:
             RunError: no run folder, or one whose files are damaged.
         """
         folder = RunFolder(Path(run))
+        if StudyFolder(folder.path).config_file.is_file():
+            told = f"this is a study with many runs; say which with {argument('entry')}, or bundle its best with"
+            raise RunError(f"{told} `segbench bundle {folder.path} --best`", run=folder.path)
         settings = PipelineSettings.of_run(folder)
         config = folder.read_config()
         spec = NetworkSpec(
@@ -312,7 +316,4 @@ def open_model(path: str | Path) -> ModelBundle:
     if not path.exists() and len(path.parts) == 2 and not path.is_absolute():
         told = "there is no such run or bundle here; a model of the Hugging Face Hub comes with"
         raise RunError(f"{told} `segbench pull {path.as_posix()}`", run=path)
-    if (path / "study.yaml").is_file():
-        told = f"this is a study with many runs; say which with {argument('entry')}, or bundle its best with"
-        raise RunError(f"{told} `segbench bundle {path} --best`", run=path)
     return ModelBundle.of_run(path)
