@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         SegbenchError,
         WeightsError,
     )
+    from segbench.export.export import export_model
     from segbench.folders.study import StudyFolder
     from segbench.losses import LOSSES, build_loss
     from segbench.metrics.conventions import explain_conventions
@@ -88,6 +89,7 @@ _HOMES = {
     "describe": "segbench.models.describe",
     "evaluate": "segbench.train.evaluate",
     "explain_conventions": "segbench.metrics.conventions",
+    "export_model": "segbench.export.export",
     "fit": "segbench.train.fit",
     "load_config": "segbench.config.run",
     "read_dataset": "segbench.data.manifest.read",
@@ -136,6 +138,7 @@ __all__ = [
     "describe",
     "evaluate",
     "explain_conventions",
+    "export_model",
     "fit",
     "load_config",
     "locale",

@@ -28,6 +28,7 @@ from segbench.export import export as module
 from segbench.export.bioimage import write_bioimage
 from segbench.export.export import export_model
 from segbench.export.images import images_for
+from segbench.export.int8 import network_nodes, rules
 from segbench.export.mlflow_log import log_to_mlflow
 from segbench.export.parity import margin, parity_table
 from segbench.export.write import Format, write_onnx
@@ -97,6 +98,35 @@ def test_int8_is_static_and_within_half_a_point(trained: Path, tmp_path: Path, k
         assert not {"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"} & set(nodes)
     else:
         assert 'element_type="i8"' in (tmp_path / f"{name}.xml").read_text()
+
+
+def test_what_int8_leaves_alone_follows_a_rule(trained: Path, tmp_path: Path) -> None:
+    write_onnx(Predictor.load(trained, device="cpu"), tmp_path / "model.onnx")
+    nodes = network_nodes(tmp_path / "model.onnx")
+    assert len(nodes) == 9  # the convolutions, and no product of the resizing
+    worst: list[str] = []
+    found = []
+    for _, left in rules(tmp_path / "model.onnx", worst):
+        worst[:] = [nodes[4], nodes[2], nodes[0], nodes[6]]
+        found.append(left)
+    ends = (nodes[0], nodes[-1])
+    assert found == [(), ends, (*ends, nodes[4], nodes[2]), (*ends, nodes[4], nodes[2], nodes[6])]
+    assert [left for _, left in rules(tmp_path / "model.onnx", [])] == [(), ends]
+
+
+def test_int8_that_loses_too_much_tries_every_rule_and_fails(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segbench.export.parity.INT8_LOSS", -1.0)
+    told: list[str] = []
+    parity = export_model(trained, tmp_path / "model.onnx", int8=True, told=told.append)
+    assert not parity.passed
+    assert "points of IoU" in parity.reason
+    rules_told = [each for each in told if each.startswith("int8, ")]
+    assert [each.partition(", ")[2].partition(" left")[0] for each in rules_told] == [
+        "nothing", "first and last layer", "the worst quarter", "the worst half",
+    ]  # fmt: skip
+    assert (tmp_path / "model.failed.onnx").is_file()
 
 
 def test_a_file_over_its_budget_is_kept_as_failed_and_names_the_layer(
@@ -193,6 +223,7 @@ def test_a_missing_package_names_the_extra(
         ("model.xml", "openvino", "plain", False, "the forms plain and qgis are of ONNX in float32 alone"),
         ("model.onnx", "onnx", "plain", True, "the forms plain and qgis are of ONNX in float32 alone"),
         ("model.pt", "torchscript", "full", True, "int8 is of ONNX and OpenVINO alone"),
+        ("model.tflite", "tflite", "full", False, "there is no format 'tflite' .*formats: onnx, openvino, torchscript"),
     ],
 )
 def test_what_does_not_go_together(

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -63,6 +63,11 @@ def export_model(
         PredictionError: a package is missing, there are no images, or the network cannot be exported so.
         RunError, BundleError: see `Predictor.load`.
         OSError: it cannot be written.
+
+    Example:
+        >>> import segbench
+        >>> parity = segbench.export_model("runs/ph2", "ph2.onnx")  # doctest: +SKIP
+        >>> parity.passed, parity.changed_px, parity.speed  # doctest: +SKIP
     """
     model, out = Path(model), Path(out)
     folder = None if images is None else Path(images)
@@ -85,6 +90,16 @@ def export_model(
 
 
 def _check(out: Path, kind: Format, form: Form, int8: bool) -> None:
+    if kind not in SUFFIXES or form not in get_args(Form):
+        raise PredictionError(
+            message(
+                "there is no format {kind!r} with the form {form!r}; formats: {formats}; forms: {forms}",
+                kind=kind,
+                form=form,
+                formats=", ".join(SUFFIXES),
+                forms=", ".join(get_args(Form)),
+            )
+        )
     if out.suffix != SUFFIXES[kind]:
         raise PredictionError(message("a file of {kind} ends in {suffix}", kind=kind, suffix=SUFFIXES[kind]), path=out)
     if form != "full" and (kind != "onnx" or int8):

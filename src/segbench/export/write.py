@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import nn
 
-import segbench
+from segbench import __version__
 from segbench.export.full_form import Form, FullForm, TileForm
 from segbench.export.packages import needed
 from segbench.files import replacing
@@ -78,7 +78,7 @@ def write_onnx(predictor: Predictor, file: Path, form: Form = "full") -> None:
             )
         model = onnx.load(temporary)
         onnx.helper.set_model_props(model, metadata_of(settings, form))
-        model.producer_name, model.producer_version = "segbench", segbench.__version__
+        model.producer_name, model.producer_version = "segbench", __version__
         onnx.save(model, temporary)
 
 
@@ -128,7 +128,7 @@ def metadata_of(settings: PipelineSettings, form: Form) -> dict[str, str]:
     classes, policy = settings.class_map, exported_policy(settings)
     height, width = tile_of(settings)
     plain: dict[str, Any] = {
-        "segbench": segbench.__version__,
+        "segbench": __version__,
         "segbench_form": form,
         "segbench_classes": [{"name": n, "color": list(c)} for n, c in zip(classes.names, classes.colors, strict=True)],
         "segbench_task": str(classes.task),
