@@ -84,6 +84,16 @@ def test_every_form_is_equal_and_says_how_it_was_compared(
     assert all(f"| {name} | {value} |" in table for name, value in parity_table(parity))
 
 
+def test_a_model_for_tiles_is_compared_on_tiles(trained: Path, tmp_path: Path) -> None:
+    predictor = Predictor.load(trained, device="cpu", policy="tiles")
+    parity = export_model(trained, tmp_path / "model.onnx", predictor=predictor)
+    assert parity.passed
+    assert parity.sizes[1] <= (40, 48)
+    properties = {each.key: each.value for each in onnx.load(tmp_path / "model.onnx").metadata_props}
+    assert properties["segbench_policy"] == "tiles"
+    assert json.loads(properties["segbench_tile"]) == [40, 48]
+
+
 @pytest.mark.parametrize(("kind", "suffix"), [("onnx", ".onnx"), ("openvino", ".xml")])
 def test_int8_is_static_and_within_half_a_point(trained: Path, tmp_path: Path, kind: Format, suffix: str) -> None:
     parity = export_model(trained, tmp_path / f"model{suffix}", kind, int8=True)
