@@ -243,6 +243,12 @@ def test_what_does_not_go_together(
         export_model(trained, tmp_path / name, kind, form=form, int8=int8)
 
 
+def test_looks_at_several_scales_are_refused(trained: Path, tmp_path: Path) -> None:
+    predictor = Predictor.load(trained, device="cpu", tta="scales")
+    with pytest.raises(PredictionError, match=r"several scales \(tta scales\) cannot be exported"):
+        export_model(trained, tmp_path / "model.onnx", predictor=predictor)
+
+
 def test_the_metadata_say_what_the_file_is(trained: Path, tmp_path: Path) -> None:
     predictor = Predictor.load(trained, device="cpu")
     found: dict[str, dict[str, str]] = {}

@@ -122,6 +122,12 @@ def test_the_temperature_changes_probabilities_and_no_mask(task: Task, tmp_path:
     assert_equal(predictor, exported(predictor, "onnx", tmp_path), SIZES[:3])
 
 
+@pytest.mark.parametrize("tta", ["rotations", "flips_and_rotations"])
+def test_turned_looks_are_in_the_file(tta: Any, tmp_path: Path) -> None:
+    predictor = make_predictor(Task.BINARY, tta=tta)
+    assert_equal(predictor, exported(predictor, "onnx", tmp_path), SIZES[:3])
+
+
 def test_an_ensemble_with_its_normalisations_is_one_file(tmp_path: Path) -> None:
     members = [make_predictor(Task.MULTICLASS).network, build_network("simple_fcn", widths=[4], out_channels=3).eval()]
     predictor = Predictor(Ensemble(members, Task.MULTICLASS), CLASSES[Task.MULTICLASS], (48, 64))

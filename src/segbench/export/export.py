@@ -73,6 +73,13 @@ def export_model(
     folder = None if images is None else Path(images)
     _check(out, kind, form, int8)
     predictor = predictor or Predictor.load(model, device="cpu")
+    if predictor.tta == "scales":
+        raise PredictionError(
+            message(
+                "a model that looks at images at several scales (tta scales) cannot be exported; choose another tta"
+            ),
+            path=model,
+        )
     compared = need_images(images_for(model, folder, "val", MOST), model)
     learnt = _calibration(model, folder) if int8 else None
     tell = told or (lambda _: None)

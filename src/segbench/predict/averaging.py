@@ -35,7 +35,7 @@ class Look(NamedTuple):
 
     def take(self, images: Tensor) -> Tensor:
         """Returns images (B, C, H, W) so changed."""
-        turned = torch.rot90(images.flip(3) if self.mirrored else images, self.quarters, (2, 3))
+        turned = _rotated(images.flip(3) if self.mirrored else images, self.quarters)
         if self.scale == 1.0:
             return turned
         size = [max(min(side, MIN_SIZE_PX), round(side * self.scale)) for side in turned.shape[2:]]
@@ -45,8 +45,16 @@ class Look(NamedTuple):
         """Returns logits of such images as logits of the images themselves, which are of `size` (H, W)."""
         if self.scale != 1.0:
             logits = F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
-        turned = torch.rot90(logits, -self.quarters, (2, 3))
+        turned = _rotated(logits, -self.quarters)
         return turned.flip(3) if self.mirrored else turned
+
+
+def _rotated(images: Tensor, quarters: int) -> Tensor:
+    """Returns `torch.rot90(images, quarters, (2, 3))`, of which ONNX has no word."""
+    turns = quarters % 4
+    if turns == 2:
+        return images.flip((2, 3))
+    return images.flip(3 if turns == 1 else 2).transpose(2, 3) if turns else images
 
 
 LOOKS: dict[Tta, tuple[Look, ...]] = {
