@@ -1,0 +1,1 @@
+"""A trained model as a page that segments images in a browser, offline and without a server."""
