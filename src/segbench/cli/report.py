@@ -136,6 +136,10 @@ def report(
     resolution: ResolutionOption = "auto",
     masks: MasksOption = "auto",
     latex: LatexOption = None,
+    try_it: Annotated[
+        bool,
+        typer.Option("--try-it", help="Put the best model into the page, to be run on own images; adds megabytes."),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Write one self-contained page about a study, or about runs: verdict, numbers, curves, failures, how to repeat it.
@@ -155,11 +159,13 @@ def report(
             resolution=resolution,  # type: ignore[arg-type]
             masks=masks,  # type: ignore[arg-type]
             latex=latex,
+            try_it=try_it,
             progress=watch.progress,
         )
     finally:
         watch.close()
-    console.print(f"report: {files.html}; as tables: {files.csv}; as text: {files.markdown}")
+    size = f" ({files.html.stat().st_size / 1e6:.1f} MB, with the model)" if try_it else ""
+    console.print(f"report: {files.html}{size}; as tables: {files.csv}; as text: {files.markdown}")
     if latex is not None:
         console.print(f"for a paper: {latex}")
 

@@ -205,6 +205,22 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TryIt:
+    """A section in which a reader runs the best model.
+
+    Attributes:
+        title, paragraphs: what it is.
+        button: text of the button that opens it.
+        page: HTML of the page that runs the model, see `segbench.export.html`.
+    """
+
+    title: str
+    paragraphs: tuple[str, ...]
+    button: str
+    page: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """A whole report.
 
@@ -216,6 +232,7 @@ class Document:
         sections: in order.
         foot: the last line.
         contents: title of the table of contents.
+        try_it: the best model, to be run by a reader of the HTML page; None: it is left out.
     """
 
     lang: str
@@ -228,6 +245,7 @@ class Document:
     sections: tuple[Section, ...]
     foot: str
     contents: str
+    try_it: TryIt | None = None
 
 
 def text(*paragraphs: str, tone: Tone = "plain") -> tuple[Block, ...]:

@@ -9,11 +9,12 @@ from typing import TypeAlias
 
 from segbench import __version__
 from segbench.compare.evidence import Evidence
+from segbench.errors import ConfigError
 from segbench.files import write_text
 from segbench.folders.study import StudyFolder
 from segbench.locale import localize, message, plural
 from segbench.report.analysis import Analysis, analyze
-from segbench.report.document import Document, Section
+from segbench.report.document import Document, Section, TryIt
 from segbench.report.html import render
 from segbench.report.markdown import write_markdown
 from segbench.report.pictures import BUDGETS, Pictures
@@ -30,6 +31,7 @@ from segbench.report.sections.sure import calibration_section, pairs_section
 from segbench.report.sections.why import attributes_section, errors_section, learning_section
 from segbench.report.svg import Sketch
 from segbench.report.tables import write_results
+from segbench.speech import argument
 from segbench.types import Progress
 
 MAX_BYTES = 10 * 2**20
@@ -80,6 +82,7 @@ def write_report(
     *,
     study: StudyFolder | None = None,
     lang: str = "en",
+    try_it: bool = False,
     progress: Progress | None = None,
 ) -> ReportFiles:
     """Writes the report; the page opens offline and asks nothing of the network.
@@ -90,10 +93,13 @@ def write_report(
         evidence: what is compared.
         study: the study folder it comes from; None for a loose set of runs.
         lang: language of the text, one of `segbench.locale.languages()`.
+        try_it: put the best model into the page, so that a reader can run it on own images; adds megabytes.
         progress: called while images are looked at and the page is written.
     Raises:
         RunError: a run folder is incomplete or damaged.
         DatasetError: an image or mask is missing, or has changed since the runs.
+        ConfigError: `try_it`, but the best entry is no run.
+        PredictionError: `try_it`, but no browser could run the best model.
     """
     path = Path(path)
     analysis = analyze(evidence, study=study, progress=progress)
@@ -106,6 +112,8 @@ def write_report(
         page = render_html(document)
         if len(page.encode()) <= MAX_BYTES:
             break
+    if try_it:
+        page = render_html(replace(document, try_it=localize(_try_it(analysis, lang), lang)))
     write_text(files.html, page)
     write_markdown(files.markdown, document)
     write_results(files.csv, analysis)
@@ -147,6 +155,30 @@ def _document(
             markdown=files.markdown.name,
         ),
         contents=message("Contents"),
+    )
+
+
+def _try_it(analysis: Analysis, lang: str) -> TryIt:
+    """Returns the first run of the best entry, as a page to be run."""
+    from segbench.export.html.write import page_of  # only who asks for it waits for torch
+
+    best = analysis.best
+    if not best.runs:
+        told = f"the best entry {best.name!r} is a folder of masks, and only a run has a network"
+        raise ConfigError(f"{told}; leave it out", key=argument("try_it"))
+    page = page_of(best.runs[0].path, lang=lang, name=best.name)
+    return TryIt(
+        title=message("Try the best model"),
+        paragraphs=(
+            message(
+                "{name} runs in this page, on your own images: they stay on this computer. It takes {mb:.0f} MB of "
+                "this file.",
+                name=best.name,
+                mb=len(page) / 1e6,
+            ),
+        ),
+        button=message("Start it"),
+        page=page,
     )
 
 

@@ -25,6 +25,7 @@ def report_runs(
     resolution: Resolution = "auto",
     masks: MaskMeaning = "auto",
     latex: str | Path | None = None,
+    try_it: bool = False,
     progress: Progress | None = None,
 ) -> ReportFiles:
     """Writes one self-contained page about a study, or about runs, and says where: verdict, numbers, curves, failures.
@@ -35,6 +36,7 @@ def report_runs(
         lang: one of `segbench.locale.languages()`: `en` or `ru`.
         score, resolution, masks: see `compare_runs`.
         latex: folder for the table, a paragraph of methods and the sources as LaTeX; None writes none.
+        try_it: put the best model into the page, so that a reader can run it on own images; adds megabytes.
         progress: called while images are looked at and the page is written.
     Returns:
         The paths `html`, `markdown` and `csv`.
@@ -51,7 +53,7 @@ def report_runs(
     if lang not in languages():
         raise ConfigError(f"expected one of the languages {', '.join(languages())}, got {lang!r}", key=argument("lang"))
     evidence, study = evidence_of(paths, score=score, resolution=resolution, masks=masks, progress=progress)
-    files = write_report(out, evidence, study=study, lang=lang, progress=progress)
+    files = write_report(out, evidence, study=study, lang=lang, try_it=try_it, progress=progress)
     if latex is not None:
         latex_of_runs(latex, compare_evidence(evidence, study=study))
     return files

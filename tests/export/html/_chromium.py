@@ -101,11 +101,10 @@ class Page:
             assert time.monotonic() < end, f"never true: {expression}; {self.console}"
             time.sleep(0.05)
 
-    def give(self, files: Sequence[Path], field: str = "#choose") -> None:
-        """Chooses files in a field, as a person does."""
-        root = self.call("DOM.getDocument")["root"]["nodeId"]
-        node = self.call("DOM.querySelector", nodeId=root, selector=field)["nodeId"]
-        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file.resolve()) for file in files])
+    def give(self, files: Sequence[Path], *, inside: str = "document.getElementById('choose')") -> None:
+        """Chooses files in a field, which an expression names, as a person does."""
+        field = self.call("Runtime.evaluate", expression=inside)["result"]["objectId"]
+        self.call("DOM.setFileInputFiles", objectId=field, files=[str(file.resolve()) for file in files])
 
     def saved(self, press: str, name: str) -> Path:
         """Presses a button and returns the file of that name that the browser saves."""

@@ -25,7 +25,7 @@ TEXTS = {
     "smaller": message("Smaller"),
     "larger": message("Larger"),
     "fit": message("Fit"),
-    "keys": message("Keys: + and - zoom, 0 fits, arrows move; Ctrl and the wheel zoom, too"),
+    "key_help": message("Keys: + and - zoom, 0 fits, arrows move; Ctrl and the wheel zoom, too"),
     "display": message("Shown over the image"),
     "areas": message("Areas"),
     "outlines": message("Outlines"),
