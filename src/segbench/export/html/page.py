@@ -63,7 +63,7 @@ def page_text(predictor: Predictor, *, about: About, samples: Sequence[SampleIma
             JPEG without the file's other data, and cut to `_SAMPLE_PX` a side.
         lang: one of `segbench.locale.languages()`.
     Raises:
-        PredictionError: the network reads other channels than RGB, or cleans its masks.
+        PredictionError: the network reads other channels than RGB.
     """
     settings = predictor.pipeline.settings
     _check(settings)
@@ -113,6 +113,7 @@ def page_settings(settings: PipelineSettings, predictor: Predictor) -> dict[str,
         "normalization": {"mean": list(normalization.mean), "std": list(normalization.std)},
         "threshold": settings.threshold,
         "temperature": settings.temperature,
+        "postprocess": settings.postprocess.to_dict(),
         "depth_range": None if settings.depth_range is None else list(settings.depth_range),
     }
 
@@ -143,8 +144,6 @@ def _check(settings: PipelineSettings) -> None:
     if settings.bands is not None:
         text = "a browser opens RGB and grey images, and this network reads bands of files; export it as onnx"
         raise PredictionError(message(text))
-    if not settings.postprocess.is_off:
-        raise PredictionError(message("the page cannot clean masks; make the bundle without post-processing"))
 
 
 def _network(predictor: Predictor) -> bytes:

@@ -21,7 +21,7 @@ TEXTS = {
     "formats": message("PNG, JPEG, WebP, BMP, GIF or AVIF of up to 50 megapixels; several at once."),
     "samples": message("Or try one of these"),
     "more": message("More images"),
-    "remove": message("Remove this image"),
+    "remove": message("Remove"),
     "smaller": message("Smaller"),
     "larger": message("Larger"),
     "fit": message("Fit"),

@@ -1,6 +1,7 @@
 // Runs beside the page, so that it never freezes: decodes images and puts them through the network. `ort` is
 // onnxruntime-web, which stands before this code.
 
+import {cleanMask} from "./clean.js";
 import {decodeImage, ImageProblem, unpacked} from "./decode.js";
 import {countPixels, decide, probabilitiesOf} from "./pipeline.js";
 
@@ -65,7 +66,8 @@ async function segment(request) {
     keep(id, found);
     ms = 0;
   }
-  const mask = found.mask?.slice() ?? decide(found, size, {...settings, threshold});
+  const decided = found.mask?.slice() ?? decide(found, size, {...settings, threshold});
+  const mask = cleanMask(decided, ...size, settings);
   if (ms !== null) ms = performance.now() - began;
   const counts = countPixels(mask, settings);
   postMessage({told: "mask", id, mask, counts, ms, threshold, policy, plan: found.plan}, [mask.buffer]);
