@@ -28,6 +28,9 @@ _LEAST_SD = 0.01  # of numbers that are all alike, such as the colours of grey i
 _NAMED = 3  # differences in a sentence
 _SIZE_FACTOR = 4.0  # times as large as the largest, or as small as the smallest: other things in one image
 
+MUCH_LARGER, MUCH_SMALLER = message("much larger"), message("much smaller")
+TOGETHER = message("in brightness, colour and sharpness together")
+
 
 def image_features(image: NDArray[np.uint8]) -> dict[str, float]:
     """Returns an image's brightness, contrast, colour, sharpness and size as numbers; shares of 255 where not said.
@@ -112,24 +115,24 @@ def unlike_training(card: Mapping[str, Any] | None, image: NDArray[np.uint8]) ->
     features = image_features(image)
     reasons = []
     if features["size"] > known["size"][1] + math.log2(_SIZE_FACTOR):
-        reasons.append(message("much larger"))
+        reasons.append(MUCH_LARGER)
     if features["size"] < known["size"][0] - math.log2(_SIZE_FACTOR):
-        reasons.append(message("much smaller"))
+        reasons.append(MUCH_SMALLER)
     row = np.array([features.get(name, math.nan) for name in known["names"]])
     mean, sd, inverse = (np.array(known[key]) for key in ("mean", "sd", "inverse"))
     if not _distance(row, mean, sd, inverse) <= known["limit"]:  # also of other channels: not a number
         away = (row - mean) / sd
         least = 3.0 if (np.abs(away) >= 3.0).any() else 1.0  # SDs; what is easily seen stands first in the list
         named = [index for index in range(len(away)) if abs(away[index]) >= least][:_NAMED]
-        reasons += [_words(known["names"][index], bool(away[index] > 0)) for index in named]
-        reasons = reasons or [message("in brightness, colour and sharpness together")]
+        reasons += [reason_words(known["names"][index], bool(away[index] > 0)) for index in named]
+        reasons = reasons or [TOGETHER]
     if not reasons:
         return None
     return message("unlike the images it learnt from: {reasons}", reasons=join(", ", reasons))
 
 
-def _words(name: str, more: bool) -> Message:
-    """Returns what a number that is too large or too small means."""
+def reason_words(name: str, more: bool) -> Message:
+    """Returns what a number of `image_features` means that is larger than usual, or smaller."""
     words = {
         "brightness": (message("brighter"), message("darker")),
         "contrast": (message("more contrast"), message("less contrast")),

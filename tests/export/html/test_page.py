@@ -26,9 +26,11 @@ from segbench.export.html.about import about_model
 from segbench.export.html.page import SampleImage, page_text
 from segbench.export.html.texts import TEXTS
 from segbench.models import build_network
+from segbench.predict.doubt import expected_score
 from segbench.predict.postprocess import Postprocess
 from segbench.predict.predictor import Predictor
 from segbench.predict.receptive_field import Reach
+from segbench.predict.unlike import image_features, image_statistics, unlike_training
 from segbench.types import ClassMap, Normalization, Size, Task
 
 SPOT = ClassMap(names=("skin", "spot"), values=((0,), (255,)), task=Task.BINARY)
@@ -258,6 +260,43 @@ def test_masks_are_cleaned_like_the_predictors(
         ties = bool(steps.smallest_px or steps.keep_largest) and classes.background is None and not multilabel
         assert wrong.mean() <= (0.01 if ties else 0.0)
         assert (expected != plain(image).mask).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("classes", [SPOT, THREE, PARTS])
+def test_what_to_expect_and_what_is_unlike_training(classes: ClassMap, tab: Page, tmp_path: Path) -> None:
+    usual = [image_features(_picture(60 + seed, 301, seed=seed)) for seed in range(40)]
+    line = {"intercept": 0.1, "slope": 0.9, "below": -0.2, "above": 0.15}
+    card = {"data": {"image_statistics": image_statistics(usual)}, "calibration": {"expected_score": line}}
+    pictures = {
+        "usual.png": _picture(75, 301, seed=60),
+        "dark.png": _picture(75, 301, seed=61) // 5,
+        "red.png": _picture(75, 301, seed=62) // np.array([1, 3, 3], dtype=np.uint8),
+        "small.png": _picture(9, 12, seed=63),
+        "flat.png": np.full((75, 301, 3), 128, dtype=np.uint8),
+    }
+    predictor = Predictor(Colours(classes.out_channels), classes, (40, 60), threshold=0.43)
+    images = [tmp_path / name for name in pictures]
+    for image in images:
+        Image.fromarray(pictures[image.name]).save(image)
+    _open(tab, _page(predictor, tmp_path / "page.html", card=card), images)
+    said = {}
+    for index, image in enumerate(images):
+        tab.ask(f"document.querySelectorAll('#strip button')[{index}].click()")
+        tab.until(f"document.getElementById('status').textContent.startsWith('{image.name}')")
+        _wait(tab)
+        shown = "(it => it.hidden ? '' : it.textContent)(document.getElementById('%s'))"
+        found = [tab.ask(shown % key) for key in ("unlike", "expected")]
+        unlike, expected = unlike_training(card, pictures[image.name]), expected_score(card, predictor(image))
+        said[image.name] = unlike
+        assert found[0].partition(": ")[2] == ("" if unlike is None else f"{unlike.partition(': ')[2]}.")
+        if expected is None:
+            assert found[1] == ""
+        else:
+            numbers = [float(each) for each in re.findall(r"\d(?:\.\d+)?", found[1])]
+            np.testing.assert_allclose(numbers, expected, atol=0.0051)
+    assert said["usual.png"] is None
+    assert len({reasons for reasons in said.values() if reasons}) == 4
 
 
 @pytest.mark.slow

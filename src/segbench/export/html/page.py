@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -33,6 +33,7 @@ from segbench.predict.pipeline import Pipeline, PipelineSettings
 from segbench.predict.predictor import Predictor
 from segbench.predict.sizes import AT_ONCE_PX, LARGER
 from segbench.predict.tiles import exact_cut
+from segbench.predict.unlike import MUCH_LARGER, MUCH_SMALLER, TOGETHER, reason_words
 from segbench.types import ORIGINAL, SizePolicy, Task
 
 MOST_SAMPLES = 4
@@ -53,12 +54,20 @@ class SampleImage:
     pixels: np.ndarray
 
 
-def page_text(predictor: Predictor, *, about: About, samples: Sequence[SampleImage] = (), lang: str = "en") -> str:
+def page_text(
+    predictor: Predictor,
+    *,
+    about: About,
+    card: Mapping[str, Any] | None = None,
+    samples: Sequence[SampleImage] = (),
+    lang: str = "en",
+) -> str:
     """Returns the page as HTML.
 
     Args:
         predictor: whose network, sizes, threshold and averaging the page takes over.
         about: what is said about the model.
+        card: of its bundle, for what to expect of an image and whether it is unlike those of training; None: not said.
         samples: images that lie in the page for everybody who has it, `MOST_SAMPLES` at most; they are drawn anew as
             JPEG without the file's other data, and cut to `_SAMPLE_PX` a side.
         lang: one of `segbench.locale.languages()`.
@@ -69,7 +78,8 @@ def page_text(predictor: Predictor, *, about: About, samples: Sequence[SampleIma
     _check(settings)
     shown = [{"name": each.name, "data": _jpeg(each.pixels)} for each in samples[:MOST_SAMPLES]]
     texts, about = localize(TEXTS, lang), localize(about, lang)
-    plain = {"lang": lang, "texts": texts, "settings": page_settings(settings, predictor), "samples": shown}
+    told = localize(page_settings(predictor, card or {}), lang)
+    plain = {"lang": lang, "texts": texts, "settings": told, "samples": shown}
     script, style = Markup(_script("app.js")), Markup(_own("page.css"))
     binary = {"library": library_text().encode(), "network": _network(predictor)}
     page = _environment().get_template("page.html")
@@ -80,7 +90,7 @@ def page_text(predictor: Predictor, *, about: About, samples: Sequence[SampleIma
         texts=texts,
         about=about,
         samples=shown,
-        classes=plain["settings"]["classes"],  # type: ignore[index]
+        classes=told["classes"],
         background=settings.class_map.background,
         policies=[(each, texts[each]) for each in _policies(settings)],
         threshold=None if settings.class_map.task is Task.MULTICLASS else settings.threshold,
@@ -93,9 +103,10 @@ def page_text(predictor: Predictor, *, about: About, samples: Sequence[SampleIma
     )
 
 
-def page_settings(settings: PipelineSettings, predictor: Predictor) -> dict[str, Any]:
+def page_settings(predictor: Predictor, card: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what the page's code is told about the network, as JSON."""
-    classes, normalization = settings.class_map, predictor.normalization
+    settings, normalization = predictor.pipeline.settings, predictor.normalization
+    classes = settings.class_map
     return {
         "task": str(classes.task),
         "classes": [
@@ -112,9 +123,25 @@ def page_settings(settings: PipelineSettings, predictor: Predictor) -> dict[str,
         "exact": _exact(predictor.pipeline),
         "normalization": {"mean": list(normalization.mean), "std": list(normalization.std)},
         "threshold": settings.threshold,
-        "temperature": settings.temperature,
         "postprocess": settings.postprocess.to_dict(),
+        "scored": list(classes.scored_classes),
+        "expected": (card.get("calibration") or {}).get("expected_score"),
+        "unlike": _unlike((card.get("data") or {}).get("image_statistics")),
         "depth_range": None if settings.depth_range is None else list(settings.depth_range),
+    }
+
+
+def _unlike(known: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Returns the statistics of the training part, with words for what an image has more or less of."""
+    if not known:
+        return None
+    return {
+        **known,
+        "more": [reason_words(name, more=True) for name in known["names"]],
+        "less": [reason_words(name, more=False) for name in known["names"]],
+        "much_larger": MUCH_LARGER,
+        "much_smaller": MUCH_SMALLER,
+        "together": TOGETHER,
     }
 
 

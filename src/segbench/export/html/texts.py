@@ -84,6 +84,13 @@ TEXTS = {
         width="{width}",
     ),
     "tiled": message("This image is larger than what goes through the network at once, so it went in tiles."),
+    "unlike": message("This image is unlike those the network learnt from: {reasons}.", reasons="{reasons}"),
+    "expected": message(
+        "Going by how sure the network is, expect an IoU of about {value} ({low} to {high}).",
+        value="{value}",
+        low="{low}",
+        high="{high}",
+    ),
     "picture": message("{name} with what was found: {areas}", name="{name}", areas="{areas}"),
     "unsegmented": message("{name} was not segmented.", name="{name}"),
     "pasted": message("pasted image"),

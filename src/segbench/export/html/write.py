@@ -40,7 +40,7 @@ def page_of(model: str | Path, *, lang: str = "en", samples: int = 0, name: str 
     bundle = bundle_runs(model, device="cpu")
     predictor = Predictor.of_bundles([bundle], device="cpu")
     about = about_model(bundle.card, predictor.pipeline.settings, name=name)
-    return page_text(predictor, about=about, samples=images, lang=lang)
+    return page_text(predictor, about=about, card=bundle.card, samples=images, lang=lang)
 
 
 def write_page(model: str | Path, file: str | Path, *, lang: str = "en", samples: int = 0) -> Path:

@@ -174,7 +174,15 @@ function showResult() {
 // How the current image was segmented.
 function tellResult() {
   const {name, width, height, ms, plan, problem} = state.current;
+  const {unlike, expected} = state.current;
   byId("note").hidden = !plan?.note;
+  byId("unlike").hidden = !unlike;
+  byId("expected").hidden = !expected;
+  if (unlike) byId("unlike").textContent = told("unlike", {reasons: unlike.join(", ")});
+  if (expected) {
+    const [value, low, high] = expected.map(each => number(each, 2));
+    byId("expected").textContent = told("expected", {value, low, high});
+  }
   if (problem) return say("unsegmented", true, {name});
   if (plan.note) byId("note").textContent = told(plan.note, {height: plan.size[0], width: plan.size[1]});
   const values = {name, width: number(width), height: number(height), seconds: number(ms / 1000, 2)};

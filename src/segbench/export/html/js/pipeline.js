@@ -7,13 +7,14 @@ import {blendTiles, exactSpans, exactTiles, mirrored, tileStarts} from "./tiles.
 const MULTICLASS = "multiclass";
 
 // Probabilities of an image at the size the network sees: {count, height, width, data}, a plane after the other; or,
-// where they would only be looked at once (classes exclude each other and nothing is enlarged), {mask} right away. And
-// the `plan` it went by. `run(data, height, width)` -> {count, data}: the network's logits. `tell(done, total)` is told
+// of a large image whose classes exclude each other and that nothing enlarges, {mask} right away, to save memory. And the
+//  `plan` it went by. `run(data, height, width)` -> {count, data}: the network's logits. `tell(done, total)` is told
 // about progress, and awaited, so that a worker can hear what else is wanted.
 export async function probabilitiesOf(image, settings, policy, run, tell) {
   const plan = planSize(settings, [image.height, image.width], policy);
   const pixels = resizePixels(image, plan.size), [height, width] = plan.size;
-  const direct = settings.task === MULTICLASS && height === image.height && width === image.width;
+  const own = height === image.height && width === image.width;
+  const direct = settings.task === MULTICLASS && own && plan.tile !== null;
   const mask = direct ? new Uint8Array(height * width) : null;
   let kept = null;
   await eachRows(pixels, plan, settings, run, tell, (top, rows, count, logits) => {
@@ -84,8 +85,7 @@ function networkInput(pixels, {mean, std}, rows, columns) {
 }
 
 // Logits (count, pixels) -> probabilities, in place: softmax over the classes, or a sigmoid each.
-function probabilities(logits, count, {task, temperature}) {
-  if (temperature !== 1) for (let at = 0; at < logits.length; at++) logits[at] /= temperature;
+function probabilities(logits, count, {task}) {
   if (task !== MULTICLASS) {
     for (let at = 0; at < logits.length; at++) logits[at] = 1 / (1 + Math.exp(-logits[at]));
     return logits;

@@ -2,31 +2,42 @@
 
 const PRECISION_BITS = 22; // of Pillow's weights: 32 bits, less 8 of a pixel and 2 to spare
 
-// Pillow's weights of its antialiased bilinear filter along one side: for each new pixel the first old one under it,
-// and whole numbers that sum to about 2^22.
-function pillowWeights(side, wanted) {
-  const scale = side / wanted, support = Math.max(scale, 1), narrower = 1 / support;
+// Pillow's filters: how far they reach, in pixels of the smaller picture, and how much a pixel so far away weighs.
+const BILINEAR = {reach: 1, weigh: away => Math.max(0, 1 - Math.abs(away))};
+export const BOX = {reach: 0.5, weigh: away => away > -0.5 && away <= 0.5 ? 1 : 0};
+
+// Weights along one side: for each new pixel the first old one under it, and shares that sum to 1.
+export function pillowShares(side, wanted, {reach, weigh}) {
+  const scale = side / wanted, wider = Math.max(scale, 1), support = reach * wider, narrower = 1 / wider;
   return Array.from({length: wanted}, (_, position) => {
     const centre = (position + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - support + 0.5));
     const end = Math.min(side, Math.trunc(centre + support + 0.5));
     const weights = [];
-    for (let at = first; at < end; at++) weights.push(Math.max(0, 1 - Math.abs((at - centre + 0.5) * narrower)));
+    for (let at = first; at < end; at++) weights.push(weigh((at - centre + 0.5) * narrower));
     const sum = weights.reduce((total, weight) => total + weight, 0);
-    return {first, weights: Int32Array.from(weights, weight => Math.trunc(0.5 + (weight / sum) * 2 ** PRECISION_BITS))};
+    return {first, shares: weights.map(weight => weight / sum)};
   });
+}
+
+// The same as whole numbers that sum to about 2^22.
+function pillowWeights(side, wanted, filter) {
+  return pillowShares(side, wanted, filter).map(({first, shares}) =>
+    ({first, weights: Int32Array.from(shares, share => Math.trunc(0.5 + share * 2 ** PRECISION_BITS))}));
 }
 
 // RGBA bytes (height x width) at another size, opaque. As Pillow: first across, rounded to bytes, then down; an image
 // over 100 times as high as wide that becomes lower the other way round.
-export function resizePixels(image, [height, width]) {
+export function resizePixels(image, [height, width], filter = BILINEAR) {
   const downFirst = image.height > image.width * 100 && height < image.height;
-  return downFirst ? resizeAcross(resizeDown(image, height), width) : resizeDown(resizeAcross(image, width), height);
+  return downFirst ? resizeAcross(resizeDown(image, height, filter), width, filter)
+    : resizeDown(resizeAcross(image, width, filter), height, filter);
 }
 
-function resizeAcross(image, width) {
+function resizeAcross(image, width, filter) {
   if (image.width === width) return image;
-  const {height} = image, wanted = pillowWeights(image.width, width), data = new Uint8Array(height * width * 4).fill(255);
+  const {height} = image, wanted = pillowWeights(image.width, width, filter);
+  const data = new Uint8Array(height * width * 4).fill(255);
   for (let row = 0, out = 0; row < height; row++) {
     for (const {first, weights} of wanted) {
       addUp(image.data, (row * image.width + first) * 4, 4, weights, data, out);
@@ -36,10 +47,10 @@ function resizeAcross(image, width) {
   return {width, height, data};
 }
 
-function resizeDown(image, height) {
+function resizeDown(image, height, filter) {
   if (image.height === height) return image;
   const {width} = image, data = new Uint8Array(height * width * 4).fill(255);
-  pillowWeights(image.height, height).forEach(({first, weights}, row) => {
+  pillowWeights(image.height, height, filter).forEach(({first, weights}, row) => {
     for (let column = 0; column < width; column++) {
       addUp(image.data, (first * width + column) * 4, width * 4, weights, data, (row * width + column) * 4);
     }

@@ -3,6 +3,7 @@
 
 import {cleanMask} from "./clean.js";
 import {decodeImage, ImageProblem, unpacked} from "./decode.js";
+import {expectedScore, unlikeTraining} from "./judge.js";
 import {countPixels, decide, probabilitiesOf} from "./pipeline.js";
 
 const MOST_KEPT = 200e6; // values of probabilities that are kept for another threshold
@@ -69,8 +70,10 @@ async function segment(request) {
   const decided = found.mask?.slice() ?? decide(found, size, {...settings, threshold});
   const mask = cleanMask(decided, ...size, settings);
   if (ms !== null) ms = performance.now() - began;
-  const counts = countPixels(mask, settings);
-  postMessage({told: "mask", id, mask, counts, ms, threshold, policy, plan: found.plan}, [mask.buffer]);
+  const counts = countPixels(mask, settings), expected = expectedScore(found, mask, size, settings);
+  const unlike = unlikeTraining(image, settings.unlike);
+  const told = {told: "mask", id, mask, counts, expected, unlike, ms, threshold, policy, plan: found.plan};
+  postMessage(told, [mask.buffer]);
 }
 
 function keep(id, found) {
