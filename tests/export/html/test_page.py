@@ -329,7 +329,7 @@ def test_large_images_go_in_tiles_where_a_person_wants_it(blended: bool, tab: Pa
 def test_what_a_person_does(tab: Page, tmp_path: Path) -> None:
     predictor = Predictor(Colours(1), SPOT, (40, 60), threshold=0.43)
     image = tmp_path / "my photo.v2.png"
-    Image.fromarray(_picture(90, 140)).save(image)
+    Image.fromarray(_picture(640, 700)).save(image)  # outlines are 2 px wide
     sample = SampleImage(name="a.jpg", pixels=_picture(30, 1200))
     _open(tab, _page(predictor, tmp_path / "page.html", samples=[sample]), [])
     assert tab.ask("document.querySelector('#samples img').naturalWidth") == 1024

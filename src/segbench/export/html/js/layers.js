@@ -10,17 +10,17 @@ export function maskLayers(mask, width, height, settings, shown) {
   const colours = settings.task === "multilabel" ? [0, ...paint] : paint; // label 0: no class
   const areas = new Uint32Array(width * height), outlines = new Uint32Array(width * height);
   const thick = Math.max(1, Math.floor(Math.min(width, height) / PIXELS_PER_OUTLINE_PX));
+  const down = new Uint16Array(width); // how many pixels of one label end here, from above; `across`: from the left
   for (let row = 0, at = 0; row < height; row++) {
-    for (let column = 0; column < width; column++, at++) {
-      const label = labels[at], colour = colours[label];
+    for (let column = 0, across = 0; column < width; column++, at++) {
+      const label = labels[at];
+      across = column && labels[at - 1] === label ? across + 1 : 1;
+      down[column] = row && labels[at - width] === label ? down[column] + 1 : 1;
+      const colour = colours[label];
       if (!colour) continue;
       areas[at] = colour;
-      for (let step = 1; step <= thick; step++) {
-        if ((column >= step && labels[at - step] !== label) || (row >= step && labels[at - step * width] !== label)) {
-          outlines[at] = colour;
-          break;
-        }
-      }
+      const begins = across <= thick && across <= column, tops = down[column] <= thick && down[column] <= row;
+      if (begins || tops) outlines[at] = colour;
     }
   }
   const picture = values => new ImageData(new Uint8ClampedArray(values.buffer), width, height);
