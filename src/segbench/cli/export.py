@@ -9,13 +9,16 @@ import typer
 
 from segbench.cli._common import EXIT_PROBLEMS, ModelPath, Quiet, console, print_table, require
 from segbench.errors import ConfigError
+from segbench.locale import languages
 
-_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt"}
+_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".pt", "html": ".html"}
 
 
 def export(
     model: ModelPath,
-    to: Annotated[str, typer.Option("--format", help="onnx, openvino or torchscript.")] = "onnx",
+    to: Annotated[
+        str, typer.Option("--format", help="onnx, openvino, torchscript or html: a page that runs it.")
+    ] = "onnx",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; default: the model's name beside you.")
     ] = None,
@@ -33,6 +36,10 @@ def export(
     mlflow: Annotated[
         str | None, typer.Option(help="Also log the ONNX file to this MLflow tracking URI.", metavar="URI")
     ] = None,
+    samples: Annotated[
+        int, typer.Option(help="Of html: so many validation images lie in the page, for all who have it; up to 4.")
+    ] = 0,
+    lang: Annotated[str, typer.Option(help=f"Of html: {' or '.join(languages())}.")] = "en",
     quiet: Quiet = False,
 ) -> None:
     """Write a model for another runtime, compare it with the model on real images, and call it good only then.
@@ -45,6 +52,13 @@ def export(
         raise ConfigError("go with --format onnx alone", key="--bioimage, --mlflow")
     if bioimage and (form != "full" or int8):
         raise ConfigError("describes the full form in float32", key="--bioimage")
+    if to == "html":
+        if int8 or images is not None or form != "full":
+            raise ConfigError("go with other formats than html", key="--int8, --images, --form")
+        _export_page(model, out or Path(f"{model.resolve().stem}.html"), lang, samples)
+        return
+    if samples or lang != "en":
+        raise ConfigError("go with --format html alone", key="--samples, --lang")
     from segbench.export.export import export_model
     from segbench.export.parity import parity_table
     from segbench.predict.predictor import Predictor
@@ -80,3 +94,13 @@ def export(
         from segbench.export.mlflow_log import log_to_mlflow
 
         console.print(log_to_mlflow(file, parity, model.resolve().stem, mlflow))
+
+
+def _export_page(model: Path, file: Path, lang: str, samples: int) -> None:
+    """Runs `segbench export --format html`."""
+    require("--lang", lang, languages())
+    from segbench.export.html.write import write_page
+
+    written = write_page(model, file, lang=lang, samples=samples)
+    inside = f", with {samples} images of the validation part inside: pass it on only where they may be seen"
+    console.print(f"{written} ({written.stat().st_size / 1e6:.1f} MB{inside if samples else ''})")

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.export.html._chromium import chromium
 
 from segbench.bundle.make import bundle_runs
+from segbench.cli import main
 from segbench.errors import ConfigError, PredictionError
 from segbench.export.html.write import write_page
 from segbench.folders.run import RunFolder
@@ -54,6 +55,20 @@ def test_what_it_does_not_write(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one of the languages en, ru, got 'xx'"):
         write_page(runs / "a_seed0", tmp_path / "a.html", lang="xx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*options: str | Path) -> tuple[object, str]:
+        with pytest.raises(SystemExit) as end:
+            main(["export", str(runs / "a_seed0"), *map(str, options)])
+        heard = capsys.readouterr()
+        return end.value.code, " ".join((heard.out + heard.err).split())
+
+    code, told = run("--format", "html", "--samples", "1", "-o", tmp_path / "a.html")
+    assert code == 0
+    assert "MB, with 1 images of the validation part inside: pass it on only where they may be seen" in told
+    assert run("--format", "html", "--int8")[1] == "error: --int8, --images, --form: go with other formats than html"
+    assert run("--samples", "1")[1] == "error: --samples, --lang: go with --format html alone"
 
 
 def test_a_report_runs_its_best_model(runs: Path, tmp_path: Path) -> None:

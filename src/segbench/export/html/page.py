@@ -25,6 +25,7 @@ from segbench.errors import PredictionError
 from segbench.export.html.about import About
 from segbench.export.html.texts import TEXTS
 from segbench.export.html.vendor import library_text, runtime_gz
+from segbench.export.packages import needed
 from segbench.locale import localize, message
 from segbench.models.base import MIN_SIZE_PX
 from segbench.predict.averaging import FlipAverage
@@ -72,7 +73,7 @@ def page_text(
             JPEG without the file's other data, and cut to `_SAMPLE_PX` a side.
         lang: one of `segbench.locale.languages()`.
     Raises:
-        PredictionError: the network reads other channels than RGB.
+        PredictionError: the network reads other channels than RGB, or the package `onnx` is missing.
     """
     settings = predictor.pipeline.settings
     _check(settings)
@@ -169,11 +170,13 @@ def _exact(pipeline: Pipeline) -> dict[str, Any] | None:
 
 def _check(settings: PipelineSettings) -> None:
     if settings.bands is not None:
-        text = "a browser opens RGB and grey images, and this network reads bands of files; export it as onnx"
-        raise PredictionError(message(text))
+        raise PredictionError(
+            message("a browser opens RGB and grey images, and this network reads bands of files; export it as onnx")
+        )
 
 
 def _network(predictor: Predictor) -> bytes:
+    needed("onnx")
     stream = io.BytesIO()
     settings = predictor.pipeline.settings
     looks = FlipAverage(predictor.network, settings.class_map.task, settings.tta)
