@@ -201,8 +201,8 @@ def _script(entry: str) -> str:
         if name in parts:
             return
         text = _own(f"js/{name}")
-        for needed in _IMPORT.findall(text):
-            collect(needed)
+        for other in _IMPORT.findall(text):
+            collect(other)
         parts[name] = re.sub(r"^export ", "", _IMPORT.sub("", text), flags=re.MULTILINE)
 
     collect(entry)
