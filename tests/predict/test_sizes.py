@@ -9,6 +9,7 @@ from torch import Tensor
 
 from segbench.data.files.bands import Bands
 from segbench.errors import PredictionError
+from segbench.models import build_network
 from segbench.predict.pipeline import Pipeline, PipelineSettings
 from segbench.predict.sizes import AT_ONCE_PX, plan_size
 from segbench.types import ORIGINAL, ClassMap, Normalization, Task
@@ -104,3 +105,12 @@ def test_what_should_be_said_is_said_once_a_policy() -> None:
         pipeline(np.zeros((side, side, 3), dtype=np.uint8))
     assert list(pipeline.notes) == ["resize"]
     assert "2.5 times" in pipeline.notes["resize"]
+
+
+@pytest.mark.parametrize("policy", ["whole", "resize", "tiles"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 30_000), (900, 1)])
+def test_thin_images_get_masks_of_their_size_by_every_policy(size: tuple[int, int], policy: str) -> None:
+    network = build_network("unet", widths=[4, 8])
+    pipeline = Pipeline(network, settings_of(size=(48, 64), training_px=(290, 384), policy=policy))
+    mask, _ = pipeline(np.zeros((*size, 3), dtype=np.uint8))
+    assert mask.shape == size

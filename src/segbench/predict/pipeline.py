@@ -249,7 +249,8 @@ class Pipeline:
             return Cut(tile=plan.tile)
         members = self._module.modules() if self._module is not None else ()
         smallest = max((getattr(member, "smallest_px", 0) for member in members), default=0)
-        exact = exact_cut(self.reach, plan.size, smallest_px=smallest)
+        size = max(MIN_SIZE_PX, plan.size[0]), max(MIN_SIZE_PX, plan.size[1])  # as `logits` enlarges it
+        exact = exact_cut(self.reach, size, smallest_px=smallest)
         return exact or Cut(tile=plan.tile)
 
     def read(self, image: str | Path | Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
