@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import torch
 
-from segbench.train.environment import describe_processor
+from segbench.predict.device import describe_processor
 
 
 def machine_line() -> str:

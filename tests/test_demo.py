@@ -23,7 +23,7 @@ def test_the_demo_ends_in_a_report(tmp_path: Path) -> None:
     assert "with skips | nearest" in text
     assert "You expected: with skips." in text
     assert done.page.stat().st_size < 10 * 2**20
-    assert len(list((done.predicted / "overlays").glob("*.png"))) == 12
+    assert len(list((done.predicted / "overlays").glob("*.jpg"))) == 12
     results = {path: path.stat().st_mtime_ns for path in done.study.path.glob("runs/*/result.json")}
     assert len(results) == 16
     again = run_demo(tmp_path / "out", epochs=1, watch=StudyCallback())

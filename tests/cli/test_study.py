@@ -205,7 +205,7 @@ def test_ctrl_c_stops_everything_with_a_sentence(binary_pairs: Path, tmp_path: P
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all its processes
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert "error: interrupted; finished epochs are kept, the same command goes on from there" in err
+    assert "error: interrupted; what is finished is kept, the same command goes on from there" in err
     assert "Traceback" not in err + out
     assert not first.is_locked()
     assert json.loads(folder.plan_file.read_text())["engine"] == "local"

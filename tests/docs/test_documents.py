@@ -35,7 +35,7 @@ def test_the_quickstart_of_the_readme_works(tmp_path: Path) -> None:
     commands = [line.partition("#")[0].strip() for line in script.group(1).splitlines()]
     assert len(commands) == 7
     run_all(commands, tmp_path)
-    assert len(list((tmp_path / "predicted" / "overlays").glob("*.png"))) == 60
+    assert len(list((tmp_path / "predicted" / "overlays").glob("*.jpg"))) == 60
     assert (tmp_path / "check.html").is_file()
 
 
@@ -66,7 +66,7 @@ def test_the_way_from_an_annotation_tool_to_a_prediction(tmp_path: Path) -> None
     assert shown
     told = {shape_of(line) for line in printed.splitlines()}
     assert [line for block in shown for line in block.splitlines() if shape_of(line) not in told] == []
-    assert len(list((tmp_path / "predicted" / "overlays").glob("*.png"))) == 1
+    assert len(list((tmp_path / "predicted" / "overlays").glob("*.jpg"))) == 1
     assert (tmp_path / "predicted" / "legend.png").is_file()
     assert list((tmp_path / "runs" / "outlined" / "pictures").glob("*.png"))
     project = json.loads((tmp_path / "to_correct" / "via_project.json").read_text())

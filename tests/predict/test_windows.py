@@ -404,7 +404,7 @@ def test_a_large_image_gets_masks_areas_and_a_small_overlay(
     row = write_large(predictor_of(class_map), file, tmp_path / "out", "a", OutputOptions())
     assert (row["id"], row["width"], row["height"]) == ("a", 200, 150)
     assert float(row["roof_m2"]) == pytest.approx(row["roof_px"] * 0.25, rel=1e-5)
-    with Image.open(tmp_path / "out" / "overlays" / "a.png") as picture_of_it:
+    with Image.open(tmp_path / "out" / "overlays" / "a.jpg") as picture_of_it:
         assert picture_of_it.size == (50, 38)
 
 

@@ -104,7 +104,7 @@ def test_polite_signals_stop_with_a_sentence_and_go_on(whole: Path, number: sign
     os.kill(process.pid, number)
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 130, output
-    assert "interrupted; finished epochs are kept" in output
+    assert "interrupted; what is finished is kept" in output
     assert "Traceback" not in output
     process = start(folder, name)
     output = process.communicate()[0]

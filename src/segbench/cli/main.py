@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         _fail(f"cannot read or write {what}; check the path, its permissions and the free space", EXIT_PROBLEMS)
     except _Stopped:
-        _fail("interrupted; finished epochs are kept, the same command goes on from there", _EXIT_INTERRUPTED)
+        _fail("interrupted; what is finished is kept, the same command goes on from there", _EXIT_INTERRUPTED)
     sys.exit(0)
 
 

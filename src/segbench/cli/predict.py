@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast, get_args
 
@@ -21,14 +24,16 @@ from segbench.cli._common import (
     require,
     runs_of,
 )
-from segbench.cli.convert import Link, Overwrite, Rle, print_end, regions_text, write_options
+from segbench.cli.convert import Link, Rle, print_end, regions_text, write_options
 from segbench.errors import ConfigError
 from segbench.locale import plural
 from segbench.types import SizePolicy
 
 if TYPE_CHECKING:
+    from segbench.predict.files import Engine
     from segbench.predict.outputs import OutputOptions
     from segbench.predict.predictor import Predictor
+    from segbench.predict.recipe import Recipe
 
 
 def predict(
@@ -41,6 +46,7 @@ def predict(
         str | None, typer.Option(help="Also polygons: geojson, coco, labelme, via, several with commas.")
     ] = None,
     objects: Annotated[bool, typer.Option("--objects", help="Also a table of all objects.")] = False,
+    overlays: Annotated[bool, typer.Option("--overlays/--no-overlays", help="Pictures of the masks.")] = True,
     doubt: Annotated[bool, typer.Option("--doubt", help="Also pictures of how unsure each pixel is.")] = False,
     mm_per_px: Annotated[float | None, typer.Option(help="Side of a pixel in mm, for areas in mm2.")] = None,
     policy: Annotated[
@@ -60,7 +66,9 @@ def predict(
     ] = None,
     link: Link = False,
     rle: Rle = False,
-    overwrite: Overwrite = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Predict what is there again; with --as, replace the folder.")
+    ] = False,
     simplify: Annotated[
         str | None, typer.Option(help="With --as: none, auto or pixels; default: auto where there are polygons.")
     ] = None,
@@ -68,6 +76,12 @@ def predict(
     ensemble: EnsembleOption = None,
     entry: EntryOption = None,
     device: Device = "auto",
+    runtime: Annotated[
+        str, typer.Option(help="torch, onnxruntime, openvino, openvino-bf16, or auto: the quickest proven equal.")
+    ] = "torch",
+    engine: Annotated[str, typer.Option(help="local: this machine; ray: a cluster.")] = "local",
+    address: Annotated[str | None, typer.Option(help="With --engine ray: of a running cluster.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="With --engine ray: at most so many.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Segment images of any size: masks, overlays and the area of each class; or write them for an annotation tool.
@@ -81,49 +95,68 @@ def predict(
         require("--policy", policy, get_args(SizePolicy))
     chosen_tta = checked_tta(tta)
     runs = runs_of(run, ensemble, entry)
-    from segbench.predict.files import predict_files
+    require("--engine", engine, ("local", "ray"))
+    if engine == "local" and (address is not None or workers is not None):
+        raise ConfigError("goes with --engine ray only", key="--address, --workers")
+    from segbench.predict.files import find_images, predict_files
     from segbench.predict.outputs import OutputOptions, unlike_images
     from segbench.predict.postprocess import Postprocess
-    from segbench.predict.predictor import Predictor
+    from segbench.predict.recipe import Recipe
+    from segbench.predict.runtimes import AUTO
     from segbench.predict.video import VIDEO_SUFFIXES
 
     options = OutputOptions(
+        overlays=overlays,
         probs=probs_as or ("npz" if probs else None),  # type: ignore[arg-type]  # a word, which the options judge
         polygons=tuple(polygons.split(",")) if polygons else (),  # type: ignore[arg-type]
         objects=objects,
         doubt=doubt,
         mm_per_px=mm_per_px,
     )
-    predictor = Predictor.load(
-        runs, device=device, threshold=threshold, tta=chosen_tta, policy=cast("SizePolicy | None", policy)
-    )
     cleaning = Postprocess(
         fill_holes_px=fill_holes_px, smallest_px=smallest_px, keep_largest=keep_largest, smooth_px=smooth_px
     )
-    if not cleaning.is_off:
-        predictor = predictor.with_postprocess(cleaning)
+    recipe = Recipe(
+        models=tuple(map(str, runs)),
+        device=device,
+        threshold=threshold,
+        tta=chosen_tta,
+        policy=cast("SizePolicy | None", policy),
+        runtime=runtime,
+        postprocess=None if cleaning.is_off else cleaning,
+    )
+    images = [path for path, _ in find_images(paths, out)] if runtime == AUTO else []
+    predictor = recipe.make(images, None if quiet else console.print)
     if tool is not None:
         if options != OutputOptions():
-            raise ConfigError("goes with masks, not with --as", key="--probs, --polygons, --objects, --doubt")
+            raise ConfigError(
+                "goes with masks, not with --as", key="--probs, --polygons, --objects, --doubt, --overlays"
+            )
         _predict_as(
             predictor, paths, out, tool,
             link=link, rle=rle, simplify=simplify, overwrite=overwrite, quiet=quiet,
         )  # fmt: skip
         return
-    if link or rle or overwrite or simplify is not None:
-        raise ConfigError("goes with --as only", key="--link, --rle, --overwrite, --simplify")
+    if link or rle or simplify is not None:
+        raise ConfigError("goes with --as only", key="--link, --rle, --simplify")
     if any(path.suffix.lower() in VIDEO_SUFFIXES for path in paths):
         _predict_videos(predictor, paths, out, options, quiet)
         return
     watch = make_callback(quiet)
     try:
-        done = predict_files(predictor, paths, out, options=options, progress=watch.progress)
+        with _engine(engine, address, replace(recipe, runtime=predictor.runtime), workers) as elsewhere:
+            done = predict_files(
+                predictor, paths, out,
+                options=options, overwrite=overwrite, engine=elsewhere, progress=watch.progress,
+            )  # fmt: skip
     finally:
         watch.close()
     for note in (*predictor.pipeline.notes.values(), predictor.pipeline.seams.note):
         if note is not None:
             console.print(note)
-    console.print(f"{len(done.written)} images segmented: {out}/masks, {out}/overlays, {done.areas_file}")
+    folders = f"{out}/masks, {out}/overlays" if overlays else f"{out}/masks"
+    there = f" ({done.kept} were there)" if done.kept else ""
+    console.print(f"{len(done.written)} images segmented{there}: {folders}, {done.areas_file}")
     unlike = unlike_images(done.areas_file)
     if unlike:
         console.print(
@@ -152,6 +185,23 @@ def _predict_videos(predictor: Predictor, paths: list[Path], out: Path, options:
         watch.close()
     overlays = f", {out}/overlays" if done.overlays else ""
     console.print(f"{sum(done.frames)} frames segmented: {out}/masks{overlays}, {done.areas_file}")
+
+
+@contextmanager
+def _engine(name: str, address: str | None, recipe: Recipe, workers: int | None) -> Iterator[Engine | None]:
+    """Yields what goes over the images, as long as the connection to a cluster is needed; None for this process."""
+    if name == "local":
+        yield None
+        return
+    from segbench.predict.engine_ray import RayWorkers
+    from segbench.study.ray import RayEngine
+
+    cluster = RayEngine(address)
+    cluster.machine()  # connects
+    try:
+        yield RayWorkers(recipe, workers=workers)
+    finally:
+        cluster.close()
 
 
 def _predict_as(

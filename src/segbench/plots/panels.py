@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -41,8 +41,7 @@ def colorize(mask: np.ndarray, class_map: ClassMap) -> np.ndarray:
     table = np.full((256, 3), ERROR_COLORS["ignored"], dtype=np.uint8)
     table[: class_map.num_classes] = class_map.colors
     if mask.ndim == 2:
-        colored: np.ndarray = table[mask.astype(np.uint8)]
-        return colored
+        return table.take(mask.astype(np.uint8, copy=False), axis=0)  # a quarter of the time of table[mask]
     canvas = np.zeros((*mask.shape[1:], 3), dtype=np.uint8)
     for index, plane in enumerate(mask):
         canvas[plane == 1] = class_map.colors[index]
@@ -62,10 +61,13 @@ def overlay(image: np.ndarray, mask: np.ndarray, class_map: ClassMap, opacity: f
         (H, W, 3) uint8.
     """
     colors, shown, edge = _drawn(mask, class_map)
-    result = image.astype(np.float32)
-    result[shown] += opacity * (colors[shown].astype(np.float32) - result[shown])
+    share = round(opacity * 65536)  # whole numbers take half the time
+    tinted = image.astype(np.uint32)
+    tinted *= 65536 - share
+    tinted += colors.astype(np.uint32) * share + 32768
+    result = np.where(shown[:, :, None], (tinted >> 16).astype(np.uint8), image)
     result[edge] = colors[edge]
-    return result.round().astype(np.uint8)
+    return result
 
 
 def mask_layers(mask: np.ndarray, class_map: ClassMap, width_px: int) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +90,7 @@ def _drawn(mask: np.ndarray, class_map: ClassMap, width_px: int = 0) -> tuple[np
     colors = colorize(mask, class_map)
     if mask.ndim == 2:
         shown = np.ones(mask.shape, dtype=bool) if class_map.background is None else mask != class_map.background
-        labels = mask.astype(np.int64)
+        labels = mask
     else:
         present = mask == 1
         shown = present.any(axis=0)
@@ -267,7 +269,10 @@ class _Legend:
 @cache
 def _font() -> ImageFont.FreeTypeFont:
     """Returns the font that Matplotlib brings: Pillow's own knows Latin letters only."""
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), 11)
+    found = importlib.util.find_spec("matplotlib")  # which need not be imported for it
+    assert found is not None
+    assert found.origin is not None
+    return ImageFont.truetype(str(Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"), 11)
 
 
 def _text_width(text: str) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
+
 import torch
 
 from segbench.errors import ConfigError
@@ -20,3 +23,13 @@ def pick_device(name: str) -> torch.device:
         there = ", ".join(kind for kind, present in available.items() if present)
         raise ConfigError(f"this machine has no {name} device that torch can use; here: auto, {there}", key="device")
     return torch.device(name)
+
+
+def describe_processor() -> str:
+    """Returns the name of the processor, as well as the system knows it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -16,7 +16,7 @@ from segbench.errors import PredictionError
 from segbench.files import replacing
 from segbench.locale import message
 from segbench.plots.panels import overlay
-from segbench.predict.outputs import OutputOptions, PixelScale, area_row
+from segbench.predict.outputs import OVERLAY_QUALITY, OutputOptions, PixelScale, area_row
 from segbench.predict.pipeline import Pipeline
 from segbench.predict.predictor import Predictor
 from segbench.predict.raster_rows import RasterRows
@@ -59,7 +59,7 @@ def write_large(
         raise PredictionError(text, path=path)
     done = predict_raster(predictor, path, out, name, progress=progress)
     if options.overlays:
-        _write_overlay(predictor, path, out / "overlays" / f"{name}.png", done)
+        _write_overlay(predictor, path, out / "overlays" / f"{name}.jpg", done)
     scale = PixelScale.of(MapGrid.of(path), options.mm_per_px)
     areas = area_row(predictor.class_map, done.pixels, done.counted_px, scale)
     return {"id": name, "width": done.width, "height": done.height} | areas
@@ -77,7 +77,9 @@ def _write_overlay(predictor: Predictor, path: Path, file: Path, done: RasterPre
     labels = np.stack([plane == 1 for plane in planes]).astype(np.uint8) if several else planes[0]
     display = None if settings.bands is None else settings.bands.display
     with replacing(file) as temporary:
-        Image.fromarray(overlay(shown(image, display), labels, settings.class_map)).save(temporary)
+        Image.fromarray(overlay(shown(image, display), labels, settings.class_map)).save(
+            temporary, quality=OVERLAY_QUALITY
+        )
 
 
 def _size_in_header(path: Path) -> tuple[int, int] | None:

@@ -6,12 +6,12 @@ network is told about an image is said once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,10 +30,12 @@ from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import decide, normalize, probabilities, to_batch
 from segbench.predict.inputs import as_rgb, read_input, with_channels
 from segbench.predict.postprocess import Postprocess
-from segbench.predict.receptive_field import Reach, find_reach
 from segbench.predict.sizes import SizePlan, plan_size, training_size
 from segbench.predict.tiles import Cut, Seams, exact_cut, in_tiles, mirrored, tiled_logits
 from segbench.types import DEFAULT_THRESHOLD, ORIGINAL, ClassMap, Normalization, Size, SizePolicy, Task, Tta
+
+if TYPE_CHECKING:
+    from segbench.predict.receptive_field import Reach
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +182,19 @@ def _classes(settings: PipelineSettings) -> dict[str, Any]:
     return {"classes": list(classes.names), "task": str(classes.task), "background": classes.background}
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Attributes: pixels, (h, w, C) uint8 at the size that the network sees; plan, how they go through it."""
+
+    pixels: np.ndarray
+    plan: SizePlan
+
+    def together(self, other: Seen) -> bool:
+        """Tells whether two images may go through the network as one batch."""
+        ways = [(each.pixels.shape, each.plan.policy, each.plan.tile) for each in (self, other)]
+        return ways[0] == ways[1]
+
+
 class Pipeline:
     """A network with the steps around it.
 
@@ -188,6 +203,7 @@ class Pipeline:
             anything else that can be called so (a network in another runtime, say) is taken as it is.
         settings: see `PipelineSettings`.
         device: where the tensors are.
+        original: gives the network itself where `network` runs it in another runtime; it says how far it looks.
 
     Attributes:
         network: normalised images -> logits, of all looks together where `settings.tta` says so, in tiles where
@@ -202,6 +218,7 @@ class Pipeline:
         network: Callable[[Tensor], Tensor],
         settings: PipelineSettings,
         device: torch.device | str = "cpu",
+        original: Callable[[], nn.Module] | None = None,
     ) -> None:
         self.device = torch.device(device)
         placed = network.to(self.device).eval() if isinstance(network, nn.Module) else network
@@ -210,7 +227,7 @@ class Pipeline:
         self.settings = settings
         self.notes: dict[SizePolicy, Message] = {}
         self.seams = Seams(self._decide_logits)
-        self._module = network if isinstance(network, nn.Module) else None
+        self._given, self._original = network, original
 
     def plan(self, size: tuple[int, int]) -> SizePlan:
         """Returns which way an image of (H, W) pixels takes; what should be said of it is kept in `notes`.
@@ -228,11 +245,19 @@ class Pipeline:
         return decide(logits[None], self.settings.class_map.task, self.settings.threshold)[0]
 
     @cached_property
+    def _module(self) -> nn.Module | None:
+        if self._original is not None:
+            return self._original()
+        return self._given if isinstance(self._given, nn.Module) else None
+
+    @cached_property
     def reach(self) -> Reach:
         """How far the network looks; a network of another runtime does not say.
 
         Turned images begin at what was their end, so that tiles of them are others than the tiles turned.
         """
+        from segbench.predict.receptive_field import Reach, find_reach  # slow to import, and only needed for tiles
+
         if self.settings.tta != "none":
             return Reach(halo_px=None, why=f"{self.settings.tta} are averaged")
         return find_reach(self._module) if self._module is not None else Reach(halo_px=None, why="in another runtime")
@@ -289,11 +314,24 @@ class Pipeline:
 
         What that size is, and whether it goes at once or in tiles, says `plan`.
         """
+        return self.probabilities_of([self.seen(image)])[0]
+
+    def seen(self, image: np.ndarray) -> Seen:
+        """Returns an image as the network will see it."""
         pixels = self.channels_of(image)
         plan = self.plan((pixels.shape[0], pixels.shape[1]))
-        batch = to_batch(resize_image(pixels, plan.size), self.device)
-        logits = self.logits(normalize(batch, self.settings.normalization), plan)
-        return probabilities(logits, self.settings.class_map.task)[0]
+        return Seen(resize_image(pixels, plan.size), plan)
+
+    @torch.inference_mode()
+    def probabilities_of(self, seen: Sequence[Seen]) -> Tensor:
+        """Returns (B, C, h, w): `probabilities` of several images, which must go `together`."""
+        logits = self.logits(self.normalized(seen), seen[0].plan)
+        return probabilities(logits, self.settings.class_map.task)
+
+    def normalized(self, seen: Sequence[Seen]) -> Tensor:
+        """Returns (B, C, h, w) float32 on the device: what the network is given of images that go `together`."""
+        batch = torch.cat([to_batch(each.pixels, self.device) for each in seen])
+        return normalize(batch, self.settings.normalization)
 
     def logits(self, images: Tensor, plan: SizePlan) -> Tensor:
         """Returns the logits (B, K, h, w) of normalised images at the size of their plan."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage  # type: ignore[import-untyped]
 
 from segbench.types import ClassMap, Task
 
@@ -94,6 +93,8 @@ class Postprocess:
 
 def _holes(labels: NDArray[np.uint8], index: int, largest_px: int, background: int | None) -> Plane:
     """Returns (H, W): the holes of a class that are filled."""
+    from scipy import ndimage  # type: ignore[import-untyped]  # slow to import, and only needed here
+
     plane = labels == index
     regions, _ = ndimage.label(~plane)
     fits = np.bincount(regions.ravel()) <= largest_px
@@ -108,6 +109,8 @@ def _holes(labels: NDArray[np.uint8], index: int, largest_px: int, background: i
 
 def _small_regions(plane: Plane, smallest_px: int, keep_largest: bool) -> Plane:
     """Returns (H, W): the regions of a plane that are taken away."""
+    from scipy import ndimage
+
     regions, number = ndimage.label(plane, structure=_EIGHT)
     if not number:
         return np.zeros(plane.shape, dtype=bool)
@@ -125,6 +128,8 @@ def _as_nearest(labels: NDArray[np.uint8], taken: Plane, background: int | None)
 
     Where none is left, all become background, or stay where there is no background.
     """
+    from scipy import ndimage
+
     if taken.all():
         return labels if background is None else np.full_like(labels, background)
     if not taken.any():
@@ -136,6 +141,8 @@ def _as_nearest(labels: NDArray[np.uint8], taken: Plane, background: int | None)
 
 def _smoothed(labels: NDArray[np.uint8], radius_px: int) -> NDArray[np.uint8]:
     """Returns the label that most pixels of a disc around each pixel have; a tie keeps the pixel's own."""
+    from scipy import ndimage
+
     offsets = np.arange(-radius_px, radius_px + 1)
     disc = (offsets[:, None] ** 2 + offsets**2 <= radius_px**2).astype(np.float32)
     best = np.full(labels.shape, -1.0, dtype=np.float32)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import html
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from segbench.data.files.bands import Bands, shown
 from segbench.errors import PredictionError
@@ -132,6 +135,24 @@ class Predictor:
         self.network = network
         self.pipeline = Pipeline(network, settings, device)
         self.card: Mapping[str, Any] | None = None
+        self.runtime = "torch"
+        self._bundles: tuple[ModelBundle, ...] = ()
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network in PyTorch; built now where the predictor runs it in another runtime and needed it not so far."""
+        return _built(self._bundles)
+
+    @property
+    def model_id(self) -> str:
+        """The SHA-256 of the network: how it is built, and its weights; 64 hexadecimal digits."""
+        if self._bundles:
+            return networks_id(self._bundles)
+        digest = hashlib.sha256(repr(self.network).encode())
+        for name, tensor in self.network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     @classmethod
     def load(
@@ -163,12 +184,7 @@ class Predictor:
             >>> predictor = segbench.Predictor.load("ph2.segbench")  # doctest: +SKIP
             >>> predictor("photo.jpg").area_fracs  # doctest: +SKIP
         """
-        paths = [Path(each) for each in ([model] if isinstance(model, str | Path) else model)]
-        if not paths or len({path.resolve() for path in paths}) < len(paths):
-            raise PredictionError(
-                f"expected runs or bundles, each one once, got {', '.join(map(str, paths)) or 'none'}"
-            )
-        return cls.of_bundles([open_model(path) for path in paths], device, threshold, tta, policy)
+        return cls.of_bundles(open_models(model), device, threshold, tta, policy)
 
     @classmethod
     def of_bundles(
@@ -183,19 +199,38 @@ class Predictor:
 
         A calibration was fitted to a bundle's own settings: with others there is none, and the temperature is 1.
         """
-        given = {"threshold": threshold, "tta": tta, "policy": policy}
-        changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        settings = agreed_settings({str(each.source): replace(each.settings, **changes) for each in bundles})
-        networks = [each.build(index) for each in bundles for index in range(len(each.networks))]
-        single = len(networks) == 1
-        network = networks[0] if single else Ensemble(networks, settings.class_map.task)
+        settings, card = _settings_and_card(bundles, threshold, tta, policy)
+        network = _built(bundles)
         predictor = cls.__new__(cls)
-        card = bundles[0].card if len(bundles) == 1 and bundles[0].card else None
-        if card and any(getattr(bundles[0].settings, key) != value for key, value in changes.items()):
-            card = {key: value for key, value in card.items() if key != "calibration"}
-            settings = replace(settings, temperature=1.0)
         predictor._take(network, replace(settings, normalization=normalization_of(network)), pick_device(device))
         predictor.card = card
+        predictor._bundles = tuple(bundles)
+        return predictor
+
+    @classmethod
+    def of_runtime(
+        cls,
+        network: Callable[[Tensor], Tensor],
+        runtime: str,
+        bundles: Sequence[ModelBundle],
+        threshold: float | None = None,
+        tta: Tta | None = None,
+        policy: SizePolicy | None = None,
+    ) -> Predictor:
+        """Returns the predictor of bundles whose network is there already, in another runtime.
+
+        Nothing of PyTorch's is built, which takes most of the time that a prediction of one image needs.
+        """
+        settings, card = _settings_and_card(bundles, threshold, tta, policy)
+        specs = [each for bundle in bundles for each in bundle.networks]
+        single = specs[0].normalization if len(specs) == 1 else Normalization.identity(settings.channels)
+        predictor = cls.__new__(cls)
+        predictor.pipeline = Pipeline(
+            network, replace(settings, normalization=single), original=lambda: predictor.network
+        )
+        predictor.runtime = runtime
+        predictor.card = card
+        predictor._bundles = tuple(bundles)
         return predictor
 
     @classmethod
@@ -286,12 +321,21 @@ class Predictor:
         if isinstance(image, str | Path | Image.Image):
             image, found = self.pipeline.read(image)
             nodata = found if nodata is None else nodata
-        mask, probs = self.pipeline(image)
+        return self.prediction(image, nodata, self.pipeline.probabilities(image))
+
+    def prediction(self, image: np.ndarray, nodata: np.ndarray | None, probs: torch.Tensor) -> Prediction:
+        """Returns what the probabilities that the network gave of an image say about it.
+
+        Args:
+            image: as for the predictor itself, but an array.
+            nodata: (H, W) pixels without data; None where all have some.
+            probs: (C, h, w) of `Pipeline.probabilities`.
+        """
         bands = self.bands
         return Prediction(
             image=shown(self.pipeline.channels_of(image), None if bands is None else bands.display),
             nodata=nodata if nodata is not None and nodata.any() else None,
-            mask=mask,
+            mask=self.pipeline.decide(probs, (image.shape[0], image.shape[1])),
             class_map=self.class_map,
             network_probs=probs.cpu().numpy(),
             temperature=self.pipeline.settings.temperature,
@@ -316,3 +360,40 @@ class Predictor:
         ]
         cells = "".join(f"<tr><th>{name}</th><td>{html.escape(value)}</td></tr>" for name, value in rows)
         return f"<table><tr><th>classes</th><td>{self.class_map._repr_html_()}</td></tr>{cells}</table>"
+
+
+def open_models(model: str | Path | Sequence[str | Path]) -> list[ModelBundle]:
+    """Returns a run, a bundle, or several, each as a bundle; see `Predictor.load`, also for the errors."""
+    paths = [Path(each) for each in ([model] if isinstance(model, str | Path) else model)]
+    if not paths or len({path.resolve() for path in paths}) < len(paths):
+        raise PredictionError(f"expected runs or bundles, each one once, got {', '.join(map(str, paths)) or 'none'}")
+    return [open_model(path) for path in paths]
+
+
+def networks_id(bundles: Sequence[ModelBundle]) -> str:
+    """Returns the SHA-256 of how the networks are built and of their weights; 64 hexadecimal digits."""
+    parts = [
+        [spec.to_dict(), file.sha256]
+        for bundle in bundles
+        for spec, file in zip(bundle.networks, bundle.weight_files, strict=True)
+    ]
+    task = str(bundles[0].settings.class_map.task)  # by which several are averaged
+    return hashlib.sha256(json.dumps([task, *parts], sort_keys=True, default=list).encode()).hexdigest()
+
+
+def _settings_and_card(
+    bundles: Sequence[ModelBundle], threshold: float | None, tta: Tta | None, policy: SizePolicy | None
+) -> tuple[PipelineSettings, Mapping[str, Any] | None]:
+    given = {"threshold": threshold, "tta": tta, "policy": policy}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    settings = agreed_settings({str(each.source): replace(each.settings, **changes) for each in bundles})
+    card = bundles[0].card if len(bundles) == 1 and bundles[0].card else None
+    if card and any(getattr(bundles[0].settings, key) != value for key, value in changes.items()):
+        card = {key: value for key, value in card.items() if key != "calibration"}
+        settings = replace(settings, temperature=1.0)
+    return settings, card
+
+
+def _built(bundles: Sequence[ModelBundle]) -> nn.Module:
+    networks = [each.build(index) for each in bundles for index in range(len(each.networks))]
+    return networks[0] if len(networks) == 1 else Ensemble(networks, bundles[0].settings.class_map.task)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from segbench.locale import Message, message
 from segbench.models.base import MIN_SIZE_PX, pad_to_stride
-from segbench.predict.receptive_field import Reach
+
+if TYPE_CHECKING:  # slow to import
+    from segbench.predict.receptive_field import Reach
 
 OVERLAP = 0.25  # of a tile with its neighbour, at least
 _PIXELS_AT_ONCE = 1 << 19  # of the tiles that go through the network together; the same wherever an image is predicted

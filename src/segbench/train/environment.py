@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from segbench.config.run import RunConfig
+from segbench.predict.device import describe_processor
 
 _REPORTED_PACKAGES = ("segbench", "torch", "torchvision", "lightning-fabric", "numpy", "pillow")
 
@@ -76,16 +77,6 @@ def describe(config: RunConfig, device: torch.device, threads: int, precision: s
         facts["gpu"] = torch.cuda.get_device_name(device)
         facts["cuda"] = torch.version.cuda
     return facts
-
-
-def describe_processor() -> str:
-    """Returns the name of the processor, as well as the system knows it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def git_state(path: Path) -> dict[str, Any] | None:

@@ -10,7 +10,6 @@ import numpy as np
 
 from segbench.metrics.families import COUNT_SCORES, label_of
 from segbench.metrics.scores import Scores
-from segbench.statistics.correlation import mean_with_interval
 from segbench.types import Sample, SplitName
 
 _LEVEL = 0.95
@@ -30,6 +29,8 @@ def main_number(scores: Scores, monitor: str, samples: Sequence[Sample], split: 
         samples: of the images, for their groups; an image that is not among them stands for itself.
         split: which part was scored.
     """
+    from segbench.statistics.correlation import mean_with_interval  # scipy: slow to import, and only needed here
+
     name = monitor if monitor in COUNT_SCORES else _DEFAULT
     values = scores.image_values(name)
     valued = ~np.isnan(values)

@@ -22,8 +22,9 @@ from segbench.config.run import RunConfig
 from segbench.errors import ConfigError
 from segbench.files import cache_folder, locked, write_json
 from segbench.folders.run import RunFolder
+from segbench.predict.device import describe_processor
 from segbench.train.callback import ProgressCallback
-from segbench.train.environment import cpu_settings, describe_processor
+from segbench.train.environment import cpu_settings
 from segbench.train.fabric import Fabric, MixedPrecision
 
 # What /proc/cpuinfo calls instructions that multiply bfloat16: AVX-512 and AMX of x86, the last one of ARM.

@@ -7,13 +7,21 @@
 from segbench.predict.outputs.areas import PixelScale, area_row, unlike_images, write_areas
 from segbench.predict.outputs.masks import write_mask
 from segbench.predict.outputs.options import OutputOptions
-from segbench.predict.outputs.writing import finish_outputs, prepare_outputs, write_outputs
+from segbench.predict.outputs.writing import (
+    OVERLAY_QUALITY,
+    finish_outputs,
+    output_files,
+    prepare_outputs,
+    write_outputs,
+)
 
 __all__ = [
+    "OVERLAY_QUALITY",
     "OutputOptions",
     "PixelScale",
     "area_row",
     "finish_outputs",
+    "output_files",
     "prepare_outputs",
     "unlike_images",
     "write_areas",

@@ -64,4 +64,9 @@ def write_mask(path: Path, mask: np.ndarray, class_map: ClassMap) -> None:
     palette[: class_map.num_classes] = class_map.colors
     picture.putpalette(palette.tobytes())
     with replacing(path) as temporary:
-        picture.save(temporary, optimize=True)
+        picture.save(temporary, bits=_bits(class_map.num_classes))
+
+
+def _bits(classes: int) -> int:
+    """Returns how many bits a pixel of a PNG needs: fewer make it smaller and quicker to write."""
+    return next(bits for bits in (1, 2, 4, 8) if classes <= 1 << bits)

@@ -11,15 +11,12 @@ from PIL import Image
 from segbench.data.files.map_grid import MapGrid
 from segbench.data.writers import Labelled, WriteOptions, write_dataset
 from segbench.files import replacing, write_json
-from segbench.plots.doubt import doubt_legend, doubt_picture
 from segbench.plots.panels import legend_picture
 from segbench.predict.class_pixels import class_pixels
 from segbench.predict.doubt import expected_score, pixel_doubt
 from segbench.predict.mask_folder import mark_indices
 from segbench.predict.outputs.areas import UNLIKE, PixelScale, area_row
-from segbench.predict.outputs.geojson import write_geojson
 from segbench.predict.outputs.masks import read_masks, write_masks
-from segbench.predict.outputs.objects import join_objects, mask_objects, object_counts, write_objects
 from segbench.predict.outputs.options import OutputOptions
 from segbench.predict.outputs.probabilities import write_probs
 from segbench.predict.pipeline import PipelineSettings
@@ -27,6 +24,7 @@ from segbench.predict.predictor import Prediction
 from segbench.predict.unlike import unlike_training
 from segbench.types import ClassMap, Task
 
+OVERLAY_QUALITY = 90  # of JPEG, 0-100
 SETTINGS_FILE = "settings.json"  # how the masks came about: threshold, size, post-processing and all else
 
 
@@ -41,6 +39,8 @@ def prepare_outputs(settings: PipelineSettings, out: Path, options: OutputOption
     with replacing(out / "legend.png") as temporary:
         legend_picture(settings.class_map).save(temporary)
     if options is not None and options.doubt:
+        from segbench.plots.doubt import doubt_legend  # slow to import, as what is imported below is
+
         with replacing(out / "doubt_legend.png") as temporary:
             doubt_legend().savefig(temporary)
 
@@ -67,21 +67,26 @@ def write_outputs(
     class_map, nodata = prediction.class_map, prediction.nodata
     write_masks(out / "masks", name, prediction.mask, class_map, like, nodata)
     if options.overlays:
-        with replacing(out / "overlays" / f"{name}.png") as temporary:
-            Image.fromarray(prediction.overlay()).save(temporary)
+        with replacing(out / "overlays" / f"{name}.jpg") as temporary:  # as PNG, half of all time would go here
+            Image.fromarray(prediction.overlay()).save(temporary, quality=OVERLAY_QUALITY)
     if options.probs is not None:
         names = class_map.names[1:] if class_map.task is Task.BINARY else class_map.names
         write_probs(out / "probs" / name, prediction.probs, names, options.probs, like, nodata)
     if options.doubt:
+        from segbench.plots.doubt import doubt_picture
+
         doubt = pixel_doubt(prediction.probs, class_map.task)
         with replacing(out / "doubt" / f"{name}.png") as temporary:
-            Image.fromarray(doubt_picture(prediction.image, doubt)).save(temporary)
+            Image.fromarray(doubt_picture(prediction.image, doubt)).save(temporary, compress_level=1)
     height, width = prediction.image.shape[:2]
     grid = None if like is None else MapGrid.of(like)
     scale = PixelScale.of(grid, options.mm_per_px)
     pixels, counted = class_pixels(prediction.mask, class_map, nodata)
     row = {"id": name, "width": width, "height": height} | area_row(class_map, pixels, counted, scale)
     if options.objects or "geojson" in options.polygons:
+        from segbench.predict.outputs.geojson import write_geojson
+        from segbench.predict.outputs.objects import mask_objects, object_counts, write_objects
+
         objects = list(mask_objects(prediction.mask, class_map, nodata))
         if options.objects:
             write_objects(out / "objects" / f"{name}.csv", name, objects, class_map, scale)
@@ -104,6 +109,28 @@ def _trust(prediction: Prediction, card: Mapping[str, Any] | None) -> dict[str, 
     return row
 
 
+def output_files(out: Path, name: str, class_map: ClassMap, options: OutputOptions, *, on_grid: bool) -> list[Path]:
+    """Returns the files without which an image's outputs are not complete.
+
+    Args:
+        on_grid: masks are GeoTIFFs on the grid of their image.
+    """
+    mask = f"{name}.tif" if on_grid else f"{name}.png"
+    planes = [""] if class_map.task is not Task.MULTILABEL else class_map.names
+    files = [out / "masks" / plane / mask for plane in planes]
+    if options.overlays:
+        files.append(out / "overlays" / f"{name}.jpg")
+    if options.probs is not None:
+        files.append(out / "probs" / f"{name}.{options.probs}")
+    if options.doubt:
+        files.append(out / "doubt" / f"{name}.png")
+    if options.objects:
+        files.append(out / "objects" / f"{name}.csv")
+    if "geojson" in options.polygons:
+        files.append(out / "polygons" / "geojson" / f"{name}.geojson")
+    return files
+
+
 def finish_outputs(
     out: Path,
     written: Sequence[tuple[str, Path]],
@@ -122,6 +149,8 @@ def finish_outputs(
         on_grid: masks are GeoTIFFs on the grid of their image.
     """
     if options.objects:
+        from segbench.predict.outputs.objects import join_objects
+
         join_objects(out / "objects.csv", [out / "objects" / f"{name}.csv" for name, _ in written])
 
     def samples() -> Iterator[Labelled]:

@@ -1,0 +1,87 @@
+"""`segbench predict` on the command line: what it says, and what it is told."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli.test_report import call
+
+pytestmark = pytest.mark.slow  # trains
+
+
+def test_the_same_command_goes_on(
+    runs: Path, binary_pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", runs / "a_seed0", binary_pairs / "images", "-o", tmp_path / "out", "--device", "cpu"]
+    code, text, _ = call(capsys, *words, "--no-overlays")
+    assert (code, text.split(":")[0]) == (0, "24 images segmented")
+    assert "overlays" not in text
+    assert not (tmp_path / "out" / "overlays").exists()
+    for option, said in (("--no-overlays", " (24 were there)"), ("--overlays", ""), ("--overwrite", "")):
+        code, text, _ = call(capsys, *words, option)
+        assert (code, text.split(":")[0]) == (0, f"24 images segmented{said}")
+
+
+def test_a_file_that_is_none_is_told_at_the_end(
+    runs: Path, binary_pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.png").write_bytes(b"no image")
+    paths = (tmp_path / "x.png", binary_pairs / "images" / "img_000.png")
+    code, text, _ = call(capsys, "predict", runs / "a_seed0", *paths, "-o", tmp_path / "out")
+    assert code == 1
+    assert "1 images segmented" in text
+    assert f"not segmented: {tmp_path / 'x.png'}: not an image segbench can read" in text
+
+
+def test_auto_is_named(
+    runs: Path,
+    binary_pairs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SEGBENCH_CACHE", str(tmp_path / "cache"))
+    words = ["predict", runs / "a_seed0", binary_pairs / "images", "--runtime", "auto", "-o"]
+    said = [call(capsys, *words, tmp_path / name)[1].splitlines()[0] for name in ("one", "two")]
+    assert said[0].startswith("runtime ")
+    assert said[0] == said[1], "measured once"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["--runtime", "tflite"],
+            "--runtime: expected auto, torch, onnxruntime, openvino, openvino-bf16, got 'tflite'",
+        ),
+        (["--engine", "slurm"], "--engine: expected local, ray, got 'slurm'"),
+        (["--workers", "2"], "--address, --workers: goes with --engine ray only"),
+        (["--link"], "--link, --rle, --simplify: goes with --as only"),
+        (["--runtime", "onnxruntime"], "pip install 'segbench[onnx]'"),
+    ],
+)
+def test_what_does_not_fit_is_told(
+    options: list[str],
+    told: str,
+    runs: Path,
+    binary_pairs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    words = ["predict", runs / "a_seed0", binary_pairs / "images", "-o", tmp_path / "out", *options]
+    code, text, errors = call(capsys, *words)
+    assert (code, text) == (2, "")
+    assert told in errors.replace("\n", " ")
+
+
+def test_images_where_predictions_would_be_written(
+    runs: Path, binary_pairs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = binary_pairs / "images"
+    code, _, errors = call(capsys, "predict", runs / "a_seed0", folder, "-o", folder)
+    assert code == 1
+    assert "where the predictions would be written; give another folder" in errors.replace("\n", " ")

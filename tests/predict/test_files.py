@@ -1,0 +1,288 @@
+"""Folders through one network: side by side, the same masks, and on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from segbench.errors import PredictionError
+from segbench.files import locked
+from segbench.models import build_network
+from segbench.predict.files import find_jobs, output_names, predict_files
+from segbench.predict.journal import JOURNAL, journal_key, opened_journal
+from segbench.predict.outputs import OutputOptions
+from segbench.predict.predictor import Prediction, Predictor
+from segbench.predict.stages import Job, Stages
+from segbench.types import ClassMap, Normalization, Task
+
+BINARY = ClassMap(names=("background", "spot"), values=((0,), (255,)), task=Task.BINARY)
+RNG = np.random.default_rng(0)
+
+
+class Counting(nn.Module):
+    """Tells how many images it saw at once; says 1 where the first channel is bright."""
+
+    def __init__(self, fails_at: int = 0, seconds: float = 0.0) -> None:
+        super().__init__()
+        self.normalization = Normalization(mean=(0.5,) * 3, std=(0.5,) * 3)
+        self.batches: list[int] = []
+        self.fails_at, self.seconds = fails_at, seconds
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.batches.append(len(images))
+        if self.fails_at and len(images) >= self.fails_at:
+            raise RuntimeError("not enough memory\nand more")
+        if (images.mean(dim=(1, 2, 3)) == -1.0).any():
+            raise ValueError("a black image")
+        time.sleep(self.seconds)
+        return 8.0 * images[:, :1]
+
+
+def folder_of(path: Path, number: int, size: tuple[int, int] = (30, 40)) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    for index in range(number):
+        Image.fromarray(RNG.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path / f"i{index:02d}.png")
+    return path
+
+
+def mask(out: Path, name: str) -> np.ndarray:
+    return np.asarray(Image.open(out / "masks" / f"{name}.png"))
+
+
+@pytest.mark.slow
+def test_batches_give_the_masks_of_one_at_a_time(tmp_path: Path, runs: Path, binary_pairs: Path) -> None:
+    predictor = Predictor.load(runs / "a_seed0", device="cpu")
+    folder = binary_pairs / "images"
+    done = predict_files(predictor, [folder], tmp_path / "out")
+    assert len(done.written) == 24
+    for job in find_jobs([folder], tmp_path / "out"):
+        expected = predictor(job.path).mask
+        assert np.array_equal(mask(tmp_path / "out", job.name), expected)
+        assert 0 < expected.mean() < 1
+
+
+def test_images_of_one_size_go_together_whatever_the_threads_do(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, 20)
+    for threads in (1, 4):
+        network = Counting()
+        stages = Stages(Predictor(network, BINARY, (128, 256)), lambda job, _: {"id": job.name}, threads=threads)
+        found = list(stages.run(find_jobs([folder], tmp_path / "out")))
+        assert [done.job.name for done in found] == [f"i{index:02d}" for index in range(20)]
+        assert network.batches == [4] * 5  # 128 x 256 x 4 pixels
+        assert 0.0 <= stages.clock.idle_frac <= 1.0
+
+
+def test_decoding_and_writing_wait_for_nobody_but_a_full_queue(tmp_path: Path) -> None:
+    """The network is hardly idle where it is what takes the time, and what is in memory is bounded."""
+    folder = folder_of(tmp_path, 40)
+    living, most, lock = 0, 0, threading.Lock()
+
+    def write(job: Job, prediction: Prediction) -> dict[str, object]:
+        time.sleep(0.02)
+        return {}
+
+    predictor = Predictor(Counting(seconds=0.05), BINARY, (256, 512))
+    read = predictor.pipeline.read
+
+    def counted(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+        nonlocal living, most
+        with lock:
+            living += 1
+            most = max(most, living)
+        return read(path)
+
+    predictor.pipeline.read = counted  # type: ignore[method-assign,assignment]
+    stages = Stages(predictor, write, threads=2)
+    for _ in stages.run(find_jobs([folder], tmp_path / "out")):
+        living -= 1
+    assert stages.clock.idle_frac <= 0.05
+    assert most <= 12  # 4 ahead, 4 behind, those that are at it
+
+
+def test_a_failing_image_is_noted_and_the_rest_goes_on(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "in", 6)
+    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(folder / "i03.png")
+    (folder / "i01.png").write_bytes((folder / "i02.png").read_bytes()[:900])
+    done = predict_files(Predictor(Counting(), BINARY, (32, 32)), [folder], tmp_path / "out")
+    assert done.written == ("i00", "i02", "i04", "i05")
+    assert done.failed[str(folder / "i03.png")] == "ValueError: a black image"
+    assert "damaged or cut off" in done.failed[str(folder / "i01.png")]
+    again = predict_files(Predictor(Counting(), BINARY, (32, 32)), [folder], tmp_path / "out")
+    assert again.failed == done.failed, "what failed is tried again"
+
+
+def test_what_is_too_much_together_goes_one_by_one(tmp_path: Path) -> None:
+    network = Counting(fails_at=2)
+    done = predict_files(Predictor(network, BINARY, (32, 32)), [folder_of(tmp_path / "in", 4)], tmp_path / "out")
+    assert len(done.written) == 4
+    assert network.batches == [4, 1, 1, 1, 1]
+
+
+def test_a_large_image_goes_by_parts_between_the_others(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def by_parts(job: Job) -> Callable[[], dict[str, object]] | None:
+        def write() -> dict[str, object]:
+            order.append(job.name)
+            if job.name == "i03":
+                raise PredictionError("too large", path=job.path)
+            return {"large": True}
+
+        return write if job.name in ("i02", "i03") else None
+
+    network = Counting()
+    stages = Stages(Predictor(network, BINARY, (32, 32)), lambda job, _: {"large": False}, by_parts=by_parts)
+    found = list(stages.run(find_jobs([folder_of(tmp_path / "in", 6)], tmp_path / "out")))
+    assert [done.row and done.row["large"] for done in found] == [False, False, True, None, False, False]
+    assert found[3].reason == "too large"
+    assert order == ["i02", "i03"]
+    assert network.batches == [2, 2]
+
+
+def test_a_full_disk_ends_it(tmp_path: Path) -> None:
+    def write(job: Job, prediction: Prediction) -> dict[str, object]:
+        raise OSError(28, "No space left on device")
+
+    stages = Stages(Predictor(Counting(), BINARY, (32, 32)), write)
+    with pytest.raises(OSError, match="No space left"):
+        list(stages.run(find_jobs([folder_of(tmp_path / "in", 3)], tmp_path / "out")))
+
+
+def test_the_same_command_goes_on(tmp_path: Path) -> None:
+    folder, out = folder_of(tmp_path / "in", 6), tmp_path / "out"
+    network = Counting()
+    first = predict_files(Predictor(network, BINARY, (32, 32)), [folder], out)
+    areas = first.areas_file.read_text()
+    assert (first.kept, sum(network.batches)) == (0, 6)
+
+    def again(number: int, kept: int, size: tuple[int, int] = (32, 32), **arguments: object) -> None:
+        network = Counting()
+        done = predict_files(Predictor(network, BINARY, size), [folder], out, **arguments)  # type: ignore[arg-type]
+        assert (sum(network.batches), done.kept) == (number, kept)
+        assert len(done.written) == 6
+
+    again(0, 6)
+    assert first.areas_file.read_text() == areas
+    (out / "masks" / "i02.png").unlink()
+    (out / "overlays" / "i03.jpg").unlink()
+    again(2, 4)
+    Image.fromarray(np.full((30, 41, 3), 9, np.uint8)).save(folder / "i04.jpg")
+    (folder / "i04.png").unlink()
+    again(1, 5)
+    assert "i04.jpg" in first.areas_file.read_text()
+    with (out / JOURNAL).open("a") as stream:
+        stream.write('{"name": "i05", "sta')  # killed in the middle of a line
+    again(0, 6)
+    again(6, 0, overwrite=True)
+    again(6, 0, size=(32, 48))  # other settings
+    again(6, 0, size=(32, 48), options=OutputOptions(overlays=False))
+
+
+def test_other_weights_are_another_model(tmp_path: Path) -> None:
+    folder, out = folder_of(tmp_path / "in", 2), tmp_path / "out"
+    for seed, kept in ((0, 0), (0, 2), (1, 0)):
+        torch.manual_seed(seed)
+        network = build_network("unet_nearest", widths=[4, 8])
+        assert predict_files(Predictor(network, BINARY, (32, 32)), [folder], out).kept == kept
+
+
+def test_without_overlays_there_are_none(tmp_path: Path) -> None:
+    folder, out = folder_of(tmp_path / "in", 1), tmp_path / "out"
+    predict_files(Predictor(Counting(), BINARY, (32, 32)), [folder], out, options=OutputOptions(overlays=False))
+    assert not (out / "overlays").exists()
+    predict_files(Predictor(Counting(), BINARY, (32, 32)), [folder], out)
+    with Image.open(out / "overlays" / "i00.jpg") as overlay:
+        assert (overlay.format, overlay.size) == ("JPEG", (40, 30))
+
+
+def test_two_processes_do_not_write_into_one_folder(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    folder = folder_of(tmp_path / "in", 1)
+    with (
+        locked(tmp_path / "out" / ".lock"),
+        pytest.raises(PredictionError, match="another process writes predictions into this folder"),
+    ):
+        predict_files(Predictor(Counting(), BINARY, (32, 32)), [folder], tmp_path / "out")
+
+
+@pytest.mark.parametrize("inside", ["", "sub", "i00.png"])
+def test_images_do_not_lie_where_predictions_go(tmp_path: Path, inside: str) -> None:
+    folder = folder_of(tmp_path, 1)
+    folder_of(tmp_path / "sub", 1)
+    with pytest.raises(PredictionError, match="where the predictions would be written; give another folder"):
+        predict_files(Predictor(Counting(), BINARY, (32, 32)), [folder / inside], folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["i00.png", "sub"]
+
+
+def test_two_inputs_of_one_name_have_outputs_of_their_own(tmp_path: Path) -> None:
+    for below in ("a", "b"):
+        folder_of(tmp_path / below, 1)
+    done = predict_files(Predictor(Counting(), BINARY, (32, 32)), [tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    assert len(set(done.written)) == 2
+    for name, below in zip(done.written, ("a", "b"), strict=True):
+        expected = Predictor(Counting(), BINARY, (32, 32))(tmp_path / below / "i00.png").mask
+        assert np.array_equal(mask(tmp_path / "out", name), expected)
+    tricky = [(Path("1"), Path("x.png")), (Path("2"), Path("x.png")), (Path("3"), Path("x.png_2.tif"))]
+    assert len(set(output_names(tricky))) == 3
+
+
+def test_a_journal_is_of_one_key(tmp_path: Path) -> None:
+    image = folder_of(tmp_path / "in", 1) / "i00.png"
+    key = journal_key("model", {"size": [3, 4]})
+    assert key == journal_key("model", {"size": [3, 4]}) != journal_key("model", {"size": [3, 5]})
+    with opened_journal(tmp_path / "out", key) as journal:
+        assert journal.row_of("i00", image) is None
+        journal.add("i00", image, {"id": "i00", "spot_frac": "0.25"})
+    for other, again, there in ((key, False, True), ("other", False, False), (key, False, False)):
+        with opened_journal(tmp_path / "out", other, again=again) as journal:
+            assert (journal.row_of("i00", image) is not None) == there
+    (tmp_path / "out" / JOURNAL).write_bytes(b"\xff\xfe rubbish")
+    with opened_journal(tmp_path / "out", key) as journal:
+        assert journal.row_of("i00", image) is None
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from tests.predict.test_files import BINARY, Counting
+from segbench.predict.files import predict_files
+from segbench.predict.predictor import Predictor
+predict_files(Predictor(Counting(seconds=0.2), BINARY, (256, 512)), [Path(sys.argv[1])], Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGKILL")
+def test_a_killed_process_loses_what_it_was_at(tmp_path: Path) -> None:
+    folder, out = folder_of(tmp_path / "in", 30), tmp_path / "out"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), str(out)], env=environment)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(list(out.glob("masks/*.png"))) < 8:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    lines = (out / JOURNAL).read_text().splitlines()
+    noted = [json.loads(line)["name"] for line in lines if '"name"' in line and line.endswith("}")]
+    assert 4 <= len(noted) < 30
+    network = Counting()
+    done = predict_files(Predictor(network, BINARY, (256, 512)), [folder], out)
+    assert len(done.written) == 30
+    assert done.kept >= len(noted) - 1
+    assert sum(network.batches) == 30 - done.kept
+    assert len(list((out / "masks").iterdir())) == 31, "30 masks and classes.json, nothing half written"
+    for path in out.glob("masks/*.png"):
+        assert np.array_equal(mask(out, path.stem), Predictor(Counting(), BINARY, (256, 512))(folder / path.name).mask)
