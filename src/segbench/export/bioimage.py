@@ -51,7 +51,7 @@ def write_bioimage(predictor: Predictor, name: str, file: Path, images: Images) 
         except ValidationError as error:
             told = message(
                 "bioimageio.spec {spec} refuses the description, and pydantic {pydantic} may be too new for it: "
-                "pip install 'pydantic<2.13'; {error}",
+                "pip install 'pydantic<2.14'; {error}",
                 spec=version("bioimageio.spec"),
                 pydantic=version("pydantic"),
                 error=error,
