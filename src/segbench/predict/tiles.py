@@ -8,6 +8,7 @@ the next is kept, never the whole image.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -24,8 +25,9 @@ if TYPE_CHECKING:  # slow to import
 
 OVERLAP = 0.25  # of a tile with its neighbour, at least
 _PIXELS_AT_ONCE = 1 << 19  # of the tiles that go through the network together; the same wherever an image is predicted
-_TILES_MB = (256.0, 600.0)  # of living tensors in an exact tile; the second where margins are wide
+_TILES_MB = (128.0, 256.0, 600.0)  # of living tensors in an exact tile; more where margins are wide
 _LONGEST_TILE_PX = 2048
+_LITTLE_WORK = 2.0  # times the pixels of the image, for which no more memory is taken
 _MOST_WORK = 4.0  # times the pixels of the image that exact tiles may compute; else they are blended
 
 Network: TypeAlias = Callable[[Tensor], Tensor]
@@ -129,13 +131,13 @@ def exact_cut(reach: Reach, size: tuple[int, int] | None = None, *, smallest_px:
     smallest = max(smallest_px, 2 * stride, 2 * MIN_SIZE_PX)
     if size is not None and size[0] * size[1] / 1e6 * reach.mb_per_megapixel <= _TILES_MB[-1]:
         return Cut(tile=size, halo_px=halo, stride_px=stride, pads=True, smallest_px=smallest)
-    for mb in _TILES_MB:
+    for most, mb in itertools.product((_LITTLE_WORK, _MOST_WORK), _TILES_MB):
         side = min(_LONGEST_TILE_PX, int((mb / max(reach.mb_per_megapixel, 1.0) * 1e6) ** 0.5))
         core = (side - 2 * halo) // stride * stride
         if core > 0:
             tile = (core + 2 * halo, core + 2 * halo)
             cut = Cut(tile=tile, halo_px=halo, stride_px=stride, pads=reach.pads, smallest_px=smallest)
-            if cut.work <= _MOST_WORK:
+            if cut.work <= most:
                 return cut
     return None
 
