@@ -133,6 +133,9 @@ def test_what_is_refused(
         bundle_runs(runs / "a_seed0", best=True, watch=Callback())
     with pytest.raises(RunError, match="this is no run folder"):
         bundle_runs(tmp_path, watch=Callback())
+    bundle_runs(runs / "a_seed0", watch=Callback()).write(tmp_path / "a.segbench")
+    with pytest.raises(BundleError, match=r"a\.segbench: is a bundle, .*; give the runs that it was made of"):
+        bundle_runs([runs / "a_seed1", tmp_path / "a.segbench"], watch=Callback())
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "study.yaml").touch()
     with pytest.raises(RunError, match=r"this is a study with many runs; .* --best`"):
@@ -148,14 +151,19 @@ def test_what_is_refused(
 
 
 @pytest.mark.slow
-def test_a_run_that_is_not_finished_goes_without_scores(runs: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_not_finished_goes_without_scores(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(runs / "a_seed0", tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()
     bundle = bundle_runs(tmp_path / "run", watch=Callback())
     assert "scores" not in bundle.card
     bundle.write(tmp_path / "folder")
     assert "## Scores" in (tmp_path / "folder" / "README.md").read_text()  # the uses of the test part are known
+    assert "Not trained to the end, and not scored: run." in (tmp_path / "folder" / "README.md").read_text()
     assert Predictor.load(tmp_path / "folder").card is not None
+    code, told = run_cli(capsys, "bundle", tmp_path / "run", "-o", tmp_path / "x.segbench")
+    assert (code, "warning: not trained to the end, and not scored: run" in told) == (0, True), told
 
 
 @pytest.mark.slow
@@ -182,6 +190,7 @@ def test_members_whose_data_are_gone_are_bundled_and_told(runs: Path, tmp_path: 
     assert bundle.card["calibration"]["sentence"].startswith("Not known: ")
     assert bundle.settings.temperature == 1.0
     assert len(bundle.networks) == 2
+    assert str(tmp_path) not in json.dumps(bundle.card), "a bundle is passed on without the places of this machine"
 
 
 @pytest.mark.slow

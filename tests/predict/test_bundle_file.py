@@ -9,6 +9,7 @@ import pickle
 import random
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -302,9 +303,36 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         Predictor.load(tmp_path)
     with pytest.raises(RunError, match=r"there is no such run or bundle here; .* comes with `segbench pull me/spots`"):
         Predictor.load("me/spots")
+    with pytest.raises(RunError, match=r"gone: there is no such run or bundle here$"):
+        Predictor.load(tmp_path / "gone")
     (tmp_path / "study.yaml").touch()
-    with pytest.raises(RunError, match=r"this is a study with many runs; say which with --entry, or .* --best`"):
+    with pytest.raises(
+        RunError, match=r"this is a study with many runs; name one of its runs, or .* --best`; .* --entry"
+    ):
         Predictor.load(tmp_path)
+
+
+def test_one_network_does_not_count_twice(tmp_path: Path) -> None:
+    bundle_of().write(tmp_path / "x.segbench")
+    bundle_of((0, 1)).write(tmp_path / "folder")
+    with pytest.raises(
+        PredictionError, match=r"x\.segbench and .*folder hold the same network, which would count twice"
+    ):
+        Predictor.load([tmp_path / "x.segbench", tmp_path / "folder"], device="cpu")
+
+
+def test_a_study_in_a_folder_with_spaces_is_told_what_can_be_typed(tmp_path: Path) -> None:
+    (tmp_path / "my study").mkdir()
+    (tmp_path / "my study" / "study.yaml").touch()
+    with pytest.raises(RunError, match=r"`segbench bundle '[^']*/my study' --best`"):
+        Predictor.load(tmp_path / "my study")
+
+
+def test_a_card_tells_of_confidences_that_say_nothing() -> None:
+    expected = {"mean_absolute_error": 0.1, "rank_correlation": None, "n": 24}
+    made = replace(bundle_of(tta="rotations"), card={"calibration": {"expected_score": expected}})
+    assert "with a mean error of 0.100 (24 validation images)" in made.readme()
+    assert "Looks at the image that are averaged: `rotations`" in made.readme()
 
 
 def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import optimize, stats  # type: ignore[import-untyped]
 
+from segbench.bundle.card import reason_without_places
 from segbench.data.files.bands import shown
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_sample
@@ -70,7 +71,7 @@ def calibrate_on(predictor: Predictor, manifest: Manifest, progress: Progress) -
         pictures = (shown(image, display) for image, _ in loaded(train, "looking at the training images"))
         found["image_statistics"] = image_statistics([image_features(picture) for picture in pictures])
     except DatasetError as error:
-        sentence = message("Not known: {reason}", reason=quoted(error.reason))
+        sentence = message("Not known: {reason}", reason=quoted(reason_without_places(error, manifest)))
         found = {"calibration": {"sentence": sentence}, "image_statistics": None} | found
     return found
 

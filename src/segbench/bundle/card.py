@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from segbench import __version__
-from segbench.errors import RunError
+from segbench.data.manifest.manifest import Manifest
+from segbench.errors import DatasetError, RunError, shorten
 from segbench.folders.run import RunFolder
 from segbench.folders.seal import KEY as SEAL
 from segbench.predict.bundle_file import ModelBundle
@@ -76,13 +78,14 @@ def model_card_of(members: Sequence[Member]) -> dict[str, Any]:
     own = {key: first.result[key] for key in _FROM_RESULT if key in first.result} if len(members) == 1 else {}
     logs = [member.folder.read_test_log() for member in members]
     return {
-        "name": config.run_name if len(members) == 1 else f"{len(members)} runs averaged: {config.run_name} and others",
+        "name": config.run_name if len(members) == 1 else _name_of(members),
         **own,
         "monitor": config.monitor,
         "members": [member_card(member) for member in members],
         "test_uses": max(map(len, logs)),
         "test_log": max(logs, key=len),
         "alerts": [str(alert["sentence"]) for alert in first.result.get("alerts", ())],
+        "unfinished": [member.folder.path.name for member in members if not member.folder.is_finished],
         "collapsed": [member.folder.path.name for member in members if member.result.get("collapsed")],
         "config": without_places({key: value for key, value in config.to_dict().items() if key not in _PLACES}),
         **{key: _sum(members, key) for key in ("parameters", "flops")},
@@ -90,6 +93,11 @@ def model_card_of(members: Sequence[Member]) -> dict[str, Any]:
         "versions": {"segbench": __version__, "training": facts.get("environment", {}).get("packages", {})},
         "manifest_hash": facts.get("manifest_hash"),
     }
+
+
+def _name_of(members: Sequence[Member]) -> str:
+    names = list(dict.fromkeys(member.folder.read_config().run_name for member in members))
+    return f"{len(members)} runs averaged: {shorten(names, 2)}"
 
 
 def without_places(value: Any) -> Any:
@@ -101,6 +109,14 @@ def without_places(value: Any) -> Any:
     if isinstance(value, str) and _ABSOLUTE.match(value):
         return re.split(r"[\\/]", value.rstrip("\\/"))[-1]
     return value
+
+
+def reason_without_places(error: DatasetError | RunError, manifest: Manifest) -> str:
+    """Returns why images could not be used, with the data set's name where an error names its folder."""
+    reason = str(error.reason)
+    for place in filter(None, (manifest.root, manifest.unpacked_from)):
+        reason = reason.replace(str(place), Path(place).name)
+    return reason
 
 
 def _sum(members: Sequence[Member], key: str) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from segbench.bundle.card import reason_without_places
 from segbench.compare.image_scores import needs_outlines, pick, read_scores
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError, RunError
@@ -38,7 +39,8 @@ def ensemble_gain(folders: Sequence[RunFolder], device: str, watch: Callback) ->
             together = evaluate([folder.path for folder in folders], "val", out=Path(out), device=device, watch=watch)
         singles = [read_scores(folder, "val") for folder in folders]
     except (RunError, DatasetError) as error:
-        return {"sentence": message("What averaging gains is not known: {reason}", reason=str(error))}
+        reason = reason_without_places(error, Manifest.read(folders[0].manifest_file))
+        return {"sentence": message("What averaging gains is not known: {reason}", reason=reason)}
     monitor = folders[0].read_config().monitor
     name = monitor if monitor in COMPARED and not needs_outlines(monitor) else "iou_per_image"
     manifest = Manifest.read(folders[0].manifest_file)

@@ -59,6 +59,10 @@ def bundle_runs(
     if len(paths) == 1 and is_bundle(paths[0]):
         bundle = ModelBundle.read(paths[0])
         return bundle if license is None else _with_license(bundle, license)
+    bundled = [str(path) for path in paths if path.is_file() or is_bundle(path)]
+    if bundled:
+        told = "is a bundle, which is not put into another one; give the runs that it was made of"
+        raise BundleError(told, file=bundled[0])
     if not paths or len({path.resolve() for path in paths}) < len(paths):
         raise BundleError(f"expected run folders, each one once, got {', '.join(map(str, paths)) or 'none'}")
     watch = watch or default_callback()

@@ -11,6 +11,8 @@ from segbench.cli._common import Device, Quiet, console, make_callback
 from segbench.cli.scores import print_places
 from segbench.errors import ConfigError
 from segbench.locale import plural
+from segbench.predict.bundle_members import require_empty
+from segbench.speech import in_shell
 
 if TYPE_CHECKING:
     from segbench.predict.bundle_file import ModelBundle
@@ -49,15 +51,26 @@ def bundle(
 
     Example: segbench bundle runs/ph2 -o ph2.segbench, segbench bundle runs/my_study --best
     """
-    if out is not None and out.suffix not in ("", _SUFFIX):
-        raise ConfigError(f"expected a file that ends in {_SUFFIX}, or a folder's name, got {out.name!r}", key="--out")
+    others = f"_and_{len(model) - 1}_more" if len(model) > 1 else ""  # not the name of one run's own bundle
+    target = _place(out, f"{model[0].resolve().name.removesuffix(_SUFFIX)}{others}")
     from segbench.bundle.make import bundle_runs
 
     watch = make_callback(quiet)
     made = bundle_runs(model, best=best, license=model_license, device=device, watch=watch)
-    target = out or Path(f"{model[0].resolve().name.removesuffix(_SUFFIX)}{_SUFFIX}")
     made.write(target)
     print_bundle(made, target)
+
+
+def _place(out: Path | None, name: str) -> Path:
+    """Returns where a bundle is written, None being NAME.segbench; refuses a place that cannot be one at once."""
+    if out is not None and out.suffix not in ("", _SUFFIX):
+        raise ConfigError(f"expected a file that ends in {_SUFFIX}, or a folder's name, got {out.name!r}", key="--out")
+    target = out or Path(f"{name}{_SUFFIX}")
+    if target.suffix != _SUFFIX:
+        require_empty(target)
+    elif target.is_dir():
+        raise ConfigError(f"{target} is a folder; name a file, or a folder without a suffix", key="--out")
+    return target
 
 
 def print_bundle(made: ModelBundle, target: Path) -> None:
@@ -76,6 +89,10 @@ def print_bundle(made: ModelBundle, target: Path) -> None:
         console.print(card["gain"]["sentence"])
     uses = plural("the test part was scored {n} time", "the test part was scored {n} times", n=card.get("test_uses", 0))
     console.print(f"{uses}; {_licences(card)}")
+    if why := (card.get("calibration") or {}).get("sentence"):
+        console.print(f"calibration: {why}")
+    if card.get("unfinished"):
+        console.print(f"warning: not trained to the end, and not scored: {', '.join(card['unfinished'])}")
     if card.get("collapsed"):
         console.print(f"warning: {', '.join(card['collapsed'])} collapsed: predicts one class only")
     console.print()
@@ -83,14 +100,15 @@ def print_bundle(made: ModelBundle, target: Path) -> None:
         {
             "written": str(target),
             "id": made.id,
-            "next": f"segbench predict {target} IMAGES -o predicted",
+            "next": f"segbench predict {in_shell(target)} IMAGES -o predicted",
         }
     )
 
 
 def _licences(card: dict[str, Any]) -> str:
     licences = card.get("licences", {})
-    started = [each["license"] for each in licences.get("starting_weights", []) if each.get("license")]
+    told_by_weights = (each.get("license") for each in licences.get("starting_weights", []))
+    started = dict.fromkeys(each for each in told_by_weights if each)
     data = (card.get("data") or {}).get("licence")
     told = [f"model: {licences.get('model', 'no licence said (--license)')}"]
     told += [f"starting weights: {', '.join(started)}"] if started else []
@@ -137,9 +155,9 @@ def pull(
 
     Example: segbench pull me/ph2-lesions -o ph2.segbench
     """
+    target = _place(out, repository.rpartition("/")[2])
     from segbench.bundle.hub import pull_bundle
 
     got = pull_bundle(repository, revision=revision)
-    target = out or Path(f"{repository.rpartition('/')[2]}{_SUFFIX}")
     got.write(target)
     print_bundle(got, target)

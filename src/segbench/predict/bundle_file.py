@@ -42,7 +42,7 @@ from segbench.predict.bundle_members import (
 )
 from segbench.predict.model_card import model_card
 from segbench.predict.pipeline import PipelineSettings
-from segbench.speech import argument
+from segbench.speech import in_shell
 from segbench.types import Normalization
 
 README = "README.md"
@@ -166,8 +166,9 @@ class ModelBundle:
         """
         folder = RunFolder(Path(run))
         if StudyFolder(folder.path).config_file.is_file():
-            told = f"this is a study with many runs; say which with {argument('entry')}, or bundle its best with"
-            raise RunError(f"{told} `segbench bundle {folder.path} --best`", run=folder.path)
+            told = "this is a study with many runs; name one of its runs, or bundle its best entry with"
+            made = f"`segbench bundle {in_shell(folder.path)} --best`"
+            raise RunError(f"{told} {made}; predict and evaluate also take --entry", run=folder.path)
         settings = PipelineSettings.of_run(folder)
         config = folder.read_config()
         spec = NetworkSpec(
@@ -313,7 +314,8 @@ def open_model(path: str | Path) -> ModelBundle:
     path = Path(path)
     if is_bundle(path) or path.suffix == SUFFIX:
         return ModelBundle.read(path)
-    if not path.exists() and len(path.parts) == 2 and not path.is_absolute():
-        told = "there is no such run or bundle here; a model of the Hugging Face Hub comes with"
-        raise RunError(f"{told} `segbench pull {path.as_posix()}`", run=path)
+    if not path.exists():
+        from_hub = len(path.parts) == 2 and not path.is_absolute()
+        hint = f"; a model of the Hugging Face Hub comes with `segbench pull {in_shell(path.as_posix())}`"
+        raise RunError("there is no such run or bundle here" + hint * from_hub, run=path)
     return ModelBundle.of_run(path)

@@ -99,12 +99,17 @@ def write_folder(path: Path, members: Sequence[Member]) -> None:
     Raises:
         BundleError: the folder has something in it, or a member's bytes are no longer what its hash says.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise BundleError("this exists already; name a new folder, or empty this one", file=path)
+    require_empty(path)
     path.mkdir(parents=True, exist_ok=True)
     for name, content in reversed(_contents(members)):
         with replacing(path / name) as temporary:
             temporary.write_bytes(content())
+
+
+def require_empty(path: Path) -> None:
+    """Raises BundleError where a path is neither new nor an empty folder."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise BundleError("this exists already; name a new folder, or empty this one", file=path)
 
 
 def read_json(member: Member, path: Path) -> dict[str, Any]:

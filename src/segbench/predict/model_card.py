@@ -108,6 +108,8 @@ def _about(settings: PipelineSettings, networks: Sequence[str], card: Mapping[st
     chosen = card.get("chosen", {})
     told = [f"Semantic segmentation into {classes}: {made}."]
     told += [f"{chosen['why']}.", *chosen["notes"]] if chosen else []
+    if card.get("unfinished"):
+        told.append(f"**Not trained to the end, and not scored: {', '.join(card['unfinished'])}.**")
     if card.get("collapsed"):
         told.append(f"**{', '.join(card['collapsed'])} collapsed: it predicts one class only.**")
     return " ".join(told)
@@ -132,11 +134,13 @@ def _scores(card: Mapping[str, Any]) -> list[str]:
         lines += ["", "`card.json` has more scores, each with its definition."]
     expected = (card.get("calibration") or {}).get("expected_score")
     if expected:
+        rank = expected["rank_correlation"]  # None where all images have one score, or one confidence
+        told = "" if rank is None else f"rank correlation {rank:.2f}, "
         lines += [
             "",
             f"Of a new image, the network's own confidence tells the IoU with a mean error of "
-            f"{expected['mean_absolute_error']:.3f} (rank correlation {expected['rank_correlation']:.2f}, "
-            f"{expected['n']} validation images). `segbench predict` writes it with an interval into `areas.csv`, and "
+            f"{expected['mean_absolute_error']:.3f} ({told}{expected['n']} validation images). `segbench predict` "
+            "writes it with an interval into `areas.csv`, and "
             "names images that are unlike the training part.",
         ]
     if card.get("test_uses"):
@@ -153,7 +157,7 @@ def _settings(settings: PipelineSettings) -> list[str]:
     if settings.policy is not None:
         lines.append(f"- Images of another size: `{settings.policy}`.")
     if settings.tta != "none":
-        lines.append(f"- Mirror images are averaged: `{settings.tta}`.")
+        lines.append(f"- Looks at the image that are averaged: `{settings.tta}`.")
     if classes.task is not Task.MULTICLASS:
         lines.append(f"- Threshold of the probability: {settings.threshold:g}.")
     if not settings.postprocess.is_off:

@@ -367,7 +367,20 @@ def open_models(model: str | Path | Sequence[str | Path]) -> list[ModelBundle]:
     paths = [Path(each) for each in ([model] if isinstance(model, str | Path) else model)]
     if not paths or len({path.resolve() for path in paths}) < len(paths):
         raise PredictionError(f"expected runs or bundles, each one once, got {', '.join(map(str, paths)) or 'none'}")
-    return [open_model(path) for path in paths]
+    bundles = [open_model(path) for path in paths]
+    if len(paths) > 1:
+        _require_different(paths, bundles)
+    return bundles
+
+
+def _require_different(paths: Sequence[Path], bundles: Sequence[ModelBundle]) -> None:
+    """Raises PredictionError where two models hold the very same weights: a run and its bundle, say, or a copy."""
+    seen: dict[str, Path] = {}
+    for path, bundle in zip(paths, bundles, strict=True):
+        for weights in bundle.weight_files:
+            other = seen.setdefault(weights.sha256, path)
+            if other is not path:
+                raise PredictionError(f"{other} and {path} hold the same network, which would count twice; give one")
 
 
 def networks_id(bundles: Sequence[ModelBundle]) -> str:
