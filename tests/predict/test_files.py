@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from segbench.errors import PredictionError
+from segbench.errors import ConfigError, PredictionError
 from segbench.files import locked
 from segbench.models import build_network
 from segbench.predict.files import find_jobs, output_names, predict_files
@@ -237,6 +238,35 @@ def test_two_inputs_of_one_name_have_outputs_of_their_own(tmp_path: Path) -> Non
         assert np.array_equal(mask(tmp_path / "out", name), expected)
     tricky = [(Path("1"), Path("x.png")), (Path("2"), Path("x.png")), (Path("3"), Path("x.png_2.tif"))]
     assert len(set(output_names(tricky))) == 3
+    alike = [(Path("1"), Path(each)) for each in ("x.png", "X.jpg", "y/z.png", "y__z.png")]
+    assert output_names(alike) == ["x", "X_2", "y/z", "y__z_2"], "files of their own, whatever the disk takes for equal"
+
+
+@pytest.mark.parametrize("kind", ["coco", "labelme", "via"])
+def test_polygons_name_the_files_that_people_have(tmp_path: Path, kind: str) -> None:
+    folder_of(tmp_path / "in", 1)
+    folder_of(tmp_path / "in/sub", 1)
+    (tmp_path / "in/i00.webp").write_bytes((tmp_path / "in/i00.png").read_bytes())
+    options = OutputOptions(polygons=(kind,), overlays=False)  # type: ignore[arg-type]
+    predict_files(Predictor(Counting(), BINARY, (32, 32)), [tmp_path / "in"], tmp_path / "out", options=options)
+    told = "".join(file.read_text() for file in (tmp_path / "out/polygons" / kind).rglob("*.json"))
+    names = re.findall(r'"(?:file_name|imagePath|filename)": ?"([^"]*)"', told)
+    assert sorted(names) == ["i00.png", "i00.webp", "sub/i00.png"]
+    twice = [tmp_path / "in", tmp_path / "in/sub"]
+    predict_files(Predictor(Counting(), BINARY, (32, 32)), twice, tmp_path / "two", options=options)
+    told = "".join(file.read_text() for file in (tmp_path / "two/polygons" / kind).rglob("*.json"))
+    names = re.findall(r'"(?:file_name|imagePath|filename)": ?"([^"]*)"', told)
+    assert len(set(names)) == 4
+
+
+def test_polygons_that_cannot_hold_the_classes_are_refused_first(tmp_path: Path) -> None:
+    odd = ClassMap(names=("background", "a/b"), values=((0,), (255,)), task=Task.BINARY)
+    with pytest.raises(ConfigError, match="class names that cannot be file names: 'a/b'"):
+        predict_files(
+            Predictor(Counting(), odd, (32, 32)), [folder_of(tmp_path / "in", 1)], tmp_path / "out",
+            options=OutputOptions(polygons=("coco",)),
+        )  # fmt: skip
+    assert not (tmp_path / "out/masks").exists()
 
 
 def test_a_journal_is_of_one_key(tmp_path: Path) -> None:

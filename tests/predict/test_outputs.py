@@ -132,7 +132,7 @@ def test_the_table_of_objects(tmp_path: Path) -> None:
     images = []
     for name in ("one", "sub/two"):
         write_outputs(predicted(mask), tmp_path, name, options)
-        images.append((name, tmp_path / f"{name}.png"))
+        images.append((name, tmp_path / f"{name}.png", Path(f"{name}.png")))
     finish_outputs(tmp_path, images, THREE, options)
     with (tmp_path / "objects.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -213,13 +213,13 @@ def test_polygons_as_a_data_set_that_is_read_back(kind: Any, class_map: ClassMap
         file = tmp_path / f"{name}.png"
         Image.fromarray(np.zeros((40, 60, 3), dtype=np.uint8)).save(file)
         write_outputs(predicted(masks[name], class_map), tmp_path / "out", name, options)
-        images.append((name, file))
+        images.append((name, file, Path(file.name)))
     for _ in range(2):
         finish_outputs(tmp_path / "out", images, class_map, options)
     target = tmp_path / "out/polygons" / kind
     beside = target / "images" if kind == "coco" else target
     beside.mkdir(exist_ok=True)
-    for _, image in images:
+    for _, image, _ in images:
         (beside / image.name).write_bytes(image.read_bytes())
     said = YAML(typ="safe").load((target / "segbench.yaml").read_text())["data"]
     manifest = read_dataset(target, said["format"], **said.get("options", {}))

@@ -62,7 +62,9 @@ def predict(
     threshold: Annotated[float | None, typer.Option(help="Of the probability; default: the run's.")] = None,
     tool: Annotated[
         str | None,
-        typer.Option("--as", help="For an annotation tool: coco, cvat, folder, labelme, via, voc or yolo."),
+        typer.Option(
+            "--as", help="For an annotation tool: coco, cvat, folder, labelme, labelstudio, via, voc or yolo."
+        ),
     ] = None,
     link: Link = False,
     rle: Rle = False,
@@ -100,15 +102,18 @@ def predict(
         raise ConfigError("goes with --engine ray only", key="--address, --workers")
     from segbench.predict.files import find_images, predict_files
     from segbench.predict.outputs import OutputOptions, unlike_images
+    from segbench.predict.outputs.options import PROBS_FORMATS
     from segbench.predict.postprocess import Postprocess
     from segbench.predict.recipe import Recipe
     from segbench.predict.runtimes import AUTO
     from segbench.predict.video import VIDEO_SUFFIXES
 
+    if probs_as is not None:
+        require("--probs-as", probs_as, PROBS_FORMATS)
     options = OutputOptions(
         overlays=overlays,
         probs=probs_as or ("npz" if probs else None),  # type: ignore[arg-type]  # a word, which the options judge
-        polygons=tuple(polygons.split(",")) if polygons else (),  # type: ignore[arg-type]
+        polygons=tuple(each.strip() for each in polygons.split(",")) if polygons else (),  # type: ignore[arg-type]
         objects=objects,
         doubt=doubt,
         mm_per_px=mm_per_px,
@@ -232,6 +237,8 @@ def _predict_as(
             overwrite=overwrite,
             progress=watch.progress,
         )
+    except ConfigError as error:
+        raise ConfigError(error.reason, key="--as" if error.key == "--to" else error.key) from error
     finally:
         watch.close()
     written = done.written

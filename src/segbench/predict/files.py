@@ -108,7 +108,12 @@ def predict_files(
                 progress("predicting", number, len(jobs))
         written = [job.name for job in jobs if job.name in rows]
         write_areas(out / "areas.csv", [rows[name] for name in written])
-        images = [(job.name, job.path) for job in jobs if job.name in rows]
+        times = Counter(job.below for job in jobs)  # below two arguments: told apart by the name of what is written
+        images = [
+            (job.name, job.path, job.below if times[job.below] == 1 else Path(f"{job.name}{job.path.suffix}"))
+            for job in jobs
+            if job.name in rows
+        ]
         finish_outputs(out, images, predictor.class_map, options, on_grid=on_grid)
     return PredictedFiles(tuple(written), failed, out / "areas.csv", kept, stages.clock.idle_frac)
 
@@ -197,8 +202,13 @@ def output_names(found: Sequence[tuple[Path, Path]]) -> list[str]:
     taken: set[str] = set()
     for position, name in enumerate(names):  # the same relative name below two arguments
         number = 1
-        while names[position] in taken:
+        while _as_file(names[position]) in taken:
             number += 1
             names[position] = f"{name}_{number}"
-        taken.add(names[position])
+        taken.add(_as_file(names[position]))
     return names
+
+
+def _as_file(name: str) -> str:
+    """Returns what two names must differ in: not in upper and lower case alone, nor in a folder that is `__` alone."""
+    return name.replace("/", "__").lower()

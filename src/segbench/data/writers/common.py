@@ -41,6 +41,7 @@ class Labelled:
         labels: (H, W) uint8 class indices with `ignore_index`; multilabel (C, H, W) of 0, 1 and `ignore_index`.
         split: the part it is in; None where nobody decided.
         pixels: (H, W, 3) uint8 that are written as PNG in place of the file; None takes the file as it is.
+        file: what annotations without images call the image, a path below the folder of the images; None: its id.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Labelled:
     labels: NDArray[np.uint8]
     split: SplitName | None = None
     pixels: NDArray[np.uint8] | None = None
+    file: str | None = None
 
     @property
     def name(self) -> str:
@@ -130,6 +132,9 @@ class ImagePlacer:
         suffix = ".png" if sample.pixels is not None else sample.image.suffix
         if suffix.lower() not in IMAGE_SUFFIXES:
             raise DatasetError("expected an image file; give its pixels to write it as PNG", path=sample.image)
+        if self.how == "none" and sample.file is not None:
+            self.placed[sample.id] = sample.file
+            return sample.file
         path = self.target / folder / f"{sample.name}{suffix}"
         if self.how != "none":
             path.parent.mkdir(parents=True, exist_ok=True)

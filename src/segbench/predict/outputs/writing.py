@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from segbench.data.files.map_grid import MapGrid
-from segbench.data.writers import Labelled, WriteOptions, write_dataset
+from segbench.data.writers import Labelled, WriteOptions, check_writer, write_dataset
 from segbench.files import replacing, write_json
 from segbench.plots.panels import legend_picture
 from segbench.predict.class_pixels import class_pixels
@@ -25,6 +25,7 @@ from segbench.predict.unlike import unlike_training
 from segbench.types import ClassMap, Task
 
 OVERLAY_QUALITY = 90  # of JPEG, 0-100
+_AS_DATASET = WriteOptions(images="none", simplify="auto")
 SETTINGS_FILE = "settings.json"  # how the masks came about: threshold, size, post-processing and all else
 
 
@@ -34,6 +35,9 @@ def prepare_outputs(settings: PipelineSettings, out: Path, options: OutputOption
     Raises:
         ConfigError: data sets of polygons that cannot hold these classes.
     """
+    for kind in () if options is None else options.polygons:
+        if kind != "geojson":
+            check_writer(kind, settings.class_map, _AS_DATASET)
     write_json(out / SETTINGS_FILE, settings.to_dict())
     mark_indices(out / "masks", settings.class_map)
     with replacing(out / "legend.png") as temporary:
@@ -133,7 +137,7 @@ def output_files(out: Path, name: str, class_map: ClassMap, options: OutputOptio
 
 def finish_outputs(
     out: Path,
-    written: Sequence[tuple[str, Path]],
+    written: Sequence[tuple[str, Path, Path]],
     class_map: ClassMap,
     options: OutputOptions,
     *,
@@ -143,7 +147,8 @@ def finish_outputs(
 
     Args:
         out: folder of all outputs.
-        written: name and image file of each image that `write_outputs` wrote.
+        written: name, image file, and what data sets call it (a path below the folder of the images), of each image
+            that `write_outputs` wrote.
         class_map: of the masks.
         options: see `OutputOptions`.
         on_grid: masks are GeoTIFFs on the grid of their image.
@@ -151,16 +156,15 @@ def finish_outputs(
     if options.objects:
         from segbench.predict.outputs.objects import join_objects
 
-        join_objects(out / "objects.csv", [out / "objects" / f"{name}.csv" for name, _ in written])
+        join_objects(out / "objects.csv", [out / "objects" / f"{name}.csv" for name, _, _ in written])
 
     def samples() -> Iterator[Labelled]:
-        for name, image in written:
+        for name, image, below in written:
             labels = read_masks(out / "masks", name, class_map, image if on_grid else None)
-            yield Labelled(id=name, image=image, labels=labels)
+            yield Labelled(id=name, image=image, labels=labels, file=below.as_posix())
 
     if not written:
         return
     for kind in options.polygons:
         if kind != "geojson":
-            wanted = WriteOptions(images="none", simplify="auto")
-            write_dataset(kind, out / "polygons" / kind, samples(), class_map, wanted, overwrite=True)
+            write_dataset(kind, out / "polygons" / kind, samples(), class_map, _AS_DATASET, overwrite=True)
