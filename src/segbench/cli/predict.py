@@ -113,7 +113,7 @@ def predict(
     options = OutputOptions(
         overlays=overlays,
         probs=probs_as or ("npz" if probs else None),  # type: ignore[arg-type]  # a word, which the options judge
-        polygons=tuple(each.strip() for each in polygons.split(",")) if polygons else (),  # type: ignore[arg-type]
+        polygons=tuple(each.strip() for each in polygons.split(",")) if polygons else (),  # type: ignore[misc]
         objects=objects,
         doubt=doubt,
         mm_per_px=mm_per_px,
