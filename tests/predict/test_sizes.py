@@ -24,7 +24,7 @@ def settings_of(**changes: object) -> PipelineSettings:
 
 
 def test_images_like_those_of_training_go_as_these_did_and_nothing_is_said() -> None:
-    for size in ((384, 512), (100, 90), (768, 1024)):
+    for size in ((384, 512), (100, 90), (720, 960)):
         plan = plan_size(settings_of(training_px=(384, 512)), size)
         assert (plan.policy, plan.size, plan.tile, plan.note) == ("resize", (96, 128), None, None)
     plan = plan_size(settings_of(size=ORIGINAL, training_px=(384, 512)), (700, 900))
@@ -53,7 +53,7 @@ def test_a_raster_has_a_scale_of_its_own_so_a_large_one_goes_in_tiles() -> None:
     assert (plan.policy, plan.size, plan.tile) == ("tiles", (20_000, 20_000), (256, 256))
     assert plan.note is not None
     assert "keep the scale of training" in plan.note
-    near = plan_size(settings_of(size=(256, 256), training_px=(256, 256), bands=FOUR), (500, 300))
+    near = plan_size(settings_of(size=(256, 256), training_px=(256, 256), bands=FOUR), (480, 300))
     assert (near.policy, near.note) == ("resize", None)
 
 
@@ -61,10 +61,30 @@ def test_an_image_too_large_to_go_at_once_goes_in_tiles_and_that_is_said() -> No
     plan = plan_size(settings_of(size=ORIGINAL, training_px=(400, 300)), (4000, 3000))
     assert (plan.policy, plan.size, plan.tile) == ("tiles", (4000, 3000), (400, 300))
     assert plan.note is not None
-    assert "12.0 megapixels" in plan.note
+    assert "10.0 times as large as those of training keep their own scale" in plan.note
+    unknown = plan_size(settings_of(size=ORIGINAL), (4000, 3000))
+    assert (unknown.policy, unknown.tile) == ("tiles", (512, 512))
+    assert unknown.note is not None
+    assert "12.0 megapixels" in unknown.note
     side = int(AT_ONCE_PX**0.5)
     assert plan_size(settings_of(size=ORIGINAL), (side, side)).policy == "whole"
     assert plan_size(settings_of(size=ORIGINAL, training_px=(4000, 3000)), (4000, 3000)).policy == "whole"
+
+
+@pytest.mark.parametrize("patch", [None, (128, 128)])
+def test_a_camera_of_twice_the_side_is_told_where_images_keep_their_own_scale(patch: tuple[int, int] | None) -> None:
+    """A network trained on halved photos, and given the photos: it finds next to nothing, and no size is wrong."""
+    settings = settings_of(size=ORIGINAL, patch=patch, training_px=(483, 648))
+    plan = plan_size(settings, (966, 1296))
+    assert plan.size == (966, 1296)
+    assert plan.note == (
+        "images 2.0 times as large as those of training keep their own scale; if yours show the same thing in more "
+        "pixels, not more things of the same size, use --policy resize"
+    )
+    followed = plan_size(settings, (966, 1296), "resize")
+    assert (followed.policy, followed.size, followed.tile) == ("resize", (483, 648), patch)
+    upright = plan_size(settings, (1296, 966), "resize")
+    assert upright.size == (648, 483)
 
 
 def test_a_run_of_patches_goes_in_patches() -> None:
@@ -78,7 +98,7 @@ def test_the_command_s_policy_goes_before_the_settings() -> None:
     settings = settings_of(policy="whole", training_px=(96, 128))
     assert plan_size(settings, (960, 1280)).size == (960, 1280)
     assert plan_size(settings, (960, 1280), "resize").size == (96, 128)
-    with pytest.raises(PredictionError, match="no size to resize to; use --policy whole or tiles"):
+    with pytest.raises(PredictionError, match="so there is no size to resize to; use --policy whole or tiles"):
         plan_size(settings_of(size=ORIGINAL), (100, 100), "resize")
 
 

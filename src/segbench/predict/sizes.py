@@ -5,13 +5,15 @@ sees. A run that resizes 768 x 576 pixels to 96 x 72 knows objects eight times s
 larger image may hold the same thing in more pixels (a better camera) or more things of the same size (a mosaic, an
 aerial image). Nobody can tell which from its size, so the choice is a policy, and it is said where it matters:
 
-- `resize`: squeezed to the size that the network was trained at, as training images were. Right for the first kind.
+- `resize`: squeezed to the size that the network was trained at, as training images were; where those kept their own,
+  to as many pixels as they had. Right for the first kind.
 - `tiles`: brought to the scale that training images had, and cut. Right for the second kind.
 - `whole`: the same scale, all at once. What `tiles` gives, as far as memory reaches.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
@@ -22,7 +24,7 @@ from segbench.errors import PredictionError
 from segbench.locale import Message, message
 from segbench.types import ORIGINAL, Size, SizePolicy
 
-LARGER = 2.0  # so many times a training image's height or width, and it is said which policy an image takes
+LARGER = 1.9  # times a training image's height or width: from twice the side on it is said which policy is taken
 AT_ONCE_PX = 1 << 22  # of what a network sees; larger images at their own scale go in tiles: 2048 x 2048
 
 
@@ -70,27 +72,30 @@ def plan_size(settings: SizeSettings, size: tuple[int, int], policy: SizePolicy 
     """Returns how an image goes through the network.
 
     Without a policy an image goes as the images of training did: squeezed by a run that resizes, at its own scale by
-    one that does not. Two cases are changed, and said: at its own scale an image above `AT_ONCE_PX` and four times the
-    training images goes in tiles; and a raster (a network with `bands`, whose pixels are a fixed length on the ground)
-    above `LARGER` times the training images is not squeezed but goes in tiles.
+    one that does not; where it is much larger than these, it is said. Two cases are changed: at its own scale an image
+    above `AT_ONCE_PX` and much larger than the training images goes in tiles; and a raster (a network with `bands`,
+    whose pixels are a fixed length on the ground) above `LARGER` times the training images is not squeezed but goes in
+    tiles.
 
     Args:
         settings: of the network.
         size: (H, W) of the image in pixels.
         policy: what to do; None: `settings.policy`, or as trained where that is None, too.
     Raises:
-        PredictionError: `resize`, but the network was trained on images of any size.
+        PredictionError: `resize`, but it is not known at which size the network was trained.
     """
     chosen = policy or settings.policy
     larger = _times_larger(settings, size)
     if chosen is not None:
         return _planned(settings, size, chosen)
     if settings.size == ORIGINAL:
+        known = settings.training_px is not None
+        note = _own_scale_note(larger) if larger > LARGER and settings.bands is None else None
         if settings.patch is not None:
-            return _planned(settings, size, "tiles")
-        if size[0] * size[1] <= AT_ONCE_PX or (settings.training_px is not None and larger <= LARGER):
-            return _planned(settings, size, "whole")
-        return _planned(settings, size, "tiles", _tiles_note(size))
+            return _planned(settings, size, "tiles", note)
+        if size[0] * size[1] <= AT_ONCE_PX or (known and larger <= LARGER):
+            return _planned(settings, size, "whole", note)
+        return _planned(settings, size, "tiles", note or _tiles_note(size))
     if larger <= LARGER:
         return _planned(settings, size, "resize")
     if settings.bands is not None:
@@ -104,18 +109,26 @@ def _planned(
     trained, patch = settings.size, settings.patch
     if policy == "resize":
         if trained == ORIGINAL:
-            raise PredictionError(
-                message(
-                    "this network was trained on images at their own size, so there is no size to resize to; "
-                    "use --policy whole or tiles"
-                )
-            )
+            trained = _as_many_pixels(settings, size)
         return SizePlan(policy=policy, size=trained, tile=patch, note=note)
     seen = _at_training_scale(settings, size)
     if policy == "whole":
         return SizePlan(policy=policy, size=seen, note=note)
     tile = patch or (trained if trained != ORIGINAL else settings.training_px or (512, 512))
     return SizePlan(policy=policy, size=seen, tile=tile, note=note)
+
+
+def _as_many_pixels(settings: SizeSettings, size: tuple[int, int]) -> tuple[int, int]:
+    """Returns the size of an image that is squeezed to as many pixels as training images had, in its own shape."""
+    if settings.training_px is None:
+        raise PredictionError(
+            message(
+                "it is not known of which size this network's training images were, so there is no size to resize to; "
+                "use --policy whole or tiles"
+            )
+        )
+    share = math.sqrt(math.prod(settings.training_px) / math.prod(size))
+    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 
 def _at_training_scale(settings: SizeSettings, size: tuple[int, int]) -> tuple[int, int]:
@@ -149,6 +162,14 @@ def _squeezed_note(settings: SizeSettings, larger: float) -> Message:
         larger=larger,
         height=height,
         width=width,
+    )
+
+
+def _own_scale_note(larger: float) -> Message:
+    return message(
+        "images {larger:.1f} times as large as those of training keep their own scale; if yours show the same thing in "
+        "more pixels, not more things of the same size, use --policy resize",
+        larger=larger,
     )
 
 

@@ -326,6 +326,27 @@ def test_large_images_go_in_tiles_where_a_person_wants_it(blended: bool, tab: Pa
 
 
 @pytest.mark.slow
+def test_a_photo_of_a_better_camera_is_squeezed_where_a_person_wants_it(tab: Page, tmp_path: Path) -> None:
+    """A network that learnt from images at their own size."""
+    predictor = Predictor(_network(1), SPOT, "original", threshold=0.51)
+    settings = replace(predictor.pipeline.settings, training_px=(100, 120))
+    predictor.pipeline.settings = settings
+    image = tmp_path / "upright.png"
+    Image.fromarray(_picture(333, 250)).save(image)
+    _open(tab, _page(predictor, tmp_path / "page.html"), [image])
+    choose = "const it = document.getElementById('policy'); it.value = 'resize'; it.dispatchEvent(new Event('change'))"
+    tab.ask(f"{{{choose}}}")
+    _wait(tab)
+    assert "; the network saw 95 x 126" in tab.ask("document.getElementById('status').textContent")
+    predictor.pipeline.settings = replace(settings, policy="resize")
+    assert predictor.pipeline.plan((333, 250)).size == (126, 95)
+    with Image.open(tab.saved("#save-grey", "upright_mask.png")) as saved:
+        wrong = np.asarray(saved) != predictor(image).mask
+    assert not (wrong & ~_close_calls(predictor, image)).any()
+    assert (tab.requests, tab.console) == ([], [])
+
+
+@pytest.mark.slow
 def test_what_a_person_does(tab: Page, tmp_path: Path) -> None:
     predictor = Predictor(Colours(1), SPOT, (40, 60), threshold=0.43)
     image = tmp_path / "my photo.v2.png"

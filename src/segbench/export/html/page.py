@@ -149,7 +149,7 @@ def _unlike(known: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def _policies(settings: PipelineSettings) -> tuple[SizePolicy, ...]:
     """Returns what a reader may choose instead of what the network was trained like."""
     if settings.size == ORIGINAL:
-        return ("whole", "tiles")
+        return ("whole", "tiles") if settings.training_px is None else ("whole", "tiles", "resize")
     return ("tiles",) if settings.training_px is not None else ()
 
 

@@ -8,9 +8,11 @@ export function planSize(settings, [height, width], policy) {
   const {size, patch, training_px: trained} = settings, original = size === "original";
   const scaled = original || !trained ? [height, width]
     : [height, width].map((side, axis) => Math.max(1, roundHalfEven(side * size[axis] / trained[axis])));
+  const share = original && trained ? Math.sqrt(trained[0] * trained[1] / (height * width)) : 1;
+  const squeezed = original ? [height, width].map(side => Math.max(1, roundHalfEven(side * share))) : size;
   const tile = patch ?? (original ? trained ?? [512, 512] : size);
   const planned = (way, note = null) => ({
-    policy: way, note, size: way === "resize" ? size : scaled, tile: way === "tiles" ? tile : way === "resize" ? patch : null,
+    policy: way, note, size: way === "resize" ? squeezed : scaled, tile: way === "tiles" ? tile : way === "resize" ? patch : null,
   });
   const chosen = policy ?? settings.policy;
   if (chosen) return planned(chosen);
