@@ -113,7 +113,7 @@ class _Pool:
     def submit(self, batch: list[Job], attempt: int) -> None:
         """Gives images to a worker that has nothing to do."""
         worker = self._idle.pop()
-        ref = worker.predict.remote([(str(job.path.absolute()), str(job.below), job.name) for job in batch])
+        ref = worker.predict.remote([(str(job.path.absolute()), str(job.below), job.name, job.page) for job in batch])
         self._busy[ref] = (worker, batch, attempt)
 
     def next(self) -> tuple[list[Job], int, list[tuple[dict[str, Any] | None, str]] | str]:
@@ -151,7 +151,9 @@ def _worker_class() -> type:
             self._places = places
             self._local: Any = None
 
-        def predict(self, images: list[tuple[str, str, str]]) -> list[tuple[dict[str, Any] | None, str]] | str:
+        def predict(
+            self, images: list[tuple[str, str, str, int | None]]
+        ) -> list[tuple[dict[str, Any] | None, str]] | str:
             """Returns row and reason of each image; a sentence where this machine is not ready."""
             if self._local is None:
                 problem = self._problem()
@@ -162,7 +164,7 @@ def _worker_class() -> type:
 
             from segbench.predict.stages import Job
 
-            jobs = [Job(path=Path(path), below=Path(below), name=name) for path, below, name in images]
+            jobs = [Job(path=Path(path), below=Path(below), name=name, page=page) for path, below, name, page in images]
             return [(done.row, str(done.reason)) for done in self._local(jobs)]
 
         def process(self) -> int:

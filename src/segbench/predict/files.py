@@ -11,6 +11,7 @@ from typing import Protocol
 
 from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.errors import PredictionError
+from segbench.locale import message
 from segbench.predict.journal import journal_key, opened_journal
 from segbench.predict.large import is_large, write_large
 from segbench.predict.outputs import (
@@ -21,6 +22,7 @@ from segbench.predict.outputs import (
     write_areas,
     write_outputs,
 )
+from segbench.predict.pages import pages_of
 from segbench.predict.predictor import Prediction, Predictor
 from segbench.predict.stages import Done, Job, Row, Stages
 from segbench.types import Progress
@@ -32,7 +34,7 @@ class PredictedFiles:
 
     Attributes:
         written: names of the predicted images.
-        failed: path -> why.
+        failed: path (of a stack from its second page on, with the page) -> why.
         areas_file: the table.
         kept: how many of those written were there from before, see `predict_files`.
         idle_frac: share of the time in which the network waited for images, 0-1; NaN where it had nothing to do.
@@ -80,7 +82,7 @@ def predict_files(
         OSError: the disk is full, or `out` cannot be written.
     """
     out, options = Path(out), options or OutputOptions()
-    jobs = find_jobs(paths, out)
+    jobs = find_jobs(paths, out, pages=predictor.bands is None)
     settings, on_grid = predictor.pipeline.settings, predictor.bands is not None
     key = journal_key(
         predictor.model_id, predictor.runtime, settings.to_dict(), asdict(options), dict(predictor.card or {})
@@ -100,7 +102,7 @@ def predict_files(
         running = stages.run(left) if engine is None else engine.run(left, out, options)
         for number, done in enumerate(running, start=kept + 1):
             if done.row is None:
-                failed[str(done.job.path)] = done.reason
+                failed[done.job.told] = done.reason
             else:
                 rows[done.job.name] = done.row
                 journal.add(done.job.name, done.job.path, done.row)
@@ -138,6 +140,9 @@ def local_stages(predictor: Predictor, out: Path, options: OutputOptions, *, thr
     pipeline = predictor.pipeline
 
     def write(job: Job, prediction: Prediction) -> Row:
+        if job.page is not None and (wrong := [kind for kind in options.polygons if kind != "geojson"]):
+            text = message("{formats} name image files, not pages of them; use geojson", formats=", ".join(wrong))
+            raise PredictionError(text, path=job.path)
         like = None if predictor.bands is None else job.path
         row = write_outputs(prediction, out, job.name, options, like, predictor.card)
         return row | {"file": job.below.as_posix()}
@@ -150,12 +155,24 @@ def local_stages(predictor: Predictor, out: Path, options: OutputOptions, *, thr
     return Stages(predictor, write, by_parts=by_parts, threads=threads)
 
 
-def find_jobs(paths: Sequence[str | Path], out: Path) -> list[Job]:
-    """Returns the images and what their outputs are called; see `find_images` and `output_names`."""
+def find_jobs(paths: Sequence[str | Path], out: Path, *, pages: bool = True) -> list[Job]:
+    """Returns the images and what their outputs are called; see `find_images` and `output_names`.
+
+    Args:
+        pages: each page of a TIFF stack is an image of its own, `NAME/0000` and so on; else such a file is one image.
+    """
     found = find_images(paths, out)
     return [
-        Job(path=path, below=below, name=name) for (path, below), name in zip(found, output_names(found), strict=True)
+        job
+        for (path, below), name in zip(found, output_names(found), strict=True)
+        for job in _jobs_of(path, below, name, pages_of(path) if pages else ())
     ]
+
+
+def _jobs_of(path: Path, below: Path, name: str, pages: Sequence[int]) -> list[Job]:
+    if len(pages) < 2:
+        return [Job(path=path, below=below, name=name, page=pages[0] if pages else None)]
+    return [Job(path=path, below=below, name=f"{name}/{number:04d}", page=page) for number, page in enumerate(pages)]
 
 
 def find_images(paths: Sequence[str | Path], out: Path) -> list[tuple[Path, Path]]:

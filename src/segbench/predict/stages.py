@@ -21,6 +21,8 @@ import numpy as np
 from torch import Tensor
 
 from segbench.errors import SegbenchError
+from segbench.locale import message
+from segbench.predict.pages import open_page
 from segbench.predict.pipeline import Seen
 from segbench.predict.predictor import Prediction, Predictor
 
@@ -34,11 +36,18 @@ Row: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Attributes: path, of the image file; below, the same as the table names it; name, of what is written."""
+    """Attributes: path, of the image file; below, the same as the table names it; name, of what is written; page, of a
+    TIFF stack, from 0, None for other files."""
 
     path: Path
     below: Path
     name: str
+    page: int | None = None
+
+    @property
+    def told(self) -> str:
+        """How people are told of the image."""
+        return str(self.path) if not self.page else f"{self.path} ({message('page {n}', n=self.page + 1)})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,12 +170,18 @@ class Stages:
             write = self._by_parts(job)
             if write is not None:
                 return _Large(job=job, write=write)
-            image, nodata = self._predictor.pipeline.read(job.path)
+            image, nodata = self._read(job)
             return _Decoded(job=job, image=image, nodata=nodata, seen=self._predictor.pipeline.seen(image))
         except SegbenchError as error:
             return Done(job=job, row=None, reason=getattr(error, "reason", str(error)))
         except MemoryError:
             return Done(job=job, row=None, reason="there is not enough memory to open it")
+
+    def _read(self, job: Job) -> tuple[np.ndarray, np.ndarray | None]:
+        if job.page is None:
+            return self._predictor.pipeline.read(job.path)
+        with open_page(job.path, job.page) as image:
+            return self._predictor.pipeline.read(image)
 
     def _fits(self, batch: list[_Coming], found: _Coming) -> bool:
         first = batch[0]

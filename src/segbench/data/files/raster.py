@@ -23,6 +23,7 @@ from segbench.data.files.bands import Bands, Range
 from segbench.data.files.images import missing_text, told_errors
 from segbench.errors import DatasetError, shorten
 from segbench.files import replacing
+from segbench.locale import message
 from segbench.types import ClassMap
 
 Box: TypeAlias = tuple[int, int, int, int]  # top, left, height, width in pixels
@@ -367,11 +368,23 @@ def opened(path: Path) -> Iterator[Any]:
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
                 source = rasterio.open(path)
             with source:
+                _refuse_pages(source, path)
                 yield source
     except (rasterio.errors.RasterioError, rasterio.errors.RasterioIOError) as error:
         raise DatasetError(
             f"not an image that can be read by windows, or damaged or cut off ({error}); copy it again", path=path
         ) from error
+
+
+def _refuse_pages(source: Any, path: Path) -> None:
+    pages = len(source.subdatasets) if source.driver == "GTiff" else 1  # overviews and masks are none of them
+    if pages > 1:
+        text = message(
+            "expected one picture, got a TIFF file with {pages} pages, of which only the first would be read; save "
+            "each as a file of its own: gdal_translate GTIFF_DIR:1:IN.tif OUT.tif",
+            pages=pages,
+        )
+        raise DatasetError(text, path=path)
 
 
 def _same_crs(one: str, other: str) -> bool:
