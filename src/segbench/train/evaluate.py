@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from segbench.config.run import AugmentConfig, RunConfig, ScoresConfig, parse_config
+from segbench.data.files.bands import Bands
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.samples.decoded import decode_samples
 from segbench.data.samples.loaders import whole_loader
 from segbench.data.sources.load import load_sample
-from segbench.errors import BundleError, ConfigError, RunError
+from segbench.errors import BundleError, ConfigError, DatasetError, RunError
 from segbench.files import write_json
 from segbench.folders.mask_archive import MaskWriter, write_masks
 from segbench.folders.run import RunFolder
@@ -26,8 +28,9 @@ from segbench.metrics.scores import Scores
 from segbench.models.weights import read_metadata
 from segbench.predict.bundle_file import ModelBundle
 from segbench.predict.bundle_members import is_bundle
+from segbench.predict.pipeline import PipelineSettings
 from segbench.predict.predictor import Predictor
-from segbench.speech import argument
+from segbench.speech import argument, in_shell
 from segbench.train.callback import Callback
 from segbench.train.console import default_callback
 from segbench.train.evaluator import Evaluation, Evaluator, collect_surfaces, evaluate_masks
@@ -158,6 +161,8 @@ def _target_of_bundles(paths: Sequence[Path], data: str | Path | None, out: str 
         raise BundleError(
             f"{told}; say with {what} {'which are scored' if data is None else 'where to'}", file=paths[0]
         )
+    if is_bundle(Path(out)):
+        raise BundleError(f"there is a bundle; choose another folder with {argument('out')}", file=out)
     return _target([RunFolder(paths[0])], out)
 
 
@@ -169,23 +174,45 @@ def _read_data(
     A data set that is not divided is a test part as a whole.
 
     Raises:
-        BundleError: its classes or channels are others than the bundle's, or the part is empty.
+        DatasetError: the data cannot be read.
+        BundleError: its classes, channels or depth are others than the bundle's, or the part is empty.
     """
     if data is None:
         return read_dataset(RunFolder(path).manifest_file, progress=watch.progress)
-    manifest = read_dataset(data, progress=watch.progress)
+    index = f"`segbench data index {in_shell(data)} {{}} -o set.json`, and score on set.json"
+    try:
+        manifest = read_dataset(data, progress=watch.progress)
+    except DatasetError as error:
+        if not Path(data).is_dir():
+            raise
+        told = f"{error.reason}\nwhere it needs options, give them once, with {index.format('...')}"
+        raise DatasetError(told, path=error.path) from error
     ours, theirs = predictor.class_map, manifest.class_map
     if (ours.names, ours.task) != (theirs.names, theirs.task):
         told = f"has the classes {', '.join(ours.names)}, and {data} has {', '.join(theirs.names)}"
-        raise BundleError(f"{told}; name the data's classes alike", file=path)
-    if manifest.channels != predictor.pipeline.settings.channels:
-        told = f"sees {predictor.pipeline.settings.channels} channels, and {data} has {manifest.channels}"
-        raise BundleError(told, file=path)
+        wanted = in_shell(f"classes=[{', '.join(ours.names)}]")
+        raise BundleError(
+            f"{told}; name the data's classes alike, for example with {index.format(f'--option {wanted}')}", file=path
+        )
+    manifest = _decoded_alike(manifest, predictor.pipeline.settings, path, data)
     if all(sample.split is None for sample in manifest.samples):
         manifest = manifest.with_splits({sample.id: "test" for sample in manifest.samples})
     if not manifest.split(split):
         raise BundleError(f"was to be scored on the {split} part, which {data} does not have", file=path)
     return manifest
+
+
+def _decoded_alike(manifest: Manifest, settings: PipelineSettings, path: Path, data: str | Path) -> Manifest:
+    """Returns a manifest whose values become 0-255 as the network learnt them, not by the range of these files."""
+    ours, theirs = settings.bands or Bands(numbers=(1, 2, 3)), manifest.bands or Bands(numbers=(1, 2, 3))
+    if ours.numbers != theirs.numbers:
+        told = f"sees the bands {', '.join(map(str, ours.numbers))}, and {data} has"
+        raise BundleError(f"{told} {', '.join(map(str, theirs.numbers))}; read the data with the same ones", file=path)
+    deep = manifest.depth_range is not None or theirs.ranges is not None
+    if deep and settings.depth_range is None and ours.ranges is None:
+        raise BundleError(f"learnt from images of 8 bit, and {data} has deeper ones; save them so", file=path)
+    bands = None if manifest.bands is None else replace(theirs, ranges=ours.ranges)
+    return replace(manifest, bands=bands, depth_range=settings.depth_range)
 
 
 def _about(paths: Sequence[Path], target: RunFolder, split: SplitName, resolution: Resolution) -> dict[str, Any]:
