@@ -118,6 +118,19 @@ def test_the_short_answer_begins_with_the_question_and_ends_with_what_next(
     assert "next: Finish the runs that are missing: segbench study run goes on where it stopped." in text
     named = f"'{clear.path}/runs/unet_nearest__bce__seed0'"
     assert f"next: Use the best mean, unet_nearest | bce, on your images: segbench predict {named} IMAGES" in text
+    assert call(capsys, "report", clear.path, "-o", tmp_path / "page.html", "-q")[0] == 0
+    page = (tmp_path / "page.md").read_text()
+    assert "Holds for new trainings (3 to 4 trainings each here)" in page
+    answer_part = page.split("Holds for")[0].replace(" \\| bce", "")
+    assert answer_part.count("unet\\_nearest minus segnet") == 1, (
+        "the only factor, and not once more as first and second"
+    )
+    result = clear.path / "runs/unet_nearest__bce__seed0/result.json"
+    result.write_text(json.dumps({**json.loads(result.read_text()), "collapsed": True}))
+    other = f"segbench predict '{clear.path}/runs/unet_nearest__bce__seed1' IMAGES"
+    assert other in call(capsys, "compare", clear.path, "-q")[1], "a network that collapsed is no use"
+    assert call(capsys, "report", clear.path, "-o", tmp_path / "page.html", "-q")[0] == 0
+    assert other in (tmp_path / "page.md").read_text()
 
 
 @pytest.mark.slow

@@ -81,6 +81,11 @@ class Entry:
     planned: int = 0
     failed: int = 0
 
+    @property
+    def usable_run(self) -> RunFolder | None:
+        """The first run that did not collapse, which predicts something; None where there is none."""
+        return next((run for run in self.runs if not run.is_collapsed), None)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:

@@ -76,8 +76,9 @@ class Comparison:
             told.append(message("Make the collapsed trainings work: a lower learning rate (optimizer.lr), or warm-up."))
         told += needed_sentences(verdict)[:1]
         best = entries[verdict.best]
-        if verdict.winner is not None and best.runs:
-            command = f"segbench predict {in_shell(best.runs[0].path)} IMAGES -o masks"
+        run = best.usable_run
+        if verdict.winner is not None and run is not None:
+            command = f"segbench predict {in_shell(run.path)} IMAGES -o masks"
             told.append(message("Use the best mean, {name}, on your images:", name=verdict.names[verdict.best]))
             told[-1] = f"{told[-1]} {command}"
         return told

@@ -159,14 +159,18 @@ def _document(
 
 
 def _try_it(analysis: Analysis, lang: str) -> TryIt:
-    """Returns the first run of the best entry, as a page to be run."""
+    """Returns the first run of the best entry that did not collapse, as a page to be run."""
     from segbench.export.html.write import page_of  # only who asks for it waits for torch
 
     best = analysis.best
-    if not best.runs:
+    run = best.usable_run
+    if run is None and best.runs:
+        told = f"every run of the best entry {best.name!r} collapsed: it predicts one class only"
+        raise ConfigError(f"{told}; leave it out", key=argument("try_it"))
+    if run is None:
         told = f"the best entry {best.name!r} is a folder of masks, and only a run has a network"
         raise ConfigError(f"{told}; leave it out", key=argument("try_it"))
-    page = page_of(best.runs[0].path, lang=lang, name=best.name)
+    page = page_of(run.path, lang=lang, name=best.name)
     return TryIt(
         title=message("Try the best model"),
         paragraphs=(

@@ -68,7 +68,8 @@ def next_section(analysis: Analysis, sketch: Sketch, pictures: Pictures) -> Sect
             )
         )
     blocks: list[Block] = [*bullets(told)]
-    if analysis.best.runs:
+    run = analysis.best.usable_run
+    if run is not None:
         blocks += text(message("Use the best mean, {name}, on your images:", name=name_of(analysis, verdict.best)))
-        blocks.append(Code(text=f"segbench predict {in_shell(analysis.best.runs[0].path)} IMAGES -o masks"))
+        blocks.append(Code(text=f"segbench predict {in_shell(run.path)} IMAGES -o masks"))
     return Section(key="next", title=message("What next"), blocks=tuple(blocks))

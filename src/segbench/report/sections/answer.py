@@ -102,9 +102,9 @@ def _all_collapsed(analysis: Analysis, factor: str, level: str) -> bool:
 def _is_lead(analysis: Analysis, shown: LevelDifference) -> bool:
     """Tells whether a difference of the only factor is that of the two best approaches."""
     factors = analysis.evidence.factors
-    return [shown.first, shown.second] == [
-        *(level for place in analysis.order[:2] for level in factors[place].values())
-    ]
+    varied = [name for name in factors[0] if len({levels.get(name) for levels in factors}) > 1]
+    two = [factors[place].get(name) for place in analysis.order[:2] for name in varied]
+    return two == [shown.first, shown.second]
 
 
 def _collapsed_rows(analysis: Analysis) -> tuple[_Row, ...]:
@@ -177,8 +177,10 @@ def _holds_for(analysis: Analysis) -> Message:
     images = units(verdict.unit, verdict.n_units)
     if verdict.speaks_of == "these trained weights":
         return message("Holds for these trained weights on images like these ({images}).", images=images)
-    seeds = min(standing.seeds for standing in verdict.entries if standing.seeds)
-    trained = plural("{n} training each", "{n} trainings each", n=seeds)
+    seeds = sorted({standing.seeds for standing in verdict.entries if standing.seeds})
+    trained: Message = plural("{n} training each", "{n} trainings each", n=seeds[-1])
+    if len(seeds) > 1:
+        trained = message("{fewest} to {most} trainings each", fewest=seeds[0], most=seeds[-1])
     return message(
         "Holds for new trainings ({trained} here) and images like these ({images}).", trained=trained, images=images
     )
