@@ -169,6 +169,17 @@ def test_the_command_prints_the_table(trained: Path, tmp_path: Path) -> None:
     assert "of the validation part" in found.output
 
 
+def test_one_image_alone_is_timed_too(trained: Path, tmp_path: Path, binary_pairs: Path) -> None:
+    (image, *_) = sorted((binary_pairs / "images").iterdir())
+    folder = tmp_path / "one"
+    folder.mkdir()
+    shutil.copy(image, folder)
+    parity = export_model(trained, tmp_path / "m.onnx", images=folder)
+    assert parity.n_images == 1
+    assert parity.speed > 0.0
+    assert "nan" not in (tmp_path / "m.parity.md").read_text()
+
+
 def test_a_model_without_its_data_needs_images(trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)

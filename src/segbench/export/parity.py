@@ -117,6 +117,8 @@ def check_parity(
             odd = _odd(image)
             sums.add(None, _timed(reference, odd), _timed(ours, odd), None, predictor.threshold, timed=False)
             batch.append(image)
+    if not any(sums.seconds):  # one image alone; by now both are warm
+        sums.seconds = [_timed(each, batch[0])[1] for each in (reference, ours)]
     together = _batched(sums, reference, run, batch, predictor.threshold) if form == "full" else 1
     return sums.parity(predictor, images, file, kind, form=form, int8=int8, batch=together, threads=threads)
 
