@@ -200,7 +200,7 @@ def test_from_a_folder_to_predictions(
     (tmp_path / "new" / "broken.png").write_bytes(b"no image")
     code, out, _ = run_cli(capsys, "predict", str(run), "new", "-o", "predicted", "--probs")
     assert code == 1
-    assert "1 images segmented" in out
+    assert "1 image segmented" in out
     assert "not segmented: new/broken.png" in out.replace("\n", "")
     with (tmp_path / "predicted" / "areas.csv").open() as stream:
         rows = list(csv.DictReader(stream))

@@ -31,7 +31,7 @@ def test_a_file_that_is_none_is_told_at_the_end(
     paths = (tmp_path / "x.png", binary_pairs / "images" / "img_000.png")
     code, text, _ = call(capsys, "predict", runs / "a_seed0", *paths, "-o", tmp_path / "out")
     assert code == 1
-    assert "1 images segmented" in text
+    assert "1 image segmented" in text
     assert f"not segmented: {tmp_path / 'x.png'}: not an image segbench can read" in text
 
 
