@@ -25,7 +25,7 @@ from segbench.errors import PredictionError
 from segbench.export import export as module
 from segbench.export.bioimage import write_bioimage
 from segbench.export.export import export_model
-from segbench.export.images import images_for
+from segbench.export.images import halves, images_for
 from segbench.export.int8 import network_nodes, rules
 from segbench.export.mlflow_log import log_to_mlflow
 from segbench.export.parity import margin, parity_table
@@ -197,6 +197,36 @@ def test_a_model_without_its_data_needs_images(trained: Path, tmp_path: Path) ->
     assert parity.score is None
     assert parity.n_images == 2
     assert "IoU of the two masks" in dict(parity_table(parity))
+
+
+def test_data_that_are_gone_are_told_as_such(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps(manifest).replace(manifest["root"], str(tmp_path / "gone")))
+    with pytest.raises(PredictionError, match=r"cannot be read any more \(.*gone.*--images DIR"):
+        export_model(run, tmp_path / "model.onnx")
+
+
+def test_int8_is_not_compared_on_the_images_that_it_was_fitted_to(
+    trained: Path, tmp_path: Path, binary_pairs: Path
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    first, *others = sorted((binary_pairs / "images").iterdir())[:5]
+    shutil.copy(first, folder)
+    with pytest.raises(PredictionError, match="a folder of two images or more"):
+        export_model(trained, tmp_path / "model.onnx", int8=True, images=folder)
+    for image in others:
+        shutil.copy(image, folder)
+    found = images_for(trained, folder, "val", 64)
+    assert found is not None
+    fitted, compared = halves(found, folder)
+    assert (len(fitted), len(compared)) == (3, 2)
+    assert not set(fitted.files) & set(compared.files)
+    parity = export_model(trained, tmp_path / "model.onnx", int8=True, images=folder)
+    assert parity.n_images == 2
+    assert "on others of which int8 was calibrated" in dict(parity_table(parity))["compared on"]
 
 
 def test_int8_without_training_images_says_so(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,8 +161,8 @@ def predict(
             console.print(note)
     folders = f"{out}/masks, {out}/overlays" if overlays else f"{out}/masks"
     there = f" ({done.kept} were there)" if done.kept else ""
-    images = plural("{n} image", "{n} images", n=len(done.written))
-    console.print(f"{images} segmented{there}: {folders}, {done.areas_file}")
+    counted = plural("{n} image", "{n} images", n=len(done.written))
+    console.print(f"{counted} segmented{there}: {folders}, {done.areas_file}")
     unlike = unlike_images(done.areas_file)
     if unlike:
         console.print(

@@ -13,7 +13,7 @@ import torch
 from segbench.errors import PredictionError
 from segbench.export.first_layer import first_layer, layer_errors
 from segbench.export.full_form import Form, FullForm
-from segbench.export.images import CALIBRATION, MOST, Images, images_for, need_images
+from segbench.export.images import CALIBRATION, MOST, Images, halves, images_for, need_images
 from segbench.export.int8 import calibration_images, quantize_onnx, quantize_openvino, rules
 from segbench.export.packages import needed
 from segbench.export.parity import Parity, check_parity, parity_table
@@ -56,7 +56,8 @@ def export_model(
         kind: `onnx`, `openvino` (`.xml` with a `.bin` beside it) or `torchscript`.
         form: of ONNX, see `write_onnx`.
         int8: in 8 bit, calibrated on training images; of the full form as ONNX or OpenVINO.
-        images: folder of images to compare (and calibrate) on; None: the run's validation (and training) part.
+        images: folder of images to compare on (int8: half of them, calibrated on the other half); None: the run's
+            validation part (int8: calibrated on its training part).
         predictor: of the model, where it is loaded already; on the CPU.
         told: is told what is done.
     Raises:
@@ -80,8 +81,12 @@ def export_model(
             ),
             path=model,
         )
-    compared = need_images(images_for(model, folder, "val", MOST), model)
-    learnt = _calibration(model, folder) if int8 else None
+    learnt: Images | None = None
+    if int8 and folder is not None:  # an image that int8 was fitted to proves nothing about others
+        learnt, compared = halves(need_images(images_for(model, folder, "val", 2 * CALIBRATION), model), folder)
+    else:
+        compared = need_images(images_for(model, folder, "val", MOST), model)
+        learnt = _calibration(model) if int8 else None
     tell = told or (lambda _: None)
     part = out.with_name(f"{out.stem}{FAILED}{SUFFIXES[kind]}")
     with tempfile.TemporaryDirectory() as scratch:
@@ -118,8 +123,8 @@ def _check(out: Path, kind: Format, form: Form, int8: bool) -> None:
             needed(package)
 
 
-def _calibration(model: Path, folder: Path | None) -> Images:
-    found = images_for(model, folder, "train", CALIBRATION)
+def _calibration(model: Path) -> Images:
+    found = images_for(model, None, "train", CALIBRATION)
     if found is None:
         raise PredictionError(
             message(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -69,9 +69,9 @@ def images_for(model: Path, folder: Path | None, part: SplitName, most: int) -> 
         part: of the run's data.
         most: no more than that many, evenly spread.
     Returns:
-        None where there is neither: a bundle knows its images by number only, or a run's data are gone.
+        None where there is neither: a bundle knows its images by number only, or the run's part is empty.
     Raises:
-        PredictionError: a folder without images.
+        PredictionError: a folder without images, or a run's data that are gone or changed.
     """
     if folder is not None:
         found = _spread([path for path, _ in find_images([folder], folder / "predicted")], most)
@@ -81,15 +81,36 @@ def images_for(model: Path, folder: Path | None, part: SplitName, most: int) -> 
         return None
     manifest = Manifest.read(run.manifest_file)
     samples = _spread(manifest.split(part), most)
-    try:
-        if not samples:
-            return None
-        load_sample(manifest, samples[0])
-    except (DatasetError, OSError):
+    if not samples:
         return None
+    try:
+        load_sample(manifest, samples[0])
+    except (DatasetError, OSError) as error:
+        text = message(
+            "the images that this model was made with cannot be read any more ({error}); name a folder of images "
+            "like them: --images DIR",
+            error=error,
+        )
+        raise PredictionError(text, path=model) from error
     words = {"train": "training", "val": "validation", "test": "test"}
     told = message("{count} images of the {part} part", count=len(samples), part=words[part])
     return Images(manifest=manifest, samples=tuple(samples), told=told)
+
+
+def halves(images: Images, folder: Path) -> tuple[Images, Images]:
+    """Returns every second image of a folder, and the others.
+
+    Raises:
+        PredictionError: there is one image only.
+    """
+    if len(images.files) < 2:
+        text = message("int8 is calibrated on some images and compared on others; name a folder of two images or more")
+        raise PredictionError(text, path=folder)
+    one, other = images.files[::2], images.files[1::2]
+    told = message(
+        "{count} images of {folder}, on others of which int8 was calibrated", count=len(other), folder=folder
+    )
+    return replace(images, files=one), replace(images, files=other, told=told)
 
 
 def need_images(found: Images | None, model: Path) -> Images:
