@@ -83,13 +83,13 @@ def test_a_killed_worker_costs_its_images(
     submitted: list[int] = []
     real = engine_ray._Pool.submit
 
-    def submit(self: Any, batch: list[Any], attempt: int) -> None:
-        submitted.append(len(batch))
+    def submit(self: Any, task: Any) -> None:
+        submitted.append(len(task.jobs))
         if len(submitted) == 3:  # the first two are at work, or through
             worker = self._idle[-1]
             killed.append(pid_of(worker))
             os.kill(killed[-1], signal.SIGKILL)
-        real(self, batch, attempt)
+        real(self, task)
 
     monkeypatch.setattr(engine_ray._Pool, "submit", submit)
     predictor = recipe.make()
@@ -119,10 +119,10 @@ def test_an_image_that_kills_every_worker_is_noted(
         kind = real()
 
         class Deadly(kind):  # type: ignore[misc,valid-type]
-            def predict(self, images: list[tuple[str, str, str]]) -> Any:
-                if any(name == "img_003" for _, _, name in images):
+            def predict(self, images: list[tuple[str, str, str, int | None]], banded: bool) -> Any:
+                if any(name == "img_003" for _, _, name, _ in images):
                     os.kill(os.getpid(), signal.SIGKILL)
-                return super().predict(images)
+                return super().predict(images, banded)
 
         return Deadly
 
@@ -142,3 +142,85 @@ def test_a_machine_that_does_not_see_the_model_is_told(
     jobs = find_jobs([binary_pairs / "images"], tmp_path / "out")
     with pytest.raises(PredictionError, match=r"does not see .*gone; put it on a disk that all machines mount there"):
         list(RayWorkers(gone).run(jobs, tmp_path / "out", OutputOptions()))
+
+
+def test_one_large_raster_is_spread_in_bands_of_rows(
+    cluster: RayEngine, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is that of this machine, byte for byte, also where a worker is killed or everything is stopped: finished
+    bands are kept, and the rows of the unfinished one."""
+    rasterio = pytest.importorskip("rasterio")
+    values = np.random.default_rng(0).integers(0, 256, (3, 900, 260), dtype=np.uint8)
+    place = rasterio.Affine(0.5, 0.0, 500_000.0, 0.0, -0.5, 5_400_000.0)
+    profile = {"driver": "GTiff", "count": 3, "height": 900, "width": 260, "dtype": "uint8", "crs": "EPSG:32632"}
+    with rasterio.open(tmp_path / "field.tif", "w", transform=place, **profile) as target:
+        target.write(values)
+    log = tmp_path / "bands.txt"
+    log.touch()
+    real = engine_ray._worker_class
+
+    def small() -> type:
+        kind = real()
+
+        class Small(kind):  # type: ignore[misc,valid-type]
+            def _load(self) -> None:
+                super()._load()
+                make_small()
+
+            def band(self, images: Any, band: tuple[int, int]) -> Any:
+                from segbench.predict.unfinished import RowStore
+
+                append, first = RowStore.append, not log.read_text().count("killed")
+
+                def deadly(store: Any, labels: Any) -> None:
+                    append(store, labels)
+                    if first and band[0] and store.rows < band[1] - band[0]:
+                        with log.open("a") as stream:
+                            stream.write(f"killed {band[0]} {store.rows}\n")
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+                RowStore.append = deadly  # type: ignore[method-assign]
+                try:
+                    answer = super().band(images, band)
+                finally:
+                    RowStore.append = append  # type: ignore[method-assign]
+                with log.open("a") as stream:
+                    stream.write(f"band {band[0]}\n")
+                return answer
+
+        return Small
+
+    def make_small() -> None:
+        from segbench.predict import large, tiles, windows
+
+        large.LARGE_PX, tiles._TILES_MB, windows._BAND_PX = 1000, (2.0,), 40_000
+
+    monkeypatch.setattr("segbench.predict.large.LARGE_PX", 1000)
+    monkeypatch.setattr("segbench.predict.tiles._TILES_MB", (2.0,))
+    monkeypatch.setattr(engine_ray, "_worker_class", small)
+    recipe = replace(recipe, policy="tiles")
+    predictor = recipe.make()
+    answered = engine_ray._Pool.next
+    answers: list[Any] = []
+
+    def stopped(self: Any) -> Any:
+        if len(answers) == 3:  # which bands there are, and two of them
+            raise KeyboardInterrupt
+        answers.append(answered(self))
+        return answers[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine_ray._Pool, "next", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            predict_files(predictor, [tmp_path / "field.tif"], tmp_path / "ray", engine=RayWorkers(recipe))
+    assert any(line.startswith("band") for line in log.read_text().splitlines())
+    done = predict_files(predictor, [tmp_path / "field.tif"], tmp_path / "ray", engine=RayWorkers(recipe))
+    assert done.written == ("field",)
+    lines = log.read_text().splitlines()
+    assert sum(line.startswith("killed") for line in lines) >= 1
+    bands = [line for line in lines if line.startswith("band")]
+    assert len(bands) == len(set(bands)) > 3
+    predict_files(predictor, [tmp_path / "field.tif"], tmp_path / "local")
+    for name in ("masks/field.tif", "overlays/field.jpg", "areas.csv"):
+        assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes(), name
+    assert not list((tmp_path / "ray").rglob("*unfinished*"))

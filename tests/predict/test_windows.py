@@ -31,7 +31,7 @@ from segbench.predict.large import is_large, write_large  # noqa: E402
 from segbench.predict.outputs import OutputOptions  # noqa: E402
 from segbench.predict.postprocess import Postprocess  # noqa: E402
 from segbench.predict.predictor import Predictor  # noqa: E402
-from segbench.predict.windows import predict_raster  # noqa: E402
+from segbench.predict.windows import missing_bands, predict_band, predict_raster  # noqa: E402
 from segbench.types import ORIGINAL, ClassMap, Size, Task  # noqa: E402
 
 THREE = ClassMap(names=("ground", "roof", "tree"), values=((0,), (1,), (2,)))
@@ -297,11 +297,11 @@ def test_a_full_disk_ends_in_one_sentence_and_the_rest_goes_on_later(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         written(descriptor)
 
-    monkeypatch.setattr(windows.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(PredictionError, match=r"No space left on device.*make room and give the same command again"):
         predict_raster(predictor, file, tmp_path / "out")
     assert not (tmp_path / "out" / "masks" / "a.tif").exists()
-    monkeypatch.setattr(windows.os, "fsync", written)
+    monkeypatch.setattr(os, "fsync", written)
     done = predict_raster(predictor, file, tmp_path / "out")
     assert done.first_row > 0
     np.testing.assert_array_equal(labels_of(done.masks[0]), undisturbed)
@@ -329,6 +329,39 @@ def test_stopped_anywhere_it_goes_on_with_the_same_result(tmp_path: Path, norm: 
     assert len(stops) > 2
     assert done.first_row == stops[-1] == 700
     np.testing.assert_array_equal(labels_of(done.masks[0]), undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("norm", "size", "class_map"),
+    [("batch", ORIGINAL, THREE), ("group", ORIGINAL, BOTH), ("group", (48, 56), THREE)],
+    ids=["exact", "blended", "enlarged"],
+)
+def test_bands_of_rows_are_joined_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, norm: str, size: Size, class_map: ClassMap
+) -> None:
+    """In any order, by whoever; what is there of them is kept, up to the first gap, where the image is predicted on."""
+    monkeypatch.setattr(windows, "_BAND_PX", 20_000)
+    monkeypatch.setattr(windows, "_BLENDED_ROWS", 2)
+    predictor = predictor_of(class_map, size=size, norm=norm)
+    settings = predictor.pipeline.settings
+    predictor.pipeline.settings = type(settings)(**{**vars(settings), "policy": "tiles", "training_px": (72, 72)})
+    file = tiff(tmp_path / "a.tif", picture(700, 300))
+    undisturbed = predict_raster(predictor, file, tmp_path / "whole")
+    for out, left_out in (("all", None), ("gap", 1)):
+        bands = missing_bands(predictor, file, tmp_path / out, "a")
+        assert len(bands) > 2
+        assert [top for top, _ in bands] == [0, *(bottom for _, bottom in bands[:-1])]
+        assert bands[-1][1] == 700
+        for number, band in reversed(list(enumerate(bands))):
+            if number != left_out:
+                predict_band(predictor, file, tmp_path / out, "a", band)
+        assert missing_bands(predictor, file, tmp_path / out, "a") == ([] if left_out is None else [bands[left_out]])
+        done = predict_raster(predictor, file, tmp_path / out)
+        assert done.first_row == (700 if left_out is None else bands[left_out][0])
+        assert (done.pixels, done.counted_px) == (undisturbed.pixels, undisturbed.counted_px)
+        for one, other in zip(done.masks, undisturbed.masks, strict=True):
+            assert one.read_bytes() == other.read_bytes()
+        assert not list((tmp_path / out).rglob("*unfinished*"))
 
 
 def test_another_network_begins_anew(tmp_path: Path) -> None:

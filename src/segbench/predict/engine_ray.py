@@ -1,16 +1,18 @@
 """Many images over the machines of a Ray cluster: each worker reads its images and writes its masks itself.
 
 Only paths and rows of the table travel through Ray, never pixels. A worker is an actor that loads the model once and
-gets a few images at a time; where it is lost, these few are given to another.
+gets a few images at a time; where it is lost, these few are given to another. An image so large that it is predicted
+part by part is spread over the workers in bands of its rows, whose labels they write into files of their own; when all
+are there, one of them joins these files.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from segbench import __version__
 from segbench.errors import PredictionError
@@ -20,6 +22,24 @@ from segbench.predict.stages import Done, Job
 
 _IMAGES_AT_ONCE = 16  # a worker is given: what a lost one costs
 _MOST_ATTEMPTS = 3
+
+Band: TypeAlias = tuple[int, int]  # rows [top, bottom) of an image
+Answer: TypeAlias = tuple[dict[str, Any] | None, str, list[Band]]  # row, reason, bands that must be there before
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Task:
+    """What a worker is given. Attributes: jobs; band, of the one image, None for whole images; banded, whether large
+    images are to be spread first; attempt, from 1."""
+
+    jobs: tuple[Job, ...]
+    band: Band | None = None
+    banded: bool = True
+    attempt: int = 1
+
+    def again(self) -> list[_Task]:
+        """Returns what is tried once more, image by image, since one of them may be what ended the worker."""
+        return [replace(self, jobs=(job,), attempt=self.attempt + 1) for job in self.jobs]
 
 
 class RayWorkers:
@@ -42,25 +62,47 @@ class RayWorkers:
         """
         if not jobs:
             return
-        waiting = deque((list(jobs[first : first + self._at_once]), 1) for first in range(0, len(jobs), self._at_once))
-        with _Pool(self._recipe, out.absolute(), options, self._room(len(waiting))) as pool:
+        first = range(0, len(jobs), self._at_once)
+        waiting = deque(_Task(jobs=tuple(jobs[start : start + self._at_once])) for start in first)
+        bands: dict[str, int] = {}  # of an image that is spread: how many are not there yet
+        with _Pool(self._recipe, out.absolute(), options) as pool:
             while waiting or pool.is_busy:
+                pool.grow(self._room(len(waiting)))
                 while waiting and pool.has_room:
-                    pool.submit(*waiting.popleft())
-                batch, attempt, answer = pool.next()
+                    pool.submit(waiting.popleft())
+                task, answer = pool.next()
                 if isinstance(answer, str):  # the worker is lost
-                    if attempt < _MOST_ATTEMPTS:
-                        waiting.extendleft(([job], attempt + 1) for job in reversed(batch))
-                    else:
-                        yield from (Done(job=job, row=None, reason=answer) for job in batch)
-                else:
-                    for job, (row, reason) in zip(batch, answer, strict=True):
+                    if task.attempt < _MOST_ATTEMPTS:
+                        waiting.extendleft(reversed(task.again()))
+                        continue
+                    answer = [(None, answer, []) for _ in task.jobs]
+                for job, (row, reason, parts) in zip(task.jobs, answer, strict=True):
+                    if parts:
+                        bands[job.name] = len(parts)
+                        waiting.extendleft(_Task(jobs=(job,), band=part) for part in reversed(parts))
+                    elif task.band is None:
                         yield Done(job=job, row=row, reason=reason)
+                    elif job.name in bands:
+                        yield from self._after_band(job, reason, bands, waiting)
 
-    def _room(self, batches: int) -> int:
-        """Returns how many workers there are: no more than what they need is there for."""
+    def _after_band(self, job: Job, reason: str, bands: dict[str, int], waiting: deque[_Task]) -> Iterator[Done]:
+        """Notes a band as there; behind the last one the image is joined, and where one failed, so did the image."""
+        bands[job.name] -= 1
+        if not reason and bands[job.name]:
+            return
+        del bands[job.name]
+        if not reason:
+            waiting.appendleft(_Task(jobs=(job,), banded=False))
+            return
+        left = [task for task in waiting if task.jobs != (job,)]
+        waiting.clear()
+        waiting.extend(left)
+        yield Done(job=job, row=None, reason=reason)
+
+    def _room(self, tasks: int) -> int:
+        """Returns how many workers there may be for so many tasks: no more than what they need is there for."""
         room = min(int(_there(name) // share) for name, share in _needs(self._recipe).items())
-        return max(1, min(self._workers or room, room, batches))
+        return max(1, min(self._workers or room, room, tasks))
 
 
 def _there(name: str) -> float:
@@ -78,7 +120,7 @@ def _needs(recipe: Recipe) -> dict[str, float]:
 class _Pool:
     """The workers; a context, which ends them."""
 
-    def __init__(self, recipe: Recipe, out: Path, options: OutputOptions, number: int) -> None:
+    def __init__(self, recipe: Recipe, out: Path, options: OutputOptions) -> None:
         import ray
 
         self._ray = ray
@@ -90,15 +132,20 @@ class _Pool:
             "segbench": __version__,
         }
         self._needs = _needs(recipe)
-        self._idle: list[Any] = [self._started() for _ in range(number)]
-        self._busy: dict[Any, tuple[Any, list[Job], int]] = {}
+        self._idle: list[Any] = []
+        self._busy: dict[Any, tuple[Any, _Task]] = {}
 
     def __enter__(self) -> _Pool:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        for worker in [*self._idle, *(worker for worker, _, _ in self._busy.values())]:
+        for worker in [*self._idle, *(worker for worker, _ in self._busy.values())]:
             self._ray.kill(worker)
+
+    def grow(self, number: int) -> None:
+        """Starts workers until there are so many."""
+        for _ in range(number - len(self._idle) - len(self._busy)):
+            self._idle.append(self._started())
 
     @property
     def is_busy(self) -> bool:
@@ -110,31 +157,34 @@ class _Pool:
         """Whether a worker has nothing to do."""
         return bool(self._idle)
 
-    def submit(self, batch: list[Job], attempt: int) -> None:
-        """Gives images to a worker that has nothing to do."""
+    def submit(self, task: _Task) -> None:
+        """Gives a task to a worker that has nothing to do."""
         worker = self._idle.pop()
-        ref = worker.predict.remote([(str(job.path.absolute()), str(job.below), job.name, job.page) for job in batch])
-        self._busy[ref] = (worker, batch, attempt)
+        images = [(str(job.path.absolute()), str(job.below), job.name, job.page) for job in task.jobs]
+        call = (
+            worker.predict.remote(images, task.banded) if task.band is None else worker.band.remote(images, task.band)
+        )
+        self._busy[call] = (worker, task)
 
-    def next(self) -> tuple[list[Job], int, list[tuple[dict[str, Any] | None, str]] | str]:
-        """Waits for a worker; returns its images, which attempt it was, and row and reason of each, or how it was lost.
+    def next(self) -> tuple[_Task, list[Answer] | str]:
+        """Waits for a worker; returns its task, and the answer for each image, or how the worker was lost.
 
         Raises:
             PredictionError: it is not ready, see `RayWorkers.run`.
         """
         (ended,), _ = self._ray.wait(list(self._busy), num_returns=1)
-        worker, batch, attempt = self._busy.pop(ended)
+        worker, task = self._busy.pop(ended)
         try:
             answer = self._ray.get(ended)
         except self._ray.exceptions.RayTaskError as error:
             raise PredictionError(f"a worker ended with {error.cause!r}") from error
         except self._ray.exceptions.RayError as error:
             self._idle.append(self._started())
-            return batch, attempt, f"its worker was lost {attempt} times ({type(error).__name__})"
+            return task, f"its worker was lost {task.attempt} times ({type(error).__name__})"
         if isinstance(answer, str):
             raise PredictionError(answer)
         self._idle.append(worker)
-        return batch, attempt, answer
+        return task, answer
 
     def _started(self) -> Any:
         kind: Any = self._ray.remote(_worker_class())
@@ -151,27 +201,62 @@ def _worker_class() -> type:
             self._places = places
             self._local: Any = None
 
-        def predict(
-            self, images: list[tuple[str, str, str, int | None]]
-        ) -> list[tuple[dict[str, Any] | None, str]] | str:
-            """Returns row and reason of each image; a sentence where this machine is not ready."""
-            if self._local is None:
-                problem = self._problem()
-                if problem:
-                    return problem
-                self._local = self._loaded()
-            from pathlib import Path
+        def predict(self, images: list[tuple[str, str, str, int | None]], banded: bool) -> list[Answer] | str:
+            """Returns row, reason and bands of each image; a sentence where this machine is not ready.
 
-            from segbench.predict.stages import Job
+            An image of which bands are returned was not predicted: they are to be there before.
+            """
+            problem = self._ready()
+            if problem:
+                return problem
+            from segbench.predict.large import large_bands
 
-            jobs = [Job(path=Path(path), below=Path(below), name=name, page=page) for path, below, name, page in images]
-            return [(done.row, str(done.reason)) for done in self._local(jobs)]
+            jobs = self._jobs(images)
+            bands = {
+                job.name: large_bands(self._predictor, job.path, self._out, job.name, self._options) if banded else []
+                for job in jobs
+            }
+            done = {each.job.name: each for each in self._local([job for job in jobs if not bands[job.name]])}
+            return [
+                (None, "", bands[job.name]) if bands[job.name] else (done[job.name].row, str(done[job.name].reason), [])
+                for job in jobs
+            ]
+
+        def band(self, images: list[tuple[str, str, str, int | None]], band: Band) -> list[Answer] | str:
+            """Predicts a band of the one image; returns why it failed, in the form of `predict`."""
+            problem = self._ready()
+            if problem:
+                return problem
+            from segbench.errors import SegbenchError
+            from segbench.predict.stages import reason_of
+            from segbench.predict.windows import predict_band
+
+            (job,) = self._jobs(images)
+            try:
+                predict_band(self._predictor, job.path, self._out, job.name, band)
+            except (SegbenchError, MemoryError, RuntimeError, ValueError) as error:
+                return [(None, reason_of(error), [])]
+            return [(None, "", [])]
 
         def process(self) -> int:
             """Returns the number of this process."""
             import os
 
             return os.getpid()
+
+        def _jobs(self, images: list[tuple[str, str, str, int | None]]) -> list[Job]:
+            from pathlib import Path
+
+            from segbench.predict.stages import Job
+
+            return [Job(path=Path(path), below=Path(below), name=name, page=page) for path, below, name, page in images]
+
+        def _ready(self) -> str:
+            """Returns what this machine lacks; where it is nothing, the model is loaded."""
+            problem = "" if self._local is not None else self._problem()
+            if not problem and self._local is None:
+                self._load()
+            return problem
 
         def _problem(self) -> str:
             import importlib.metadata
@@ -190,7 +275,7 @@ def _worker_class() -> type:
                     return f"{node} does not see {path}; put it on a disk that all machines mount there"
             return ""
 
-        def _loaded(self) -> Any:
+        def _load(self) -> None:
             import os
             from pathlib import Path
 
@@ -201,8 +286,8 @@ def _worker_class() -> type:
             from segbench.predict.outputs import OutputOptions
             from segbench.predict.recipe import Recipe
 
-            predictor = Recipe.from_dict(self._places["recipe"]).make()
-            options = OutputOptions(**self._places["options"])
-            return local_stages(predictor, Path(self._places["out"]), options, threads=threads).run
+            self._predictor = Recipe.from_dict(self._places["recipe"]).make()
+            self._out, self._options = Path(self._places["out"]), OutputOptions(**self._places["options"])
+            self._local = local_stages(self._predictor, self._out, self._options, threads=threads).run
 
     return Worker

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from segbench.data.files.bands import shown
 from segbench.data.files.map_grid import MapGrid
 from segbench.data.files.raster import LARGEST_PX, RasterReader
-from segbench.errors import PredictionError
+from segbench.errors import PredictionError, SegbenchError
 from segbench.files import replacing
 from segbench.locale import message
 from segbench.plots.panels import overlay
@@ -21,7 +21,7 @@ from segbench.predict.pipeline import Pipeline
 from segbench.predict.predictor import Predictor
 from segbench.predict.raster_rows import RasterRows
 from segbench.predict.sizes import plan_size
-from segbench.predict.windows import RasterPrediction, predict_raster
+from segbench.predict.windows import RasterPrediction, missing_bands, predict_raster
 from segbench.types import Progress, Task
 
 LARGE_PX = 25_000_000  # above it a raster, or an image that keeps its scale, is predicted part by part
@@ -47,10 +47,7 @@ def write_large(
         PredictionError: outputs are asked for that need the whole image; or see `predict_raster`.
         DatasetError: see `predict_raster`.
     """
-    asked = {
-        "--probs": options.probs, "--polygons": options.polygons, "--objects": options.objects, "--doubt": options.doubt
-    }  # fmt: skip
-    if wrong := [name for name, value in asked.items() if value]:
+    if wrong := _refused(options):
         text = message(
             "the image is so large that it is predicted part by part, which gives masks, areas and a small overlay; "
             "leave off {options}",
@@ -63,6 +60,29 @@ def write_large(
     scale = PixelScale.of(MapGrid.of(path), options.mm_per_px)
     areas = area_row(predictor.class_map, done.pixels, done.counted_px, scale)
     return {"id": name, "width": done.width, "height": done.height} | areas
+
+
+def large_bands(
+    predictor: Predictor, path: Path, out: Path, name: str, options: OutputOptions
+) -> list[tuple[int, int]]:
+    """Returns the bands of rows of an image for `predict_band`, before `write_large` joins them; none of any other.
+
+    None, too, of an image that `write_large` will refuse, and say why.
+    """
+    try:
+        if _refused(options) or not is_large(predictor.pipeline, path):
+            return []
+        return missing_bands(predictor, path, out, name)
+    except SegbenchError:
+        return []
+
+
+def _refused(options: OutputOptions) -> list[str]:
+    """Returns the options that ask for what the whole image is needed for."""
+    asked = {
+        "--probs": options.probs, "--polygons": options.polygons, "--objects": options.objects, "--doubt": options.doubt
+    }  # fmt: skip
+    return [name for name, value in asked.items() if value]
 
 
 def _write_overlay(predictor: Predictor, path: Path, file: Path, done: RasterPrediction) -> None:

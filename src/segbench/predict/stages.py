@@ -210,7 +210,7 @@ class Stages:
             probs: Sequence[Tensor] = list(self._predictor.pipeline.probabilities_of([each.seen for each in images]))
         except (SegbenchError, MemoryError, RuntimeError, ValueError) as error:
             if len(images) == 1:
-                yield _settled(Done(job=images[0].job, row=None, reason=_reason(error)))
+                yield _settled(Done(job=images[0].job, row=None, reason=reason_of(error)))
                 return
             for each in images:  # one of them, or all together were too much
                 yield from self._through([each], writers)
@@ -223,14 +223,15 @@ class Stages:
             prediction = self._predictor.prediction(decoded.image, decoded.nodata, probs)
             return Done(job=decoded.job, row=self._write(decoded.job, prediction))
         except (SegbenchError, MemoryError, RuntimeError, ValueError) as error:
-            return Done(job=decoded.job, row=None, reason=_reason(error))
+            return Done(job=decoded.job, row=None, reason=reason_of(error))
 
 
 def _pixels(image: np.ndarray) -> int:
     return int(image.shape[0] * image.shape[1])
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Returns why an image failed, in a line."""
     if isinstance(error, SegbenchError):
         return str(getattr(error, "reason", error))
     return f"{type(error).__name__}: {error}".partition("\n")[0]
@@ -241,7 +242,7 @@ def _written(large: _Large) -> Done:
     try:
         return Done(job=large.job, row=large.write())
     except (SegbenchError, MemoryError, RuntimeError, ValueError) as error:
-        return Done(job=large.job, row=None, reason=_reason(error))
+        return Done(job=large.job, row=None, reason=reason_of(error))
 
 
 def _settled(done: Done) -> Future[Done]:

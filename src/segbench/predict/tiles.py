@@ -204,6 +204,13 @@ def tile_blocks(
     return parts(network, read, size, cut, first_row, seams)
 
 
+def row_starts(height: int, cut: Cut) -> list[int]:
+    """Returns the first row of every row of parts that `tile_blocks` yields of an image so high."""
+    if cut.is_exact:
+        return [span.start for span in _spans(height, cut.tile[0], cut)]
+    return tile_starts(height, cut.tile[0])
+
+
 class Tiled(nn.Module):
     """A network that goes over every image in tiles, to be called like the network itself.
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,6 @@ from segbench import __version__
 from segbench.data.files.label_raster import write_label_rows
 from segbench.data.files.raster import RasterReader
 from segbench.errors import PredictionError
-from segbench.files import locked, write_json
 from segbench.locale import message
 from segbench.predict.class_pixels import class_pixels
 from segbench.predict.decide import normalize, probabilities
@@ -36,10 +35,20 @@ from segbench.predict.pipeline import Pipeline
 from segbench.predict.predictor import Predictor
 from segbench.predict.raster_rows import RasterRows
 from segbench.predict.sizes import SizePlan
-from segbench.predict.tiles import Block, Cut, Seams, tile_blocks
+from segbench.predict.tiles import Block, Cut, Seams, row_starts, tile_blocks
+from segbench.predict.unfinished import (
+    RowStore,
+    band_name,
+    join_bands,
+    remove_bands,
+    safe_rows,
+    unfinished,
+    unfinished_in,
+)
 from segbench.types import Progress, Task
 
-_UNFINISHED = ".unfinished"
+_BAND_PX = 1 << 24  # of an image, at least, that a band of its rows has
+_BLENDED_ROWS = 4  # of blended tiles, at least, in a band, which computes one or two rows of its neighbour's, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,23 +108,22 @@ def predict_raster(
     started = time.perf_counter()
     path, out = Path(path), Path(out)
     name = path.stem if name is None else name
-    pipeline = predictor.pipeline
-    _refuse_postprocess(pipeline, path)
+    pipeline, folder = predictor.pipeline, unfinished_in(out)
     watch = _Watch(predictor.device)
-    with RasterRows(path, pipeline.settings.bands, pipeline.settings.depth_range) as source:
-        plan = pipeline.plan(source.size)
-        cut = pipeline.cut(plan)
-        job = _fingerprint(predictor, path, plan, cut)
+    with _opened(predictor, path) as opened:
+        source, plan, cut = opened.source, opened.plan, opened.cut
         seams = Seams(pipeline.seams.decide)
-        with _unfinished(out / "masks" / _UNFINISHED, name, job, _planes(pipeline) * source.size[1]) as store:
+        with unfinished(folder, name, opened.job, opened.row_bytes) as store:
+            join_bands(store, folder, name, opened.bands)
             first_row = store.rows
-            blocks = _blocks(pipeline, source, plan, cut, store.rows, seams, watch)
-            for labels in LabelRows(pipeline.settings, plan.size, source.size, store.rows).of(blocks):
+            blocks = _blocks(pipeline, source, plan, cut, first_row, seams, watch)
+            for labels in LabelRows(pipeline.settings, plan.size, source.size, first_row).of(blocks):
                 store.append(labels)
                 if progress is not None:
                     progress("predicting", store.rows, source.size[0])
             masks, pixels, counted = _finish(predictor, path, source, out, name, store)
             store.remove()
+            remove_bands(folder, name, opened.bands)
     pipeline.seams.add(seams)
     return RasterPrediction(
         masks=masks,
@@ -130,6 +138,93 @@ def predict_raster(
         total_s=time.perf_counter() - started,
         first_row=first_row,
     )
+
+
+def missing_bands(predictor: Predictor, path: Path, out: Path, name: str) -> list[tuple[int, int]]:
+    """Returns bands of rows [top, bottom) of an image, to be predicted apart from each other, that are not there yet.
+
+    When none is missing, `predict_raster` joins them. There are none of an image that is too small to be worth it.
+    Where one ends and the next begins depends on image and network alone, so that they are found again.
+
+    Raises:
+        DatasetError, PredictionError: see `predict_raster`.
+    """
+    folder = unfinished_in(out)
+    with _opened(predictor, path) as opened:
+        if len(opened.bands) == 1:
+            return []
+        joined = safe_rows(folder, name, opened.job, opened.row_bytes)
+        return [
+            (top, bottom)
+            for top, bottom in opened.bands
+            if joined < bottom and top + safe_rows(folder, band_name(name, top), opened.job, opened.row_bytes) < bottom
+        ]
+
+
+def predict_band(predictor: Predictor, path: Path, out: Path, name: str, band: tuple[int, int]) -> None:
+    """Predicts rows [top, bottom) of an image, for `predict_raster` to join; see `missing_bands`.
+
+    Their labels become a file of their own, and are noted after they reached the disk. The same call after a crash
+    goes on where it stopped.
+
+    Raises:
+        DatasetError, PredictionError: see `predict_raster`.
+    """
+    pipeline, (top, bottom) = predictor.pipeline, band
+    with _opened(predictor, path) as opened:
+        source, plan = opened.source, opened.plan
+        with unfinished(unfinished_in(out), band_name(name, top), opened.job, opened.row_bytes) as store:
+            first_row = top + store.rows
+            if first_row == bottom:
+                return
+            seams, watch = Seams(pipeline.seams.decide), _Watch(predictor.device)
+            blocks = _blocks(pipeline, source, plan, opened.cut, first_row, seams, watch)
+            for labels in LabelRows(pipeline.settings, plan.size, source.size, first_row).of(blocks):
+                store.append(labels[: bottom - top - store.rows])
+                if top + store.rows == bottom:
+                    return
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    """An image and how it is predicted. Attributes: job, what decides the result, as a hash; row_bytes, of labels;
+    bands, its rows [top, bottom) in parts that can be predicted apart from each other."""
+
+    source: RasterRows
+    plan: SizePlan
+    cut: Cut | None
+    job: str
+    row_bytes: int
+    bands: list[tuple[int, int]]
+
+
+@contextmanager
+def _opened(predictor: Predictor, path: Path) -> Iterator[_Opened]:
+    pipeline = predictor.pipeline
+    _refuse_postprocess(pipeline, path)
+    with RasterRows(path, pipeline.settings.bands, pipeline.settings.depth_range) as source:
+        plan = pipeline.plan(source.size)
+        cut = pipeline.cut(plan)
+        yield _Opened(
+            source=source,
+            plan=plan,
+            cut=cut,
+            job=_fingerprint(predictor, path, plan, cut),
+            row_bytes=_planes(pipeline) * source.size[1],
+            bands=_bands(source.size, plan.size[0], cut),
+        )
+
+
+def _bands(size: tuple[int, int], network_height: int, cut: Cut | None) -> list[tuple[int, int]]:
+    """Returns the rows [top, bottom) of bands, which end where rows of tiles do."""
+    (high, wide), edges, last = size, [0], 0
+    fewest = 1 if cut is None or cut.is_exact else _BLENDED_ROWS
+    for index, start in enumerate(row_starts(network_height, cut) if cut is not None else ()):
+        edge = int((start - 0.5) * high / network_height - 0.5) + 1  # the first that needs the network's row `start`
+        if index - last >= fewest and (edge - edges[-1]) * wide >= _BAND_PX:
+            edges.append(edge)
+            last = index
+    return list(pairwise([*edges, high]))
 
 
 def _blocks(
@@ -198,84 +293,8 @@ class _Watch:
         self.seconds += time.perf_counter() - self._began
 
 
-class _Store:
-    """Finished rows of labels in a plain file, and how many of them are safe."""
-
-    def __init__(self, folder: Path, name: str, job: str, row_bytes: int) -> None:
-        self.labels_file, self.notes_file = folder / f"{name}.labels", folder / f"{name}.json"
-        self.row_bytes = row_bytes
-        self._job = job
-        self.rows = self._safe_rows()
-        self._stream: BinaryIO = self.labels_file.open("r+b" if self.rows else "w+b")
-        self._stream.truncate(self.rows * row_bytes)
-        self._stream.seek(0, os.SEEK_END)
-
-    def _safe_rows(self) -> int:
-        if not (self.notes_file.is_file() and self.labels_file.is_file()):
-            return 0
-        noted = json.loads(self.notes_file.read_text(encoding="utf-8"))
-        enough = self.labels_file.stat().st_size >= noted["rows"] * self.row_bytes
-        return int(noted["rows"]) if noted["job"] == self._job and enough else 0
-
-    def append(self, labels: NDArray[np.uint8]) -> None:
-        """Writes rows (h, planes, W), and notes them once they are on the disk."""
-        self._stream.write(np.ascontiguousarray(labels).tobytes())
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self.rows += len(labels)
-        write_json(self.notes_file, {"job": self._job, "rows": self.rows})
-
-    def read(self, top: int, bottom: int) -> NDArray[np.uint8]:
-        """Returns rows as one line of bytes each, (bottom - top, planes * W)."""
-        self._stream.seek(top * self.row_bytes)
-        data = self._stream.read((bottom - top) * self.row_bytes)
-        return np.frombuffer(data, dtype=np.uint8).reshape(bottom - top, self.row_bytes)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._stream.close()
-
-    def remove(self) -> None:
-        """Takes both files away."""
-        self.close()
-        self.labels_file.unlink()
-        self.notes_file.unlink()
-
-
-@contextmanager
-def _unfinished(folder: Path, name: str, job: str, row_bytes: int) -> Iterator[_Store]:
-    """Yields the store of a job; nobody else works on it meanwhile.
-
-    Raises:
-        PredictionError: the disk is full; what is safe stays.
-    """
-    place = folder / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    lock = place.with_name(f"{place.name}.lock")
-    with locked(lock):
-        store = _Store(folder, name, job, row_bytes)
-        try:
-            yield store
-        except OSError as error:
-            if error.errno is None:  # a damaged image, which is told elsewhere
-                raise
-            text = message(
-                "the result could not be written ({error}); make room and give the same command again: it goes on "
-                "behind the {rows:,} rows that are finished",
-                error=error.strerror or str(error),
-                rows=store.rows,
-            )
-            raise PredictionError(text, path=folder) from error
-        finally:
-            store.close()
-    lock.unlink(missing_ok=True)
-    for each in (place.parent, folder):
-        if each.is_dir() and not any(each.iterdir()):
-            each.rmdir()
-
-
 def _finish(
-    predictor: Predictor, path: Path, source: RasterRows, out: Path, name: str, store: _Store
+    predictor: Predictor, path: Path, source: RasterRows, out: Path, name: str, store: RowStore
 ) -> tuple[tuple[Path, ...], tuple[int, ...], int]:
     """Writes the masks; returns them, the pixels of each class, and how many pixels have data."""
     classes = predictor.class_map
