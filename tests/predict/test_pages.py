@@ -64,6 +64,27 @@ def test_a_page_that_does_not_fit_costs_that_page(tmp_path: Path, predictor: Pre
     assert "8 bit" in done.failed[f"{file} (page 2)"]
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning")  # of Pillow
+@pytest.mark.parametrize("share", [0.9, 0.8, 0.6, 0.3])
+@pytest.mark.parametrize("compression", ["raw", "tiff_deflate"])
+def test_a_stack_that_is_cut_off_costs_what_is_missing(
+    tmp_path: Path, predictor: Predictor, share: float, compression: str
+) -> None:
+    images = [picture.resize((60, 40)) for picture in pictures(4)]
+    file = tmp_path / "in" / "cells.tif"
+    file.parent.mkdir()
+    images[0].save(file, save_all=True, append_images=images[1:], compression=compression)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(share * len(whole))])
+    images[0].save(tmp_path / "in" / "other.png")
+    done = predict_files(predictor, [tmp_path / "in"], tmp_path / "out")
+    there = int(share * 4)
+    assert done.written == (*(f"cells/{number:04d}" for number in range(there)), "other")
+    assert 1 <= len(done.failed) <= 4 - there
+    reasons = list(done.failed.values())
+    assert all("copy" in reason or "damaged" in reason for reason in reasons), reasons
+
+
 def test_data_sets_of_polygons_do_not_name_pages(tmp_path: Path, predictor: Predictor) -> None:
     file = stack(tmp_path / "cells.tif", pictures(2))
     done = predict_files(predictor, [file], tmp_path / "out", options=OutputOptions(polygons=("coco",)))
