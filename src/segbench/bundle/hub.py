@@ -74,7 +74,7 @@ def push_bundle(bundle: ModelBundle, repository: str, *, private: bool = False, 
                 *(CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=file) for file in added),
                 *(CommitOperationDelete(path_in_repo=name) for name in gone),
             ],
-            commit_message=f"segbench bundle {bundle.id[:16]}",
+            commit_message=f"bundle {bundle.id[:16]} of segbench",
         )
     return Pushed(str(url), done.oid, kept_readme)
 

@@ -140,7 +140,7 @@ def push(
     if done.kept_readme:
         console.print("its README.md stays as it was; --new-readme writes it anew from the bundle")
     console.print()
-    print_places({"page": done.url, "next": f"segbench pull {repository}"})
+    print_places({"page": done.url, "next": f"segbench pull {in_shell(repository)}"})
 
 
 def pull(
