@@ -103,7 +103,17 @@ def main() -> None:
         if name == "ray":
             threading.Thread(target=kill_one, args=(options.kill_after_s, killed), daemon=True).start()
         out, started = options.folder / f"out_{name}", time.perf_counter()
-        command = [sys.executable, "-m", "segbench", "predict", str(bundle), str(raster), "-o", str(out), "--no-overlays"]
+        command = [
+            sys.executable,
+            "-m",
+            "segbench",
+            "predict",
+            str(bundle),
+            str(raster),
+            "-o",
+            str(out),
+            "--no-overlays",
+        ]
         subprocess.run([*command, *more, "--overwrite", "--quiet"], check=True)
         took = time.perf_counter() - started
         digests[name] = digest(next((out / "masks").glob("raster_*.tif")))

@@ -1,0 +1,1 @@
+"""Trained models behind HTTP: for programs, for annotation tools. Needs the extra `serve`."""

@@ -1,0 +1,37 @@
+"""The application: every router on one set of models."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from segbench import __version__
+from segbench.serve import api
+from segbench.serve.answers import ServeError
+from segbench.serve.models import Models
+from segbench.serve.settings import ServeSettings
+
+
+def create_app(models: Models, settings: ServeSettings) -> FastAPI:
+    """Returns the application; `app.state` has `models` and `settings`."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        for model in models.values():
+            model.queue.start()
+        yield
+        for model in models.values():
+            await model.stop()
+
+    app = FastAPI(title="segbench", version=__version__, lifespan=lifespan)
+    app.state.models, app.state.settings = models, settings
+    app.include_router(api.router())
+
+    @app.exception_handler(ServeError)
+    async def told(_: Request, error: ServeError) -> JSONResponse:
+        return JSONResponse(error.to_dict(), status_code=error.status, headers=error.headers)
+
+    return app
