@@ -65,8 +65,9 @@ class ServedModel:
         """
         loop = asyncio.get_running_loop()
         if isinstance(image, bytes):
-            read = (read_upload, image, self.predictor, self._settings)
-            pixels, nodata = await loop.run_in_executor(self._threads, *read)
+            pixels, nodata = await loop.run_in_executor(
+                self._threads, read_upload, image, self.predictor, self._settings
+            )
         else:
             pixels = image
         seen = await loop.run_in_executor(self._threads, self.predictor.pipeline.seen, pixels)
