@@ -1,8 +1,17 @@
-"""Errors that a client is told, in one form: `{"error": {"code": "unknown_model", "message": "..."}}`."""
+"""Errors that a client is told: `{"error": {"code": "unknown_model", "message": "..."}}`.
+
+Where a foreign client reads them, in the form that it expects: `{"error": "..."}`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+_SENTENCE_ONLY = re.compile(r"/(v2(/.*)?|models/.*)?")  # Open Inference Protocol, Hugging Face
 
 
 class ServeError(Exception):
@@ -23,3 +32,10 @@ class ServeError(Exception):
     def to_dict(self) -> dict[str, dict[str, str]]:
         """Returns the body of the answer."""
         return {"error": {"code": self.code, "message": self.message}}
+
+
+def error_answer(error: ServeError, scope: MutableMapping[str, Any]) -> JSONResponse:
+    """Returns the answer to a request (its ASGI scope) that failed, and notes the code for `/metrics`."""
+    scope.setdefault("state", {})["error_code"] = error.code
+    body = {"error": error.message} if _SENTENCE_ONLY.fullmatch(scope["path"]) else error.to_dict()
+    return JSONResponse(body, status_code=error.status, headers=error.headers)

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from segbench import __version__
 from segbench.serve import api
-from segbench.serve.answers import ServeError
+from segbench.serve.answers import ServeError, error_answer
 from segbench.serve.models import Models
 from segbench.serve.settings import ServeSettings
 
@@ -31,7 +31,7 @@ def create_app(models: Models, settings: ServeSettings) -> FastAPI:
     app.include_router(api.router())
 
     @app.exception_handler(ServeError)
-    async def told(_: Request, error: ServeError) -> JSONResponse:
-        return JSONResponse(error.to_dict(), status_code=error.status, headers=error.headers)
+    async def told(request: Request, error: ServeError) -> JSONResponse:
+        return error_answer(error, request.scope)
 
     return app
