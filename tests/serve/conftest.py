@@ -12,9 +12,11 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save
+from torch import nn
 
 from segbench.predict.bundle_file import ModelBundle, NetworkSpec
 from segbench.predict.bundle_members import Member
+from segbench.predict.decide import normalize
 from segbench.predict.pipeline import PipelineSettings
 from segbench.types import ClassMap, Normalization, Task
 
@@ -36,13 +38,31 @@ def write_model(path: Path, class_map: ClassMap, size: tuple[int, int] = (40, 48
     spec = NetworkSpec(
         name="unet_nearest", options={"widths": [4, 8]}, in_channels=3, out_channels=outputs, normalization=normal
     )
-    tensors = {name: tensor.contiguous() for name, tensor in spec.build().state_dict().items()}
+    network = spec.build().eval()
+    centre_outputs(network, normal)
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     ModelBundle(
         settings=PipelineSettings(class_map=class_map, size=size, normalization=normal, threshold=0.5),
         networks=(spec,),
         weight_files=(Member.of_bytes("weights_0.safetensors", save(tensors)),),
         source=path,
     ).write(path)
+
+
+def centre_outputs(network: nn.Module, normal: Normalization) -> None:
+    """Moves the biases of the last layer so that, on noise, every class wins somewhere."""
+    noise = torch.from_numpy(noisy_image(5, (64, 64)) / np.float32(255)).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        logits = network(normalize(noise, normal))
+        layers = [each for each in network.modules() if isinstance(each, nn.Conv2d)]
+        head = next(each for each in layers if each.out_channels == logits.shape[1] and each.bias is not None)
+        head.bias -= logits.flatten(2).median(dim=2).values[0]
+
+
+def noisy_image(seed: int, size: tuple[int, int]) -> np.ndarray:
+    """Returns (H, W, 3) uint8 of smooth noise."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +77,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def image() -> np.ndarray:
     """Returns (61, 47, 3) uint8."""
-    coarse = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
-    return np.asarray(Image.fromarray(coarse).resize((47, 61), Image.Resampling.BICUBIC))
+    return noisy_image(0, (61, 47))
 
 
 @pytest.fixture
