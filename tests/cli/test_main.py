@@ -30,6 +30,7 @@ LIGHT = [
     ["compare", "--help"],
     ["report", "--help"],
     ["tune", "--help"],
+    ["serve", "--help"],
     ["list", "formats"],
     ["data", "check", "--help"],
     ["data", "convert", "--help"],

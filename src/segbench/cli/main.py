@@ -28,6 +28,7 @@ from segbench.cli.metrics import metrics_app
 from segbench.cli.plot import plot_app
 from segbench.cli.predict import predict
 from segbench.cli.report import compare, report
+from segbench.cli.serve import serve
 from segbench.cli.study import study_app
 from segbench.cli.train import evaluate, train
 from segbench.cli.tune import tune
@@ -45,7 +46,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for command in (demo, train, evaluate, bundle, push, pull, predict, export, compare, report, tune, describe):
+for command in (demo, train, evaluate, bundle, push, pull, predict, serve, export, compare, report, tune, describe):
     app.command()(command)
 app.command("list")(list_names)
 for group, name in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,7 +17,11 @@ from segbench.serve.settings import ServeSettings
 
 
 def create_app(models: Models, settings: ServeSettings) -> FastAPI:
-    """Returns the application; `app.state` has `models` and `settings`."""
+    """Returns the application.
+
+    `app.state` has `models`, `settings` and `stopping`, an `asyncio.Event` that is set when the server is told to stop:
+    long answers (events of a job) end then.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -27,7 +32,7 @@ def create_app(models: Models, settings: ServeSettings) -> FastAPI:
             await model.stop()
 
     app = FastAPI(title="segbench", version=__version__, lifespan=lifespan)
-    app.state.models, app.state.settings = models, settings
+    app.state.models, app.state.settings, app.state.stopping = models, settings, asyncio.Event()
     app.include_router(api.router())
 
     @app.exception_handler(ServeError)

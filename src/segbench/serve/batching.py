@@ -65,6 +65,11 @@ class BatchQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def together(self, seen: Seen) -> int:
+        """Returns how many images of the size of this one go through the network at once, at most."""
+        height, width = seen.pixels.shape[:2]
+        return max(1, min(self._batch, self._together_px // int(height * width)))
+
     def start(self) -> None:
         """Begins to answer."""
         self._task = asyncio.create_task(self._work())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from segbench.errors import ConfigError
+from segbench.errors import ConfigError, shorten
 from segbench.predict.pipeline import Seen
 from segbench.predict.predictor import Prediction, Predictor
 from segbench.predict.recipe import Recipe
@@ -24,6 +24,7 @@ from segbench.serve.uploads import read_upload
 _TOGETHER_PX = {"cpu": 1 << 17}
 _TOGETHER_PX_GPU = 1 << 22
 _THREADS = 4  # that decode and decide
+_WARM_PX = 256
 
 
 class ServedModel:
@@ -50,6 +51,21 @@ class ServedModel:
     def card(self) -> Mapping[str, Any]:
         """What a bundle says about its model; empty for a run."""
         return self.predictor.card or {}
+
+    @property
+    def summary(self) -> str:
+        """The task and the classes, in a line."""
+        class_map = self.predictor.class_map
+        runtime = "" if self.predictor.runtime == "torch" else f", {self.predictor.runtime}"
+        return f"{class_map.task}: {shorten(class_map.names)}{runtime}"
+
+    def warm_up(self) -> None:
+        """Runs the network once, so that no client waits for what is done only the first time."""
+        settings = self.predictor.pipeline.settings
+        height, width = settings.training_px or (_WARM_PX, _WARM_PX)
+        seen = self.predictor.pipeline.seen(np.zeros((height, width, settings.channels), dtype=np.uint8))
+        for together in {1, self.queue.together(seen)}:
+            self._run([seen] * together)
 
     def _run(self, seen: list[Seen]) -> Sequence[Tensor]:
         return list(self.predictor.pipeline.probabilities_of(seen))
@@ -99,10 +115,17 @@ class Models(Mapping[str, ServedModel]):
         if twice:
             raise ConfigError(f"two models would be called {', '.join(twice)}; rename one of the files", key="MODEL")
         recipes = [
-            Recipe(models=(str(path),), device=settings.device, runtime=settings.runtime, threads=settings.threads)
+            Recipe(
+                models=(str(path),), device=settings.device, runtime=settings.runtime, threads=settings.network_threads
+            )
             for path in paths
         ]
         return cls([ServedModel(name, each.make(), settings) for name, each in zip(names, recipes, strict=True)])
+
+    def warm_up(self) -> None:
+        """Runs every network once."""
+        for model in self.values():
+            model.warm_up()
 
     def __getitem__(self, name: str) -> ServedModel:
         return self._models[name]
