@@ -18,7 +18,8 @@ from PIL import Image
 from segbench.errors import PredictionError
 from segbench.predict import engine_ray
 from segbench.predict.engine_ray import RayWorkers
-from segbench.predict.files import find_jobs, predict_files
+from segbench.predict.files import predict_files
+from segbench.predict.found import find_images
 from segbench.predict.outputs import OutputOptions
 from segbench.predict.postprocess import Postprocess
 from segbench.predict.recipe import Recipe
@@ -139,7 +140,7 @@ def test_a_machine_that_does_not_see_the_model_is_told(
 ) -> None:
     gone = replace(recipe, models=(str(tmp_path / "gone"),))
     (tmp_path / "out").mkdir()
-    jobs = find_jobs([binary_pairs / "images"], tmp_path / "out")
+    jobs = find_images([binary_pairs / "images"], tmp_path / "out").jobs()
     with pytest.raises(PredictionError, match=r"does not see .*gone; put it on a disk that all machines mount there"):
         list(RayWorkers(gone).run(jobs, tmp_path / "out", OutputOptions()))
 

@@ -22,11 +22,12 @@ from torch import Tensor, nn
 from segbench.errors import ConfigError, PredictionError
 from segbench.files import locked
 from segbench.models import build_network
-from segbench.predict.files import find_jobs, output_names, predict_files
+from segbench.predict.files import predict_files
+from segbench.predict.found import Job, find_images, output_names
 from segbench.predict.journal import JOURNAL, journal_key, opened_journal
 from segbench.predict.outputs import OutputOptions
 from segbench.predict.predictor import Prediction, Predictor
-from segbench.predict.stages import Job, Stages
+from segbench.predict.stages import Stages
 from segbench.types import ClassMap, Normalization, Task
 
 BINARY = ClassMap(names=("background", "spot"), values=((0,), (255,)), task=Task.BINARY)
@@ -69,7 +70,7 @@ def test_batches_give_the_masks_of_one_at_a_time(tmp_path: Path, runs: Path, bin
     folder = binary_pairs / "images"
     done = predict_files(predictor, [folder], tmp_path / "out")
     assert len(done.written) == 24
-    for job in find_jobs([folder], tmp_path / "out"):
+    for job in find_images([folder], tmp_path / "out").jobs():
         expected = predictor(job.path).mask
         assert np.array_equal(mask(tmp_path / "out", job.name), expected)
         assert 0 < expected.mean() < 1
@@ -80,7 +81,7 @@ def test_images_of_one_size_go_together_whatever_the_threads_do(tmp_path: Path) 
     for threads in (1, 4):
         network = Counting()
         stages = Stages(Predictor(network, BINARY, (128, 256)), lambda job, _: {"id": job.name}, threads=threads)
-        found = list(stages.run(find_jobs([folder], tmp_path / "out")))
+        found = list(stages.run(find_images([folder], tmp_path / "out").jobs()))
         assert [done.job.name for done in found] == [f"i{index:02d}" for index in range(20)]
         assert network.batches == [4] * 5  # 128 x 256 x 4 pixels
         assert 0.0 <= stages.clock.idle_frac <= 1.0
@@ -107,7 +108,7 @@ def test_decoding_and_writing_wait_for_nobody_but_a_full_queue(tmp_path: Path) -
 
     predictor.pipeline.read = counted  # type: ignore[method-assign,assignment]
     stages = Stages(predictor, write, threads=2)
-    for _ in stages.run(find_jobs([folder], tmp_path / "out")):
+    for _ in stages.run(find_images([folder], tmp_path / "out").jobs()):
         living -= 1
     assert stages.clock.idle_frac <= 0.05
     assert most <= 12  # 4 ahead, 4 behind, those that are at it
@@ -123,6 +124,14 @@ def test_a_failing_image_is_noted_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert "damaged or cut off" in done.failed[str(folder / "i01.png")]
     again = predict_files(Predictor(Counting(), BINARY, (32, 32)), [folder], tmp_path / "out")
     assert again.failed == done.failed, "what failed is tried again"
+
+
+def test_what_cannot_be_looked_at_is_noted_and_what_is_given_twice_is_done_once(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "in", 2)
+    (folder / "gone.png").symlink_to("nowhere.png")
+    done = predict_files(Predictor(Counting(), BINARY, (32, 32)), [folder, folder / "i01.png"], tmp_path / "out")
+    assert (done.written, done.twice) == (("i00", "i01"), 1)
+    assert done.failed == {str(folder / "gone.png"): "it is a link to nowhere.png, which is not there"}
 
 
 def test_what_is_too_much_together_goes_one_by_one(tmp_path: Path) -> None:
@@ -146,7 +155,7 @@ def test_a_large_image_goes_by_parts_between_the_others(tmp_path: Path) -> None:
 
     network = Counting()
     stages = Stages(Predictor(network, BINARY, (32, 32)), lambda job, _: {"large": False}, by_parts=by_parts)
-    found = list(stages.run(find_jobs([folder_of(tmp_path / "in", 6)], tmp_path / "out")))
+    found = list(stages.run(find_images([folder_of(tmp_path / "in", 6)], tmp_path / "out").jobs()))
     assert [done.row and done.row["large"] for done in found] == [False, False, True, None, False, False]
     assert found[3].reason == "too large"
     assert order == ["i02", "i03"]
@@ -159,7 +168,7 @@ def test_a_full_disk_ends_it(tmp_path: Path) -> None:
 
     stages = Stages(Predictor(Counting(), BINARY, (32, 32)), write)
     with pytest.raises(OSError, match="No space left"):
-        list(stages.run(find_jobs([folder_of(tmp_path / "in", 3)], tmp_path / "out")))
+        list(stages.run(find_images([folder_of(tmp_path / "in", 3)], tmp_path / "out").jobs()))
 
 
 def test_the_same_command_goes_on(tmp_path: Path) -> None:
@@ -252,8 +261,8 @@ def test_polygons_name_the_files_that_people_have(tmp_path: Path, kind: str) -> 
     told = "".join(file.read_text() for file in (tmp_path / "out/polygons" / kind).rglob("*.json"))
     names = re.findall(r'"(?:file_name|imagePath|filename)": ?"([^"]*)"', told)
     assert sorted(names) == ["i00.png", "i00.webp", "sub/i00.png"]
-    twice = [tmp_path / "in", tmp_path / "in/sub"]
-    predict_files(Predictor(Counting(), BINARY, (32, 32)), twice, tmp_path / "two", options=options)
+    both = [tmp_path / "in", folder_of(tmp_path / "other", 1)]
+    predict_files(Predictor(Counting(), BINARY, (32, 32)), both, tmp_path / "two", options=options)
     told = "".join(file.read_text() for file in (tmp_path / "two/polygons" / kind).rglob("*.json"))
     names = re.findall(r'"(?:file_name|imagePath|filename)": ?"([^"]*)"', told)
     assert len(set(names)) == 4
@@ -274,14 +283,14 @@ def test_a_journal_is_of_one_key(tmp_path: Path) -> None:
     key = journal_key("model", {"size": [3, 4]})
     assert key == journal_key("model", {"size": [3, 4]}) != journal_key("model", {"size": [3, 5]})
     with opened_journal(tmp_path / "out", key) as journal:
-        assert journal.row_of("i00", image) is None
+        assert journal.before.row_of("i00", image) is None
         journal.add("i00", image, {"id": "i00", "spot_frac": "0.25"})
     for other, again, there in ((key, False, True), ("other", False, False), (key, False, False)):
         with opened_journal(tmp_path / "out", other, again=again) as journal:
-            assert (journal.row_of("i00", image) is not None) == there
+            assert (journal.before.row_of("i00", image) is not None) == there
     (tmp_path / "out" / JOURNAL).write_bytes(b"\xff\xfe rubbish")
     with opened_journal(tmp_path / "out", key) as journal:
-        assert journal.row_of("i00", image) is None
+        assert journal.before.row_of("i00", image) is None
 
 
 KILLED = """

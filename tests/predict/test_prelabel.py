@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_sample
 from segbench.data.writers import WRITERS, WriteOptions
-from segbench.errors import DatasetError, PredictionError
+from segbench.errors import PredictionError
 from segbench.predict.predictor import Predictor
 from segbench.predict.prelabel import default_options, prelabel
 from segbench.types import ClassMap, Normalization, Task
@@ -75,6 +75,13 @@ def test_without_images_nothing_is_written(predictor: Predictor, photos: Path, t
     (tmp_path / "empty").mkdir()
     with pytest.raises(PredictionError, match="there is no image in"):
         prelabel(predictor, [tmp_path / "empty"], tmp_path / "out", "coco")
-    with pytest.raises(DatasetError, match="there is no sample to write"):
+    with pytest.raises(PredictionError, match=r"no image could be segmented: .*broken\.png: not an image segbench can"):
         prelabel(predictor, [photos / "broken.png"], tmp_path / "out", "coco")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_left_out_is_told(predictor: Predictor, photos: Path, tmp_path: Path) -> None:
+    (photos / "gone.png").symlink_to("nowhere.png")
+    done = prelabel(predictor, [photos, photos / "one.png"], tmp_path / "out", "via")
+    assert done.failed[str(photos / "gone.png")] == "it is a link to nowhere.png, which is not there"
+    assert done.twice == 1

@@ -114,7 +114,8 @@ def test_what_is_no_video_is_said(tmp_path: Path) -> None:
     with pytest.raises(PredictionError, match="save its frames as images"):
         predict_videos(predictor_of(), [whole], tmp_path / "out", options=OutputOptions(objects=True))
     with pytest.raises(PredictionError, match="two videos have the same name"):
-        predict_videos(predictor_of(), [whole, whole], tmp_path / "out")
+        predict_videos(predictor_of(), [whole, film(tmp_path / "whole.avi")], tmp_path / "out")
+    assert predict_videos(predictor_of(), [whole, whole], tmp_path / "out").frames == (7,), "it is one video"
     four = Predictor(Brightness(), SPOT, "original", bands=Bands(numbers=(1, 2, 3, 4)))
     with pytest.raises(PredictionError, match="reads 4 bands, and videos have three"):
         predict_videos(four, [whole], tmp_path / "out")

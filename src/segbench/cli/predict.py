@@ -27,13 +27,14 @@ from segbench.cli._common import (
 from segbench.cli.convert import Link, Rle, print_end, regions_text, write_options
 from segbench.errors import ConfigError
 from segbench.locale import plural
-from segbench.types import SizePolicy
+from segbench.types import AUTO_RUNTIME, SizePolicy
 
 if TYPE_CHECKING:
     from segbench.predict.files import Engine
     from segbench.predict.outputs import OutputOptions
     from segbench.predict.predictor import Predictor
     from segbench.predict.recipe import Recipe
+    from segbench.predict.unchanged import PredictedFiles
 
 
 def predict(
@@ -100,13 +101,11 @@ def predict(
     require("--engine", engine, ("local", "ray"))
     if engine == "local" and (address is not None or workers is not None):
         raise ConfigError("goes with --engine ray only", key="--address, --workers")
-    from segbench.predict.files import find_images, predict_files
-    from segbench.predict.outputs import OutputOptions, unlike_images
-    from segbench.predict.outputs.options import PROBS_FORMATS
+    from segbench.predict.found import find_images
+    from segbench.predict.outputs.options import PROBS_FORMATS, OutputOptions
     from segbench.predict.postprocess import Postprocess
     from segbench.predict.recipe import Recipe
-    from segbench.predict.runtimes import AUTO
-    from segbench.predict.video import VIDEO_SUFFIXES
+    from segbench.predict.unchanged import nothing_left
 
     if probs_as is not None:
         require("--probs-as", probs_as, PROBS_FORMATS)
@@ -130,37 +129,61 @@ def predict(
         runtime=runtime,
         postprocess=None if cleaning.is_off else cleaning,
     )
-    images = [path for path, _ in find_images(paths, out)] if runtime == AUTO else []
-    predictor = recipe.make(images, None if quiet else console.print)
+    videos = _videos(paths)
     if tool is not None:
         if options != OutputOptions():
             raise ConfigError(
                 "goes with masks, not with --as", key="--probs, --polygons, --objects, --doubt, --overlays"
             )
+        if videos:
+            told = "annotation tools' files name images, and this is a video; save its frames as images, and give those"
+            raise ConfigError(f"{told}: {', '.join(map(str, videos))}", key="--as")
+    elif link or rle or simplify is not None:
+        raise ConfigError("goes with --as only", key="--link, --rle, --simplify")
+    if engine != "local" and (videos or tool is not None):
+        raise ConfigError("spreads images to masks; --as and videos go on this machine", key="--engine")
+    if len(videos) not in (0, len(paths)):
+        others = ", ".join(str(path) for path in paths if path not in videos)
+        raise ConfigError(f"videos and images go in calls of their own; {others} is no video", key="PATH")
+    asked = recipe.asked(options)
+    if not (tool or videos or overwrite) and (done := nothing_left(asked, paths, out)) is not None:
+        _print_done(done, out, options)
+        return
+    images = [path for path, _ in find_images(paths, out).images] if runtime == AUTO_RUNTIME and not videos else []
+    predictor = recipe.make(images, None if quiet else console.print)
+    if tool is not None:
         _predict_as(
             predictor, paths, out, tool,
             link=link, rle=rle, simplify=simplify, overwrite=overwrite, quiet=quiet,
         )  # fmt: skip
         return
-    if link or rle or simplify is not None:
-        raise ConfigError("goes with --as only", key="--link, --rle, --simplify")
-    if any(path.suffix.lower() in VIDEO_SUFFIXES for path in paths):
+    if videos:
         _predict_videos(predictor, paths, out, options, quiet)
         return
+    from segbench.predict.files import predict_files
+
     watch = make_callback(quiet)
     try:
         with _engine(engine, address, replace(recipe, runtime=predictor.runtime), workers) as elsewhere:
             done = predict_files(
                 predictor, paths, out,
-                options=options, overwrite=overwrite, engine=elsewhere, progress=watch.progress,
+                options=options, overwrite=overwrite, engine=elsewhere, asked=asked, progress=watch.progress,
             )  # fmt: skip
     finally:
         watch.close()
     for note in (*predictor.pipeline.notes.values(), predictor.pipeline.seams.note):
         if note is not None:
             console.print(note)
-    folders = f"{out}/masks, {out}/overlays" if overlays else f"{out}/masks"
+    _print_done(done, out, options)
+
+
+def _print_done(done: PredictedFiles, out: Path, options: OutputOptions) -> None:
+    """Prints what became of images; ends with 1 where some failed."""
+    from segbench.predict.outputs.areas import unlike_images
+
+    folders = f"{out}/masks, {out}/overlays" if options.overlays else f"{out}/masks"
     there = f" ({done.kept} were there)" if done.kept else ""
+    _tell_twice(done.twice)
     counted = plural("{n} image", "{n} images", n=len(done.written))
     console.print(f"{counted} segmented{there}: {folders}, {done.areas_file}")
     unlike = unlike_images(done.areas_file)
@@ -178,17 +201,32 @@ def predict(
         raise typer.Exit(EXIT_PROBLEMS)
 
 
+def _videos(paths: list[Path]) -> list[Path]:
+    from segbench.predict.found import VIDEO_SUFFIXES
+
+    return [path for path in paths if path.suffix.lower() in VIDEO_SUFFIXES]
+
+
+def _tell_twice(files: int) -> None:
+    if files:
+        told = plural(
+            "{n} file was given more than once, and is segmented once",
+            "{n} files were given more than once, and are segmented once",
+            n=files,
+        )
+        console.print(told)
+
+
 def _predict_videos(predictor: Predictor, paths: list[Path], out: Path, options: OutputOptions, quiet: bool) -> None:
     """Runs `segbench predict` on videos."""
-    from segbench.predict.video import VIDEO_SUFFIXES, predict_videos
+    from segbench.predict.video import predict_videos
 
-    if images := [str(path) for path in paths if path.suffix.lower() not in VIDEO_SUFFIXES]:
-        raise ConfigError(f"videos and images go in calls of their own; {', '.join(images)} is no video", key="PATH")
     watch = make_callback(quiet)
     try:
         done = predict_videos(predictor, paths, out, options=options, progress=watch.progress)
     finally:
         watch.close()
+    _tell_twice(len(paths) - len(done.frames))
     overlays = f", {out}/overlays" if done.overlays else ""
     console.print(f"{sum(done.frames)} frames segmented: {out}/masks{overlays}, {done.areas_file}")
 
@@ -243,6 +281,7 @@ def _predict_as(
     finally:
         watch.close()
     written = done.written
+    _tell_twice(done.twice)
     console.print(f"{len(written.images)} images{regions_text(written)} as {to}, to be corrected: {out}")
     print_end(written, out)
     for path, reason in done.failed.items():

@@ -15,7 +15,7 @@ from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError, PredictionError
 from segbench.folders.run import RunFolder
 from segbench.locale import message
-from segbench.predict.files import find_images
+from segbench.predict.found import find_images
 from segbench.predict.pipeline import Pipeline
 from segbench.types import Sample, SplitName
 
@@ -74,7 +74,7 @@ def images_for(model: Path, folder: Path | None, part: SplitName, most: int) -> 
         PredictionError: a folder without images, or a run's data that are gone or changed.
     """
     if folder is not None:
-        found = _spread([path for path, _ in find_images([folder], folder / "predicted")], most)
+        found = _spread([path for path, _ in find_images([folder], folder / "predicted").images], most)
         return Images(files=tuple(found), told=message("{count} images of {folder}", count=len(found), folder=folder))
     run = RunFolder(model)
     if not run.is_run or not run.manifest_file.is_file():

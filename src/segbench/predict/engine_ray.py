@@ -16,9 +16,10 @@ from typing import Any, TypeAlias
 
 from segbench import __version__
 from segbench.errors import PredictionError
+from segbench.predict.found import Job
 from segbench.predict.outputs import OutputOptions
 from segbench.predict.recipe import Recipe
-from segbench.predict.stages import Done, Job
+from segbench.predict.stages import Done
 
 _IMAGES_AT_ONCE = 16  # a worker is given: what a lost one costs
 _MOST_ATTEMPTS = 3
@@ -247,7 +248,7 @@ def _worker_class() -> type:
         def _jobs(self, images: list[tuple[str, str, str, int | None]]) -> list[Job]:
             from pathlib import Path
 
-            from segbench.predict.stages import Job
+            from segbench.predict.found import Job
 
             return [Job(path=Path(path), below=Path(below), name=name, page=page) for path, below, name, page in images]
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-from segbench.data.formats import IMAGE_SUFFIXES
 from segbench.errors import PredictionError
 from segbench.locale import message
+from segbench.predict.found import Job, find_images
 from segbench.predict.journal import journal_key, opened_journal
 from segbench.predict.large import is_large, write_large
 from segbench.predict.outputs import (
@@ -19,32 +18,14 @@ from segbench.predict.outputs import (
     finish_outputs,
     output_files,
     prepare_outputs,
+    shared_files,
     write_areas,
     write_outputs,
 )
-from segbench.predict.pages import pages_of
 from segbench.predict.predictor import Prediction, Predictor
-from segbench.predict.stages import Done, Job, Row, Stages
+from segbench.predict.stages import Done, Row, Stages
+from segbench.predict.unchanged import PredictedFiles, end_facts
 from segbench.types import Progress
-
-
-@dataclass(frozen=True)
-class PredictedFiles:
-    """What became of the images.
-
-    Attributes:
-        written: names of the predicted images.
-        failed: path (of a stack from its second page on, with the page) -> why.
-        areas_file: the table.
-        kept: how many of those written were there from before, see `predict_files`.
-        idle_frac: share of the time in which the network waited for images, 0-1; NaN where it had nothing to do.
-    """
-
-    written: tuple[str, ...]
-    failed: dict[str, str]
-    areas_file: Path
-    kept: int = 0
-    idle_frac: float = math.nan
 
 
 def predict_files(
@@ -55,6 +36,7 @@ def predict_files(
     options: OutputOptions | None = None,
     overwrite: bool = False,
     engine: Engine | None = None,
+    asked: str = "",
     progress: Progress | None = None,
 ) -> PredictedFiles:
     """Segments every image and writes `masks/`, `areas.csv` and what `options` asks for under `out`.
@@ -66,13 +48,14 @@ def predict_files(
 
     Args:
         predictor: see `Predictor`.
-        paths: image files and folders (searched with their sub-folders, but for `out`).
+        paths: image files and folders (searched with their sub-folders, but for `out`), see `find_images`.
         out: folder; masks are palette PNGs of class indices at the image's own size, multilabel one a class;
             `masks/classes.json` says so, for `segbench compare`. A network trained on bands reads GeoTIFF and writes
             GeoTIFF masks on the same grid, 255 where there is no data.
         options: what is written beside masks and areas; None: overlays.
         overwrite: predict everything again.
         engine: goes over the images; None: this process.
+        asked: noted for `segbench.predict.unchanged.nothing_left`, see there.
         progress: told after every image.
     Returns:
         What was written and what was not: an unreadable image is noted and the rest goes on.
@@ -82,19 +65,20 @@ def predict_files(
         OSError: the disk is full, or `out` cannot be written.
     """
     out, options = Path(out), options or OutputOptions()
-    jobs = find_jobs(paths, out, pages=predictor.bands is None)
+    found = find_images(paths, out)
+    jobs = found.jobs(pages=predictor.bands is None)
     settings, on_grid = predictor.pipeline.settings, predictor.bands is not None
     key = journal_key(
         predictor.model_id, predictor.runtime, settings.to_dict(), asdict(options), dict(predictor.card or {})
     )
     rows: dict[str, Row] = {}
-    failed: dict[str, str] = {}
+    failed = dict(found.failed)
 
     with opened_journal(out, key, again=overwrite) as journal:
         prepare_outputs(settings, out, options)
         for job in jobs:
-            row = journal.row_of(job.name, job.path)
-            if row is not None and _is_complete(predictor, job, out, options):
+            row = journal.before.row_of(job.name, job.path)
+            if row is not None:
                 rows[job.name] = row
         kept = len(rows)
         left = [job for job in jobs if job.name not in rows]
@@ -105,7 +89,7 @@ def predict_files(
                 failed[done.job.told] = done.reason
             else:
                 rows[done.job.name] = done.row
-                journal.add(done.job.name, done.job.path, done.row)
+                journal.add(done.job.name, done.job.path, done.row, _files_of(predictor, done.job, out, options))
             if progress is not None:
                 progress("predicting", number, len(jobs))
         written = [job.name for job in jobs if job.name in rows]
@@ -117,13 +101,14 @@ def predict_files(
             if job.name in rows
         ]
         finish_outputs(out, images, predictor.class_map, options, on_grid=on_grid)
-    return PredictedFiles(tuple(written), failed, out / "areas.csv", kept, stages.clock.idle_frac)
+        if not failed:
+            journal.finish(end_facts(asked, jobs, pages=not on_grid), shared_files(out, options))
+    return PredictedFiles(tuple(written), failed, out / "areas.csv", kept, stages.clock.idle_frac, found.twice)
 
 
-def _is_complete(predictor: Predictor, job: Job, out: Path, options: OutputOptions) -> bool:
+def _files_of(predictor: Predictor, job: Job, out: Path, options: OutputOptions) -> list[Path]:
     on_grid = predictor.bands is not None or is_large(predictor.pipeline, job.path)
-    files = output_files(out, job.name, predictor.class_map, options, on_grid=on_grid)
-    return all(file.is_file() for file in files)
+    return output_files(out, job.name, predictor.class_map, options, on_grid=on_grid)
 
 
 class Engine(Protocol):
@@ -153,79 +138,3 @@ def local_stages(predictor: Predictor, out: Path, options: OutputOptions, *, thr
         return lambda: write_large(predictor, job.path, out, job.name, options) | {"file": job.below.as_posix()}
 
     return Stages(predictor, write, by_parts=by_parts, threads=threads)
-
-
-def find_jobs(paths: Sequence[str | Path], out: Path, *, pages: bool = True) -> list[Job]:
-    """Returns the images and what their outputs are called; see `find_images` and `output_names`.
-
-    Args:
-        pages: each page of a TIFF stack is an image of its own, `NAME/0000` and so on; else such a file is one image.
-    """
-    found = find_images(paths, out)
-    return [
-        job
-        for (path, below), name in zip(found, output_names(found), strict=True)
-        for job in _jobs_of(path, below, name, pages_of(path) if pages else ())
-    ]
-
-
-def _jobs_of(path: Path, below: Path, name: str, pages: Sequence[int]) -> list[Job]:
-    if len(pages) < 2:
-        return [Job(path=path, below=below, name=name, page=pages[0] if pages else None)]
-    return [Job(path=path, below=below, name=f"{name}/{number:04d}", page=page) for number, page in enumerate(pages)]
-
-
-def find_images(paths: Sequence[str | Path], out: Path) -> list[tuple[Path, Path]]:
-    """Returns (image file, its path below the argument that named it), without what lies in `out`.
-
-    Raises:
-        PredictionError: a path does not exist or lies in `out`, or there is no image at all.
-    """
-    for path in map(Path, paths):
-        if path.resolve().is_relative_to(out.resolve()):
-            raise PredictionError(
-                f"lies in {out}, where the predictions would be written; give another folder", path=path
-            )
-    found = [item for item in _images_in(paths) if not item[0].resolve().is_relative_to(out.resolve())]
-    if not found:
-        raise PredictionError(
-            f"there is no image in {', '.join(map(str, paths))} ({', '.join(sorted(IMAGE_SUFFIXES))})"
-        )
-    return found
-
-
-def _images_in(paths: Iterable[str | Path]) -> Iterable[tuple[Path, Path]]:
-    """Yields (image file, its path below the argument that named it); files named outright are tried whatever their
-    suffix, folders are searched for image suffixes."""
-    for path in map(Path, paths):
-        if path.is_dir():
-            for file in sorted(path.rglob("*")):
-                hidden = any(part.startswith(".") for part in file.relative_to(path).parts)
-                if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() and not hidden:
-                    yield file, file.relative_to(path)
-        elif path.is_file():
-            yield path, Path(path.name)
-        else:
-            raise PredictionError("there is no such file or folder", path=path)
-
-
-def output_names(found: Sequence[tuple[Path, Path]]) -> list[str]:
-    """Returns one output name a file, without suffix where that is unambiguous; sub-folders are kept."""
-    stems = Counter(str(relative.with_suffix("")) for _, relative in found)
-    names = [
-        relative.with_suffix("").as_posix() if stems[str(relative.with_suffix(""))] == 1 else relative.as_posix()
-        for _, relative in found
-    ]
-    taken: set[str] = set()
-    for position, name in enumerate(names):  # the same relative name below two arguments
-        number = 1
-        while _as_file(names[position]) in taken:
-            number += 1
-            names[position] = f"{name}_{number}"
-        taken.add(_as_file(names[position]))
-    return names
-
-
-def _as_file(name: str) -> str:
-    """Returns what two names must differ in: not in upper and lower case alone, nor in a folder that is `__` alone."""
-    return name.replace("/", "__").lower()

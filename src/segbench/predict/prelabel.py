@@ -8,18 +8,22 @@ from pathlib import Path
 
 from segbench.data.formats.shared.listing import HEIC_SUFFIXES, IMAGE_SUFFIXES
 from segbench.data.writers import Labelled, WriteOptions, Written, check_writer, write_dataset
-from segbench.errors import DatasetError, PredictionError
-from segbench.predict.files import find_images, output_names
+from segbench.errors import PredictionError, SegbenchError, shorten
+from segbench.locale import message
+from segbench.predict.found import find_images, output_names
 from segbench.predict.predictor import Predictor
+from segbench.predict.stages import reason_of
 from segbench.types import Progress
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prelabelled:
-    """Attributes: written, see `Written`; failed, path -> why, of images that could not be read."""
+    """Attributes: written, see `Written`; failed, path -> why, of images that could not be read; twice, how many files
+    were given more than once."""
 
     written: Written
     failed: dict[str, str] = field(default_factory=dict)
+    twice: int = 0
 
 
 def prelabel(
@@ -45,9 +49,9 @@ def prelabel(
         overwrite: replace a folder that was written so before.
         progress: called after every image.
     Raises:
-        PredictionError: a path does not exist, there is no image at all, or the network reads other bands than RGB.
+        PredictionError: a path does not exist, no image can be segmented, or the network reads other bands than RGB.
         ConfigError: an unknown format, or one that cannot hold these classes or options.
-        DatasetError: the folder is not empty, or no image can be read.
+        DatasetError: the folder is not empty.
     """
     options = options or default_options(to)
     check_writer(to, predictor.class_map, options)
@@ -56,25 +60,29 @@ def prelabel(
             f"this network reads {predictor.bands.channels} bands, and annotation tools show three; predict masks, "
             "not an annotation tool's files: they keep the grid of their images"
         )
-    found = find_images(paths, Path(out))
-    failed: dict[str, str] = {}
+    listed = find_images(paths, Path(out))
+    found, failed = listed.images, dict(listed.failed)
 
     def samples() -> Iterator[Labelled]:
-        for done, ((path, _), name) in enumerate(zip(found, output_names(found), strict=True), 1):
+        names = output_names(found)
+        for done, ((path, _), name) in enumerate(zip(found, names, strict=True), 1):
             try:
                 image, _ = predictor.pipeline.read(path)
-            except DatasetError as error:
-                failed[str(path)] = error.reason
+                mask, _ = predictor.pipeline(image)
+            except (SegbenchError, MemoryError, RuntimeError, ValueError) as error:
+                failed[str(path)] = reason_of(error)
             else:
                 ordinary = path.suffix.lower() in IMAGE_SUFFIXES - HEIC_SUFFIXES
                 as_file = predictor.pipeline.settings.depth_range is None and ordinary
-                mask, _ = predictor.pipeline(image)
                 yield Labelled(id=name, image=path, labels=mask, pixels=None if as_file else image)
             if progress is not None:
                 progress("predicting", done, len(found))
+        if len(failed) == len(found) + len(listed.failed):
+            told = shorten([f"{path}: {reason}" for path, reason in failed.items()], 3)
+            raise PredictionError(message("no image could be segmented: {reasons}", reasons=told))
 
     written = write_dataset(to, out, samples(), predictor.class_map, options, overwrite=overwrite)
-    return Prelabelled(written=written, failed=failed)
+    return Prelabelled(written=written, failed=failed, twice=listed.twice)
 
 
 def default_options(to: str) -> WriteOptions:

@@ -33,10 +33,9 @@ from segbench.predict.onnx_network import write_network_onnx
 from segbench.predict.pipeline import Pipeline
 from segbench.predict.predictor import Predictor, networks_id, open_models
 from segbench.speech import argument
-from segbench.types import SizePolicy, Task, Tta
+from segbench.types import AUTO_RUNTIME, SizePolicy, Task, Tta
 
 Runtime: TypeAlias = Literal["torch", "onnxruntime", "openvino", "openvino-bf16"]
-AUTO = "auto"  # the quickest, see `quickest_runtime`
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 Network: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -113,7 +112,7 @@ def load_predictor(
         ConfigError: see `runtime_network`.
     """
     bundles = open_models(model)
-    if runtime == AUTO:
+    if runtime == AUTO_RUNTIME:
         choice = _kept(networks_id(bundles), threads) if device in ("auto", "cpu") else None
         if choice is None:
             predictor = Predictor.of_bundles(bundles, device, threshold, tta, policy)

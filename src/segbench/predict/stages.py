@@ -14,14 +14,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor
 
 from segbench.errors import SegbenchError
-from segbench.locale import message
+from segbench.predict.found import Job
 from segbench.predict.pages import open_page
 from segbench.predict.pipeline import Seen
 from segbench.predict.predictor import Prediction, Predictor
@@ -32,22 +31,6 @@ _IN_MEMORY_PX = 1 << 26  # of images that are decoded, and of predictions that a
 _MOST_THREADS = 4  # a stage
 
 Row: TypeAlias = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """Attributes: path, of the image file; below, the same as the table names it; name, of what is written; page, of a
-    TIFF stack, from 0, None for other files."""
-
-    path: Path
-    below: Path
-    name: str
-    page: int | None = None
-
-    @property
-    def told(self) -> str:
-        """How people are told of the image."""
-        return str(self.path) if not self.page else f"{self.path} ({message('page {n}', n=self.page + 1)})"
 
 
 @dataclass(frozen=True, kw_only=True)

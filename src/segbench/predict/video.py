@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from segbench.errors import DatasetError, PredictionError
 from segbench.files import replacing
 from segbench.predict.class_pixels import class_pixels
+from segbench.predict.found import given_once
 from segbench.predict.outputs import OutputOptions, area_row, prepare_outputs, write_areas
 from segbench.predict.outputs.masks import write_masks
 from segbench.predict.predictor import Predictor
 from segbench.types import Progress
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})
 _RATE = Fraction(25)  # frames a second of a file that tells none
 _ENCODER = {"crf": "18", "preset": "veryfast"}  # of x264; the quality is hardly to be told from the frames themselves
 
@@ -61,7 +61,7 @@ def predict_videos(
 
     Args:
         predictor: see `Predictor`; of images of three channels.
-        paths: video files; frames are turned as the file says.
+        paths: video files, each taken once; frames are turned as the file says.
         out: folder.
         options: of `OutputOptions`, `overlays` alone has a meaning here; None: overlays.
         progress: told after every frame; the total is what the file says, or the frames so far.
@@ -70,7 +70,7 @@ def predict_videos(
             option that videos do not have.
         DatasetError: no video, or damaged; the masks of the frames before are there then.
     """
-    videos, out, options = [Path(path) for path in paths], Path(out), options or OutputOptions()
+    videos, out, options = given_once(paths), Path(out), options or OutputOptions()
     if predictor.bands is not None:
         raise PredictionError(f"this network reads {predictor.bands.channels} bands, and videos have three")
     if options != OutputOptions(overlays=options.overlays):

@@ -14,7 +14,7 @@ from segbench.files import replacing, write_json
 from segbench.plots.panels import legend_picture
 from segbench.predict.class_pixels import class_pixels
 from segbench.predict.doubt import expected_score, pixel_doubt
-from segbench.predict.mask_folder import mark_indices
+from segbench.predict.mask_folder import MARKER, mark_indices
 from segbench.predict.outputs.areas import UNLIKE, PixelScale, area_row
 from segbench.predict.outputs.masks import read_masks, write_masks
 from segbench.predict.outputs.options import OutputOptions
@@ -26,7 +26,9 @@ from segbench.types import ClassMap, Task
 
 OVERLAY_QUALITY = 90  # of JPEG, 0-100
 _AS_DATASET = WriteOptions(images="none", simplify="auto")
+AREAS_FILE = "areas.csv"
 SETTINGS_FILE = "settings.json"  # how the masks came about: threshold, size, post-processing and all else
+_LEGEND, _DOUBT_LEGEND, _OBJECTS = "legend.png", "doubt_legend.png", "objects.csv"
 
 
 def prepare_outputs(settings: PipelineSettings, out: Path, options: OutputOptions | None = None) -> None:
@@ -40,12 +42,12 @@ def prepare_outputs(settings: PipelineSettings, out: Path, options: OutputOption
             check_writer(kind, settings.class_map, _AS_DATASET)
     write_json(out / SETTINGS_FILE, settings.to_dict())
     mark_indices(out / "masks", settings.class_map)
-    with replacing(out / "legend.png") as temporary:
+    with replacing(out / _LEGEND) as temporary:
         legend_picture(settings.class_map).save(temporary)
     if options is not None and options.doubt:
         from segbench.plots.doubt import doubt_legend  # slow to import, as what is imported below is
 
-        with replacing(out / "doubt_legend.png") as temporary:
+        with replacing(out / _DOUBT_LEGEND) as temporary:
             doubt_legend().savefig(temporary)
 
 
@@ -114,7 +116,7 @@ def _trust(prediction: Prediction, card: Mapping[str, Any] | None) -> dict[str, 
 
 
 def output_files(out: Path, name: str, class_map: ClassMap, options: OutputOptions, *, on_grid: bool) -> list[Path]:
-    """Returns the files without which an image's outputs are not complete.
+    """Returns the files (zarr: a folder) without which an image's outputs are not complete.
 
     Args:
         on_grid: masks are GeoTIFFs on the grid of their image.
@@ -133,6 +135,13 @@ def output_files(out: Path, name: str, class_map: ClassMap, options: OutputOptio
     if "geojson" in options.polygons:
         files.append(out / "polygons" / "geojson" / f"{name}.geojson")
     return files
+
+
+def shared_files(out: Path, options: OutputOptions) -> list[Path]:
+    """Returns what there is of all images together: files, and the folders of data sets of polygons."""
+    names = [AREAS_FILE, SETTINGS_FILE, _LEGEND, f"masks/{MARKER}"]
+    names += [_DOUBT_LEGEND] * options.doubt + [_OBJECTS] * options.objects
+    return [out / name for name in names] + [out / "polygons" / kind for kind in options.polygons if kind != "geojson"]
 
 
 def finish_outputs(
@@ -156,7 +165,7 @@ def finish_outputs(
     if options.objects:
         from segbench.predict.outputs.objects import join_objects
 
-        join_objects(out / "objects.csv", [out / "objects" / f"{name}.csv" for name, _, _ in written])
+        join_objects(out / _OBJECTS, [out / "objects" / f"{name}.csv" for name, _, _ in written])
 
     def samples() -> Iterator[Labelled]:
         for name, image, below in written:
