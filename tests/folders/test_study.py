@@ -12,6 +12,7 @@ import pytest
 import segbench
 from segbench.config.study import expand, parse_study
 from segbench.errors import ConfigError, RunError
+from segbench.folders.entries import find_entry, without_collapsed
 from segbench.folders.run import RunFolder
 from segbench.folders.study import Failure, StudyFolder
 from segbench.train.callback import Callback
@@ -77,6 +78,32 @@ def test_finished_runs_of_an_entry_are_found_by_its_name(binary_pairs: Path, tmp
     assert folder.finished_runs(first.entry) == [folder.run(second.id).path]
     with pytest.raises(RunError, match=r"there is no entry 'unet' in this study; .*known: unet_nearest widths"):
         folder.finished_runs("unet")
+
+
+def test_an_entry_is_found_by_what_pages_call_it_too(binary_pairs: Path, tmp_path: Path) -> None:
+    first, other = dict.fromkeys(run.entry for run in expand(study(binary_pairs, tmp_path / "s")).runs)
+    labels = {first: "Small", other: "Large"}
+    folder = claimed(study(binary_pairs, tmp_path / "s").model_copy(update={"labels": labels}), tmp_path / "s")
+    for run in folder.read_plan().runs:
+        folder.run(run.id).path.mkdir(parents=True)
+        folder.run(run.id).result_file.write_text("{}")
+    assert folder.finished_runs("Small") == folder.finished_runs(first) != folder.finished_runs("Large")
+    known = re.escape(f"there is no entry 'Smal' in this study; did you mean 'Small'? known: {first} (Small), {other}")
+    with pytest.raises(RunError, match=known):
+        folder.finished_runs("Smal")
+    with pytest.raises(RunError, match="several entries are called 'Net'; name one of a, b"):
+        find_entry("Net", {"a": "Net", "b": "Net"}, folder.path)
+
+
+def test_runs_that_collapsed_are_left_out(tmp_path: Path) -> None:
+    runs = [RunFolder(tmp_path / name) for name in "abc"]
+    for run, collapsed in zip(runs, (False, True, False), strict=True):
+        run.path.mkdir()
+        run.result_file.write_text(json.dumps({"collapsed": collapsed}))
+    assert without_collapsed(runs, "unet", tmp_path) == ([runs[0], runs[2]], "1 run that collapsed is left out.")
+    assert without_collapsed(runs[:1], "unet", tmp_path) == (runs[:1], None)
+    with pytest.raises(RunError, match="every run of 'unet' collapsed"):
+        without_collapsed(runs[1:2], "unet", tmp_path)
 
 
 @pytest.mark.slow

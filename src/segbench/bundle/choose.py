@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segbench.compare.runs import Comparison, compare_runs
 from segbench.errors import RunError
-from segbench.folders.run import RunFolder
+from segbench.folders.entries import without_collapsed
 from segbench.folders.study import StudyFolder
 from segbench.locale import Message, message, plural
 from segbench.statistics.verdict import Verdict
@@ -52,10 +52,8 @@ def choose_best(study: str | Path, progress: Progress | None = None) -> Choice:
     comparison = compare_runs(folder.path, progress=progress)
     place, why = _place(comparison.verdict)
     entry = comparison.evidence.entries[place]
-    runs = [run for run in entry.runs if not run.is_collapsed]
-    if not runs:
-        raise RunError(f"every run of {entry.name!r} collapsed: it predicts one class only", run=folder.path)
-    return Choice(entry.name, tuple(run.path for run in runs), why, _notes(comparison, len(entry.runs), runs))
+    runs, left_out = without_collapsed(entry.runs, entry.name, folder.path)
+    return Choice(entry.name, tuple(run.path for run in runs), why, _notes(comparison, left_out))
 
 
 def _place(verdict: Verdict) -> tuple[int, Message]:
@@ -90,17 +88,10 @@ def _cheapest(cost: str, entry: str, best: str) -> Message:
     )
 
 
-def _notes(comparison: Comparison, trained: int, kept: list[RunFolder]) -> tuple[Message, ...]:
-    notes = [
-        plural(
-            "It was chosen among {n} entry by its scores on the test part, so these are a little too good for it.",
-            "It was chosen among {n} entries by their scores on the test part, so these are a little too good for it.",
-            n=len(comparison.verdict.names),
-        )
-    ]
-    if len(kept) < trained:
-        left_out = plural(
-            "{n} run that collapsed is left out.", "{n} runs that collapsed are left out.", n=trained - len(kept)
-        )
-        notes.append(left_out)
-    return tuple(notes)
+def _notes(comparison: Comparison, left_out: Message | None) -> tuple[Message, ...]:
+    chosen = plural(
+        "It was chosen among {n} entry by its scores on the test part, so these are a little too good for it.",
+        "It was chosen among {n} entries by their scores on the test part, so these are a little too good for it.",
+        n=len(comparison.verdict.names),
+    )
+    return (chosen,) if left_out is None else (chosen, left_out)

@@ -43,7 +43,11 @@ EnsembleOption = Annotated[
     typer.Option("--ensemble", metavar="RUN", help="Another run, averaged with RUN. May be repeated."),
 ]
 EntryOption = Annotated[
-    str | None, typer.Option("--entry", help="RUN is a study folder: average the finished runs of this entry.")
+    str | None,
+    typer.Option(
+        "--entry",
+        help="RUN is a study folder: average the finished runs of this entry, by its name or its display name.",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results only.")]
 
@@ -56,14 +60,28 @@ def checked_tta(tta: str | None) -> Tta | None:
 
 
 def runs_of(run: Path, ensemble: Sequence[Path] | None, entry: str | None) -> list[Path]:
-    """Returns the run folders that RUN, `--ensemble` and `--entry` mean, one or several."""
+    """Returns the run folders that RUN, `--ensemble` and `--entry` mean, one or several; says what is left out."""
     if entry is None:
         return [run, *(ensemble or [])]
     if ensemble:
         raise ConfigError("names the runs one by one; --entry takes those of a study; give one", key="--ensemble")
+    from segbench.folders.entries import without_collapsed
+    from segbench.folders.run import RunFolder
     from segbench.folders.study import StudyFolder
+    from segbench.predict.bundle_members import is_bundle
 
-    return StudyFolder(run).finished_runs(entry)
+    study = StudyFolder(run)
+    is_run = RunFolder(run).is_run
+    if is_run or is_bundle(run):
+        inside = run.resolve().parent.parent
+        its_own = f" ({inside})" if is_run and StudyFolder(inside).is_study else ""
+        told = f"chooses among the entries of a study, and {run} is {'one run' if is_run else 'a bundle'}"
+        raise ConfigError(f"{told}; leave it off, or give the study's folder{its_own}", key="--entry")
+    runs = [RunFolder(path) for path in study.finished_runs(entry)]
+    kept, left_out = without_collapsed(runs, entry, run)
+    if left_out is not None:
+        console.print(left_out)
+    return [folder.path for folder in kept]
 
 
 def require(key: str, value: str, allowed: Sequence[str]) -> None:

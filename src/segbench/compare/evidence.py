@@ -13,11 +13,12 @@ import numpy.typing as npt
 
 from segbench.compare.rankings import Ranking
 from segbench.config.study import AbsentRule
+from segbench.config.study_plan import display_names
 from segbench.data.files.resize import resize_image, resize_mask
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_picture
 from segbench.folders.run import RunFolder
-from segbench.locale import Message, join, plural
+from segbench.locale import Message, plural
 from segbench.metrics.families import label_of
 from segbench.statistics.looks import Look
 from segbench.types import ClassMap, Sample
@@ -153,12 +154,8 @@ class Evidence:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What people call the entries: their own display names, else those of their values, else their names.
-
-        Where two would be called the same, all keep their names.
-        """
-        shown = tuple(_shown_name(entry, self.labels) for entry in self.entries)
-        return shown if len(set(shown)) == len(shown) else tuple(entry.name for entry in self.entries)
+        """What people call the entries, see `display_names`."""
+        return tuple(display_names({entry.name: entry.factors for entry in self.entries}, self.labels).values())
 
     @property
     def factors(self) -> tuple[Mapping[str, str], ...]:
@@ -210,9 +207,3 @@ class Evidence:
         """Returns (N,): an entry's score of every image, mean over its seeds."""
         means: FloatArray = entry.values.mean(axis=0)
         return means
-
-
-def _shown_name(entry: Entry, labels: Mapping[str, str]) -> str:
-    if entry.name in labels or not any(value in labels for value in entry.factors.values()):
-        return labels.get(entry.name, entry.name)
-    return join(" | ", [labels.get(value, value) for value in entry.factors.values()])

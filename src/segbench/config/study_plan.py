@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from segbench.config.run import RunConfig
 from segbench.config.text import LENGTH_KEYS
 from segbench.errors import ConfigError, shorten, suggest
-from segbench.locale import Message, listed, message
+from segbench.locale import Message, join, listed, message
 from segbench.metrics.families import SCORES
 
 # What every run of a study shares, or its numbers could not stand in one table.
@@ -105,6 +105,25 @@ class Plan:
         """Returns the first entry whose factors have the chosen values; None where none has."""
         wanted = choice.items()
         return next((run.entry for run in self.runs if wanted <= run.factors.items()), None)
+
+
+def display_names(entries: Mapping[str, Mapping[str, str]], labels: Mapping[str, str]) -> dict[str, str]:
+    """Returns entry -> what people call it: its own display name, else those of its values, else its name.
+
+    Where two would be called the same, all keep their names.
+
+    Args:
+        entries: entry -> its factors and their values.
+        labels: see `StudyConfig`.
+    """
+    shown = {entry: _display_name(entry, factors, labels) for entry, factors in entries.items()}
+    return shown if len(set(shown.values())) == len(shown) else {entry: entry for entry in entries}
+
+
+def _display_name(entry: str, factors: Mapping[str, str], labels: Mapping[str, str]) -> str:
+    if entry in labels or not any(value in labels for value in factors.values()):
+        return labels.get(entry, entry)
+    return join(" | ", [labels.get(value, value) for value in factors.values()])
 
 
 def check_different(runs: Sequence[PlannedRun], *, entries_too: bool) -> None:

@@ -29,9 +29,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from segbench.config.study import BegunKey, Plan, PlannedRun, StudyConfig, begun_key, expand, load_study
+from segbench.config.study_plan import display_names
 from segbench.config.text import write_yaml
-from segbench.errors import ConfigError, RunError, shorten, suggest
+from segbench.errors import ConfigError, RunError, shorten
 from segbench.files import write_json, write_text
+from segbench.folders.entries import find_entry
 from segbench.folders.registration import changed_since, make_registration, read_registration
 from segbench.folders.run import FinishedRun, RunFolder, different_settings
 from segbench.locale import Message, message
@@ -167,19 +169,18 @@ class StudyFolder:
     def finished_runs(self, entry: str) -> list[Path]:
         """Returns the folders of an entry's finished runs: those of its seeds.
 
+        Args:
+            entry: its name, or what verdicts and reports call it.
         Raises:
-            RunError: there is no such entry (names close ones), or none of its runs is finished.
+            RunError: there is no such entry (lists all), several are called so, or none of its runs is finished.
         """
         runs = self.read_plan().runs
-        named = [run for run in runs if run.entry == entry]
-        if not named:
-            raise RunError(
-                f"there is no entry {entry!r} in this study; {suggest(entry, {run.entry for run in runs})}",
-                run=self.path,
-            )
-        finished = [self.run(run.id).path for run in named if self.run(run.id).is_finished]
+        names = display_names({run.entry: run.factors for run in runs}, self.read_config().labels)
+        name = find_entry(entry, names, self.path)
+        folders = [self.run(run.id) for run in runs if run.entry == name]
+        finished = [folder.path for folder in folders if folder.is_finished]
         if not finished:
-            raise RunError(f"no run of {entry!r} is finished; run `segbench study run` again", run=self.path)
+            raise RunError(f"no run of {name!r} is finished; run `segbench study run` again", run=self.path)
         return finished
 
     def read_facts(self) -> dict[str, Any]:

@@ -57,9 +57,11 @@ def nothing_left(asked: str, paths: Sequence[str | Path], out: Path) -> Predicte
     Raises:
         PredictionError: see `find_images`.
     """
-    found = find_images(paths, out)
     noted = read_journal(out)
-    if noted.end is None or not asked or found.failed:
+    if noted.end is None or not asked:
+        return None
+    found = find_images(paths, out)
+    if found.failed:
         return None
     pages = bool(noted.end.get("pages"))
     jobs = found.jobs(pages=pages)
