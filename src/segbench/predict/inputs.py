@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,7 +13,7 @@ from PIL import Image
 from segbench.data.files import raster
 from segbench.data.files.bands import Bands
 from segbench.data.files.hints import needs_a_reader
-from segbench.data.files.images import over_black, pillow_pixels, read_image
+from segbench.data.files.images import image_size, over_black, pillow_pixels, read_image
 from segbench.errors import DatasetError, PredictionError
 from segbench.locale import message
 
@@ -19,13 +21,13 @@ ImageInput: TypeAlias = str | Path | Image.Image | np.ndarray
 
 
 def read_input(
-    image: str | Path | Image.Image, bands: Bands | None, depth_range: tuple[float, float] | None
+    image: str | Path | Image.Image | bytes, bands: Bands | None, depth_range: tuple[float, float] | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns (H, W, C) uint8, and the (H, W) pixels without data, None where all have some.
 
     Args:
-        image: path of an image file, or an image of Pillow of any mode. Both are turned as their EXIF orientation says,
-            and what is transparent is laid over black.
+        image: path of an image file, its bytes, or an image of Pillow of any mode. They are turned as their EXIF
+            orientation says, and what is transparent is laid over black.
         bands, depth_range: see `segbench.predict.pipeline.PipelineSettings`.
     Raises:
         DatasetError: it cannot be read, or not as this network needs it.
@@ -35,11 +37,33 @@ def read_input(
         if isinstance(image, Image.Image):
             text = f"this network reads {bands.channels} bands of files; give a path, or an array"
             raise PredictionError(f"{text} of shape (H, W, {bands.channels})")
+        if isinstance(image, bytes):
+            with raster.in_memory(image) as path:
+                return raster.read_image(path, bands)
         return raster.read_image(Path(image), bands)
-    try:
+    with _no_reader():
+        if isinstance(image, bytes):
+            return read_image("image", depth_range=depth_range, data=image), None
         if isinstance(image, Image.Image):
             return pillow_pixels(image, depth_range=depth_range), None
         return read_image(image, depth_range=depth_range), None
+
+
+def input_size(data: bytes) -> tuple[int, int]:
+    """Returns (height, width) in pixels of an image file's bytes, for a network of RGB; reads the header only.
+
+    Raises:
+        DatasetError: as `read_input`.
+    """
+    with _no_reader():
+        return image_size(data)
+
+
+@contextmanager
+def _no_reader() -> Iterator[None]:
+    """Says of errors that tell to set an option of a data set's reader, which a prediction has not, what to do here."""
+    try:
+        yield
     except DatasetError as error:
         if not needs_a_reader(error.reason):
             raise
@@ -47,7 +71,7 @@ def read_input(
             "expected an image as this network learnt from, 8 bit, RGB or grey, and small enough to be opened "
             "whole; save it so, or cut it into tiles"
         )
-        raise DatasetError(text, path=error.path) from error  # a prediction has no options of a reader
+        raise DatasetError(text, path=error.path) from error
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:

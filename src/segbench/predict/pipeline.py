@@ -6,6 +6,7 @@ network is told about an image is said once.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -229,6 +230,13 @@ class Pipeline:
         self.seams = Seams(self._decide_logits)
         self._given, self._original = network, original
 
+    def with_settings(self, settings: PipelineSettings) -> Pipeline:
+        """Returns the same network with other settings, but for `tta` and `patch`, which are built around it."""
+        other = copy.copy(self)
+        other.settings, other.notes = settings, {}
+        other.seams = Seams(other._decide_logits)
+        return other
+
     def plan(self, size: tuple[int, int]) -> SizePlan:
         """Returns which way an image of (H, W) pixels takes; what should be said of it is kept in `notes`.
 
@@ -278,8 +286,9 @@ class Pipeline:
         exact = exact_cut(self.reach, size, smallest_px=smallest)
         return exact or Cut(tile=plan.tile)
 
-    def read(self, image: str | Path | Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
-        """Returns an image file, or an image of Pillow, as (H, W, C) uint8, and its (H, W) pixels without data.
+    def read(self, image: str | Path | Image.Image | bytes) -> tuple[np.ndarray, np.ndarray | None]:
+        """Returns an image file, its bytes, or an image of Pillow, as (H, W, C) uint8, and its (H, W) pixels without
+        data.
 
         The latter are None where all have some. See `read_input`, also for the errors.
         """

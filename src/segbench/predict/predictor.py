@@ -266,8 +266,25 @@ class Predictor:
     def with_postprocess(self, postprocess: Postprocess) -> Predictor:
         """Returns the same predictor, whose masks are cleaned so before they are given out."""
         other = copy.copy(self)
-        other.pipeline = copy.copy(self.pipeline)
-        other.pipeline.settings = replace(self.pipeline.settings, postprocess=postprocess)
+        other.pipeline = self.pipeline.with_settings(replace(self.pipeline.settings, postprocess=postprocess))
+        return other
+
+    def with_settings(self, *, threshold: float | None = None, policy: SizePolicy | None = None) -> Predictor:
+        """Returns a predictor with the same network and other settings; None keeps the model's.
+
+        As for `load`, there is no calibration where they differ from the model's own.
+
+        Raises:
+            ValueError: the threshold is none.
+        """
+        settings = self.pipeline.settings
+        given = {"threshold": threshold, "policy": policy}
+        changes = {key: value for key, value in given.items() if value not in (None, getattr(settings, key))}
+        if not changes:
+            return self
+        other = copy.copy(self)
+        other.pipeline = self.pipeline.with_settings(replace(settings, **changes, temperature=1.0))  # type: ignore[arg-type]
+        other.card = self.card and {key: value for key, value in self.card.items() if key != "calibration"}
         return other
 
     @property

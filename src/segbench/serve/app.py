@@ -25,11 +25,9 @@ def create_app(models: Models, settings: ServeSettings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        for model in models.values():
-            model.queue.start()
+        models.start()
         yield
-        for model in models.values():
-            await model.stop()
+        await models.stop()
 
     app = FastAPI(title="segbench", version=__version__, lifespan=lifespan)
     app.state.models, app.state.settings, app.state.stopping = models, settings, asyncio.Event()

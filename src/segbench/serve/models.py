@@ -3,28 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
 
-from segbench.errors import ConfigError, shorten
+from segbench.errors import ConfigError, SegbenchError, shorten
 from segbench.predict.pipeline import Seen
 from segbench.predict.predictor import Prediction, Predictor
 from segbench.predict.recipe import Recipe
 from segbench.serve.answers import ServeError
-from segbench.serve.batching import BatchQueue
+from segbench.serve.batching import BatchQueue, NetworkTurns, QueueFull
 from segbench.serve.settings import ServeSettings
-from segbench.serve.uploads import read_upload
+from segbench.serve.uploads import judge_upload, read_upload
+from segbench.types import SizePolicy
 
 _TOGETHER_PX = {"cpu": 1 << 17}
 _TOGETHER_PX_GPU = 1 << 22
 _THREADS = 4  # that decode and decide
 _WARM_PX = 256
+_DECODED_PX = 1 << 27  # of the images that are inside at a time, of all models: 400 MB as RGB
+_LONGEST_FRAC = 0.5  # of a request's time that one image may keep the network busy
+_LOG = logging.getLogger("segbench.serve")
+
+T = TypeVar("T")
+
+
+class Room:
+    """What the models of a process share: threads, the turns of the networks, and memory for decoded images."""
+
+    def __init__(self) -> None:
+        self.images = ThreadPoolExecutor(_THREADS, "images")
+        self._network = ThreadPoolExecutor(1, "network")
+        self.turns = NetworkTurns(self._network)
+        self.pixels = 0
+
+    @contextlib.contextmanager
+    def memory(self, pixels: int) -> Iterator[None]:
+        """Takes room for a decoded image, for as long as the block lasts; an image alone always has some.
+
+        Raises:
+            QueueFull: there is none.
+        """
+        if self.pixels and self.pixels + pixels > _DECODED_PX:
+            raise QueueFull(1.0, "too many large images are waiting")
+        self.pixels += pixels
+        try:
+            yield
+        finally:
+            self.pixels -= pixels
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self.images.shutdown()
+        self._network.shutdown()
 
 
 class ServedModel:
@@ -34,13 +74,15 @@ class ServedModel:
         name: in addresses: letters, digits, `-`, `_` and `.`.
         predictor: see `Predictor`.
         settings: see `ServeSettings`.
+        room: that it shares with other models; None: it is alone.
     """
 
-    def __init__(self, name: str, predictor: Predictor, settings: ServeSettings) -> None:
+    def __init__(self, name: str, predictor: Predictor, settings: ServeSettings, room: Room | None = None) -> None:
         self.name, self.predictor, self._settings = name, predictor, settings
-        self._threads = ThreadPoolExecutor(_THREADS, "images")
+        self._room = room or Room()
         self.queue = BatchQueue(
             self._run,
+            self._room.turns,
             room=settings.queue,
             batch=settings.batch,
             together_px=_TOGETHER_PX.get(predictor.device.type, _TOGETHER_PX_GPU),
@@ -59,48 +101,131 @@ class ServedModel:
         runtime = "" if self.predictor.runtime == "torch" else f", {self.predictor.runtime}"
         return f"{class_map.task}: {shorten(class_map.names)}{runtime}"
 
+    def variant(self, threshold: float | None = None, policy: SizePolicy | None = None) -> Predictor:
+        """Returns the predictor with other settings; it shares the network.
+
+        Raises:
+            ServeError: settings that make no sense.
+        """
+        if threshold is None and policy is None:
+            return self.predictor
+        try:
+            return self.predictor.with_settings(threshold=threshold, policy=policy)
+        except ValueError as error:
+            raise ServeError(422, str(error), code="bad_parameter") from error
+
     def warm_up(self) -> None:
-        """Runs the network once, so that no client waits for what is done only the first time."""
+        """Runs the network a few times, so that no client waits for what is done only the first time, and so that it
+        is known how long it takes."""
         settings = self.predictor.pipeline.settings
         height, width = settings.training_px or (_WARM_PX, _WARM_PX)
         seen = self.predictor.pipeline.seen(np.zeros((height, width, settings.channels), dtype=np.uint8))
-        for together in {1, self.queue.together(seen)}:
+        for together in (1, self.queue.together(seen), 1):
+            started = time.perf_counter()
             self._run([seen] * together)
+        self.queue.took(seen.pixels.shape[0] * seen.pixels.shape[1], time.perf_counter() - started)
 
     def _run(self, seen: list[Seen]) -> Sequence[Tensor]:
         return list(self.predictor.pipeline.probabilities_of(seen))
 
-    async def predict(self, image: bytes | np.ndarray, nodata: np.ndarray | None = None) -> Prediction:
-        """Returns the segmentation of one image.
+    async def predict(
+        self,
+        image: bytes | np.ndarray,
+        nodata: np.ndarray | None = None,
+        *,
+        threshold: float | None = None,
+        policy: SizePolicy | None = None,
+        deadline: float | None = None,
+    ) -> Prediction:
+        """Returns the segmentation of one image; whoever is cancelled gives up the place.
 
         Args:
             image: bytes of an image file, or what `Predictor` takes as an array.
             nodata: of an array, see `Predictor`.
+            threshold, policy: see `Predictor.load`; None: the model's.
+            deadline: time of the event loop after which the answer is of no use; None: what the settings say from now.
         Raises:
-            ServeError: see `read_upload`, and `QueueFull`.
+            ServeError: see `read_upload`; `QueueFull`; 413 for an image that would keep the network busy too long; 504
+                when the time is over.
         """
+        predictor = self.variant(threshold, policy)
         loop = asyncio.get_running_loop()
-        if isinstance(image, bytes):
-            pixels, nodata = await loop.run_in_executor(
-                self._threads, read_upload, image, self.predictor, self._settings
+        ends = loop.time() + self._settings.timeout_s if deadline is None else deadline
+        with self.queue.place():
+            try:
+                async with asyncio.timeout_at(ends):
+                    return await self._answer(predictor, image, nodata, ends)
+            except TimeoutError as error:
+                told = "the answer was not ready in time; send fewer at once, smaller images, or wait longer"
+                raise ServeError(504, told, code="timeout") from error
+
+    async def _answer(
+        self, predictor: Predictor, image: bytes | np.ndarray, nodata: np.ndarray | None, ends: float
+    ) -> Prediction:
+        if isinstance(image, np.ndarray):
+            with self._room.memory(math.prod(image.shape[:2])):
+                return await self._segmented(predictor, image, nodata, ends)
+        upload = await self._in_thread(judge_upload, image, predictor, self._settings)
+        with self._room.memory(upload.pixels):
+            pixels, nodata = await self._in_thread(read_upload, upload, predictor)
+            return await self._segmented(predictor, pixels, nodata, ends)
+
+    async def _segmented(
+        self, predictor: Predictor, image: np.ndarray, nodata: np.ndarray | None, ends: float
+    ) -> Prediction:
+        seen = await self._in_thread(predictor.pipeline.seen, image)
+        self._require_short(seen)
+        with _told():
+            probs = await self.queue.submit(seen, ends - asyncio.get_running_loop().time())
+        return await self._in_thread(predictor.prediction, image, nodata, probs)
+
+    async def _in_thread(self, work: Callable[..., T], *given: Any) -> T:
+        """Returns what a function gives that is called in another thread."""
+        with _told():
+            return await asyncio.get_running_loop().run_in_executor(self._room.images, work, *given)
+
+    def _require_short(self, seen: Seen) -> None:
+        """Raises ServeError where an image would keep all others waiting for too long."""
+        needs, most = self.queue.network_s(seen), _LONGEST_FRAC * self._settings.timeout_s
+        if needs > most:
+            height, width = seen.pixels.shape[:2]
+            told = f"this image is {height} x {width} pixels (height x width) for the network, which would take about"
+            raise ServeError(
+                413,
+                f"{told} {needs:.0f} s here, and {most:.0f} s is the most; send it as a job, or a smaller one",
+                code="too_much_work",
             )
-        else:
-            pixels = image
-        seen = await loop.run_in_executor(self._threads, self.predictor.pipeline.seen, pixels)
-        probs = await self.queue.submit(seen)
-        return await loop.run_in_executor(self._threads, self.predictor.prediction, pixels, nodata, probs)
 
     async def stop(self) -> None:
         """Answers what waits, and ends."""
         await self.queue.stop()
-        self._threads.shutdown()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Says of an image that could not be segmented why, as a ServeError."""
+    try:
+        yield
+    except SegbenchError as error:
+        raise ServeError(422, getattr(error, "reason", str(error)), code="unreadable_image") from error
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):  # as PyTorch says it
+            raise
+        _LOG.exception("an image needs more memory than there is")
+        raise ServeError(413, "there is not enough memory for this image here", code="too_much_memory") from error
 
 
 class Models(Mapping[str, ServedModel]):
-    """Name -> model, in the order in which they were given."""
+    """Name -> model, in the order in which they were given.
 
-    def __init__(self, models: Sequence[ServedModel]) -> None:
+    Args:
+        models: with names that differ.
+        room: that they share.
+    """
+
+    def __init__(self, models: Sequence[ServedModel], room: Room | None = None) -> None:
         self._models = {model.name: model for model in models}
+        self._room = room
 
     @classmethod
     def open(cls, paths: Sequence[str | Path], settings: ServeSettings) -> Models:
@@ -120,12 +245,26 @@ class Models(Mapping[str, ServedModel]):
             )
             for path in paths
         ]
-        return cls([ServedModel(name, each.make(), settings) for name, each in zip(names, recipes, strict=True)])
+        room = Room()
+        models = [ServedModel(name, each.make(), settings, room) for name, each in zip(names, recipes, strict=True)]
+        return cls(models, room)
 
     def warm_up(self) -> None:
-        """Runs every network once."""
+        """Runs every network a few times."""
         for model in self.values():
             model.warm_up()
+
+    def start(self) -> None:
+        """Begins to answer, in the event loop that runs now."""
+        for model in self.values():
+            model.queue.start()
+
+    async def stop(self) -> None:
+        """Answers what waits, and ends."""
+        for model in self.values():
+            await model.stop()
+        if self._room is not None:
+            self._room.close()
 
     def __getitem__(self, name: str) -> ServedModel:
         return self._models[name]

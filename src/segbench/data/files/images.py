@@ -76,6 +76,16 @@ def image_facts(path: str | Path) -> ImageFacts:
     return ImageFacts(height=height, width=width, sha256=hashlib.sha256(data).hexdigest())
 
 
+def image_size(data: bytes) -> tuple[int, int]:
+    """Returns (height, width) in pixels of an image file's bytes, as they are stored; reads the header only.
+
+    Raises:
+        DatasetError: no image, more than one frame, or too large to open.
+    """
+    with _opened("image", data) as (image, _):
+        return image.height, image.width
+
+
 def read_image(
     path: str | Path,
     *,

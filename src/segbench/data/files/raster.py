@@ -29,6 +29,7 @@ from segbench.types import ClassMap
 Box: TypeAlias = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 LARGEST_PX = Image.MAX_IMAGE_PIXELS or 89_478_485  # decoded at once, as for ordinary images
+_MEMORY = Path("/vsimem")  # below which GDAL has the files of `in_memory`
 _CACHE_MB = 128  # of decoded blocks that GDAL keeps; its own limit is a share of the machine's memory
 _SAMPLED_BOXES, _SAMPLED_SIDE = 100, 128
 _GRID_PX = 0.01  # corners that lie closer are the same place
@@ -357,10 +358,17 @@ def _rasterio(path: Path) -> Any:
 
 
 @contextmanager
+def in_memory(data: bytes) -> Iterator[Path]:
+    """Yields a path under which the functions of this module find a file's bytes; nothing is on disk."""
+    with _rasterio(Path("image")).MemoryFile(data) as file:
+        yield Path(file.name)
+
+
+@contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """Yields a file opened by rasterio; whatever goes wrong with it inside the block becomes a DatasetError."""
     rasterio = _rasterio(path)
-    if not path.is_file():
+    if _MEMORY not in path.parents and not path.is_file():
         raise DatasetError(missing_text(path), path=path)
     try:
         with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
