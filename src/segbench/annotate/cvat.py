@@ -24,8 +24,8 @@ from segbench.predict.outputs.objects import MaskObject
 from segbench.predict.postprocess import Postprocess
 from segbench.predict.predictor import Predictor
 from segbench.predict.runtimes import load_predictor
-from segbench.predict.scored_objects import scored_objects
-from segbench.types import SizePolicy, Task
+from segbench.predict.scored_objects import object_classes, scored_objects
+from segbench.types import SizePolicy
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,13 +77,10 @@ class CvatFunction:
     @property
     def spec(self) -> cvataa.DetectionFunctionSpec:
         """Every class but the background, as masks, which CVAT lets become polygons; ids are class indices."""
-        class_map = self.predictor.class_map
-        background = None if class_map.task is Task.MULTILABEL else class_map.background
         return cvataa.DetectionFunctionSpec(
             labels=[
                 cvataa.label_spec(self.names.get(name, name), index, type="mask")
-                for index, name in enumerate(class_map.names)
-                if index != background
+                for index, name in object_classes(self.predictor.class_map).items()
             ]
         )
 

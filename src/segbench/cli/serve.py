@@ -47,7 +47,9 @@ def serve(
     label_studio: Annotated[
         str | None, typer.Option(help="Address of the Label Studio whose images may be fetched.", metavar="URL")
     ] = None,
-    label_studio_token_file: Annotated[Path | None, typer.Option(help="File with the token for that.")] = None,
+    label_studio_token_file: Annotated[
+        Path | None, typer.Option(help="File with the token for that; or set LABEL_STUDIO_API_KEY.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Answer requests with trained models: for programs, and for annotation tools.
@@ -80,6 +82,6 @@ def serve(
         drain_s=drain_s,
         jobs=jobs,
         label_studio=label_studio,
-        label_studio_token=None if label_studio_token_file is None else read_token(label_studio_token_file),
+        label_studio_token=read_token(label_studio_token_file, "LABEL_STUDIO_API_KEY"),
     )
     run_server(models, settings, (lambda _: None) if quiet else console.print)

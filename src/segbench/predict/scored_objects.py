@@ -13,7 +13,7 @@ from segbench.predict.decide import tempered
 from segbench.predict.outputs.objects import MaskObject, mask_objects
 from segbench.predict.pipeline import enlarge
 from segbench.predict.predictor import Prediction
-from segbench.types import Task
+from segbench.types import ClassMap, Task
 
 
 def scored_objects(prediction: Prediction) -> Iterator[tuple[MaskObject, float]]:
@@ -28,6 +28,12 @@ def scored_objects(prediction: Prediction) -> Iterator[tuple[MaskObject, float]]
             height, width = each.pixels.shape
             box = plane[each.top : each.top + height, each.left : each.left + width]
             yield each, float(box[each.pixels].mean(dtype=np.float64))
+
+
+def object_classes(class_map: ClassMap) -> dict[int, str]:
+    """Returns class index -> name of those that have objects: every class but the background."""
+    background = None if class_map.task is Task.MULTILABEL else class_map.background
+    return {index: name for index, name in enumerate(class_map.names) if index != background}
 
 
 def class_probs(prediction: Prediction, label: int) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import ipaddress
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from segbench.errors import ConfigError
 from segbench.speech import argument
@@ -80,6 +80,8 @@ class ServeSettings:
             if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
                 told = "expected a page's origin such as https://example.org, without a path"
                 raise ConfigError(f"{told}, got {origin!r}", key=argument("origin"))
+        if self.label_studio is not None:
+            label_studio_home(self.label_studio)
         if self.token is not None and len(self.token) < _SHORTEST_TOKEN:
             told = f"a token of {len(self.token)} characters is soon guessed; expected at least {_SHORTEST_TOKEN}"
             raise ConfigError(f"{told}: {_MAKE_TOKEN}", key=argument("token_file"))
@@ -113,14 +115,23 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def read_token(file: Path | None) -> str | None:
-    """Returns the token in a file, or in the environment variable SEGBENCH_TOKEN; None where there is neither.
+def label_studio_home(address: str) -> SplitResult:
+    """Returns the parts of Label Studio's address, which may have a path; ConfigError where it is none."""
+    parts = urlsplit(address.rstrip("/"))
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query:
+        told = "expected the address of Label Studio such as http://localhost:8080"
+        raise ConfigError(f"{told}, got {address!r}", key=argument("label_studio"))
+    return parts
+
+
+def read_token(file: Path | None, variable: str = "SEGBENCH_TOKEN") -> str | None:
+    """Returns the token in a file, or in an environment variable; None where there is neither.
 
     Raises:
         ConfigError: the file is empty or holds more than one word.
     """
     if file is None:
-        return os.environ.get("SEGBENCH_TOKEN", "").strip() or None
+        return os.environ.get(variable, "").strip() or None
     words = file.read_text(encoding="utf-8").split()
     if len(words) != 1:
         told = f"expected one word in {file}, got {len(words) or 'none'}; make one: {_MAKE_TOKEN}"

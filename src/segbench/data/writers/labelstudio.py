@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -58,24 +58,53 @@ def labelstudio(target: Path, samples: Iterable[Labelled], class_map: ClassMap, 
 
 
 def _region(region: Region, size: tuple[int, int], name: str, rle: bool) -> dict[str, Any]:
-    height, width = size
-    kind = "brushlabels" if rle else "polygonlabels"
     if rle:
-        value: dict[str, Any] = {"format": "rle", "rle": list(encode_brush(_pixels(region, size)))}
-    else:
-        numbers = region.numbers
-        corners = zip(numbers[0::2], numbers[1::2], strict=True)
-        value = {"points": [[100 * x / width, 100 * y / height] for x, y in corners], "closed": True}
+        return labelled_region("brushlabels", brush_value(_pixels(region, size)), region.label, size, name=name)
+    return labelled_region("polygonlabels", polygon_value(region.numbers, size), region.label, size, name=name)
+
+
+def labelled_region(
+    kind: str,
+    value: Mapping[str, Any],
+    label: str,
+    size: tuple[int, int],
+    *,
+    name: str,
+    control: str = "label",
+    image: str = "image",
+) -> dict[str, Any]:
+    """Returns a region as it stands in the `result` of an annotation or of a prediction.
+
+    Args:
+        kind: `brushlabels` or `polygonlabels`.
+        value: of `brush_value` or `polygon_value`.
+        label: as the labelling setup has it.
+        size: (H, W) of the image, in pixels.
+        name: of the region, unlike every other one's of the annotation.
+        control, image: names of the tags of the labelling setup.
+    """
     return {
         "id": name,
         "type": kind,
-        "from_name": "label",
-        "to_name": "image",
-        "original_width": width,
-        "original_height": height,
+        "from_name": control,
+        "to_name": image,
+        "original_width": size[1],
+        "original_height": size[0],
         "image_rotation": 0,
-        "value": {**value, kind: [region.label]},
+        "value": {**value, kind: [label]},
     }
+
+
+def polygon_value(ring: Sequence[float], size: tuple[int, int]) -> dict[str, Any]:
+    """Returns a ring x0, y0, x1, y1, ... in pixels as Label Studio has it: in per cent of an (H, W) image's sides."""
+    height, width = size
+    corners = zip(ring[0::2], ring[1::2], strict=True)
+    return {"points": [[100 * x / width, 100 * y / height] for x, y in corners], "closed": True}
+
+
+def brush_value(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Returns an (H, W) mask as Label Studio has it."""
+    return {"format": "rle", "rle": list(encode_brush(mask))}
 
 
 def _pixels(region: Region, size: tuple[int, int]) -> NDArray[np.bool_]:
