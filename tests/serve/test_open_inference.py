@@ -146,7 +146,7 @@ def test_the_asyncio_client(server: Callable[..., str], bundles: dict[str, Path]
         (lambda image: image_input(image.transpose(2, 0, 1)[None].copy()), "400", "channels come last"),
         (lambda image: image_input(image[..., :2].copy()), "400", "(height, width, 3)"),
         (lambda image: image_input(image.astype(np.float32)), "400", "expected UINT8"),
-        (lambda image: image_input(files(b"no image")), "415", "expected an image"),
+        (lambda image: image_input(files(b"no image")), "415", "not an image"),
         (lambda image: image_input(files(as_png(image), as_png(image[:-1]))), "400", "60 x 47 and 61 x 47"),
         (lambda image: image_input(np.zeros((65, 1, 1, 3), np.uint8)), "413", "at most 64 images"),
     ],
@@ -178,9 +178,9 @@ def test_unknown_names_are_told(asked: Any, image: np.ndarray) -> None:
 
 
 def test_a_clients_own_limit_of_time(asked: Any, image: np.ndarray) -> None:
-    with pytest.raises(triton.InferenceServerException, match="not through within") as error:
+    with pytest.raises(triton.InferenceServerException) as error:
         asked.infer("lesion", [image_input(image)], timeout=1)
-    assert error.value.status() == "504"
+    assert error.value.status() in ("503", "504")  # it may be known at once that it cannot be ready
 
 
 def request_of(**changes: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from segbench import __version__
-from segbench.serve import api, label_studio, open_inference
+from segbench.serve import api, hugging_face, label_studio, open_inference
 from segbench.serve.answers import ServeError, error_answer
 from segbench.serve.models import Models
 from segbench.serve.settings import ServeSettings
@@ -34,6 +34,7 @@ def create_app(models: Models, settings: ServeSettings) -> FastAPI:
     app.include_router(api.router())
     app.include_router(label_studio.router(settings))
     app.include_router(open_inference.router())
+    app.include_router(hugging_face.router())
 
     @app.exception_handler(ServeError)
     async def told(request: Request, error: ServeError) -> JSONResponse:

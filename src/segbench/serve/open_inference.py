@@ -143,7 +143,7 @@ async def _infer(request: Request, model: ServedModel) -> Response:
     def read() -> tuple[InferRequest, Images, list[Output]]:
         plain = inflated(body, headers.get("content-encoding", ""), settings.most_bytes)
         asked, binary = read_request(plain, headers.get(_HEADER_LENGTH))
-        images = read_images(asked, binary, model.predictor.pipeline.settings.channels, settings)
+        images = read_images(asked, binary, model.predictor, settings)
         return asked, images, read_outputs(asked, _outputs(model), images.pixels)
 
     asked, images, outputs = await run_in_threadpool(read)
@@ -165,17 +165,14 @@ async def _predicted(
     model: ServedModel, images: Images, asked: InferRequest, settings: ServeSettings
 ) -> Sequence[Prediction]:
     """Returns the predictions of all images; the first that fails takes the others out of the queue."""
-    given = asked.parameters
-    seconds = min(settings.timeout_s, (given.timeout or math.inf) / 1e6)
+    given, now = asked.parameters, asyncio.get_running_loop().time()
+    ends = now + min(settings.timeout_s, (given.timeout or math.inf) / 1e6)
     tasks = [
-        asyncio.ensure_future(model.predict(image, threshold=given.threshold, policy=given.policy))
+        asyncio.ensure_future(model.predict(image, threshold=given.threshold, policy=given.policy, deadline=ends))
         for image in images.each
     ]
     try:
-        async with asyncio.timeout(seconds):
-            found = await asyncio.gather(*tasks)
-    except TimeoutError as error:
-        raise ServeError(504, f"the images were not through within {seconds:g} s", code="timeout") from error
+        found = await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import itertools
 import json
 import math
@@ -17,11 +16,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from segbench.predict.predictor import Predictor
 from segbench.serve.answers import ServeError
 from segbench.serve.settings import ServeSettings
+from segbench.serve.uploads import judge_upload
 from segbench.types import SizePolicy
 
 INPUT = "image"
@@ -196,16 +196,16 @@ def read_request(body: bytes, header_length: str | None) -> tuple[InferRequest, 
         raise ServeError(400, told, code="request") from error
 
 
-def read_images(request: InferRequest, binary: bytes, channels: int, settings: ServeSettings) -> Images:
+def read_images(request: InferRequest, binary: bytes, predictor: Predictor, settings: ServeSettings) -> Images:
     """Returns the images of a request.
 
     Args:
         request: from `read_request`.
         binary: what stood behind its JSON.
-        channels: that the network sees.
+        predictor: that they are for.
         settings: for what may be sent.
     Raises:
-        ServeError: not one input of the right name, type and shape, too much, or data of another size.
+        ServeError: not one input of the right name, type and shape, too much, data of another size, or no images.
     """
     names = [each.name for each in request.inputs]
     if names != [INPUT]:
@@ -220,9 +220,9 @@ def read_images(request: InferRequest, binary: bytes, channels: int, settings: S
     if (size is None) == (tensor.data is None):
         raise ServeError(400, "expected either data, or binary_data_size and the bytes behind the JSON", code="input")
     if tensor.datatype == "BYTES":
-        return _files(tensor, binary, settings)
+        return _files(tensor, binary, predictor, settings)
     if tensor.datatype == "UINT8":
-        return _pixels(tensor, binary, channels, settings)
+        return _pixels(tensor, binary, predictor.pipeline.settings.channels, settings)
     told = "expected UINT8 (pixels, 0-255, not normalised) or BYTES (image files)"
     raise ServeError(400, f"{told}, got {tensor.datatype}", code="datatype")
 
@@ -261,7 +261,7 @@ def _whole_numbers(data: list[Any], wanted: int, shape: Sequence[int]) -> bytes:
         raise ServeError(400, "data: expected whole numbers from 0 to 255 (UINT8)", code="data") from error
 
 
-def _files(tensor: InputTensor, binary: bytes, settings: ServeSettings) -> Images:
+def _files(tensor: InputTensor, binary: bytes, predictor: Predictor, settings: ServeSettings) -> Images:
     shape = tensor.shape
     if len(shape) not in (1, 2) or shape[1:] not in ([], [1]):
         raise ServeError(400, f"expected a shape (images) of BYTES, one file an element, got {shape}", code="shape")
@@ -269,7 +269,7 @@ def _files(tensor: InputTensor, binary: bytes, settings: ServeSettings) -> Image
     files = list(_elements(binary)) if tensor.data is None else [_decoded(each) for each in tensor.data]
     if len(files) != shape[0]:
         raise ServeError(400, f"a tensor of shape {shape} has {shape[0]} elements, got {len(files)}", code="shape")
-    pixels = sum(map(_pixels_of, files))
+    pixels = sum(judge_upload(each, predictor, settings).pixels for each in files)
     _require_room(len(files), pixels, settings)
     return Images(files, pixels, batched=True)
 
@@ -291,15 +291,6 @@ def _decoded(text: Any) -> bytes:
         return base64.b64decode(text, validate=True)
     except (TypeError, ValueError, binascii.Error) as error:
         raise ServeError(400, "data: expected files in base64 (BYTES)", code="data") from error
-
-
-def _pixels_of(file: bytes) -> int:
-    """Returns how many pixels a file says that it has; 0 where it is none, which whoever reads it will tell."""
-    try:
-        with Image.open(io.BytesIO(file)) as image:
-            return image.width * image.height
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return 0
 
 
 def _require_room(images: int, pixels: int, settings: ServeSettings) -> None:
