@@ -101,7 +101,8 @@ def client(bundles: dict[str, Path]) -> Iterator[object]:
     from segbench.serve.settings import ServeSettings
 
     settings = ServeSettings()
-    with TestClient(create_app(Models.open(list(bundles.values()), settings), settings)) as made:
+    app = create_app(Models.open(list(bundles.values()), settings), settings)
+    with TestClient(app, base_url="http://localhost") as made:  # a name that the server answers to
         yield made
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from segbench.predict.outputs.areas import PixelScale, area_row, unlike_images, write_areas
-    from segbench.predict.outputs.masks import write_mask
+    from segbench.predict.outputs.masks import mask_png, write_mask
     from segbench.predict.outputs.options import OutputOptions
     from segbench.predict.outputs.writing import (
         OVERLAY_QUALITY,
@@ -37,6 +37,7 @@ __all__ = [
     "PixelScale",
     "area_row",
     "finish_outputs",
+    "mask_png",
     "output_files",
     "prepare_outputs",
     "shared_files",

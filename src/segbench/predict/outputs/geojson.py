@@ -46,12 +46,15 @@ def write_geojson(
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         stream.write(json.dumps(head)[:-1] + ', "features": [')
         for number, each in enumerate(objects):
-            feature = _feature(each, class_map, grid, scale)
+            feature = object_feature(each, class_map, grid, scale)
             stream.write((",\n" if number else "\n") + json.dumps(feature, ensure_ascii=False, separators=(",", ":")))
         stream.write("\n]}\n")
 
 
-def _feature(each: MaskObject, class_map: ClassMap, grid: MapGrid | None, scale: PixelScale | None) -> dict[str, Any]:
+def object_feature(
+    each: MaskObject, class_map: ClassMap, grid: MapGrid | None = None, scale: PixelScale | None = None
+) -> dict[str, Any]:
+    """Returns an object as a feature of GeoJSON; see `write_geojson`."""
     polygons = [
         [_closed(ring, each, grid, outer=index == 0) for index, ring in enumerate(rings)]
         for rings in object_rings(each.pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +60,19 @@ def _planes(mask: np.ndarray) -> list[np.ndarray]:
 
 def write_mask(path: Path, mask: np.ndarray, class_map: ClassMap) -> None:
     """Writes (H, W) uint8 class indices as a palette PNG in the class map's display colours."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(mask_png(mask, class_map))
+
+
+def mask_png(mask: np.ndarray, class_map: ClassMap) -> bytes:
+    """Returns the file of (H, W) uint8 class indices: a palette PNG in the class map's display colours."""
     picture = Image.fromarray(mask)
     palette = np.zeros((256, 3), dtype=np.uint8)
     palette[: class_map.num_classes] = class_map.colors
     picture.putpalette(palette.tobytes())
-    with replacing(path) as temporary:
-        picture.save(temporary, bits=_bits(class_map.num_classes))
+    file = io.BytesIO()
+    picture.save(file, "PNG", bits=_bits(class_map.num_classes))
+    return file.getvalue()
 
 
 def _bits(classes: int) -> int:
