@@ -28,7 +28,7 @@ from segbench.errors import DatasetError, PredictionError  # noqa: E402
 from segbench.models import build_network  # noqa: E402
 from segbench.predict import large, tiles, windows  # noqa: E402
 from segbench.predict.large import is_large, write_large  # noqa: E402
-from segbench.predict.outputs import OutputOptions  # noqa: E402
+from segbench.predict.outputs import OutputOptions, write_outputs  # noqa: E402
 from segbench.predict.postprocess import Postprocess  # noqa: E402
 from segbench.predict.predictor import Predictor  # noqa: E402
 from segbench.predict.windows import missing_bands, predict_band, predict_raster  # noqa: E402
@@ -276,10 +276,29 @@ def test_no_image_and_a_cut_off_one_are_refused(tmp_path: Path) -> None:
         predict_raster(predictor_of(), tmp_path / "cut.tif", tmp_path / "out")
 
 
-def test_post_processing_needs_whole_masks(tmp_path: Path) -> None:
-    predictor = predictor_of().with_postprocess(Postprocess(smallest_px=9))
-    with pytest.raises(PredictionError, match="post-processing looks at whole masks; leave it off"):
-        predict_raster(predictor, tiff(tmp_path / "a.tif", picture(64, 64)), tmp_path / "out")
+@pytest.mark.parametrize("class_map", [THREE, BINARY, BOTH])
+def test_masks_are_cleaned_as_whole_ones_are(
+    tmp_path: Path, class_map: ClassMap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segbench.predict.regions._PIECE_PX", 1)
+    plain = predictor_of(class_map)
+    predictor = plain.with_postprocess(Postprocess(fill_holes_px=30, smallest_px=40, smooth_px=1))
+    values = picture(310, 243)
+    image = np.ascontiguousarray(values.transpose(1, 2, 0))
+    expected = predictor(image).mask
+    assert (expected != plain(image).mask).any()
+    done = predict_raster(predictor, tiff(tmp_path / "a.tif", values), tmp_path / "out")
+    found = np.stack([labels_of(mask) for mask in done.masks])
+    np.testing.assert_array_equal(found if class_map is BOTH else found[0], expected)
+    assert not list((tmp_path / "out").rglob("*unfinished*"))
+
+
+def test_other_cleaning_begins_with_the_rows_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segbench.predict.regions.MOST_REGIONS", 2)
+    predictor, file = predictor_of(), tiff(tmp_path / "a.tif", picture(310, 243))
+    with pytest.raises(PredictionError, match="more than 2 regions, which is noise"):
+        predict_raster(predictor.with_postprocess(Postprocess(smallest_px=9)), file, tmp_path / "out")
+    assert predict_raster(predictor, file, tmp_path / "out").first_row == 310
 
 
 def test_a_full_disk_ends_in_one_sentence_and_the_rest_goes_on_later(
@@ -443,5 +462,90 @@ def test_a_large_image_gets_masks_areas_and_a_small_overlay(
 
 def test_outputs_that_need_the_whole_image_are_refused_by_name(tmp_path: Path) -> None:
     file = tiff(tmp_path / "a.tif", picture(64, 64))
-    with pytest.raises(PredictionError, match="leave off --probs, --objects"):
-        write_large(predictor_of(), file, tmp_path, "a", OutputOptions(probs="npz", objects=True))
+    asked = OutputOptions(probs="npz", polygons=("geojson", "coco"), doubt=True)
+    with pytest.raises(PredictionError, match="leave off --probs-as npz, --polygons coco, --doubt"):
+        write_large(predictor_of(), file, tmp_path, "a", asked)
+
+
+@pytest.mark.parametrize("class_map", [THREE, BOTH])
+@pytest.mark.parametrize("on_map", [True, False])
+def test_objects_and_polygons_are_those_of_the_whole_image(
+    tmp_path: Path, class_map: ClassMap, on_map: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segbench.predict.regions._PIECE_PX", 1)
+    values = picture(150, 200)
+    values[:, 40:70, 20:50] = 0
+    place = {"crs": "EPSG:32632", "transform": PLACE} if on_map else {}
+    file = tiff(tmp_path / "a.tif", values, nodata=0, photometric="minisblack", **place)
+    predictor = predictor_of(class_map, bands=Bands(numbers=(1, 2, 3)))
+    options = OutputOptions(objects=True, polygons=("geojson",))
+    whole = write_outputs(predictor(file), tmp_path / "whole", "a", options, file)
+    row = write_large(predictor, file, tmp_path / "parts", "a", options)
+    assert row == whole
+    assert row["tree_objects"] > 5
+    for name in ("objects/a.csv", "polygons/geojson/a.geojson"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_an_object_that_is_too_large_to_be_outlined_is_told_and_nothing_is_predicted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segbench.predict.outputs.file_objects.LARGEST_BOX_PX", 100)
+    file, predictor = tiff(tmp_path / "a.tif", picture(150, 200)), predictor_of()
+    with pytest.raises(PredictionError, match=r"too large to be outlined here.*gdal_polygonize.py -8 a.tif"):
+        write_large(predictor, file, tmp_path / "out", "a", OutputOptions(polygons=("geojson",)))
+    rows: list[int] = []
+    write_large(predictor, file, tmp_path / "out", "a", OutputOptions(), lambda _, done, total: rows.append(done))
+    assert not rows
+    assert not list((tmp_path / "out").rglob("*unfinished*"))
+
+
+@pytest.mark.parametrize("class_map", [THREE, BINARY, BOTH])
+@pytest.mark.parametrize("size", [ORIGINAL, (72, 72)], ids=["same", "enlarged"])
+@pytest.mark.parametrize("temperature", [1.0, 1.7])
+def test_probabilities_are_those_of_the_whole_image(
+    tmp_path: Path, class_map: ClassMap, size: Size, temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segbench.predict.label_rows._PROBS_PX", 9_000)
+    monkeypatch.setattr("segbench.data.files.label_raster._COLUMNS_PX", 256)
+    predictor = predictor_of(class_map, size)
+    settings = predictor.pipeline.settings
+    changes = {"policy": "tiles", "training_px": (144, 150), "temperature": temperature}
+    predictor.pipeline.settings = type(settings)(**{**vars(settings), **changes})
+    values = picture(290, 310)
+    expected = predictor(np.ascontiguousarray(values.transpose(1, 2, 0)))
+    file = tiff(tmp_path / "a.tif", values, crs="EPSG:32632", transform=PLACE)
+    done = predict_raster(predictor, file, tmp_path / "out", probs="tif")
+    found = np.stack([labels_of(mask) for mask in done.masks])
+    assert (found != (expected.mask if class_map is BOTH else expected.mask[None])).mean() < 1e-4
+    with rasterio.open(tmp_path / "out" / "probs" / "a.tif") as source:
+        assert (source.crs.to_epsg(), source.transform) == (32632, PLACE)
+        assert source.descriptions == (class_map.names[1:] if class_map is BINARY else class_map.names)
+        np.testing.assert_allclose(source.read(), expected.probs, atol=1e-3)
+        in_tiff = source.read()
+    zarr = pytest.importorskip("zarr")
+    predict_raster(predictor, file, tmp_path / "out", probs="zarr")
+    in_zarr = zarr.open_array(tmp_path / "out" / "probs" / "a.zarr", mode="r")
+    assert in_zarr.attrs["classes"] == list(class_map.names[1:] if class_map is BINARY else class_map.names)
+    np.testing.assert_array_equal(in_zarr[:].astype(np.float32), in_tiff)
+
+
+def test_probabilities_go_on_where_they_stopped_and_are_nowhere_without_data(tmp_path: Path) -> None:
+    values = picture(700, 300)
+    values[:, 500:, :50] = 0
+    predictor = predictor_of(bands=Bands(numbers=(1, 2, 3)), patch=(64, 64))
+    file = tiff(tmp_path / "a.tif", values, nodata=0, photometric="minisblack")
+    predict_raster(predictor, file, tmp_path / "whole", probs="tif")
+
+    def stop(_: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            predict_raster(predictor, file, tmp_path / "out", probs="tif", progress=stop)
+    assert predict_raster(predictor, file, tmp_path / "out", probs="tif").first_row > 0
+    for name in ("masks/a.tif", "probs/a.tif"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    with rasterio.open(tmp_path / "out" / "probs" / "a.tif") as source:
+        nowhere = np.isnan(source.read())
+    np.testing.assert_array_equal(nowhere, np.broadcast_to((values == 0).all(axis=0), nowhere.shape))

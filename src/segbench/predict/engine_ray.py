@@ -232,9 +232,9 @@ def _worker_class() -> type:
             from segbench.predict.stages import reason_of
             from segbench.predict.windows import predict_band
 
-            (job,) = self._jobs(images)
+            (job,), with_probs = self._jobs(images), self._options.probs is not None
             try:
-                predict_band(self._predictor, job.path, self._out, job.name, band)
+                predict_band(self._predictor, job.path, self._out, job.name, band, with_probs=with_probs)
             except (SegbenchError, MemoryError, RuntimeError, ValueError) as error:
                 return [(None, reason_of(error), [])]
             return [(None, "", [])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from segbench.predict.predictor import Predictor
 from segbench.predict.raster_rows import RasterRows
 from segbench.predict.sizes import plan_size
 from segbench.predict.windows import RasterPrediction, missing_bands, predict_raster
-from segbench.types import Progress, Task
+from segbench.types import ClassMap, Progress, Task
 
 LARGE_PX = 25_000_000  # above it a raster, or an image that keeps its scale, is predicted part by part
 OVERLAY_PX = 2048  # of the longer side of the overlay of such an image
@@ -41,7 +42,7 @@ def is_large(pipeline: Pipeline, path: Path) -> bool:
 def write_large(
     predictor: Predictor, path: Path, out: Path, name: str, options: OutputOptions, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Writes one large image's mask and a small overlay, and returns its row of areas.csv as `write_outputs` does.
+    """Writes one large image's files, and returns its row of areas.csv as `write_outputs` does; the overlay is small.
 
     Raises:
         PredictionError: outputs are asked for that need the whole image; or see `predict_raster`.
@@ -49,17 +50,25 @@ def write_large(
     """
     if wrong := _refused(options):
         text = message(
-            "the image is so large that it is predicted part by part, which gives masks, areas and a small overlay; "
-            "leave off {options}",
+            "the image is so large that it is predicted part by part, which gives masks, areas, a small overlay, "
+            "objects, polygons as geojson, and probabilities as tif or zarr; leave off {options}",
             options=", ".join(wrong),
         )
         raise PredictionError(text, path=path)
-    done = predict_raster(predictor, path, out, name, progress=progress)
-    if options.overlays:
-        _write_overlay(predictor, path, out / "overlays" / f"{name}.jpg", done)
-    scale = PixelScale.of(MapGrid.of(path), options.mm_per_px)
-    areas = area_row(predictor.class_map, done.pixels, done.counted_px, scale)
-    return {"id": name, "width": done.width, "height": done.height} | areas
+    row: dict[str, Any] = {"id": name}
+
+    def write_others(done: RasterPrediction) -> None:
+        if options.overlays:
+            _write_overlay(predictor, path, out / "overlays" / f"{name}.jpg", done)
+        grid = MapGrid.of(path)
+        scale = PixelScale.of(grid, options.mm_per_px)
+        row.update({"width": done.width, "height": done.height})
+        row.update(area_row(predictor.class_map, done.pixels, done.counted_px, scale))
+        if options.objects or options.polygons:
+            row.update(_write_objects(predictor.class_map, done.masks, out, name, options, grid, scale))
+
+    predict_raster(predictor, path, out, name, probs=options.probs, then=write_others, progress=progress)
+    return row
 
 
 def large_bands(
@@ -72,7 +81,7 @@ def large_bands(
     try:
         if _refused(options) or not is_large(predictor.pipeline, path):
             return []
-        return missing_bands(predictor, path, out, name)
+        return missing_bands(predictor, path, out, name, with_probs=options.probs is not None)
     except SegbenchError:
         return []
 
@@ -80,9 +89,35 @@ def large_bands(
 def _refused(options: OutputOptions) -> list[str]:
     """Returns the options that ask for what the whole image is needed for."""
     asked = {
-        "--probs": options.probs, "--polygons": options.polygons, "--objects": options.objects, "--doubt": options.doubt
-    }  # fmt: skip
+        f"--probs-as {options.probs}": options.probs in ("npz", "npy"),
+        f"--polygons {','.join(each for each in options.polygons if each != 'geojson')}": bool(
+            set(options.polygons) - {"geojson"}
+        ),
+        "--doubt": options.doubt,
+    }
     return [name for name, value in asked.items() if value]
+
+
+def _write_objects(
+    class_map: ClassMap,
+    masks: Sequence[Path],
+    out: Path,
+    name: str,
+    options: OutputOptions,
+    grid: MapGrid | None,
+    scale: PixelScale | None,
+) -> dict[str, int]:
+    """Writes objects and polygons of finished masks; returns the columns of areas.csv that count objects."""
+    from segbench.predict.outputs.file_objects import FileObjects, with_pixels
+    from segbench.predict.outputs.geojson import write_geojson
+    from segbench.predict.outputs.objects import object_counts, write_objects
+
+    objects = FileObjects(masks, class_map)
+    if options.objects:
+        write_objects(out / "objects" / f"{name}.csv", name, objects, class_map, scale)
+    if options.polygons:
+        write_geojson(out / "polygons" / "geojson" / f"{name}.geojson", with_pixels(objects), class_map, grid, scale)
+    return object_counts(objects, class_map) if options.objects else {}
 
 
 def _write_overlay(predictor: Predictor, path: Path, file: Path, done: RasterPrediction) -> None:

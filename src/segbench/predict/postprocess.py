@@ -88,7 +88,7 @@ class Postprocess:
             for index in classes:
                 taken |= _small_regions(labels == index, self.smallest_px, self.keep_largest)
             labels = _as_nearest(labels, taken, background)
-        return _smoothed(labels, self.smooth_px) if self.smooth_px else labels
+        return smoothed(labels, self.smooth_px) if self.smooth_px else labels
 
 
 def _holes(labels: NDArray[np.uint8], index: int, largest_px: int, background: int | None) -> Plane:
@@ -139,7 +139,7 @@ def _as_nearest(labels: NDArray[np.uint8], taken: Plane, background: int | None)
     return nearest
 
 
-def _smoothed(labels: NDArray[np.uint8], radius_px: int) -> NDArray[np.uint8]:
+def smoothed(labels: NDArray[np.uint8], radius_px: int) -> NDArray[np.uint8]:
     """Returns the label that most pixels of a disc around each pixel have; a tie keeps the pixel's own."""
     from scipy import ndimage
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from segbench.data.files.bands import Bands, default_display
 from segbench.data.files.images import over_black
+from segbench.data.files.label_raster import RowGrid
 from segbench.data.files.raster import Box, RasterLook, RasterReader, raster_look
 from segbench.errors import DatasetError
 from segbench.locale import message
@@ -63,6 +64,18 @@ class RasterRows:
     def size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
         return self.look.height, self.look.width
+
+    @property
+    def grid(self) -> RowGrid:
+        """Where results lie that are written for it."""
+        return RowGrid.of(self.path)
+
+    def nodata(self, top: int, bottom: int) -> NDArray[np.bool_] | None:
+        """Returns which pixels (bottom - top, W) of these rows have no data; None where all have some."""
+        if self.look.complete:
+            return None
+        numbers = self._bands.numbers if not self._is_rgb else (1,)
+        return self._reader.values(numbers, (top, 0, bottom - top, self.look.width))[1]
 
     def read(self, top: int, bottom: int, size: tuple[int, int] | None = None) -> Tensor:
         """Returns rows [top, bottom) of the image resized to `size`, (1, C, bottom - top, w) uint8.

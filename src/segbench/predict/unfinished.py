@@ -1,4 +1,4 @@
-"""Finished rows of labels of large images, on the disk until the image is whole: one file, or a file a band of rows.
+"""Finished rows of large images on the disk until the image is whole: one file, or a file a band of rows.
 
 Nothing here is shared but files: a band is written by whoever predicts it, and read by whoever joins them.
 """
@@ -9,8 +9,8 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedRandom
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +43,12 @@ def safe_rows(folder: Path, name: str, job: str, row_bytes: int) -> int:
 
 
 class RowStore:
-    """Finished rows of labels in a plain file, and how many of them are safe.
+    """Finished rows in a plain file, and how many of them are safe.
 
     Args:
         folder, name: `NAME.labels` and `NAME.json` in the folder.
         job: what decides the result; rows of another one are thrown away.
-        row_bytes: of a row, all planes.
+        row_bytes: of a row: labels of all planes, then what else was asked for; see `LabelRows`.
 
     Attributes:
         rows: that are safe.
@@ -58,23 +58,30 @@ class RowStore:
         self.labels_file, self.notes_file = _files(folder, name)
         self.job, self.row_bytes = job, row_bytes
         self.rows = safe_rows(folder, name, job, row_bytes)
-        self._stream: BinaryIO = self.labels_file.open("r+b" if self.rows else "w+b")
+        self._stream: BufferedRandom = self.labels_file.open("r+b" if self.rows else "w+b")
         self._stream.truncate(self.rows * row_bytes)
         self._stream.seek(0, os.SEEK_END)
 
-    def append(self, labels: NDArray[np.uint8]) -> None:
-        """Writes rows (h, planes, W), and notes them once they are on the disk."""
-        self._stream.write(np.ascontiguousarray(labels).tobytes())
+    def append(self, rows: NDArray[np.uint8]) -> None:
+        """Writes rows (h, row_bytes), and notes them once they are on the disk."""
+        self._stream.write(np.ascontiguousarray(rows).data)
         self._stream.flush()
         os.fsync(self._stream.fileno())
-        self.rows += len(labels)
+        self.rows += len(rows)
         write_json(self.notes_file, {"job": self.job, "rows": self.rows})
 
-    def read(self, top: int, bottom: int) -> NDArray[np.uint8]:
-        """Returns rows as one line of bytes each, (bottom - top, planes * W)."""
-        self._stream.seek(top * self.row_bytes)
-        data = self._stream.read((bottom - top) * self.row_bytes)
-        return np.frombuffer(data, dtype=np.uint8).reshape(bottom - top, self.row_bytes)
+    def read(self, top: int, bottom: int, begin: int = 0, end: int | None = None) -> NDArray[np.uint8]:
+        """Returns bytes [begin, end) of each of these rows, (bottom - top, end - begin)."""
+        end = self.row_bytes if end is None else end
+        found = np.empty((bottom - top, end - begin), dtype=np.uint8)
+        if end - begin == self.row_bytes:
+            self._stream.seek(top * self.row_bytes)
+            self._stream.readinto(found.data)
+            return found
+        for row in range(top, bottom):
+            self._stream.seek(row * self.row_bytes + begin)
+            self._stream.readinto(found[row - top].data)
+        return found
 
     def close(self) -> None:
         """Closes the file."""

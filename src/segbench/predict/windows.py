@@ -1,9 +1,9 @@
 """Images of any size, predicted part by part: rows are read, go through the network in tiles, and are put away.
 
 In memory lie the rows that a row of tiles needs, one tile, and what that row leaves behind; never a whole image, and no
-sums over it. Finished rows of labels are appended to a plain file beside the result and noted after they reached the
-disk, so that a job that was killed goes on where it stopped, with the same result. When all are there, they become a
-GeoTIFF on the image's grid in one go.
+sums over it. Finished rows of labels (and of probabilities where they are asked for) are appended to a plain file
+beside the result and noted after they reached the disk, so that a job that was killed goes on where it stopped, with
+the same result. When all are there, they become GeoTIFFs on the image's grid in one go.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,20 +24,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from segbench import __version__
-from segbench.data.files.label_raster import write_label_rows
-from segbench.data.files.raster import RasterReader
-from segbench.errors import PredictionError
-from segbench.locale import message
-from segbench.predict.class_pixels import class_pixels
 from segbench.predict.decide import normalize, probabilities
-from segbench.predict.label_rows import LabelRows
+from segbench.predict.label_rows import LabelRows, row_layout
+from segbench.predict.outputs.options import ProbsFormat
 from segbench.predict.pipeline import Pipeline
+from segbench.predict.postprocess import Postprocess
 from segbench.predict.predictor import Predictor
+from segbench.predict.raster_results import write_raster_masks, write_raster_probs
 from segbench.predict.raster_rows import RasterRows
 from segbench.predict.sizes import SizePlan
 from segbench.predict.tiles import Block, Cut, Seams, row_starts, tile_blocks
 from segbench.predict.unfinished import (
-    RowStore,
     band_name,
     join_bands,
     remove_bands,
@@ -88,6 +85,8 @@ def predict_raster(
     out: str | Path,
     name: str | None = None,
     *,
+    probs: ProbsFormat | None = None,
+    then: Callable[[RasterPrediction], None] | None = None,
     progress: Progress | None = None,
 ) -> RasterPrediction:
     """Segments one image of any size with fixed memory and writes its mask as a GeoTIFF on the image's grid.
@@ -100,47 +99,57 @@ def predict_raster(
         path: a file that GDAL reads; a network that was trained on bands gets those.
         out: folder; the mask becomes `masks/NAME.tif`, multilabel `masks/CLASS/NAME.tif`.
         name: default: the file's, without suffix.
+        probs: also write the probabilities, those of `Prediction.probs`, as `probs/NAME.tif` or `.zarr`. Until it is
+            there, they take two bytes a class and pixel of the disk.
+        then: called with what was done while all rows are still there, so that the same call after an error in it does
+            not predict them again.
         progress: told rows, after every row of tiles.
     Raises:
         DatasetError: the file cannot be read, not by parts, or not as the network needs it.
-        PredictionError: the disk is full, or post-processing is on, which looks at whole masks.
+        PredictionError: the disk is full, or the mask falls into too many regions to be cleaned.
     """
     started = time.perf_counter()
     path, out = Path(path), Path(out)
     name = path.stem if name is None else name
     pipeline, folder = predictor.pipeline, unfinished_in(out)
     watch = _Watch(predictor.device)
-    with _opened(predictor, path) as opened:
+    with _opened(predictor, path, with_probs=probs is not None) as opened:
         source, plan, cut = opened.source, opened.plan, opened.cut
         seams = Seams(pipeline.seams.decide)
         with unfinished(folder, name, opened.job, opened.row_bytes) as store:
             join_bands(store, folder, name, opened.bands)
             first_row = store.rows
-            blocks = _blocks(pipeline, source, plan, cut, first_row, seams, watch)
-            for labels in LabelRows(pipeline.settings, plan.size, source.size, first_row).of(blocks):
-                store.append(labels)
+            for rows in opened.rows(pipeline, first_row, seams, watch):
+                store.append(rows)
                 if progress is not None:
                     progress("predicting", store.rows, source.size[0])
-            masks, pixels, counted = _finish(predictor, path, source, out, name, store)
+            masks, pixels, counted = write_raster_masks(predictor, source, out, name, store)
+            if probs is not None:
+                write_raster_probs(predictor, source, out / "probs" / name, probs, store)
+            done = RasterPrediction(
+                masks=masks,
+                height=source.size[0],
+                width=source.size[1],
+                pixels=pixels,
+                counted_px=counted,
+                plan=plan,
+                cut=cut,
+                seam_share=seams.share,
+                network_s=watch.seconds,
+                total_s=time.perf_counter() - started,
+                first_row=first_row,
+            )
+            if then is not None:
+                then(done)
             store.remove()
             remove_bands(folder, name, opened.bands)
     pipeline.seams.add(seams)
-    return RasterPrediction(
-        masks=masks,
-        height=source.size[0],
-        width=source.size[1],
-        pixels=pixels,
-        counted_px=counted,
-        plan=plan,
-        cut=cut,
-        seam_share=seams.share,
-        network_s=watch.seconds,
-        total_s=time.perf_counter() - started,
-        first_row=first_row,
-    )
+    return done
 
 
-def missing_bands(predictor: Predictor, path: Path, out: Path, name: str) -> list[tuple[int, int]]:
+def missing_bands(
+    predictor: Predictor, path: Path, out: Path, name: str, *, with_probs: bool = False
+) -> list[tuple[int, int]]:
     """Returns bands of rows [top, bottom) of an image, to be predicted apart from each other, that are not there yet.
 
     When none is missing, `predict_raster` joins them. There are none of an image that is too small to be worth it.
@@ -150,7 +159,7 @@ def missing_bands(predictor: Predictor, path: Path, out: Path, name: str) -> lis
         DatasetError, PredictionError: see `predict_raster`.
     """
     folder = unfinished_in(out)
-    with _opened(predictor, path) as opened:
+    with _opened(predictor, path, with_probs=with_probs) as opened:
         if len(opened.bands) == 1:
             return []
         joined = safe_rows(folder, name, opened.job, opened.row_bytes)
@@ -161,34 +170,36 @@ def missing_bands(predictor: Predictor, path: Path, out: Path, name: str) -> lis
         ]
 
 
-def predict_band(predictor: Predictor, path: Path, out: Path, name: str, band: tuple[int, int]) -> None:
+def predict_band(
+    predictor: Predictor, path: Path, out: Path, name: str, band: tuple[int, int], *, with_probs: bool = False
+) -> None:
     """Predicts rows [top, bottom) of an image, for `predict_raster` to join; see `missing_bands`.
 
-    Their labels become a file of their own, and are noted after they reached the disk. The same call after a crash
+    They become a file of their own, and are noted after they reached the disk. The same call after a crash
     goes on where it stopped.
 
     Raises:
         DatasetError, PredictionError: see `predict_raster`.
     """
     pipeline, (top, bottom) = predictor.pipeline, band
-    with _opened(predictor, path) as opened:
-        source, plan = opened.source, opened.plan
-        with unfinished(unfinished_in(out), band_name(name, top), opened.job, opened.row_bytes) as store:
-            first_row = top + store.rows
-            if first_row == bottom:
+    folder, seams, watch = unfinished_in(out), Seams(pipeline.seams.decide), _Watch(predictor.device)
+    with (
+        _opened(predictor, path, with_probs=with_probs) as opened,
+        unfinished(folder, band_name(name, top), opened.job, opened.row_bytes) as store,
+    ):
+        first_row = top + store.rows
+        if first_row == bottom:
+            return
+        for rows in opened.rows(pipeline, first_row, seams, watch):
+            store.append(rows[: bottom - top - store.rows])
+            if top + store.rows == bottom:
                 return
-            seams, watch = Seams(pipeline.seams.decide), _Watch(predictor.device)
-            blocks = _blocks(pipeline, source, plan, opened.cut, first_row, seams, watch)
-            for labels in LabelRows(pipeline.settings, plan.size, source.size, first_row).of(blocks):
-                store.append(labels[: bottom - top - store.rows])
-                if top + store.rows == bottom:
-                    return
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """An image and how it is predicted. Attributes: job, what decides the result, as a hash; row_bytes, of labels;
-    bands, its rows [top, bottom) in parts that can be predicted apart from each other."""
+    """An image and how it is predicted. Attributes: job, what decides the result, as a hash; row_bytes, of a row of
+    results; bands, its rows [top, bottom) in parts that can be predicted apart from each other."""
 
     source: RasterRows
     plan: SizePlan
@@ -196,12 +207,18 @@ class _Opened:
     job: str
     row_bytes: int
     bands: list[tuple[int, int]]
+    with_probs: bool
+
+    def rows(self, pipeline: Pipeline, first_row: int, seams: Seams, watch: _Watch) -> Iterator[NDArray[np.uint8]]:
+        """Yields finished rows from `first_row` on, see `LabelRows`."""
+        rows = LabelRows(pipeline.settings, self.plan.size, self.source.size, first_row, with_probs=self.with_probs)
+        blocks = _blocks(pipeline, self, first_row, seams, watch)
+        return rows.of(blocks)
 
 
 @contextmanager
-def _opened(predictor: Predictor, path: Path) -> Iterator[_Opened]:
+def _opened(predictor: Predictor, path: Path, *, with_probs: bool) -> Iterator[_Opened]:
     pipeline = predictor.pipeline
-    _refuse_postprocess(pipeline, path)
     with RasterRows(path, pipeline.settings.bands, pipeline.settings.depth_range) as source:
         plan = pipeline.plan(source.size)
         cut = pipeline.cut(plan)
@@ -209,9 +226,10 @@ def _opened(predictor: Predictor, path: Path) -> Iterator[_Opened]:
             source=source,
             plan=plan,
             cut=cut,
-            job=_fingerprint(predictor, path, plan, cut),
-            row_bytes=_planes(pipeline) * source.size[1],
+            job=_fingerprint(predictor, path, plan, cut, with_probs),
+            row_bytes=sum(row_layout(pipeline.settings.class_map, source.size[1], with_probs=with_probs)),
             bands=_bands(source.size, plan.size[0], cut),
+            with_probs=with_probs,
         )
 
 
@@ -227,17 +245,9 @@ def _bands(size: tuple[int, int], network_height: int, cut: Cut | None) -> list[
     return list(pairwise([*edges, high]))
 
 
-def _blocks(
-    pipeline: Pipeline,
-    source: RasterRows,
-    plan: SizePlan,
-    cut: Cut | None,
-    done_rows: int,
-    seams: Seams,
-    watch: _Watch,
-) -> Iterator[Block]:
+def _blocks(pipeline: Pipeline, opened: _Opened, done_rows: int, seams: Seams, watch: _Watch) -> Iterator[Block]:
     """Yields what `LabelRows` takes, block by block, of all rows that those from `done_rows` on need."""
-    settings = pipeline.settings
+    settings, source, plan, cut = pipeline.settings, opened.source, opened.plan, opened.cut
 
     def read(top: int, bottom: int) -> Tensor:
         return source.read(top, bottom, plan.size)
@@ -251,7 +261,8 @@ def _blocks(
         return logits
 
     task = settings.class_map.task
-    by_logits = task is Task.MULTICLASS and plan.size == source.size  # the largest is the same, and quicker found
+    # The largest is the same, and quicker found.
+    by_logits = task is Task.MULTICLASS and plan.size == source.size and not opened.with_probs
     if cut is None:
         logits = network(read(0, plan.size[0]))
         yield Block(0, 0, (logits if by_logits else probabilities(logits, task))[0].cpu())
@@ -261,20 +272,6 @@ def _blocks(
     for block in tile_blocks(network, read, plan.size, cut, first_row=first, seams=seams):
         found = block.logits if by_logits else probabilities(block.logits[None], task)[0]
         yield block._replace(logits=found.cpu())
-
-
-def _planes(pipeline: Pipeline) -> int:
-    classes = pipeline.settings.class_map
-    return classes.num_classes if classes.task is Task.MULTILABEL else 1
-
-
-def _refuse_postprocess(pipeline: Pipeline, path: Path) -> None:
-    if not pipeline.settings.postprocess.is_off:
-        text = message(
-            "the image is so large that it is predicted part by part, but post-processing looks at whole masks; leave "
-            "it off"
-        )
-        raise PredictionError(text, path=path)
 
 
 class _Watch:
@@ -293,47 +290,19 @@ class _Watch:
         self.seconds += time.perf_counter() - self._began
 
 
-def _finish(
-    predictor: Predictor, path: Path, source: RasterRows, out: Path, name: str, store: RowStore
-) -> tuple[tuple[Path, ...], tuple[int, ...], int]:
-    """Writes the masks; returns them, the pixels of each class, and how many pixels have data."""
-    classes = predictor.class_map
-    width = source.size[1]
-    pixels, counted = np.zeros(classes.num_classes, dtype=np.int64), 0
-    several = classes.task is Task.MULTILABEL
-    masks = tuple(out / "masks" / each / f"{name}.tif" for each in (classes.names if several else (".",)))
-    numbers = (1,) if predictor.bands is None else predictor.bands.numbers
-    for plane, mask in enumerate(masks):
-        with RasterReader(path) as reader:
+def _fingerprint(predictor: Predictor, path: Path, plan: SizePlan, cut: Cut | None, with_probs: bool) -> str:
+    """Returns what decides the rows, as a hash: another network, setting, version or file begins anew.
 
-            def rows(top: int, bottom: int, plane: int = plane, reader: RasterReader = reader) -> NDArray[np.uint8]:
-                nonlocal counted
-                labels = store.read(top, bottom)[:, plane * width : (plane + 1) * width].copy()
-                nodata = None if source.look.complete else reader.values(numbers, (top, 0, bottom - top, width))[1]
-                if several:
-                    found, number = class_pixels(labels[None], classes, nodata)
-                    pixels[plane] += found[0]
-                else:
-                    found, number = class_pixels(labels, classes, nodata)
-                    pixels[:] += found
-                counted += number if plane == 0 else 0
-                if nodata is not None:
-                    labels[nodata] = classes.ignore_index
-                return labels
-
-            mask.parent.mkdir(parents=True, exist_ok=True)
-            write_label_rows(mask, rows, classes, path)
-    return masks, tuple(int(each) for each in pixels), counted
-
-
-def _fingerprint(predictor: Predictor, path: Path, plan: SizePlan, cut: Cut | None) -> str:
-    """Returns what decides the result, as a hash: another network, setting, version or file begins anew."""
+    Masks are cleaned when all rows are there, so that other cleaning begins with these.
+    """
     there = path.stat()
+    settings = replace(predictor.pipeline.settings, postprocess=Postprocess())
     facts: dict[str, Any] = {
         "version": __version__,
         "model": [predictor.model_id, predictor.runtime],
         "file": [str(path.resolve()), there.st_size, there.st_mtime_ns],
-        "settings": predictor.pipeline.settings.to_dict(),
+        "settings": settings.to_dict(),
+        "with_probs": with_probs,
         "plan": [plan.policy, plan.size, plan.tile],
         "cut": None if cut is None else [cut.tile, cut.halo_px, cut.stride_px],
     }

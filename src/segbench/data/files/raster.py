@@ -147,6 +147,11 @@ class RasterReader:
     def __exit__(self, *raised: Any) -> bool | None:
         return self._context.__exit__(*raised)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return self._source.height, self._source.width
+
     def values(self, numbers: Sequence[int], box: Box | None = None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Returns values (C, H, W) as stored, 0 where a band has no data, and which pixels (H, W) have no data at all.
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,42 @@ from segbench.types import ClassMap
 
 _EIGHT = np.ones((3, 3), dtype=bool)  # neighbours over sides and corners
 _HEADER = ("id", "object", "class", "area_px", "left", "top", "width", "height", "centre_x", "centre_y")
+
+
+class ObjectFacts(Protocol):
+    """What the table tells of an object; see `MaskObject`."""
+
+    @property
+    def number(self) -> int:
+        """From 1."""
+
+    @property
+    def label(self) -> int:
+        """Index of its class."""
+
+    @property
+    def left(self) -> int:
+        """Of its box, in pixels, as the next three."""
+
+    @property
+    def top(self) -> int:
+        """See `left`."""
+
+    @property
+    def width(self) -> int:
+        """See `left`."""
+
+    @property
+    def height(self) -> int:
+        """See `left`."""
+
+    @property
+    def area_px(self) -> int:
+        """How many pixels it has."""
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y) of its centre of mass, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +73,16 @@ class MaskObject:
     left: int
     top: int
     pixels: NDArray[np.bool_]
+
+    @property
+    def height(self) -> int:
+        """Of its box, in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Of its box, in pixels."""
+        return int(self.pixels.shape[1])
 
     @property
     def area_px(self) -> int:
@@ -79,7 +125,7 @@ def mask_objects(
             )
 
 
-def object_counts(objects: Iterable[MaskObject], class_map: ClassMap) -> dict[str, int]:
+def object_counts(objects: Iterable[ObjectFacts], class_map: ClassMap) -> dict[str, int]:
     """Returns the columns NAME_objects of areas.csv, for each class but the background."""
     counts = Counter(each.label for each in objects)
     return {
@@ -88,17 +134,17 @@ def object_counts(objects: Iterable[MaskObject], class_map: ClassMap) -> dict[st
 
 
 def write_objects(
-    path: Path, image_id: str, objects: Iterable[MaskObject], class_map: ClassMap, scale: PixelScale | None
+    path: Path, image_id: str, objects: Iterable[ObjectFacts], class_map: ClassMap, scale: PixelScale | None
 ) -> None:
     """Writes the table of one image's objects."""
-    rows = []
-    for each in objects:
-        height, width = each.pixels.shape
+
+    def row_of(each: ObjectFacts) -> list[Any]:
         x, y = each.centre
         row: list[Any] = [image_id, each.number, class_map.names[each.label], each.area_px]
-        row += [each.left, each.top, width, height, f"{x:.2f}", f"{y:.2f}"]
-        rows.append(row if scale is None else [*row, f"{each.area_px * scale.area:.6g}"])
-    write_csv(path, [*_HEADER, *([] if scale is None else [f"area_{scale.unit}"])], rows)
+        row += [each.left, each.top, each.width, each.height, f"{x:.2f}", f"{y:.2f}"]
+        return row if scale is None else [*row, f"{each.area_px * scale.area:.6g}"]
+
+    write_csv(path, [*_HEADER, *([] if scale is None else [f"area_{scale.unit}"])], map(row_of, objects))
 
 
 def join_objects(path: Path, tables: Sequence[Path]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,14 @@ from segbench.data.files.raster import write_half_floats
 from segbench.errors import PredictionError
 from segbench.files import replacing
 from segbench.predict.outputs.options import ProbsFormat
+from segbench.types import ClassMap, Task
 
 _CHUNK_PX = 512
+
+
+def probability_names(class_map: ClassMap) -> tuple[str, ...]:
+    """Returns the classes whose probabilities there are: of two exclusive ones, the second alone."""
+    return class_map.names[1:] if class_map.task is Task.BINARY else class_map.names
 
 
 def write_probs(
@@ -42,7 +49,7 @@ def write_probs(
     if kind == "tif":
         write_half_floats(path, probs, names, like, nodata)
     elif kind == "zarr":
-        _write_zarr(path, probs.astype(np.float16), names)
+        write_zarr(path, probs.shape, names, [(0, probs.astype(np.float16))])
     else:
         with replacing(path) as temporary:
             if kind == "npy":
@@ -51,8 +58,16 @@ def write_probs(
                 np.savez_compressed(temporary, probs=probs.astype(np.float16))
 
 
-def _write_zarr(path: Path, probs: NDArray[np.float16], names: tuple[str, ...]) -> None:
-    """Writes one array (C, H, W) with its classes as attribute, a chunk a class and square of pixels."""
+def write_zarr(
+    path: Path, shape: tuple[int, ...], names: tuple[str, ...], parts: Iterable[tuple[int, NDArray[np.float16]]]
+) -> None:
+    """Writes one array (C, H, W) with its classes as attribute, a chunk a class and square of pixels.
+
+    Args:
+        parts: its rows: the first one's number, and values (C, h, W).
+    Raises:
+        PredictionError: zarr is not installed.
+    """
     try:
         import zarr
     except ModuleNotFoundError as error:
@@ -61,11 +76,12 @@ def _write_zarr(path: Path, probs: NDArray[np.float16], names: tuple[str, ...]) 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        chunks = (1, min(_CHUNK_PX, probs.shape[1]), min(_CHUNK_PX, probs.shape[2]))
+        chunks = (1, min(_CHUNK_PX, shape[1]), min(_CHUNK_PX, shape[2]))
         array = zarr.create_array(
-            store=temporary, shape=probs.shape, dtype=probs.dtype, chunks=chunks, attributes={"classes": list(names)}
+            store=temporary, shape=shape, dtype=np.float16, chunks=chunks, attributes={"classes": list(names)}
         )
-        array[:] = probs
+        for top, probs in parts:
+            array[:, top : top + probs.shape[1]] = probs
         shutil.rmtree(path, ignore_errors=True)
         temporary.rename(path)
     finally:

@@ -18,7 +18,7 @@ from segbench.predict.mask_folder import MARKER, mark_indices
 from segbench.predict.outputs.areas import UNLIKE, PixelScale, area_row
 from segbench.predict.outputs.masks import read_masks, write_masks
 from segbench.predict.outputs.options import OutputOptions
-from segbench.predict.outputs.probabilities import write_probs
+from segbench.predict.outputs.probabilities import probability_names, write_probs
 from segbench.predict.pipeline import PipelineSettings
 from segbench.predict.predictor import Prediction
 from segbench.predict.unlike import unlike_training
@@ -76,7 +76,7 @@ def write_outputs(
         with replacing(out / "overlays" / f"{name}.jpg") as temporary:  # as PNG, half of all time would go here
             Image.fromarray(prediction.overlay()).save(temporary, quality=OVERLAY_QUALITY)
     if options.probs is not None:
-        names = class_map.names[1:] if class_map.task is Task.BINARY else class_map.names
+        names = probability_names(class_map)
         write_probs(out / "probs" / name, prediction.probs, names, options.probs, like, nodata)
     if options.doubt:
         from segbench.plots.doubt import doubt_picture
