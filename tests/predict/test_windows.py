@@ -232,12 +232,73 @@ def test_wide_png_files_stream_and_colours_are_what_they_are_elsewhere(tmp_path:
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_photo_that_is_to_be_turned_is_refused_with_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "orientation", "size"),
+    [
+        *((".png", orientation, ORIGINAL) for orientation in range(1, 9)),
+        *((suffix, orientation, ORIGINAL) for suffix in (".tif", ".webp", ".jpg") for orientation in (3, 6, 7)),
+        *((".png", orientation, (48, 56)) for orientation in (3, 6)),
+    ],
+)
+def test_a_photo_is_turned_as_its_file_says(
+    tmp_path: Path, suffix: str, orientation: int, size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("segbench.predict.raster_rows._CHUNK_PX", 5_000)
+    exif = Image.Exif()
+    exif[274] = orientation
+    file = tmp_path / f"photo{suffix}"
+    given = {".webp": {"lossless": True}, ".jpg": {"subsampling": 0, "quality": 98}, ".tif": {"tiffinfo": exif}}
+    Image.fromarray(picture(264, 180).transpose(1, 2, 0)).save(file, **({"exif": exif} | given.get(suffix, {})))
+    predictor = predictor_of(size=size)
+    expected = predictor(file).mask
+    assert expected.shape == ((264, 180) if orientation < 5 else (180, 264))
+    row = write_large(predictor, file, tmp_path / "out", "a", OutputOptions())
+    found = labels_of(tmp_path / "out" / "masks" / "a.tif")
+    assert (found.shape, (row["height"], row["width"])) == (expected.shape, expected.shape)
+    assert (found != expected).mean() <= (0.05 if suffix == ".jpg" else 1e-3)  # two decoders of JPEG round differently
+    with Image.open(tmp_path / "out" / "overlays" / "a.jpg") as small:
+        assert small.size == (expected.shape[1], expected.shape[0])
+
+
+def test_a_png_that_says_how_it_is_turned_behind_its_pixels(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[274] = 6
-    Image.fromarray(picture(64, 80).transpose(1, 2, 0)).save(tmp_path / "turned.jpg", exif=exif)
-    with pytest.raises(DatasetError, match="save it upright"):
-        predict_raster(predictor_of(), tmp_path / "turned.jpg", tmp_path / "out")
+    Image.fromarray(picture(64, 80).transpose(1, 2, 0)).save(tmp_path / "a.png", exif=exif)
+    data = (tmp_path / "a.png").read_bytes()
+    begin = data.index(b"eXIf") - 4
+    chunk = data[begin : begin + 12 + int.from_bytes(data[begin : begin + 4], "big")]
+    end = data.index(b"IEND") - 4
+    (tmp_path / "a.png").write_bytes(data[:begin] + data[begin + len(chunk) : end] + chunk + data[end:])
+    predictor = predictor_of()
+    expected = predictor(tmp_path / "a.png").mask
+    done = predict_raster(predictor, tmp_path / "a.png", tmp_path / "out")
+    assert (done.height, done.width) == expected.shape == (80, 64)
+    np.testing.assert_array_equal(labels_of(done.masks[0]), expected)
+
+
+def test_what_is_transparent_is_turned_along(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 8
+    image = Image.fromarray(picture(64, 80).transpose(1, 2, 0))
+    alpha = np.full((64, 80), 255, dtype=np.uint8)
+    alpha[:10, :30] = 0
+    image.putalpha(Image.fromarray(alpha))
+    image.save(tmp_path / "a.png", exif=exif)
+    done = predict_raster(predictor_of(), tmp_path / "a.png", tmp_path / "out")
+    np.testing.assert_array_equal(labels_of(done.masks[0]) == 255, np.rot90(alpha == 0))
+    assert done.counted_px == 64 * 80 - 300
+
+
+def test_a_raster_on_a_map_lies_as_the_map_says(tmp_path: Path) -> None:
+    file = tiff(tmp_path / "a.tif", picture(64, 80), crs="EPSG:32632", transform=PLACE)
+    upright = predict_raster(predictor_of(), file, tmp_path / "upright").masks[0]
+    with Image.open(file) as image:
+        tags = {number: image.tag_v2[number] for number in (33550, 33922, 34735, 34737)} | {274: 6}  # the place
+        pixels = image.copy()
+    pixels.save(tmp_path / "b.tif", tiffinfo=tags)
+    with rasterio.open(predict_raster(predictor_of(), tmp_path / "b.tif", tmp_path / "out").masks[0]) as mask:
+        assert mask.transform == PLACE
+        np.testing.assert_array_equal(mask.read(1), labels_of(upright))
 
 
 def test_one_block_that_is_too_large_is_refused_with_how_to_convert_it(

@@ -5,7 +5,9 @@ Reads what GDAL reads (TIFF and BigTIFF with or without a place on the map, PNG,
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from torch import Tensor
 from segbench.data.files.bands import Bands, default_display
 from segbench.data.files.images import over_black
 from segbench.data.files.label_raster import RowGrid
+from segbench.data.files.orientation import as_stored, file_orientation, oriented
 from segbench.data.files.raster import Box, RasterLook, RasterReader, raster_look
 from segbench.errors import DatasetError
 from segbench.locale import message
@@ -30,13 +33,17 @@ _MB = 1 << 20
 class RasterRows:
     """An open image file whose rows are read in order; a context. For one thread.
 
+    A picture that is to be turned, as its file says by EXIF, is: it is written, turned, into a file in the folder for
+    temporary files, which takes a byte a pixel and channel.
+
     Args:
         path: of the file.
         bands: which of its bands are the channels; None: RGB, made of what the file has.
         depth_range: grey values that become 0 and 255, for files of more than 8 bit without `bands`.
 
     Attributes:
-        look: what the header says.
+        look: what the header says, before the picture is turned.
+        orientation: as EXIF counts; 1 is upright. A raster that has a place on a map lies as that says.
 
     Raises:
         DatasetError: it cannot be read, not by parts, or not as the network needs it.
@@ -49,9 +56,10 @@ class RasterRows:
         _check(path, self.look, bands, depth_range)
         self._bands = bands or _color_bands(self.look, depth_range)
         self._is_rgb = bands is None
+        self.orientation = file_orientation(path) if bands is None and not self.look.placed else 1
         self._reader = RasterReader(path)
         self._first = 0  # row of the file that `_rows` begin with
-        self._rows: NDArray[np.uint8] = np.empty((0, self.look.width, self.channels), dtype=np.uint8)
+        self._rows: NDArray[np.uint8] = np.empty((0, self.size[1], self.channels), dtype=np.uint8)
 
     def __enter__(self) -> RasterRows:
         self._reader.__enter__()
@@ -62,20 +70,22 @@ class RasterRows:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W) in pixels."""
-        return self.look.height, self.look.width
+        """(H, W) in pixels, the right way up."""
+        size = self.look.height, self.look.width
+        return size if self.orientation < 5 else (size[1], size[0])
 
     @property
     def grid(self) -> RowGrid:
         """Where results lie that are written for it."""
-        return RowGrid.of(self.path)
+        return RowGrid.of(self.path) if self.orientation == 1 else RowGrid(size=self.size)
 
     def nodata(self, top: int, bottom: int) -> NDArray[np.bool_] | None:
         """Returns which pixels (bottom - top, W) of these rows have no data; None where all have some."""
         if self.look.complete:
             return None
-        numbers = self._bands.numbers if not self._is_rgb else (1,)
-        return self._reader.values(numbers, (top, 0, bottom - top, self.look.width))[1]
+        if self.orientation != 1:
+            return self._turned[top:bottom, :, -1] > 0
+        return self._stored_nodata((top, 0, bottom - top, self.look.width))
 
     def read(self, top: int, bottom: int, size: tuple[int, int] | None = None) -> Tensor:
         """Returns rows [top, bottom) of the image resized to `size`, (1, C, bottom - top, w) uint8.
@@ -94,14 +104,15 @@ class RasterRows:
         """Returns the image (h, w, C) at a size for people, made of single pixels; no side is longer than this."""
         factor = min(1.0, longest_px / max(self.size))
         size = max(1, round(self.size[0] * factor)), max(1, round(self.size[1] * factor))
-        return self._pixels(lambda numbers: self._reader.shrunk(numbers, size))
+        stored = size if self.orientation < 5 else (size[1], size[0])
+        return oriented(self._pixels(lambda numbers: self._reader.shrunk(numbers, stored)), self.orientation)
 
     def _resized(self, top: int, bottom: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-        scale = self.look.height / size[0]
+        (height, width), scale = self.size, self.size[0] / size[0]
         margin = max(1.0, scale) + 1  # how far the filter reaches
-        first, last = max(0, int(top * scale - margin)), min(self.look.height, int(bottom * scale + margin) + 1)
+        first, last = max(0, int(top * scale - margin)), min(height, int(bottom * scale + margin) + 1)
         rows = self._file_rows(first, last)
-        box = (0.0, top * scale - first, float(self.look.width), min(bottom * scale - first, float(len(rows))))
+        box = (0.0, top * scale - first, float(width), min(bottom * scale - first, float(len(rows))))
         wanted = (size[1], bottom - top)
         if rows.shape[2] == 3:
             return np.array(Image.fromarray(rows).resize(wanted, Image.Resampling.BILINEAR, box))
@@ -109,7 +120,9 @@ class RasterRows:
         return np.stack([np.asarray(plane.resize(wanted, Image.Resampling.BILINEAR, box)) for plane in planes], axis=2)
 
     def _file_rows(self, first: int, last: int) -> NDArray[np.uint8]:
-        """Returns rows of the file (h, W, C); reads on in whole blocks."""
+        """Returns rows of the picture (h, W, C); reads on in whole blocks."""
+        if self.orientation != 1:
+            return np.array(self._turned[first:last, :, : self.channels])
         kept = self._rows[max(0, first - self._first) :] if first >= self._first else self._rows[:0]
         parts, begin = [kept], max(first, self._first + len(self._rows)) if len(kept) else first
         block = self.look.block[0]
@@ -121,6 +134,24 @@ class RasterRows:
         self._rows = np.concatenate(parts) if len(parts) > 1 else kept
         self._first = first
         return self._rows[: last - first]
+
+    @cached_property
+    def _turned(self) -> NDArray[np.uint8]:
+        """The picture (H, W, C) the right way up; one channel more, where not all pixels have data: which have none."""
+        shape = (*self.size, self.channels + (not self.look.complete))
+        with tempfile.TemporaryFile() as file:  # stays as long as the array
+            turned = np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
+        stored, block = as_stored(turned, self.orientation), self.look.block[0]
+        step = max(block, _CHUNK_PX // self.look.width // block * block)
+        for top in range(0, self.look.height, step):
+            box = (top, 0, min(step, self.look.height - top), self.look.width)
+            stored[top : top + box[2], :, : self.channels] = self._decoded(box)
+            if not self.look.complete:
+                stored[top : top + box[2], :, -1] = self._stored_nodata(box)
+        return turned
+
+    def _stored_nodata(self, box: Box) -> NDArray[np.bool_]:
+        return self._reader.values((1,) if self._is_rgb else self._bands.numbers, box)[1]
 
     def _decoded(self, box: Box) -> NDArray[np.uint8]:
         if not self._is_rgb:
@@ -159,12 +190,6 @@ def _check(path: Path, look: RasterLook, bands: Bands | None, depth_range: tuple
             height=look.block[0],
             width=look.block[1],
             mb=block_mb,
-        )
-        raise DatasetError(text, path=path)
-    if look.orientation != 1:
-        text = message(
-            "the file says by EXIF that it is to be turned, which cannot be done while it is read by parts; save it "
-            "upright"
         )
         raise DatasetError(text, path=path)
     if bands is not None:

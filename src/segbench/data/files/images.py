@@ -37,6 +37,7 @@ from PIL import (
 )
 
 from segbench.data.files.hints import set_format, set_option
+from segbench.data.files.orientation import oriented
 from segbench.errors import DatasetError
 from segbench.locale import Message, message, plural, quoted
 from segbench.types import RGB
@@ -228,7 +229,7 @@ class DecodedMask:
         return int((alpha < 255).sum()), labelled
 
     def _upright(self, values: NDArray[Any]) -> NDArray[Any]:
-        return np.ascontiguousarray(_oriented(values, self.look.orientation))
+        return np.ascontiguousarray(oriented(values, self.look.orientation))
 
     def palette(self) -> list[RGB]:
         """Returns the colours of a palette file by index, or an empty list for any other file."""
@@ -448,7 +449,7 @@ def _may_be_turned(image: Image.Image, data: bytes) -> bool:
     return any(key in image.info for key in ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp"))
 
 
-_TURNS = {  # what `_oriented` does, in Pillow's words
+_TURNS = {  # what `oriented` does, in Pillow's words
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -457,16 +458,6 @@ _TURNS = {  # what `_oriented` does, in Pillow's words
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-def _oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
-    if orientation in (5, 6, 7, 8):
-        pixels = np.swapaxes(pixels, 0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return pixels
 
 
 def _scale_depth(grey: NDArray[Any], depth_range: tuple[float, float] | None, path: Path) -> NDArray[np.uint8]:

@@ -50,7 +50,7 @@ class RasterLook:
         block: (height, width) of what is decoded at once.
         overviews: by how much the smaller copies inside the file are smaller.
         palette: (256, 4) uint8 RGBA of a file of colour indices; None for others.
-        orientation: as EXIF counts; 1 is upright.
+        placed: the file says where on a map its pixels lie.
         cmyk: the bands are printing inks.
     """
 
@@ -64,7 +64,7 @@ class RasterLook:
     block: tuple[int, int] = (256, 256)
     overviews: tuple[int, ...] = ()
     palette: NDArray[np.uint8] | None = field(default=None, compare=False)
-    orientation: int = 1
+    placed: bool = False
     cmyk: bool = False
 
     @property
@@ -92,7 +92,7 @@ def raster_look(path: Path) -> RasterLook:
             block=source.block_shapes[0],
             overviews=tuple(source.overviews(1)),
             palette=_palette(source) if interpretations == ["palette"] else None,
-            orientation=int(source.tags().get("EXIF_Orientation", 1)),
+            placed=placed or bool(source.gcps[0]),
             cmyk="cyan" in interpretations,
         )
 
