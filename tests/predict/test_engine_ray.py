@@ -200,7 +200,7 @@ def test_one_large_raster_is_spread_in_bands_of_rows(
     monkeypatch.setattr("segbench.predict.tiles._TILES_MB", (2.0,))
     monkeypatch.setattr(engine_ray, "_worker_class", small)
     recipe = replace(recipe, policy="tiles")
-    predictor = recipe.make()
+    predictor, asked = recipe.make(), OutputOptions(probs="tif", objects=True)
     answered = engine_ray._Pool.next
     answers: list[Any] = []
 
@@ -213,15 +213,19 @@ def test_one_large_raster_is_spread_in_bands_of_rows(
     with monkeypatch.context() as patch:
         patch.setattr(engine_ray._Pool, "next", stopped)
         with pytest.raises(KeyboardInterrupt):
-            predict_files(predictor, [tmp_path / "field.tif"], tmp_path / "ray", engine=RayWorkers(recipe))
+            predict_files(
+                predictor, [tmp_path / "field.tif"], tmp_path / "ray", options=asked, engine=RayWorkers(recipe)
+            )
     assert any(line.startswith("band") for line in log.read_text().splitlines())
-    done = predict_files(predictor, [tmp_path / "field.tif"], tmp_path / "ray", engine=RayWorkers(recipe))
+    done = predict_files(
+        predictor, [tmp_path / "field.tif"], tmp_path / "ray", options=asked, engine=RayWorkers(recipe)
+    )
     assert done.written == ("field",)
     lines = log.read_text().splitlines()
     assert sum(line.startswith("killed") for line in lines) >= 1
     bands = [line for line in lines if line.startswith("band")]
     assert len(bands) == len(set(bands)) > 3
-    predict_files(predictor, [tmp_path / "field.tif"], tmp_path / "local")
-    for name in ("masks/field.tif", "overlays/field.jpg", "areas.csv"):
+    predict_files(predictor, [tmp_path / "field.tif"], tmp_path / "local", options=asked)
+    for name in ("masks/field.tif", "overlays/field.jpg", "areas.csv", "probs/field.tif", "objects.csv"):
         assert (tmp_path / "ray" / name).read_bytes() == (tmp_path / "local" / name).read_bytes(), name
     assert not list((tmp_path / "ray").rglob("*unfinished*"))
