@@ -19,7 +19,7 @@ from tests.serve.conftest import CLASSES, noisy_image, write_model
 from segbench.data.manifest.read import read_dataset
 from segbench.data.shapes.trace import mask_iou
 from segbench.errors import ConfigError, PredictionError
-from segbench.predict.predictor import Predictor
+from segbench.predict.predictor import Prediction, Predictor
 from segbench.predict.scored_objects import class_probs, scored_objects
 
 cvat_sdk = pytest.importorskip("cvat_sdk", reason="the extra cvat is not installed")
@@ -96,6 +96,40 @@ def test_a_shape_an_object_with_its_confidence(bundles: dict[str, Path]) -> None
         assert (prediction.mask[inside] == shape.label_id).all()
         assert shape.score == pytest.approx(prediction.probs[shape.label_id][inside].mean(), abs=1e-6)
     assert np.array_equal(class_probs(prediction, 2), prediction.probs[2])
+
+
+class FixedPredictor:
+    """Predicts one mask."""
+
+    def __init__(self, mask: np.ndarray) -> None:
+        self.mask, self.class_map = mask, CLASSES["lesion"]
+
+    def __call__(self, image: Image.Image) -> Prediction:
+        probs = np.where(self.mask, np.float32(0.9), np.float32(0.2))[None]
+        return Prediction(
+            image=np.asarray(image.convert("RGB")), mask=self.mask, class_map=self.class_map, network_probs=probs
+        )
+
+
+def test_holes_single_pixels_and_lines(tmp_path: Path) -> None:
+    mask = np.zeros((12, 20), np.uint8)
+    mask[1:9, 1:9] = 1
+    mask[3:6, 3:6] = 0  # a hole
+    mask[4, 4] = 1  # an island in it
+    mask[10, 0:15] = 1  # a line at the border
+    mask[2, 19] = mask[11, 19] = 1  # single pixels, one in a corner
+    mask[5, 12] = mask[6, 13] = mask[7, 12] = 1  # that touch at corners
+    function = CvatFunction(FixedPredictor(mask), {})  # type: ignore[arg-type]
+    given = Image.new("RGB", (20, 12))
+    for as_polygons in (False, True):
+        shapes = function.detect(context(conv_mask_to_poly=as_polygons), given)
+        assert len(shapes) == (8 if as_polygons else 6)
+        assert all(shape.score == pytest.approx(0.9) for shape in shapes)
+        assert all(len(shape.points) >= 6 for shape in shapes)
+        made = CvatTask({"a.png": png(np.asarray(given))}, {"lesion": "any"})
+        made.sent.append({"shapes": [{**shape.to_dict(), "frame": 0, "label_id": 100} for shape in shapes]})
+        back = read_dataset(made.export(tmp_path / str(as_polygons)), "cvat")
+        assert np.array_equal(labels(back, "a"), mask)
 
 
 def test_what_is_less_sure_than_asked_is_left_out(bundles: dict[str, Path]) -> None:

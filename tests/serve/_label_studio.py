@@ -53,6 +53,8 @@ def label_studio(studio: Studio) -> Iterator[Studio]:
                 return self._send(302, b"", Location=studio.elsewhere)
             if path == "/data/upload/moved.png":
                 return self._send(302, b"", Location="/data/upload/1/a.png")
+            if path.startswith("/data/local-files?"):
+                return self._send(301, b"", Location=path.replace("?", "/?"))
             if urlsplit(path).path.startswith("/user/login"):
                 return self._send(200, b"<html>who are you?</html>")
             if not token:
@@ -60,6 +62,8 @@ def label_studio(studio: Studio) -> Iterator[Studio]:
             if token not in (f"Token {TOKEN}", f"Bearer {ACCESS}"):
                 return self._send(401, b'{"detail": "Invalid token."}')
             time.sleep(studio.slow_s)
+            if path == "/data/upload/1/lost.png":  # of which it knows nothing
+                return self._send(500, b"{}")
             found = studio.files.get(path)
             return self._send(404, b"") if found is None else self._send(200, found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -21,6 +22,8 @@ from segbench.data.shapes.trace import mask_iou
 from segbench.data.writers.convert import convert
 from segbench.errors import ConfigError
 from segbench.predict.predictor import Predictor
+from segbench.serve.batching import QueueFull
+from segbench.serve.models import ServedModel
 from segbench.serve.settings import ServeSettings
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
@@ -116,8 +119,18 @@ def test_a_project_is_connected(backend: Callable[..., Any], bundles: dict[str, 
         assert version == f"{name}-{Predictor.load(bundles[name]).model_id[:12]}"
         assert client.get(f"{start}/versions").json() == {"versions": [version]}
         assert client.post(f"{start}/webhook", json={"action": "ANNOTATION_CREATED"}).status_code == 201
-    refused = client.post("/label-studio/webhook", json={"action": "START_TRAINING"})
-    assert (refused.status_code, refused.json()["error"]["code"]) == (501, "no_training")
+    for path, body in (("webhook", {"action": "START_TRAINING", "project": {"id": 1}}), ("train", {"annotations": []})):
+        refused = client.post(f"/label-studio/{path}", json=body)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (501, "no_training")
+
+
+def test_a_server_with_a_token_is_asked_with_basic_authentication(backend: Callable[..., Any]) -> None:
+    token = "a-token-of-some-length-0123456789"
+    client = backend(token=token)
+    assert client.get("/label-studio/health").status_code == 401
+    assert client.post("/label-studio/predict", json=asked(task()), auth=("label-studio", "other")).status_code == 401
+    assert client.get("/label-studio/health", auth=("label-studio", token)).status_code == 200
+    assert client.post("/label-studio/predict", json=asked(task()), auth=("any", token)).status_code == 200
 
 
 def test_strokes_are_the_mask_for_label_studio_and_for_us(
@@ -249,10 +262,11 @@ def refusal(
     ],
 )
 def test_a_setup_without_matching_labels_says_what_is_missing(
-    backend: Callable[..., Any], studio: Studio, config: str, told: str
+    backend: Callable[..., Any], studio: Studio, config: str, told: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = backend()
     assert refusal(client, config) == (422, "label_config", told)
+    assert f"/label-studio/lesion/predict: {told}" in caplog.text  # Label Studio itself shows the status alone
     answer = client.post("/label-studio/lesion/setup", json={"schema": config})
     assert (answer.status_code, answer.json()["error"]["message"]) == (422, told)
     assert studio.asked == []
@@ -275,8 +289,13 @@ def test_classes_without_a_label_are_not_drawn(backend: Callable[..., Any], capl
 
 
 def test_images_are_fetched_with_the_token(backend: Callable[..., Any], studio: Studio, png: bytes) -> None:
-    local = "/data/local-files/?d=some folder/ä.png"
-    studio.files |= {local: png, "/storage-data/uploaded/?filepath=upload/1/a.png": png, "/data/upload/1/a.png": png}
+    local, plain = "/data/local-files/?d=some folder/ä.png", "/data/local-files/?d=1/8.png"
+    studio.files |= {
+        local: png,
+        plain: png,
+        "/storage-data/uploaded/?filepath=upload/1/a.png": png,
+        "/data/upload/1/a.png": png,
+    }
     client = backend()
     for image, path in (
         (UPLOAD, UPLOAD),
@@ -285,6 +304,7 @@ def test_images_are_fetched_with_the_token(backend: Callable[..., Any], studio: 
         (local, local),
         ("/data/local-files/?d=some%20folder/%C3%A4.png", local),
         ("/storage-data/uploaded/?filepath=upload/1/a.png", "/storage-data/uploaded/?filepath=upload/1/a.png"),
+        ("/data/local-files?d=1/8.png", plain),
         ("/data/upload/moved.png", "/data/upload/1/a.png"),
     ):
         studio.asked.clear()
@@ -365,6 +385,11 @@ def test_what_label_studio_does_not_give_is_told(backend: Callable[..., Any], st
         "image_gone",
         "task 5: Label Studio has no such image (any more): /data/upload/1/gone.png",
     )
+    assert refusal(backend(), image="/data/upload/1/lost.png") == (
+        502,
+        "label_studio",
+        "task 5: Label Studio answered with status 500 to /data/upload/1/lost.png; is the file there?",
+    )
     refused = (
         "task 5: Label Studio refused the token or the file: the token must be of a person who may see the project, "
         "and a file of a local storage needs that storage added to the project"
@@ -426,6 +451,41 @@ def test_a_task_that_fails_costs_its_own_prediction(backend: Callable[..., Any],
     assert len(results) == len(images)
     assert results[1] == {"error": "task 1: Label Studio has no such image (any more): /data/upload/1/gone.png"}
     assert [result["result"][0]["original_width"] for result in results if "result" in result] == [47, 80, *[47] * 9]
+
+
+def test_tasks_wait_where_the_queue_is_full(backend: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    predict, refused = ServedModel.predict, []
+
+    async def full_once(self: ServedModel, *given: Any, **more: Any) -> Any:
+        if not refused:
+            refused.append(1)
+            raise QueueFull(1.0)
+        return await predict(self, *given, **more)
+
+    monkeypatch.setattr(ServedModel, "predict", full_once)
+    client = backend()
+    assert client.post("/label-studio/predict", json=asked(task())).json()["results"][0]["result"]
+    refused.clear()
+    answer = backend(timeout_s=0.5).post("/label-studio/predict", json=asked(task()))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+
+
+def test_what_is_ready_in_time_is_answered(backend: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    predict, begun = ServedModel.predict, []
+
+    async def slow_but_once(self: ServedModel, *given: Any, **more: Any) -> Any:
+        begun.append(1)
+        if len(begun) > 1:
+            await asyncio.sleep(max(0.0, more["deadline"] - asyncio.get_running_loop().time()))
+        return await predict(self, *given, **more)
+
+    monkeypatch.setattr(ServedModel, "predict", slow_but_once)
+    results = backend(timeout_s=2.0).post("/label-studio/predict", json=asked(task(), task(number=6))).json()["results"]
+    done = sorted(results, key=lambda result: "error" in result)
+    assert done[0]["result"]
+    assert done[1]["error"].endswith(
+        ": the answer was not ready in time; send fewer at once, smaller images, or wait longer"
+    )
 
 
 def test_requests_that_are_none(backend: Callable[..., Any]) -> None:

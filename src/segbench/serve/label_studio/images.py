@@ -109,7 +109,8 @@ class LabelStudioImages:
             if error.code in (404, 410):
                 told = f"Label Studio has no such image (any more): {urlsplit(address).path}"
                 raise ServeError(422, told, code="image_gone") from error
-            raise _bad_gateway(f"Label Studio answered with status {error.code}") from error
+            told = f"Label Studio answered with status {error.code} to {urlsplit(address).path}; is the file there?"
+            raise _bad_gateway(told) from error
         except TimeoutError as error:
             raise self._late() from error
         except (OSError, HTTPException) as error:

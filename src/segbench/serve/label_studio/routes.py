@@ -5,32 +5,53 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 
+from segbench.predict.predictor import Prediction
 from segbench.predict.scored_objects import object_classes
 from segbench.serve.answers import ServeError
 from segbench.serve.api import models_of
-from segbench.serve.label_studio.config import LabelTarget, read_label_config
+from segbench.serve.batching import QueueFull
+from segbench.serve.label_studio.config import read_label_config
 from segbench.serve.label_studio.images import LabelStudioImages
-from segbench.serve.label_studio.results import Prompt, read_prompts, task_result
+from segbench.serve.label_studio.results import read_prompts, task_result
 from segbench.serve.models import ServedModel
+from segbench.serve.requests import answer_while_connected, deadline_of
 from segbench.serve.settings import ServeSettings
 
 _LOG = logging.getLogger(__name__)
+_IN_TIME_FRAC = 0.9  # of a request's time: then what is ready is answered, and a person may ask for the rest again
 _TOGETHER = 8  # tasks of a request that are fetched or wait for the network at once
+
+
+class _LoggedRoute(APIRoute):
+    """Logs what is refused, since Label Studio shows people the status of an answer alone."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See `APIRoute`."""
+        handle = super().get_route_handler()
+
+        async def logged(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except ServeError as error:
+                _LOG.warning("%s: %s", request.url.path, error.message)
+                raise
+
+        return logged
 
 
 def router(settings: ServeSettings) -> APIRouter:
     """Returns the routes.
-
     `/health`, `/setup`, `/predict`, `/versions` and `/webhook` are what Label Studio calls; where a task fails, its
     place in `results` holds an `error` and no `result`, by which Label Studio stores nothing for it.
     """
-    routes = APIRouter(tags=["Label Studio"])
+    routes = APIRouter(tags=["Label Studio"], route_class=_LoggedRoute)
     images = LabelStudioImages(settings)
     together = max(1, min(_TOGETHER, settings.queue // 2))  # others need room, too
 
@@ -57,20 +78,33 @@ def router(settings: ServeSettings) -> APIRouter:
             raise ServeError(400, "expected a list under `tasks`", code="bad_request")
         prompts = read_prompts(params.get("context") if isinstance(params, dict) else None)
         version, gate = await _version(model), asyncio.Semaphore(together)
+        now = asyncio.get_running_loop().time()
+        ends = now + _IN_TIME_FRAC * (deadline_of(request) - now)
 
         async def answer(task: object, place: int) -> dict[str, Any] | ServeError:
-            async with gate:
-                return await _answer(task, place, model, target, images, version, prompts)
+            try:
+                async with gate:
+                    data = await asyncio.to_thread(images.read, _image_of(task, target.key))
+                    prediction = await _predicted(model, data, ends)
+                    return await asyncio.to_thread(task_result, prediction, target, version, prompts)
+            except ServeError as error:
+                number = task.get("id") if isinstance(task, dict) else None
+                where = f"task {number}" if isinstance(number, int) else f"tasks[{place}]"
+                return ServeError(error.status, f"{where}: {error.message}", code=error.code, headers=error.headers)
 
-        answers = await asyncio.gather(*(answer(task, place) for place, task in enumerate(tasks)))
-        return {"results": _told(answers), "model_version": version}
+        async def answers() -> list[dict[str, Any] | ServeError]:
+            return await asyncio.gather(*(answer(task, place) for place, task in enumerate(tasks)))
+
+        return {"results": _told(await answer_while_connected(request, answers())), "model_version": version}
 
     async def webhook(request: Request) -> JSONResponse:
-        action = (await _body(request)).get("action")
-        if action == "START_TRAINING":
-            told = "models are not trained here; export the project as JSON, and train with segbench"
-            raise ServeError(501, told, code="no_training")
+        if (await _body(request)).get("action") == "START_TRAINING":
+            await train()
         return JSONResponse({"status": "ok"}, status_code=201)
+
+    async def train() -> None:
+        told = "models are not trained here; export the project as JSON, and train with segbench"
+        raise ServeError(501, told, code="no_training")
 
     for start in ("/label-studio", "/label-studio/{name}"):
         for path in ("", "/", "/health"):
@@ -79,6 +113,7 @@ def router(settings: ServeSettings) -> APIRouter:
         routes.add_api_route(f"{start}/setup", setup, methods=["POST"], openapi_extra=_example(_SETUP))
         routes.add_api_route(f"{start}/predict", predict, methods=["POST"], openapi_extra=_example(_PREDICT))
         routes.add_api_route(f"{start}/webhook", webhook, methods=["POST"], openapi_extra=_example(_EVENT))
+        routes.add_api_route(f"{start}/train", train, methods=["POST"])
     return routes
 
 
@@ -119,24 +154,16 @@ async def _body(request: Request) -> dict[str, Any]:
     return found
 
 
-async def _answer(
-    task: object,
-    place: int,
-    model: ServedModel,
-    target: LabelTarget,
-    images: LabelStudioImages,
-    version: str,
-    prompts: Sequence[Prompt],
-) -> dict[str, Any] | ServeError:
-    """Returns a task's prediction, or why there is none."""
-    try:
-        address = _image_of(task, target.key)
-        prediction = await model.predict(await asyncio.to_thread(images.read, address))
-        return await asyncio.to_thread(task_result, prediction, target, version, prompts)
-    except ServeError as error:
-        number = task.get("id") if isinstance(task, dict) else None
-        where = f"task {number}" if isinstance(number, int) else f"tasks[{place}]"
-        return ServeError(error.status, f"{where}: {error.message}", code=error.code, headers=error.headers)
+async def _predicted(model: ServedModel, data: bytes, ends: float) -> Prediction:
+    """Returns the prediction of an image; waits where there is no room, since Label Studio does not ask again."""
+    while True:
+        try:
+            return await model.predict(data, deadline=ends)
+        except QueueFull as full:
+            wait_s = float(full.headers["Retry-After"])
+            if asyncio.get_running_loop().time() + wait_s > ends:
+                raise
+            await asyncio.sleep(wait_s)
 
 
 def _image_of(task: object, key: str) -> str:
@@ -154,8 +181,8 @@ def _image_of(task: object, key: str) -> str:
 def _told(answers: Sequence[dict[str, Any] | ServeError]) -> list[dict[str, Any]]:
     """Returns the answers; ServeError where no task has one."""
     failed = [each for each in answers if isinstance(each, ServeError)]
-    for each in failed:
-        _LOG.warning("%s", each.message)
     if failed and len(failed) == len(answers):
         raise failed[0]
+    for each in failed:
+        _LOG.warning("%s", each.message)
     return [{"error": each.message} if isinstance(each, ServeError) else each for each in answers]
