@@ -171,7 +171,7 @@ def test_unknown_names_are_told(asked: Any, image: np.ndarray) -> None:
         ),
         (lambda: asked.infer("lesion", [image_input(image)], parameters={"treshold": 0.4}), "parameters.treshold"),
         (lambda: asked.infer("lesion", [image_input(image)], sequence_id=3), "parameters.sequence_id"),
-        (lambda: asked.load_model("lesion"), "Not Found"),
+        (lambda: asked.load_model("lesion"), "there is nothing at this address"),
     ]:
         with pytest.raises(triton.InferenceServerException, match=told):
             ask()

@@ -10,8 +10,40 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 
 _SENTENCE_ONLY = re.compile(r"/(v2(/.*)?|models/.*)?")  # Open Inference Protocol, Hugging Face
+
+
+class ErrorText(BaseModel):
+    """What went wrong."""
+
+    code: str = Field(description="A word that a program can ask for.")
+    message: str = Field(description="One sentence for people: what was expected, what came, what to do.")
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every answer that is none."""
+
+    error: ErrorText
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorAnswer, "description": told}
+    for status, told in {
+        400: "What was sent cannot be understood: `no_image`, `bad_form`.",
+        401: "The token is missing or another one: `no_token`, `wrong_token`.",
+        403: "The name in `Host`, or the page in `Origin`, is not allowed: `unknown_host`, `foreign_origin`.",
+        404: "No such model, or nothing at this address: `unknown_model`, `unknown_path`.",
+        408: "The body came too slowly: `too_slow`.",
+        413: "More than is taken: `too_large`, `too_many_pixels`, `too_much_work`, `too_much_memory`.",
+        415: "No image: `no_image`.",
+        422: "An image or a parameter that cannot be used: `unreadable_image`, `bad_parameter`.",
+        500: "A fault of the server: `internal`; its log says more under `X-Request-Id`.",
+        503: "Too much waits: `queue_full`; `Retry-After` says when to come again.",
+        504: "It took longer than it may: `timeout`.",
+    }.items()
+}
 
 
 class ServeError(Exception):

@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from segbench import __version__
 from segbench.errors import shorten
-from segbench.serve import api, hugging_face, label_studio, open_inference
+from segbench.serve import api, docs_page, hugging_face, label_studio, open_inference
 from segbench.serve.answers import ServeError, error_answer
 from segbench.serve.guard import Guard
 from segbench.serve.models import Models
@@ -34,12 +34,20 @@ def create_app(models: Models, settings: ServeSettings) -> FastAPI:
         yield
         await models.stop()
 
-    app = FastAPI(title="segbench", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="segbench",
+        version=__version__,
+        description="Trained networks for semantic segmentation: images in, masks out.",
+        lifespan=lifespan,
+        docs_url=None,  # those pages load from elsewhere; see `docs_page`
+        redoc_url=None,
+    )
     app.state.models, app.state.settings, app.state.stopping = models, settings, asyncio.Event()
     app.include_router(api.router())
     app.include_router(label_studio.router(settings))
     app.include_router(open_inference.router())
     app.include_router(hugging_face.router())
+    app.include_router(docs_page.router())
     _tell_errors(app)
     app.add_middleware(Guard, settings=settings, stopping=app.state.stopping)
     if settings.origins:

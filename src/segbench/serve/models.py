@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,6 +95,11 @@ class ServedModel:
         """What a bundle says about its model; empty for a run."""
         return self.predictor.card or {}
 
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the network."""
+        return self.predictor.model_id
+
     @property
     def summary(self) -> str:
         """The task and the classes, in a line."""
@@ -137,10 +143,26 @@ class ServedModel:
         policy: SizePolicy | None = None,
         deadline: float | None = None,
     ) -> Prediction:
-        """Returns the segmentation of one image; whoever is cancelled gives up the place.
+        """Returns the segmentation of one image; see `answer`."""
+        return await self.answer(
+            image, lambda _, prediction: prediction, nodata, threshold=threshold, policy=policy, deadline=deadline
+        )
+
+    async def answer(
+        self,
+        image: bytes | np.ndarray,
+        make: Callable[[Predictor, Prediction], T],
+        nodata: np.ndarray | None = None,
+        *,
+        threshold: float | None = None,
+        policy: SizePolicy | None = None,
+        deadline: float | None = None,
+    ) -> T:
+        """Returns what is made of the segmentation of one image; whoever is cancelled gives up the place.
 
         Args:
             image: bytes of an image file, or what `Predictor` takes as an array.
+            make: called in a thread, while the image still has its place, with the predictor (of these settings).
             nodata: of an array, see `Predictor`.
             threshold, policy: see `Predictor.load`; None: the model's.
             deadline: time of the event loop after which the answer is of no use; None: what the settings say from now.
@@ -154,30 +176,30 @@ class ServedModel:
         with self.queue.place():
             try:
                 async with asyncio.timeout_at(ends):
-                    return await self._answer(predictor, image, nodata, ends)
+                    if isinstance(image, np.ndarray):
+                        with self._room.memory(math.prod(image.shape[:2])):
+                            return await self._made(predictor, image, nodata, make, ends)
+                    upload = await self._in_thread(judge_upload, image, predictor, self._settings)
+                    with self._room.memory(upload.pixels):
+                        pixels, nodata = await self._in_thread(read_upload, upload, predictor)
+                        return await self._made(predictor, pixels, nodata, make, ends)
             except TimeoutError as error:
                 told = "the answer was not ready in time; send fewer at once, smaller images, or wait longer"
                 raise ServeError(504, told, code="timeout") from error
 
-    async def _answer(
-        self, predictor: Predictor, image: bytes | np.ndarray, nodata: np.ndarray | None, ends: float
-    ) -> Prediction:
-        if isinstance(image, np.ndarray):
-            with self._room.memory(math.prod(image.shape[:2])):
-                return await self._segmented(predictor, image, nodata, ends)
-        upload = await self._in_thread(judge_upload, image, predictor, self._settings)
-        with self._room.memory(upload.pixels):
-            pixels, nodata = await self._in_thread(read_upload, upload, predictor)
-            return await self._segmented(predictor, pixels, nodata, ends)
-
-    async def _segmented(
-        self, predictor: Predictor, image: np.ndarray, nodata: np.ndarray | None, ends: float
-    ) -> Prediction:
+    async def _made(
+        self,
+        predictor: Predictor,
+        image: np.ndarray,
+        nodata: np.ndarray | None,
+        make: Callable[[Predictor, Prediction], T],
+        ends: float,
+    ) -> T:
         seen = await self._in_thread(predictor.pipeline.seen, image)
         self._require_short(seen)
         with _told():
             probs = await self.queue.submit(seen, ends - asyncio.get_running_loop().time())
-        return await self._in_thread(predictor.prediction, image, nodata, probs)
+        return await self._in_thread(lambda: make(predictor, predictor.prediction(image, nodata, probs)))
 
     async def _in_thread(self, work: Callable[..., T], *given: Any) -> T:
         """Returns what a function gives that is called in another thread."""

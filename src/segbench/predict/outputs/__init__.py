@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "areas": ("PixelScale", "area_row", "unlike_images", "write_areas"),
-    "masks": ("write_mask",),
+    "masks": ("mask_png", "write_mask"),
     "options": ("OutputOptions",),
     "writing": (
         "OVERLAY_QUALITY", "finish_outputs", "output_files", "prepare_outputs", "shared_files", "write_outputs",

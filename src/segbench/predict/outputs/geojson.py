@@ -40,15 +40,20 @@ def write_geojson(
         grid: of the raster; None: pixels.
         scale: of a pixel, for areas in m2 or mm2 beside those in pixels.
     """
-    head: dict[str, Any] = {"type": "FeatureCollection"}
-    if grid is not None and grid.epsg is not None:
-        head["crs"] = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{grid.epsg}"}}
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        stream.write(json.dumps(head)[:-1] + ', "features": [')
+        stream.write(json.dumps(collection_head(grid))[:-1] + ', "features": [')
         for number, each in enumerate(objects):
             feature = object_feature(each, class_map, grid, scale)
             stream.write((",\n" if number else "\n") + json.dumps(feature, ensure_ascii=False, separators=(",", ":")))
         stream.write("\n]}\n")
+
+
+def collection_head(grid: MapGrid | None) -> dict[str, Any]:
+    """Returns a collection that has no `features` yet, on a map grid or in pixels."""
+    head: dict[str, Any] = {"type": "FeatureCollection"}
+    if grid is not None and grid.epsg is not None:
+        head["crs"] = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{grid.epsg}"}}
+    return head
 
 
 def object_feature(
