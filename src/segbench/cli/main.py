@@ -30,6 +30,7 @@ from segbench.cli.predict import predict
 from segbench.cli.report import compare, report
 from segbench.cli.serve import serve
 from segbench.cli.study import study_app
+from segbench.cli.suggest import suggest
 from segbench.cli.train import evaluate, train
 from segbench.cli.tune import tune
 from segbench.errors import ConfigError, SegbenchError
@@ -46,7 +47,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for command in (demo, train, evaluate, bundle, push, pull, predict, serve, export, compare, report, tune, describe):
+for command in (
+    *(demo, train, evaluate, bundle, push, pull, predict, suggest, serve, export, compare, report, tune, describe),
+):
     app.command()(command)
 app.command("list")(list_names)
 for group, name in (

@@ -65,6 +65,19 @@ def near_pairs(images: Mapping[Path, ImageFact]) -> list[tuple[Path, Path, float
     return [(paths[pairs[place, 0]], paths[pairs[place, 1]], float(distances[place])) for place in order]
 
 
+def shows_one_of(thumb: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Returns (N,) which of the others (N, 16, 16) are nearly the same picture as (16, 16), mirrored or turned too.
+
+    A picture without contrast is like none.
+    """
+    alike = np.zeros(len(others), dtype=bool)
+    contrasting = np.flatnonzero(others.std(axis=(1, 2)) >= _FLAT_STD)
+    if len(contrasting) and thumb.std() >= _FLAT_STD:
+        pairs = np.stack([np.zeros_like(contrasting), 1 + np.arange(len(contrasting))], axis=1)
+        alike[contrasting] = _distances(np.concatenate([thumb[None], others[contrasting]]), pairs) <= NEAR_RMS
+    return alike
+
+
 def _contrasting(images: Mapping[Path, ImageFact]) -> tuple[list[Path], NDArray[np.uint8]]:
     """Returns the files whose small versions show something, one of each content, and those (N, 16, 16)."""
     thumbs = np.zeros((len(images), THUMB_SIDE, THUMB_SIDE), dtype=np.uint8)

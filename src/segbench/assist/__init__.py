@@ -1,0 +1,1 @@
+"""Help for whoever labels: which images are worth it next."""
