@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from segbench import __version__
 from segbench.errors import shorten
-from segbench.serve import api, docs_page, hugging_face, label_studio, open_inference
+from segbench.serve import api, docs_page, hugging_face, label_studio, metrics, open_inference
 from segbench.serve.answers import ServeError, error_answer
 from segbench.serve.guard import Guard
 from segbench.serve.models import Models
@@ -25,7 +25,7 @@ def create_app(models: Models, settings: ServeSettings) -> FastAPI:
     """Returns the application.
 
     `app.state` has `models`, `settings` and `stopping`, an `asyncio.Event` that is set when the server is told to stop:
-    long answers (events of a job) end then. Every request goes through `Guard` first.
+    long answers (events of a job) end then. Every request goes through `Guard` first, and is counted.
     """
 
     @asynccontextmanager
@@ -58,6 +58,7 @@ def create_app(models: Models, settings: ServeSettings) -> FastAPI:
             allow_headers=("Authorization", "Content-Type", "X-Request-Id", "X-Timeout"),
             expose_headers=("Retry-After", "X-Request-Id"),
         )
+    metrics.watch(app)
     return app
 
 

@@ -88,6 +88,12 @@ class BatchQueue:
         self._running_px = 0
         self._px_s = 0.0  # seconds that the network lately took for a pixel
         self._closing = False
+        self._places: Callable[[int], None] = lambda _: None
+        self._ran: Callable[[int, float], None] = lambda *_: None
+
+    def watch(self, places: Callable[[int], None], ran: Callable[[int, float], None]) -> None:
+        """Tells from now on how many places are taken, and of each batch its images and the network's seconds."""
+        self._places, self._ran = places, ran
 
     def __len__(self) -> int:
         """Images that wait for the network."""
@@ -125,10 +131,12 @@ class BatchQueue:
         if self._closing or self._inside >= self._room:
             raise QueueFull(self.expected_s())
         self._inside += 1
+        self._places(self._inside)
         try:
             yield
         finally:
             self._inside -= 1
+            self._places(self._inside)
 
     def start(self) -> None:
         """Begins to answer."""
@@ -220,7 +228,9 @@ class BatchQueue:
             return
         finally:
             self._running_px = 0
-        self.took(sum(each.pixels for each in batch), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self.took(sum(each.pixels for each in batch), seconds)
+        self._ran(len(batch), seconds)
         for each, one in zip(batch, probs, strict=True):
             if not each.answer.done():
                 each.answer.set_result(one)

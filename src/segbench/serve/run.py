@@ -60,7 +60,10 @@ def serve(paths: Sequence[Path], settings: ServeSettings, say: Callable[[str], N
             run_worker(models, settings, listener, lambda: say(told))
             return
         del models  # they were loaded to see whether they can be; each worker has its own
-        _run_workers(paths, settings, listener, lambda: say(told))
+        from segbench.serve.metrics import shared_metrics
+
+        with shared_metrics():
+            _run_workers(paths, settings, listener, lambda: say(told))
 
 
 def require_packages() -> None:
@@ -198,6 +201,8 @@ def _run_workers(
     paths: Sequence[Path], settings: ServeSettings, listener: socket.socket, started: Callable[[], None]
 ) -> None:
     """Runs as many processes as `settings.workers` says, and another one for each that dies."""
+    from segbench.serve.metrics import forget_worker
+
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -222,6 +227,7 @@ def _run_workers(
                 if not greeted:
                     raise RunError("a worker ended before it could answer; what it said stands above")
                 _LOG.error("worker %s ended (%s); another one starts", worker.pid, worker.exitcode)
+                forget_worker(worker.pid or 0)
                 workers[index] = start()
     finally:
         _end(workers, settings, listener)
