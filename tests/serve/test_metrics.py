@@ -35,6 +35,10 @@ def value(text: str, name: str, **labels: str) -> float:
     return samples(text).get(name, {}).get(tuple(sorted(labels.items())), 0.0)
 
 
+def client_of(paths: list[Path], settings: ServeSettings) -> TestClient:
+    return TestClient(create_app(Models.open(paths, settings), settings), base_url="http://127.0.0.1")
+
+
 def test_what_was_asked_is_counted(client: Any, png: bytes) -> None:
     for _ in range(3):
         assert client.post("/models/street", content=png).status_code == 200
@@ -83,10 +87,9 @@ def test_open_metrics_where_it_is_asked_for(client: Any) -> None:
 
 
 def test_applications_in_one_process_count_each_for_itself(bundles: dict[str, Path], png: bytes) -> None:
-    settings = ServeSettings()
     with (
-        TestClient(create_app(Models.open(list(bundles.values()), settings), settings)) as one,
-        TestClient(create_app(Models.open(list(bundles.values()), settings), settings)) as other,
+        client_of([bundles["lesion"]], ServeSettings()) as one,
+        client_of([bundles["lesion"]], ServeSettings()) as other,
     ):
         one.post("/", content=png)
         assert value(one.get("/metrics").text, "segbench_images_total", model="lesion") == 1
@@ -113,8 +116,7 @@ def test_images_inside_and_refused_ones_are_seen(bundles: dict[str, Path], image
 
 
 def test_a_full_queue_is_counted(bundles: dict[str, Path], png: bytes) -> None:
-    settings = ServeSettings(queue=1, wait_ms=500)
-    with TestClient(create_app(Models.open([bundles["lesion"]], settings), settings)) as client:
+    with client_of([bundles["lesion"]], ServeSettings(queue=1, wait_ms=500)) as client:
         with ThreadPoolExecutor(3) as threads:
             answers = list(threads.map(lambda _: client.post("/", content=png), range(3)))
         statuses = sorted(each.status_code for each in answers)

@@ -281,11 +281,9 @@ def test_json_that_is_no_request(client: Any, body: bytes) -> None:
 
 
 def test_an_answer_that_would_be_too_large_is_not_begun(client: Any) -> None:
-    shape = [5000, 5000, 3]
-    head = json.dumps(request_of(shape=shape, data=None, parameters={"binary_data_size": 75_000_000})).encode()
-    answer = client.post(
-        "/v2/models/street/infer",
-        content=gzip.compress(head + bytes(75_000_000), 1),
-        headers={"Inference-Header-Content-Length": str(len(head)), "Content-Encoding": "gzip"},
-    )
+    file = base64.b64encode(as_png(np.zeros((5000, 5000, 3), np.uint8))).decode()
+    answer = client.post("/v2/models/street/infer", json=request_of(datatype="BYTES", shape=[1], data=[file]))
     assert answer.status_code == 413
+    assert "ask for mask alone" in answer.json()["error"]
+    metrics = client.get("/metrics").text
+    assert 'segbench_images_total{model="street"} 0.0' in metrics

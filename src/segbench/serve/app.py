@@ -20,6 +20,8 @@ from segbench.serve.guard import Guard
 from segbench.serve.models import Models
 from segbench.serve.settings import ServeSettings
 
+_OF_CLIENTS = ("Inference-Header-Content-Length", "X-Request-Id", "X-Timeout")  # beside what browsers know
+
 
 def create_app(models: Models, settings: ServeSettings) -> FastAPI:
     """Returns the application.
@@ -55,8 +57,8 @@ def create_app(models: Models, settings: ServeSettings) -> FastAPI:
             CORSMiddleware,
             allow_origins=settings.origins,
             allow_methods=("GET", "POST", "DELETE"),
-            allow_headers=("Authorization", "Content-Type", "X-Request-Id", "X-Timeout"),
-            expose_headers=("Retry-After", "X-Request-Id"),
+            allow_headers=(*_OF_CLIENTS, "Authorization", "Content-Type"),
+            expose_headers=(*_OF_CLIENTS, "Retry-After"),
         )
     metrics.watch(app)
     return app

@@ -25,6 +25,7 @@ from segbench.predict.predictor import Prediction
 from segbench.serve.answers import ServeError
 from segbench.serve.api import models_of
 from segbench.serve.models import ServedModel
+from segbench.serve.requests import answer_while_connected, deadline_of
 from segbench.serve.schemas import binary_answer, schema_of, sentences
 from segbench.types import Task
 
@@ -107,19 +108,24 @@ def router() -> APIRouter:
 
     @routes.post("/", **_TASK)
     async def first(request: Request) -> list[Segment]:
-        return await _segments(request, models_of(request).first)
+        return await _answer(request, models_of(request).first)
 
     @routes.post("/models/{name}", **_TASK)
     async def named(request: Request, name: str) -> list[Segment]:
-        return await _segments(request, models_of(request).named(name))
+        return await _answer(request, models_of(request).named(name))
 
     return routes
 
 
-async def _segments(request: Request, model: ServedModel) -> list[Segment]:
-    image, given = await run_in_threadpool(_read, await request.body())
-    binary = model.predictor.class_map.task is not Task.MULTICLASS
-    prediction = await model.predict(image, threshold=given.mask_threshold if binary else None)
+async def _answer(request: Request, model: ServedModel) -> list[Segment]:
+    body = await request.body()
+    return await answer_while_connected(request, _segments(body, model, deadline_of(request)))
+
+
+async def _segments(body: bytes, model: ServedModel, deadline: float) -> list[Segment]:
+    image, given = await run_in_threadpool(_read, body)
+    threshold = given.mask_threshold if model.predictor.class_map.task is not Task.MULTICLASS else None
+    prediction = await model.predict(image, threshold=threshold, deadline=deadline)
     return await run_in_threadpool(segments, prediction, given)
 
 

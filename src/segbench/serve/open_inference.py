@@ -35,6 +35,7 @@ from segbench.serve.open_inference_tensors import (
     read_request,
     write_answer,
 )
+from segbench.serve.requests import answer_while_connected, deadline_of
 from segbench.serve.settings import ServeSettings
 from segbench.types import Task
 
@@ -52,7 +53,8 @@ def router() -> APIRouter:
     @routes.post("/v2/models/{name}/infer", **INFER)
     @routes.post("/v2/models/{name}/versions/{version}/infer", **INFER)
     async def infer(request: Request, name: str, version: str = _VERSION) -> Response:
-        return await _infer(request, _model(request, name, version))
+        model, body = _model(request, name, version), await request.body()
+        return await answer_while_connected(request, _infer(request, model, body))
 
     return routes
 
@@ -136,9 +138,9 @@ def _metadata(model: ServedModel) -> dict[str, Any]:
     }
 
 
-async def _infer(request: Request, model: ServedModel) -> Response:
+async def _infer(request: Request, model: ServedModel, body: bytes) -> Response:
     settings: ServeSettings = request.app.state.settings
-    body, headers = await request.body(), request.headers
+    headers = request.headers
 
     def read() -> tuple[InferRequest, Images, list[Output]]:
         plain = inflated(body, headers.get("content-encoding", ""), settings.most_bytes)
@@ -147,7 +149,7 @@ async def _infer(request: Request, model: ServedModel) -> Response:
         return asked, images, read_outputs(asked, _outputs(model), images.pixels)
 
     asked, images, outputs = await run_in_threadpool(read)
-    predictions = await _predicted(model, images, asked, settings)
+    predictions = await _predicted(model, images, asked, deadline_of(request))
 
     def written() -> Response:
         head = {"model_name": model.name, "model_version": _VERSION} | ({} if asked.id is None else {"id": asked.id})
@@ -161,12 +163,10 @@ async def _infer(request: Request, model: ServedModel) -> Response:
     return await run_in_threadpool(written)
 
 
-async def _predicted(
-    model: ServedModel, images: Images, asked: InferRequest, settings: ServeSettings
-) -> Sequence[Prediction]:
+async def _predicted(model: ServedModel, images: Images, asked: InferRequest, deadline: float) -> Sequence[Prediction]:
     """Returns the predictions of all images; the first that fails takes the others out of the queue."""
     given, now = asked.parameters, asyncio.get_running_loop().time()
-    ends = now + min(settings.timeout_s, (given.timeout or math.inf) / 1e6)
+    ends = min(deadline, now + (given.timeout or math.inf) / 1e6)
     tasks = [
         asyncio.ensure_future(model.predict(image, threshold=given.threshold, policy=given.policy, deadline=ends))
         for image in images.each
