@@ -43,7 +43,11 @@ def serve(
     drain_s: Annotated[float, typer.Option(help="Told to stop, take requests for so long.")] = 1.0,
     most_mb: Annotated[float, typer.Option(help="Of a request, in MiB.")] = 32.0,
     most_mp: Annotated[float, typer.Option(help="Of an image, in megapixels.")] = 50.0,
-    jobs: Annotated[Path | None, typer.Option(help="Folder for jobs on large images; default: no jobs.")] = None,
+    jobs: Annotated[
+        Path | None, typer.Option(help="Folder for jobs on many or large images; default: no jobs.")
+    ] = None,
+    jobs_most_gb: Annotated[float, typer.Option(help="That all jobs may have on the disk.")] = 20.0,
+    jobs_hours: Annotated[float, typer.Option(help="After its end a job is kept so long.")] = 24.0,
     label_studio: Annotated[
         str | None, typer.Option(help="Address of the Label Studio whose images may be fetched.", metavar="URL")
     ] = None,
@@ -81,6 +85,8 @@ def serve(
         workers=workers,
         drain_s=drain_s,
         jobs=jobs,
+        jobs_bytes=round(jobs_most_gb * 1e9),
+        jobs_hours=jobs_hours,
         label_studio=label_studio,
         label_studio_token=read_token(label_studio_token_file, "LABEL_STUDIO_API_KEY"),
     )

@@ -119,8 +119,19 @@ class Engine(Protocol):
         ...
 
 
-def local_stages(predictor: Predictor, out: Path, options: OutputOptions, *, threads: int | None = None) -> Stages:
-    """Returns what goes over images in this process and writes each one's files; see `predict_files` and `Stages`."""
+def local_stages(
+    predictor: Predictor,
+    out: Path,
+    options: OutputOptions,
+    *,
+    threads: int | None = None,
+    rows: Progress | None = None,
+) -> Stages:
+    """Returns what goes over images in this process and writes each one's files; see `predict_files` and `Stages`.
+
+    Args:
+        rows: told after every row of tiles of an image that is predicted part by part.
+    """
 
     pipeline = predictor.pipeline
 
@@ -135,6 +146,6 @@ def local_stages(predictor: Predictor, out: Path, options: OutputOptions, *, thr
     def by_parts(job: Job) -> Callable[[], Row] | None:
         if not is_large(pipeline, job.path):
             return None
-        return lambda: write_large(predictor, job.path, out, job.name, options) | {"file": job.below.as_posix()}
+        return lambda: write_large(predictor, job.path, out, job.name, options, rows) | {"file": job.below.as_posix()}
 
     return Stages(predictor, write, by_parts=by_parts, threads=threads)

@@ -17,6 +17,8 @@ from segbench.errors import shorten
 from segbench.serve import api, docs_page, hugging_face, label_studio, metrics, open_inference
 from segbench.serve.answers import ServeError, error_answer
 from segbench.serve.guard import Guard
+from segbench.serve.jobs import Jobs
+from segbench.serve.jobs import router as jobs_router
 from segbench.serve.models import Models
 from segbench.serve.settings import ServeSettings
 
@@ -26,14 +28,20 @@ _OF_CLIENTS = ("Inference-Header-Content-Length", "X-Request-Id", "X-Timeout")  
 def create_app(models: Models, settings: ServeSettings) -> FastAPI:
     """Returns the application.
 
-    `app.state` has `models`, `settings` and `stopping`, an `asyncio.Event` that is set when the server is told to stop:
-    long answers (events of a job) end then. Every request goes through `Guard` first, and is counted.
+    `app.state` has `models`, `settings`, `jobs` (None: there are none) and `stopping`, an `asyncio.Event` that is set
+    when the server is told to stop: long answers (events of a job) end then. Every request goes through `Guard` first,
+    and is counted.
     """
+    jobs = Jobs.open(settings, models)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         models.start()
+        if jobs is not None:
+            jobs.runner.start()
         yield
+        if jobs is not None:
+            await asyncio.to_thread(jobs.runner.stop)
         await models.stop()
 
     app = FastAPI(
@@ -45,11 +53,13 @@ def create_app(models: Models, settings: ServeSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.models, app.state.settings, app.state.stopping = models, settings, asyncio.Event()
+    app.state.jobs = jobs
     app.include_router(api.router())
     app.include_router(label_studio.router(settings))
     app.include_router(open_inference.router())
     app.include_router(hugging_face.router())
     app.include_router(docs_page.router())
+    app.include_router(jobs_router())
     _tell_errors(app)
     app.add_middleware(Guard, settings=settings, stopping=app.state.stopping)
     if settings.origins:

@@ -10,17 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from torch import Tensor
 
 from segbench.predict.pipeline import Seen
 from segbench.serve.answers import ServeError
 
+T = TypeVar("T")
+
+_PATIENCE_S, _LOOK_S = 1.0, 0.005
 _FORGET = 0.8  # share of the old estimate that is kept when a batch is through
 
 
@@ -40,10 +45,12 @@ class QueueFull(ServeError):  # noqa: N818  # the field's word
 @dataclass(frozen=True)
 class NetworkTurns:
     """What the queues of a process share. Attributes: thread, in which all networks run; turn, who may use it, in the
-    order of asking, so that no model waits for more than one batch of each other."""
+    order of asking, so that no model waits for more than one batch of each other; aside, held by a batch that is no
+    request's, so that there is one at most."""
 
     thread: Executor
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    aside: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(eq=False)
@@ -168,6 +175,18 @@ class BatchQueue:
         finally:
             with contextlib.suppress(ValueError):  # it is in a batch already
                 self._waiting.remove(mine)
+
+    def in_turn(self, call: Callable[[], T]) -> T:
+        """Returns what a call gives that needs the network, too; for a thread that is not in a hurry.
+
+        It runs in the thread of the networks, when no image is there or waits for them; where some always do, once a
+        second all the same.
+        """
+        with self._turns.aside:
+            ends = time.perf_counter() + _PATIENCE_S
+            while (self._waiting or self._turns.turn.locked()) and time.perf_counter() < ends:
+                time.sleep(_LOOK_S)
+            return self._turns.thread.submit(call).result()
 
     async def _work(self) -> None:
         while True:

@@ -29,6 +29,7 @@ from segbench.serve.settings import ServeSettings, is_loopback
 OPEN_PATHS = frozenset(  # answered without a token: they say whether the server lives, and nothing else
     ("/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready")
 )
+JOBS_PATH = "/v1/jobs"
 _FOR_PEOPLE = ("/docs", "/openapi.json")  # a browser asks for the token there
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -145,6 +146,8 @@ class _Guarded:
         self._refused: ServeError | None = None
         self._status = 0
         self._swallow = False
+        # The files of a job go to the disk, and have limits of their own.
+        self._is_job = guard.settings.jobs is not None and (scope["method"], scope["path"]) == ("POST", JOBS_PATH)
         self.received = 0
 
     async def answer(self) -> None:
@@ -186,6 +189,8 @@ class _Guarded:
         return min(self._ends, asyncio.get_running_loop().time() + seconds)
 
     def _require_small(self) -> None:
+        if self._is_job:
+            return
         for name, value in _pairs(self._scope):
             if (size := _length(name, value)) > self._guard.settings.most_bytes:
                 raise self._too_large(f"got {size:,}")
@@ -198,6 +203,10 @@ class _Guarded:
         """Gives the application the next part of the body, as long as it is neither too large nor too slow."""
         if self._complete:
             return await self._receive()
+        if self._is_job:
+            message = await self._receive()
+            self._complete = not message.get("more_body", False)
+            return message
         try:
             async with asyncio.timeout_at(self._ends):
                 message = await self._receive()

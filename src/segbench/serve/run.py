@@ -49,10 +49,14 @@ def serve(paths: Sequence[Path], settings: ServeSettings, say: Callable[[str], N
         settings: see `ServeSettings`.
         say: told where it listens, and how to ask.
     Raises:
-        ConfigError: a package is missing, the port is taken, or the address is none of this machine's.
+        ConfigError: a package is missing, the port is taken, the address is none of this machine's, or the folder of
+            the jobs cannot be written.
         SegbenchError: a model cannot be loaded; the port was not open yet.
     """
     require_packages()
+    from segbench.serve.job_folder import JobFolder
+
+    JobFolder.of(settings)  # whether it can be written
     with listening(settings) as listener:
         models = _load(paths, settings)
         told = greeting(models, _address(settings.host, listener), settings)

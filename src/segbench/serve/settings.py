@@ -40,6 +40,8 @@ class ServeSettings:
         drain_s: after the order to stop, how long requests are still taken while `/health/ready` says 503 already, so
             that whoever spreads them can look away.
         jobs: folder of the jobs for large images; None: there are no jobs.
+        jobs_bytes: that all jobs together may have on the disk.
+        jobs_hours: after a job's end, until it is taken away.
         label_studio: address of the one Label Studio whose images are fetched; None: none.
         label_studio_token: for fetching them.
     Raises:
@@ -63,13 +65,15 @@ class ServeSettings:
     workers: int = 1
     drain_s: float = 1.0
     jobs: Path | None = None
+    jobs_bytes: int = 20_000_000_000
+    jobs_hours: float = 24.0
     label_studio: str | None = None
     label_studio_token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"expected a port from 0 to 65535, got {self.port}", key=argument("port"))
-        for name in ("most_bytes", "most_px", "timeout_s", "queue", "batch", "workers"):
+        for name in ("most_bytes", "most_px", "timeout_s", "queue", "batch", "workers", "jobs_bytes", "jobs_hours"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"expected a number above 0, got {getattr(self, name)}", key=argument(name))
         for name in ("wait_ms", "drain_s"):
