@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 import segbench
 from segbench.cli.main import app
-from segbench.errors import PredictionError
+from segbench.errors import PredictionError, SegbenchError
 from segbench.export import export as module
 from segbench.export.bioimage import write_bioimage
 from segbench.export.export import export_model
@@ -280,6 +280,45 @@ def test_what_does_not_go_together(
 ) -> None:
     with pytest.raises(PredictionError, match=told):
         export_model(trained, tmp_path / name, kind, form=form, int8=int8)
+
+
+def test_what_cannot_be_is_told_before_a_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object, **__: object) -> Predictor:
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(Predictor, "load", load)
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "x.png").symlink_to("gone.png")
+    for words, told in (
+        (["-o", str(tmp_path / "model.pt")], "model.pt: a file of onnx ends in .onnx"),
+        (["-o", str(tmp_path / "folder.onnx")], "folder.onnx: this is a folder; name a file in it that ends in .onnx"),
+        (["--images", str(tmp_path / "none")], "none: there is no such file or folder"),
+        (["--images", str(tmp_path / "empty")], "there is no image in"),
+        (["--images", str(tmp_path / "links")], "x.png: it is a link to gone.png, which is not there"),
+        (["--format", "html", "-o", str(tmp_path / "folder.onnx")], "expected a file that ends in .html"),
+    ):
+        result = CliRunner().invoke(app, ["export", str(tmp_path / "model.segbench"), *words])
+        assert isinstance(result.exception, SegbenchError), result.exception
+        assert told in str(result.exception)
+    assert not list(tmp_path.glob("*.failed*"))
+
+
+def test_an_image_that_cannot_be_read_is_left_out(trained: Path, tmp_path: Path, binary_pairs: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a_broken.png").write_bytes(b"no image")
+    told: list[str] = []
+    with pytest.raises(PredictionError, match=r"no image there can be read: .*a_broken\.png: not an image"):
+        export_model(trained, tmp_path / "model.onnx", images=folder)
+    for image in sorted((binary_pairs / "images").iterdir())[:2]:
+        shutil.copy(image, folder)
+    parity = export_model(trained, tmp_path / "model.onnx", images=folder, told=told.append)
+    assert (parity.passed, parity.n_images, parity.images) == (True, 2, f"2 images of {folder}")
+    assert told[0].startswith(f"left out: {folder / 'a_broken.png'}: not an image segbench can read")
+    package = ["export", str(trained), "-o", str(tmp_path / "b.onnx"), "--images", str(folder), "--bioimage"]
+    assert CliRunner().invoke(app, package).exit_code == 0
 
 
 def test_looks_at_several_scales_are_refused(trained: Path, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def write(path: Path, kind: str) -> None:
 REFUSED = {
     "animated": "expected one picture, got a GIF file with 3 frames or pages; save each as a file of its own",
     "pages": "expected one picture, got a TIFF file with 3 frames or pages",
-    "deep": "expected an image as this network learnt from, 8 bit, RGB or grey",
+    "deep": ", and this network learnt from images of 8 bit; save it with 8 bit",
     "truncated": "the image is damaged or cut off and cannot be decoded",
     "empty": "the file is empty",
 }

@@ -96,8 +96,24 @@ def test_deep_images_are_scaled_as_the_network_was_told_or_refused() -> None:
     shown = predictor_of(depth_range=(0.0, 4200.0))(deep)
     assert shown.image[0, 0].tolist() == [0, 0, 0]
     assert shown.image[-1, -1].tolist() == [255, 255, 255]
-    with pytest.raises(DatasetError, match="8 bit, RGB or grey"):
+    with pytest.raises(DatasetError, match=r"more than 8 bit \(values 0 to 4193\).* learnt from images of 8 bit; save"):
         predictor_of()(deep)
+    real = Image.fromarray(np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30))
+    with pytest.raises(DatasetError, match=r"more than 8 bit \(values 0 to 1\)") as raised:
+        predictor_of()(real)
+    assert "too large" not in raised.value.reason
+
+
+def test_an_image_that_is_too_large_or_of_other_bands_says_that_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(colors()).save(tmp_path / "x.png")
+    (tmp_path / "bands.tif").write_bytes(b"II*\0" + bytes(60))
+    with pytest.raises(DatasetError, match=r"bands\.tif: bands or depth of this TIFF are none that"):
+        predictor_of()(tmp_path / "bands.tif")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DatasetError, match=r"too large to be opened whole; cut it into tiles, or shrink it$"):
+        predictor_of()(tmp_path / "x.png")
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:

@@ -59,12 +59,13 @@ def export(
         return
     if samples or lang != "en":
         raise ConfigError("go with --format html alone", key="--samples, --lang")
-    from segbench.export.export import export_model
+    from segbench.export.export import check_request, export_model
     from segbench.export.parity import parity_table
     from segbench.predict.predictor import Predictor
 
     ending = "" if form == "full" else f"_{form}"
     file = out or Path(f"{model.resolve().stem}{ending}{'_int8' if int8 else ''}{_SUFFIXES[to]}")
+    check_request(file, to, form=form, int8=int8, images=images)  # type: ignore[arg-type]  # the words are checked above
     predictor = Predictor.load(model, device="cpu")
     parity = export_model(
         model,
@@ -86,9 +87,11 @@ def export(
     console.print(f"{file}")
     if bioimage:
         from segbench.export.bioimage import write_bioimage
-        from segbench.export.images import images_for, need_images
+        from segbench.export.images import MOST, images_for, need_images, readable
 
-        example = need_images(images_for(model, images, "val", 1), model)
+        example = need_images(images_for(model, images, "val", MOST), model)
+        if images is not None:
+            example = readable(example, images, predictor.pipeline, lambda _: None)  # which was told before
         console.print(f"{write_bioimage(predictor, model.resolve().stem, file, example)}")
     if mlflow is not None:
         from segbench.export.mlflow_log import log_to_mlflow

@@ -21,6 +21,7 @@ from segbench.predict.pipeline import PipelineSettings
 from segbench.predict.predictor import Predictor
 from segbench.types import Task
 
+_SHORTEST = 5  # characters of a name in the zoo
 _SIDE_PX = 64  # of the test image: a part of a real one, so that the package stays small
 
 
@@ -47,7 +48,8 @@ def write_bioimage(predictor: Predictor, name: str, file: Path, images: Images) 
         for tensor, called in zip(tensors, ("image", "mask", "probabilities"), strict=True):
             np.save(folder / f"{called}.npy", tensor)
         try:
-            description = _description(predictor.pipeline.settings, name, file, folder)
+            told_as = name if len(name) >= _SHORTEST else f"{name} segmentation"  # `ph2`
+            description = _description(predictor.pipeline.settings, told_as, file, folder)
         except ValidationError as error:
             told = message(
                 "bioimageio.spec {spec} refuses the description, and pydantic {pydantic} may be too new for it: "

@@ -13,7 +13,7 @@ import torch
 from segbench.errors import PredictionError
 from segbench.export.first_layer import first_layer, layer_errors
 from segbench.export.full_form import Form, FullForm
-from segbench.export.images import CALIBRATION, MOST, Images, halves, images_for, need_images
+from segbench.export.images import CALIBRATION, MOST, Images, files_of, halves, images_for, need_images, readable
 from segbench.export.int8 import calibration_images, quantize_onnx, quantize_openvino, rules
 from segbench.export.packages import needed
 from segbench.export.parity import Parity, check_parity, parity_table
@@ -56,8 +56,8 @@ def export_model(
         kind: `onnx`, `openvino` (`.xml` with a `.bin` beside it) or `torchscript`.
         form: of ONNX, see `write_onnx`.
         int8: in 8 bit, calibrated on training images; of the full form as ONNX or OpenVINO.
-        images: folder of images to compare on (int8: half of them, calibrated on the other half); None: the run's
-            validation part (int8: calibrated on its training part).
+        images: folder of images to compare on (int8: half of them, calibrated on the other half), but for those that
+            cannot be read; None: the run's validation part (int8: calibrated on its training part).
         predictor: of the model, where it is loaded already; on the CPU.
         told: is told what is done.
     Raises:
@@ -72,7 +72,7 @@ def export_model(
     """
     model, out = Path(model), Path(out)
     folder = None if images is None else Path(images)
-    _check(out, kind, form, int8)
+    check_request(out, kind, form=form, int8=int8, images=folder)
     predictor = predictor or Predictor.load(model, device="cpu")
     if predictor.tta == "scales":
         raise PredictionError(
@@ -81,13 +81,14 @@ def export_model(
             ),
             path=model,
         )
-    learnt: Images | None = None
-    if int8 and folder is not None:  # an image that int8 was fitted to proves nothing about others
-        learnt, compared = halves(need_images(images_for(model, folder, "val", 2 * CALIBRATION), model), folder)
-    else:
-        compared = need_images(images_for(model, folder, "val", MOST), model)
-        learnt = _calibration(model) if int8 else None
     tell = told or (lambda _: None)
+    learnt: Images | None = None
+    most = 2 * CALIBRATION if int8 and folder is not None else MOST
+    compared = need_images(images_for(model, folder, "val", most), model)
+    if folder is not None:
+        compared = readable(compared, folder, predictor.pipeline, tell)
+    if int8:  # an image that int8 was fitted to proves nothing about others
+        learnt, compared = (_calibration(model), compared) if folder is None else halves(compared, folder)
     part = out.with_name(f"{out.stem}{FAILED}{SUFFIXES[kind]}")
     with tempfile.TemporaryDirectory() as scratch:
         if learnt is None:
@@ -101,7 +102,8 @@ def export_model(
     return _settle(parity, part, out, kind)
 
 
-def _check(out: Path, kind: Format, form: Form, int8: bool) -> None:
+def check_request(out: Path, kind: Format, *, form: Form, int8: bool, images: Path | None) -> None:
+    """Raises PredictionError where `export_model` cannot do what it is asked for, before a model is loaded."""
     if kind not in SUFFIXES or form not in get_args(Form):
         raise PredictionError(
             message(
@@ -112,6 +114,9 @@ def _check(out: Path, kind: Format, form: Form, int8: bool) -> None:
                 forms=", ".join(get_args(Form)),
             )
         )
+    if out.is_dir():
+        text = message("this is a folder; name a file in it that ends in {suffix}", suffix=SUFFIXES[kind])
+        raise PredictionError(text, path=out)
     if out.suffix != SUFFIXES[kind]:
         raise PredictionError(message("a file of {kind} ends in {suffix}", kind=kind, suffix=SUFFIXES[kind]), path=out)
     if form != "full" and (kind != "onnx" or int8):
@@ -121,6 +126,8 @@ def _check(out: Path, kind: Format, form: Form, int8: bool) -> None:
     for package in ("onnx", *filter(None, [_RUNTIME.get(kind)]), *(["nncf"] if int8 and kind == "openvino" else [])):
         if kind != "torchscript":
             needed(package)
+    if images is not None:
+        files_of(images)
 
 
 def _calibration(model: Path) -> Images:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_sample
-from segbench.errors import DatasetError, PredictionError
+from segbench.errors import DatasetError, PredictionError, shorten
 from segbench.folders.run import RunFolder
 from segbench.locale import message
 from segbench.predict.found import find_images
@@ -74,8 +74,7 @@ def images_for(model: Path, folder: Path | None, part: SplitName, most: int) -> 
         PredictionError: a folder without images, or a run's data that are gone or changed.
     """
     if folder is not None:
-        found = _spread([path for path, _ in find_images([folder], folder / "predicted").images], most)
-        return Images(files=tuple(found), told=message("{count} images of {folder}", count=len(found), folder=folder))
+        return _of_folder(_spread(files_of(folder), most), folder)
     run = RunFolder(model)
     if not run.is_run or not run.manifest_file.is_file():
         return None
@@ -95,6 +94,43 @@ def images_for(model: Path, folder: Path | None, part: SplitName, most: int) -> 
     words = {"train": "training", "val": "validation", "test": "test"}
     told = message("{count} images of the {part} part", count=len(samples), part=words[part])
     return Images(manifest=manifest, samples=tuple(samples), told=told)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Returns the image files in a folder; a PredictionError where there is none, or no folder."""
+    found = find_images([folder], folder / "predicted")
+    if not found.images:
+        raise _none_readable(folder, found.failed)
+    return [path for path, _ in found.images]
+
+
+def readable(images: Images, folder: Path, pipeline: Pipeline, tell: Callable[[str], None]) -> Images:
+    """Returns the images of a folder that can be read; tells of each other one why.
+
+    Raises:
+        PredictionError: none can.
+    """
+    failed: dict[str, str] = {}
+    for file in images.files:
+        try:
+            pipeline.read(file)
+        except (DatasetError, PredictionError) as error:
+            failed[str(file)] = error.reason
+    kept = [file for file in images.files if str(file) not in failed]
+    if not kept:
+        raise _none_readable(folder, failed)
+    for path, reason in failed.items():
+        tell(message("left out: {path}: {reason}", path=path, reason=reason))
+    return _of_folder(kept, folder) if failed else images
+
+
+def _of_folder(files: Sequence[Path], folder: Path) -> Images:
+    return Images(files=tuple(files), told=message("{count} images of {folder}", count=len(files), folder=folder))
+
+
+def _none_readable(folder: Path, failed: Mapping[str, str]) -> PredictionError:
+    reasons = shorten([f"{path}: {reason}" for path, reason in failed.items()], 3)
+    return PredictionError(message("no image there can be read: {reasons}", reasons=reasons), path=folder)
 
 
 def halves(images: Images, folder: Path) -> tuple[Images, Images]:

@@ -13,9 +13,9 @@ from PIL import Image
 from segbench.data.files import raster
 from segbench.data.files.bands import Bands
 from segbench.data.files.hints import needs_a_reader
-from segbench.data.files.images import image_size, over_black, pillow_pixels, read_image
+from segbench.data.files.images import deep_ranges, image_size, over_black, pillow_pixels, read_image
 from segbench.errors import DatasetError, PredictionError
-from segbench.locale import message
+from segbench.locale import Message, message
 
 ImageInput: TypeAlias = str | Path | Image.Image | np.ndarray
 
@@ -67,11 +67,26 @@ def _no_reader() -> Iterator[None]:
     except DatasetError as error:
         if not needs_a_reader(error.reason):
             raise
-        text = message(
-            "expected an image as this network learnt from, 8 bit, RGB or grey, and small enough to be opened "
-            "whole; save it so, or cut it into tiles"
+        raise DatasetError(_without_options(error), path=error.path) from error
+
+
+def _without_options(error: DatasetError) -> Message:
+    """Returns what to do about an image that a data set's reader needs an option for, which a prediction does not have.
+
+    A network has a range of grey values where it learnt from images of more than 8 bit.
+    """
+    ranges = deep_ranges([error.reason])
+    if ranges:
+        low, high, _, _ = ranges[0]
+        return message(
+            "the image has more than 8 bit (values {low:g} to {high:g}), and this network learnt from images of 8 bit; "
+            "save it with 8 bit, with the same values as black and white in all images",
+            low=low,
+            high=high,
         )
-        raise DatasetError(text, path=error.path) from error
+    if isinstance(error.__cause__, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return message("the image is too large to be opened whole; cut it into tiles, or shrink it")
+    return message("bands or depth of this TIFF are none that this network learnt from; save it as RGB of 8 bit")
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:

@@ -48,6 +48,8 @@ def write_page(model: str | Path, file: str | Path, *, lang: str = "en", samples
     file = Path(file)
     if file.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"expected a file that ends in .html, got {file.name!r}", key=argument("out"))
+    if file.is_dir():
+        raise ConfigError(f"{file} is a folder; name a file in it that ends in .html", key=argument("out"))
     write_text(file, page_of(model, lang=lang, samples=samples))
     return file
 
