@@ -4,13 +4,16 @@ import sys
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 model, photo, out = sys.argv[1:]
 session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-image = np.asarray(Image.open(photo).convert("RGB"))  # (H, W, 3) uint8, any size
+image = np.asarray(ImageOps.exif_transpose(Image.open(photo)).convert("RGB"))  # (H, W, 3) uint8, any size, upright
 mask, probabilities = session.run(None, {"image": image[None]})
-Image.fromarray(mask[0] * np.uint8(255 // max(1, mask.max()))).save(out)
-for index, share in enumerate(np.bincount(mask.ravel()) / mask.size):
-    print(f"class {index}: {share:.1%} of the image")
-print("session metadata:", sorted(session.get_modelmeta().custom_metadata_map))
+planes = mask[0] if mask.ndim == 4 else mask  # multilabel: 0 and 1, a plane and a file a class; else class indices
+for index, plane in enumerate(planes):
+    name = out if len(planes) == 1 else f"{out.removesuffix('.png')}_{index}.png"
+    Image.fromarray(plane * np.uint8(255 // max(1, plane.max()))).save(name)
+classes = planes if mask.ndim == 4 else [mask[0] == index for index in range(int(mask.max()) + 1)]
+for index, pixels in enumerate(classes):
+    print(f"class {index}: {pixels.mean():.1%} of the image")

@@ -16,6 +16,7 @@ import mlflow
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -30,8 +31,9 @@ from segbench.export.int8 import network_nodes, rules
 from segbench.export.mlflow_log import log_to_mlflow
 from segbench.export.parity import margin, parity_table
 from segbench.export.write import Format, write_onnx
+from segbench.models import build_network
 from segbench.predict.predictor import Predictor
-from segbench.types import Task
+from segbench.types import ClassMap, Task
 
 pytestmark = pytest.mark.slow
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "onnx_alone.py"
@@ -345,20 +347,42 @@ def test_the_metadata_say_what_the_file_is(trained: Path, tmp_path: Path) -> Non
     assert "model_type" not in full
 
 
-def test_the_file_runs_without_segbench_and_torch(trained: Path, tmp_path: Path, binary_pairs: Path) -> None:
-    assert len([line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith('"""')]) <= 15
-    export_model(trained, tmp_path / "model.onnx")
-    photo = next(iter(sorted((binary_pairs / "images").iterdir())))
+def alone(folder: Path, model: str, photo: Path) -> str:
+    """Runs the example as its users do, and returns what it prints."""
     without = (
         "import runpy, sys; sys.modules.update(torch=None, segbench=None); sys.argv = sys.argv[1:]; "
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
-    command = [sys.executable, "-c", without, str(EXAMPLE), "model.onnx", str(photo), "mask.png"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", without, str(EXAMPLE), model, str(photo), "mask.png"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_file_runs_without_segbench_and_torch(trained: Path, tmp_path: Path, binary_pairs: Path) -> None:
+    assert len([line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith('"""')]) <= 15
+    export_model(trained, tmp_path / "model.onnx")
+    with Image.open(next(iter(sorted((binary_pairs / "images").iterdir())))) as image:
+        turned = Image.Exif()
+        turned[0x0112] = 6  # the camera was held upright
+        image.convert("RGB").crop((0, 0, 40, 56)).save(tmp_path / "photo.png", exif=turned)
+    told = alone(tmp_path, "model.onnx", tmp_path / "photo.png")
     mask = np.asarray(Image.open(tmp_path / "mask.png")) > 0
-    np.testing.assert_array_equal(mask, Predictor.load(trained, device="cpu")(photo).mask > 0)
-    assert "class 0: " in done.stdout
+    np.testing.assert_array_equal(mask, Predictor.load(trained, device="cpu")(tmp_path / "photo.png").mask > 0)
+    assert "class 0: " in told
+
+
+def test_a_multilabel_file_alone_writes_a_mask_a_class(tmp_path: Path, binary_pairs: Path) -> None:
+    class_map = ClassMap(names=("a", "b"), values=((1,), (1,)), task=Task.MULTILABEL, background=None)
+    torch.manual_seed(1)
+    predictor = Predictor(build_network("unet_nearest", widths=[4, 8], out_channels=2), class_map, (40, 48))
+    write_onnx(predictor, tmp_path / "model.onnx")
+    photo = next(iter(sorted((binary_pairs / "images").iterdir())))
+    expected = predictor(photo).mask
+    assert len(alone(tmp_path, "model.onnx", photo).splitlines()) == 2
+    for index in range(2):
+        found = np.asarray(Image.open(tmp_path / f"mask_{index}.png")) > 0
+        assert (found != (expected[index] > 0)).mean() < 0.001
 
 
 def test_a_description_for_the_bioimage_model_zoo(trained: Path, tmp_path: Path) -> None:
