@@ -132,6 +132,23 @@ def files(folder: Path) -> list[Path]:
     return paths
 
 
+def test_auto_leaves_torch_where_another_is_shown_to_be_quicker_by_a_margin() -> None:
+    torch_s = [1.00, 1.02, 0.98, 1.01, 0.99, 1.00, 1.03]
+
+    def chosen(**others: list[float]) -> runtimes.RuntimeChoice:
+        return runtimes.chosen_of({"torch": torch_s, **others}, 4)  # type: ignore[dict-item]
+
+    assert chosen(onnxruntime=[each / 1.03 for each in torch_s]).name == "torch", "quicker, but hardly"
+    noisy = [0.4, 1.4, 0.5, 1.2, 0.6, 1.3, 0.4]
+    assert chosen(onnxruntime=noisy).name == "torch", "its mean is quicker, which the rounds do not show"
+    both = chosen(onnxruntime=[each / 1.3 for each in torch_s], openvino=[each / 1.5 for each in torch_s])
+    assert both.name == "openvino"
+    assert both.ratio == pytest.approx(1.5)
+    told = "runtime openvino: 1.50 times as fast as torch here (95 % interval 1.50 to 1.50), with the same masks of 4"
+    assert both.sentence == f"{told} images"
+    assert "shown to be 5 % quicker" in chosen().sentence
+
+
 @pytest.mark.slow
 def test_auto_is_measured_once(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     predictor, paths = predictor_of(), files(tmp_path / "in")
