@@ -62,6 +62,21 @@ def test_a_temperature_that_does_not_help_for_certain_is_not_used() -> None:
     assert found["high"] >= 0.0
 
 
+def test_few_images_and_a_temperature_at_its_limit_are_not_used() -> None:
+    few = fit_temperature(pixels_of(Task.BINARY, 2.0, images=4), Task.BINARY)
+    assert few["fitted"] == pytest.approx(2.0, rel=0.1)
+    assert (few["value"], few["n"]) == (1.0, 4)
+    assert few["note"] == "4 independent images are too few; at least 10 are needed"
+    grouped = fit_temperature(pixels_of(Task.BINARY, 2.0), Task.BINARY, groups=list("aabbccddeeff"))
+    assert grouped["note"] == "6 independent images are too few; at least 10 are needed"
+    probs = np.tile(np.array([[0.7, 0.3]], dtype=np.float32), (1, 50))
+    always_right = fit_temperature([(probs, (probs[0] > 0.5).astype(np.int64))] * 12, Task.BINARY)
+    assert always_right["fitted"] == pytest.approx(0.2, rel=0.01)
+    assert (always_right["value"], always_right["note"]) == (1.0, "the best one lies beyond 0.2 to 5")
+    assert fit_temperature(pixels_of(Task.BINARY, 1.0), Task.BINARY)["note"].endswith("does not fall for certain")
+    assert fit_temperature(pixels_of(Task.BINARY, 2.0), Task.BINARY)["note"] is None
+
+
 def test_a_network_that_is_never_wrong_keeps_a_finite_temperature() -> None:
     probs = np.tile(np.array([[0.999, 0.001]], dtype=np.float32), (1, 50))
     found = fit_temperature([(probs, (probs[0] > 0.5).astype(np.int64))] * 6, Task.BINARY)

@@ -335,6 +335,27 @@ def test_a_card_tells_of_confidences_that_say_nothing() -> None:
     assert "Looks at the image that are averaged: `rotations`" in made.readme()
 
 
+@pytest.mark.parametrize(
+    ("note", "told"),
+    [
+        ("4 independent images are too few", "no temperature was fitted to them: 4 independent images are too few."),
+        (None, "Logits are divided by 1.40 before they become probabilities, fitted to 12 validation images: the "),
+    ],
+)
+def test_a_card_tells_of_the_temperature_and_of_images_of_one_size(note: str | None, told: str) -> None:
+    found = {"value": 1.4, "n": 12, "before": 0.05, "after": 0.01, "low": -0.05, "high": -0.03, "note": note}
+    side = {"smallest": 48, "largest": 48}
+    data = {
+        "parts": {"train": {"images": 3}},
+        "image_px": {"height": side, "width": {"smallest": 56, "largest": 60}},
+        "scale": {"image_px_per_network_px": None, "metres_per_network_px": None},
+        "classes": [],
+    }
+    readme = replace(bundle_of(), card={"calibration": {"temperature": found}, "data": data}).readme()
+    assert told in readme
+    assert "height x width: 48 x 56 to 60." in readme
+
+
 def test_a_full_disk_leaves_the_file_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle_of().write(tmp_path / "x.segbench")
     before = (tmp_path / "x.segbench").read_bytes()

@@ -21,7 +21,7 @@ from segbench.data.files.bands import shown
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError
-from segbench.locale import message, quoted
+from segbench.locale import Message, message, quoted
 from segbench.metrics.calibration import Calibration
 from segbench.metrics.confidence import CalibrationCollector
 from segbench.metrics.counts import Counts, count_masks
@@ -40,6 +40,7 @@ _FOLDS = 5  # calibration after is measured on images that the temperature was n
 _STATISTICS_IMAGES = 1000  # of the training part, at most
 _RESAMPLES = 500
 _COLDEST, _HOTTEST = 0.2, 5.0
+LEAST_FITTED = 10  # images, or groups of images, for a temperature: resampling fewer tells no interval
 
 # Sampled pixels of an image: probabilities (C, n) before the temperature, and labels (n,), multilabel (C, n).
 Pixels: TypeAlias = tuple[NDArray[np.float32], NDArray[np.int64]]
@@ -135,9 +136,10 @@ def fit_temperature(pixels: Sequence[Pixels], task: Task, groups: Sequence[str] 
         task: see `segbench.types`.
         groups: see `calibrate`.
     Returns:
-        value: to be used: the fitted one, or 1 where the calibration error does not fall for certain; fitted; `before`
-        and `after`: expected calibration errors, the latter on images that the temperature was not fitted to (5-fold);
-        difference, low, high: after less before, and its 95 % interval over images or groups.
+        value: to be used: the fitted one, or 1, and then `note` says why: fewer than 10 images or groups, a fitted one
+        at an end of the range that is looked through, or a calibration error that does not fall for certain; fitted;
+        n, images; `before` and `after`: expected calibration errors, the latter on images that the temperature was not
+        fitted to (5-fold); difference, low, high: after less before, and its 95 % interval over images or groups.
     """
     names = [str(index) for index in range(len(pixels))] if groups is None else list(groups)
     units = np.unique(names, return_inverse=True)[1]
@@ -151,9 +153,12 @@ def fit_temperature(pixels: Sequence[Pixels], task: Task, groups: Sequence[str] 
             after[index] = _bins(pixels[index], temperature, task)
     low, high = _interval(before, after, units)
     errors = [Calibration.merge(each).expected_error for each in (before, after)]
+    note = _why_not(fitted, high, len(np.unique(units)))
     return {
-        "value": round(fitted, 4) if high < 0.0 else 1.0,
+        "value": round(fitted, 4) if note is None else 1.0,
         "fitted": round(fitted, 4),
+        "note": note,
+        "n": len(pixels),
         "score": "expected_calibration_error",
         "before": errors[0],
         "after": errors[1],
@@ -161,6 +166,17 @@ def fit_temperature(pixels: Sequence[Pixels], task: Task, groups: Sequence[str] 
         "low": low,
         "high": high,
     }
+
+
+def _why_not(fitted: float, high: float, units: int) -> Message | None:
+    """Returns why a fitted temperature is not used; `high` is the upper end of the calibration error's difference."""
+    if units < LEAST_FITTED:
+        return message("{n} independent images are too few; at least {least} are needed", n=units, least=LEAST_FITTED)
+    if not 1.01 * _COLDEST < fitted < _HOTTEST / 1.01:
+        return message("the best one lies beyond {low:g} to {high:g}", low=_COLDEST, high=_HOTTEST)
+    if not high < 0.0:
+        return message("the calibration error does not fall for certain")
+    return None
 
 
 def calibration_error(pixels: Sequence[Pixels], temperature: float, task: Task) -> float:

@@ -143,10 +143,25 @@ def _scores(card: Mapping[str, Any]) -> list[str]:
             "writes it with an interval into `areas.csv`, and "
             "names images that are unlike the training part.",
         ]
+    lines += _temperature(card)
     if card.get("test_uses"):
         times = "1 time" if card["test_uses"] == 1 else f"{card['test_uses']} times"
         lines += ["", f"The test part was scored {times} in all."]
     return lines
+
+
+def _temperature(card: Mapping[str, Any]) -> list[str]:
+    found = (card.get("calibration") or {}).get("temperature")
+    if not found or "note" not in found:  # a bundle of an earlier version does not say why
+        return []
+    if found["note"] is not None:
+        return ["", f"Probabilities are the network's own; no temperature was fitted to them: {found['note']}."]
+    return [
+        "",
+        f"Logits are divided by {found['value']:.2f} before they become probabilities, fitted to {found['n']} "
+        f"validation images: the calibration error falls from {found['before']:.4f} to {found['after']:.4f} (95 % "
+        f"interval of the difference {found['low']:+.4f} to {found['high']:+.4f}).",
+    ]
 
 
 def _settings(settings: PipelineSettings) -> list[str]:
@@ -176,7 +191,7 @@ def _data(data: Mapping[str, Any]) -> list[str]:
     lines = [f"- Images: {parts}."]
     sizes = data["image_px"]
     if sizes["height"] is not None:
-        told = " x ".join(f"{sizes[side]['smallest']:g} to {sizes[side]['largest']:g}" for side in ("height", "width"))
+        told = " x ".join(_from_to(sizes[side]["smallest"], sizes[side]["largest"]) for side in ("height", "width"))
         lines.append(f"- Their size in pixels, height x width: {told}.")
     scale = data["scale"]
     if scale["image_px_per_network_px"] is not None:
@@ -205,6 +220,10 @@ def _licences(card: Mapping[str, Any]) -> list[str]:
     else:
         lines.append("- Data: no licence known.")
     return lines
+
+
+def _from_to(smallest: float, largest: float) -> str:
+    return f"{smallest:g}" if smallest == largest else f"{smallest:g} to {largest:g}"
 
 
 def _row(cells: Sequence[str]) -> str:
