@@ -24,6 +24,7 @@ from segbench.predict.outputs import OutputOptions
 from segbench.predict.postprocess import Postprocess
 from segbench.predict.recipe import Recipe
 from segbench.study.ray import RayEngine
+from segbench.types import SizePolicy
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")]
 
@@ -75,6 +76,26 @@ def test_the_results_are_those_of_this_machine(
         assert list(done.failed) == [str(broken / "broken.png")]
     assert_same(tmp_path / "local", tmp_path / "ray")
     assert predict_files(predictor, [images], tmp_path / "ray", engine=RayWorkers(recipe)).kept == 24
+
+
+@pytest.mark.parametrize("policy", ["tiles", None])
+def test_what_workers_find_of_sizes_and_seams_is_told_as_on_this_machine(
+    cluster: RayEngine, recipe: Recipe, tmp_path: Path, policy: SizePolicy | None
+) -> None:
+    recipe = replace(recipe, policy=policy, tta="flips")  # turned images have no exact tiles: they are blended
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (250, 230, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    told = []
+    for out, engine in (("local", None), ("ray", RayWorkers(recipe, at_once=1))):
+        predictor = recipe.make()
+        predict_files(predictor, [folder], tmp_path / out, engine=engine)
+        seams = predictor.pipeline.seams
+        told.append((seams.pixels, seams.different, seams.note, predictor.pipeline.notes))
+    assert told[0] == told[1]
+    assert told[0][0] > 0 if policy == "tiles" else "times as large as those of training" in told[1][3]["resize"]
 
 
 def test_a_killed_worker_costs_its_images(
@@ -142,7 +163,7 @@ def test_a_machine_that_does_not_see_the_model_is_told(
     (tmp_path / "out").mkdir()
     jobs = find_images([binary_pairs / "images"], tmp_path / "out").jobs()
     with pytest.raises(PredictionError, match=r"does not see .*gone; put it on a disk that all machines mount there"):
-        list(RayWorkers(gone).run(jobs, tmp_path / "out", OutputOptions()))
+        list(RayWorkers(gone).run(jobs, tmp_path / "out", OutputOptions(), lambda _: None))
 
 
 def test_one_large_raster_is_spread_in_bands_of_rows(

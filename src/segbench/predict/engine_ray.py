@@ -9,7 +9,7 @@ are there, one of them joins these files.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,6 +26,7 @@ _MOST_ATTEMPTS = 3
 
 Band: TypeAlias = tuple[int, int]  # rows [top, bottom) of an image
 Answer: TypeAlias = tuple[dict[str, Any] | None, str, list[Band]]  # row, reason, bands that must be there before
+Answers: TypeAlias = tuple[list[Answer], dict[str, Any]]  # of each image, and what `Pipeline.hand_over` told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,14 @@ class RayWorkers:
     def __init__(self, recipe: Recipe, *, workers: int | None = None, at_once: int = _IMAGES_AT_ONCE) -> None:
         self._recipe, self._workers, self._at_once = recipe, workers, at_once
 
-    def run(self, jobs: Sequence[Job], out: Path, options: OutputOptions) -> Iterator[Done]:
+    def run(
+        self, jobs: Sequence[Job], out: Path, options: OutputOptions, hear: Callable[[Mapping[str, Any]], None]
+    ) -> Iterator[Done]:
         """Yields every image when its files are written, or it failed.
+
+        Args:
+            jobs, out, options: see `predict_files`.
+            hear: told what workers have to say of sizes and seams, see `Pipeline.hear`; a lost one says nothing more.
 
         Raises:
             PredictionError: a machine has another segbench, or does not see model and output folder.
@@ -71,12 +78,15 @@ class RayWorkers:
                 pool.grow(self._room(len(waiting)))
                 while waiting and pool.has_room:
                     pool.submit(waiting.popleft())
-                task, answer = pool.next()
-                if isinstance(answer, str):  # the worker is lost
+                task, answers = pool.next()
+                if isinstance(answers, str):  # the worker is lost
                     if task.attempt < _MOST_ATTEMPTS:
                         waiting.extendleft(reversed(task.again()))
                         continue
-                    answer = [(None, answer, []) for _ in task.jobs]
+                    answer: list[Answer] = [(None, answers, []) for _ in task.jobs]
+                else:
+                    answer, told = answers
+                    hear(told)
                 for job, (row, reason, parts) in zip(task.jobs, answer, strict=True):
                     if parts:
                         bands[job.name] = len(parts)
@@ -167,8 +177,8 @@ class _Pool:
         )
         self._busy[call] = (worker, task)
 
-    def next(self) -> tuple[_Task, list[Answer] | str]:
-        """Waits for a worker; returns its task, and the answer for each image, or how the worker was lost.
+    def next(self) -> tuple[_Task, Answers | str]:
+        """Waits for a worker; returns its task, and its answers, or how the worker was lost.
 
         Raises:
             PredictionError: it is not ready, see `RayWorkers.run`.
@@ -202,7 +212,7 @@ def _worker_class() -> type:
             self._places = places
             self._local: Any = None
 
-        def predict(self, images: list[tuple[str, str, str, int | None]], banded: bool) -> list[Answer] | str:
+        def predict(self, images: list[tuple[str, str, str, int | None]], banded: bool) -> Answers | str:
             """Returns row, reason and bands of each image; a sentence where this machine is not ready.
 
             An image of which bands are returned was not predicted: they are to be there before.
@@ -218,12 +228,13 @@ def _worker_class() -> type:
                 for job in jobs
             }
             done = {each.job.name: each for each in self._local([job for job in jobs if not bands[job.name]])}
-            return [
+            answer: list[Answer] = [
                 (None, "", bands[job.name]) if bands[job.name] else (done[job.name].row, str(done[job.name].reason), [])
                 for job in jobs
             ]
+            return answer, self._predictor.pipeline.hand_over()
 
-        def band(self, images: list[tuple[str, str, str, int | None]], band: Band) -> list[Answer] | str:
+        def band(self, images: list[tuple[str, str, str, int | None]], band: Band) -> Answers | str:
             """Predicts a band of the one image; returns why it failed, in the form of `predict`."""
             problem = self._ready()
             if problem:
@@ -233,11 +244,12 @@ def _worker_class() -> type:
             from segbench.predict.windows import predict_band
 
             (job,), with_probs = self._jobs(images), self._options.probs is not None
+            reason = ""
             try:
                 predict_band(self._predictor, job.path, self._out, job.name, band, with_probs=with_probs)
             except (SegbenchError, MemoryError, RuntimeError, ValueError) as error:
-                return [(None, reason_of(error), [])]
-            return [(None, "", [])]
+                reason = reason_of(error)
+            return [(None, reason, [])], self._predictor.pipeline.hand_over()
 
         def process(self) -> int:
             """Returns the number of this process."""

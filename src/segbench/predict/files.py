@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 from segbench.errors import PredictionError
 from segbench.locale import message
@@ -83,7 +83,7 @@ def predict_files(
         kept = len(rows)
         left = [job for job in jobs if job.name not in rows]
         stages = local_stages(predictor, out, options)
-        running = stages.run(left) if engine is None else engine.run(left, out, options)
+        running = stages.run(left) if engine is None else engine.run(left, out, options, predictor.pipeline.hear)
         for number, done in enumerate(running, start=kept + 1):
             if done.row is None:
                 failed[done.job.told] = done.reason
@@ -111,11 +111,14 @@ def _files_of(predictor: Predictor, job: Job, out: Path, options: OutputOptions)
     return output_files(out, job.name, predictor.class_map, options, on_grid=on_grid)
 
 
+Hear: TypeAlias = Callable[[Mapping[str, Any]], None]
+
+
 class Engine(Protocol):
     """Something that goes over images elsewhere; see `segbench.predict.engine_ray`."""
 
-    def run(self, jobs: Sequence[Job], out: Path, options: OutputOptions) -> Iterator[Done]:
-        """Yields every image when its files are written, or it failed."""
+    def run(self, jobs: Sequence[Job], out: Path, options: OutputOptions, hear: Hear) -> Iterator[Done]:
+        """Yields every image when its files are written, or it failed; `hear` is told what `Pipeline.hear` takes."""
         ...
 
 

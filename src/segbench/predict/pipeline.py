@@ -25,7 +25,7 @@ from segbench.data.files.resize import resize_image
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import PredictionError
 from segbench.folders.run import RunFolder
-from segbench.locale import Message
+from segbench.locale import Message, from_plain, to_plain
 from segbench.models.base import MIN_SIZE_PX
 from segbench.predict.averaging import FlipAverage
 from segbench.predict.decide import decide, normalize, probabilities, to_batch
@@ -247,6 +247,23 @@ class Pipeline:
         if plan.note is not None:
             self.notes.setdefault(plan.policy, plan.note)
         return plan
+
+    def hand_over(self) -> dict[str, Any]:
+        """Returns notes and seams so far as plain values, for `hear` of a pipeline in another process; forgets both."""
+        told = {
+            "notes": {policy: to_plain(note) for policy, note in self.notes.items()},
+            "seams": (self.seams.pixels, self.seams.different),
+        }
+        self.notes, self.seams = {}, Seams(self._decide_logits)
+        return told
+
+    def hear(self, told: Mapping[str, Any]) -> None:
+        """Keeps what another process's `hand_over` told as if it had been found here."""
+        for policy, note in told["notes"].items():
+            self.notes.setdefault(policy, from_plain(note))
+        pixels, different = told["seams"]
+        self.seams.pixels += pixels
+        self.seams.different += different
 
     def _decide_logits(self, logits: Tensor) -> Tensor:
         """Returns labels of any whole number from logits (K, h, w)."""

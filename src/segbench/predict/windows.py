@@ -193,7 +193,8 @@ def predict_band(
         for rows in opened.rows(pipeline, first_row, seams, watch):
             store.append(rows[: bottom - top - store.rows])
             if top + store.rows == bottom:
-                return
+                break
+        pipeline.seams.add(seams)
 
 
 @dataclass(frozen=True, kw_only=True)
