@@ -29,7 +29,8 @@ from segbench.export.export import export_model
 from segbench.export.images import halves, images_for
 from segbench.export.int8 import network_nodes, rules
 from segbench.export.mlflow_log import log_to_mlflow
-from segbench.export.parity import margin, parity_table
+from segbench.export.parity import margin
+from segbench.export.parity_result import Parity, over_budget, parity_table
 from segbench.export.write import Format, write_onnx
 from segbench.models import build_network
 from segbench.predict.predictor import Predictor
@@ -89,6 +90,7 @@ def test_a_model_for_tiles_is_compared_on_tiles(trained: Path, tmp_path: Path) -
     parity = export_model(trained, tmp_path / "model.onnx", predictor=predictor)
     assert parity.passed
     assert parity.sizes[1] <= (40, 48)
+    assert "cut to a tile of 40 x 48 pixels from their middle" in dict(parity_table(parity))["compared on"]
     properties = {each.key: each.value for each in onnx.load(tmp_path / "model.onnx").metadata_props}
     assert properties["segbench_policy"] == "tiles"
     assert json.loads(properties["segbench_tile"]) == [40, 48]
@@ -99,7 +101,7 @@ def test_int8_is_static_and_within_half_a_point(trained: Path, tmp_path: Path, k
     parity = export_model(trained, tmp_path / f"model{suffix}", kind, int8=True)
     assert parity.int8
     assert parity.difference is not None
-    assert parity.passed == (parity.difference >= -0.005)
+    assert parity.passed == (parity.difference >= -0.005 and parity.agreement >= 0.9)
     assert 0.0 < parity.largest_difference < 0.5
     name = "model" if parity.passed else "model.failed"
     if kind == "onnx":
@@ -127,7 +129,7 @@ def test_what_int8_leaves_alone_follows_a_rule(trained: Path, tmp_path: Path) ->
 def test_int8_that_loses_too_much_tries_every_rule_and_fails(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("segbench.export.parity.INT8_LOSS", -1.0)
+    monkeypatch.setattr("segbench.export.parity_result.INT8_LOSS", -1.0)
     told: list[str] = []
     parity = export_model(trained, tmp_path / "model.onnx", int8=True, told=told.append)
     assert not parity.passed
@@ -404,6 +406,57 @@ def test_a_file_is_logged_to_mlflow(trained: Path, tmp_path: Path, monkeypatch: 
     [run] = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert run.data.metrics["changed_px"] == parity.changed_px
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def parity_of(**changes: Any) -> Parity:
+    """Returns what an int8 file that keeps to its budget was found to be, or another."""
+    found: dict[str, Any] = {
+        "format": "onnx",
+        "form": "full",
+        "int8": True,
+        "images": "50 images",
+        "n_images": 50,
+        "n_pixels": 100,
+        "sizes": ((4, 4), (8, 8)),
+        "batch": 3,
+        "largest_difference": 0.1,
+        "changed_px": 3,
+        "ties_px": 0,
+        "agreement": 0.97,
+        "score": "iou_per_image",
+        "model": 0.9,
+        "exported": 0.899,
+        "difference": -0.001,
+        "low": -0.004,
+        "high": 0.002,
+        "speed": 2.0,
+        "threads": 1,
+        "size_bytes": 10,
+        "passed": True,
+        "lost_most": 0.004,
+    }
+    return Parity(**{**found, **changes})
+
+
+def test_an_int8_file_says_whether_its_budget_was_shown() -> None:
+    shown, not_shown = parity_of(), parity_of(low=-0.0137, lost_most=0.0137)
+    assert shown.result == "within 0.5 points of IoU"
+    assert not_shown.result == (
+        "within 0.5 points of IoU on these images, but not shown to be: the 95 % interval reaches a loss of 1.4 points "
+        "(n = 50); more images tell: --images DIR"
+    )
+    assert dict(parity_table(not_shown))["result"] == not_shown.to_dict()["result"] == not_shown.result
+    assert "on one image, which shows nothing of others" in parity_of(n_images=1, lost_most=None).result
+    assert parity_of(int8=False, lost_most=None).result == "equal within its budget"
+    assert parity_of(passed=False, reason="why").result == "FAILED: why"
+
+
+def test_masks_in_int8_that_are_others_are_not_equal_whatever_they_score() -> None:
+    assert over_budget(True, 0.0, 0.95, 9) is None
+    reason = over_budget(True, -0.006, 0.77, 9)
+    assert reason is not None
+    assert reason.startswith("its masks are others than the model's: they agree at an IoU of 0.77, and 0.9 is wanted")
+    assert "loses 0.60 points of IoU" in str(over_budget(True, 0.006, 0.99, 0))
 
 
 def test_a_tie_is_a_pixel_that_rounding_decides() -> None:

@@ -60,7 +60,7 @@ def export(
     if samples or lang != "en":
         raise ConfigError("go with --format html alone", key="--samples, --lang")
     from segbench.export.export import check_request, export_model
-    from segbench.export.parity import parity_table
+    from segbench.export.parity_result import parity_table
     from segbench.predict.predictor import Predictor
 
     ending = "" if form == "full" else f"_{form}"

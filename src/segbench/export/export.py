@@ -16,7 +16,8 @@ from segbench.export.full_form import Form, FullForm
 from segbench.export.images import CALIBRATION, MOST, Images, files_of, halves, images_for, need_images, readable
 from segbench.export.int8 import calibration_images, quantize_onnx, quantize_openvino, rules
 from segbench.export.packages import needed
-from segbench.export.parity import Parity, check_parity, parity_table
+from segbench.export.parity import check_parity
+from segbench.export.parity_result import Parity, parity_table
 from segbench.export.write import (
     SUFFIXES,
     Format,

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from segbench.export.packages import needed
-from segbench.export.parity import Parity
+from segbench.export.parity_result import Parity
 
 _EXPERIMENT = "segbench"
 

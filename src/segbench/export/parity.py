@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,12 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from segbench.compare.image_scores import pick
-from segbench.errors import shorten
 from segbench.export.full_form import Form
 from segbench.export.images import U8, Images
+from segbench.export.parity_result import SCORE, TIE, Parity, over_budget
 from segbench.export.read import Run, open_exported
 from segbench.export.write import Format, exported_policy, tile_of
-from segbench.locale import Message, message
 from segbench.metrics.counts import Counts, count_masks
 from segbench.metrics.scores import score_counts
 from segbench.predict.decide import tempered
@@ -29,67 +28,12 @@ from segbench.predict.predictor import Predictor
 from segbench.statistics.correlation import mean_with_interval
 from segbench.types import ORIGINAL, ClassMap, Normalization, SizePolicy, Task
 
-TIE = 1e-4  # probabilities closer to the threshold, or to each other, decide a pixel by rounding alone
-INT8_LOSS = 0.005  # of IoU: half a point
-SCORE = "iou_per_image"
 _TIMED = 10  # images whose seconds are compared
 
 # An image -> its mask, its probabilities at the image's size, and those that decide the mask, where they are known: the
 # same without the temperature.
 Found: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
 Masks: TypeAlias = Callable[[U8], Found]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parity:
-    """What the comparison found.
-
-    Attributes:
-        format, form, int8: of the file.
-        images: what was compared, in words; n_images, n_pixels: how many.
-        sizes: smallest and largest (H, W), odd ones among them; batch: how many images went through together.
-        largest_difference: of a probability.
-        changed_px: pixels of another class than the model's; ties_px: of them, those that rounding decides (`TIE`).
-        agreement: mean IoU of the two masks.
-        score, model, exported: name and mean of the score against the labels, None without labels.
-        difference, low, high: exported minus model, with its 95 % interval over images (Student's t).
-        speed: seconds of the model in PyTorch over seconds of the file, the same threads; above 1 the file is quicker.
-        size_bytes: of the file or files.
-        passed, reason: whether it keeps to its budget, and what is over.
-        first_layer: where the two part, for a file that failed, where that was found.
-        left_float: layers that int8 left alone, by rule.
-    """
-
-    format: Format
-    form: Form
-    int8: bool
-    images: str
-    n_images: int
-    n_pixels: int
-    sizes: tuple[tuple[int, int], tuple[int, int]]
-    batch: int
-    largest_difference: float
-    changed_px: int
-    ties_px: int
-    agreement: float
-    score: str | None
-    model: float | None
-    exported: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    speed: float
-    threads: int
-    size_bytes: int
-    passed: bool
-    reason: str = ""
-    first_layer: str | None = None
-    left_float: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON, with the budget that was held against them."""
-        budget = {"iou_loss": INT8_LOSS} if self.int8 else {"changed_px_beyond_ties": 0, "tie": TIE}
-        return {**asdict(self), "budget": budget}
 
 
 def check_parity(
@@ -280,7 +224,8 @@ class _Sums:
         threads: int,
     ) -> Parity:
         """Returns the result, judged."""
-        agreement = float(np.nanmean(self._scores(self.between)))
+        between = self._scores(self.between)
+        agreement, agreement_low, _ = mean_with_interval(between[~np.isnan(between)], None, 0.95)
         score: dict[str, Any] = dict.fromkeys(("model", "exported", "difference", "low", "high"))
         if self.against[0]:
             model, exported = (self._scores(counted) for counted in self.against)
@@ -293,8 +238,12 @@ class _Sums:
                 "low": None if math.isnan(low) else low,
                 "high": None if math.isnan(high) else high,
             }
-        lost = 1.0 - agreement if score["difference"] is None else -score["difference"]
-        reason = _over_budget(int8, lost, self.changed - self.ties)
+        if score["difference"] is None:
+            lost, lost_most = 1.0 - agreement, 1.0 - agreement_low
+        else:
+            lost, lost_most = -score["difference"], math.nan if score["low"] is None else -score["low"]
+        reason = over_budget(int8, lost, agreement, self.changed - self.ties)
+        in_tiles = exported_policy(predictor.pipeline.settings) == "tiles"
         beside = [file, file.with_suffix(".bin")] if kind == "openvino" else [file]
         return Parity(
             format=kind,
@@ -316,6 +265,8 @@ class _Sums:
             size_bytes=sum(each.stat().st_size for each in beside),
             passed=reason is None,
             reason="" if reason is None else str(reason),
+            lost_most=lost_most if int8 and not math.isnan(lost_most) else None,
+            tile=tile_of(predictor.pipeline.settings) if in_tiles else None,
         )
 
     def _scores(self, tables: list[NDArray[np.int64]]) -> NDArray[np.float64]:
@@ -333,45 +284,3 @@ def margin(probs: NDArray[np.float32], task: Task, threshold: float) -> NDArray[
         return np.asarray(first - second)
     away = np.abs(probs - threshold)
     return np.asarray(away[0] if task is Task.BINARY else away)
-
-
-def _over_budget(int8: bool, lost: float, changed: int) -> Message | None:
-    if int8:
-        if lost <= INT8_LOSS:
-            return None
-        return message(
-            "it loses {lost:.2f} points of IoU, and {most:.1f} are allowed", lost=100 * lost, most=100 * INT8_LOSS
-        )
-    if not changed:
-        return None
-    return message("{changed} pixels change their class beyond ties, and none may", changed=changed)
-
-
-def parity_table(parity: Parity) -> list[tuple[str, str]]:
-    """Returns (what, value) rows for people."""
-    smallest, largest = ("{} x {}".format(*size) for size in parity.sizes)
-    rows = [
-        ("compared on", f"{parity.images}, {smallest} to {largest} pixels, odd sizes, a batch of {parity.batch}"),
-        ("largest difference of a probability", f"{parity.largest_difference:.2g}"),
-        ("pixels of another class", f"{parity.changed_px} of {parity.n_pixels}, {parity.ties_px} of them ties"),
-        ("IoU of the two masks", f"{parity.agreement:.5f}"),
-    ]
-    if parity.difference is not None:
-        assert parity.model is not None
-        assert parity.exported is not None
-        interval = "" if parity.low is None else f", 95 % interval {parity.low:+.4f} to {parity.high:+.4f}"
-        rows.append(
-            (
-                f"{SCORE} against the labels",
-                f"{parity.exported:.4f}, the model {parity.model:.4f}: {parity.difference:+.4f}{interval}",
-            )
-        )
-    rows += [
-        ("speed beside PyTorch", f"{parity.speed:.2f} times, {parity.threads} thread(s)"),
-        ("size", f"{parity.size_bytes / 1e6:.2f} MB"),
-    ]
-    if parity.left_float:
-        rows.append(("layers left in float32", shorten(parity.left_float, 4)))
-    if parity.first_layer:
-        rows.append(("first layer that differs", parity.first_layer))
-    return [*rows, ("result", "equal within its budget" if parity.passed else f"FAILED: {parity.reason}")]
