@@ -26,7 +26,7 @@ from torch import Tensor
 
 from segbench.data.files.raster import raster_look
 from segbench.errors import SegbenchError
-from segbench.predict.files import local_stages, predict_files
+from segbench.predict.files import Hear, local_stages, predict_files
 from segbench.predict.found import Job as ImageJob
 from segbench.predict.outputs import OutputOptions
 from segbench.predict.pipeline import Pipeline
@@ -192,8 +192,8 @@ class _Run:
             if not self._folder.room():
                 raise _NoRoom
 
-    def run(self, jobs: Sequence[ImageJob], out: Path, options: OutputOptions) -> Iterator[Done]:
-        """Yields every image when its files are written."""
+    def run(self, jobs: Sequence[ImageJob], out: Path, options: OutputOptions, hear: Hear) -> Iterator[Done]:
+        """Yields every image when its files are written; `hear` need not be told, the predictor is of this process."""
         fitting = []
         for image in jobs:
             if (pixels := _most_pixels(image.path)) > MOST_PX:
