@@ -12,7 +12,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-_SENTENCE_ONLY = re.compile(r"/(v2(/.*)?|models/.*)?")  # Open Inference Protocol, Hugging Face
+_SENTENCE_ONLY = re.compile(r"/(v2(/.*)?|models/.*)?", re.DOTALL)  # Open Inference Protocol, Hugging Face
 
 
 class ErrorText(BaseModel):

@@ -33,7 +33,7 @@ _LENGTH_BYTES = 4  # before each element of BYTES, the lowest first
 _WRITTEN_AT_ONCE = 1 << 16  # numbers; between two pieces other threads get their turn
 _WBITS = {"gzip": 31, "deflate": 15}  # of zlib; `deflate` means zlib's own form (RFC 9110)
 
-_Name = Annotated[str, Field(max_length=128)]
+_Name = Annotated[str, Field(max_length=128)]  # that another one is not known is said in a sentence of our own
 
 
 class _Strict(BaseModel):
@@ -51,8 +51,11 @@ class TensorParameters(_Strict):
 class InputTensor(_Strict):
     """The image, or several."""
 
-    name: _Name = Field(description=f"`{INPUT}`.")
-    datatype: _Name = Field(description="`UINT8`: pixels, 0-255; `BYTES`: image files, one an element.")
+    name: _Name = Field(json_schema_extra={"enum": [INPUT]})
+    datatype: _Name = Field(
+        json_schema_extra={"enum": ["UINT8", "BYTES"]},
+        description="`UINT8`: pixels, 0-255; `BYTES`: image files, one an element.",
+    )
     shape: list[Annotated[int, Field(ge=1, le=(1 << 31) - 1)]] = Field(
         max_length=8,
         description="UINT8: (height, width, channels) or (images, height, width, channels); BYTES: (images).",
@@ -75,7 +78,7 @@ class OutputParameters(_Strict):
 class RequestedOutput(_Strict):
     """A tensor that is asked for."""
 
-    name: _Name = Field(description="`mask` or `probabilities`.")
+    name: _Name = Field(json_schema_extra={"enum": ["mask", "probabilities"]})
     parameters: OutputParameters = OutputParameters()
 
 
@@ -99,7 +102,7 @@ class InferRequest(_Strict):
 
     id: str | None = Field(default=None, max_length=1024, description="Comes back in the answer.")
     parameters: RequestParameters = RequestParameters()
-    inputs: list[InputTensor] = Field(min_length=1, max_length=8)
+    inputs: list[InputTensor] = Field(min_length=1, max_length=8, json_schema_extra={"maxItems": 1})
     outputs: list[RequestedOutput] = Field(default=[], max_length=8, description="Empty: all.")
 
 
