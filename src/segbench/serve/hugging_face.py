@@ -125,8 +125,9 @@ async def _answer(request: Request, model: ServedModel) -> list[Segment]:
 async def _segments(body: bytes, model: ServedModel, deadline: float) -> list[Segment]:
     image, given = await run_in_threadpool(_read, body)
     threshold = given.mask_threshold if model.predictor.class_map.task is not Task.MULTICLASS else None
-    prediction = await model.predict(image, threshold=threshold, deadline=deadline)
-    return await run_in_threadpool(segments, prediction, given)
+    return await model.answer(
+        image, lambda _, prediction: segments(prediction, given), threshold=threshold, deadline=deadline
+    )
 
 
 def _read(body: bytes) -> tuple[bytes, Parameters]:

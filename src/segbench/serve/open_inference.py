@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from segbench import __version__
-from segbench.predict.predictor import Prediction
+from segbench.predict.predictor import Prediction, Predictor
 from segbench.serve.answers import ServeError
 from segbench.serve.api import models_of
 from segbench.serve.models import ServedModel
@@ -146,14 +146,14 @@ async def _infer(request: Request, model: ServedModel, body: bytes) -> Response:
         plain = inflated(body, headers.get("content-encoding", ""), settings.most_bytes)
         asked, binary = read_request(plain, headers.get(_HEADER_LENGTH))
         images = read_images(asked, binary, model.predictor, settings)
-        return asked, images, read_outputs(asked, _outputs(model), images.pixels)
+        return asked, images, read_outputs(asked, _outputs(model), images.pixels, settings)
 
     asked, images, outputs = await run_in_threadpool(read)
-    predictions = await _predicted(model, images, asked, deadline_of(request))
+    tensors = await _tensors(model, images, asked, outputs, deadline_of(request))
 
     def written() -> Response:
         head = {"model_name": model.name, "model_version": _VERSION} | ({} if asked.id is None else {"id": asked.id})
-        content, length = write_answer(head, outputs, lambda name: _tensor(name, predictions, images.batched))
+        content, length = write_answer(head, outputs, lambda name: _joined(name, tensors, images.batched))
         content, encoding = deflated(content, headers.get("accept-encoding", ""))
         told = {_HEADER_LENGTH: str(length)} if length is not None else {}
         told |= {"Content-Encoding": encoding} if encoding is not None else {}
@@ -163,12 +163,18 @@ async def _infer(request: Request, model: ServedModel, body: bytes) -> Response:
     return await run_in_threadpool(written)
 
 
-async def _predicted(model: ServedModel, images: Images, asked: InferRequest, deadline: float) -> Sequence[Prediction]:
-    """Returns the predictions of all images; the first that fails takes the others out of the queue."""
+async def _tensors(
+    model: ServedModel, images: Images, asked: InferRequest, outputs: Sequence[Output], deadline: float
+) -> Sequence[Mapping[str, np.ndarray]]:
+    """Returns name -> tensor of each image; the first that fails takes the others out of the queue."""
     given, now = asked.parameters, asyncio.get_running_loop().time()
     ends = min(deadline, now + (given.timeout or math.inf) / 1e6)
+
+    def made(_: Predictor, prediction: Prediction) -> dict[str, np.ndarray]:
+        return {each.name: prediction.mask if each.name == "mask" else prediction.probs for each in outputs}
+
     tasks = [
-        asyncio.ensure_future(model.predict(image, threshold=given.threshold, policy=given.policy, deadline=ends))
+        asyncio.ensure_future(model.answer(image, made, threshold=given.threshold, policy=given.policy, deadline=ends))
         for image in images.each
     ]
     try:
@@ -176,13 +182,13 @@ async def _predicted(model: ServedModel, images: Images, asked: InferRequest, de
     finally:
         for task in tasks:
             task.cancel()
-    sizes = sorted({prediction.image.shape[:2] for prediction in found})
+    sizes = sorted({tensor.shape[-2:] for each in found for tensor in each.values()})
     if len(sizes) > 1:
         told = " and ".join(f"{height} x {width}" for height, width in sizes[:2])
         raise ServeError(400, f"images of one request need one size (height x width), got {told}", code="sizes")
     return found
 
 
-def _tensor(name: str, predictions: Sequence[Prediction], batched: bool) -> np.ndarray:
-    each = [prediction.mask if name == "mask" else prediction.probs for prediction in predictions]
+def _joined(name: str, tensors: Sequence[Mapping[str, np.ndarray]], batched: bool) -> np.ndarray:
+    each = [found[name] for found in tensors]
     return np.stack(each) if batched else each[0]

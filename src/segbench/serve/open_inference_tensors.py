@@ -26,7 +26,7 @@ from segbench.types import SizePolicy
 
 INPUT = "image"
 _MOST_JSON_BYTES = 8 << 20  # numbers as text take twenty times their size while they are read
-_MOST_ANSWER_BYTES = 256 << 20
+_ANSWER_TIMES = 4  # the largest body: what an answer may have
 _JSON_NUMBER = {"UINT8": 4, "FP32": 20}  # bytes that one takes
 _BINARY_NUMBER = {"UINT8": 1, "FP32": 4}
 _LENGTH_BYTES = 4  # before each element of BYTES, the lowest first
@@ -315,13 +315,14 @@ class Output:
     binary: bool
 
 
-def read_outputs(request: InferRequest, known: Sequence[Output], pixels: int) -> list[Output]:
+def read_outputs(request: InferRequest, known: Sequence[Output], pixels: int, settings: ServeSettings) -> list[Output]:
     """Returns the outputs that are wanted.
 
     Args:
         request: from `read_request`.
         known: what the model has.
         pixels: of all images.
+        settings: for what may be sent.
     Raises:
         ServeError: an unknown one, one twice, or more than may be sent.
     """
@@ -342,8 +343,8 @@ def read_outputs(request: InferRequest, known: Sequence[Output], pixels: int) ->
     size = sum(
         pixels * each.planes * (_BINARY_NUMBER if each.binary else _JSON_NUMBER)[each.datatype] for each in found
     )
-    if size > _MOST_ANSWER_BYTES:
-        told = f"the answer would have about {size:,} bytes, and at most {_MOST_ANSWER_BYTES:,} are sent"
+    if size > (most := _ANSWER_TIMES * settings.most_bytes):
+        told = f"the answer would have about {size:,} bytes, and at most {most:,} are sent"
         raise ServeError(413, f"{told}; ask for mask alone, as binary data, or send smaller images", code="too_large")
     return found
 
