@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -22,10 +23,13 @@ from torch import Tensor, nn
 from segbench.errors import ConfigError, PredictionError
 from segbench.files import locked
 from segbench.models import build_network
+from segbench.predict.averaging import Ensemble
+from segbench.predict.doubt import disagreement
 from segbench.predict.files import predict_files
 from segbench.predict.found import Job, find_images, output_names
 from segbench.predict.journal import JOURNAL, journal_key, opened_journal
 from segbench.predict.outputs import OutputOptions
+from segbench.predict.pipeline import enlarge
 from segbench.predict.predictor import Prediction, Predictor
 from segbench.predict.stages import Stages
 from segbench.types import ClassMap, Normalization, Task
@@ -325,3 +329,34 @@ def test_a_killed_process_loses_what_it_was_at(tmp_path: Path) -> None:
     assert len(list((out / "masks").iterdir())) == 31, "30 masks and classes.json, nothing half written"
     for path in out.glob("masks/*.png"):
         assert np.array_equal(mask(out, path.stem), Predictor(Counting(), BINARY, (256, 512))(folder / path.name).mask)
+
+
+def test_doubt_of_several_networks_tells_how_much_they_disagree(tmp_path: Path) -> None:
+    """The mean of their entropies is what every network has by itself; masks are those without the question."""
+    torch.manual_seed(0)
+    networks = [build_network("unet", widths=[4, 8], out_channels=1).eval() for _ in range(2)]
+    for network in networks:
+        torch.nn.init.normal_(network.decoder[0][1].weight, std=3.0)
+    folder, options = folder_of(tmp_path / "images", 2), OutputOptions(doubt=True)
+    both = Predictor(Ensemble(networks, Task.BINARY), BINARY, (32, 32))
+    predict_files(both, [folder], tmp_path / "plain")
+    done = predict_files(both, [folder], tmp_path / "both", options=options)
+    with done.areas_file.open() as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        image = folder / row["file"]
+        apart = [Predictor(network, BINARY, (32, 32))(image).network_probs[None] for network in networks]
+        expected = disagreement(apart, Task.BINARY)[0]
+        found = enlarge(torch.from_numpy(expected)[None], (30, 40))[0].numpy().mean()
+        assert found > 0.01
+        assert float(row["disagreement"]) == pytest.approx(found, abs=1e-4)
+        np.testing.assert_array_equal(mask(tmp_path / "both", row["id"]), mask(tmp_path / "plain", row["id"]))
+        with Image.open(tmp_path / "both" / "disagreement" / f"{row['id']}.png") as picture:
+            assert picture.size == (40, 30)
+    assert (tmp_path / "both" / "disagreement_legend.png").is_file()
+    (tmp_path / "both" / "disagreement" / f"{rows[0]['id']}.png").unlink()
+    assert predict_files(both, [folder], tmp_path / "both", options=options).kept == 1
+
+    one = predict_files(Predictor(networks[0], BINARY, (32, 32)), [folder], tmp_path / "one", options=options)
+    assert "disagreement" not in one.areas_file.read_text()
+    assert not (tmp_path / "one" / "disagreement").exists()

@@ -23,7 +23,7 @@ from segbench.data.files.map_grid import MapGrid
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_sample
 from segbench.errors import ConfigError, PredictionError
-from segbench.predict.doubt import pixel_doubt
+from segbench.predict.doubt import disagreement, pixel_doubt
 from segbench.predict.outputs import OutputOptions, finish_outputs, prepare_outputs, write_areas, write_outputs
 from segbench.predict.outputs.geojson import object_rings
 from segbench.predict.pipeline import PipelineSettings
@@ -236,6 +236,37 @@ def test_doubt_is_entropy_in_units_of_its_largest() -> None:
     np.testing.assert_allclose(pixel_doubt(binary, Task.BINARY)[0], [0.0, 1.0, 0.0, 0.5], atol=1e-3)
     planes = np.array([[[0.5, 1.0]], [[0.0, 0.0]]], dtype=np.float32)
     np.testing.assert_allclose(pixel_doubt(planes, Task.MULTILABEL)[0], [1.0, 0.0], atol=1e-4)
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_disagreement_is_the_part_of_the_doubt_that_is_between_networks(task: Task) -> None:
+    """By hand: sure of two different classes it is all of the doubt, unsure of the same none of it."""
+    if task is Task.MULTICLASS:
+        one, other = (np.eye(4, dtype=np.float32)[index].reshape(1, 4, 1, 1) for index in (0, 2))
+        np.testing.assert_allclose(disagreement([one, other], task), [[[0.5]]], atol=1e-5)  # log 2 of log 4
+    else:
+        one, other = np.zeros((1, 2, 1, 1), np.float32), np.array([[[[0.0]], [[1.0]]]], np.float32)
+        np.testing.assert_allclose(disagreement([one, other], task), [[[1.0]]], atol=1e-5)  # of the second plane
+        quarter = np.full((1, 1, 1, 1), 0.25, np.float32)  # an entropy of .8112781, as 3/4 has; 1/2, the mean, has 1
+        np.testing.assert_allclose(disagreement([quarter, 1 - quarter], task), [[[1 - 0.8112781]]], atol=1e-5)
+    half = (one + other) / 2
+    np.testing.assert_allclose(disagreement([half, half, half], task), [[[0.0]]], atol=1e-6)
+
+
+@pytest.mark.parametrize("task", [Task.BINARY, Task.MULTICLASS])
+def test_disagreement_is_none_of_equals_and_never_more_than_the_doubt(task: Task) -> None:
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 4, (3, 2, 1 if task is Task.BINARY else 5, 6, 7))
+    probs = 1 / (1 + np.exp(-logits)) if task is Task.BINARY else np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
+    members = list(probs.astype(np.float32))
+    found = disagreement(members, task)
+    assert found.shape == (2, 6, 7)
+    assert found.min() >= 0
+    assert found.max() > 0.1
+    for image in range(2):
+        assert (found[image] <= pixel_doubt(probs.mean(axis=0)[image].astype(np.float32), task) + 1e-6).all()
+    np.testing.assert_allclose(disagreement([members[0]] * 4, task), 0, atol=1e-6)
+    np.testing.assert_allclose(disagreement(members[::-1], task), found, atol=1e-6)
 
 
 def test_the_picture_of_doubt_shows_where(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How unsure a network is of each pixel, drawn over the image."""
+"""How unsure a network is of each pixel, or how much several disagree, drawn over the image."""
 
 from __future__ import annotations
 
@@ -29,10 +29,19 @@ def doubt_picture(image: np.ndarray, doubt: np.ndarray) -> np.ndarray:
 
 def doubt_legend() -> Figure:
     """Returns the scale of `doubt_picture` with its ends named."""
+    return _legend("doubt: entropy of the probabilities", "0\nsure", "1\nevery class\nas likely")
+
+
+def disagreement_legend() -> Figure:
+    """Returns the same scale for what `segbench.predict.doubt.disagreement` gives."""
+    return _legend("disagreement of the networks: mutual information", "0\nnone", "1\neach sure of\nanother class")
+
+
+def _legend(title: str, low: str, high: str) -> Figure:
     figure = Figure(figsize=(4.8, 0.9), dpi=100)
     axes = figure.add_axes((0.1, 0.55, 0.8, 0.25))
     axes.imshow(np.linspace(0, 1, 256)[None], aspect="auto", cmap=_COLORS, extent=(0, 1, 0, 1))
     axes.set_yticks([])
-    axes.set_xticks([0, 0.5, 1], ["0\nsure", "0.5", "1\nevery class\nas likely"], fontsize=8)
-    axes.set_title("doubt: entropy of the probabilities", fontsize=8, loc="left")
+    axes.set_xticks([0, 0.5, 1], [low, "0.5", high], fontsize=8)
+    axes.set_title(title, fontsize=8, loc="left")
     return figure

@@ -7,7 +7,7 @@ What an image's score will be is read off the network's own confidence, by a lin
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,39 @@ def pixel_doubt(probs: NDArray[np.float32], task: Task) -> NDArray[np.float32]:
         probs: (C, H, W) float32 in [0, 1]; C is 1 for binary.
         task: see `segbench.types`.
     """
+    found: NDArray[np.float32] = np.clip(_entropies(probs, task).max(axis=0), 0.0, 1.0)
+    return found
+
+
+def disagreement(members: Iterable[NDArray[np.float32]], task: Task) -> NDArray[np.float32]:
+    """Returns (B, H, W) float32: how much several networks contradict each other, 0 where all say the same.
+
+    It is the mutual information of prediction and network: the entropy of the mean of their probabilities less the mean
+    of their entropies (BALD; Houlsby et al. 2011), in the units of `pixel_doubt`, of which it is a part: the rest is
+    doubt that each network has by itself. Of a multilabel mask the largest over its planes.
+
+    Args:
+        members: probabilities (B, C, H, W) of each network, see `pixel_doubt`; looked at one by one.
+        task: see `segbench.types`.
+    """
+    mean, alone, number = np.zeros(()), np.zeros(()), 0
+    for probs in members:
+        exact = probs.astype(np.float64)
+        mean, alone = mean + exact, alone + _entropies(exact, task)
+        number += 1
+    information = (_entropies(mean / number, task) - alone / number).max(axis=-3)
+    found: NDArray[np.float32] = np.clip(information, 0.0, 1.0).astype(np.float32)
+    return found
+
+
+def _entropies(probs: NDArray[Any], task: Task) -> NDArray[Any]:
+    """Returns (..., 1, H, W) for exclusive classes, else one a plane, in units of the largest there is."""
     clipped = np.clip(probs, _TINY, 1.0 - _TINY)
     if task is Task.MULTICLASS:
-        doubt = -(clipped * np.log(clipped)).sum(axis=0) / math.log(len(probs))
-    else:
-        doubt = -(clipped * np.log2(clipped) + (1.0 - clipped) * np.log2(1.0 - clipped)).min(axis=0)
-    found: NDArray[np.float32] = np.clip(doubt, 0.0, 1.0)
-    return found
+        exclusive: NDArray[Any] = -(clipped * np.log(clipped)).sum(axis=-3, keepdims=True) / math.log(probs.shape[-3])
+        return exclusive
+    planes: NDArray[Any] = -(clipped * np.log2(clipped) + (1.0 - clipped) * np.log2(1.0 - clipped))
+    return planes
 
 
 def mask_confidence(prediction: Prediction) -> float:

@@ -68,6 +68,7 @@ def predict_files(
     found = find_images(paths, out)
     jobs = found.jobs(pages=predictor.bands is None)
     settings, on_grid = predictor.pipeline.settings, predictor.bands is not None
+    several = predictor.averages_several
     key = journal_key(
         predictor.model_id, predictor.runtime, settings.to_dict(), asdict(options), dict(predictor.card or {})
     )
@@ -75,7 +76,7 @@ def predict_files(
     failed = dict(found.failed)
 
     with opened_journal(out, key, again=overwrite) as journal:
-        prepare_outputs(settings, out, options)
+        prepare_outputs(settings, out, options, several=several)
         for job in jobs:
             row = journal.before.row_of(job.name, job.path)
             if row is not None:
@@ -102,13 +103,14 @@ def predict_files(
         ]
         finish_outputs(out, images, predictor.class_map, options, on_grid=on_grid)
         if not failed:
-            journal.finish(end_facts(asked, jobs, pages=not on_grid), shared_files(out, options))
+            journal.finish(end_facts(asked, jobs, pages=not on_grid), shared_files(out, options, several=several))
     return PredictedFiles(tuple(written), failed, out / "areas.csv", kept, stages.clock.idle_frac, found.twice)
 
 
 def _files_of(predictor: Predictor, job: Job, out: Path, options: OutputOptions) -> list[Path]:
     on_grid = predictor.bands is not None or is_large(predictor.pipeline, job.path)
-    return output_files(out, job.name, predictor.class_map, options, on_grid=on_grid)
+    several = predictor.averages_several
+    return output_files(out, job.name, predictor.class_map, options, on_grid=on_grid, several=several)
 
 
 Hear: TypeAlias = Callable[[Mapping[str, Any]], None]
@@ -151,4 +153,4 @@ def local_stages(
             return None
         return lambda: write_large(predictor, job.path, out, job.name, options, rows) | {"file": job.below.as_posix()}
 
-    return Stages(predictor, write, by_parts=by_parts, threads=threads)
+    return Stages(predictor, write, by_parts=by_parts, threads=threads, with_disagreement=options.doubt)

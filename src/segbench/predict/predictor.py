@@ -45,6 +45,8 @@ class Prediction:
             temperature, as the mask was decided from them.
         nodata: (H, W) pixels without data, which count in no area; None where all have some.
         temperature: of `probs`, see `segbench.predict.decide.tempered`.
+        network_disagreement: (h, w) float32 in [0, 1], of several networks that were averaged, see
+            `segbench.predict.doubt.disagreement`; None where nobody asked, or there is one.
 
     Example:
         >>> import segbench
@@ -58,6 +60,15 @@ class Prediction:
     network_probs: np.ndarray = field(repr=False)
     nodata: np.ndarray | None = field(default=None, repr=False)
     temperature: float = 1.0
+    network_disagreement: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def disagreement(self) -> np.ndarray | None:
+        """(H, W) float32: `network_disagreement` at the image's size, bilinear."""
+        if self.network_disagreement is None:
+            return None
+        height, width = self.image.shape[:2]
+        return enlarge(torch.from_numpy(self.network_disagreement)[None], (height, width))[0].numpy()
 
     @property
     def probs(self) -> np.ndarray:
@@ -340,13 +351,36 @@ class Predictor:
             nodata = found if nodata is None else nodata
         return self.prediction(image, nodata, self.pipeline.probabilities(image))
 
-    def prediction(self, image: np.ndarray, nodata: np.ndarray | None, probs: torch.Tensor) -> Prediction:
+    @property
+    def averages_several(self) -> bool:
+        """Whether the probabilities are the mean of several networks'."""
+        if self._bundles:
+            return sum(len(bundle.networks) for bundle in self._bundles) > 1
+        return isinstance(self.network, Ensemble)
+
+    @cached_property
+    def members(self) -> tuple[Pipeline, ...]:
+        """Each of several networks by itself, in PyTorch, with the same steps around it; none where there is one."""
+        networks = self.network.networks if isinstance(self.network, Ensemble) else ()
+        settings = self.pipeline.settings
+        return tuple(
+            Pipeline(each, replace(settings, normalization=normalization_of(each)), self.device) for each in networks
+        )
+
+    def prediction(
+        self,
+        image: np.ndarray,
+        nodata: np.ndarray | None,
+        probs: torch.Tensor,
+        network_disagreement: np.ndarray | None = None,
+    ) -> Prediction:
         """Returns what the probabilities that the network gave of an image say about it.
 
         Args:
             image: as for the predictor itself, but an array.
             nodata: (H, W) pixels without data; None where all have some.
             probs: (C, h, w) of `Pipeline.probabilities`.
+            network_disagreement: see `Prediction`.
         """
         bands = self.bands
         return Prediction(
@@ -356,6 +390,7 @@ class Predictor:
             class_map=self.class_map,
             network_probs=probs.cpu().numpy(),
             temperature=self.pipeline.settings.temperature,
+            network_disagreement=network_disagreement,
         )
 
     def _repr_html_(self) -> str:

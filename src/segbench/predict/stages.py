@@ -20,6 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from segbench.errors import SegbenchError
+from segbench.predict.doubt import disagreement
 from segbench.predict.found import Job
 from segbench.predict.pages import open_page
 from segbench.predict.pipeline import Seen
@@ -82,6 +83,8 @@ class Stages:
         by_parts: of an image too large to be decoded whole, what writes its files from its parts, and returns its row;
             None for any other.
         threads: that decode, and as many that write; None: as many as there are cores, up to 4.
+        with_disagreement: of several networks that are averaged, each goes over the images once more by itself, and the
+            predictions tell how much they disagree.
 
     Attributes:
         clock: see `Clock`.
@@ -94,10 +97,12 @@ class Stages:
         *,
         by_parts: Callable[[Job], Callable[[], Row] | None] = lambda _: None,
         threads: int | None = None,
+        with_disagreement: bool = False,
     ) -> None:
         self.clock = Clock()
         self._predictor = predictor
         self._write, self._by_parts = write, by_parts
+        self._members = predictor.members if with_disagreement and predictor.averages_several else ()
         self._threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
         self._together_px = _TOGETHER_PX.get(predictor.device.type, _TOGETHER_PX_GPU)
 
@@ -191,6 +196,7 @@ class Stages:
             return
         try:
             probs: Sequence[Tensor] = list(self._predictor.pipeline.probabilities_of([each.seen for each in images]))
+            apart = self._disagreement([each.seen for each in images])
         except (SegbenchError, MemoryError, RuntimeError, ValueError) as error:
             if len(images) == 1:
                 yield _settled(Done(job=images[0].job, row=None, reason=reason_of(error)))
@@ -198,12 +204,19 @@ class Stages:
             for each in images:  # one of them, or all together were too much
                 yield from self._through([each], writers)
             return
-        for each, one in zip(images, probs, strict=True):
-            yield writers.submit(self._finish, each, one)
+        for each, one, differ in zip(images, probs, apart, strict=True):
+            yield writers.submit(self._finish, each, one, differ)
 
-    def _finish(self, decoded: _Decoded, probs: Tensor) -> Done:
+    def _disagreement(self, seen: Sequence[Seen]) -> Sequence[np.ndarray | None]:
+        """Returns (h, w) of each image; None where it was not asked for."""
+        if not self._members:
+            return [None] * len(seen)
+        task = self._predictor.class_map.task
+        return list(disagreement((each.probabilities_of(seen).cpu().numpy() for each in self._members), task))
+
+    def _finish(self, decoded: _Decoded, probs: Tensor, apart: np.ndarray | None) -> Done:
         try:
-            prediction = self._predictor.prediction(decoded.image, decoded.nodata, probs)
+            prediction = self._predictor.prediction(decoded.image, decoded.nodata, probs, apart)
             return Done(job=decoded.job, row=self._write(decoded.job, prediction))
         except (SegbenchError, MemoryError, RuntimeError, ValueError) as error:
             return Done(job=decoded.job, row=None, reason=reason_of(error))

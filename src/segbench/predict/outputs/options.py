@@ -24,7 +24,8 @@ class OutputOptions:
             image's grid) or `zarr`; None: none.
         polygons: `geojson`, a file an image; `coco`, `labelme`, `via`: a data set of all images in this format.
         objects: objects.csv, a row a connected region, and how many there are of each class in areas.csv.
-        doubt: pictures of how unsure the network is of each pixel.
+        doubt: pictures of how unsure the network is of each pixel; of several that are averaged also of how much they
+            disagree, and the mean of that in areas.csv.
         mm_per_px: side of a pixel in millimetres, for areas in mm2; None: not known. A raster in a projected system
             tells its own, in m2.
     Raises:

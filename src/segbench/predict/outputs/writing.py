@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from segbench.data.files.map_grid import MapGrid
@@ -28,12 +29,20 @@ OVERLAY_QUALITY = 90  # of JPEG, 0-100
 _AS_DATASET = WriteOptions(images="none", simplify="auto")
 AREAS_FILE = "areas.csv"
 SETTINGS_FILE = "settings.json"  # how the masks came about: threshold, size, post-processing and all else
-_LEGEND, _DOUBT_LEGEND, _OBJECTS = "legend.png", "doubt_legend.png", "objects.csv"
+_LEGEND, _DOUBT_LEGEND, _DISAGREEMENT_LEGEND = "legend.png", "doubt_legend.png", "disagreement_legend.png"
+_OBJECTS = "objects.csv"
 
 
-def prepare_outputs(settings: PipelineSettings, out: Path, options: OutputOptions | None = None) -> None:
+def prepare_outputs(
+    settings: PipelineSettings, out: Path, options: OutputOptions | None = None, *, several: bool = False
+) -> None:
     """Writes what is said once of all images: `settings.json`, `masks/classes.json`, and what the colours mean.
 
+    Args:
+        settings: of the predictor.
+        out: folder of all outputs.
+        options: see `OutputOptions`; None: masks alone.
+        several: networks are averaged, so that doubt is told by their disagreement, too.
     Raises:
         ConfigError: data sets of polygons that cannot hold these classes.
     """
@@ -45,10 +54,13 @@ def prepare_outputs(settings: PipelineSettings, out: Path, options: OutputOption
     with replacing(out / _LEGEND) as temporary:
         legend_picture(settings.class_map).save(temporary)
     if options is not None and options.doubt:
-        from segbench.plots.doubt import doubt_legend  # slow to import, as what is imported below is
+        from segbench.plots.doubt import disagreement_legend, doubt_legend  # slow to import, as what is below is
 
         with replacing(out / _DOUBT_LEGEND) as temporary:
             doubt_legend().savefig(temporary)
+        if several:
+            with replacing(out / _DISAGREEMENT_LEGEND) as temporary:
+                disagreement_legend().savefig(temporary)
 
 
 def write_outputs(
@@ -78,12 +90,15 @@ def write_outputs(
     if options.probs is not None:
         names = probability_names(class_map)
         write_probs(out / "probs" / name, prediction.probs, names, options.probs, like, nodata)
+    apart = prediction.disagreement if options.doubt else None
     if options.doubt:
         from segbench.plots.doubt import doubt_picture
 
-        doubt = pixel_doubt(prediction.probs, class_map.task)
-        with replacing(out / "doubt" / f"{name}.png") as temporary:
-            Image.fromarray(doubt_picture(prediction.image, doubt)).save(temporary, compress_level=1)
+        pictures = {"doubt": pixel_doubt(prediction.probs, class_map.task), "disagreement": apart}
+        for kind, values in pictures.items():
+            if values is not None:
+                with replacing(out / kind / f"{name}.png") as temporary:
+                    Image.fromarray(doubt_picture(prediction.image, values)).save(temporary, compress_level=1)
     height, width = prediction.image.shape[:2]
     grid = None if like is None else MapGrid.of(like)
     scale = PixelScale.of(grid, options.mm_per_px)
@@ -99,6 +114,8 @@ def write_outputs(
             row |= object_counts(objects, class_map)
         if "geojson" in options.polygons:
             write_geojson(out / "polygons" / "geojson" / f"{name}.geojson", objects, class_map, grid, scale)
+    if apart is not None and counted:
+        row["disagreement"] = f"{(apart if nodata is None else apart[~nodata]).mean(dtype=np.float64):.4f}"
     return row | _trust(prediction, card)
 
 
@@ -115,11 +132,14 @@ def _trust(prediction: Prediction, card: Mapping[str, Any] | None) -> dict[str, 
     return row
 
 
-def output_files(out: Path, name: str, class_map: ClassMap, options: OutputOptions, *, on_grid: bool) -> list[Path]:
+def output_files(
+    out: Path, name: str, class_map: ClassMap, options: OutputOptions, *, on_grid: bool, several: bool = False
+) -> list[Path]:
     """Returns the files (zarr: a folder) without which an image's outputs are not complete.
 
     Args:
         on_grid: masks are GeoTIFFs on the grid of their image.
+        several: networks are averaged.
     """
     mask = f"{name}.tif" if on_grid else f"{name}.png"
     planes = [""] if class_map.task is not Task.MULTILABEL else class_map.names
@@ -129,7 +149,7 @@ def output_files(out: Path, name: str, class_map: ClassMap, options: OutputOptio
     if options.probs is not None:
         files.append(out / "probs" / f"{name}.{options.probs}")
     if options.doubt:
-        files.append(out / "doubt" / f"{name}.png")
+        files += [out / kind / f"{name}.png" for kind in ("doubt", *(["disagreement"] if several else []))]
     if options.objects:
         files.append(out / "objects" / f"{name}.csv")
     if "geojson" in options.polygons:
@@ -137,10 +157,18 @@ def output_files(out: Path, name: str, class_map: ClassMap, options: OutputOptio
     return files
 
 
-def shared_files(out: Path, options: OutputOptions) -> list[Path]:
-    """Returns what there is of all images together: files, and the folders of data sets of polygons."""
+def shared_files(out: Path, options: OutputOptions, *, several: bool = False) -> list[Path]:
+    """Returns what there is of all images together: files, and the folders of data sets of polygons.
+
+    Args:
+        several: networks are averaged.
+    """
     names = [AREAS_FILE, SETTINGS_FILE, _LEGEND, f"masks/{MARKER}"]
-    names += [_DOUBT_LEGEND] * options.doubt + [_OBJECTS] * options.objects
+    names += (
+        [_DOUBT_LEGEND] * options.doubt
+        + [_DISAGREEMENT_LEGEND] * (options.doubt and several)
+        + [_OBJECTS] * options.objects
+    )
     return [out / name for name in names] + [out / "polygons" / kind for kind in options.polygons if kind != "geojson"]
 
 
