@@ -27,6 +27,7 @@ from segbench.locale import message
 
 LARGEST_BLOCK_MB = 256  # that has to be decoded at once
 _CHUNK_PX = 1 << 22  # read at a time, in whole blocks
+_CACHE_BYTES = 16 << 20  # no block is needed twice
 _MB = 1 << 20
 
 
@@ -57,7 +58,7 @@ class RasterRows:
         self._bands = bands or _color_bands(self.look, depth_range)
         self._is_rgb = bands is None
         self.orientation = file_orientation(path) if bands is None and not self.look.placed else 1
-        self._reader = RasterReader(path)
+        self._reader = RasterReader(path, cache_bytes=_CACHE_BYTES)
         self._first = 0  # row of the file that `_rows` begin with
         self._rows: NDArray[np.uint8] = np.empty((0, self.size[1], self.channels), dtype=np.uint8)
 
@@ -124,15 +125,21 @@ class RasterRows:
         if self.orientation != 1:
             return np.array(self._turned[first:last, :, : self.channels])
         kept = self._rows[max(0, first - self._first) :] if first >= self._first else self._rows[:0]
-        parts, begin = [kept], max(first, self._first + len(self._rows)) if len(kept) else first
+        ends: list[int] = []
+        begin = end = first + len(kept)
         block = self.look.block[0]
         chunk = max(block, _CHUNK_PX // self.look.width // block * block)
-        while begin < last:
-            end = min(self.look.height, (begin // block * block) + chunk)
-            parts.append(self._decoded((begin, 0, end - begin, self.look.width)))
-            begin = end
-        self._rows = np.concatenate(parts) if len(parts) > 1 else kept
-        self._first = first
+        while end < last:
+            end = min(self.look.height, end // block * block + chunk)
+            ends.append(end)
+        if ends:
+            rows = np.empty((end - first, *kept.shape[1:]), dtype=np.uint8)
+            rows[: len(kept)] = kept
+            self._rows = kept = rows  # before more is read, so that what was there is no longer in memory
+            for end in ends:
+                rows[begin - first : end - first] = self._decoded((begin, 0, end - begin, self.look.width))
+                begin = end
+        self._rows, self._first = kept, first
         return self._rows[: last - first]
 
     @cached_property

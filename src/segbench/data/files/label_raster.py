@@ -18,7 +18,7 @@ from segbench.data.files.raster import opened
 from segbench.files import replacing
 from segbench.types import ClassMap
 
-_CACHE_MB = 128
+_CACHE_BYTES = 16 << 20  # a row of tiles is written at once, so that none has to wait
 _TILE_PX = 256  # where the image has none
 _COLUMNS_PX = 2048
 
@@ -103,7 +103,7 @@ def _new_raster(path: Path, grid: RowGrid, profile: Mapping[str, Any]) -> Iterat
     import rasterio
     from rasterio.enums import Resampling
 
-    with _told(path), replacing(path) as temporary, rasterio.Env(GDAL_CACHEMAX=_CACHE_MB), warnings.catch_warnings():
+    with _told(path), replacing(path) as temporary, rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES), warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         with rasterio.open(
             temporary,

@@ -30,7 +30,7 @@ Box: TypeAlias = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 LARGEST_PX = Image.MAX_IMAGE_PIXELS or 89_478_485  # decoded at once, as for ordinary images
 _MEMORY = Path("/vsimem")  # below which GDAL has the files of `in_memory`
-_CACHE_MB = 128  # of decoded blocks that GDAL keeps; its own limit is a share of the machine's memory
+_CACHE_BYTES = 64 << 20  # of decoded blocks that GDAL keeps; its own limit is a share of the machine's memory
 _SAMPLED_BOXES, _SAMPLED_SIDE = 100, 128
 _GRID_PX = 0.01  # corners that lie closer are the same place
 _opening = threading.Lock()  # warnings.catch_warnings changes global state
@@ -132,15 +132,16 @@ class RasterReader:
 
     Args:
         path: of the file.
+        cache_bytes: of decoded blocks that are kept, for windows that share them.
     Raises:
         DatasetError: missing, no image that GDAL reads, or damaged; also while reading.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, cache_bytes: int = _CACHE_BYTES) -> None:
+        self.path, self._cache_bytes = path, cache_bytes
 
     def __enter__(self) -> RasterReader:
-        self._context = opened(self.path)
+        self._context = opened(self.path, cache_bytes=self._cache_bytes)
         self._source = self._context.__enter__()
         return self
 
@@ -370,13 +371,13 @@ def in_memory(data: bytes) -> Iterator[Path]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def opened(path: Path, *, cache_bytes: int = _CACHE_BYTES) -> Iterator[Any]:
     """Yields a file opened by rasterio; whatever goes wrong with it inside the block becomes a DatasetError."""
     rasterio = _rasterio(path)
     if _MEMORY not in path.parents and not path.is_file():
         raise DatasetError(missing_text(path), path=path)
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
+        with rasterio.Env(GDAL_CACHEMAX=cache_bytes):  # which GDAL itself would take for megabytes, and rasterio not
             with _opening, warnings.catch_warnings():
                 warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
                 source = rasterio.open(path)
