@@ -20,7 +20,7 @@ from segbench.serve.answers import ServeError
 from segbench.serve.settings import ServeSettings
 
 _JPEG, _SCAN = b"\xff\xd8", b"\xff\xda"
-_MOST_SCANS = 200  # of a JPEG; progressive ones have about 10, and each costs a pass over all pixels
+_MOST_SCANS = 50  # of a JPEG; progressive ones have about 10, and each costs a pass over all pixels
 _RASTERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", _JPEG)  # which GDAL reads without other files
 _BYTES_PX = 16  # of a raster for each pixel that an image may have
 _IN_MEMORY = re.compile(r"'?/vsimem/\S+")

@@ -49,6 +49,8 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how TIFF and BigTIFF begin
 ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")  # of Pillow, with transparency
 _DEEP_MODES = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323  # tags of TIFF 6.0
+_COUNTED_BYTES = 1 << 17  # of a file whose frames are counted, to tell how many there are
 _DARKEST = 0.1  # per cent of the pixels at either end of the scale, which hot pixels may be
 if not _imaging.get_blocks_max():  # or as the environment variable PILLOW_BLOCKS_MAX says
     _imaging.set_blocks_max(4)  # of 16 MB are kept for the next image; asking the system each time costs a tenth
@@ -78,13 +80,17 @@ def image_facts(path: str | Path) -> ImageFacts:
 
 
 def image_size(data: bytes) -> tuple[int, int]:
-    """Returns (height, width) in pixels of an image file's bytes, as they are stored; reads the header only.
+    """Returns (height, width) in pixels of what is decoded of an image file's bytes; reads the header only.
+
+    That is the image, as it is stored; of a TIFF file in tiles a tile at least, however small the image is.
 
     Raises:
         DatasetError: no image, more than one frame, or too large to open.
     """
     with _opened("image", data) as (image, _):
-        return image.height, image.width
+        tags = getattr(image, "tag_v2", {})
+        height, width = (int(tags.get(tag, 0)) for tag in (_TILE_HEIGHT, _TILE_WIDTH))
+        return max(image.height, height), max(image.width, width)
 
 
 def read_image(
@@ -335,7 +341,7 @@ def _opened(path: str | Path, data: bytes | None) -> Iterator[tuple[Image.Image,
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image: Image.Image = Image.open(io.BytesIO(content), formats=_formats(content, path))
         with image:
-            frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))  # MPO: a JPEG with previews
+            frames = _frames(image, len(content))
             if frames != 1:
                 raise DatasetError(
                     message(
@@ -390,6 +396,16 @@ def _opened(path: str | Path, data: bytes | None) -> Iterator[tuple[Image.Image,
             ),
             path=path,
         ) from error
+
+
+def _frames(image: Image.Image, size: int) -> int | str:
+    """Returns how many frames or pages a file of so many bytes has; a word where counting them could take hours, since
+    Pillow looks at each, and a small file may hold a million."""
+    if image.format == "MPO":  # a JPEG with previews
+        return 1
+    if image.format in ("TIFF", "GIF") and size > _COUNTED_BYTES:
+        return "several" if getattr(image, "is_animated", False) else 1
+    return int(getattr(image, "n_frames", 1))
 
 
 def _formats(content: bytes, path: Path) -> tuple[str, ...]:
