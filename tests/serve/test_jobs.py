@@ -362,6 +362,7 @@ def test_a_form_that_is_none_is_refused_and_leaves_nothing(
         ({"model": "tree"}, 404, "expected one of lesion, street, got 'tree'"),
         ({"polygons": "svg"}, 422, "expected some of geojson, coco, labelme, via, got 'svg'"),
         ({"threshold": 2}, 422, ""),
+        ({"threshold": 0.4, "model": "street"}, 422, "street has exclusive classes"),
         ({"probs_as": "exe"}, 422, ""),
         ({"policy": "guess"}, 422, ""),
         ({"mm_per_px": 0}, 422, ""),

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from segbench.errors import ConfigError
 from segbench.predict.outputs import OutputOptions
-from segbench.serve.answers import ServeError
+from segbench.serve.answers import ERRORS, ErrorAnswer, ServeError
 from segbench.serve.api import models_of
 from segbench.serve.guard import JOBS_PATH
 from segbench.serve.job_folder import ENDED, MOST_JOBS, Held, Job, JobFolder, JobRequest, JobState, State, now
@@ -25,7 +25,7 @@ from segbench.serve.job_runner import JobRunner
 from segbench.serve.job_upload import Body, receive_files
 from segbench.serve.models import Models
 from segbench.serve.settings import ServeSettings
-from segbench.types import SizePolicy
+from segbench.types import SizePolicy, Task
 
 _LOOK_S = 0.25  # how often a stream of events looks at the job
 _HEARTBEAT_S = 10.0  # shorter than what proxies wait before they cut a silent connection
@@ -153,12 +153,20 @@ _EVENTS = {
         }
     },
 }
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    404: {
+        "model": ErrorAnswer,
+        "description": "Nothing there: `no_jobs`, `unknown_job`, `unknown_file`, `unknown_model`.",
+    },
+    409: {"model": ErrorAnswer, "description": "The job has not ended: `not_done`."},
+    507: {"model": ErrorAnswer, "description": "No room on the disk: `no_room`."},
+}
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 
 
 def router() -> APIRouter:
     """Returns the routes under `/v1/jobs`."""
-    routes = APIRouter(prefix=JOBS_PATH, tags=["jobs"])
+    routes = APIRouter(prefix=JOBS_PATH, tags=["jobs"], responses=ERRORS | _ERRORS)
     _add_orders(routes)
     _add_results(routes)
     return routes
@@ -177,7 +185,7 @@ def _add_orders(routes: APIRouter) -> None:
         objects: Annotated[bool, Query(description="A table of all objects.")] = False,
         doubt: Annotated[bool, Query(description="Pictures of how unsure each pixel is.")] = False,
         probs_as: Annotated[Literal["npz", "npy", "tif", "zarr"] | None, Query(description="Probabilities.")] = None,
-        mm_per_px: Annotated[float | None, Query(gt=0, description="Side of a pixel, for areas.")] = None,
+        mm_per_px: Annotated[float | None, Query(gt=0, lt=1e9, description="Side of a pixel, for areas.")] = None,
         keep_uploads: Annotated[bool, Query(description="Keep what was sent until the job is deleted.")] = False,
     ) -> JobAnswer:
         """Takes image files as a form and answers when all are on the disk: from then on the job is not lost.
@@ -191,8 +199,12 @@ def _add_orders(routes: APIRouter) -> None:
                 overlays=overlays, probs=probs_as, objects=objects, doubt=doubt, mm_per_px=mm_per_px,
                 polygons=tuple(each.strip() for each in polygons.split(",") if each.strip()),  # type: ignore[misc]
             )  # fmt: skip
+            chosen = models.named(model)
+            if threshold is not None and chosen.predictor.class_map.task is Task.MULTICLASS:
+                told = f"{chosen.name} has exclusive classes: the most probable one is taken, and there is no threshold"
+                raise ServeError(422, told, code="bad_parameter")
             asked = JobRequest(
-                id="", model=models.named(model).name, created=now(), images=(), threshold=threshold, policy=policy,
+                id="", model=chosen.name, created=now(), images=(), threshold=threshold, policy=policy,
                 keep_uploads=keep_uploads, options=options,
             )  # fmt: skip
             job = await _received(request, body, jobs, asked)
