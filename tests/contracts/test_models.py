@@ -19,6 +19,7 @@ NAMES = MODELS.names()
 
 # Options that keep the contract fast; what they leave out is tested for that network in tests/models/.
 LIGHT: dict[str, dict[str, Any]] = {
+    "hypercolumn": {"encoder": "tu-test_resnet"},
     "smp/deeplabv3": {"encoder": "tu-test_resnet", "decoder_channels": 32},
     "smp/deeplabv3plus": {"encoder": "tu-test_resnet", "decoder_channels": 32},
     "smp/dpt": {"encoder": "tu-test_vit", "decoder_channels": 32, "reassemble_channels": [16, 32, 64, 64]},

@@ -12,6 +12,7 @@ import typer
 
 from segbench import __version__
 from segbench.cli._common import EXIT_PROBLEMS, console
+from segbench.cli.assist import assist
 from segbench.cli.bundle import bundle, pull, push
 from segbench.cli.config import config_app
 from segbench.cli.convert import data_convert
@@ -48,7 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 for command in (
-    *(demo, train, evaluate, bundle, push, pull, predict, suggest, serve, export, compare, report, tune, describe),
+    *(demo, train, evaluate, assist, suggest, bundle, push, pull, predict, serve, export, compare, report, tune, describe),
 ):
     app.command()(command)
 app.command("list")(list_names)

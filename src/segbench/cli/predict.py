@@ -147,12 +147,12 @@ def predict(
         raise ConfigError(f"videos and images go in calls of their own; {others} is no video", key="PATH")
     asked = recipe.asked(options)
     if not (tool or videos or overwrite) and (done := nothing_left(asked, paths, out)) is not None:
-        _print_done(done, out, options)
+        print_done(done, out, options)
         return
     images = [path for path, _ in find_images(paths, out).images] if runtime == AUTO_RUNTIME and not videos else []
     predictor = recipe.make(images, None if quiet else console.print)
     if tool is not None:
-        _predict_as(
+        predict_as(
             predictor, paths, out, tool,
             link=link, rle=rle, simplify=simplify, overwrite=overwrite, quiet=quiet,
         )  # fmt: skip
@@ -174,10 +174,10 @@ def predict(
     for note in (*predictor.pipeline.notes.values(), predictor.pipeline.seams.note):
         if note is not None:
             console.print(note)
-    _print_done(done, out, options)
+    print_done(done, out, options)
 
 
-def _print_done(done: PredictedFiles, out: Path, options: OutputOptions) -> None:
+def print_done(done: PredictedFiles, out: Path, options: OutputOptions) -> None:
     """Prints what became of images; ends with 1 where some failed."""
     from segbench.predict.outputs.areas import unlike_images
 
@@ -248,7 +248,7 @@ def _engine(name: str, address: str | None, recipe: Recipe, workers: int | None)
         cluster.close()
 
 
-def _predict_as(
+def predict_as(
     predictor: Predictor,
     paths: list[Path],
     out: Path,

@@ -27,6 +27,7 @@ MODELS = Registry(
         "deeplabv3_resnet50": "segbench.models.torchvision_networks:deeplabv3_resnet50",
         "fcn_resnet50": "segbench.models.torchvision_networks:fcn_resnet50",
         "full_resolution_conv": "segbench.models.full_resolution_conv:FullResolutionConv",
+        "hypercolumn": "segbench.models.hypercolumn:Hypercolumn",
         "lraspp_mobilenet_v3": "segbench.models.torchvision_networks:lraspp_mobilenet_v3",
         "mobilenet_v2_unet": "segbench.models.mobilenet_v2_unet:MobileNetV2UNet",
         "segnet": "segbench.models.unet:segnet",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import segmentation_models_pytorch as smp  # type: ignore[import-untyped]  # has no type information
 import timm
 import torch
 from huggingface_hub import constants as hub
 from segmentation_models_pytorch.encoders import encoders as SMP_ENCODERS  # type: ignore[import-untyped]
-from segmentation_models_pytorch.encoders import is_equivalent_to_timm_universal
+from segmentation_models_pytorch.encoders import get_encoder, is_equivalent_to_timm_universal
 from torch import Tensor, nn
 
 from segbench.errors import OptionError, WeightsError, shorten
@@ -155,6 +155,26 @@ def library_options(encoder: str) -> dict[str, Any]:
         return {}
     architecture = encoder.removeprefix(TIMM_PREFIX).partition(".")[0]
     return dict(_ANY_SIZE.get(timm.model_entrypoint(architecture).__module__.rpartition(".")[2], {}))
+
+
+def pretrained_encoder(name: str, tensors: dict[str, Tensor] | None, options: Mapping[str, Any]) -> nn.Module:
+    """Returns the library's encoder with its published weights: what `load_encoder` builds.
+
+    Args:
+        name: of the encoder.
+        tensors: of the file, for smp's own encoders (smp's loader of files wants a second one that it does not use);
+            None lets timm get them.
+        options: of `get_encoder`, `in_channels` among them.
+    Raises:
+        Exception: whatever the libraries raise where the tensors are not those of the encoder.
+    """
+    if tensors is None:
+        encoder: nn.Module = get_encoder(name, weights=True, **options)
+        return encoder
+    own: Any = get_encoder(name, depth=options.get("depth", 5))
+    own.load_state_dict(dict(tensors))  # which takes the classifier out of what it is given
+    own.set_in_channels(options["in_channels"], pretrained=True)
+    return cast(nn.Module, own)
 
 
 @contextmanager

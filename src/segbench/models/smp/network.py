@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import segmentation_models_pytorch as smp  # type: ignore[import-untyped]  # has no type information
 import torch
-from segmentation_models_pytorch.encoders import get_encoder  # type: ignore[import-untyped]
 from segmentation_models_pytorch.encoders.timm_vit import TimmViTEncoder  # type: ignore[import-untyped]
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -138,25 +137,12 @@ class SmpNetwork(SegmentationNetwork):
         return encoders.load_encoder(self.encoder, self.encoder_name, self.weights, self._pretrained_encoder)
 
     def _pretrained_encoder(self, tensors: dict[str, Tensor] | None) -> nn.Module:
-        """Returns the library's encoder with its published weights.
-
-        Args:
-            tensors: of the file, for smp's own encoders (smp's loader of files wants a second one that it does not
-                use); None lets timm get them.
-        Raises:
-            Exception: whatever the libraries raise where the tensors are not those of the encoder.
-        """
-        if tensors is not None:
-            own: Any = get_encoder(self.encoder_name, depth=self._encoder_options.get("depth", 5))
-            own.load_state_dict(dict(tensors))  # which takes the classifier out of what it is given
-            own.set_in_channels(self.in_channels, pretrained=True)
-            return cast(nn.Module, own)
-        if self.architecture == "dpt":
+        """Returns the library's encoder with its published weights, see `encoders.pretrained_encoder`."""
+        if self.architecture == "dpt" and tensors is None:
             name = self.encoder_name.removeprefix(encoders.TIMM_PREFIX)
             vit: nn.Module = TimmViTEncoder(name=name, pretrained=True, **self._encoder_options)
             return vit
-        encoder: nn.Module = get_encoder(self.encoder_name, weights=True, **self._encoder_options)
-        return encoder
+        return encoders.pretrained_encoder(self.encoder_name, tensors, self._encoder_options)
 
 
 def _parameters_without_gradient(network: SegmentationNetwork, device: str) -> list[str]:
