@@ -102,7 +102,7 @@ def cross_validate(
     units = np.array([images[index].unit for index in order])
     table = np.concatenate([sweep.values() for sweep in held])  # (settings, images)
     chosen = _best(table)
-    scores = _honest_scores(table, units)
+    scores = honest_scores(table, units)
     value, low, high = _interval(scores, units, folds[order])
     thresholds = held[0].thresholds
     return Validated(
@@ -164,7 +164,13 @@ def _best(table: NDArray[np.float64]) -> int:
     return int(np.argmax(means))
 
 
-def _honest_scores(table: NDArray[np.float64], units: NDArray[np.str_]) -> NDArray[np.float64]:
+def honest_scores(table: NDArray[np.float64], units: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Returns (images,) scores at the setting that is best on the other units.
+
+    Args:
+        table: (settings, images) scores of fits that have not seen the image; NaN where it has none.
+        units: (images,) what each belongs to.
+    """
     scores = np.full(table.shape[1], math.nan)
     for unit in np.unique(units):
         own = units == unit

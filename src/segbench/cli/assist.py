@@ -40,7 +40,9 @@ def assist(
     long_side: Annotated[
         int, typer.Option(min=64, max=1024, help="Of the median image, in pixels; larger finds smaller objects.")
     ] = 256,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --predict: predict again; with --as, replace the folder.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --predict: predict again; with --as, replace the folder.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Make a first model from a few labelled images in seconds, without a training, and predict the others with it.
@@ -96,9 +98,7 @@ def _predict(
 
     predictor = Predictor.of_bundles([made.bundle], "cpu")
     if tool is not None:
-        predict_as(
-            predictor, images, out, tool, link=False, rle=False, simplify=None, overwrite=overwrite, quiet=quiet
-        )
+        predict_as(predictor, images, out, tool, link=False, rle=False, simplify=None, overwrite=overwrite, quiet=quiet)
         return
     options = OutputOptions()
     watch = make_callback(quiet)

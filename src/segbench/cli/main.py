@@ -49,7 +49,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 for command in (
-    *(demo, train, evaluate, assist, suggest, bundle, push, pull, predict, serve, export, compare, report, tune, describe),
+    *(demo, train, evaluate, assist, suggest, bundle, push, pull),
+    *(predict, serve, export, compare, report, tune, describe),
 ):
     app.command()(command)
 app.command("list")(list_names)
