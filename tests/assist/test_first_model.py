@@ -147,7 +147,7 @@ def test_what_cannot_be_learnt_is_refused(tmp_path: Path) -> None:
                 (root / part).mkdir(parents=True, exist_ok=True)
                 Image.new("L", (40, 40), pixel).save(root / part / f"{number}.png")
         manifest = read_dataset(root, "folder", classes={"background": 0, "lesion": 255})
-        with pytest.raises(DatasetError, match="nothing to tell apart: no labelled image shows (lesion|background)"):
+        with pytest.raises(DatasetError, match=r"nothing to tell apart: no labelled image shows (lesion|background)"):
             make_first_model(manifest)
 
 

