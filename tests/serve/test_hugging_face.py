@@ -132,6 +132,13 @@ def test_the_client_shows_what_is_wrong(
     assert told in str(error.value)
 
 
+def test_the_client_brings_the_token(server: Callable[..., str], image: np.ndarray) -> None:
+    address = server(token="0123456789abcdef")
+    assert hub.InferenceClient(model=address, token="0123456789abcdef").image_segmentation(as_png(image))
+    with pytest.raises(hub.errors.HfHubHTTPError, match="expected the header Authorization"):
+        hub.InferenceClient(model=address, token="another").image_segmentation(as_png(image))
+
+
 def test_what_the_body_is_decides_not_its_content_type(client: Any, png: bytes) -> None:
     text = base64.b64encode(png).decode()
     wanted = client.post("/", content=png).json()

@@ -183,6 +183,15 @@ def test_a_clients_own_limit_of_time(asked: Any, image: np.ndarray) -> None:
     assert error.value.status() in ("503", "504")  # it may be known at once that it cannot be ready
 
 
+def test_the_client_brings_the_token(server: Callable[..., str], image: np.ndarray) -> None:
+    with triton.InferenceServerClient(server(token="0123456789abcdef").removeprefix("http://")) as made:
+        assert made.is_server_ready()
+        with pytest.raises(triton.InferenceServerException, match="expected the header Authorization"):
+            made.infer("lesion", [image_input(image)])
+        headers = {"Authorization": "Bearer 0123456789abcdef"}
+        assert made.infer("lesion", [image_input(image)], headers=headers).as_numpy("mask").shape == (61, 47)
+
+
 def request_of(**changes: Any) -> dict[str, Any]:
     tensor = {"name": "image", "datatype": "UINT8", "shape": [2, 2, 3], "data": list(range(12))}
     return {"inputs": [tensor | changes]}
@@ -240,6 +249,10 @@ def test_bytes_behind_the_json_without_the_header(client: Any) -> None:
     assert "Inference-Header-Content-Length says how long" in answer.json()["error"]
     length = {"Inference-Header-Content-Length": str(len(body) - 12)}
     assert client.post("/v2/models/lesion/infer", content=body, headers=length).status_code == 200
+    wrong = {"Inference-Header-Content-Length": "90"}
+    answer = client.post("/v2/models/lesion/infer", content=body, headers=wrong)
+    assert "the first 90 bytes are no JSON" in answer.json()["error"]
+    assert answer.json()["error"].endswith("so long it is by Inference-Header-Content-Length")
     cut = client.post("/v2/models/lesion/infer", content=body[:-1], headers=length)
     assert cut.json()["error"] == "expected 12 bytes of the tensor behind the JSON (its binary_data_size), got 11"
 

@@ -25,7 +25,7 @@ from segbench.serve.uploads import judge_upload
 from segbench.types import SizePolicy
 
 INPUT = "image"
-_MOST_JSON_BYTES = 8 << 20  # numbers as text take twenty times their size while they are read
+_MOST_JSON_BYTES = 8 << 20  # numbers as text take ten times their size while they are read
 _ANSWER_TIMES = 4  # the largest body: what an answer may have
 _JSON_NUMBER = {"UINT8": 4, "FP32": 20}  # bytes that one takes
 _BINARY_NUMBER = {"UINT8": 1, "FP32": 4}
@@ -196,6 +196,8 @@ def read_request(body: bytes, header_length: str | None) -> tuple[InferRequest, 
         told = f"the first {length:,} bytes are no JSON: {first['ctx']['error']}"
         if header_length is None:
             told += "; where bytes of a tensor follow, Inference-Header-Content-Length says how long the JSON is"
+        else:
+            told += "; so long it is by Inference-Header-Content-Length"
         raise ServeError(400, told, code="request") from error
 
 
