@@ -157,6 +157,17 @@ def test_strokes_are_the_mask_for_label_studio_and_for_us(
     assert np.array_equal(labels(read_dataset(tmp_path / "folder"), "a"), mask)
 
 
+def test_bitmasks_are_the_mask(
+    backend: Callable[..., Any], bundles: dict[str, Path], png: bytes, image: np.ndarray, tmp_path: Path
+) -> None:
+    config = view(IMAGE, POLYGONS.replace("Polygon", "Bitmask"))  # which the library's check knows from 2.1 on
+    (result,) = backend().post("/label-studio/street/predict", json=asked(task(), config=config)).json()["results"]
+    assert [region["type"] for region in result["result"]] == ["bitmasklabels"] * 2
+    root = exported(tmp_path, {"a": result["result"]}, png)
+    back = labels(read_dataset(root, "labelstudio", classes=["SKY", "car"], background="road"), "a")
+    assert np.array_equal(back, Predictor.load(bundles["street"])(image).mask)
+
+
 def test_polygons_are_those_of_the_mask(
     backend: Callable[..., Any], bundles: dict[str, Path], png: bytes, image: np.ndarray, tmp_path: Path
 ) -> None:
@@ -228,10 +239,13 @@ def refusal(
             "no label of the project is a class of the model: the labels are Hair, the classes lesion; rename one, or "
             'say which is meant: <Label value="..." predicted_values="lesion"/>',
         ),
-        (view(IMAGE), "the labeling setup has no BrushLabels or PolygonLabels for its image; add one with lesion"),
+        (
+            view(IMAGE),
+            "the labeling setup has no BrushLabels, BitmaskLabels or PolygonLabels for its image; add one with lesion",
+        ),
         (
             view(IMAGE, BRUSH.replace('toName="photo"', 'toName="nothing"')),
-            "the labeling setup has no BrushLabels or PolygonLabels for its image; add one with lesion",
+            "the labeling setup has no BrushLabels, BitmaskLabels or PolygonLabels for its image; add one with lesion",
         ),
         (
             view('<Video name="photo" value="$image"/>', BRUSH),

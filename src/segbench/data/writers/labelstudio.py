@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from segbench.data.shapes.drawing import Painting, Shape, paint
 from segbench.data.writers.common import (
@@ -76,8 +79,8 @@ def labelled_region(
     """Returns a region as it stands in the `result` of an annotation or of a prediction.
 
     Args:
-        kind: `brushlabels` or `polygonlabels`.
-        value: of `brush_value` or `polygon_value`.
+        kind: `brushlabels`, `bitmasklabels` or `polygonlabels`.
+        value: of `brush_value`, `bitmask_value` or `polygon_value`.
         label: as the labelling setup has it.
         size: (H, W) of the image, in pixels.
         name: of the region, unlike every other one's of the annotation.
@@ -112,6 +115,14 @@ def _pixels(region: Region, size: tuple[int, int]) -> NDArray[np.bool_]:
     labels, _ = paint(Painting(height=height, width=width, shapes=((1, Shape(rings=(region.ring,))),)), Path())
     inside: NDArray[np.bool_] = labels == 1
     return inside
+
+
+def bitmask_value(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Returns an (H, W) mask as Label Studio has bitmasks: a picture that is transparent outside."""
+    plane = Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0)))
+    data = io.BytesIO()
+    Image.merge("LA", (plane, plane)).save(data, "PNG")
+    return {"imageDataURL": f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"}
 
 
 def encode_brush(mask: NDArray[np.bool_]) -> bytes:

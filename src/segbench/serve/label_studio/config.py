@@ -11,7 +11,9 @@ from segbench.serve.answers import ServeError
 
 _MOST_CHARACTERS = 1 << 18
 _OTHERS = ("video", "text", "audio", "hypertext", "paragraphs", "timeseries", "table", "list", "pdf", "chat")
-BRUSH, POLYGON = "brushlabels", "polygonlabels"  # tags of controls, and the types of their regions
+# Tags of controls, in small letters as the types of their regions have them.
+BRUSH, BITMASK, POLYGON = "brushlabels", "bitmasklabels", "polygonlabels"
+_CONTROLS = "BrushLabels, BitmaskLabels or PolygonLabels"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,7 @@ class LabelTarget:
     """Where the classes of a model go in a labelling setup.
 
     Attributes:
-        kind: `BRUSH` or `POLYGON`.
+        kind: `BRUSH`, `BITMASK` or `POLYGON`.
         control, image: names of the two tags, for `from_name` and `to_name`.
         key: of a task's data under which its image stands.
         labels: class index -> label, as annotations have it.
@@ -33,7 +35,7 @@ class LabelTarget:
 
 
 def read_label_config(text: object, classes: Mapping[int, str]) -> LabelTarget:
-    """Returns where the classes go: to the BrushLabels or PolygonLabels that have most of them, of equals the first.
+    """Returns where the classes go: to the control of brush, bitmask or polygons that has most, of equals the first.
 
     A class is found by its name, in any case, as a label's `value`, `alias`, or one of its `predicted_values`.
 
@@ -51,7 +53,11 @@ def read_label_config(text: object, classes: Mapping[int, str]) -> LabelTarget:
         needs = 'it needs <Image name="image" value="$image"/>'
         raise _refused(f"this model segments images, and the labeling setup shows none (other data: {others}); {needs}")
     controls = [
-        (tag, each, image) for tag, each in tags if tag in (BRUSH, POLYGON) for image in _shown(each) if image in images
+        (tag, each, image)
+        for tag, each in tags
+        if tag in (BRUSH, BITMASK, POLYGON)
+        for image in _shown(each)
+        if image in images
     ]
     matched = [(kind, each, image, _matched(each, classes)) for kind, each, image in controls]
     best = max((len(labels) for *_, labels in matched), default=0)
@@ -120,7 +126,7 @@ def _names(label: Element) -> list[str]:
 def _no_label(classes: Mapping[int, str], controls: Sequence[Element]) -> ServeError:
     names = ", ".join(classes.values())
     if not controls:
-        return _refused(f"the labeling setup has no BrushLabels or PolygonLabels for its image; add one with {names}")
+        return _refused(f"the labeling setup has no {_CONTROLS} for its image; add one with {names}")
     labels = dict.fromkeys(label.get("value", "") for each in controls for label in _labels(each))
     example = f'<Label value="..." predicted_values="{next(iter(classes.values()))}"/>'
     return _refused(

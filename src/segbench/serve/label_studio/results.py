@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segbench.data.shapes.trace import polygons_for
-from segbench.data.writers.labelstudio import brush_value, labelled_region, polygon_value
+from segbench.data.writers.labelstudio import bitmask_value, brush_value, labelled_region, polygon_value
 from segbench.predict.doubt import mask_confidence
 from segbench.predict.outputs.objects import MaskObject
 from segbench.predict.predictor import Prediction
 from segbench.predict.scored_objects import scored_objects
 from segbench.serve.answers import ServeError
-from segbench.serve.label_studio.config import BRUSH, LabelTarget
+from segbench.serve.label_studio.config import BITMASK, BRUSH, POLYGON, LabelTarget
+
+_MASKS = {BRUSH: brush_value, BITMASK: bitmask_value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +96,8 @@ def task_result(
 ) -> dict[str, Any]:
     """Returns what Label Studio stores as the prediction of a task.
 
-    A polygon is an object's, so that a person takes away a wrong one by itself. A brush stroke is a class's: the
-    browser keeps a picture of the whole image for each.
+    A polygon is an object's, so that a person takes away a wrong one by itself. A brush stroke or a bitmask is a
+    class's: the browser keeps a picture of the whole image for each.
 
     Args:
         version: of the model; Label Studio asks again when it is another.
@@ -106,7 +108,7 @@ def task_result(
         each if each.label in known else replace(each, label="") for each in prompts
     ]  # a tool has its own labels
     objects = _asked_for(scored_objects(prediction), target.labels, prompts, size)
-    made = _strokes(objects, size) if target.kind == BRUSH else _rings(objects, size)
+    made = _rings(objects, size) if target.kind == POLYGON else _masks(objects, size, _MASKS[target.kind])
     regions = []
     for index, value, confidence in made:
         name = uuid.uuid4().hex[:10]  # of no other region, also of those that a person accepted before
@@ -146,7 +148,9 @@ def _shown(each: MaskObject, prompts: Sequence[Prompt], size: tuple[int, int]) -
     return shown
 
 
-def _strokes(objects: Iterator[_Found], size: tuple[int, int]) -> Iterator[tuple[int, dict[str, Any], float]]:
+def _masks(
+    objects: Iterator[_Found], size: tuple[int, int], packed: Callable[[NDArray[np.bool_]], dict[str, Any]]
+) -> Iterator[tuple[int, dict[str, Any], float]]:
     for index, found in groupby(objects, key=lambda each: each[0].label):
         mask, total, area = np.zeros(size, dtype=bool), 0.0, 0
         for each, pixels, confidence in found:
@@ -154,7 +158,7 @@ def _strokes(objects: Iterator[_Found], size: tuple[int, int]) -> Iterator[tuple
             mask[each.top : each.top + height, each.left : each.left + width] |= pixels
             count = int(np.count_nonzero(pixels))
             total, area = total + confidence * count, area + count
-        yield index, brush_value(mask), total / area
+        yield index, packed(mask), total / area
 
 
 def _rings(objects: Iterator[_Found], size: tuple[int, int]) -> Iterator[tuple[int, dict[str, Any], float]]:
