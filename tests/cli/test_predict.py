@@ -108,7 +108,9 @@ def test_auto_is_named(
         (["--polygons", "coco, shp"], "--polygons: expected some of geojson, coco, labelme, via, got 'shp'"),
         (["--as", "shp"], "--as: there is no format 'shp' to write"),
         (["--as", "coco", "--engine", "ray"], "--engine: spreads images to masks"),
-        (["--link"], "--link, --rle, --simplify: goes with --as only"),
+        (["--link"], "--link, --rle: goes with --as only"),
+        (["--simplify", "1"], "--simplify: goes with --as or --polygons only"),
+        (["--polygons", "geojson", "--simplify", "far"], "--simplify: expected none, auto or a number of pixels"),
         (["--runtime", "onnxruntime"], "pip install 'segbench[onnx]'"),
     ],
 )

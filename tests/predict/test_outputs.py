@@ -16,6 +16,7 @@ import zarr
 from PIL import Image
 from rasterio.features import rasterize
 from ruamel.yaml import YAML
+from scipy import ndimage
 from shapely.geometry import shape
 from tests.data._rasters import GRID, save
 
@@ -26,6 +27,7 @@ from segbench.errors import ConfigError, PredictionError
 from segbench.predict.doubt import disagreement, pixel_doubt
 from segbench.predict.outputs import OutputOptions, finish_outputs, prepare_outputs, write_areas, write_outputs
 from segbench.predict.outputs.geojson import object_rings
+from segbench.predict.outputs.simplified import is_polygon
 from segbench.predict.pipeline import PipelineSettings
 from segbench.predict.predictor import Prediction
 from segbench.types import ClassMap, Normalization, Task
@@ -61,6 +63,52 @@ def test_polygons_are_valid_and_give_the_mask_back(seed: int, tmp_path: Path) ->
         assert sum(each.area for each in own) == (mask == label).sum() == row[f"{name}_px"]
         assert np.array_equal(rasterize(own, mask.shape), mask == label)
         assert len(own) == row[f"{name}_objects"]
+
+
+def blobs(seed: int) -> np.ndarray:
+    """Returns smooth regions of three classes, some with holes, as networks draw them."""
+    rng = np.random.default_rng(seed)
+    planes = [ndimage.gaussian_filter(rng.normal(size=(90, 120)), 5.0) for _ in range(3)]
+    return np.stack(planes).argmax(axis=0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("simplify", ["auto", 1.5, 6.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_simplified_polygons_are_valid_and_near_the_mask(seed: int, simplify: Any, tmp_path: Path) -> None:
+    mask, corners = blobs(seed), {}
+    for folder, chosen in (("exact", None), ("few", simplify)):
+        options = OutputOptions(polygons=("geojson",), simplify=chosen)
+        write_outputs(predicted(mask), tmp_path / folder, "x", options)
+        _, features = features_of(tmp_path / folder / "polygons/geojson/x.geojson")
+        found = [shape(each["geometry"]) for each in features]
+        assert all(each.is_valid for each in found), [shapely.is_valid_reason(each) for each in found]
+        corners[folder] = sum(shapely.get_num_coordinates(each) for each in found)
+        assert [each["properties"]["area_px"] for each in features] == [
+            each["properties"]["area_px"] for each in features_of(tmp_path / "exact/polygons/geojson/x.geojson")[1]
+        ]
+    assert corners["few"] < (0.85 if simplify == "auto" else 0.7) * corners["exact"]
+    if simplify == "auto":
+        drawn = rasterize(found, mask.shape)
+        assert (drawn & (mask > 0)).sum() / (drawn | (mask > 0)).sum() > 0.98
+
+
+def test_what_is_no_polygon_is_seen() -> None:
+    square = np.array([[0, 0], [8, 0], [8, 8], [0, 8]], dtype=float)
+
+    def holed(*holes: list[list[int]]) -> bool:
+        rings = [square, *(np.array(hole, dtype=float) for hole in holes)]
+        valid = is_polygon(rings)
+        assert valid == shapely.Polygon(rings[0], rings[1:]).is_valid
+        return valid
+
+    inner, small = [[2, 2], [2, 6], [6, 6], [6, 2]], [[3, 3], [3, 4], [4, 4], [4, 3]]
+    assert holed()
+    assert holed(inner)
+    assert not holed(inner, small), "a hole in a hole"
+    assert not holed([[10, 2], [10, 6], [12, 6], [12, 2]]), "a hole outside"
+    assert not holed([[6, 2], [6, 6], [10, 6], [10, 2]]), "a hole across the outline"
+    assert not is_polygon([np.array([[0, 0], [4, 4], [4, 0], [0, 4]], dtype=float)]), "an outline that crosses itself"
+    assert not is_polygon([np.array([[0, 0], [4, 0], [4, 4], [4, 2]], dtype=float)]), "a side that runs back"
 
 
 def test_a_ring_keeps_its_hole_and_the_island_in_it() -> None:

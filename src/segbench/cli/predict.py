@@ -24,7 +24,7 @@ from segbench.cli._common import (
     require,
     runs_of,
 )
-from segbench.cli.convert import Link, Rle, print_end, regions_text, write_options
+from segbench.cli.convert import Link, Rle, parse_simplify, print_end, regions_text, write_options
 from segbench.errors import ConfigError
 from segbench.locale import plural
 from segbench.types import AUTO_RUNTIME, SizePolicy
@@ -73,7 +73,8 @@ def predict(
         bool, typer.Option("--overwrite", help="Predict what is there again; with --as, replace the folder.")
     ] = False,
     simplify: Annotated[
-        str | None, typer.Option(help="With --as: none, auto or pixels; default: auto where there are polygons.")
+        str | None,
+        typer.Option(help="Corners of polygons to leave out: none, auto or pixels; default: auto, GeoJSON none."),
     ] = None,
     tta: TtaOption = None,
     ensemble: EnsembleOption = None,
@@ -113,6 +114,7 @@ def predict(
         overlays=overlays,
         probs=probs_as or ("npz" if probs else None),  # type: ignore[arg-type]  # a word, which the options judge
         polygons=tuple(each.strip() for each in polygons.split(",")) if polygons else (),  # type: ignore[misc]
+        simplify=parse_simplify(simplify) if tool is None and simplify is not None else None,
         objects=objects,
         doubt=doubt,
         mm_per_px=mm_per_px,
@@ -138,8 +140,10 @@ def predict(
         if videos:
             told = "annotation tools' files name images, and this is a video; save its frames as images, and give those"
             raise ConfigError(f"{told}: {', '.join(map(str, videos))}", key="--as")
-    elif link or rle or simplify is not None:
-        raise ConfigError("goes with --as only", key="--link, --rle, --simplify")
+    elif link or rle:
+        raise ConfigError("goes with --as only", key="--link, --rle")
+    elif simplify is not None and not polygons:
+        raise ConfigError("goes with --as or --polygons only", key="--simplify")
     if engine != "local" and (videos or tool is not None):
         raise ConfigError("spreads images to masks; --as and videos go on this machine", key="--engine")
     if len(videos) not in (0, len(paths)):

@@ -116,7 +116,8 @@ def _write_objects(
     if options.objects:
         write_objects(out / "objects" / f"{name}.csv", name, objects, class_map, scale)
     if options.polygons:
-        write_geojson(out / "polygons" / "geojson" / f"{name}.geojson", with_pixels(objects), class_map, grid, scale)
+        file = out / "polygons" / "geojson" / f"{name}.geojson"
+        write_geojson(file, with_pixels(objects), class_map, grid, scale, options.simplify or 0.0)
     return object_counts(objects, class_map) if options.objects else {}
 
 

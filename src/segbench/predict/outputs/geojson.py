@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]
 
 from segbench.data.files.map_grid import MapGrid
-from segbench.data.shapes.trace import mask_polygons
+from segbench.data.writers import Simplify
 from segbench.files import replacing
 from segbench.predict.outputs.areas import PixelScale
 from segbench.predict.outputs.objects import MaskObject
+from segbench.predict.outputs.simplified import part_rings
 from segbench.types import ClassMap
 
 
@@ -31,6 +32,7 @@ def write_geojson(
     class_map: ClassMap,
     grid: MapGrid | None = None,
     scale: PixelScale | None = None,
+    simplify: Simplify = 0.0,
 ) -> None:
     """Writes one image's objects.
 
@@ -43,7 +45,7 @@ def write_geojson(
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         stream.write(json.dumps(collection_head(grid))[:-1] + ', "features": [')
         for number, each in enumerate(objects):
-            feature = object_feature(each, class_map, grid, scale)
+            feature = object_feature(each, class_map, grid, scale, simplify)
             stream.write((",\n" if number else "\n") + json.dumps(feature, ensure_ascii=False, separators=(",", ":")))
         stream.write("\n]}\n")
 
@@ -57,12 +59,16 @@ def collection_head(grid: MapGrid | None) -> dict[str, Any]:
 
 
 def object_feature(
-    each: MaskObject, class_map: ClassMap, grid: MapGrid | None = None, scale: PixelScale | None = None
+    each: MaskObject,
+    class_map: ClassMap,
+    grid: MapGrid | None = None,
+    scale: PixelScale | None = None,
+    simplify: Simplify = 0.0,
 ) -> dict[str, Any]:
     """Returns an object as a feature of GeoJSON; see `write_geojson`."""
     polygons = [
         [_closed(ring, each, grid, outer=index == 0) for index, ring in enumerate(rings)]
-        for rings in object_rings(each.pixels)
+        for rings in object_rings(each.pixels, simplify)
     ]
     name, color = class_map.names[each.label], class_map.colors[each.label]
     properties: dict[str, Any] = {"object": each.number, "class": name, "area_px": each.area_px}
@@ -76,25 +82,26 @@ def object_feature(
     return {"type": "Feature", "properties": properties, "geometry": geometry}
 
 
-def object_rings(pixels: NDArray[np.bool_]) -> list[list[NDArray[np.float64]]]:
+def object_rings(pixels: NDArray[np.bool_], simplify: Simplify = 0.0) -> list[list[NDArray[np.float64]]]:
     """Returns the polygons of a region: for each part that hangs together over sides its outline, then its holes.
 
     Rings are simple: holes are regions over sides, too, so that none of them passes a point twice.
 
     Args:
         pixels: (H, W) bool.
+        simplify: how far, in pixels, corners that are left out may lie beside the outline; `auto`: as far as an IoU of
+            0.99 allows. A region of several parts, which touch at corners, stays exact.
     Returns:
         rings (N, 2) of x and y in pixels, each point once.
     """
     polygons = []
-    parts, _ = ndimage.label(pixels)
+    parts, count = ndimage.label(pixels)
     for index, (rows, columns) in enumerate(ndimage.find_objects(parts), start=1):
         part = np.pad(parts[rows, columns] == index, 1)
         outside, _ = ndimage.label(~part)
         filled = outside != outside[0, 0]
         corner = np.array([columns.start - 1, rows.start - 1], dtype=np.float64)
-        rings = [*mask_polygons(filled), *mask_polygons(filled & ~part)]
-        polygons.append([np.reshape(ring, (-1, 2)) + corner for ring in rings])
+        polygons.append([ring + corner for ring in part_rings(part, filled, simplify if count == 1 else 0.0)])
     return polygons
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from segbench.errors import ConfigError, shorten
 from segbench.speech import argument
+
+if TYPE_CHECKING:
+    from segbench.data.writers import Simplify
 
 ProbsFormat: TypeAlias = Literal["npz", "npy", "tif", "zarr"]
 PolygonFormat: TypeAlias = Literal["geojson", "coco", "labelme", "via"]
@@ -23,6 +26,8 @@ class OutputOptions:
         probs: (C, H, W) float16 probabilities: `npz` (compressed, key `probs`), `npy`, `tif` (GeoTIFF of 32 bit, on the
             image's grid) or `zarr`; None: none.
         polygons: `geojson`, a file an image; `coco`, `labelme`, `via`: a data set of all images in this format.
+        simplify: how far, in pixels, corners that polygons lose may lie beside the outline (0: exact); `auto`: as far
+            as an IoU of 0.99 allows; None: GeoJSON exact, data sets `auto`.
         objects: objects.csv, a row a connected region, and how many there are of each class in areas.csv.
         doubt: pictures of how unsure the network is of each pixel; of several that are averaged also of how much they
             disagree, and the mean of that in areas.csv.
@@ -35,6 +40,7 @@ class OutputOptions:
     overlays: bool = True
     probs: ProbsFormat | None = None
     polygons: tuple[PolygonFormat, ...] = ()
+    simplify: Simplify | None = None
     objects: bool = False
     doubt: bool = False
     mm_per_px: float | None = None

@@ -26,7 +26,6 @@ from segbench.predict.unlike import unlike_training
 from segbench.types import ClassMap, Task
 
 OVERLAY_QUALITY = 90  # of JPEG, 0-100
-_AS_DATASET = WriteOptions(images="none", simplify="auto")
 AREAS_FILE = "areas.csv"
 SETTINGS_FILE = "settings.json"  # how the masks came about: threshold, size, post-processing and all else
 _LEGEND, _DOUBT_LEGEND, _DISAGREEMENT_LEGEND = "legend.png", "doubt_legend.png", "disagreement_legend.png"
@@ -46,14 +45,15 @@ def prepare_outputs(
     Raises:
         ConfigError: data sets of polygons that cannot hold these classes.
     """
-    for kind in () if options is None else options.polygons:
+    options = options or OutputOptions()
+    for kind in options.polygons:
         if kind != "geojson":
-            check_writer(kind, settings.class_map, _AS_DATASET)
+            check_writer(kind, settings.class_map, _as_dataset(options))
     write_json(out / SETTINGS_FILE, settings.to_dict())
     mark_indices(out / "masks", settings.class_map)
     with replacing(out / _LEGEND) as temporary:
         legend_picture(settings.class_map).save(temporary)
-    if options is not None and options.doubt:
+    if options.doubt:
         from segbench.plots.doubt import disagreement_legend, doubt_legend  # slow to import, as what is below is
 
         with replacing(out / _DOUBT_LEGEND) as temporary:
@@ -113,7 +113,8 @@ def write_outputs(
             write_objects(out / "objects" / f"{name}.csv", name, objects, class_map, scale)
             row |= object_counts(objects, class_map)
         if "geojson" in options.polygons:
-            write_geojson(out / "polygons" / "geojson" / f"{name}.geojson", objects, class_map, grid, scale)
+            file = out / "polygons" / "geojson" / f"{name}.geojson"
+            write_geojson(file, objects, class_map, grid, scale, options.simplify or 0.0)
     if apart is not None and counted:
         row["disagreement"] = f"{(apart if nodata is None else apart[~nodata]).mean(dtype=np.float64):.4f}"
     return row | _trust(prediction, card)
@@ -155,6 +156,10 @@ def output_files(
     if "geojson" in options.polygons:
         files.append(out / "polygons" / "geojson" / f"{name}.geojson")
     return files
+
+
+def _as_dataset(options: OutputOptions) -> WriteOptions:
+    return WriteOptions(images="none", simplify="auto" if options.simplify is None else options.simplify)
 
 
 def shared_files(out: Path, options: OutputOptions, *, several: bool = False) -> list[Path]:
@@ -204,4 +209,4 @@ def finish_outputs(
         return
     for kind in options.polygons:
         if kind != "geojson":
-            write_dataset(kind, out / "polygons" / kind, samples(), class_map, _AS_DATASET, overwrite=True)
+            write_dataset(kind, out / "polygons" / kind, samples(), class_map, _as_dataset(options), overwrite=True)
