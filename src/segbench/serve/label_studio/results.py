@@ -22,9 +22,10 @@ from segbench.serve.answers import ServeError
 from segbench.serve.label_studio.config import BITMASK, BRUSH, POLYGON, LabelTarget
 
 _MASKS = {BRUSH: brush_value, BITMASK: bitmask_value}
+_TOOLS = {"keypoint": ("x", "y"), "rectangle": ("x", "y", "width", "height")}  # what each shows, in per cent
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Prompt:
     """What a person showed with a smart tool: a point asks for the object there, a rectangle for what it holds.
 
@@ -66,29 +67,28 @@ def read_prompts(context: object) -> list[Prompt]:
     Args:
         context: of a request: regions of the smart tools under `result`.
     Raises:
-        ServeError: another tool than a key point or a rectangle.
+        ServeError: another tool than a key point or an upright rectangle.
     """
     regions = context.get("result") if isinstance(context, dict) else None
-    found = []
-    for region in regions if isinstance(regions, list) else []:
-        value = region.get("value") if isinstance(region, dict) else None
-        kind = str(region.get("type", "")).removesuffix("labels") if isinstance(region, dict) else ""
-        names = ("x", "y") if kind == "keypoint" else ("x", "y", "width", "height")
-        numbers = {name: _number(value.get(name)) for name in names} if isinstance(value, dict) else {}
-        known = kind in ("keypoint", "rectangle") and bool(numbers) and None not in numbers.values()
-        if not isinstance(value, dict) or not known or value.get("rotation"):
-            told = f"expected a key point or an upright rectangle of a smart tool, got {kind!r}"
-            raise ServeError(422, told, code="smart_tool")
-        labels = value.get(f"{kind}labels")
-        label = str(labels[0]) if isinstance(labels, list) and labels else ""
-        wanted = region.get("is_positive") not in (False, 0)
-        found.append(Prompt(**{name: number or 0.0 for name, number in numbers.items()}, wanted=wanted, label=label))
-    return found
+    return [_prompt(region) for region in regions] if isinstance(regions, list) else []
 
 
-def _number(value: object) -> float | None:
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 100
-    return float(value) if isinstance(value, int | float) and usable else None
+def _prompt(region: object) -> Prompt:
+    given = region if isinstance(region, dict) else {}
+    kind = str(given.get("type", "")).removesuffix("labels")
+    value: dict[str, Any] = given["value"] if isinstance(given.get("value"), dict) else {}
+    numbers: list[Any] = [value.get(name) for name in _TOOLS.get(kind, ())]
+    if not numbers or not all(map(_is_per_cent, numbers)) or value.get("rotation"):
+        told = f"expected a key point or an upright rectangle of a smart tool, got {kind!r}"
+        raise ServeError(422, told, code="smart_tool")
+    labels = value.get(f"{kind}labels")
+    label = str(labels[0]) if isinstance(labels, list) and labels else ""
+    x, y, width, height = (*map(float, numbers), 0.0, 0.0)[:4]
+    return Prompt(x, y, width, height, wanted=given.get("is_positive") not in (False, 0), label=label)
+
+
+def _is_per_cent(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 100
 
 
 def task_result(
@@ -103,10 +103,8 @@ def task_result(
         version: of the model; Label Studio asks again when it is another.
     """
     size = prediction.image.shape[0], prediction.image.shape[1]
-    known = set(target.labels.values())
-    prompts = [
-        each if each.label in known else replace(each, label="") for each in prompts
-    ]  # a tool has its own labels
+    known = set(target.labels.values())  # a tool may have labels of its own
+    prompts = [each if each.label in known else replace(each, label="") for each in prompts]
     objects = _asked_for(scored_objects(prediction), target.labels, prompts, size)
     made = _rings(objects, size) if target.kind == POLYGON else _masks(objects, size, _MASKS[target.kind])
     regions = []
