@@ -1,0 +1,204 @@
+"""The server's life: what keeps it from starting, and how it ends."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from segbench.errors import BundleError, ConfigError
+from segbench.serve.run import listening, serve
+from segbench.serve.settings import ServeSettings, read_token
+from segbench.speech import speaking
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"port": 70000}, "--port: expected a port from 0 to 65535, got 70000"),
+        ({"queue": 0}, "--queue: expected a number above 0, got 0"),
+        ({"timeout_s": float("nan")}, "--timeout-s: expected a number above 0, got nan"),
+        ({"wait_ms": -1}, "--wait-ms: expected 0 or more, got -1"),
+        ({"origins": ("own.example",)}, "--origin: expected a page's origin such as https://example.org, without a"),
+        ({"token": "short"}, "--token-file: a token of 5 characters is soon guessed; expected at least 16"),
+        (
+            {"host": "0.0.0.0"},
+            "--host: 0.0.0.0 can be reached from other machines, and whoever reaches it could use the models; make a "
+            "token (python -c 'import secrets; print(secrets.token_urlsafe(32))' > token.txt) and give it with "
+            "--token-file token.txt, or in SEGBENCH_TOKEN",
+        ),
+    ],
+)
+def test_settings_that_make_no_sense(given: dict[str, Any], told: str) -> None:
+    with speaking("shell"), pytest.raises(ConfigError) as refused:
+        ServeSettings(**given)
+    assert str(refused.value).startswith(told)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1", "[::1]", "127.5.5.5"])
+def test_this_machine_alone_needs_no_token(host: str) -> None:
+    assert ServeSettings(host=host).token is None
+
+
+def test_a_token_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "token.txt"
+    file.write_text("correct-horse-battery-staple\n")
+    assert read_token(file) == "correct-horse-battery-staple"
+    monkeypatch.setenv("SEGBENCH_TOKEN", " from-the-environment ")
+    assert read_token(None) == "from-the-environment"
+    file.write_text("two words")
+    with pytest.raises(ConfigError, match=r"expected one word in .*token\.txt, got 2; make one: python -c"):
+        read_token(file)
+    assert "correct-horse" not in repr(ServeSettings(token="correct-horse-battery-staple"))
+
+
+def test_a_port_in_use_is_told_with_another() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with speaking("shell"), pytest.raises(ConfigError) as refused, listening(ServeSettings(port=port)):
+            pass
+    told = f"--port: port {port} is in use: another server runs there; end it, or take another: --port {port + 1}"
+    assert str(refused.value) == told
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("no.such.machine.invalid", "there is no machine called 'no.such.machine.invalid'"),
+        ("192.0.2.7", "192.0.2.7 is no address of this machine (Cannot assign requested address); 127.0.0.1 is for"),
+    ],
+)
+def test_an_address_that_is_none_of_ours(host: str, told: str) -> None:
+    settings = ServeSettings(host=host, port=0, token="correct-horse-battery-staple")
+    with pytest.raises(ConfigError) as refused, listening(settings):
+        pass
+    assert refused.value.reason.startswith(told)
+
+
+def test_a_package_that_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch, bundles: dict[str, Path]) -> None:
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(ConfigError) as refused:
+        serve([bundles["lesion"]], ServeSettings(port=0), print)
+    told = "the server needs the package uvicorn, which is not installed; pip install 'segbench[serve]'"
+    assert str(refused.value) == told
+
+
+def test_a_damaged_model_keeps_the_port_closed(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    damaged = tmp_path / "damaged.segbench"
+    content = bytearray(bundles["lesion"].read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    damaged.write_bytes(content)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    said: list[str] = []
+    with pytest.raises(BundleError, match=r"damaged\.segbench"):
+        serve([bundles["street"], damaged], ServeSettings(port=port), said.append)
+    assert said == []
+    with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+        client.connect(("127.0.0.1", port))
+
+
+def test_two_models_of_one_name_are_told(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    other = tmp_path / "lesion.segbench"
+    other.write_bytes(bundles["lesion"].read_bytes())
+    with pytest.raises(ConfigError, match="two models would be called lesion; rename one of the files"):
+        serve([bundles["lesion"], other], ServeSettings(port=0), print)
+
+
+@contextmanager
+def running(models: list[Path], *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Yields `segbench serve` in a process of its own, and its address, when it answers."""
+    command = [sys.executable, "-m", "segbench", "serve", *map(str, models), "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if "Ctrl-C ends it" in line:
+                break
+        else:
+            raise AssertionError("".join(lines))
+        reader.start()
+        yield process, lines[0].split()[0]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(20)
+        reader.join(20)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_was_accepted_is_answered_before_the_end(bundles: dict[str, Path], png: bytes, workers: int) -> None:
+    options = ["--workers", str(workers), "--wait-ms", "300", "--drain-s", "4"]
+    with running([bundles["lesion"]], *options) as (process, address), ThreadPoolExecutor(24) as clients:
+        asked = [clients.submit(ask, address, "/v1/predict", png) for _ in range(24)]
+        time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        began = time.perf_counter()
+        while (found := ask(address, "/health/ready"))[0] == 200:
+            time.sleep(0.02)
+        assert found == (503, b'{"status":"stopping"}')
+        assert ask(address, "/v1/predict", png)[0] == 200, "who asks has not looked away yet"
+        assert [each.result()[0] for each in asked] == [200] * 24
+        assert process.wait(60) == 0
+        assert time.perf_counter() - began < 40
+        with pytest.raises(ConnectionRefusedError):
+            ask(address, "/health")
+
+
+def ask(address: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """Returns status and content of an answer; the quickest client there is."""
+    place = urlsplit(address)
+    connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
+    connection.request("GET" if body is None else "POST", path, body=body)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, content
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced(bundles: dict[str, Path], png: bytes) -> None:
+    with running([bundles["lesion"]], "--workers", "2") as (process, address):
+        children = {int(each) for each in _children(process.pid)}
+        victim = next(each for each in children if "spawn_main" in Path(f"/proc/{each}/cmdline").read_text())
+        os.kill(victim, signal.SIGKILL)
+        for _ in range(200):
+            time.sleep(0.2)
+            found = {int(each) for each in _children(process.pid)}
+            if victim not in found and len(found) == len(children):
+                break
+        else:
+            raise AssertionError("none took its place")
+        for _ in range(100):  # the other one answers meanwhile
+            with suppress(OSError):
+                assert ask(address, "/v1/predict", png)[0] == 200
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
