@@ -12,7 +12,7 @@ from PIL import Image
 from tests.train.test_config_new_trains import multilabel
 
 from segbench.assist.cross_validate import honest_scores
-from segbench.assist.first_model import FirstModel, make_first_model
+from segbench.assist.first_model import FirstModel, make_first_model, object_areas
 from segbench.data.files.bands import Bands
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
@@ -123,6 +123,17 @@ def test_the_bundle_is_read_back_and_exported(made: FirstModel, lesions: Manifes
     for sample in lesions.samples[8:11]:
         Image.open(lesions.image_path(sample)).save(photos / f"{sample.id}.png")
     assert export_model(file, tmp_path / "first.onnx", images=photos).passed
+
+
+def test_specks_are_left_out_of_what_it_predicts(made: FirstModel, lesions: Manifest) -> None:
+    smallest = made.bundle.settings.postprocess.smallest_px
+    assert smallest > 3
+    predictor = Predictor.of_bundles([made.bundle], "cpu")
+    for sample in lesions.samples[8:12]:
+        areas = object_areas(predictor(lesions.image_path(sample)).mask, lesions.class_map)
+        assert min(areas, default=smallest) >= smallest
+    labels = np.array([[0, 1, 0, 0, 1], [0, 0, 1, 0, 1]], dtype=np.uint8)
+    assert object_areas(labels, lesions.class_map) == [2, 2]
 
 
 def test_classes_that_exclude_each_other_and_classes_that_do_not(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from segbench.types import DEFAULT_THRESHOLD, ClassMap, Progress, Task
 
 SCORE = "iou_per_image"
 LEVEL = 0.95
-_ALONE, _FOLDS = 10, 5  # up to so many images or groups each is left out alone; above, they form so many folds
+_FOLDS = 5  # of so many images or groups each is left out alone; more form so many folds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,7 +151,7 @@ class _Sweep:
 
 
 def _folds(names: Sequence[str]) -> dict[str, int]:
-    if len(names) <= _ALONE:
+    if len(names) <= _FOLDS:
         return {name: place for place, name in enumerate(names)}
     shuffled = np.random.default_rng(0).permutation(len(names))
     return {names[index]: place % _FOLDS for place, index in enumerate(shuffled.tolist())}

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import save as bytes_of
+from scipy import ndimage  # type: ignore[import-untyped]
 
 from segbench import __version__
 from segbench.assist.cross_validate import LEVEL, SCORE, LabelledImage, Validated, cross_validate
@@ -31,13 +33,15 @@ from segbench.models.hypercolumn import Hypercolumn
 from segbench.predict.bundle_file import ModelBundle, NetworkSpec
 from segbench.predict.bundle_members import Member
 from segbench.predict.pipeline import PipelineSettings
+from segbench.predict.postprocess import Postprocess
 from segbench.predict.sizes import training_size
 from segbench.predict.unlike import image_features, image_statistics
-from segbench.types import DEFAULT_THRESHOLD, IGNORE_INDEX, Progress, Sample, Task
+from segbench.types import DEFAULT_THRESHOLD, IGNORE_INDEX, ClassMap, Progress, Sample, Task
 
 MOST_IMAGES = 300  # beyond which a training does better than a regression
 FEW_IMAGES = 10  # below which no gain over untrained features could be shown on PH2, see benchmarks/results/assist.md
 _WIDE = 0.2  # an interval this wide leaves open whether a model is good
+_SPECK, _SMALL = 0.25, 0.05  # regions below a quarter of a small labelled object (of the smallest in twenty) are none
 _PIXELS_EACH, _PIXELS = 300, 6000  # of an image at most, and of all together: more moved no score in trials
 
 
@@ -63,7 +67,7 @@ class FirstModel:
 def make_first_model(
     manifest: Manifest,
     *,
-    encoder: str | None = None,
+    network: Hypercolumn | None = None,
     long_side_px: int = LONG_SIDE_PX,
     folder: Path | None = None,
     progress: Progress | None = None,
@@ -73,13 +77,13 @@ def make_first_model(
     Args:
         manifest: of images of three channels that have labels; parts (train, val, test) count nowhere, groups are left
             out together when it is scored.
-        encoder: see `packaged_network`.
+        network: whose encoder sees the images, for as many outputs as there are classes; None: `packaged_network`.
         long_side_px: of the median image as the network sees it; larger finds smaller objects and takes longer.
         folder: where features are kept, see `FrozenFeatures`.
         progress: told after every image and every fold.
     Raises:
         DatasetError: no image, images of other channels, all labels of one class, or files that cannot be read.
-        WeightsError: there is no such encoder on this machine (names the extra).
+        WeightsError: no encoder is installed as a package (names the extra).
     """
     if manifest.bands is not None:
         told = message(
@@ -89,12 +93,13 @@ def make_first_model(
         )
         raise DatasetError(told, path=manifest.folder)
     class_map = manifest.class_map
-    network = packaged_network(class_map.out_channels, encoder)
+    network = network or packaged_network(class_map.out_channels)
     features = FrozenFeatures(network, folder)
     samples = _spread(manifest.samples)
     size = _size(samples, long_side_px)
     looks: list[dict[str, float]] = []
-    images = list(_read(manifest, samples, size, features, looks, progress))
+    areas: list[int] = []
+    images = list(_read(manifest, samples, size, features, looks, areas, progress))
     absent = _absent_classes(manifest, images)
     validated = cross_validate(images, network, class_map, progress)
     penalties = (USUAL_PENALTY,) if validated is None else PENALTIES[: validated.penalty + 1]
@@ -109,6 +114,7 @@ def make_first_model(
         threshold=DEFAULT_THRESHOLD if validated is None else validated.threshold,
         depth_range=manifest.depth_range,
         training_px=training_size(learnt),
+        postprocess=Postprocess(smallest_px=_speck_px(areas)),
     )
     card = _card(learnt, network, validated, sentences, size)
     card["data"]["image_statistics"] = image_statistics(looks)
@@ -140,13 +146,15 @@ def _read(
     size: tuple[int, int],
     features: FrozenFeatures,
     looks: list[dict[str, float]],
+    areas: list[int],
     progress: Progress | None,
 ) -> Iterator[LabelledImage]:
-    """Yields images with labels that count; `looks` takes what each looks like at its own size."""
+    """Yields images with labels that count; `looks` and `areas` take what each shows at its own size."""
     most = min(_PIXELS_EACH, max(1, _PIXELS // len(samples)))
     for done, sample in enumerate(samples, start=1):
         image, labels = load_sample(manifest, sample)
         looks.append(image_features(image))
+        areas += object_areas(labels, manifest.class_map)
         maps, labels = features.of(resize_image(image, size)), resize_mask(labels, size)
         pixels = sample_pixels(maps, labels, most, np.random.default_rng(done))
         if pixels is not None:
@@ -155,6 +163,27 @@ def _read(
             )
         if progress is not None:
             progress("looking at the labelled images", done, len(samples))
+
+
+def object_areas(labels: NDArray[np.uint8], class_map: ClassMap) -> list[int]:
+    """Returns the area in pixels of every connected region of a class but the background.
+
+    Args:
+        labels: (H, W) class indices, multilabel (C, H, W).
+        class_map: of the task.
+    """
+    planes = [
+        labels[index] == 1 if class_map.task is Task.MULTILABEL else labels == index
+        for index in range(class_map.num_classes)
+        if index != class_map.background
+    ]
+    regions = (ndimage.label(plane, np.ones((3, 3)))[0] for plane in planes)
+    return [int(area) for region in regions for area in np.bincount(region.ravel())[1:]]
+
+
+def _speck_px(areas: Sequence[int]) -> int:
+    """Returns the area below which a region is a speck that a person would only have to delete."""
+    return int(_SPECK * np.quantile(areas, _SMALL)) if areas else 0
 
 
 def _absent_classes(manifest: Manifest, images: Sequence[LabelledImage]) -> list[str]:

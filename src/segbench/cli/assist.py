@@ -70,11 +70,13 @@ def assist(
             raise ConfigError(
                 f"every image in {manifest.folder} is labelled; name the images to predict", key="--images"
             )
+    from segbench.assist.features import packaged_network
     from segbench.assist.first_model import make_first_model
 
+    network = packaged_network(manifest.class_map.out_channels, encoder)
     watch = make_callback(quiet)
     try:
-        made = make_first_model(manifest, encoder=encoder, long_side_px=long_side, progress=watch.progress)
+        made = make_first_model(manifest, network=network, long_side_px=long_side, progress=watch.progress)
     finally:
         watch.close()
     made.bundle.write(out)
