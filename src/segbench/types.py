@@ -37,6 +37,7 @@ Size: TypeAlias = tuple[int, int] | Literal["original"]  # (H, W) in pixels, or 
 # How an image of any size goes through a network: at its own scale at once, squeezed to the size that it was trained
 # at, or at its own scale in tiles.
 SizePolicy: TypeAlias = Literal["whole", "resize", "tiles"]
+Simplify: TypeAlias = float | Literal["auto"]  # of polygons, see `segbench.data.writers`
 AUTO_RUNTIME = "auto"  # the quickest one, see `segbench.predict.runtimes`
 
 RGB: TypeAlias = tuple[int, int, int]

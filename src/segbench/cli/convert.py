@@ -12,8 +12,9 @@ from segbench.cli.data import DataFormat, DataPath, ReaderOptions, read_any
 from segbench.errors import ConfigError, shorten
 
 if TYPE_CHECKING:
-    from segbench.data.writers import Simplify, WriteOptions, Written
+    from segbench.data.writers import WriteOptions, Written
     from segbench.data.writers.convert import ConvertReport
+    from segbench.types import Simplify
 
 To = Annotated[str, typer.Option("--to", help="coco, cvat, folder, labelme, via, voc or yolo.")]
 Link = Annotated[bool, typer.Option("--link", help="Hard-link the images instead of copying them.")]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from segbench.errors import ConfigError
 from segbench.predict.outputs import OutputOptions
@@ -182,6 +182,10 @@ def _add_orders(routes: APIRouter) -> None:
         policy: Annotated[SizePolicy | None, Query(description="How images of other sizes go through.")] = None,
         overlays: Annotated[bool, Query(description="Pictures of the masks.")] = True,
         polygons: Annotated[str, Query(description="geojson, coco, labelme, via, several with commas.")] = "",
+        simplify: Annotated[
+            Annotated[float, Field(ge=0, lt=1e9)] | Literal["auto"] | None,
+            Query(description="Pixels that corners which polygons lose may lie beside the outline; or auto."),
+        ] = None,
         objects: Annotated[bool, Query(description="A table of all objects.")] = False,
         doubt: Annotated[bool, Query(description="Pictures of how unsure each pixel is.")] = False,
         probs_as: Annotated[Literal["npz", "npy", "tif", "zarr"] | None, Query(description="Probabilities.")] = None,
@@ -196,7 +200,7 @@ def _add_orders(routes: APIRouter) -> None:
         try:
             jobs, models = _jobs_of(request), models_of(request)
             options = OutputOptions(
-                overlays=overlays, probs=probs_as, objects=objects, doubt=doubt, mm_per_px=mm_per_px,
+                overlays=overlays, probs=probs_as, simplify=simplify, objects=objects, doubt=doubt, mm_per_px=mm_per_px,
                 polygons=tuple(each.strip() for each in polygons.split(",") if each.strip()),  # type: ignore[misc]
             )  # fmt: skip
             chosen = models.named(model)

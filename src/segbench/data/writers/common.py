@@ -21,13 +21,12 @@ from segbench.data.formats.voc.classes import BORDER
 from segbench.data.shapes.drawing import Painting, Ring, Shape, paint
 from segbench.data.shapes.trace import mask_iou, mask_polygons, polygons_for
 from segbench.errors import DatasetError
-from segbench.types import IGNORE_INDEX, RGB, SPLITS, ClassMap, SplitName, Task
+from segbench.types import IGNORE_INDEX, RGB, SPLITS, ClassMap, Simplify, SplitName, Task
 
 IGNORE_LABEL = "__ignore__"  # of regions that count nowhere, in formats that have no other word for them
 MIN_IOU = 0.99  # of what simplified polygons give back
 _MANY = 5000  # regions in an image: nobody drew them, and annotation tools become slow
 
-Simplify: TypeAlias = float | Literal["auto"]
 Images: TypeAlias = Literal["copy", "link", "none"]
 
 

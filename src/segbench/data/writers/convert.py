@@ -19,7 +19,6 @@ from segbench.data.sources.table import is_packed, source_of
 from segbench.data.writers import (
     MIN_IOU,
     Labelled,
-    Simplify,
     WriteOptions,
     Written,
     check_names,
@@ -30,7 +29,7 @@ from segbench.data.writers.common import Images
 from segbench.errors import ConfigError, DatasetError, shorten
 from segbench.locale import plural
 from segbench.speech import argument
-from segbench.types import IGNORE_INDEX, ClassMap, Progress, Sample, Task
+from segbench.types import IGNORE_INDEX, ClassMap, Progress, Sample, Simplify, Task
 
 _IGNORED = "(counts nowhere)"
 

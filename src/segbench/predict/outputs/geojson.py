@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]
 
 from segbench.data.files.map_grid import MapGrid
-from segbench.data.writers import Simplify
 from segbench.files import replacing
 from segbench.predict.outputs.areas import PixelScale
 from segbench.predict.outputs.objects import MaskObject
 from segbench.predict.outputs.simplified import part_rings
-from segbench.types import ClassMap
+from segbench.types import ClassMap, Simplify
 
 
 def write_geojson(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from segbench.errors import ConfigError, shorten
 from segbench.speech import argument
-
-if TYPE_CHECKING:
-    from segbench.data.writers import Simplify
+from segbench.types import Simplify  # not for the type checker alone: the server reads options from JSON
 
 ProbsFormat: TypeAlias = Literal["npz", "npy", "tif", "zarr"]
 PolygonFormat: TypeAlias = Literal["geojson", "coco", "labelme", "via"]

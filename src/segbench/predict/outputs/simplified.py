@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from segbench.data.shapes.drawing import Shape, shape_mask
 from segbench.data.shapes.trace import TOLERANCES_PX, mask_iou, mask_polygons
-from segbench.data.writers import MIN_IOU, Simplify
+from segbench.data.writers import MIN_IOU
+from segbench.types import Simplify
 
 _AT_ONCE = 512  # sides that are compared with all others
 
