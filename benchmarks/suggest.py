@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,6 +36,15 @@ from segbench.models.smp.packaged import installed
 from segbench.predict.decide import normalize, to_batch
 from segbench.statistics.differences import Estimate, contrast
 from segbench.statistics.p_values import holm
+
+_HEAD = """# Choosing what to label next, against chance
+
+`python benchmarks/suggest.py`: {start} images of a pool are labelled (others with every seed, the same for every
+strategy); by the model of its own labels each strategy chooses more, up to {rounds}, and after each round the model is
+fitted anew and scored on the same test images. IoU is the mean over test images of the mean over scored classes. Differences are paired
+by seed and test image; intervals and p hold both seeds and images (docs/statistics.md), p after Holm within a table.
+
+"""
 
 START, ROUNDS = 5, (10, 20, 40)
 COMMITTEE = 5
@@ -63,10 +72,18 @@ class Pool:
     scored: tuple[int, ...]
 
 
-class Learner(Protocol):
-    """Something that is fitted to labelled images and gives probabilities (len(of), C, H, W) of others."""
+class Model(Protocol):
+    """What was fitted to labelled images."""
 
-    def committee(self, labelled: Sequence[int], size: int, seed: int) -> list[Callable[[Sequence[int]], np.ndarray]]:
+    def __call__(self, of: Sequence[int], *, full: bool = False) -> np.ndarray:
+        """Returns probabilities (len(of), C, h, w), at the images' size where `full` asks for it."""
+        ...
+
+
+class Learner(Protocol):
+    """Something that is fitted to labelled images."""
+
+    def committee(self, labelled: Sequence[int], size: int, seed: int) -> list[Model]:
         """Returns so many models, the first of which is fitted to all of the images."""
         ...
 
@@ -123,13 +140,13 @@ class FrozenLearner:
         small = torch.from_numpy(data.labels)[:, None].float()
         self._labels = F.interpolate(small, self._grid, mode="nearest")[:, 0].long().flatten(1)
 
-    def committee(self, labelled: Sequence[int], size: int, seed: int) -> list[Callable[[Sequence[int]], np.ndarray]]:
+    def committee(self, labelled: Sequence[int], size: int, seed: int) -> list[Model]:
         """See `Learner`: the others are fitted to images that are drawn with replacement."""
         rng = np.random.default_rng(seed)
         every = [np.asarray(labelled), *(rng.choice(labelled, len(labelled)) for _ in range(size - 1))]
         return [self._fitted(each) for each in every]
 
-    def _fitted(self, labelled: np.ndarray, decay: float = 1e-3) -> Callable[[Sequence[int]], np.ndarray]:
+    def _fitted(self, labelled: np.ndarray, decay: float = 1e-3) -> Model:
         features, labels = self._features[labelled].flatten(0, 1), self._labels[labelled].flatten()
         features, labels = features[labels != _IGNORED], labels[labels != _IGNORED]
         weight = torch.zeros(features.shape[1], self._data.classes, requires_grad=True)
@@ -145,11 +162,12 @@ class FrozenLearner:
         optimizer.step(loss)
 
         @torch.inference_mode()
-        def probabilities(of: Sequence[int]) -> np.ndarray:
+        def probabilities(of: Sequence[int], *, full: bool = False) -> np.ndarray:
             logits = self._features[np.asarray(of)] @ weight + bias
             planes = logits.permute(0, 2, 1).unflatten(2, self._grid)
-            size = self._data.images.shape[1:3]
-            found: np.ndarray = F.interpolate(planes, size, mode="bilinear", align_corners=False).softmax(1).numpy()
+            if full:
+                planes = F.interpolate(planes, self._data.images.shape[1:3], mode="bilinear", align_corners=False)
+            found: np.ndarray = planes.softmax(1).numpy()
             return found
 
         return probabilities
@@ -161,11 +179,11 @@ class UnetLearner:
     def __init__(self, data: Pool, steps: int) -> None:
         self._data, self._steps = data, steps
 
-    def committee(self, labelled: Sequence[int], size: int, seed: int) -> list[Callable[[Sequence[int]], np.ndarray]]:
+    def committee(self, labelled: Sequence[int], size: int, seed: int) -> list[Model]:
         """See `Learner`."""
         return [self._trained(np.asarray(labelled), 1000 * seed + member) for member in range(size)]
 
-    def _trained(self, labelled: np.ndarray, seed: int) -> Callable[[Sequence[int]], np.ndarray]:
+    def _trained(self, labelled: np.ndarray, seed: int) -> Model:
         torch.manual_seed(seed)
         network = build_network(
             "smp/unet",
@@ -193,7 +211,7 @@ class UnetLearner:
         network.eval()
 
         @torch.inference_mode()
-        def probabilities(of: Sequence[int]) -> np.ndarray:
+        def probabilities(of: Sequence[int], *, full: bool = False) -> np.ndarray:
             batch = torch.cat([to_batch(self._data.images[index]) for index in of])
             found: np.ndarray = network(normalize(batch, network.normalization)).softmax(1).numpy()
             return found
@@ -239,11 +257,11 @@ def _parts(items: Sequence[int], at_once: int = 64) -> list[Sequence[int]]:
     return [items[start : start + at_once] for start in range(0, len(items), at_once)]
 
 
-def scores(model: Callable[[Sequence[int]], np.ndarray], data: Pool) -> np.ndarray:
+def scores(model: Model, data: Pool) -> np.ndarray:
     """Returns (test images,) IoU: the mean over the scored classes that are there or are predicted."""
     found = []
     for part in _parts(data.test.tolist()):
-        for index, probs in zip(part, model(part), strict=True):
+        for index, probs in zip(part, model(part, full=True), strict=True):
             truth, mask = data.labels[index], probs.argmax(0)
             counted, each = truth != _IGNORED, []
             for label in data.scored:
@@ -316,8 +334,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150, help="of a U-Net")
     parser.add_argument("--kept", type=Path, default=Path("runs/suggest"), help="folder of what is measured")
     parser.add_argument("-o", "--out", type=Path)
+    parser.add_argument("--added", action="store_true", help="write below what is there, of another learner")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    head = _HEAD.format(start=START, rounds=", ".join(map(str, given.rounds)))
     lines = [f"Learner: {given.learner}, images at {given.size[0]}x{given.size[1]} pixels. {machine_line()}.", ""]
     for name in given.sets:
         file = given.kept / f"{name}_{given.learner}.json"
@@ -337,7 +357,8 @@ def main() -> None:
     text = "\n".join(lines)
     print(text)
     if given.out is not None:
-        given.out.write_text(text, encoding="utf-8")
+        known = given.out.read_text(encoding="utf-8") if given.added else head
+        given.out.write_text(known + text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -221,6 +221,33 @@ def test_what_was_found_is_remembered_by_content_and_model(predictor: Predictor,
     assert other.network.asked == 2, "another model is asked"
 
 
+def test_what_a_stopped_command_found_is_kept(predictor: Predictor, photos: Path) -> None:
+    for number in range(4):
+        save(photos / f"{number}.png", scene(number))
+
+    def stop(doing: str, done: int, total: int) -> None:
+        if doing == "asking the model about images" and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        suggest_images(predictor, photos, strategy="entropy", progress=stop)
+    assert predictor.network.asked == 3
+    assert len(suggest_images(predictor, photos, strategy="entropy").images) == 4
+    assert predictor.network.asked == 4, "one was left"
+
+
+def test_without_an_encoder_colours_tell_images_apart(
+    predictor: Predictor, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, red in (("dark_0", 0.1), ("dark_1", 0.12), ("dark_2", 0.08), ("red", 1.0)):
+        save(photos / f"{name}.png", scene(len(name) * 7 + ord(name[-1]), red))
+    monkeypatch.setattr("segbench.assist.vectors.installed", list)
+    found = suggest_images(predictor, photos, strategy="diversity", count=2)
+    assert names(found)[1] == "red.png", "the farthest from the most typical one"
+    assert str(found.images[0].why) == "the most typical image of the folder"
+    assert "no frozen encoder is installed" in str(found.notes[-1])
+
+
 def test_a_damaged_image_is_noted_and_the_rest_goes_on(predictor: Predictor, photos: Path) -> None:
     save(photos / "fine.png", scene(0))
     (photos / "broken.png").write_bytes((photos / "fine.png").read_bytes()[:300])
@@ -237,7 +264,13 @@ def test_nothing_to_suggest_is_told(predictor: Predictor, photos: Path, strategy
     save(photos / "a.png", scene(0))
     with pytest.raises(PredictionError, match="its only image has a label; there is nothing left to suggest"):
         suggest_images(predictor, photos, strategy=strategy, labelled=[photos])  # type: ignore[arg-type]
-    (photos / "a.png").write_bytes(b"no image")
+    save(photos / "mirrored" / "b.png", scene(0)[::-1])
+    done = photos.parent / "done"
+    done.mkdir()
+    (photos / "a.png").rename(done / "a.png")
+    with pytest.raises(PredictionError, match="its only image without a label shows what is labelled already"):
+        suggest_images(predictor, photos, strategy=strategy, labelled=[done])  # type: ignore[arg-type]
+    (photos / "mirrored" / "b.png").write_bytes(b"no image")
     with pytest.raises(PredictionError, match="no image without a label can be read: not an image"):
         suggest_images(predictor, photos, strategy=strategy)  # type: ignore[arg-type]
 

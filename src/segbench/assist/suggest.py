@@ -156,6 +156,13 @@ def suggest_images(
         relatives=relatives,
         is_copy=copies.shows_what_is_there,
     )
+    if not chosen:
+        text = plural(
+            "its only image without a label shows what is labelled already",
+            "all of its {n} images without a label show what is labelled already",
+            n=len(keys),
+        )
+        raise PredictionError(text, path=folder)
     reasons = _reasons(strategy, chosen, asked, first_of_all=not known)
     return Suggested(
         images=tuple(
