@@ -166,7 +166,7 @@ def test_images_of_a_project_without_outlines_are_candidates(predictor: Predicto
     (photos / "via_region_data.json").write_text(json.dumps(project), encoding="utf-8")
     found = suggest_images(predictor, photos, strategy="random")
     assert sorted(names(found)) == ["2.png", "3.png"]
-    assert "2 images without any outline count as not labelled" in str(found.notes[0])
+    assert str(found.notes[0]) == "photos: read as via, 2 labelled images"
 
 
 def test_the_data_of_a_run_are_labelled(predictor: Predictor, photos: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segbench.assist.labelled import not_yet_options
 from segbench.data.formats import FORMATS, IMAGE_SUFFIXES, Listing, recognise
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError
@@ -44,9 +45,8 @@ def read_labels(folder: Path) -> Labels:
     folder = folder.absolute()
     known = next(iter(recognise(folder)), None)
     name = known or "folder"
-    options = {"unpaired": "skip"} if "unpaired" in FORMATS.options(name) else {}
     try:
-        return _of_listing(name, folder, FORMATS.get(name)(folder, **options))
+        return _of_listing(name, folder, FORMATS.get(name)(folder, **not_yet_options(folder, name, {})))
     except DatasetError:
         if known is not None:
             raise
@@ -61,29 +61,20 @@ def read_labels(folder: Path) -> Labels:
 
 
 def _of_listing(name: str, root: Path, listing: Listing) -> Labels:
-    outlined = [entry for entry in listing.entries if entry.drawing is None or entry.drawing.shapes]
-    empty = len(listing.entries) - len(outlined)
+    images = frozenset(entry.image for entry in listing.entries)
     masks = {path for entry in listing.entries for path in entry.masks}
     masks |= {root / file for entry in listing.entries if entry.drawing for file, _ in entry.drawing.files}
-    with_images = {entry.image.parent for entry in listing.entries}
-    told = plural(
-        "{folder}: read as {format}, {n} labelled image",
-        "{folder}: read as {format}, {n} labelled images",
-        n=len({entry.image for entry in outlined}),
-        folder=root.name,
-        format=name,
-    )
-    bare = plural(
-        "{told}; {n} image without any outline counts as not labelled",
-        "{told}; {n} images without any outline count as not labelled",
-        n=empty,
-        told=told,
-    )
     return Labels(
-        images=frozenset(entry.image for entry in outlined),
+        images=images,
         masks=frozenset(masks),
-        mask_folders=frozenset({path.parent for path in masks} - with_images),
-        note=bare if empty else told,
+        mask_folders=frozenset({path.parent for path in masks} - {path.parent for path in images}),
+        note=plural(
+            "{folder}: read as {format}, {n} labelled image",
+            "{folder}: read as {format}, {n} labelled images",
+            n=len(images),
+            folder=root.name,
+            format=name,
+        ),
     )
 
 

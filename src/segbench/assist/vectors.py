@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from segbench.assist.features import packaged_network
 from segbench.data.files.resize import resize_image
-from segbench.models import build_network
 from segbench.models.smp.packaged import PackagedEncoder, installed
 from segbench.predict.decide import normalize, to_batch
 from segbench.predict.unlike import image_features
@@ -28,18 +28,16 @@ class EncoderVectors:
     """
 
     def __init__(self, row: PackagedEncoder) -> None:
-        network = build_network("smp/unet", out_channels=1, encoder=row.encoder, weights="imagenet").eval()
-        (self._encoder,) = network.encoder_modules()
-        self._normalization = network.normalization
-        self._stride = network.stride
+        self._network = packaged_network(encoder=row.name)
 
     @torch.inference_mode()
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Returns (D,) float32 of (H, W, 3) uint8."""
+        stride = self._network.stride
         scale = _SIDE_PX / max(image.shape[:2])
-        height, width = (max(1, round(side * scale / self._stride)) * self._stride for side in image.shape[:2])
+        height, width = (max(1, round(side * scale / stride)) * stride for side in image.shape[:2])
         batch = to_batch(resize_image(image, (height, width)), torch.device("cpu"))
-        maps = self._encoder(normalize(batch, self._normalization))[-_MAPS:]
+        maps = self._network.features(normalize(batch, self._network.normalization))[-_MAPS:]
         means = [each[0].mean(dim=(1, 2)) for each in maps]
         return torch.cat([each / each.norm().clamp(min=1e-6) for each in means]).numpy()
 
