@@ -36,8 +36,8 @@ def suggest(
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="diversity (default), random, entropy, confidence, disagreement (of several networks) or "
-            "entropy+diversity. None of them was shown to beat chance on every set: docs/suggest.md."
+            help="random (default), diversity, entropy, confidence, disagreement (of several networks) or "
+            "entropy+diversity. None was shown to beat random: docs/suggest.md."
         ),
     ] = None,
     labelled: Annotated[
