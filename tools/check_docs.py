@@ -27,7 +27,7 @@ NOT_OURS = {
         "src/segbench/data/sources/npz.py",
     ),
     *("src/segbench/doctor/checks/ratio.py", "tests/doctor/checks/test_ratio.py"),
-    *("src/segbench/metrics/families/specificity.py", "evaluate_predictions.py"),
+    *("src/segbench/metrics/families/specificity.py", "evaluate_predictions.py", "gdal_polygonize.py"),
 }
 
 _LINK = re.compile(r"\]\(([^()\s]+)\)|(?:src|href|srcset)=\"([^\"]+)\"")
