@@ -69,7 +69,7 @@ def test_the_sentences_say_what_is_not_known(made: FirstModel, lesions: Manifest
     assert made.validated is not None
     assert first.startswith(f"IoU per image {made.validated.value:.2f}, 95 % interval ")
     assert "8 images, each predicted without having been learnt" in first
-    assert "below 10 labelled images" in few
+    assert "below 20 labelled images" in few
     alone = make_first_model(some(lesions, 0))
     assert alone.validated is None
     assert "label a second one" in alone.sentences[0]

@@ -39,7 +39,7 @@ def test_five_outlines_become_a_model_and_the_other_outlines(
     assert (code, errors) == (0, "")
     assert f"learnt from 5 labelled images: {out}" in text
     assert "IoU per image 0." in text
-    assert "below 10 labelled images" in text
+    assert "below 20 labelled images" in text
     assert "3 images, " in text
     again = read_dataset(corrected)
     assert sorted(sample.id for sample in again.samples) == [f"lesion_0000{number}" for number in (5, 6, 7)]
@@ -73,6 +73,7 @@ def test_wrong_use_is_told(outlined: Path, tmp_path: Path, capsys: pytest.Captur
     out = tmp_path / "first.segbench"
     assert "--predict FOLDER" in call(capsys, "assist", outlined, "-o", out, "--as", "via")[2]
     assert "ends in .segbench" in call(capsys, "assist", outlined, "-o", tmp_path / "first")[2]
+    assert "no such folder" in call(capsys, "assist", tmp_path / "nothing", "-o", out)[2]
     photos = tmp_path / "photos"
     photos.mkdir()
     Image.new("RGB", (64, 64)).save(photos / "one.png")

@@ -39,7 +39,7 @@ from segbench.predict.unlike import image_features, image_statistics
 from segbench.types import DEFAULT_THRESHOLD, IGNORE_INDEX, ClassMap, Progress, Sample, Task
 
 MOST_IMAGES = 300  # beyond which a training does better than a regression
-FEW_IMAGES = 10  # below which no gain over untrained features could be shown on PH2, see benchmarks/results/assist.md
+FEW_IMAGES = 20  # below which no gain over untrained features could be shown on PH2: benchmarks/results/assist.md
 _WIDE = 0.2  # an interval this wide leaves open whether a model is good
 _SPECK, _SMALL = 0.25, 0.05  # regions below a quarter of a small labelled object (of the smallest in twenty) are none
 _PIXELS_EACH, _PIXELS = 300, 6000  # of an image at most, and of all together: more moved no score in trials

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segbench.data.files.folders import existing_folder
 from segbench.data.formats import FORMATS, IMAGE_SUFFIXES, recognise
 from segbench.data.manifest.manifest import Manifest
 
@@ -22,7 +23,10 @@ def not_yet_options(folder: Path, name: str | None, given: Mapping[str, Any]) ->
         folder: of the data set.
         name: of its reader; None: as it is recognised.
         given: options that the user gave.
+    Raises:
+        DatasetError: there is no such folder.
     """
+    folder = existing_folder(folder)
     readers = [name] if name is not None else [*recognise(folder)] or ["folder"]
     known = set.intersection(*(set(FORMATS.options(each)) for each in readers))
     return {key: value for key, value in _NOT_YET.items() if key in known and key not in given}
