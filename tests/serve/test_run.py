@@ -20,9 +20,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from segbench.errors import BundleError, ConfigError
-from segbench.serve.run import listening, serve
+from segbench.serve.models import Models
+from segbench.serve.run import listening, run_worker, serve
 from segbench.serve.settings import ServeSettings, read_token
 from segbench.speech import speaking
+
+_SLACK_S = 10.0  # of a busy machine
 
 
 @pytest.mark.parametrize(
@@ -74,6 +77,29 @@ def test_a_port_in_use_is_told_with_another() -> None:
             pass
     told = f"--port: port {port} is in use: another server runs there; end it, or take another: --port {port + 1}"
     assert str(refused.value) == told
+
+
+def test_two_servers_that_start_at_once_do_not_share_a_port() -> None:
+    with listening(ServeSettings(port=0)) as first:  # and still loads its models
+        port = first.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"port {port} is in use"), listening(ServeSettings(port=port)):
+            pass
+        with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+            client.connect(("127.0.0.1", port))
+
+
+def test_whoever_cannot_listen_in_the_end_says_so(bundles: dict[str, Path]) -> None:
+    settings = ServeSettings(port=0)
+    started: list[bool] = []
+    with listening(settings) as first, socket.socket() as other:
+        port = first.getsockname()[1]
+        for each in (first, other):  # as an older server takes its address
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with pytest.raises(ConfigError, match=f"port {port} is in use"):
+            run_worker(Models.open([bundles["lesion"]], settings), settings, first, lambda: started.append(True))
+    assert started == []
 
 
 @pytest.mark.parametrize(
@@ -198,6 +224,69 @@ def test_a_worker_that_dies_is_replaced(bundles: dict[str, Path], png: bytes) ->
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_address_is_free_again_at_once(bundles: dict[str, Path], png: bytes, workers: int) -> None:
+    """Although the last server's connections, which it ended first, are still known to the system."""
+    port = "0"
+    for _ in range(2):
+        options = ["--workers", str(workers), "--port", port, "--drain-s", "0"]
+        with running([bundles["lesion"]], *options) as (process, address):
+            port = address.rpartition(":")[2]
+            assert ask(address, "/v1/predict", png)[0] == 200
+            with _half_a_body(address):  # is cut off by the server, which keeps that in mind for a minute
+                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_half_a_body_does_not_keep_the_server(bundles: dict[str, Path], workers: int) -> None:
+    options = ["--workers", str(workers), "--timeout-s", "3", "--drain-s", "0.5"]
+    with running([bundles["lesion"]], *options) as (process, address), _half_a_body(address):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(3 + 0.5 + 5 + _SLACK_S) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_second_time_ends_it_at_once(bundles: dict[str, Path], workers: int) -> None:
+    options = ["--workers", str(workers), "--drain-s", "30"]
+    with running([bundles["lesion"]], *options) as (process, address), _half_a_body(address):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        began = time.perf_counter()
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+        assert time.perf_counter() - began < 1 + _SLACK_S
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("after_s", [0.5, 2.0, 5.0])
+def test_a_server_that_still_loads_ends_when_it_is_told(bundles: dict[str, Path], workers: str, after_s: float) -> None:
+    command = [sys.executable, "-m", "segbench", "serve", str(bundles["lesion"]), "--port", "0", "--workers", workers]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(after_s)
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(1 + 60 + 5 + _SLACK_S) in (0, 130, -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+@contextmanager
+def _half_a_body(address: str) -> Iterator[None]:
+    """A client that promised an image, and sends no more than its beginning."""
+    place = urlsplit(address)
+    with socket.create_connection((place.hostname or "", place.port or 0)) as client:
+        client.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n\x89PNG")
+        time.sleep(0.3)
+        yield
 
 
 def _children(pid: int) -> list[str]:

@@ -82,7 +82,7 @@ def require_packages() -> None:
 
 @contextmanager
 def listening(settings: ServeSettings) -> Iterator[socket.socket]:
-    """Yields a socket that has its address, and takes no connections yet.
+    """Yields a socket that has its address alone, and takes no connections yet.
 
     Raises:
         ConfigError: the port is taken, or the address is none of this machine's.
@@ -93,13 +93,19 @@ def listening(settings: ServeSettings) -> Iterator[socket.socket]:
     except (socket.gaierror, UnicodeError) as error:
         raise ConfigError(f"there is no machine called {host!r}", key=argument("host")) from error
     with socket.socket(family, kind, protocol) as listener:
-        if os.name == "posix":  # at once after the last server ended; elsewhere it would share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _share(listener, True)  # bound at once after the last server ended
         try:
             listener.bind(place)
         except OSError as error:
             raise _refused(error, host, port) from error
+        _share(listener, False)  # or another server could take the address too, until one of both listens
         yield listener
+
+
+def _share(listener: socket.socket, allowed: bool) -> None:
+    """Says whether others may have the address, of a connection that ended or of a socket that does not listen."""
+    if os.name == "posix":  # elsewhere two could listen at it
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, allowed)
 
 
 def _refused(error: OSError, host: str, port: int) -> ConfigError:
@@ -151,6 +157,8 @@ def run_worker(
         settings: see `ServeSettings`.
         listener: bound.
         started: called when requests are taken.
+    Raises:
+        ConfigError: another server listens there.
     """
     import uvicorn
 
@@ -188,6 +196,11 @@ def run_worker(
         h11_max_incomplete_event_size=_LONGEST_HEAD,
         timeout_graceful_shutdown=math.ceil(settings.timeout_s) + 2,
     )
+    try:
+        listener.listen(_BACKLOG)  # here, since not every event loop tells that it could not
+    except OSError as error:
+        raise _refused(error, settings.host, listener.getsockname()[1]) from error
+    _share(listener, True)  # its connections have that from it, and the next server its address
     Server(config).run([listener])
 
 
@@ -207,9 +220,9 @@ def _run_workers(
     """Runs as many processes as `settings.workers` says, and another one for each that dies."""
     from segbench.serve.metrics import forget_worker
 
-    stop = threading.Event()
+    told: list[int] = []  # to stop
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda number, _: told.append(number))
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
 
@@ -221,7 +234,8 @@ def _run_workers(
     workers = [start() for _ in range(settings.workers)]
     greeted = False
     try:
-        while not stop.wait(_LOOK_S):
+        while not told:
+            time.sleep(_LOOK_S)
             if ready.is_set() and not greeted:
                 greeted = True
                 started()
@@ -234,22 +248,26 @@ def _run_workers(
                 forget_worker(worker.pid or 0)
                 workers[index] = start()
     finally:
-        _end(workers, settings, listener)
+        _end(workers, settings, listener, lambda: signal.SIGINT in told[1:])
 
 
-def _end(workers: Sequence[BaseProcess], settings: ServeSettings, listener: socket.socket) -> None:
-    """Tells the workers to stop, and waits for them; what lasts longer than it may is killed."""
-    ends = time.monotonic() + settings.stop_s
+def _end(
+    workers: Sequence[BaseProcess], settings: ServeSettings, listener: socket.socket, hurried: Callable[[], bool]
+) -> None:
+    """Tells the workers to stop, and waits for them; what lasts longer than it may, or than `hurried`, is killed."""
+    began = time.monotonic()
     for worker in workers:
         if worker.is_alive():
             worker.terminate()
-    time.sleep(settings.drain_s)
-    listener.close()  # else the system would still accept connections, which nobody answers
+    while any(worker.is_alive() for worker in workers) and time.monotonic() < began + settings.stop_s and not hurried():
+        if time.monotonic() >= began + settings.drain_s:
+            listener.close()  # else the system would still accept connections, which nobody answers
+        time.sleep(_LOOK_S)
+    listener.close()
     for worker in workers:
-        worker.join(max(0.0, ends - time.monotonic()))
         if worker.is_alive():
             worker.kill()
-            worker.join()
+        worker.join()
 
 
 def _worker(paths: Sequence[Path], settings: ServeSettings, listener: socket.socket, ready: Event) -> None:
