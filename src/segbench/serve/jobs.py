@@ -294,7 +294,7 @@ def _add_results(routes: APIRouter) -> None:
         """
         folder = _jobs_of(request).folder
         job = await asyncio.to_thread(folder.job, job_id)
-        seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+        seen = int(last_event_id[:18]) if last_event_id and last_event_id.isdecimal() else 0
         state = job.state
         if state.state in ENDED and seen >= state.version:
             return Response(status_code=204)
