@@ -8,12 +8,14 @@ import os
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 _POLL_S = 0.1
+_LONG_NAME = 180
 
 
 @contextmanager
@@ -25,7 +27,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
+    name = path.name
+    if len(os.fsencode(name)) > _LONG_NAME:  # a file's name may have 255 bytes, the temporary one's, too
+        name = f"{name[:40]}-{zlib.crc32(os.fsencode(name)):08x}"
+    temporary = path.with_name(f".{name}.{os.getpid()}-{threading.get_ident()}.tmp{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb+") as written:

@@ -68,6 +68,14 @@ def mask(out: Path, name: str) -> np.ndarray:
     return np.asarray(Image.open(out / "masks" / f"{name}.png"))
 
 
+def test_a_name_almost_as_long_as_the_system_takes(tmp_path: Path) -> None:
+    name = 240 * "n"
+    (folder_of(tmp_path / "in", 1) / "i00.png").rename(tmp_path / "in" / f"{name}.png")
+    done = predict_files(Predictor(Counting(), BINARY, (30, 40)), [tmp_path / "in"], tmp_path / "out")
+    assert (len(done.written), done.failed) == (1, {})
+    assert mask(tmp_path / "out", name).shape == (30, 40)
+
+
 @pytest.mark.slow
 def test_batches_give_the_masks_of_one_at_a_time(tmp_path: Path, runs: Path, binary_pairs: Path) -> None:
     predictor = Predictor.load(runs / "a_seed0", device="cpu")

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import pytest
 from PIL import Image
 from tests.serve.conftest import as_png
 
+from segbench.locale import message
 from segbench.predict.files import predict_files
 from segbench.predict.outputs import OutputOptions
+from segbench.predict.pipeline import Pipeline
 from segbench.predict.predictor import Predictor
+from segbench.predict.sizes import SizePlan
 
 
 def test_the_models_are_listed(client: Any) -> None:
@@ -123,6 +127,28 @@ def test_curl_that_calls_an_image_a_form_is_understood(client: Any, png: bytes) 
 def test_wrong_questions_are_told(client: Any, png: bytes) -> None:
     for address, sent, status, code, told in [
         ("?model=tree", {"content": png}, 404, "unknown_model", "expected one of lesion, street, got 'tree'"),
+        (
+            "?treshold=0.4",
+            {"content": png},
+            422,
+            "bad_parameter",
+            "there is no parameter 'treshold' here; expected some of model, threshold, policy, as, with, class, "
+            "mm_per_px",
+        ),
+        (
+            "?threshold=0.4&threshold=0.6",
+            {"content": png},
+            422,
+            "bad_parameter",
+            "threshold stands more than once in the address",
+        ),
+        (
+            "?class=tree",
+            {"content": png},
+            422,
+            "bad_parameter",
+            "lesion has no class 'tree'; expected one of skin, lesion",
+        ),
         ("?threshold=2", {"content": png}, 422, "bad_parameter", "threshold: Input should be less than 1"),
         (
             "?policy=best",
@@ -156,6 +182,16 @@ def test_wrong_questions_are_told(client: Any, png: bytes) -> None:
         answer = client.post(f"/v1/predict{address}", **sent)
         assert answer.status_code == status, answer.text
         assert answer.json() == {"error": {"code": code, "message": told}}
+
+
+def test_notes_speak_of_the_address_not_of_a_command(client: Any, png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Pipeline.plan
+
+    def squeezed(pipeline: Pipeline, size: tuple[int, int]) -> SizePlan:
+        return replace(plan(pipeline, size), note=message("squeezed; use --policy tiles"))
+
+    monkeypatch.setattr(Pipeline, "plan", squeezed)
+    assert client.post("/v1/predict", content=png).json()["notes"] == ["squeezed; use policy=tiles"]
 
 
 def test_the_docs_load_nothing_from_elsewhere(client: Any) -> None:

@@ -360,7 +360,8 @@ def test_a_form_that_is_none_is_refused_and_leaves_nothing(
     ("options", "status", "told"),
     [
         ({"model": "tree"}, 404, "expected one of lesion, street, got 'tree'"),
-        ({"polygons": "svg"}, 422, "expected some of geojson, coco, labelme, via, got 'svg'"),
+        ({"polygons": "svg"}, 422, "\"polygons: expected some of geojson, coco, labelme, via, got 'svg'\""),
+        ({"treshold": 0.4}, 422, "there is no parameter 'treshold' here"),
         ({"threshold": 2}, 422, ""),
         ({"threshold": 0.4, "model": "street"}, 422, "street has exclusive classes"),
         ({"probs_as": "exe"}, 422, ""),

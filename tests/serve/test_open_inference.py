@@ -170,6 +170,7 @@ def test_unknown_names_are_told(asked: Any, image: np.ndarray) -> None:
             "expected outputs among mask, probabilities",
         ),
         (lambda: asked.infer("lesion", [image_input(image)], parameters={"treshold": 0.4}), "parameters.treshold"),
+        (lambda: asked.infer("street", [image_input(image)], parameters={"threshold": 0.4}), "has exclusive classes"),
         (lambda: asked.infer("lesion", [image_input(image)], sequence_id=3), "parameters.sequence_id"),
         (lambda: asked.load_model("lesion"), "there is nothing at this address"),
     ]:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from segbench.errors import BundleError, ConfigError
-from segbench.serve.models import Models
+from segbench.serve.models import Models, model_name
 from segbench.serve.run import listening, run_worker, serve
 from segbench.serve.settings import ServeSettings, read_token
 from segbench.speech import speaking
@@ -63,7 +63,7 @@ def test_a_token_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("SEGBENCH_TOKEN", " from-the-environment ")
     assert read_token(None) == "from-the-environment"
     file.write_text("two words")
-    with pytest.raises(ConfigError, match=r"expected one word in .*token\.txt, got 2; make one: python -c"):
+    with pytest.raises(ConfigError, match=r"expected a token of one word in .*token\.txt, got 2; make one: python -c"):
         read_token(file)
     assert "correct-horse" not in repr(ServeSettings(token="correct-horse-battery-staple"))
 
@@ -138,6 +138,31 @@ def test_a_damaged_model_keeps_the_port_closed(tmp_path: Path, bundles: dict[str
     assert said == []
     with socket.socket() as client, pytest.raises(ConnectionRefusedError):
         client.connect(("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfeaaaaaaaaaaaaaaaaaaaa", "schlüsselschlüssel".encode()])
+def test_a_token_that_no_header_can_bring_is_told(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "token.txt"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"the token in .*token\.txt has other signs than letters without accents"):
+        read_token(file)
+
+
+def test_a_token_with_a_line_break_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGBENCH_TOKEN", "correct-horse-\nbattery-staple")
+    with pytest.raises(ConfigError, match="expected a token of one word in SEGBENCH_TOKEN, got 2"):
+        read_token(None)
+    file = tmp_path / "label_studio.txt"
+    file.write_text("a b")
+    with speaking("shell"), pytest.raises(ConfigError) as refused:
+        read_token(file, "LABEL_STUDIO_API_KEY", "label_studio_token_file")
+    assert str(refused.value) == f"--label-studio-token-file: expected a token of one word in {file}, got 2"
+
+
+def test_a_model_behind_a_link_is_called_like_the_link(tmp_path: Path, bundles: dict[str, Path]) -> None:
+    (tmp_path / "current.segbench").symlink_to(bundles["lesion"])
+    assert model_name(tmp_path / "current.segbench") == "current"
+    assert model_name(tmp_path / "." / "x" / "..") == model_name(tmp_path)
 
 
 def test_two_models_of_one_name_are_told(tmp_path: Path, bundles: dict[str, Path]) -> None:

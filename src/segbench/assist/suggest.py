@@ -262,7 +262,7 @@ def _pool(
             same += 1
         else:
             candidates[key] = job
-    if not candidates and not failed:
+    if not candidates and (labelled_here or not failed):
         raise PredictionError(
             plural(
                 "its only image has a label; there is nothing left to suggest",

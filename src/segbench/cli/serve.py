@@ -88,6 +88,6 @@ def serve(
         jobs_bytes=round(jobs_most_gb * 1e9),
         jobs_hours=jobs_hours,
         label_studio=label_studio,
-        label_studio_token=read_token(label_studio_token_file, "LABEL_STUDIO_API_KEY"),
+        label_studio_token=read_token(label_studio_token_file, "LABEL_STUDIO_API_KEY", "label_studio_token_file"),
     )
     run_server(models, settings, (lambda _: None) if quiet else console.print)

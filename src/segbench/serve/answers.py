@@ -15,6 +15,24 @@ from pydantic import BaseModel, Field
 _SENTENCE_ONLY = re.compile(r"/(v2(/.*)?|models/.*)?", re.DOTALL)  # Open Inference Protocol, Hugging Face
 
 
+_OPTION = re.compile(r"--([a-z][a-z-]*)(?: ([a-z0-9.]+))?")
+
+
+def in_addresses(sentence: str) -> str:
+    """Returns a sentence of the command line as a client gives its options, who has an address and no shell.
+
+    Example:
+        >>> in_addresses("use --policy tiles"), in_addresses("--mm-per-px: expected more")
+        ('use policy=tiles', 'mm_per_px: expected more')
+    """
+
+    def parameter(found: re.Match[str]) -> str:
+        name, value = found[1].replace("-", "_"), found[2]
+        return f"{name}={value}" if value else name
+
+    return _OPTION.sub(parameter, sentence)
+
+
 class ErrorText(BaseModel):
     """What went wrong."""
 

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
+from segbench.errors import shorten
 from segbench.predict.predictor import Prediction, Predictor
 from segbench.serve.answers import ERRORS, ErrorText, ServeError
 from segbench.serve.models import Models, ServedModel
 from segbench.serve.predictions import MEDIA_TYPES, Answer, Kind, Told, Wanted, files, written, zipped
-from segbench.serve.requests import SentFile, answer_while_connected, deadline_of, sent_files
+from segbench.serve.requests import SentFile, answer_while_connected, deadline_of, require_known_parameters, sent_files
 from segbench.serve.schemas import binary_answer
 from segbench.types import ORIGINAL, SizePolicy, Task
 
@@ -217,9 +218,11 @@ async def predict(
     mm_per_px: Annotated[float | None, Query(gt=0, lt=1e9, description="Side of a pixel, for areas in mm2.")] = None,
 ) -> Response:
     """Answers `/v1/predict`."""
+    require_known_parameters(request)
     served = models_of(request).named(model)
-    if threshold is not None and served.predictor.class_map.task is Task.MULTICLASS:
-        told = f"{served.name} has exclusive classes: the most probable one is taken, and there is no threshold"
+    served.variant(threshold, policy)  # whether there is one
+    if label is not None and label not in served.predictor.class_map.names:
+        told = f"{served.name} has no class {label[:40]!r}; expected one of {shorten(served.predictor.class_map.names)}"
         raise ServeError(422, told, code="bad_parameter")
     chosen = kind or _accepted(request.headers.get("accept", ""))
     wanted = Wanted(

@@ -32,6 +32,7 @@ from segbench.predict.outputs import OutputOptions
 from segbench.predict.pipeline import Pipeline
 from segbench.predict.predictor import Predictor
 from segbench.predict.stages import Done
+from segbench.serve.answers import in_addresses
 from segbench.serve.job_folder import ENDED, Held, Job, JobFolder, now, size_of
 from segbench.serve.models import Models, ServedModel
 
@@ -169,7 +170,7 @@ class _Run:
         except OSError as error:
             self._wait(f"the results could not be written ({error.strerror or error}); the job goes on when they can")
         except SegbenchError as error:
-            job.end("failed", getattr(error, "reason", str(error)))
+            job.end("failed", in_addresses(getattr(error, "reason", str(error))))
         except Exception:  # noqa: BLE001  # the client is told, and the next job may go
             _LOG.exception("job %s failed", job.id)
             job.end("failed", "something went wrong inside of the server; its log says what")
@@ -208,7 +209,7 @@ class _Run:
     def _seen(self, done: Done) -> Done:
         if done.row is None:
             page = f" (page {done.job.page + 1})" if done.job.page else ""
-            self._failed[f"{done.job.below.as_posix()}{page}"] = str(done.reason)
+            self._failed[f"{done.job.below.as_posix()}{page}"] = in_addresses(str(done.reason))
         return done
 
     def _progress(self, what: str, done: int, total: int) -> None:

@@ -17,15 +17,16 @@ from pydantic import BaseModel, Field
 
 from segbench.errors import ConfigError
 from segbench.predict.outputs import OutputOptions
-from segbench.serve.answers import ERRORS, ErrorAnswer, ServeError
+from segbench.serve.answers import ERRORS, ErrorAnswer, ServeError, in_addresses
 from segbench.serve.api import models_of
 from segbench.serve.guard import JOBS_PATH
 from segbench.serve.job_folder import ENDED, MOST_JOBS, Held, Job, JobFolder, JobRequest, JobState, State, now
 from segbench.serve.job_runner import JobRunner
 from segbench.serve.job_upload import Body, receive_files
 from segbench.serve.models import Models
+from segbench.serve.requests import require_known_parameters
 from segbench.serve.settings import ServeSettings
-from segbench.types import SizePolicy, Task
+from segbench.types import SizePolicy
 
 _LOOK_S = 0.25  # how often a stream of events looks at the job
 _HEARTBEAT_S = 10.0  # shorter than what proxies wait before they cut a silent connection
@@ -199,14 +200,13 @@ def _add_orders(routes: APIRouter) -> None:
         body = Body(request)
         try:
             jobs, models = _jobs_of(request), models_of(request)
+            require_known_parameters(request)
             options = OutputOptions(
                 overlays=overlays, probs=probs_as, simplify=simplify, objects=objects, doubt=doubt, mm_per_px=mm_per_px,
                 polygons=tuple(each.strip() for each in polygons.split(",") if each.strip()),  # type: ignore[misc]
             )  # fmt: skip
             chosen = models.named(model)
-            if threshold is not None and chosen.predictor.class_map.task is Task.MULTICLASS:
-                told = f"{chosen.name} has exclusive classes: the most probable one is taken, and there is no threshold"
-                raise ServeError(422, told, code="bad_parameter")
+            chosen.variant(threshold, policy)  # whether there is one
             asked = JobRequest(
                 id="", model=chosen.name, created=now(), images=(), threshold=threshold, policy=policy,
                 keep_uploads=keep_uploads, options=options,
@@ -214,7 +214,7 @@ def _add_orders(routes: APIRouter) -> None:
             job = await _received(request, body, jobs, asked)
         except ConfigError as error:
             await body.read_on()
-            raise ServeError(422, str(error), code="bad_parameter") from error
+            raise ServeError(422, in_addresses(str(error)), code="bad_parameter") from error
         except ServeError:
             await body.read_on()
             raise

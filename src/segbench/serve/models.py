@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +22,11 @@ from segbench.errors import ConfigError, SegbenchError, shorten
 from segbench.predict.pipeline import Seen
 from segbench.predict.predictor import Prediction, Predictor
 from segbench.predict.recipe import Recipe
-from segbench.serve.answers import ServeError
+from segbench.serve.answers import ServeError, in_addresses
 from segbench.serve.batching import BatchQueue, NetworkTurns, QueueFull
 from segbench.serve.settings import ServeSettings
 from segbench.serve.uploads import judge_upload, read_upload
-from segbench.types import SizePolicy
+from segbench.types import SizePolicy, Task
 
 _TOGETHER_PX = {"cpu": 1 << 17}
 _TOGETHER_PX_GPU = 1 << 22
@@ -115,6 +116,9 @@ class ServedModel:
         """
         if threshold is None and policy is None:
             return self.predictor
+        if threshold is not None and self.predictor.class_map.task is Task.MULTICLASS:
+            told = f"{self.name} has exclusive classes: the most probable one is taken, and there is no threshold"
+            raise ServeError(422, told, code="bad_parameter")
         try:
             return self.predictor.with_settings(threshold=threshold, policy=policy)
         except ValueError as error:
@@ -229,7 +233,8 @@ def _told() -> Iterator[None]:
     try:
         yield
     except SegbenchError as error:
-        raise ServeError(422, getattr(error, "reason", str(error)), code="unreadable_image") from error
+        told = in_addresses(getattr(error, "reason", str(error)))
+        raise ServeError(422, told, code="unreadable_image") from error
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):  # as PyTorch says it
             raise
@@ -312,5 +317,9 @@ class Models(Mapping[str, ServedModel]):
 
 
 def model_name(path: str | Path) -> str:
-    """Returns the name under which a run folder or a bundle is served: its file's, of signs that need no quoting."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(path).resolve().name.removesuffix(".segbench")).strip("-.") or "model"
+    """Returns the name under which a run folder or a bundle is served: its file's, of signs that need no quoting.
+
+    Of a link it is the link's own: `current.segbench` stays `current`, wherever it leads.
+    """
+    name = Path(os.path.normpath(Path(path).absolute())).name.removesuffix(".segbench")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"

@@ -28,7 +28,7 @@ from segbench.predict.outputs.objects import MaskObject, mask_objects
 from segbench.predict.pipeline import Pipeline
 from segbench.predict.predictor import Prediction
 from segbench.predict.unlike import unlike_training
-from segbench.serve.answers import ServeError
+from segbench.serve.answers import ServeError, in_addresses
 from segbench.types import Task
 
 Kind: TypeAlias = Literal["json", "mask", "overlay", "polygons", "zip"]
@@ -154,7 +154,7 @@ def answer(prediction: Prediction, told: Told, wanted: Wanted) -> Answer:
         threshold=None if class_map.task is Task.MULTICLASS else settings.threshold,
         policy=plan.policy,
         network_px=plan.size,
-        notes=[] if plan.note is None else [str(plan.note)],
+        notes=[] if plan.note is None else [in_addresses(str(plan.note))],
     )
     if "mask" in wanted.parts:
         masks = {name: base64.b64encode(data).decode() for name, data in _masks(prediction).items()}

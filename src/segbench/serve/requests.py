@@ -32,6 +32,18 @@ def deadline_of(request: Request) -> float:
     return deadline
 
 
+def require_known_parameters(request: Request) -> None:
+    """Raises ServeError where the address has a parameter that its route does not know, or one twice: whoever
+    misspelt `threshold` would otherwise take the answer for one of that threshold."""
+    known = [each.alias for each in request.scope["route"].dependant.query_params]
+    for name in request.query_params:
+        if name not in known:
+            told = f"there is no parameter {name[:40]!r} here; expected some of {', '.join(known)}"
+            raise ServeError(422, told, code="bad_parameter")
+        if len(request.query_params.getlist(name)) > 1:
+            raise ServeError(422, f"{name} stands more than once in the address", code="bad_parameter")
+
+
 async def answer_while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Returns what `work` gives; cancels it when the client has gone, so that its places are free again.
 

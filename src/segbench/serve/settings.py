@@ -128,16 +128,27 @@ def label_studio_home(address: str) -> SplitResult:
     return parts
 
 
-def read_token(file: Path | None, variable: str = "SEGBENCH_TOKEN") -> str | None:
+def read_token(file: Path | None, variable: str = "SEGBENCH_TOKEN", option: str = "token_file") -> str | None:
     """Returns the token in a file, or in an environment variable; None where there is neither.
 
+    Args:
+        file: that `option` names.
+        variable: of the environment, where there is no file.
+        option: what a person is told of.
     Raises:
-        ConfigError: the file is empty or holds more than one word.
+        ConfigError: none or more than one word, or signs that a header cannot bring.
     """
     if file is None:
-        return os.environ.get(variable, "").strip() or None
-    words = file.read_text(encoding="utf-8").split()
+        text, where, key = os.environ.get(variable, ""), variable, variable
+        if not text.strip():
+            return None
+    else:
+        text, where, key = file.read_bytes().decode("latin-1"), str(file), argument(option)
+    words = text.split()
+    hint = f"; make one: {_MAKE_TOKEN}" if option == "token_file" else ""
     if len(words) != 1:
-        told = f"expected one word in {file}, got {len(words) or 'none'}; make one: {_MAKE_TOKEN}"
-        raise ConfigError(told, key=argument("token_file"))
+        raise ConfigError(f"expected a token of one word in {where}, got {len(words) or 'none'}{hint}", key=key)
+    if not (words[0].isascii() and words[0].isprintable()):
+        told = f"the token in {where} has other signs than letters without accents, digits and punctuation"
+        raise ConfigError(told + hint, key=key)
     return words[0]

@@ -16,7 +16,7 @@ from segbench.data.files import raster
 from segbench.errors import DatasetError, PredictionError
 from segbench.predict.inputs import input_size
 from segbench.predict.predictor import Predictor
-from segbench.serve.answers import ServeError
+from segbench.serve.answers import ServeError, in_addresses
 from segbench.serve.settings import ServeSettings
 
 _JPEG, _SCAN = b"\xff\xd8", b"\xff\xda"
@@ -86,7 +86,7 @@ def _raster_size(data: bytes, settings: ServeSettings) -> tuple[int, int]:
 
 
 def _said(error: DatasetError | PredictionError, settings: ServeSettings | None = None) -> ServeError:
-    reason = _IN_MEMORY.sub("the image", error.reason)
+    reason = in_addresses(_IN_MEMORY.sub("the image", error.reason))
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
