@@ -183,6 +183,13 @@ def test_turned_photos_are_annotated_as_cvat_shows_them(bundles: dict[str, Path]
     assert [shape.points for shape in turned] == [shape.points for shape in upright]
 
 
+def test_parameters_that_would_change_nothing_are_refused(bundles: dict[str, Path]) -> None:
+    with pytest.raises(ConfigError, match="threshold: this model has exclusive classes"):
+        create(str(bundles["street"]), threshold=0.4)
+    with pytest.raises(ValueError, match="policy is one of whole, resize, tiles, got 'tile'"):
+        create(str(bundles["lesion"]), policy="tile")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("names", ["lesion", "lesion=", "mole=Melanom"])
 def test_names_that_cannot_be_read(bundles: dict[str, Path], names: str) -> None:
     told = f"names: expected CLASS=NAME,... with classes of skin, lesion, got '{names}'"

@@ -273,6 +273,9 @@ def test_nothing_to_suggest_is_told(predictor: Predictor, photos: Path, strategy
     (photos / "mirrored" / "b.png").write_bytes(b"no image")
     with pytest.raises(PredictionError, match="no image without a label can be read: not an image"):
         suggest_images(predictor, photos, strategy=strategy)  # type: ignore[arg-type]
+    (photos / "a.png").write_bytes((done / "a.png").read_bytes())
+    with pytest.raises(PredictionError, match="1 image has a label, and of the others none can be read: not an image"):
+        suggest_images(predictor, photos, strategy=strategy, labelled=[done])  # type: ignore[arg-type]
 
 
 def test_files_for_people(predictor: Predictor, photos: Path, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ ANSWERED = {
 _NOT_ONE = "not an image segbench can read (PNG, JPEG, BMP, TIFF, WebP, GIF or HEIC); the file begins with"
 _CUT = "the image is damaged or cut off and cannot be decoded"
 _FRAMES = "expected one picture, got a {} file with {} frames or pages; save each as a file of its own"
-_DEEP = "expected an image as this network learnt from, 8 bit, RGB or grey, and small enough to be opened whole"
+_DEEP = "the image has more than 8 bit (values"
 _MANY = "expected at most 50,000,000 pixels, got"
 _MORE = [RGB.rotate(9), RGB.rotate(20)]
 

@@ -25,7 +25,7 @@ from segbench.predict.postprocess import Postprocess
 from segbench.predict.predictor import Predictor
 from segbench.predict.runtimes import load_predictor
 from segbench.predict.scored_objects import object_classes, scored_objects
-from segbench.types import SizePolicy
+from segbench.types import SizePolicy, Task
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def create(
         smallest_px: objects below this area, in pixels, are left out.
         policy, runtime, device: see `segbench predict`.
     Raises:
-        ConfigError: `names` cannot be read, or names a class that the model has not.
+        ConfigError: `names` cannot be read, or names a class that the model has not; a threshold of exclusive classes.
         PredictionError: the network reads other bands than CVAT shows.
         SegbenchError: see `Predictor.load`.
     """
@@ -58,6 +58,8 @@ def create(
         raise PredictionError(
             message("this network reads {n} bands, and CVAT hands out three", n=predictor.bands.channels), path=model
         )
+    if threshold is not None and predictor.class_map.task is Task.MULTICLASS:
+        raise ConfigError("this model has exclusive classes: the most probable one is taken", key="threshold")
     predictor = predictor.with_postprocess(Postprocess(smallest_px=smallest_px))
     return CvatFunction(predictor, _task_names(names, predictor.class_map.names))
 

@@ -140,7 +140,15 @@ def suggest_images(
     keys = [key for key in pool.candidates if key in here and key not in failed]
     if not keys:
         reason = next(iter(failed.values()))
-        raise PredictionError(message("no image without a label can be read: {reason}", reason=reason), path=folder)
+        told = message("no image without a label can be read: {reason}", reason=reason)
+        if pool.known:
+            told = plural(
+                "{n} image has a label, and of the others none can be read: {reason}",
+                "{n} images have a label, and of the others none can be read: {reason}",
+                n=pool.known,
+                reason=reason,
+            )
+        raise PredictionError(told, path=folder)
     candidates = [(pool.candidates[key], here[key]) for key in keys]
     known = [(pool.labelled[key], look) for key, look in there.items()]
     looks, labelled_looks = [look for _, look in candidates], [look for _, look in known]
@@ -262,7 +270,7 @@ def _pool(
             same += 1
         else:
             candidates[key] = job
-    if not candidates and (labelled_here or not failed):
+    if not candidates and not failed:
         raise PredictionError(
             plural(
                 "its only image has a label; there is nothing left to suggest",

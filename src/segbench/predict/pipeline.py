@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -80,6 +80,8 @@ class PipelineSettings:
             raise ValueError(f"threshold is a probability between 0 and 1, got {self.threshold}")
         if not self.temperature > 0.0:
             raise ValueError(f"temperature is a number above 0, got {self.temperature}")
+        if self.policy is not None and self.policy not in get_args(SizePolicy):
+            raise ValueError(f"policy is one of {', '.join(get_args(SizePolicy))}, got {self.policy!r}")
 
     @property
     def channels(self) -> int:
