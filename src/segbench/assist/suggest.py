@@ -140,15 +140,10 @@ def suggest_images(
     keys = [key for key in pool.candidates if key in here and key not in failed]
     if not keys:
         reason = next(iter(failed.values()))
-        told = message("no image without a label can be read: {reason}", reason=reason)
         if pool.known:
-            told = plural(
-                "{n} image has a label, and of the others none can be read: {reason}",
-                "{n} images have a label, and of the others none can be read: {reason}",
-                n=pool.known,
-                reason=reason,
-            )
-        raise PredictionError(told, path=folder)
+            told = f"apart from what is labelled (images: {pool.known}), none can be read: {reason}"
+            raise PredictionError(told, path=folder)
+        raise PredictionError(message("no image without a label can be read: {reason}", reason=reason), path=folder)
     candidates = [(pool.candidates[key], here[key]) for key in keys]
     known = [(pool.labelled[key], look) for key, look in there.items()]
     looks, labelled_looks = [look for _, look in candidates], [look for _, look in known]
