@@ -33,6 +33,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"export"},
         {"report"},
         {"annotate", "serve"},
+        {"studio"},
         {"study"},
         {"tune"},
         {"demo"},

@@ -1,0 +1,76 @@
+// The frame of the page: which screen is shown (#/data/...), language, light and dark, what is being read.
+import { html, render, useEffect, useState } from "./html.js";
+import { get } from "./api.js";
+import { preferred, speak, t, lang } from "./text.js";
+import { Asked } from "./parts/asked.js";
+import { DataScreen } from "./screens/data.js";
+import { StudyScreen } from "./screens/study.js";
+
+// name -> component, whether it needs a data set that is read, and for which places it is there
+const SCREENS = {
+  study: [StudyScreen, false, (place) => place.kind === "study"],
+  data: [DataScreen, true, () => true],
+};
+
+const route = () => {
+  const [name, ...rest] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  return { name, rest };
+};
+
+function App({ first }) {
+  const [place, setPlace] = useState(first);
+  const [at, setAt] = useState(route());
+  const [, redraw] = useState(0);
+  const [lost, setLost] = useState(false);
+  useEffect(() => {
+    const changed = () => setAt(route());
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
+  useEffect(() => {
+    const timer = setInterval(async () => {
+      try {
+        setPlace(await get("/api/place"));
+        setLost(false);
+      } catch (error) {
+        setLost(error.code === "lost");
+      }
+    }, place.reading.state === "reading" ? 500 : 5000);
+    return () => clearInterval(timer);
+  }, [place.reading.state]);
+  const choose = async (event) => {
+    await speak(event.target.value);
+    redraw((n) => n + 1);
+  };
+  const names = Object.keys(SCREENS).filter((name) => SCREENS[name][2](place));
+  const name = names.includes(at.name) ? at.name : names[0];
+  const [Screen, needsData] = SCREENS[name];
+  const waits = needsData && place.reading.state !== "ready";
+  return html`
+    <header>
+      <strong>${place.name}</strong>
+      <nav>${names.map((each) => html`
+        <a key=${each} href="#/${each}" aria-current=${each === name ? "page" : null}>${t(each)}</a>`)}</nav>
+      ${place.read_only && html`<span class="badge">${t("read_only")}</span>`}
+      <label class="language"><span class="hidden">${t("language")}</span>
+        <select onChange=${choose}>${place.languages.map((each) => html`<option selected=${each === lang}>${each}</option>`)}</select></label>
+      <button class="quiet" onClick=${turn} title=${t("theme")} aria-label=${t("theme")}>◐</button>
+    </header>
+    ${lost && html`<p class="alarm" role="alert">${t("lost")}</p>`}
+    <main>${waits ? html`<${Asked} reading=${place.reading} onAnswer=${() => get("/api/place").then(setPlace)} />`
+      : html`<${Screen} key=${`${name}${lang}`} place=${place} rest=${at.rest} />`}</main>`;
+}
+
+function turn() {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const now = document.documentElement.dataset.theme ?? (dark ? "dark" : "light");
+  const next = now === "dark" ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  localStorage.setItem("theme", next);
+}
+
+const theme = localStorage.getItem("theme");
+if (theme) document.documentElement.dataset.theme = theme;
+const first = await get("/api/place");
+await speak(preferred(first.languages));
+render(html`<${App} first=${first} />`, document.getElementById("app"));

@@ -1,0 +1,105 @@
+"""Images and masks of a data set as files that a browser shows; small ones are remembered in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segbench.data.files.resize import resize_image, resize_mask
+from segbench.data.manifest.manifest import Manifest
+from segbench.data.sources.load import load_picture
+from segbench.errors import DatasetError
+from segbench.files import cache_folder, replacing
+from segbench.plots.panels import colorize, overlay
+from segbench.serve.answers import ServeError
+from segbench.types import ClassMap, Sample, Task
+
+U8: TypeAlias = NDArray[np.uint8]
+Look: TypeAlias = Literal["image", "overlay", "labels", "tint"]
+_QUALITY = 88
+_KEPT_PX = 512  # pictures up to this side are remembered
+
+
+def picture(manifest: Manifest, sample: Sample, look: Look, side: int | None = None) -> tuple[bytes, str]:
+    """Returns a picture of a sample, and its media type.
+
+    Args:
+        look: `image` (JPEG); `overlay`: classes tinted and outlined (JPEG); `labels`: the class indices themselves (PNG
+            with palette, multilabel: planes below each other); `tint`: the colours of the classes, what is background
+            transparent (PNG), to be laid over the image.
+        side: of the longest side in pixels; None: as large as it is.
+    Raises:
+        ServeError: the files are gone, changed or damaged.
+    """
+    kind = "image/jpeg" if look in ("image", "overlay") else "image/png"
+    if side is None or side > _KEPT_PX:
+        return _made(manifest, sample, look, side), kind
+    known = [manifest.content_hash if manifest.bands else "", sample.image_hash, sample.mask_hash, look, str(side)]
+    known += [str(manifest.class_map.to_dict()), str(sample.window), str(manifest.depth_range)]
+    name = hashlib.sha256("\n".join(known).encode()).hexdigest()
+    file = cache_folder() / "studio" / name[:2] / name
+    if file.is_file():
+        return file.read_bytes(), kind
+    made = _made(manifest, sample, look, side)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as temporary:
+        temporary.write_bytes(made)
+    return made, kind
+
+
+def _made(manifest: Manifest, sample: Sample, look: Look, side: int | None) -> bytes:
+    try:
+        image, labels = load_picture(manifest, sample)
+    except DatasetError as error:
+        raise ServeError(410, str(error), code="unreadable_image") from error
+    size = _shrunk((image.shape[0], image.shape[1]), side)
+    if look == "image":
+        return jpeg(resize_image(image, size))
+    labels = resize_mask(labels, size)
+    if look == "overlay":
+        return jpeg(overlay(resize_image(image, size), labels, manifest.class_map))
+    return label_png(labels, manifest.class_map) if look == "labels" else tint_png(labels, manifest.class_map)
+
+
+def jpeg(pixels: U8) -> bytes:
+    """Returns (H, W, 3) uint8 as JPEG."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG", quality=_QUALITY)
+    return data.getvalue()
+
+
+def label_png(labels: U8, class_map: ClassMap) -> bytes:
+    """Returns labels (H, W) as PNG of class indices with the classes' colours; multilabel (C, H, W) as (C * H, W)."""
+    flat = labels if labels.ndim == 2 else labels.reshape(-1, labels.shape[2])
+    picture = Image.fromarray(flat)
+    if labels.ndim == 2:
+        table = np.full((256, 3), 128, np.uint8)
+        table[: class_map.num_classes] = class_map.colors
+        picture.putpalette(table.tobytes())
+    return _png(picture)
+
+
+def tint_png(labels: U8, class_map: ClassMap) -> bytes:
+    """Returns the classes' colours as PNG with alpha; background is transparent, what counts nowhere grey."""
+    colors = colorize(labels, class_map)
+    if class_map.task is Task.MULTILABEL:
+        shown = (labels == 1).any(axis=0)
+    else:
+        shown = labels != class_map.background if class_map.background is not None else np.ones(labels.shape, bool)
+    return _png(Image.fromarray(np.dstack([colors, shown.astype(np.uint8) * 255])))
+
+
+def _png(picture: Image.Image) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, "PNG", compress_level=1)
+    return data.getvalue()
+
+
+def _shrunk(size: tuple[int, int], side: int | None) -> tuple[int, int]:
+    factor = 1.0 if side is None else min(1.0, side / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
