@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from segbench import __version__
 from segbench.serve.answers import ServeError
-from segbench.studio import place_api, samples_api, study_api
+from segbench.studio import compare_api, place_api, samples_api, study_api
 from segbench.studio.judging import Judge
 from segbench.studio.place import Place
 
@@ -31,7 +31,7 @@ def create_studio(place: Place) -> FastAPI:
     app = FastAPI(title="segbench studio", version=__version__, lifespan=lifespan)
     app.state.place = place
     app.state.judge = None if place.study is None else Judge(place.study)
-    for each in (place_api, samples_api, study_api):
+    for each in (place_api, samples_api, study_api, compare_api):
         app.include_router(each.router())
 
     @app.exception_handler(ServeError)

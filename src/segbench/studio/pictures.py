@@ -17,7 +17,7 @@ from segbench.errors import DatasetError
 from segbench.files import cache_folder, replacing
 from segbench.plots.panels import colorize, overlay
 from segbench.serve.answers import ServeError
-from segbench.types import ClassMap, Sample, Task
+from segbench.types import RGB, ClassMap, Sample, Task
 
 U8: TypeAlias = NDArray[np.uint8]
 Look: TypeAlias = Literal["image", "overlay", "labels", "tint"]
@@ -92,6 +92,13 @@ def tint_png(labels: U8, class_map: ClassMap) -> bytes:
     else:
         shown = labels != class_map.background if class_map.background is not None else np.ones(labels.shape, bool)
     return _png(Image.fromarray(np.dstack([colors, shown.astype(np.uint8) * 255])))
+
+
+def tinted(where: NDArray[np.bool_], color: RGB) -> bytes:
+    """Returns (H, W) as PNG with alpha: a colour where it is true, nothing elsewhere."""
+    pixels = np.zeros((*where.shape, 4), np.uint8)
+    pixels[where] = (*color, 255)
+    return _png(Image.fromarray(pixels))
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -3,12 +3,14 @@ import { html, render, useEffect, useState } from "./html.js";
 import { get } from "./api.js";
 import { preferred, speak, t, lang } from "./text.js";
 import { Asked } from "./parts/asked.js";
+import { CompareScreen } from "./screens/compare.js";
 import { DataScreen } from "./screens/data.js";
 import { StudyScreen } from "./screens/study.js";
 
 // name -> component, whether it needs a data set that is read, and for which places it is there
 const SCREENS = {
   study: [StudyScreen, false, (place) => place.kind === "study"],
+  compare: [CompareScreen, true, (place) => place.kind === "study"],
   data: [DataScreen, true, () => true],
 };
 
