@@ -13,9 +13,11 @@ from fastapi.staticfiles import StaticFiles
 
 from segbench import __version__
 from segbench.serve.answers import ServeError
-from segbench.studio import compare_api, place_api, samples_api, study_api
+from segbench.studio import compare_api, place_api, samples_api, study_api, tasks_api, try_api
 from segbench.studio.judging import Judge
 from segbench.studio.place import Place
+from segbench.studio.tasks import Tasks
+from segbench.studio.trials import Trials
 
 PAGE = Path(str(files("segbench.studio"))) / "page"
 
@@ -30,8 +32,9 @@ def create_studio(place: Place) -> FastAPI:
 
     app = FastAPI(title="segbench studio", version=__version__, lifespan=lifespan)
     app.state.place = place
+    app.state.tasks, app.state.trials = Tasks(place.work / ".studio" / "tasks"), Trials()
     app.state.judge = None if place.study is None else Judge(place.study)
-    for each in (place_api, samples_api, study_api, compare_api):
+    for each in (place_api, samples_api, study_api, compare_api, tasks_api, try_api):
         app.include_router(each.router())
 
     @app.exception_handler(ServeError)

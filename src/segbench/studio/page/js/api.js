@@ -1,4 +1,5 @@
 // Everything that is asked of the studio goes through here; an error is what people are told, a sentence.
+import { t } from "./text.js";
 
 export class StudioError extends Error {
   constructor(status, code, message) {
@@ -22,7 +23,7 @@ async function ask(path, options) {
     response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new StudioError(0, "lost", "");
+    throw new StudioError(0, "lost", t("lost"));
   }
   return answered(response);
 }

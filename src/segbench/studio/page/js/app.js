@@ -6,12 +6,14 @@ import { Asked } from "./parts/asked.js";
 import { CompareScreen } from "./screens/compare.js";
 import { DataScreen } from "./screens/data.js";
 import { StudyScreen } from "./screens/study.js";
+import { TryScreen } from "./screens/try.js";
 
 // name -> component, whether it needs a data set that is read, and for which places it is there
 const SCREENS = {
   study: [StudyScreen, false, (place) => place.kind === "study"],
   compare: [CompareScreen, true, (place) => place.kind === "study"],
-  data: [DataScreen, true, () => true],
+  data: [DataScreen, true, (place) => place.reading.state !== "none"],
+  try: [TryScreen, false, () => true],
 };
 
 const route = () => {
