@@ -75,7 +75,7 @@ class ServeError(Exception):
     """
 
     def __init__(self, status: int, message: str, *, code: str, headers: Mapping[str, str] | None = None) -> None:
-        self.status, self.message, self.code = status, str(message), code
+        self.status, self.message, self.code = status, message, code
         self.headers = dict(headers or {})
         super().__init__(self.message)
 

@@ -61,8 +61,7 @@ class Trials:
             SegbenchError: the model cannot be loaded.
         """
         with self._lock:  # one image at a time: there is one person, and one processor
-            predictor = self._predictors.get(path) or Predictor.load(path)
-            self._predictors[path] = predictor
+            predictor = self.predictor(path)
             image, nodata = read_upload(judge_upload(data, predictor, settings), predictor)
             probs = predictor.pipeline.probabilities(image)
             prediction = predictor.prediction(image, nodata, probs)
@@ -71,6 +70,13 @@ class Trials:
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
             return trial
+
+    def predictor(self, path: Path) -> Predictor:
+        """Returns the predictor of a run or a bundle; loaded once."""
+        found = self._predictors.get(path)
+        if found is None:
+            found = self._predictors[path] = Predictor.load(path)
+        return found
 
     def find(self, key: str) -> Trial:
         """Returns an image that is still kept; ServeError 410 where it is not."""
@@ -121,7 +127,7 @@ def said_of(trial: Trial, threshold: float | None) -> dict[str, Any]:
 
 
 def shown_of(trial: Trial, look: str, threshold: float | None) -> tuple[bytes, str]:
-    """Returns a picture and its media type: `image`, `tint` and `doubt` at most `_SHOWN_PX` large, `mask` to be saved."""
+    """Returns a picture and its media type: `image`, `tint`, `doubt` at most `_SHOWN_PX` large, `mask` to be saved."""
     prediction = trial.prediction
     if look == "mask":
         return label_png(decided(trial, threshold), prediction.class_map), "image/png"

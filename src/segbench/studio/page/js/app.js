@@ -4,7 +4,9 @@ import { get } from "./api.js";
 import { preferred, speak, t, lang } from "./text.js";
 import { Asked } from "./parts/asked.js";
 import { CompareScreen } from "./screens/compare.js";
+import { CorrectScreen } from "./screens/correct.js";
 import { DataScreen } from "./screens/data.js";
+import { RunsScreen } from "./screens/runs.js";
 import { StudyScreen } from "./screens/study.js";
 import { TryScreen } from "./screens/try.js";
 
@@ -13,7 +15,9 @@ const SCREENS = {
   study: [StudyScreen, false, (place) => place.kind === "study"],
   compare: [CompareScreen, true, (place) => place.kind === "study"],
   data: [DataScreen, true, (place) => place.reading.state !== "none"],
+  runs: [RunsScreen, false, (place) => place.kind !== "bundle"],
   try: [TryScreen, false, () => true],
+  correct: [CorrectScreen, true, (place) => place.reading.state !== "none"],
 };
 
 const route = () => {

@@ -1,0 +1,181 @@
+// Masks corrected by hand: painted, saved at once, every version kept; and a training on them, before against after.
+import { html, useCallback, useEffect, useRef, useState } from "../html.js";
+import { get, send, upload } from "../api.js";
+import { lang, number, t } from "../text.js";
+import { Choice } from "../parts/choice.js";
+import { Editor } from "../parts/editor.js";
+import { Labels } from "../parts/labels.js";
+import { fetchLabels, packed } from "../parts/packed.js";
+import { TaskLine } from "../parts/task.js";
+import { useAnswer } from "../parts/use.js";
+
+const TOOLS = { brush: "b", eraser: "e", polygon: "p", fill: "f", picker: "i", lasso: "m", move: "h" };
+const SAVE_AFTER_MS = 900;
+
+export function CorrectScreen({ place, rest }) {
+  const index = Number(rest[0] ?? 0);
+  const { value: classes } = useAnswer("/api/classes");
+  const { value: row, error } = useAnswer(`/api/samples?start=${index}&count=1`);
+  const { value: corrected, again } = useAnswer(`/api/correct?lang=${lang}`);
+  const open = (to) => { location.hash = `#/correct/${Math.min(place.reading.samples - 1, Math.max(0, to))}`; };
+  if (error) return html`<p class="told">${error.message}</p>`;
+  if (!classes || !row?.samples.length) return null;
+  const sample = row.samples[0];
+  return html`<div class="screen">
+    <div class="bar"><button onClick=${() => open(index - 1)} aria-label=${t("previous")}>←</button><strong>${sample.id}</strong>
+      <button onClick=${() => open(index + 1)} aria-label=${t("next")}>→</button><span>${t("of", { n: index + 1, total: place.reading.samples })}</span>
+      ${corrected && html`<span>${t("corrected_n", { n: corrected.samples.length })}</span>`}
+      ${corrected?.told && html`<b class="alarm">${corrected.told}</b>`}</div>
+    <${Desk} key=${index} index=${index} sample=${sample} classes=${classes} place=${place} onSaved=${again} />
+    <${Retrain} place=${place} corrected=${corrected} /></div>`;
+}
+
+function Desk({ index, sample, classes, place, onSaved }) {
+  const multilabel = classes.task === "multilabel";
+  const [there, setThere] = useState(null);
+  const [tool, setTool] = useState("brush");
+  const first = classes.classes.find((each) => each.index !== classes.background)?.index ?? 0;
+  const [label, setLabel] = useState(first);
+  const [radius, setRadius] = useState(Math.max(1, Math.round(Math.min(sample.height, sample.width) / 40)));
+  const [keep, setKeep] = useState(false);
+  const [opacity, setOpacity] = useState(0.5);
+  const [state, setState] = useState("saved");
+  const [conflict, setConflict] = useState("");
+  const [drawn, setDrawn] = useState(0);
+  const [model, setModel] = useState(null);
+  const version = useRef(0);
+  const timer = useRef(null);
+  const sending = useRef(null);
+
+  const load = useCallback(async () => {
+    const image = new Image();
+    image.src = `/api/samples/${index}/image`;
+    const [{ data, version: now }] = await Promise.all([fetchLabels(`/api/correct/${index}/labels?lang=${lang}`), image.decode()]);
+    version.current = now;
+    const plane = sample.height * sample.width;
+    const planes = Array.from({ length: data.length / plane }, (_, n) => new Labels(sample.height, sample.width, data.slice(n * plane, (n + 1) * plane)));
+    setThere({ image, planes });
+    setState("saved"), setConflict("");
+  }, [index]);
+  useEffect(() => {
+    load().catch((error) => setConflict(error.message));
+  }, [load]);
+
+  const save = async () => {
+    clearTimeout(timer.current);
+    if (sending.current) return sending.current.then(save); // one after the other, each on the version of the last
+    setState("saving");
+    const whole = new Uint8Array(there.planes.length * sample.height * sample.width);
+    there.planes.forEach((each, n) => whole.set(each.data, n * each.data.length));
+    sending.current = packed(whole).then((blob) => upload(`/api/correct/${index}/labels?lang=${lang}`, blob, "PUT", { "x-version": String(version.current) }));
+    try {
+      const answer = await sending.current;
+      version.current = answer.version;
+      setState("saved"), setConflict(""), onSaved();
+    } catch (error) {
+      setState("unsaved"), setConflict(error.message);
+    }
+    sending.current = null;
+    return undefined;
+  };
+  const changed = () => {
+    setState("unsaved"), setDrawn((n) => n + 1);
+    if (place.read_only) return;
+    clearTimeout(timer.current);
+    timer.current = setTimeout(save, SAVE_AFTER_MS);
+  };
+  useEffect(() => {
+    const leaving = (event) => state !== "saved" && event.preventDefault();
+    addEventListener("beforeunload", leaving);
+    return () => removeEventListener("beforeunload", leaving);
+  }, [state]);
+  useEffect(() => () => { if (timer.current && stateNow.current !== "saved") saveNow.current(); }, []);
+  const stateNow = useRef(state), saveNow = useRef(save);
+  stateNow.current = state, saveNow.current = save;
+
+  const labels = there?.planes[multilabel ? label : 0];
+  const back = (step) => { if (labels[step]()) changed(); };
+  useEffect(() => {
+    const press = (event) => {
+      if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || event.altKey) return;
+      const key = event.key.toLowerCase();
+      if ((event.ctrlKey || event.metaKey) && key === "z") return event.preventDefault(), back(event.shiftKey ? "redo" : "undo");
+      if ((event.ctrlKey || event.metaKey) && key === "y") return event.preventDefault(), back("redo");
+      if (event.ctrlKey || event.metaKey) return undefined;
+      const chosen = Object.keys(TOOLS).find((name) => TOOLS[name] === key);
+      if (chosen) return setTool(chosen);
+      if (key === "[" || key === "]") return setRadius((now) => Math.max(0.5, key === "]" ? now * 1.25 : now / 1.25));
+      if (/^[1-9]$/.test(key) && classes.classes[Number(key) - 1]) return setLabel(classes.classes[Number(key) - 1].index);
+      return undefined;
+    };
+    addEventListener("keydown", press);
+    return () => removeEventListener("keydown", press);
+  }, [labels]);
+
+  const take = async (key) => {
+    setModel(null);
+    if (!key) return;
+    const { data } = await fetchLabels(`/api/correct/${index}/model/${key}?lang=${lang}`).catch((error) => (setConflict(error.message), {}));
+    if (data) setModel(data), setTool("lasso");
+  };
+  const over = async (mine) => {
+    if (!mine) return load();
+    version.current = (await fetchLabels(`/api/correct/${index}/labels`)).version;
+    return save();
+  };
+  const revert = async () => {
+    await send(`/api/correct/${index}/revert?lang=${lang}`, {});
+    await load();
+    onSaved();
+  };
+  if (!there) return html`<p class="told">${conflict || t("starting")}</p>`;
+  const colors = multilabel ? planeColors(classes.classes[label].color) : labelColors(classes);
+  const plane = sample.height * sample.width;
+  return html`<div class="bar tools" role="toolbar" aria-label=${t("correct")}>
+      ${Object.entries(TOOLS).map(([name, key]) => html`<button aria-pressed=${tool === name} title=${key.toUpperCase()} onClick=${() => setTool(name)}
+        disabled=${name === "lasso" && !model}>${t(name)}</button>`)}
+      <label>${t("brush_size")} <input type="range" min="0.5" max="200" step="0.5" value=${radius} onInput=${(event) => setRadius(Number(event.target.value))} /></label>
+      <label>${t("layer_opacity")} <input type="range" min="0" max="1" step="0.01" value=${opacity} onInput=${(event) => setOpacity(Number(event.target.value))} /></label>
+      ${!multilabel && html`<label><input type="checkbox" checked=${keep} onChange=${(event) => setKeep(event.target.checked)} /> ${t("keep_others")}</label>`}
+      <button onClick=${() => back("undo")}>${t("undo")}</button><button onClick=${() => back("redo")}>${t("redo")}</button>
+      <span aria-live="polite" class=${state === "unsaved" ? "alarm" : "faint"}>${state === "saved" ? (version.current ? t("saved_at", { version: version.current }) : t("own_mask"))
+        : t(state)}</span>
+      ${version.current > 0 && !place.read_only && html`<button class="quiet" onClick=${revert}>${t("revert")}</button>`}</div>
+    ${conflict && html`<p class="alarm" role="alert">${conflict} <button onClick=${() => over(false)}>${t("conflict_theirs")}</button>
+      <button onClick=${() => over(true)}>${t("conflict_mine")}</button></p>`}
+    <div class="bar classes" role="radiogroup" aria-label=${t("class")}>${classes.classes.map((each) => html`<button role="radio" aria-checked=${label === each.index}
+        onClick=${() => setLabel(each.index)}><i class="swatch" style="background:rgb(${each.color})"></i> ${each.name}</button>`)}
+      ${place.models.length > 0 && html`<${Choice} label=${t("model")} value="" onChange=${take} options=${[["", "–"], ...place.models.map(({ key, name }) => [key, name])]} />`}</div>
+    <${Editor} image=${there.image} labels=${labels} tool=${tool} label=${multilabel ? 1 : label} background=${multilabel ? 0 : classes.background ?? 0}
+      radius=${radius} keep=${keep} opacity=${opacity} colors=${colors} drawn=${`${drawn}${label}`} changed=${changed}
+      model=${model && (multilabel ? model.subarray(label * plane, (label + 1) * plane) : model)} pick=${(found) => !multilabel && found < classes.classes.length && setLabel(found)} />
+    <p class="faint keys">${t("correct_hint")}</p>`;
+}
+
+const little = ([red, green, blue], alpha = 255) => ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+const memo = new Map();
+const remembered = (key, make) => memo.get(key) ?? memo.set(key, make()).get(key);
+const labelColors = (classes) => remembered(JSON.stringify(classes), () => {
+  const table = new Uint32Array(256).fill(little([128, 128, 128]));
+  classes.classes.forEach(({ index, color }) => { table[index] = little(color, index === classes.background ? 0 : 255); });
+  return table;
+});
+const planeColors = (color) => remembered(`plane ${color}`, () => new Uint32Array(256).fill(little([128, 128, 128])).fill(0, 0, 1).fill(little(color), 1, 2));
+
+function Retrain({ place, corrected }) {
+  const [task, setTask] = useState(null);
+  const [gain, setGain] = useState(null);
+  const [error, setError] = useState("");
+  const [run, setRun] = useState("");
+  const { value: runs } = useAnswer("/api/runs");
+  const names = (runs ?? []).filter((each) => each.state === "finished").map((each) => each.name);
+  if (place.read_only || !corrected?.samples.length || !names.length) return null;
+  const chosen = run || names[0];
+  const tell = () => get(`/api/correct/result/${encodeURIComponent(chosen)}?lang=${lang}`).then(setGain, (problem) => setError(problem.message));
+  const start = () => (setError(""), setGain(null), send(`/api/correct/retrain?lang=${lang}`, { run: chosen }).then(setTask, (problem) => setError(problem.message)));
+  const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + number(Math.abs(value));
+  return html`<div class="bar"><${Choice} label=${t("retrain_of")} value=${chosen} onChange=${setRun} options=${names.map((name) => [name, name])} />
+    <button onClick=${start}>${t("retrain")}</button>${task && html`<${TaskLine} task=${task} mayStop=${true} onEnd=${tell} />`}
+    ${gain && html`<strong class="gain">${t("gain", { n: gain.images, value: signed(gain.difference), low: signed(gain.low), high: signed(gain.high),
+      told: t(gain.shown ? "is_shown" : "not_shown") })}</strong>`}${error && html`<span class="alarm" role="alert">${error}</span>`}</div>`;
+}

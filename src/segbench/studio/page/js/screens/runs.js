@@ -1,0 +1,97 @@
+// Trainings, live: their curves over each other, the pictures of every epoch, what to look at; stopped and continued.
+import { html, useEffect, useRef, useState } from "../html.js";
+import { get, send } from "../api.js";
+import { lang, number, t } from "../text.js";
+import { Choice } from "../parts/choice.js";
+import { uPlot } from "../parts/library.js";
+import { TaskLine } from "../parts/task.js";
+
+const EVERY_MS = 2000;
+const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#999933"];
+const duration = (s) => (s < 90 ? `${Math.round(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${number(s / 3600, 1)} h`);
+
+export function RunsScreen({ place }) {
+  const [runs, setRuns] = useState(null);
+  const [histories, setHistories] = useState({});
+  const [hidden, setHidden] = useState(new Set());
+  const [column, setColumn] = useState(null);
+  const [chosen, setChosen] = useState(null);
+  const known = useRef({});
+  useEffect(() => {
+    let gone = false;
+    const look = async () => {
+      const found = await get(`/api/runs?lang=${lang}`).catch(() => null);
+      if (!found || gone) return;
+      const changed = found.filter((run) => !run.damage && known.current[run.name] !== run.epoch);
+      const rows = await Promise.all(changed.map((run) => get(`/api/runs/${encodeURIComponent(run.name)}/history`).catch(() => ({}))));
+      if (gone) return;
+      changed.forEach((run) => { known.current[run.name] = run.epoch; });
+      setRuns(found);
+      if (changed.length) setHistories((before) => ({ ...before, ...Object.fromEntries(changed.map((run, n) => [run.name, rows[n]])) }));
+    };
+    look();
+    const timer = setInterval(look, EVERY_MS);
+    return () => { gone = true; clearInterval(timer); };
+  }, []);
+  if (!runs) return null;
+  if (!runs.length) return html`<p class="told">${t("no_runs")}</p>`;
+  const columns = [...new Set(Object.values(histories).flatMap(Object.keys))].filter((name) => /^(train|val)_/.test(name) && !/_s$|per_s$/.test(name));
+  const drawn = column ?? runs.find((run) => run.column)?.column;
+  const shown = runs.filter((run) => !run.damage && !hidden.has(run.name));
+  const hide = (name) => setHidden((before) => { const now = new Set(before); if (!now.delete(name)) now.add(name); return now; });
+  return html`<div class="screen scroll"><section>
+      <${Choice} label=${t("column")} value=${drawn} onChange=${setColumn} options=${columns.map((name) => [name, name])} />
+      <${Curves} runs=${shown} all=${runs} histories=${histories} column=${drawn} /></section>
+    <section class="wide"><table><thead><tr><th></th><th>${t("training")}</th><th>${t("state")}</th><th>${t("epoch")}</th><th>${t("best_value")}</th><th></th></tr></thead>
+      <tbody>${runs.map((run, n) => html`<tr key=${run.name}><td><input type="checkbox" aria-label=${run.name} checked=${!hidden.has(run.name)} onChange=${() => hide(run.name)} />
+          <i class="swatch" style="background:${COLORS[n % COLORS.length]}"></i></td>
+        <th scope="row"><button class="quiet" onClick=${() => setChosen(run.name)}>${run.name}</button></th>
+        <td class="state ${run.state}">${t(run.state)} ${run.collapsed && html`<b class="alarm">${t("collapsed_n", { n: 1 })}</b>`}</td>
+        ${run.damage ? html`<td colspan="3" class="alarm">${run.damage}</td>` : html`<td>${run.epoch} / ${run.epochs}${" "}
+            ${run.seconds_left ? html`<span class="faint">${t("seconds_left", { n: duration(run.seconds_left) })}</span>` : ""}</td>
+          <td>${run.best === null ? "–" : number(run.best)}</td><td><${Actions} run=${run} place=${place} /></td>`}</tr>`)}</tbody></table></section>
+    ${runs.filter((run) => run.alerts?.length && !hidden.has(run.name)).slice(0, 8).map((run) => html`<section><h3>${run.name}</h3>
+      ${run.alerts.map((alert) => html`<p>${alert.sentence}. ${alert.advice}</p>`)}</section>`)}
+    <${Pictures} run=${runs.find((run) => run.name === (chosen ?? runs.find((each) => each.pictures?.length)?.name))} /></div>`;
+}
+
+function Actions({ run, place }) {
+  const [task, setTask] = useState(null);
+  const [error, setError] = useState("");
+  if (place.read_only || place.kind === "study" || run.state === "finished") return task && html`<${TaskLine} task=${task} />`;
+  const ask = (what) => send(`/api/runs/${encodeURIComponent(run.name)}/${what}?lang=${lang}`, {}).then(setTask, (problem) => setError(problem.message));
+  return html`<button onClick=${() => ask(run.state === "running" ? "stop" : "continue")}>${t(run.state === "running" ? "stop" : "continue")}</button>
+    ${task && html`<${TaskLine} task=${task} />`} ${error && html`<span class="alarm" role="alert">${error}</span>`}`;
+}
+
+function Curves({ runs, all, histories, column }) {
+  const box = useRef(null);
+  useEffect(() => {
+    let plot = null, gone = false;
+    uPlot().then((Plot) => {
+      if (gone || !box.current) return;
+      const epochs = Math.max(1, ...runs.map((run) => histories[run.name]?.[column]?.length ?? 0));
+      const style = getComputedStyle(document.body);
+      const axis = { stroke: style.getPropertyValue("--ink"), grid: { stroke: style.getPropertyValue("--line") } };
+      const series = runs.map((run) => ({ label: run.name, stroke: COLORS[all.indexOf(run) % COLORS.length], width: 1.5, spanGaps: true, value: (_, x) => (x === null ? "–" : number(x)) }));
+      const size = () => ({ width: box.current.clientWidth, height: Math.min(320, Math.max(200, box.current.clientWidth / 3)) });
+      plot = new Plot({ ...size(), scales: { x: { time: false } }, axes: [axis, axis], legend: { show: runs.length <= 12 },
+        series: [{ label: t("epoch") }, ...series] }, [Array.from({ length: epochs }, (_, n) => n + 1),
+        ...runs.map((run) => Array.from({ length: epochs }, (_, n) => histories[run.name]?.[column]?.[n] ?? null))], box.current);
+      watch.observe(box.current);
+    });
+    const watch = new ResizeObserver(() => plot?.setSize({ width: box.current.clientWidth, height: plot.height }));
+    return () => { gone = true; watch.disconnect(); plot?.destroy(); };
+  }, [column, histories, runs.map((run) => run.name).join("|")]);
+  return html`<div ref=${box} class="curves" role="img" aria-label=${`${t("curves")}: ${column}`}></div>`;
+}
+
+function Pictures({ run }) {
+  const [at, setAt] = useState(null);
+  if (!run?.pictures?.length) return null;
+  const epoch = run.pictures[Math.min(at ?? run.pictures.length - 1, run.pictures.length - 1)];
+  return html`<section><h3>${t("pictures_of", { name: run.name, n: epoch })}</h3>
+    <input type="range" min="0" max=${run.pictures.length - 1} value=${at ?? run.pictures.length - 1} aria-label=${t("epoch")}
+      onInput=${(event) => setAt(Number(event.target.value))} />
+    <p><img class="picture" src="/api/runs/${encodeURIComponent(run.name)}/pictures/${epoch}" alt=${t("pictures_of", { name: run.name, n: epoch })} /></p></section>`;
+}
