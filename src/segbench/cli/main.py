@@ -30,6 +30,7 @@ from segbench.cli.plot import plot_app
 from segbench.cli.predict import predict
 from segbench.cli.report import compare, report
 from segbench.cli.serve import serve
+from segbench.cli.studio import studio
 from segbench.cli.study import study_app
 from segbench.cli.suggest import suggest
 from segbench.cli.train import evaluate, train
@@ -50,7 +51,7 @@ app = typer.Typer(
 )
 for command in (
     *(demo, train, evaluate, assist, suggest, bundle, push, pull),
-    *(predict, serve, export, compare, report, tune, describe),
+    *(predict, serve, studio, export, compare, report, tune, describe),
 ):
     app.command()(command)
 app.command("list")(list_names)

@@ -31,6 +31,8 @@ from segbench.speech import argument
 from segbench.terminal import Terminal
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from segbench.serve.models import Models
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
@@ -160,11 +162,21 @@ def run_worker(
     Raises:
         ConfigError: another server listens there.
     """
-    import uvicorn
-
     from segbench.serve.app import create_app
 
-    app = create_app(models, settings)
+    run_app(create_app(models, settings), settings, listener, started)
+
+
+def run_app(
+    app: FastAPI, settings: ServeSettings, listener: socket.socket, started: Callable[[], None] = lambda: None
+) -> None:
+    """Answers requests on a socket until the process is told to stop.
+
+    Args:
+        app: whose `state.stopping` is set when it is told.
+        settings, listener, started: see `run_worker`.
+    """
+    import uvicorn
 
     class Server(uvicorn.Server):
         """Says that it is ending before it does."""

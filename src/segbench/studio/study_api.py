@@ -48,7 +48,8 @@ def router() -> APIRouter:
 
         async def changes() -> AsyncIterator[str]:
             before = ""
-            while not await request.is_disconnected():
+            stopping: asyncio.Event = request.app.state.stopping
+            while not stopping.is_set() and not await request.is_disconnected():
                 there = await asyncio.to_thread(judge.progress)
                 now = json.dumps(answer_in(request, there), ensure_ascii=False)
                 yield f"data: {now}\n\n" if now != before else ": nothing new\n\n"
