@@ -3,6 +3,7 @@ import { html, useCallback, useEffect, useRef, useState } from "../html.js";
 import { get, send, upload } from "../api.js";
 import { lang, number, t } from "../text.js";
 import { Choice } from "../parts/choice.js";
+import { dropDraft, findDraft, keepDraft } from "../parts/drafts.js";
 import { Editor } from "../parts/editor.js";
 import { Labels } from "../parts/labels.js";
 import { fetchLabels, packed } from "../parts/packed.js";
@@ -11,6 +12,7 @@ import { useAnswer } from "../parts/use.js";
 
 const TOOLS = { brush: "b", eraser: "e", polygon: "p", fill: "f", picker: "i", lasso: "m", move: "h" };
 const SAVE_AFTER_MS = 900;
+const TRY_AGAIN_MS = 3000;
 
 export function CorrectScreen({ place, rest }) {
   const index = Number(rest[0] ?? 0);
@@ -40,40 +42,48 @@ function Desk({ index, sample, classes, place, onSaved }) {
   const [keep, setKeep] = useState(false);
   const [opacity, setOpacity] = useState(0.5);
   const [state, setState] = useState("saved");
-  const [conflict, setConflict] = useState("");
+  const [conflict, setConflict] = useState(null);
   const [drawn, setDrawn] = useState(0);
   const [model, setModel] = useState(null);
   const version = useRef(0);
   const timer = useRef(null);
   const sending = useRef(null);
 
-  const load = useCallback(async () => {
+  const draftKey = `${place.path}\n${sample.id}`;
+  const load = useCallback(async (mine = true) => {
     const image = new Image();
     image.src = `/api/samples/${index}/image`;
     const [{ data, version: now }] = await Promise.all([fetchLabels(`/api/correct/${index}/labels?lang=${lang}`), image.decode()]);
-    version.current = now;
+    const draft = mine && !place.read_only ? await findDraft(draftKey) : null;
+    const kept = draft?.data.length === data.length ? draft : null; // painted, and not saved: the studio was gone, or the tab
+    version.current = kept ? kept.version : now;
+    const shown = kept ? kept.data : data;
     const plane = sample.height * sample.width;
-    const planes = Array.from({ length: data.length / plane }, (_, n) => new Labels(sample.height, sample.width, data.slice(n * plane, (n + 1) * plane)));
+    const planes = Array.from({ length: shown.length / plane }, (_, n) => new Labels(sample.height, sample.width, shown.slice(n * plane, (n + 1) * plane)));
     setThere({ image, planes });
-    setState("saved"), setConflict("");
+    setState(kept ? "unsaved" : "saved"), setConflict(null);
+    if (!mine) await dropDraft(draftKey);
   }, [index]);
+  useEffect(() => { if (there && state === "unsaved") save(); }, [there]);
   useEffect(() => {
-    load().catch((error) => setConflict(error.message));
+    load().catch((error) => setConflict({ told: error.message }));
   }, [load]);
 
   const save = async () => {
     clearTimeout(timer.current);
     if (sending.current) return sending.current.then(save); // one after the other, each on the version of the last
     setState("saving");
-    const whole = new Uint8Array(there.planes.length * sample.height * sample.width);
-    there.planes.forEach((each, n) => whole.set(each.data, n * each.data.length));
+    const whole = joined(there.planes);
+    await keepDraft(draftKey, { version: version.current, data: whole });
     sending.current = packed(whole).then((blob) => upload(`/api/correct/${index}/labels?lang=${lang}`, blob, "PUT", { "x-version": String(version.current) }));
     try {
       const answer = await sending.current;
       version.current = answer.version;
-      setState("saved"), setConflict(""), onSaved();
+      setState("saved"), setConflict(null), onSaved();
+      if (same(whole, joined(there.planes))) await dropDraft(draftKey); // else more was painted meanwhile
     } catch (error) {
-      setState("unsaved"), setConflict(error.message);
+      setState("unsaved"), setConflict({ told: error.message, theirs: error.code === "conflict" });
+      if (error.code === "lost") timer.current = setTimeout(save, TRY_AGAIN_MS);
     }
     sending.current = null;
     return undefined;
@@ -81,14 +91,10 @@ function Desk({ index, sample, classes, place, onSaved }) {
   const changed = () => {
     setState("unsaved"), setDrawn((n) => n + 1);
     if (place.read_only) return;
+    keepDraft(draftKey, { version: version.current, data: joined(there.planes) });
     clearTimeout(timer.current);
     timer.current = setTimeout(save, SAVE_AFTER_MS);
   };
-  useEffect(() => {
-    const leaving = (event) => state !== "saved" && event.preventDefault();
-    addEventListener("beforeunload", leaving);
-    return () => removeEventListener("beforeunload", leaving);
-  }, [state]);
   useEffect(() => () => { if (timer.current && stateNow.current !== "saved") saveNow.current(); }, []);
   const stateNow = useRef(state), saveNow = useRef(save);
   stateNow.current = state, saveNow.current = save;
@@ -115,11 +121,11 @@ function Desk({ index, sample, classes, place, onSaved }) {
   const take = async (key) => {
     setModel(null);
     if (!key) return;
-    const { data } = await fetchLabels(`/api/correct/${index}/model/${key}?lang=${lang}`).catch((error) => (setConflict(error.message), {}));
+    const { data } = await fetchLabels(`/api/correct/${index}/model/${key}?lang=${lang}`).catch((error) => (setConflict({ told: error.message }), {}));
     if (data) setModel(data), setTool("lasso");
   };
   const over = async (mine) => {
-    if (!mine) return load();
+    if (!mine) return load(false);
     version.current = (await fetchLabels(`/api/correct/${index}/labels`)).version;
     return save();
   };
@@ -128,7 +134,7 @@ function Desk({ index, sample, classes, place, onSaved }) {
     await load();
     onSaved();
   };
-  if (!there) return html`<p class="told">${conflict || t("starting")}</p>`;
+  if (!there) return html`<p class="told">${conflict?.told ?? t("starting")}</p>`;
   const colors = multilabel ? planeColors(classes.classes[label].color) : labelColors(classes);
   const plane = sample.height * sample.width;
   return html`<div class="bar tools" role="toolbar" aria-label=${t("correct")}>
@@ -141,8 +147,9 @@ function Desk({ index, sample, classes, place, onSaved }) {
       <span aria-live="polite" class=${state === "unsaved" ? "alarm" : "faint"}>${state === "saved" ? (version.current ? t("saved_at", { version: version.current }) : t("own_mask"))
         : t(state)}</span>
       ${version.current > 0 && !place.read_only && html`<button class="quiet" onClick=${revert}>${t("revert")}</button>`}</div>
-    ${conflict && html`<p class="alarm" role="alert">${conflict} <button onClick=${() => over(false)}>${t("conflict_theirs")}</button>
-      <button onClick=${() => over(true)}>${t("conflict_mine")}</button></p>`}
+    ${conflict && html`<p class="alarm" role="alert">${conflict.told}${" "}
+      ${conflict.theirs && html`<button onClick=${() => over(false)}>${t("conflict_theirs")}</button>
+        <button onClick=${() => over(true)}>${t("conflict_mine")}</button>`}</p>`}
     <div class="bar classes" role="radiogroup" aria-label=${t("class")}>${classes.classes.map((each) => html`<button role="radio" aria-checked=${label === each.index}
         onClick=${() => setLabel(each.index)}><i class="swatch" style="background:rgb(${each.color})"></i> ${each.name}</button>`)}
       ${place.models.length > 0 && html`<${Choice} label=${t("model")} value="" onChange=${take} options=${[["", "–"], ...place.models.map(({ key, name }) => [key, name])]} />`}</div>
@@ -151,6 +158,13 @@ function Desk({ index, sample, classes, place, onSaved }) {
       model=${model && (multilabel ? model.subarray(label * plane, (label + 1) * plane) : model)} pick=${(found) => !multilabel && found < classes.classes.length && setLabel(found)} />
     <p class="faint keys">${t("correct_hint")}</p>`;
 }
+
+function joined(planes) {
+  const whole = new Uint8Array(planes.length * planes[0].data.length);
+  planes.forEach((each, n) => whole.set(each.data, n * each.data.length));
+  return whole;
+}
+const same = (one, other) => one.every((value, place) => value === other[place]);
 
 const little = ([red, green, blue], alpha = 255) => ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 const memo = new Map();
