@@ -31,22 +31,20 @@ Start = Callable[..., str]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Returns a function that starts `segbench studio` and returns its link; its processes are `start.running`."""
-    running: list[subprocess.Popen[str]] = []
+    running: list[subprocess.Popen[bytes]] = []
 
     def begin(path: Path, *more: str, port: int = 0) -> str:
         command = [sys.executable, "-m", "segbench", "studio", str(path), "--no-browser", "--port", str(port), *more]
-        process = subprocess.Popen(
-            [*command, "--work", str(tmp_path / "work")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        running.append(process)
-        assert process.stdout is not None
-        said = ""
-        while "enter?key=" not in said:
-            line = process.stdout.readline()
-            assert line, said
-            said += line
-        found = re.search(r"http://\S+", said)
-        assert found
+        said = tmp_path / f"studio_{len(running)}.log"
+        with said.open("wb") as log:
+            running.append(
+                subprocess.Popen([*command, "--work", str(tmp_path / "work")], stdout=log, stderr=subprocess.STDOUT)
+            )
+        end = time.monotonic() + 120
+        while (found := re.search(r"http://\S+", said.read_text())) is None:
+            assert running[-1].poll() is None, said.read_text()
+            assert time.monotonic() < end, said.read_text()
+            time.sleep(0.1)
         return found[0]
 
     begin.running = running  # type: ignore[attr-defined]
@@ -54,8 +52,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process in running:
         process.kill()
         process.wait(20)
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 @pytest.fixture

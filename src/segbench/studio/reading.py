@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
-from segbench.errors import ChoiceError, SegbenchError
+from segbench.errors import ChoiceError, DatasetError, SegbenchError
 from segbench.locale import message
 from segbench.serve.answers import ServeError
+
+_LOG = logging.getLogger("segbench.serve")
 
 
 class Reading:
@@ -89,3 +92,6 @@ class Reading:
             self._manifest = read_dataset(self._path, progress=progress, **self._options)
         except SegbenchError as error:
             self._error = error
+        except Exception as error:  # a thread's end is seen by nobody; the page says it
+            _LOG.exception("%s could not be read", self._path)
+            self._error = DatasetError(f"{type(error).__name__}: {error}", path=self._path)
