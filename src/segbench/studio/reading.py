@@ -92,6 +92,6 @@ class Reading:
             self._manifest = read_dataset(self._path, progress=progress, **self._options)
         except SegbenchError as error:
             self._error = error
-        except Exception as error:  # a thread's end is seen by nobody; the page says it
+        except Exception as error:  # a thread's end is seen by nobody; the page says it  # noqa: BLE001
             _LOG.exception("%s could not be read", self._path)
             self._error = DatasetError(f"{type(error).__name__}: {error}", path=self._path)
