@@ -57,7 +57,7 @@ LAYERS: dict[str, list[set[str]]] = {
     ],
     "segbench.doctor": [
         {"alignment", "crops", "finding", "regions"},
-        {"copies", "reading"},
+        {"copies", "reading", "reviewed", "where"},
         {"code", "sampled", "scale", "sequences"},
         {"recipe"},
         {"checks", "reading_codes"},

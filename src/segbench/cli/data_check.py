@@ -41,6 +41,9 @@ def data_check(
     fast: Annotated[
         bool, typer.Option("--fast", help="Headers and masks only: no damaged pixels, copies or objects.")
     ] = False,
+    reviewed: Annotated[
+        bool, typer.Option("--all", help="Also what was reviewed in the studio and is left out otherwise.")
+    ] = False,
     language: Annotated[str, typer.Option("--lang", help="Of the page: en or ru.")] = "en",
     quiet: Quiet = False,
 ) -> None:
@@ -55,7 +58,15 @@ def data_check(
     try:
         given = read_options(options)
         image_size = None if size is None else (size, size)
-        checkup = check_dataset(data, data_format, fast=fast, image_size=image_size, progress=watch.progress, **given)
+        checkup = check_dataset(
+            data,
+            data_format,
+            fast=fast,
+            image_size=image_size,
+            reviewed=reviewed,
+            progress=watch.progress,
+            **given,
+        )
     except (DatasetError, ConfigError) as error:
         console.print(f"error: {error}")
         raise typer.Exit(2) from error
@@ -161,6 +172,9 @@ def _print_checkup(checkup: Checkup, quiet: bool) -> None:
     console.print(f"read as {checkup.format}{why}: {checkup.samples} labelled images")
     for finding in checkup.findings:
         _print_finding(finding, quiet)
+    if checkup.reviewed_file is not None:
+        findings = "1 finding was" if checkup.reviewed == 1 else f"{checkup.reviewed} findings were"
+        console.print(f"{findings} reviewed and accepted: {checkup.reviewed_file} (--all shows them)")
     for what, lines in (("suggestion", checkup.suggestions), ("your choice", checkup.choices)):
         for key, value, reason in () if quiet else lines:
             console.print(f"{what}: {key}: {yaml_value(value)}\n    {reason}")

@@ -8,6 +8,7 @@ from typing import Any
 from segbench.data.manifest.manifest import Manifest, is_manifest
 from segbench.data.public.archive import is_archive, open_archive
 from segbench.doctor.finding import Checkup
+from segbench.doctor.reviewed import without_reviewed
 from segbench.doctor.run import examine
 from segbench.errors import ConfigError
 from segbench.types import Progress
@@ -19,6 +20,7 @@ def check_dataset(
     *,
     fast: bool = False,
     image_size: tuple[int, int] | None = None,
+    reviewed: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> Checkup:
@@ -30,10 +32,12 @@ def check_dataset(
         fast: read headers and masks, but neither decode images nor look at objects and shapes.
         image_size: (H, W) of training in pixels, at which objects have to survive; None takes what a config
             begins with.
+        reviewed: also what a person has decided about in the studio (`FOLDER.reviewed.json` beside the data set); else
+            it is left out, and `Checkup.reviewed` says how much.
         progress: called while files are read.
         options: of the reader.
     Raises:
-        DatasetError: there is no such folder.
+        DatasetError: there is no such folder, or the list of reviewed findings is damaged.
         ConfigError: an unknown format or option.
 
     Example:
@@ -47,10 +51,12 @@ def check_dataset(
         and all(isinstance(side, int) and side > 0 for side in image_size)
     ):
         raise ConfigError(f"expected (H, W) in pixels, both 1 or more, got {image_size!r}", key="image_size")
-    folder = Path(path).expanduser()
+    folder = named = Path(path).expanduser()
     if is_archive(folder):
         folder = open_archive(folder, progress=progress)
     if is_manifest(folder):
         manifest = Manifest.read(folder)
         folder, format, options = manifest.folder, manifest.format, {**manifest.options, **options}  # noqa: A001
-    return examine(folder, format, options=options, fast=fast, image_size=image_size, progress=progress)
+        named = folder
+    checkup = examine(folder, format, options=options, fast=fast, image_size=image_size, progress=progress)
+    return checkup if reviewed else without_reviewed(checkup, named)

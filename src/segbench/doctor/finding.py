@@ -108,6 +108,8 @@ class Checkup:
         choices: the same, of what only the owner of the data knows: written as comments.
         seconds: it took.
         files_root: where the files of the findings lie, where that is not the root (they were unpacked into the cache).
+        reviewed: number of findings, one a file, that are left out since a person decided about them.
+        reviewed_file: where that stands; None where nothing is left out.
     """
 
     root: Path
@@ -123,6 +125,8 @@ class Checkup:
     choices: tuple[tuple[str, Any, str], ...] = ()
     seconds: float = 0.0
     files_root: Path | None = None
+    reviewed: int = 0
+    reviewed_file: Path | None = None
 
     @property
     def exit_code(self) -> int:
@@ -137,6 +141,7 @@ class Checkup:
             **plain,
             "root": str(self.root),
             "files_root": None if self.files_root is None else str(self.files_root),
+            "reviewed_file": None if self.reviewed_file is None else str(self.reviewed_file),
             "class_map": self.class_map.to_dict() if self.class_map else None,
             "exit_code": self.exit_code,
         }
