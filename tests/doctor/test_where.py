@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.doctor._sets import blob, finding, pairs, save
 
@@ -45,7 +44,7 @@ def test_values_beside_those_of_the_classes_are_found(tmp_path: Path, masks: lis
     save(masks[0], mask)
     manifest = read_dataset(tmp_path, tolerance=10)
     found = finding(check_dataset(tmp_path, tolerance=10), "lossy_mask_values")
-    assert found.count == 8
+    assert "8 pixels" in found.title
     assert places("lossy_mask_values", manifest, manifest.samples[0]) == [Place(x=30, y=40, width=2, height=4)]
 
 

@@ -28,7 +28,7 @@ class Filters(BaseModel):
         foreground_min, foreground_max: share, 0-1.
         side_min, side_max: square root of the pixels.
         brightness_min, brightness_max: 0-255.
-        lasso: x, y, x, y, ... of a polygon in the plane of side and brightness.
+        lasso: x, y, x, y, ... of a polygon in the plane of `across` (`side` or `foreground`) and brightness.
         sort, down: by what, and whether the largest comes first; `share` is that of class `shows`, or of the
             foreground. What is not known comes last.
     """
@@ -48,6 +48,7 @@ class Filters(BaseModel):
     brightness_min: float | None = None
     brightness_max: float | None = None
     lasso: str = Field("", max_length=8000)
+    across: Literal["side", "foreground"] = "side"
     sort: Order = "id"
     down: bool = False
 
@@ -105,12 +106,17 @@ def marked(columns: Columns, filters: Filters, found: Collection[int] | None = N
     ):
         marks &= _between(values, low, high)
     if filters.lasso:
-        marks &= inside(corners(filters.lasso), columns.side, columns.brightness)
+        marks &= inside(corners(filters.lasso), across(columns, filters), columns.brightness)
     if found is not None:
         of_finding = np.zeros(len(columns), dtype=bool)
         of_finding[list(found)] = True
         marks &= of_finding
     return marks
+
+
+def across(columns: Columns, filters: Filters) -> NDArray[np.float32]:
+    """Returns (N,) what the lasso was drawn over, besides brightness."""
+    return columns.side if filters.across == "side" else columns.foreground
 
 
 def inside(polygon: NDArray[np.float64], x: NDArray[np.float32], y: NDArray[np.float32]) -> Marks:
@@ -120,7 +126,7 @@ def inside(polygon: NDArray[np.float64], x: NDArray[np.float32], y: NDArray[np.f
         if y0 != y1:
             crosses = (y0 <= y) != (y1 <= y)
             marks ^= crosses & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
-    return marks & ~np.isnan(y)
+    return marks & ~np.isnan(x) & ~np.isnan(y)
 
 
 def _between(values: NDArray[np.float32], low: float | None, high: float | None) -> Marks | bool:

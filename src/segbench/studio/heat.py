@@ -67,7 +67,11 @@ class HeatMaps:
     def _read(self) -> None:
         manifest, classes = self._manifest, self._manifest.class_map
         shape = self._shape()
-        file = cache_folder() / "studio" / f"heat-{hashlib.sha256(f'{manifest.content_hash}{shape}'.encode()).hexdigest()}.npy"
+        file = (
+            cache_folder()
+            / "studio"
+            / f"heat-{hashlib.sha256(f'{manifest.content_hash}{shape}'.encode()).hexdigest()}.npy"
+        )
         if file.is_file():
             self.maps, self.done = np.load(file), self.total
             return

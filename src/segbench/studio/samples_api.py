@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
+from pydantic import ValidationError
 
 from segbench.data.manifest.manifest import Manifest
 from segbench.serve.answers import ServeError
-from segbench.studio.pictures import Look, picture
-from segbench.studio.place_api import place_of
+from segbench.studio.data_view import DataView
+from segbench.studio.filters import Filters
+from segbench.studio.pictures import Look, Tint, picture
+from segbench.studio.place_api import answer_in, place_of
 from segbench.types import Sample
 
 MOST_LISTED = 500
+
+
+def view_of(request: Request) -> DataView:
+    """Returns what is known of the data set of the application that a request came to."""
+    view: DataView = request.app.state.view
+    return view
+
+
+def filters_of(request: Request) -> Filters:
+    """Returns what was asked for in the address; ServeError 422 where it is no filter."""
+    try:
+        return Filters.model_validate(dict(request.query_params))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(each) for each in first["loc"])
+        raise ServeError(422, f"{name}: {first['msg']}", code="bad_filter") from error
 
 
 def sample_at(manifest: Manifest, index: int) -> Sample:
@@ -43,22 +62,39 @@ def router() -> APIRouter:
     @routes.get("/samples")
     def samples(
         request: Request,
+        filters: Annotated[Filters, Depends(filters_of)],
         start: int = Query(0, ge=0),
         count: int = Query(100, ge=1, le=MOST_LISTED),
     ) -> dict[str, Any]:
         manifest = place_of(request).manifest
-        chosen = range(start, min(start + count, len(manifest)))
-        return {"total": len(manifest), "samples": [row_of(manifest, index) for index in chosen]}
+        chosen = view_of(request).selected(filters)
+        rows = [row_of(manifest, index) for index in chosen[start : start + count].tolist()]
+        return {"total": len(chosen), "samples": rows}
+
+    @routes.get("/samples/{index}")
+    def one(request: Request, index: int, filters: Annotated[Filters, Depends(filters_of)]) -> dict[str, Any]:
+        view = view_of(request)
+        sample = sample_at(view.manifest, index)
+        found: dict[str, Any] = answer_in(request, view.told(index, sample, filters))
+        return found
 
     @routes.get("/samples/{index}/{look}")
-    def shown(request: Request, index: int, look: Look, side: int | None = Query(None, ge=16, le=8192)) -> Response:
+    def shown(
+        request: Request,
+        index: int,
+        look: Look,
+        side: int | None = Query(None, ge=16, le=8192),
+        only: str | None = Query(None, pattern=r"^[0-9,]*$"),
+        outline: bool = False,
+    ) -> Response:
         manifest = place_of(request).manifest
         sample = sample_at(manifest, index)
         tag = f'"{sample.image_hash[:16]}{sample.mask_hash[:16]}"'
         headers = {"ETag": tag, "Cache-Control": "private, max-age=0, must-revalidate"}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        data, kind = picture(manifest, sample, look, side)
+        classes = None if only is None else tuple(int(each) for each in only.split(",") if each)
+        data, kind = picture(manifest, sample, look, side, Tint(only=classes, outline=outline))
         return Response(data, media_type=kind, headers=headers)
 
     return routes

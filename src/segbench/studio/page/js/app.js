@@ -21,8 +21,9 @@ const SCREENS = {
 };
 
 const route = () => {
-  const [name, ...rest] = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
-  return { name, rest };
+  const [path, query = ""] = location.hash.replace(/^#\//, "").split("?");
+  const [name, ...rest] = path.split("/").map(decodeURIComponent);
+  return { name, rest, query };
 };
 
 function App({ first }) {
@@ -66,7 +67,7 @@ function App({ first }) {
     </header>
     ${lost && html`<p class="alarm" role="alert">${t("lost")}</p>`}
     <main>${waits ? html`<${Asked} reading=${place.reading} onAnswer=${() => get("/api/place").then(setPlace)} />`
-      : html`<${Screen} key=${`${name}${lang}`} place=${place} rest=${at.rest} />`}</main>`;
+      : html`<${Screen} key=${`${name}${lang}`} place=${place} rest=${at.rest} query=${at.query} />`}</main>`;
 }
 
 function turn() {
