@@ -62,7 +62,7 @@ def places(code: str, manifest: Manifest, sample: Sample, size: tuple[int, int] 
 
 def _numbered(plane: Marks) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Returns the number of each pixel's region, 0 where none is, and the pixels of each number."""
-    from scipy import ndimage
+    from scipy import ndimage  # type: ignore[import-untyped]
 
     numbers, count = ndimage.label(plane, structure=_ALL_AROUND)
     return numbers, np.bincount(numbers.ravel(), minlength=count + 1)

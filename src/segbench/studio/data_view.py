@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from segbench.studio.heat import HeatMaps
 from segbench.studio.place import Place
 from segbench.types import Sample, Task
 
+Part = TypeVar("Part")
 _POINTS = 4000  # of a scatter, spread evenly over what is shown
 
 
@@ -121,14 +123,15 @@ class DataView:
             "brightness": known.brightness[drawn].round(1).tolist(),
         }
 
-    def _part(self, kind: type, make: Any) -> Any:
+    def _part(self, kind: type[Part], make: Callable[[], Part]) -> Part:
         manifest = self.manifest
         with self._making:
             if self._of is not manifest:  # it was read again, another way
                 self._of, self._made = manifest, {}
             if kind not in self._made:
                 self._made[kind] = make()
-            return self._made[kind]
+            part: Part = self._made[kind]
+            return part
 
 
 def _range(values: NDArray[np.float32]) -> list[float] | None:

@@ -90,7 +90,7 @@ class HeatMaps:
                 for index in np.unique(labels):
                     if index < classes.num_classes:
                         sums[index] += labels == index
-        maps = sums / max(1, self.total - self.skipped)
+        maps = sums / np.float32(max(1, self.total - self.skipped))
         if not self.skipped:
             file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(file) as temporary, temporary.open("wb") as stream:

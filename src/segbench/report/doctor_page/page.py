@@ -126,8 +126,8 @@ def _facts(checkup: Checkup) -> Iterator[tuple[str, str]]:
         yield message("Options"), ", ".join(f"{key}: {plain(value)}" for key, value in checkup.options.items())
     yield message("Holds"), plural("{n:,} labelled image", "{n:,} labelled images", n=checkup.samples)
     if checkup.reviewed_file is not None:
-        told = plural("{n:,} finding: {file}", "{n:,} findings: {file}", n=checkup.reviewed, file=checkup.reviewed_file)
-        yield message("Reviewed and left out"), told
+        left = plural("{n:,} finding: {file}", "{n:,} findings: {file}", n=checkup.reviewed, file=checkup.reviewed_file)
+        yield message("Reviewed and left out"), left
     parts = [part for part in (*SPLITS, "-") if checkup.parts.get(part)]
     if set(parts) - {"-"}:
         told = [message("{part} {n}", part=PARTS[part], n=checkup.parts[part]) for part in parts]
