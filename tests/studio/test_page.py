@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.path import Path as MplPath
+from PIL import Image
 from scipy import ndimage
 from tests.export.html._chromium import Page, chromium
 
@@ -221,3 +222,49 @@ def test_a_lost_connection_is_told(start: Start, page: Page, lesions: Path) -> N
         assert time.monotonic() < end
         time.sleep(0.2)
     assert "does not answer" in page.ask("document.querySelector('[role=alert]').textContent")
+
+
+def press(page: Page, key: str, code: int) -> None:
+    for kind in ("keyDown", "keyUp"):
+        page.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+
+def test_a_finding_is_looked_at_by_keyboard_and_decided(
+    start: Start, page: Page, lesions: Path, tmp_path: Path
+) -> None:
+    mask = sorted((lesions / "masks").iterdir())[1]
+    labels = np.array(Image.open(mask))
+    value = labels.max()
+    labels[:] = 0
+    labels[10:30, 10:30], labels[44, 60] = value, value
+    Image.fromarray(labels).save(mask)
+    visit(page, start(lesions))
+    go(page, "data?finding=specks", ".told-more button")
+    page.until("document.querySelectorAll('.tile').length === 1")
+    page.ask("document.querySelector('.grid').focus()")
+    press(page, "Enter", 13)
+    page.until("document.querySelector('dialog .ring')")
+    middle_of = "(({ left, top, width, height }) => [left + width / 2, top + height / 2])"
+    ring, viewer = (
+        f"{middle_of}(document.querySelector('{each}').getBoundingClientRect())" for each in (".ring", ".viewer")
+    )
+    page.until(f"(([x, y], [u, v]) => Math.hypot(x - u, y - v) < 60)({ring}, {viewer})", 20)  # the defect in the middle
+    page.ask("document.querySelector('dialog .decide button:last-child').click()")
+    page.until("document.querySelector('dialog .findings .done')")
+    assert '"not_a_problem"' in (tmp_path / "lesions.reviewed.json").read_text()
+    press(page, "Escape", 27)
+    page.until("!document.querySelector('dialog')")
+    page.until("document.querySelectorAll('.tile').length === 0")
+    page.ask("location.hash = '#/data?sort=share&down=true'")
+    page.until("document.querySelectorAll('.tile .name').length > 2")
+    page.ask("document.querySelector('.grid').focus()")
+    press(page, "ArrowRight", 39)
+    press(page, "Enter", 13)
+    page.until("document.querySelector('dialog .pixels')")
+    first = page.ask("location.hash")
+    press(page, "PageDown", 34)
+    page.until(f"location.hash !== {first!r} && document.querySelector('dialog .pixels')")
+    press(page, "Escape", 27)
+    page.until("!document.querySelector('dialog')")
+    assert page.ask("document.activeElement.className") == "grid"
+    assert page.console == []

@@ -28,7 +28,7 @@ _KEPT_PX = 512  # pictures up to this side are remembered
 
 @dataclass(frozen=True, kw_only=True)
 class Tint:
-    """How the look `tint` is drawn. Attributes: only, indices of its classes, None: all; outline: their borders alone."""
+    """How the look `tint` is drawn. Attributes: only, indices of its classes, None: all; outline: borders alone."""
 
     only: tuple[int, ...] | None = None
     outline: bool = False

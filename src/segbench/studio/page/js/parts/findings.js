@@ -9,10 +9,10 @@ const SEVERITIES = ["error", "warning", "info"];
 export function useFindings(wanted) {
   const { value, error, again } = useAnswer(wanted ? `/api/findings?lang=${lang}` : null);
   useEffect(() => {
-    if (value?.state !== "examining") return undefined;
+    if (value?.state !== "examining" && error?.code !== "lost") return undefined;
     const timer = setTimeout(again, 1000);
     return () => clearTimeout(timer);
-  }, [value]);
+  }, [value, error]);
   return { value, error, again };
 }
 
@@ -27,7 +27,7 @@ export function Findings({ found, chosen, choose, look, readOnly, decided }) {
   if (!value.findings.length) return html`<p>${t("nothing_found")}</p>`;
   return html`${SEVERITIES.map((severity) => {
     const some = value.findings.filter((each) => each.severity === severity);
-    return some.length > 0 && html`<h3>${t(`severity_${severity}`)} <span class="badge">${some.length}</span></h3>
+    return some.length > 0 && html`<h2>${t(`severity_${severity}`)} <span class="badge">${some.length}</span></h2>
       <ul class="findings">${some.map((each) => html`<${One} key=${`${each.code}${each.title}`} finding=${each} open=${chosen === each.code}
         choose=${choose} look=${look} readOnly=${readOnly} decided=${decided} who=${value.who} />`)}</ul>`;
   })}<p class="faint">${t("remembered_in")} <code class="path">${value.file}</code></p>`;

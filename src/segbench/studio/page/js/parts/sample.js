@@ -50,7 +50,7 @@ export function SampleDialog({ index, filters, classes, open, close, readOnly, w
     ${sample?.unreadable && html`<p class="alarm" role="alert">${sample.unreadable}</p>`}
     ${sample && html`<div class="columns"><div class="stage"><${Seen} key=${index} sample=${sample} layers=${layers} places=${finding?.places ?? []} /></div>
       <aside class="list facts"><${Facts} sample=${sample} classes=${classes} off=${off} setOff=${setOff} />
-        ${told?.findings.length > 0 && html`<h3>${t("findings")}</h3><ul class="findings">${told.findings.map((each) => html`
+        ${told?.findings.length > 0 && html`<h2>${t("findings")}</h2><ul class="findings">${told.findings.map((each) => html`
           <li key=${each.code} class=${each.review ? "done" : ""}><button class="quiet" aria-expanded=${each.code === chosen} onClick=${() => setChosen(each.code === chosen ? "" : each.code)}>
             ${each.review ? "✓ " : ""}${each.title}</button>
           ${each.code === chosen && html`<div class="told-more">${each.advice && html`<p><b>${t("what_to_do")}</b> ${each.advice}</p>`}

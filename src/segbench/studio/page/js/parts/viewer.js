@@ -20,6 +20,7 @@ export function Viewer({ layers, size, link, rings = [], label, ready }) {
         element: box.current, drawer: "canvas", showNavigationControl: false, maxZoomPixelRatio: MOST_ZOOM, minZoomImageRatio: 0.5,
         visibilityRatio: 0.3, animationTime: 0.2, imageSmoothingEnabled: false, gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
       });
+      made.canvas.setAttribute("role", "application");
       made.canvas.setAttribute("aria-label", label);
       setViewer(made);
       ready?.(made, OpenSeadragon);

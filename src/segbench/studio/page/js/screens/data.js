@@ -21,7 +21,7 @@ export function DataScreen({ place, rest, query }) {
   const { value: classes } = useAnswer("/api/classes");
   const { value: known, again: askKnown } = useAnswer("/api/columns");
   const [shown, setShown] = useState({ findings: wide() || Boolean(filters.finding) });
-  const found = useFindings(shown.findings || opened !== null);
+  const found = useFindings(shown.findings || opened !== null || Boolean(filters.finding));
   const [round, setRound] = useState(0); // counts decisions, after which a finding's samples are others
   useEffect(() => {
     if (!known || known.ready) return undefined;
@@ -41,7 +41,7 @@ export function DataScreen({ place, rest, query }) {
   const section = (name, content, open) => html`<details open=${open} onToggle=${(event) => setShown((now) => ({ ...now, [name]: event.target.open }))}>
     <summary>${t(name)}</summary>${(shown[name] ?? open) && content()}</details>`;
   if (!classes || !known) return null;
-  return html`<div class="screen"><div class="columns">
+  return html`<div class="screen"><h1 class="hidden">${t("data")}</h1><div class="columns">
       <aside class="list data">
         ${section("filters", () => html`<${FilterForm} filters=${filters} change=${change} known=${known} classes=${classes} />`, wide())}
         ${section("findings", () => html`<${Findings} found=${found} chosen=${filters.finding} choose=${(code, done) => change({ finding: code, reviewed: code && done ? "true" : "" })}
@@ -49,8 +49,8 @@ export function DataScreen({ place, rest, query }) {
         ${section("where_classes", () => html`<${HeatMaps} classes=${classes} />`, false)}
         ${section("size_and_brightness", () => html`<${Scatter} filters=${filters} change=${change} known=${known} />`, false)}
       </aside>
-      <${Tiles} key=${`${asked}|${known.version}|${filters.finding ? round : 0}`} asked=${asked} filters=${filters} clear=${() => { location.hash = "#/data"; }}
-        open=${(index) => change({}, index)} /></div>
+      ${filters.finding && found.value?.state !== "ready" ? html`<p class="told" role="status">${t("examining")}</p>` : html`<${Tiles} key=${`${asked}|${known.version}|${filters.finding ? round : 0}`} asked=${asked} filters=${filters} clear=${() => { location.hash = "#/data"; }}
+        open=${(index) => change({}, index)} />`}</div>
     ${opened !== null && html`<${SampleDialog} index=${opened} filters=${filters} classes=${classes} readOnly=${place.read_only} wantFindings=${found.value?.state === "ready"}
       who=${found.value?.who} open=${(index) => { location.replace(address(filters, index)); }} close=${() => change({})} decided=${decided} />`}</div>`;
 }
@@ -70,7 +70,6 @@ function Tiles({ asked, filters, clear, open }) {
         pages.current.set(page, samples), setTotal(all), setError(null);
       } catch (problem) {
         pages.current.delete(page), setError(problem);
-        if (problem.code === "examining") setTimeout(() => load(from, to), 1000);
       }
       drawn((n) => n + 1);
     }
