@@ -350,10 +350,11 @@ def _worth(strategy: Strategy, doubts: Sequence[Doubt], number: int, seed: int) 
         return np.random.default_rng(seed).random(number, dtype=np.float32)
     if strategy == "diversity":
         return None
-    return np.array([_doubt(strategy, each) for each in doubts], dtype=np.float32)
+    return np.array([doubt_value(strategy, each) for each in doubts], dtype=np.float32)
 
 
-def _doubt(strategy: Strategy, doubt: Doubt) -> float:
+def doubt_value(strategy: Strategy, doubt: Doubt) -> float:
+    """Returns by what a strategy orders images; higher is earlier. Not for those without a model."""
     if strategy == "confidence":
         return 1.0 - doubt.confidence
     if strategy == "disagreement":
@@ -366,7 +367,7 @@ def _reasons(
     strategy: Strategy, chosen: Sequence[Chosen], doubts: Sequence[Doubt], first_of_all: bool
 ) -> Iterator[Message]:
     """Yields why each image was taken."""
-    median = float(np.median([_doubt(strategy, each) for each in doubts])) if doubts else 0.0
+    median = float(np.median([doubt_value(strategy, each) for each in doubts])) if doubts else 0.0
     for place, each in enumerate(chosen):
         if strategy == "random":
             yield message("drawn at random")
@@ -375,10 +376,11 @@ def _reasons(
         elif strategy == "diversity":
             yield message("unlike all that is labelled or suggested before it (distance {far:.2f})", far=each.worth)
         else:
-            yield _doubtful(strategy, doubts[each.index], median)
+            yield why_doubtful(strategy, doubts[each.index], median)
 
 
-def _doubtful(strategy: Strategy, doubt: Doubt, median: float) -> Message:
+def why_doubtful(strategy: Strategy, doubt: Doubt, median: float) -> Message:
+    """Returns why an image comes early, in words; `median`: the value of half of the images, or less."""
     if strategy == "disagreement":
         text = message(
             "the networks contradict each other ({value:.3f} a pixel; half of the images: at most {median:.3f})",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,21 +125,11 @@ def read_any(data: Path, data_format: str | None, options: list[str] | None, *, 
 
 def check_any(manifest: Manifest) -> Checkup:
     """Returns what the doctor says about a data set that was read, as its training begins."""
-    from segbench.config.split import SplitConfig
-    from segbench.doctor.run import examine
-    from segbench.doctor.scale import base_size, base_split
+    from segbench.doctor.run import examine_manifest
 
-    split = base_split(Counter(sample.split for sample in manifest.samples))
     watch = make_callback(quiet=False)
     try:
-        return examine(
-            manifest.folder,
-            manifest.format,
-            options=manifest.options,
-            image_size=base_size([s.height for s in manifest.samples], [s.width for s in manifest.samples]),
-            split=SplitConfig.model_validate(split) if split else None,
-            progress=watch.progress,
-        )
+        return examine_manifest(manifest, progress=watch.progress)
     finally:
         watch.close()
 

@@ -40,16 +40,64 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the config: {error}", file=str(path)) from error
+    return parse_yaml(text, file=str(path))
+
+
+def parse_yaml(text: str, *, file: str = "") -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    """Returns the mapping in a YAML text as plain values, and the line of every key, from 1.
+
+    Args:
+        file: where the text comes from, for the messages.
+    Raises:
+        ConfigError: it is no YAML mapping (names the line).
+    """
     try:
         values = YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
-        raise ConfigError(f"not valid YAML: {error.problem}", file=str(path), line=line) from error
+        raise ConfigError(f"not valid YAML: {error.problem}", file=file, line=line) from error
     except YAMLError as error:
-        raise ConfigError(f"not valid YAML: {error}", file=str(path)) from error
+        raise ConfigError(f"not valid YAML: {error}", file=file) from error
     if not isinstance(values, Mapping):
-        raise ConfigError(f"expected a mapping of keys, got {type(values).__name__}", file=str(path))
+        raise ConfigError(f"expected a mapping of keys, got {type(values).__name__}", file=file)
     return _to_plain(values), dict(_walk_lines(values, ()))
+
+
+def change_yaml(text: str, changes: Mapping[str, str]) -> str:
+    """Returns YAML text with other values for dotted keys; comments stay, but for the reasons of what was changed.
+
+    Args:
+        changes: key -> value as YAML; empty: the key is left out, so that its default counts.
+    Raises:
+        ConfigError: the text or a value is no YAML, or something on the way to a key has no keys below it.
+    """
+    parse_yaml(text)
+    yaml = YAML(typ="rt")
+    yaml.default_flow_style, yaml.width, yaml.preserve_quotes = None, 200, True
+    document = yaml.load(text)
+    for key, given in changes.items():
+        *parents, last = split_key(key)
+        if given.strip():
+            try:
+                set_key(document, key, parse_value(given))
+            except ValueError as error:
+                raise ConfigError(str(error), key=key) from error
+        section = document
+        for parent in parents:
+            section = section.get(parent) if isinstance(section, Mapping) else None
+        if not given.strip() and isinstance(section, dict):
+            section.pop(last, None)
+        _forget_reason(section, last)
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()
+
+
+def _forget_reason(section: Any, key: str) -> None:
+    """Removes the comment behind a key's value, which was written for another value."""
+    for token in (getattr(section, "ca", None) and section.ca.items.get(key)) or ():
+        if token is not None and not isinstance(token, list) and token.value.startswith("#"):
+            token.value = "\n" + token.value.partition("\n")[2]
 
 
 def parse_value(text: str) -> Any:

@@ -130,6 +130,21 @@ def examine(
     )
 
 
+def examine_manifest(manifest: Manifest, *, progress: Progress | None = None) -> Checkup:
+    """Returns what `examine` says about a data set that was read, as its training begins: at the usual size, with the
+    parts that will be drawn.
+    """
+    split = base_split(Counter(sample.split for sample in manifest.samples))
+    return examine(
+        manifest.folder,
+        manifest.format,
+        options=manifest.options,
+        image_size=base_size([s.height for s in manifest.samples], [s.width for s in manifest.samples]),
+        split=SplitConfig.model_validate(split) if split else None,
+        progress=progress,
+    )
+
+
 def fast_findings(manifest: Manifest) -> tuple[Finding, ...]:
     """Returns what a divided data set shows without opening a file: copies and groups across parts, missing classes.
 

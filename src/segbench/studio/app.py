@@ -21,13 +21,16 @@ from segbench.studio import (
     compare_api,
     correct_api,
     data_api,
+    new_api,
     place_api,
+    queue_api,
     runs_api,
     samples_api,
     study_api,
     tasks_api,
     try_api,
 )
+from segbench.studio.background import Background
 from segbench.studio.data_view import DataView
 from segbench.studio.door import Door
 from segbench.studio.judging import Judge
@@ -65,9 +68,11 @@ def create_studio(place: Place, *, link: str, once: bool = True, port: int = 0, 
     )
     app.state.place, app.state.stopping = place, asyncio.Event()
     app.state.tasks, app.state.trials = Tasks(place.work / ".studio" / "tasks"), Trials()
-    app.state.view = DataView(place)
+    app.state.view, app.state.background = DataView(place), Background()
     app.state.judge = None if place.study is None else Judge(place.study)
-    for each in (place_api, samples_api, data_api, study_api, compare_api, tasks_api, try_api, correct_api, runs_api):
+    for each in (place_api, samples_api, data_api, study_api, compare_api, tasks_api, try_api):
+        app.include_router(each.router())
+    for each in (queue_api, correct_api, new_api, runs_api):
         app.include_router(each.router())
 
     @app.exception_handler(ServeError)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +19,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from segbench.compare.runs import compare_runs
+from segbench.config.run import load_config
 from segbench.config.text import write_yaml
+from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError, SegbenchError
 from segbench.files import write_text
 from segbench.folders.run import RunFolder
-from segbench.locale import message
+from segbench.locale import message, plural
 from segbench.serve.answers import ServeError
+from segbench.speech import in_shell
 from segbench.studio.corrections import Corrections, summary
 from segbench.studio.place import Place
 from segbench.studio.place_api import answer_in, place_of, require_writable
@@ -48,11 +55,12 @@ def corrections_of(place: Place) -> Corrections:
 def router() -> APIRouter:
     """Returns the routes under `/api/correct`."""
     routes = APIRouter(prefix="/api/correct")
+    one_by_one = threading.Lock()  # two clicks train once
 
     @routes.get("")
     def every(request: Request) -> dict[str, Any]:
         place = place_of(request)
-        found: dict[str, Any] = answer_in(request, summary(corrections_of(place), place.manifest))
+        found: dict[str, Any] = answer_in(request, summary(corrections_of(place), place.manifest, tested_in(place)))
         return found
 
     @routes.get("/{index}/labels")
@@ -105,52 +113,129 @@ def router() -> APIRouter:
     def retrain(request: Request, wanted: Retrain) -> dict[str, Any]:
         place = place_of(request)
         require_writable(place)
-        config = retrained(place, wanted.run)
         tasks = tasks_of(request)
-        return tasks.to_dict(tasks.start("train", ["train", str(config)], cwd=place.work))
+        with one_by_one:
+            config = retrained(place, wanted.run)
+            folder = load_config(config).run_folder
+            if tasks.running_on(folder) is not None:
+                raise ServeError(409, message("it is training already"), code="running")
+            return tasks.to_dict(tasks.start("train", ["train", str(config)], cwd=place.work, about=folder))
 
     @routes.get("/result/{run}")
     def result(request: Request, run: str) -> dict[str, Any]:
         place = place_of(request)
-        before, after = run_named(place, run), RunFolder(place.runs_folder / f"{run}_corrected")
-        try:
-            comparison = compare_runs([after.path, before.path])
-        except SegbenchError as error:
-            raise ServeError(409, str(error), code="not_comparable") from error
-        pair = comparison.verdict.pair(0, 1)
-        found: dict[str, Any] = answer_in(
-            request,
-            {
-                "difference": pair.difference.value,
-                "low": pair.difference.low,
-                "high": pair.difference.high,
-                "shown": pair.significant,
-                "images": comparison.verdict.n_images,
-                "score": comparison.evidence.label,
-                "doubts": comparison.doubts,
-                "command": f"segbench compare {after.path} {before.path}",
-            },
-        )
+        found: dict[str, Any] = answer_in(request, gain_of(place, run_named(place, run)))
         return found
 
     return routes
 
 
+def tested_in(place: Place) -> set[str]:
+    """Returns the samples that some training of this data set is scored on; their parts may be drawn by each."""
+    files = [run.manifest_file for run in place.runs() if run.manifest_file.is_file()]
+    return {name for file in files for name in _test_part(file, file.stat().st_mtime_ns)}
+
+
+@lru_cache(maxsize=256)
+def _test_part(manifest_file: Path, written: int) -> frozenset[str]:
+    """Returns the test part of a manifest; `written` tells it from one that stood there before."""
+    try:
+        return frozenset(sample.id for sample in Manifest.read(manifest_file).split("test"))
+    except DatasetError:
+        return frozenset()  # the run's own page says that it is damaged
+
+
 def retrained(place: Place, name: str) -> Path:
-    """Writes the config of a run again, on the data set with corrected masks; returns its file."""
+    """Writes the config of a run again, on its own parts with corrected masks; returns its file.
+
+    What was retrained on the masks as they are now, and not finished, goes on.
+
+    Raises:
+        ServeError: 409, nothing is corrected, or it is training already.
+    """
     corrections = corrections_of(place)
     if not corrections.all():
         raise ServeError(409, message("nothing is corrected yet"), code="nothing_corrected")
     run = run_named(place, name)
-    plain = run.read_config().to_dict()
-    plain["name"] = f"{name}_corrected"
-    plain["output"] = str(place.runs_folder / f"{name}_corrected")
-    kept = {key: value for key, value in plain["data"].items() if key not in ("format", "options", "split")}
-    plain["data"] = kept | {"path": str(corrections.manifest_file)}  # which names the parts, too
-    file = place.work / "configs" / f"{name}_corrected.yaml"
+    corrected = corrections.corrected(Manifest.read(run.manifest_file))  # with the parts that this run has drawn
+    folder = next(
+        each
+        for each in _repeated(place, name)
+        if not each.exists() or _goes_on(RunFolder(each), corrected.content_hash)
+    )
+    if RunFolder(folder).is_locked():
+        raise ServeError(409, message("it is training already"), code="running")
+    data, file = (place.work / "configs" / f"{folder.name}{suffix}" for suffix in (".manifest.json", ".yaml"))
     file.parent.mkdir(parents=True, exist_ok=True)
+    corrected.write(data)
+    plain = run.read_config().to_dict()
+    plain["name"], plain["output"] = folder.name, str(folder)
+    kept = {key: value for key, value in plain["data"].items() if key not in ("format", "options", "split")}
+    plain["data"] = kept | {"path": str(data)}
     write_text(file, write_yaml(plain))
     return file
+
+
+def gain_of(place: Place, before: RunFolder) -> dict[str, Any]:
+    """Returns what the last retraining of a run gained on the test part, with its interval.
+
+    Raises:
+        ServeError: 409, it was not retrained, is not finished, or a test mask was corrected.
+    """
+    done = [each for each in _repeated_there(place, before.path.name) if RunFolder(each).is_finished]
+    if not done:
+        raise ServeError(409, message("no training on corrected masks is finished yet"), code="not_trained")
+    after = RunFolder(done[-1])
+    changed = _changed_test_masks(before, after)
+    if changed:
+        told = plural(
+            "{n} mask of the test part was corrected, so scores before and after are not comparable: they are "
+            "measured against different masks. Take the data set's own mask again there, and train again",
+            "{n} masks of the test part were corrected, so scores before and after are not comparable: they are "
+            "measured against different masks. Take the data set's own masks again there, and train again",
+            n=changed,
+        )
+        raise ServeError(409, told, code="not_comparable")
+    try:
+        comparison = compare_runs([after.path, before.path])
+    except SegbenchError as error:
+        raise ServeError(409, str(error), code="not_comparable") from error
+    pair = comparison.verdict.pair(0, 1)
+    return {
+        "after": after.path.name,
+        "difference": pair.difference.value,
+        "low": pair.difference.low,
+        "high": pair.difference.high,
+        "shown": pair.significant,
+        "images": comparison.verdict.n_images,
+        "score": comparison.evidence.label,
+        "doubts": comparison.doubts,
+        "command": f"segbench compare {in_shell(after.path)} {in_shell(before.path)}",
+    }
+
+
+def _repeated(place: Place, name: str) -> Iterator[Path]:
+    """Yields the folders of a run's retrainings, there or not, without an end."""
+    for number in itertools.count(1):
+        yield place.runs_folder / f"{name}_corrected{number if number > 1 else ''}"
+
+
+def _repeated_there(place: Place, name: str) -> list[Path]:
+    return list(itertools.takewhile(lambda each: each.exists(), _repeated(place, name)))
+
+
+def _goes_on(run: RunFolder, content_hash: str) -> bool:
+    """Tells whether a training has begun on the same masks, and is not finished."""
+    if run.is_finished:
+        return False
+    return not run.manifest_file.is_file() or Manifest.read(run.manifest_file).content_hash == content_hash
+
+
+def _changed_test_masks(before: RunFolder, after: RunFolder) -> int:
+    """Returns how many images of the test part have another mask now."""
+    own = {each.id: each.mask_hash for each in Manifest.read(before.manifest_file).split("test")}
+    now = {each.id: each.mask_hash for each in Manifest.read(after.manifest_file).split("test")}
+    return sum(own[name] != now.get(name) for name in own)
 
 
 def _packed(labels: NDArray[np.uint8], headers: dict[str, str]) -> Response:

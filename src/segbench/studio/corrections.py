@@ -17,7 +17,7 @@ import datetime
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError
 from segbench.files import locked, replacing, write_json
-from segbench.locale import message
+from segbench.locale import message, plural
 from segbench.serve.answers import ServeError
 from segbench.types import ClassMap, Sample, Task
 
@@ -218,21 +218,29 @@ def _file_stem(name: str) -> str:
     return plain if plain == name else f"{plain}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def summary(corrections: Corrections, manifest: Manifest) -> dict[str, Any]:
-    """Returns what was corrected, and whether scores on the test part still mean the same."""
+def summary(corrections: Corrections, manifest: Manifest, tested: Collection[str] = ()) -> dict[str, Any]:
+    """Returns what was corrected, and whether scores on the test part still mean the same.
+
+    Args:
+        tested: samples that trainings drew for their test parts, beside those of the data set's own.
+    """
     known = corrections.all()
     rows = [
         {"index": index, "id": sample.id, "part": sample.split, "version": known[sample.id].version}
         for index, sample in enumerate(manifest.samples)
         if sample.id in known
     ]
-    tested = sum(row["part"] == "test" for row in rows)
-    told = message("{n} corrected masks are of the test part: scores before and after are not comparable", n=tested)
+    count = sum(row["part"] == "test" or row["id"] in tested for row in rows)
+    told = plural(
+        "{n} corrected mask is of the test part: scores before and after are not comparable",
+        "{n} corrected masks are of the test part: scores before and after are not comparable",
+        n=count,
+    )
     return {
         "folder": str(corrections.folder),
         "samples": rows,
-        "test": tested,
-        "told": told if tested else "",
+        "test": count,
+        "told": told if count else "",
         "hash_before": manifest.content_hash,
         "hash": corrections.corrected(manifest).content_hash,
     }

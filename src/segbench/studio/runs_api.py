@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -15,9 +16,8 @@ from segbench.metrics.families import label_of, lower_is_better
 from segbench.serve.answers import ServeError
 from segbench.studio.place import Place
 from segbench.studio.place_api import answer_in, place_of, require_writable
+from segbench.studio.progress import seconds_left
 from segbench.studio.tasks_api import tasks_of
-
-_LAST = 5  # epochs by which the time left is told
 
 
 def run_named(place: Place, name: str) -> RunFolder:
@@ -53,8 +53,7 @@ def router() -> APIRouter:
         place, tasks = place_of(request), tasks_of(request)
         require_writable(place)
         run = run_named(place, name)
-        config = str(run.config_file)
-        ours = next((each for each in tasks.all() if tasks.is_running(each) and config in each.arguments), None)
+        ours = tasks.running_on(run.path)
         if ours is None:
             told = message("this training was not started here; Ctrl-C where it runs stops it, and it can be continued")
             raise ServeError(409, told, code="not_ours")
@@ -68,7 +67,9 @@ def router() -> APIRouter:
         run = run_named(place, name)
         if run.is_locked():
             raise ServeError(409, message("it is training already"), code="running")
-        return tasks.to_dict(tasks.start("train", ["train", str(run.config_file)], cwd=place.work))
+        # A run's own config may name its folder from where it was begun.
+        arguments = ["train", str(run.config_file), "--set", f"output={json.dumps(str(run.path))}"]
+        return tasks.to_dict(tasks.start("train", arguments, cwd=place.work, about=run.path))
 
     return routes
 
@@ -79,10 +80,9 @@ def told_of(run: RunFolder) -> dict[str, Any]:
         config, rows = run.read_config(), run.read_history()
         monitor = f"val_{config.monitor}"
         values = [row[monitor] for row in rows if not math.isnan(row.get(monitor, math.nan))]
-        recent = [row["seconds"] for row in rows][-_LAST:]
         epochs = run.planned_epochs(config)
         finished, running = run.is_finished, run.is_locked()
-        left = (epochs - len(rows)) * sum(recent) / len(recent) if recent and not finished else None
+        left = None if finished else seconds_left(rows, epochs)
         return {
             "name": run.path.name,
             "path": str(run.path),

@@ -18,14 +18,16 @@ from typing import Any
 from segbench.files import write_json
 from segbench.serve.answers import ServeError
 from segbench.speech import in_shell
+from segbench.studio.progress import progress_of
 
 _LOG_BYTES = 20_000  # of a log's end that are shown
+_INTERRUPTED = 130  # exit status of a command that was asked to end
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """Attributes: id; what, in a word; arguments, of `segbench`; pid and born, which tell the process from a later one
-    with its number; started, seconds since 1970."""
+    with its number; started, seconds since 1970; about, the run or study that it works on, where it does."""
 
     id: str
     what: str
@@ -33,6 +35,7 @@ class Task:
     pid: int
     born: str
     started: float
+    about: str = ""
 
     @property
     def command(self) -> str:
@@ -51,12 +54,13 @@ class Tasks:
         self._folder = folder
         self._ours: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, what: str, arguments: Sequence[str], *, cwd: Path) -> Task:
+    def start(self, what: str, arguments: Sequence[str], *, cwd: Path, about: Path | None = None) -> Task:
         """Starts `segbench ARGUMENTS`; returns at once.
 
         Args:
             what: in a word, for people and programs: `train`, `export`.
             cwd: folder that paths in the arguments are meant from.
+            about: folder of the run or the study that it works on.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{int(time.time())}-{secrets.token_hex(4)}"
@@ -76,6 +80,7 @@ class Tasks:
             pid=process.pid,
             born=_born(process.pid),
             started=time.time(),
+            about="" if about is None else str(about),
         )
         write_json(self._folder / f"{name}.json", asdict(task))
         self._ours[name] = process
@@ -100,21 +105,28 @@ class Tasks:
             return process.poll() is None
         return bool(task.born) and _born(task.pid) == task.born
 
+    def running_on(self, folder: Path) -> Task | None:
+        """Returns what works on a run or a study; None where nothing that was started here does."""
+        return next((each for each in self.all() if each.about == str(folder) and self.is_running(each)), None)
+
     def stop(self, task: Task) -> None:
         """Asks it to end; what is finished is kept, and the same command goes on."""
         if self.is_running(task):
             os.kill(task.pid, signal.SIGTERM)
 
     def to_dict(self, task: Task, *, with_log: bool = False) -> dict[str, Any]:
-        """Returns what the page shows."""
+        """Returns what the page shows; `known`: how it ended is, since this studio started it."""
         process = self._ours.get(task.id)
         shown = {
             "id": task.id,
             "what": task.what,
             "command": task.command,
             "running": self.is_running(task),
-            "failed": process is not None and process.poll() not in (None, 0),
+            "failed": process is not None and process.poll() not in (None, 0, _INTERRUPTED),
+            "stopped": process is not None and process.poll() == _INTERRUPTED,
+            "known": process is not None,
             "started": task.started,
+            "progress": progress_of(Path(task.about)) if task.about else None,
         }
         return shown | ({"log": self.log(task)} if with_log else {})
 
@@ -141,6 +153,7 @@ class Tasks:
 def _born(pid: int) -> str:
     """Returns when a process began, by which it is told from a later one with its number; empty where it has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[19]  # a zombie has ended, and nobody asked how
     except (OSError, IndexError):
         return ""
