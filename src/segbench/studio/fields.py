@@ -56,7 +56,7 @@ def _field(key: str, schema: Mapping[str, Any], task: Task) -> dict[str, Any]:
         **{word: simple[limit] for limit, word in _RANGE.items() if limit in simple},
         "choices": _choices(key, task) or simple.get("enum", []),
         "open": key != "network",  # another value than the choices may be right
-        "help": _summary(model) if model is not owner else _attribute(owner, name),
+        "help": _sentence(_summary(model) if model is not owner else _attribute(owner, name)),
         "default": default if isinstance(default, int | float | str) else None,
     }
 
@@ -87,6 +87,11 @@ def _section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
 def _summary(model: type[BaseModel]) -> str:
     """Returns the first paragraph of a section's docstring."""
     return " ".join((inspect.getdoc(model) or "").partition("\n\n")[0].split())
+
+
+def _sentence(text: str) -> str:
+    """Returns the first sentence."""
+    return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]
 
 
 def _attribute(model: type[BaseModel], name: str) -> str:

@@ -52,7 +52,9 @@ def first_draft(place: Place, progress: Progress | None = None) -> str:
     manifest, data = place.manifest, place.path
     assert data is not None, "a data set is open"
     checkup = examine_manifest(manifest, progress=progress)
-    text = config_template(manifest, data, f"{_file_name(data.stem)}.yaml", checkup.suggestions, checkup.choices)
+    text = config_template(
+        manifest, data, f"configs/{_file_name(data.stem)}.yaml", checkup.suggestions, checkup.choices
+    )
     first = Path(str(parse_yaml(text)[0]["output"]))
     free, number = first, 1
     while (place.work / free).exists():

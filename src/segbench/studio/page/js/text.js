@@ -22,3 +22,4 @@ export const t = (key, values = {}) =>
 const shown = (value) => (typeof value === "number" ? number(value) : value);
 export const number = (value, digits = 3) =>
   Number.isInteger(value) ? value.toLocaleString(lang) : value.toLocaleString(lang, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+export const duration = (s) => (s < 90 ? `${Math.round(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${number(s / 3600, 1)} h`);

@@ -1,7 +1,7 @@
-// A command that the page started: its words, how it stands, what it says.
+// A command that the page started: its words, how far it is, how it ended, what it says.
 import { html, useEffect, useState } from "../html.js";
 import { get, send } from "../api.js";
-import { t } from "../text.js";
+import { duration, t } from "../text.js";
 
 export function TaskLine({ task, onEnd, mayStop = false }) {
   const [there, setThere] = useState(task);
@@ -16,8 +16,12 @@ export function TaskLine({ task, onEnd, mayStop = false }) {
     }, 1000);
     return () => clearInterval(timer);
   }, [there.running, task.id]);
-  const state = there.running ? "task_running" : there.failed ? "task_failed" : "task_done";
-  return html`<details class="task"><summary><span class=${there.failed ? "alarm" : ""}>${t(state)}</span> <code>${there.command}</code></summary>
-    ${mayStop && there.running && html`<button onClick=${() => send(`/api/tasks/${task.id}/stop`, {}).then(setThere)}>${t("stop")}</button>`}
-    <pre aria-label=${t("log")}>${there.log}</pre></details>`;
+  const state = there.running ? "task_running" : there.failed ? "task_failed" : there.stopped ? "stopped" : there.known ? "task_done" : "task_ended";
+  const { progress } = there;
+  const far = progress && t("of", { n: progress.done, total: progress.total });
+  return html`<details class="task"><summary><span class=${there.failed ? "alarm" : ""}>${t(state)}</span>${" "}
+      ${there.running && progress && html`<progress value=${progress.done} max=${progress.total} aria-label=${far}></progress> ${far}
+        ${progress.seconds_left ? html`<span class="faint"> ${t("seconds_left", { n: duration(progress.seconds_left) })}</span>` : ""}`} <code>${there.command}</code></summary>
+    <pre aria-label=${t("log")} tabindex="0">${there.log}</pre></details>
+    ${mayStop && there.running && html`<button onClick=${() => send(`/api/tasks/${task.id}/stop`, {}).then(setThere)}>${t("stop")}</button>`}`;
 }

@@ -7,8 +7,10 @@ import { dropDraft, findDraft, keepDraft } from "../parts/drafts.js";
 import { Editor } from "../parts/editor.js";
 import { Labels } from "../parts/labels.js";
 import { fetchLabels, packed } from "../parts/packed.js";
+import { Queue } from "../parts/queue.js";
 import { TaskLine } from "../parts/task.js";
 import { useAnswer } from "../parts/use.js";
+import { Write } from "../parts/write.js";
 
 const TOOLS = { brush: "b", eraser: "e", polygon: "p", fill: "f", picker: "i", lasso: "m", move: "h" };
 const SAVE_AFTER_MS = 900;
@@ -28,7 +30,9 @@ export function CorrectScreen({ place, rest }) {
       <button onClick=${() => open(index + 1)} aria-label=${t("next")}>→</button><span>${t("of", { n: index + 1, total: place.reading.samples })}</span>
       ${corrected && html`<span>${t("corrected_n", { n: corrected.samples.length })}</span>`}
       ${corrected?.told && html`<b class="alarm">${corrected.told}</b>`}</div>
-    <${Desk} key=${index} index=${index} sample=${sample} classes=${classes} place=${place} onSaved=${again} />
+    <div class="beside"><div class="screen"><${Desk} key=${index} index=${index} sample=${sample} classes=${classes} place=${place} onSaved=${again} /></div>
+      <${Queue} place=${place} index=${index} corrected=${corrected} open=${open} /></div>
+    <${Write} place=${place} corrected=${corrected} />
     <${Retrain} place=${place} corrected=${corrected} /></div>`;
 }
 

@@ -1,14 +1,14 @@
 // Trainings, live: their curves over each other, the pictures of every epoch, what to look at; stopped and continued.
 import { html, useEffect, useRef, useState } from "../html.js";
 import { get, send } from "../api.js";
-import { lang, number, t } from "../text.js";
+import { duration, lang, number, t } from "../text.js";
 import { Choice } from "../parts/choice.js";
 import { uPlot } from "../parts/library.js";
+import { NewRun } from "../parts/new_run.js";
 import { TaskLine } from "../parts/task.js";
 
 const EVERY_MS = 2000;
 const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#999933"];
-const duration = (s) => (s < 90 ? `${Math.round(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : `${number(s / 3600, 1)} h`);
 
 export function RunsScreen({ place }) {
   const [runs, setRuns] = useState(null);
@@ -34,12 +34,13 @@ export function RunsScreen({ place }) {
     return () => { gone = true; clearInterval(timer); };
   }, []);
   if (!runs) return null;
-  if (!runs.length) return html`<p class="told">${t("no_runs")}</p>`;
+  const begin = place.kind === "study" ? html`<${StudyTask} place=${place} />` : html`<${NewRun} place=${place} />`;
+  if (!runs.length) return html`<div class="screen scroll">${begin}<section><p>${t("no_runs")}</p></section></div>`;
   const columns = [...new Set(Object.values(histories).flatMap(Object.keys))].filter((name) => /^(train|val)_/.test(name) && !/_s$|per_s$/.test(name));
   const drawn = column ?? runs.find((run) => run.column)?.column;
   const shown = runs.filter((run) => !run.damage && !hidden.has(run.name));
   const hide = (name) => setHidden((before) => { const now = new Set(before); if (!now.delete(name)) now.add(name); return now; });
-  return html`<div class="screen scroll"><section>
+  return html`<div class="screen scroll">${begin}<section>
       <${Choice} label=${t("column")} value=${drawn} onChange=${setColumn} options=${columns.map((name) => [name, name])} />
       <${Curves} runs=${shown} all=${runs} histories=${histories} column=${drawn} /></section>
     <section class="wide"><table><thead><tr><th></th><th>${t("training")}</th><th>${t("state")}</th><th>${t("epoch")}</th><th>${t("best_value")}</th><th></th></tr></thead>
@@ -53,6 +54,23 @@ export function RunsScreen({ place }) {
     ${runs.filter((run) => run.alerts?.length && !hidden.has(run.name)).slice(0, 8).map((run) => html`<section><h3>${run.name}</h3>
       ${run.alerts.map((alert) => html`<p>${alert.sentence}. ${alert.advice}</p>`)}</section>`)}
     <${Pictures} run=${runs.find((run) => run.name === (chosen ?? runs.find((each) => each.pictures?.length)?.name))} /></div>`;
+}
+
+// A whole study, stopped and continued; also after the studio was started again.
+function StudyTask({ place }) {
+  const [there, setThere] = useState(null);
+  const [error, setError] = useState("");
+  useEffect(() => {
+    const look = () => get("/api/study/task").then(setThere, () => null);
+    look();
+    const timer = setInterval(look, EVERY_MS);
+    return () => clearInterval(timer);
+  }, []);
+  const ask = (what) => send(`/api/study/${what}?lang=${lang}`, {}).then((found) => (setError(""), setThere(found)), (problem) => setError(problem.message));
+  if (!there || (!there.task && (there.finished || place.read_only))) return null;
+  const what = there.running ? "stop" : "continue";
+  return html`<section>${!place.read_only && !(there.finished && !there.running) && html`<button onClick=${() => ask(what)}>${t(`${what}_study`)}</button>`}
+    ${there.task && html`<${TaskLine} key=${there.task.id} task=${there.task} />`} ${error && html`<span class="alarm" role="alert">${error}</span>`}</section>`;
 }
 
 function Actions({ run, place }) {
