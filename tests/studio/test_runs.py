@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gzip
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from segbench.config.run import parse_config
-from segbench.config.text import change_yaml, parse_yaml
+from segbench.config.text import change_yaml, parse_yaml, write_yaml
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.synthetic.write import write_lesions
 from segbench.folders.run import RunFolder
@@ -181,15 +180,42 @@ def test_a_training_is_started_stopped_by_another_studio_and_continued(
     ended(other, begun["id"])
 
 
-@pytest.mark.slow
-def test_a_study_goes_on_as_a_task(open_place: Open, study: StudyFolder, tmp_path: Path) -> None:
-    shutil.copytree(study.path, tmp_path / "copy")
-    copy = StudyFolder(tmp_path / "copy")
-    client = open_place(copy.path)
+def test_a_finished_study_is_not_begun_again(open_place: Open, study: StudyFolder) -> None:
+    client = open_place(study.path)
     there = client.get("/api/study/task").json()
     assert (there["running"], there["finished"], there["task"]) == (False, True, None)
     assert client.post("/api/study/continue", json={}).json()["error"]["code"] == "finished"
     assert client.post("/api/study/stop", json={}).json()["error"]["code"] == "not_ours"
+
+
+@pytest.mark.slow
+def test_a_study_is_continued_and_stopped_as_a_task(open_place: Open, lesions: Path, tmp_path: Path) -> None:
+    base = {
+        "data": {"path": str(lesions), "size": [32, 32]},
+        "network": {"name": "unet_nearest", "widths": [4, 8]},
+        "epochs": 3000,
+    }
+    config = {"study": "seeds", "base": base, "vary": {"loss": ["dice", "bce"], "seed": [0]}}
+    (tmp_path / "seeds.yaml").write_text(write_yaml(config | {"output": str(tmp_path / "seeds")}))
+    tasks = Tasks(tmp_path / "tasks")
+    folder, command = StudyFolder(tmp_path / "seeds"), ["study", "run", str(tmp_path / "seeds.yaml"), "--workers", "1"]
+    elsewhere = tasks.start("study", command, cwd=tmp_path)
+    until(lambda: folder.is_study and any(each.epoch for each in folder.status()), bool)
+    client = open_place(folder.path)
+    there = client.get("/api/study/task").json()
+    assert (there["running"], there["ours"]) == (True, False)
+    assert client.post("/api/study/continue", json={}).json()["error"]["code"] == "running"
+    assert client.post("/api/study/stop", json={}).json()["error"]["code"] == "not_ours"
+    tasks.stop(elsewhere)
+    until(lambda: client.get("/api/study/task").json()["running"], lambda running: not running)
+    epochs = max(each.epoch for each in folder.status())
+    begun = client.post("/api/study/continue", json={}).json()
+    assert begun["task"]["progress"] == {"done": 0, "total": 2, "seconds_left": None}
+    until(lambda: max(each.epoch for each in folder.status()), lambda now: now > epochs)
+    assert client.post("/api/study/stop", json={}).status_code == 200
+    told = ended(client, begun["task"]["id"])
+    assert told["stopped"], told["log"]
+    until(lambda: client.get("/api/study/task").json()["running"], lambda running: not running)
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ export function CorrectScreen({ place, rest }) {
       <button onClick=${() => open(index + 1)} aria-label=${t("next")}>→</button><span>${t("of", { n: index + 1, total: place.reading.samples })}</span>
       ${corrected && html`<span>${t("corrected_n", { n: corrected.samples.length })}</span>`}
       ${corrected?.told && html`<b class="alarm">${corrected.told}</b>`}</div>
-    <div class="beside"><div class="screen"><${Desk} key=${index} index=${index} sample=${sample} classes=${classes} place=${place} onSaved=${again} /></div>
+    <div class="beside"><div class="screen">${sample.index === index && html`<${Desk} key=${index} index=${index} sample=${sample} classes=${classes} place=${place} onSaved=${again} />`}</div>
       <${Queue} place=${place} index=${index} corrected=${corrected} open=${open} /></div>
     <${Write} place=${place} corrected=${corrected} />
     <${Retrain} place=${place} corrected=${corrected} /></div>`;
