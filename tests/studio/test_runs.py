@@ -207,6 +207,7 @@ def test_a_study_is_continued_and_stopped_as_a_task(open_place: Open, lesions: P
     assert client.post("/api/study/continue", json={}).json()["error"]["code"] == "running"
     assert client.post("/api/study/stop", json={}).json()["error"]["code"] == "not_ours"
     tasks.stop(elsewhere)
+    until(lambda: tasks.is_running(elsewhere), lambda running: not running)
     until(lambda: client.get("/api/study/task").json()["running"], lambda running: not running)
     epochs = max(each.epoch for each in folder.status())
     begun = client.post("/api/study/continue", json={}).json()
