@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 _STARTUP_FAILED = 3
 _LONGEST_HEAD = 16 << 10  # bytes of a request before its body
+_KEEP_ALIVE_S = 30  # longer than pages wait between two questions; else one is asked on a connection that just ends
 _BACKLOG = 256  # connections that the system keeps while the server is busy
 _LOOK_S = 0.2  # how often it is looked whether a worker died
 _LOG = logging.getLogger("segbench.serve")
@@ -205,6 +206,7 @@ def run_app(
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         h11_max_incomplete_event_size=_LONGEST_HEAD,
         timeout_graceful_shutdown=math.ceil(settings.timeout_s) + 2,
     )
