@@ -210,11 +210,13 @@ def run_app(
         h11_max_incomplete_event_size=_LONGEST_HEAD,
         timeout_graceful_shutdown=math.ceil(settings.timeout_s) + 2,
     )
+    # Before it listens, or connections of a server that was killed a moment ago would hold the address; who listens is
+    # alone all the same. Its own connections have it from it.
+    _share(listener, True)
     try:
         listener.listen(_BACKLOG)  # here, since not every event loop tells that it could not
     except OSError as error:
         raise _refused(error, settings.host, listener.getsockname()[1]) from error
-    _share(listener, True)  # its connections have that from it, and the next server its address
     Server(config).run([listener])
 
 

@@ -62,7 +62,7 @@ function App({ first }) {
         <a key=${each} href="#/${each}" aria-current=${each === name ? "page" : null}>${t(each)}</a>`)}</nav>
       ${place.read_only && html`<span class="badge">${t("read_only")}</span>`}
       <label class="language"><span class="hidden">${t("language")}</span>
-        <select onChange=${choose}>${place.languages.map((each) => html`<option selected=${each === lang}>${each}</option>`)}</select></label>
+        <select onChange=${choose}>${place.languages.map((each) => html`<option value=${each} selected=${each === lang}>${each}</option>`)}</select></label>
       <button class="quiet" onClick=${turn} title=${t("theme")} aria-label=${t("theme")}>◐</button>
     </header>
     ${lost && html`<p class="alarm" role="alert">${t("lost")}</p>`}

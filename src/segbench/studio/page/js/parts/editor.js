@@ -27,7 +27,7 @@ export function Editor({ image, labels, tool, label, background, radius, keep, o
     const watch = new ResizeObserver(() => {
       const box = canvas.current.getBoundingClientRect();
       canvas.current.width = box.width, canvas.current.height = box.height;
-      if (!state.current.zoom) fit(state.current, labels, box);
+      if (!state.current.zoom || state.current.fitted) fit(state.current, labels, box); // as long as nobody chose another view
       show();
     });
     watch.observe(canvas.current);
@@ -90,6 +90,7 @@ export function Editor({ image, labels, tool, label, background, radius, keep, o
     const now = state.current;
     now.cursor = at(event);
     if (now.dragged) {
+      now.fitted = false;
       now.x += event.clientX - now.dragged[0], now.y += event.clientY - now.dragged[1];
       now.dragged = [event.clientX, event.clientY];
     } else if (labels.open) return stroke(now.cursor);
@@ -108,6 +109,7 @@ export function Editor({ image, labels, tool, label, background, radius, keep, o
     event.preventDefault();
     const now = state.current, box = canvas.current.getBoundingClientRect();
     const factor = Math.exp(-event.deltaY / (event.ctrlKey ? 100 : 400));
+    now.fitted = false;
     const zoom = Math.min(MOST_ZOOM, Math.max(LEAST_ZOOM, now.zoom * factor));
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     now.x = x - ((x - now.x) * zoom) / now.zoom, now.y = y - ((y - now.y) * zoom) / now.zoom, now.zoom = zoom;
@@ -123,7 +125,7 @@ export function Editor({ image, labels, tool, label, background, radius, keep, o
     if (event.key === " ") event.preventDefault(), (now.space = event.type === "keydown");
     if (event.type !== "keydown") return;
     const step = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] }[event.key];
-    if (step) event.preventDefault(), (now.x += step[0]), (now.y += step[1]), show();
+    if (step) event.preventDefault(), (now.fitted = false), (now.x += step[0]), (now.y += step[1]), show();
     if (event.key === "Enter") close();
     if (event.key === "Escape") (now.corners = []), show();
     if (event.key === "0") fit(now, labels, canvas.current.getBoundingClientRect()), show();
@@ -141,6 +143,7 @@ const center = (element) => {
 };
 
 function fit(state, { height, width }, box) {
+  state.fitted = true;
   state.zoom = Math.min(box.width / width, box.height / height) * 0.98 || 1;
   state.x = (box.width - width * state.zoom) / 2, state.y = (box.height - height * state.zoom) / 2;
 }

@@ -51,12 +51,12 @@ function Answer({ verdict, drop, setDrop, name }) {
 function Board({ verdict, place, choose }) {
   const lanes = lanesOf(verdict.brackets);
   return html`<section><div class="wide"><table class="board">
-    <thead><tr><th class="lanes"><span class="hidden">${t("together")}</span></th><th>${t("approach")}</th><th>${t("mean")}</th>
+    <thead><tr><th class="lanes" style="min-width:${8 * lanes.length + 8}px"><span class="hidden">${t("together")}</span></th><th>${t("approach")}</th><th>${t("mean")}</th>
       <th>${t("interval")}</th><th>${t("rank")}</th><th>${t("seeds")}</th>${verdict.classes.map((name) => html`<th>${name}</th>`)}</tr></thead>
     <tbody>${verdict.entries.map((entry, row) => html`
       <tr class=${entry.may_be_best ? "best" : ""} aria-selected=${entry.index === place}>
-        <td class="lanes">${lanes.map(([first, last]) => html`<i class=${row < first || row > last ? "" :
-          `lane ${row === first ? "first" : ""} ${row === last ? "last" : ""}`}></i>`)}</td>
+        <td class="lanes">${lanes.map(([first, last], lane) => row >= first && row <= last && html`
+          <i class="lane ${row === first ? "first" : ""} ${row === last ? "last" : ""}" style="left:${8 * lane}px"></i>`)}</td>
         <th scope="row"><button class="quiet" onClick=${() => choose(entry.index)} title=${entry.key}>${entry.name}</button></th>
         <td>${shown(entry.mean)}</td><td>${shown(entry.low)} … ${shown(entry.high)}</td>
         <td>${entry.ranks[0] === entry.ranks[1] ? entry.ranks[0] : entry.ranks.join("–")}</td>
