@@ -171,13 +171,13 @@ def test_a_fault_of_ours_says_nothing_but_where_to_look(
 
     monkeypatch.setattr(ServedModel, "_run", broken)
     with guarded() as client, caplog.at_level(logging.INFO, "segbench.serve"):
-        answer = client.post("/v1/predict?hidden=word", content=png, headers={"X-Request-Id": "abc"})
+        answer = client.post("/v1/predict?model=lesion", content=png, headers={"X-Request-Id": "abc"})
     assert answer.status_code == 500
     told = "something went wrong here, not with your request; the server's log says what, under abc"
     assert answer.json() == {"error": {"code": "internal", "message": told}}
     assert "/secret/place is broken" in caplog.text
     assert "POST /v1/predict 500" in caplog.text
-    assert "hidden" not in caplog.text
+    assert "model=lesion" not in caplog.text
 
 
 def test_errors_of_the_router_have_the_same_form(client: Any) -> None:

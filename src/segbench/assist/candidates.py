@@ -52,10 +52,10 @@ def read_labels(folder: Path) -> Labels:
             raise
     return Labels(
         note=message(
-            "no labels were found in {folder}, so all its images are candidates (`segbench data check {given}` says "
+            "no labels were found in {folder}, so all its images are candidates (`segbench data check {shown}` says "
             "how it is read)",
             folder=folder.name,
-            given=in_shell(folder),
+            shown=in_shell(folder),
         )
     )
 

@@ -33,7 +33,7 @@ class Hypercolumn(SegmentationNetwork):
 
     Example:
         >>> sum(parameter.numel() for parameter in Hypercolumn().heads.parameters())
-        532
+        516
     """
 
     @checked
