@@ -83,11 +83,29 @@ def drag(page: Page, *points: tuple[float, float]) -> None:
 
 
 def middle(page: Page) -> tuple[float, float]:
-    box = page.ask(
+    """Returns the middle of the editor, once the page around it has settled."""
+    ask = (
         "(() => { const box = document.querySelector('canvas.editor').getBoundingClientRect();"
         "return [box.left + box.width / 2, box.top + box.height / 2]; })()"
     )
+    before, box = None, page.ask(ask)
+    while box != before:
+        time.sleep(0.5)
+        before, box = box, page.ask(ask)
     return box[0], box[1]
+
+
+def paint(page: Page, sign: str) -> None:
+    """Paints a line above the middle until a sign is true; again where the page moved below the mouse."""
+    for _ in range(4):
+        x, y = middle(page)
+        drag(page, (x - 200, y - 100), (x + 200, y - 100))
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            if page.ask(f"Boolean({sign})"):
+                return
+            time.sleep(0.1)
+    raise AssertionError(f"never true: {sign}; {page.console}")
 
 
 def state(page: Page) -> str:
@@ -123,10 +141,8 @@ def test_a_mask_is_painted_saved_and_undone(start: Start, page: Page, lesions: P
     own = load_sample(manifest := read_dataset(lesions), manifest.samples[0])[1]
     visit(page, start(lesions))
     go(page, "correct/0", "canvas.editor")
-    x, y = middle(page)
     page.ask("document.querySelectorAll('.classes [role=radio]')[1].click()")
-    drag(page, (x - 200, y - 100), (x + 200, y - 100))
-    page.until("document.querySelector('.tools [aria-live]').textContent.includes('version 1')")
+    paint(page, "document.querySelector('.tools [aria-live]').textContent.includes('version 1')")
     painted = corrected(tmp_path)
     added = (painted == 1) & (own == 0)
     assert added.sum() > 20
@@ -148,9 +164,7 @@ def test_two_who_correct_one_mask_are_told(start: Start, page: Page, lesions: Pa
       return (await fetch('/api/correct/0/labels', sent)).status;
     })()"""
     assert page.ask(theirs) == 200
-    x, y = middle(page)
-    drag(page, (x - 200, y - 100), (x + 200, y - 100))
-    page.until("document.querySelector('[role=alert]')")
+    paint(page, "document.querySelector('[role=alert]')")
     assert "somebody else saved version 1" in page.ask("document.querySelector('[role=alert]').textContent")
     assert corrected(tmp_path).sum() == 0, "theirs is still there"
     page.ask("document.querySelectorAll('[role=alert] button')[1].click()")
@@ -166,9 +180,7 @@ def test_nothing_is_lost_when_the_studio_is_killed(start: Start, page: Page, les
     process = start.running[-1]  # type: ignore[attr-defined]
     os.kill(process.pid, signal.SIGKILL)
     process.wait(20)
-    x, y = middle(page)
-    drag(page, (x - 200, y - 100), (x + 200, y - 100))
-    page.until("document.querySelector('[role=alert]')")
+    paint(page, "document.querySelector('[role=alert]')")
     assert not (tmp_path / "work" / "corrected").exists()
     visit(page, start(lesions, port=port))
     go(page, "correct/0", "canvas.editor")
