@@ -106,6 +106,7 @@ def test_labels_travel_and_wrong_ones_are_refused(open_place: Open, lesions: Pat
     data = gzip.compress((1 - labels).tobytes())
     for body, headers, code in (
         (data, {}, "no_version"),
+        (data, {"X-Version": b"\xb2"}, "no_version"),
         (b"labels", {"X-Version": "0"}, "bad_labels"),
         (gzip.compress(b"\0" * 10), {"X-Version": "0"}, "bad_labels"),
         (gzip.compress(b"\0" * 5000), {"X-Version": "0"}, "bad_labels"),

@@ -14,7 +14,7 @@ from PIL import Image
 
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_picture
-from segbench.errors import DatasetError
+from segbench.errors import ChoiceError, DatasetError
 from segbench.folders.study import StudyFolder
 from segbench.studio.place import Place
 from segbench.studio.texts import TEXTS
@@ -36,24 +36,22 @@ def test_a_study_has_its_runs_and_models(open_place: Open, study: StudyFolder) -
     assert (place["kind"], place["runs"], place["reading"]["state"]) == ("study", 8, "ready")
 
 
-def test_a_folder_that_can_be_read_in_several_ways_asks(open_place: Open, tmp_path: Path) -> None:
-    folder = tmp_path / "asks"
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
-    for index in range(3):
-        Image.new("RGB", (20, 16), (200, 0, 0)).save(folder / "images" / f"{index}.jpg")
-        mask = np.zeros((16, 20), np.uint8)
-        mask[4:9, 4:9], mask[10:12, 10:12] = 1, 255
-        Image.fromarray(mask).save(folder / "masks" / f"{index}.png")
-    client = open_place(folder)
+def test_a_readers_question_is_answered_on_the_page(
+    open_place: Open, lesions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asks(path: Path, **given: Any) -> Any:
+        if given.pop("masks", None) != "b":
+            raise ChoiceError("which masks?", option="masks", choices={"a": "3 files", "b": ""}, path=path)
+        return read_dataset(path)
+
+    monkeypatch.setattr("segbench.studio.reading.read_dataset", asks)
+    client = open_place(lesions)
     state = client.get("/api/place").json()["reading"]
-    if state["state"] == "error":
-        pytest.fail(f"expected a question: {state}")
-    if state["state"] == "question":
-        choice = state["choices"][0]["value"]
-        client.post("/api/place/answer", json={"option": state["option"], "value": choice})
-        client.app.state.place.reading.wait()
-        assert client.get("/api/place").json()["reading"]["state"] == "ready"
+    assert (state["state"], state["option"], state["told"]) == ("question", "masks", "which masks?")
+    assert [each["value"] for each in state["choices"]] == ["a", "b"]
+    client.post("/api/place/answer", json={"option": "masks", "value": "b"})
+    client.app.state.place.reading.wait()
+    assert client.get("/api/place").json()["reading"] == {"state": "ready", "samples": 12}
 
 
 def test_a_folder_that_cannot_be_read_says_why(open_place: Open, tmp_path: Path) -> None:

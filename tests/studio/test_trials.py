@@ -96,7 +96,6 @@ def test_a_command_is_known_to_a_studio_that_starts_again(tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are told from later ones by /proc")
 def test_a_command_is_stopped_by_a_studio_that_did_not_start_it(tmp_path: Path) -> None:
-    (tmp_path / "fifo").mkdir()
     tasks = Tasks(tmp_path / "tasks")
     task = tasks.start("serve", ["studio", "--no-browser", "--port", "0", "--work", str(tmp_path)], cwd=tmp_path)
     again = Tasks(tmp_path / "tasks")

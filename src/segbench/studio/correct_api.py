@@ -95,7 +95,7 @@ def router() -> APIRouter:
         wanted = planes * sample.height * sample.width
         data = await _body(request, wanted)
         version = request.headers.get("x-version", "")
-        if not version.isdigit():
+        if not version.isdecimal():
             raise ServeError(428, "expected the version that was corrected (X-Version)", code="no_version")
         shape = (sample.height, sample.width) if planes == 1 else (planes, sample.height, sample.width)
         labels = np.frombuffer(data, np.uint8).reshape(shape)
