@@ -1,4 +1,4 @@
-# segbench as a server, on a CPU; docs/docker.md says how it is built and run.
+# segbench as a server, on a CPU; docs/howto/docker.md says how it is built and run.
 #   docker build -t segbench-serve .
 #   docker build -t segbench-serve:cuda --build-arg TORCH_BACKEND=cu130 .
 ARG PYTHON=3.12

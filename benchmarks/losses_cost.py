@@ -1,4 +1,4 @@
-"""Milliseconds a loss takes for value and gradient of one image, on one core; the costs of docs/losses.md.
+"""Milliseconds a loss takes for value and gradient of one image, on one core; the costs of docs/reference/losses.md.
 
 python benchmarks/losses_cost.py [SIZE_PX]
 """

@@ -1,4 +1,4 @@
-"""Writes docs/checks.md from the doctor's table of codes: `python docs/make_checks.py`."""
+"""Writes docs/reference/checks.md from the doctor's table of codes: `python docs/make_checks.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from segbench.doctor.checks import CHECKS, READING, all_codes
 from segbench.doctor.code import Code
 from segbench.speech import speaking
 
-TARGET = Path(__file__).with_name("checks.md")
+TARGET = Path(__file__).parent / "reference" / "checks.md"
 HEAD = """\
 # What the doctor may find
 

@@ -105,13 +105,13 @@ def test_mistakes_are_told_with_what_to_do(augment: Any, message: str) -> None:
 
 
 def test_what_the_document_shows_is_right() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "augmentation.md").read_text()
     shown = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     parsed = [parse_config(YAML(typ="safe").load(block)).data.augment for block in shown]
     assert parsed[0] == parse_augment("light")
     assert len(set(parsed)) == 5
     for name in (*PRESETS, *CHANGES, *AugmentConfig.model_fields):
-        assert name in text or name.removesuffix("_p") in text, f"{name} has no word in docs/augmentation.md"
+        assert name in text or name.removesuffix("_p") in text, f"{name} has no word in docs/reference/augmentation.md"
 
 
 def test_classes_to_paste_need_a_probability() -> None:

@@ -197,7 +197,7 @@ def test_a_wrong_override_names_its_key(file: Path) -> None:
 
 
 def test_the_example_of_the_page_is_a_search() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "howto" / "tuning.md").read_text(encoding="utf-8")
     example = page.partition("```yaml\n")[2].partition("```")[0]
     config = parse_tune(YAML(typ="safe").load(example))
     assert config.trials == 30

@@ -59,7 +59,7 @@ def test_it_says_what_it_means_and_what_to_do(code: Code) -> None:
 
 @every_code
 def test_the_documentation_has_it(code: Code) -> None:
-    assert f"\n### {code.name}\n" in (REPOSITORY / "docs/checks.md").read_text(encoding="utf-8")
+    assert f"\n### {code.name}\n" in (REPOSITORY / "docs/reference/checks.md").read_text(encoding="utf-8")
 
 
 def test_the_documentation_is_as_the_table_makes_it() -> None:
@@ -68,7 +68,7 @@ def test_the_documentation_is_as_the_table_makes_it() -> None:
     assert spec.loader is not None
     maker = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(maker)
-    written = (REPOSITORY / "docs/checks.md").read_text(encoding="utf-8")
+    written = (REPOSITORY / "docs/reference/checks.md").read_text(encoding="utf-8")
     assert written == maker.page(), "run python docs/make_checks.py"
 
 

@@ -21,7 +21,7 @@ def test_links_lead_to_files_and_headings(tmp_path: Path) -> None:
 
 
 def test_files_are_found_by_the_end_of_their_path() -> None:
-    files = ["src/segbench/losses/dice.py", "configs/quick.yaml", "docs/data.md", "src/segbench/losses/"]
+    files = ["src/segbench/losses/dice.py", "configs/quick.yaml", "docs/reference/data.md", "src/segbench/losses/"]
     text = "`losses/dice.py`, segbench/losses/dice.py, dice.py; configs/quick.yaml. runs/mine/config.yaml x/docs/a.md"
     assert list(missing_files(f"{text} `src/segbench/losses/`", files)) == []
     text = "`losses/dise.py` and loss/dice.py, `ice.py`, configs/slow.yaml, `docs/data.rst`, loss/dice.py"

@@ -59,7 +59,7 @@ def shape_of(line: str) -> str:
 
 @pytest.mark.slow
 def test_the_way_from_an_annotation_tool_to_a_prediction(tmp_path: Path) -> None:
-    text = (REPOSITORY / "docs" / "own_data.md").read_text()
+    text = (REPOSITORY / "docs" / "howto" / "own_data.md").read_text()
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     printed = run_all([line.strip() for block in blocks for line in block.splitlines()], tmp_path)
     shown = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
@@ -77,7 +77,7 @@ def test_the_way_from_an_annotation_tool_to_a_prediction(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_the_way_from_a_run_to_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (REPOSITORY / "docs" / "bundle.md").read_text()
+    text = (REPOSITORY / "docs" / "howto" / "bundle.md").read_text()
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = [line.strip() for block in blocks for line in block.splitlines()]
     elsewhere = ("segbench push", "segbench pull", "segbench bundle runs/my_study")  # need a hub, or a study
@@ -94,7 +94,7 @@ def test_the_way_from_a_run_to_a_bundle(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_guide_to_data_names_every_format() -> None:
-    text = (REPOSITORY / "docs" / "data.md").read_text()
+    text = (REPOSITORY / "docs" / "reference" / "data.md").read_text()
     assert [name for name in FORMATS.names() if f"`{name}`" not in text] == []
 
 
@@ -151,7 +151,7 @@ STUDIES = sorted((REPOSITORY / "studies").glob("*.yaml"))
 @pytest.mark.parametrize("file", STUDIES, ids=lambda path: path.stem)
 def test_the_shipped_studies_expand_at_every_scale(file: Path) -> None:
     assert f"segbench study run studies/{file.name}" in file.read_text()
-    assert file.name in (REPOSITORY / "docs" / "studies.md").read_text()
+    assert file.name in (REPOSITORY / "docs" / "howto" / "studies.md").read_text()
     full = expand(load_study(file))
     assert {run.seed for run in full.runs} == {0, 1, 2}
     assert load_study(file).question

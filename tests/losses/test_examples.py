@@ -1,4 +1,4 @@
-"""The examples in the losses' docstrings and in docs/losses.md give what they say; the page forgets no loss."""
+"""The examples in the losses' docstrings and in docs/reference/losses.md give what they say; no loss is forgotten."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from segbench.config.loss import parse_loss
 from segbench.losses import LOSSES
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "losses.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "losses.md"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The examples in docstrings and in docs/metrics.md give what they say."""
+"""The examples in docstrings and in docs/reference/metrics.md give what they say."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_docstring_examples(name: str) -> None:
 
 
 def test_the_page_on_metrics() -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "metrics.md"
     result = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
     assert result.attempted >= 6
     assert result.failed == 0

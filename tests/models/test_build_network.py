@@ -15,7 +15,7 @@ from segbench.models import MODELS, build_network, check_weights
 from segbench.models.weights import save_weights
 from segbench.types import WeightsOrigin
 
-ADDING = Path(__file__).resolve().parents[2] / "docs" / "adding.md"
+ADDING = Path(__file__).resolve().parents[2] / "docs" / "howto" / "adding.md"
 
 
 @pytest.fixture

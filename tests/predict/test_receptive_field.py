@@ -148,7 +148,7 @@ def test_it_makes_no_difference_where_it_is_asked() -> None:
 
 
 def table_row(name: str) -> str:
-    """Returns a network's row of the table in docs/predict.md."""
+    """Returns a network's row of the table in docs/howto/predict.md."""
     reach = find_reach(build_network(name))
     if reach.halo_px is None:
         return f"| `{name}` | everything: {reach.why} | blended |"
@@ -163,5 +163,5 @@ def table_row(name: str) -> str:
 
 @pytest.mark.parametrize("name", MODELS.names())
 def test_the_documents_say_of_every_network_how_far_it_looks(name: str) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "predict.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "howto" / "predict.md").read_text(encoding="utf-8")
     assert table_row(name) in text

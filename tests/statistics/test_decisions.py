@@ -1,4 +1,4 @@
-"""Verdicts are right as often as docs/statistics.md says, in the studies of benchmarks/decision.py, drawn for that."""
+"""Verdicts are right as often as docs/explanation/statistics.md says, in drawn studies of benchmarks/decision.py."""
 
 from __future__ import annotations
 

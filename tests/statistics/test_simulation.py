@@ -92,7 +92,7 @@ def test_groups_of_images() -> None:
 
 @pytest.mark.slow
 def test_an_unstable_entry_does_not_hurt_the_others() -> None:
-    """Its own intervals hold the truth less often: docs/statistics.md."""
+    """Its own intervals hold the truth less often: docs/explanation/statistics.md."""
     found = simulate(Setting(entries=6, seeds=5, images=50, seed_sd=1, unstable=4), STUDIES)
     assert found.pair >= 0.94
     assert found.first_pairs >= 0.92

@@ -1,6 +1,6 @@
 """Which images of a folder to label next, in order and with the reason in words.
 
-Whether choosing is worth anything was measured against chance: benchmarks/results/suggest.md, docs/suggest.md.
+Whether choosing is worth anything was measured against chance: benchmarks/results/suggest.md, docs/howto/suggest.md.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ Relatives: TypeAlias = Callable[[Sequence[int]], NDArray[np.int64]]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 STUDY = message(
     "In our study (skin lesions, pets) no way of choosing was shown to beat random choice; doubt alone came out lower, "
-    "though not for certain (docs/suggest.md). What is sure: none is a copy, and none is labelled already."
+    "though not for certain (docs/howto/suggest.md). What is sure: none is a copy, and none is labelled already."
 )
-DEFAULT: Strategy = "random"  # nothing was shown to beat it, and what it labels is a fair sample: docs/suggest.md
+DEFAULT: Strategy = "random"  # nothing was shown to beat it, and what it labels is a fair sample: docs/howto/suggest.md
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Scores in tables that other trainers wrote -> the verdict: entry, seed, image, group, score, and the data set.
 
 A table is long (a row for every score) or wide (a row for every image, a column for every entry); or there is one file
-for every entry. docs/judging.md shows each.
+for every entry. docs/howto/judging.md shows each.
 """
 
 from __future__ import annotations

@@ -96,8 +96,8 @@ def compare_table(
 ) -> TableComparison:
     """Says which entry of a table of scores is best, or that it cannot be said; nothing is trained or predicted.
 
-    The columns are entry, image and score, and where there are: seed, group, dataset. docs/judging.md shows what else
-    is read: a column for every entry, a file for every entry, JSON, nnU-Net's summary.json.
+    The columns are entry, image and score, and where there are: seed, group, dataset. docs/howto/judging.md shows what
+    else is read: a column for every entry, a file for every entry, JSON, nnU-Net's summary.json.
 
     Args:
         table: a file, or one for every entry.

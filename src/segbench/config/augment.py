@@ -34,7 +34,7 @@ _FIRST_KEYS = frozenset(
 _USUAL_P = 0.5  # of a listed change that happens or does not
 _STEEPEST = 0.25  # shift of a point of the elastic grid, in cells: beyond, the smooth surface through them folds over
 
-# What each preset is for, and where its numbers come from: docs/augmentation.md.
+# What each preset is for, and where its numbers come from: docs/reference/augmentation.md.
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "none": {"hflip": 0.0},

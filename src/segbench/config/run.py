@@ -43,7 +43,7 @@ class DataConfig(Section):
             `original` leaves every image as large as it is, and needs `patch`.
         patch: (H, W) of a random window of the image at `size`, in pixels: the network trains on one an image and
             epoch, with rare classes often enough in it, and validation, test and prediction go over whole images in
-            overlapping tiles of this size. None: whole images. See docs/patches.md.
+            overlapping tiles of this size. None: whole images. See docs/howto/patches.md.
         split, augment: see `SplitConfig` and `AugmentConfig`.
         allow: what a training does not refuse: `missing_classes`, classes that no mask of the training part shows;
             `empty_masks`, a data set in which no mask shows any class but the background.

@@ -45,7 +45,7 @@ class Code:
     """One kind of mistake.
 
     Attributes:
-        name: short and stable (`lossy_mask_values`); its address in docs/checks.md too.
+        name: short and stable (`lossy_mask_values`); its address in docs/reference/checks.md too.
         severity: see `Severity`.
         title: the sentence, with the numbers of the case.
         means: why that matters, or how it comes about.

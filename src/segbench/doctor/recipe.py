@@ -1,7 +1,7 @@
 """What a training begins with, decided by what a data set shows: network, augmentation, loss, length.
 
 One place for the doctor's suggestions, for what `segbench config new` writes and searches, and for the shipped configs.
-Where the numbers come from: docs/recipes.md.
+Where the numbers come from: docs/explanation/recipes.md.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from segbench.locale import Message, message, quoted
 
 TIE = 1e-4  # probabilities closer to the threshold, or to each other, decide a pixel by rounding alone
 INT8_LOSS = 0.005  # of IoU: half a point
-# IoU of the masks in int8 with the model's: docs/export.md has what trained networks keep. A poor one may change a
-# quarter of its masks and score the same against the labels, which is no equal file.
+# IoU of the masks in int8 with the model's: docs/howto/export.md has what trained networks keep. A poor one may change
+# a quarter of its masks and score the same against the labels, which is no equal file.
 INT8_AGREEMENT = 0.9
 SCORE = "iou_per_image"
 

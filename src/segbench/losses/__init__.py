@@ -14,7 +14,8 @@ multilabel    (B, C > 1, H, W)    (B, C, H, W), a plane a class
 
 No loss is below 0 but for rounding, and a right and confident prediction costs 0 (cross-entropy with `label_smoothing`
 costs more than that). Ignored pixels change neither value nor gradient. Where every pixel is ignored the loss is 0 and
-so is its gradient. Values and gradients are finite for logits of up to 1e4 in size. docs/losses.md compares them all.
+so is its gradient. Values and gradients are finite for logits of up to 1e4 in size. docs/reference/losses.md compares
+them all.
 """
 
 from __future__ import annotations

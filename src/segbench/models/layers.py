@@ -97,8 +97,8 @@ def input_normalization(in_channels: int, centered: bool) -> Normalization:
 
     Uncentred, all pixels share a large mean that no layer takes away, and a step moves all logits together, far more
     than it tells them apart. With Dice alone, whose best constant answer is "all foreground", they can rise until the
-    sigmoid is saturated and no gradient is left (docs/studies.md has the trials). Source: LeCun et al. 1998, "Efficient
-    BackProp", on centred inputs.
+    sigmoid is saturated and no gradient is left (docs/howto/studies.md has the trials). Source: LeCun et al. 1998,
+    "Efficient BackProp", on centred inputs.
     """
     return Normalization.centered(in_channels) if centered else Normalization.identity(in_channels)
 

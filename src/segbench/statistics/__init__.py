@@ -6,7 +6,7 @@
 >>> print(compare_scores(scores, names=["unet", "segnet"]).headline())
 Best: unet
 
-`compare_scores` returns a `Verdict`; everything else here is what it is made of. docs/statistics.md
+`compare_scores` returns a `Verdict`; everything else here is what it is made of. docs/explanation/statistics.md
 explains the method.
 """
 

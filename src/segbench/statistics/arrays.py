@@ -61,7 +61,7 @@ def compare_scores(
     Raises:
         ValueError: fewer than two entries, arrays of other shapes, names that repeat, an unknown cost or baseline, or
             fewer than two images (or groups) that every entry has a score of.
-    Source: docs/statistics.md names the method and what it was checked against.
+    Source: docs/explanation/statistics.md names the method and what it was checked against.
     Example:
         >>> import numpy as np
         >>> from segbench.statistics import compare_scores

@@ -2,7 +2,7 @@
 
 An entry is one approach, trained with one or more seeds and scored on the same N test images as the others. `values` is
 a sequence of K float64 arrays (S_k, N). The unit that is drawn from the population is the image, or the group of images
-(patient, scene) where `groups` says so; never the pixel. docs/statistics.md explains the method.
+(patient, scene) where `groups` says so; never the pixel. docs/explanation/statistics.md explains the method.
 """
 
 from __future__ import annotations

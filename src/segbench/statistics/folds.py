@@ -4,7 +4,7 @@ The K trainings of a cross-validation share most of their images. How good they 
 formula over out-of-fold scores can see it (Bengio and Grandvalet 2004). Nadeau and Bengio (2003) correct for it with
 the share of test to training images: their variance is that of the mean of K independent folds times
 1 + K n_test / n_train, 2.25 for five folds. Here it multiplies the images' part of the variance. Bates, Hastie and
-Tibshirani (2023) measure the same gap. docs/statistics.md says what the correction covers.
+Tibshirani (2023) measure the same gap. docs/explanation/statistics.md says what the correction covers.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def plan_look(number: int, planned: int = 1) -> Look:
     """Returns a look with its level: that of Pocock (1977) for as many looks as were planned, or taken by now.
 
     A look beyond the plan uses the stricter level that a plan of so many would have had. The looks before it were more
-    lenient, so all together are wrong a little more often than 5 %: docs/statistics.md.
+    lenient, so all together are wrong a little more often than 5 %: docs/explanation/statistics.md.
 
     Raises:
         ValueError: a number below 1.

@@ -39,7 +39,7 @@ def mean_in_bounds(
 
     A t interval of few scores near an end of their range covers too seldom: the rare image with a far worse score is
     not in the sample. So the interval is made as if a third of an image more had the lowest, and a third the highest
-    score, in the way of Agresti and Coull (1998) for shares. docs/statistics.md says how often it covers.
+    score, in the way of Agresti and Coull (1998) for shares. docs/explanation/statistics.md says how often it covers.
 
     Args:
         mean, variance, df: (...) as for a t interval.

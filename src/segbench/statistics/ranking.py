@@ -26,7 +26,7 @@ def p_of_best(parts: Parts, higher_is_better: bool) -> tuple[IntArray, FloatArra
     entries there are, is rank verification: the best is truly ahead of the next where a two-sided test of those two
     says so (Gutmann and Maymin 1987; Hung and Fithian 2019). That needs entries that vary alike. Where one varies more
     between seeds it comes out first more often; so every other entry is tested, not the next alone, and `parts` are
-    those of `with_larger_seed_variances`: docs/statistics.md says how often that is wrong.
+    those of `with_larger_seed_variances`: docs/explanation/statistics.md says how often that is wrong.
     """
     best = (parts.means if higher_is_better else -parts.means).argmax(axis=-1)
     count = parts.means.shape[-1]

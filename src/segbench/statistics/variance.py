@@ -23,7 +23,7 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 LEVEL = 0.95  # of intervals, where nobody asks for another
 # An entry keeps its own seed variance where an F test against the others finds it larger at this level. A stricter
-# level misses unstable entries, a more lenient one takes power from stable ones: docs/statistics.md.
+# level misses unstable entries, a more lenient one takes power from stable ones: docs/explanation/statistics.md.
 KEEP_OWN_LEVEL = 0.05
 # It leaves the pool, too, at this level, shared among the entries: the pool is worth more than what chance takes out.
 LEAVE_POOL_LEVEL = 0.005

@@ -33,7 +33,7 @@ from segbench.types import SPLITS, Progress, Sample, SplitName, Task
 
 _JOURNAL = "shards.jsonl"  # a finished shard a line, as long as there is no index
 _BLOCK = 512
-_PNG_LEVEL = 6  # smaller than level 1 and decoded no slower; see docs/shards.md
+_PNG_LEVEL = 6  # smaller than level 1 and decoded no slower; see docs/howto/shards.md
 _SPARE_BYTES = 1 << 24
 
 
