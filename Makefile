@@ -7,7 +7,7 @@ WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo quick test check bench clean
+.PHONY: help demo quick test check docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
@@ -38,6 +38,9 @@ check: .venv/.installed ## format, lint, types, imports against the layers, what
 	$(RUN)/python tools/check_imports.py
 	$(RUN)/python tools/check_docs.py
 
+docs: .venv/.installed ## the site with the course, its lessons run: docs/_build/index.html
+	$(RUN)/python docs/build.py
+
 bench: .venv/.installed ## the benchmarks of benchmarks/
 	$(RUN)/python benchmarks/train_loop.py
 	$(RUN)/python benchmarks/train_step.py
@@ -45,4 +48,4 @@ bench: .venv/.installed ## the benchmarks of benchmarks/
 	$(RUN)/python benchmarks/augment.py
 
 clean: ## remove what these commands made
-	rm -rf .venv .tools demo .pytest_cache .mypy_cache .ruff_cache .hypothesis uv.lock
+	rm -rf .venv .tools demo .pytest_cache .mypy_cache .ruff_cache .hypothesis uv.lock docs/_build docs/_examples docs/course docs/measured

@@ -42,8 +42,8 @@ _HEAD = """# Choosing what to label next, against chance
 `python benchmarks/suggest.py`: {start} images of a pool are labelled (others with every seed, the same for every
 strategy); by the model of its own labels each strategy chooses more, up to {rounds}, and after each round the model is
 fitted anew and scored on the same test images. IoU is the mean over test images of the mean over scored classes.
-Differences are paired by seed and test image; intervals and p hold both seeds and images (docs/explanation/statistics.md), p
-after Holm within a table.
+Differences are paired by seed and test image; intervals and p hold both seeds and images
+(docs/explanation/statistics.md), p after Holm within a table.
 
 """
 

@@ -36,7 +36,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"studio"},
         {"study"},
         {"tune"},
-        {"demo"},
+        {"course", "demo"},
         {"cli"},
         {"__main__"},
     ],

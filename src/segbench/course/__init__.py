@@ -1,0 +1,11 @@
+"""The course: lessons that run, tasks that are checked, results that are compared with what is expected.
+
+The lessons stand in `segbench/course/lessons/`: each is a script that runs as it is, a page of the site, and a notebook
+to be downloaded there. `check` tells a student right from wrong without giving the answer; `expect` prints a result
+beside what it should be.
+"""
+
+from segbench.course.check import check, tasks
+from segbench.course.expect import UnexpectedError, expect
+
+__all__ = ["UnexpectedError", "check", "expect", "tasks"]

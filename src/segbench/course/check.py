@@ -1,0 +1,50 @@
+"""Tasks of the lessons: a student's answer is told right or wrong, and on what it fails, without the right answer."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from segbench.course.wrong import Wrong
+from segbench.errors import suggest
+from segbench.locale import message, translate
+
+# Task -> "module:function" below `tasks/`. The function takes the answer, and raises `Wrong`.
+_TASKS: dict[str, str] = {
+    "lecture/iou": "lecture:iou",
+}
+
+
+def tasks() -> list[str]:
+    """Returns the names of all tasks, sorted: `lesson/task`."""
+    return sorted(_TASKS)
+
+
+def check(task: str, answer: Any, *, lang: str = "en") -> bool:
+    """Prints whether an answer is right; if not, on which input it fails and what to think about.
+
+    Args:
+        task: one of `tasks()`, as the lesson names it.
+        answer: what the lesson asks for: a function, an array or a number.
+        lang: en or ru, of what is printed.
+    Returns:
+        True where the answer is right.
+    Raises:
+        ValueError: there is no such task, or no such language.
+    Example:
+        >>> check("lecture/iou", lambda prediction, target: (prediction & target).sum() / (prediction | target).sum())
+        lecture/iou: right
+        True
+    """
+    if task not in _TASKS:
+        raise ValueError(f"there is no task {task!r}; {suggest(task, _TASKS)}")
+    module, _, name = _TASKS[task].partition(":")
+    judge: Callable[[Any], None] = getattr(importlib.import_module(f"segbench.course.tasks.{module}"), name)
+    try:
+        judge(answer)
+    except Wrong as wrong:
+        print(f"{task}: {translate(message('not yet: {hint}', hint=wrong.hint), lang)}")
+        return False
+    print(f"{task}: {translate(message('right'), lang)}")
+    return True
