@@ -23,6 +23,9 @@ def main() -> None:
     given = parser.parse_args()
     for language in [given.lang] if given.lang else LANGUAGES:
         build(language, run_lessons=not given.unrun)
+    if given.lang:
+        print(BUILD / given.lang / "index.html", "(links are checked where every language is built)")
+        return
     (BUILD / "index.html").write_text(FRONT, encoding="utf-8")
     sys.path.insert(0, str(HERE.parent / "tools"))
     import check_site

@@ -52,9 +52,7 @@ def test_a_result_that_is_expected(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("value", [0.9, float("nan")])
-def test_a_result_elsewhere(
-    value: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_result_elsewhere(value: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv(STRICT, raising=False)
     course.expect("IoU", value, about=0.85, within=0.02)
     assert "elsewhere" in capsys.readouterr().out
