@@ -43,6 +43,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 # Course: every lesson is run, and one that fails fails the build.
 sphinx_gallery_conf = {
@@ -78,6 +79,7 @@ templates_path = ["_templates"]
 html_show_sourcelink = False
 html_copy_source = False
 html_show_sphinx = False
+smartquotes = False  # `--option` is no dash
 html_sidebars = {
     "**": [
         "sidebar/brand.html",

@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,13 @@ _COMMAND = re.compile(r"^\s*(?:\$ )?(?:\S*python3? -m |\S*bin/)?segbench ((?:[^\
 
 
 def documents(root: Path) -> list[Path]:
-    """Returns every Markdown file that people read."""
-    made = ("_build", "course", "measured")  # by the site's build, as reference/cli.md is
-    pages = [path for path in (root / "docs").rglob("*.md") if path.relative_to(root / "docs").parts[0] not in made]
-    return [root / "README.md", root / "CONTRIBUTING.md", *sorted(set(pages) - {root / "docs/reference/cli.md"})]
+    """Returns every Markdown file that people read, but for those that the site's build makes."""
+    guides = sorted((root / "docs").rglob("*.md"))
+    ignore = root / "docs" / ".gitignore"
+    made = [rule.strip("/") for rule in ignore.read_text(encoding="utf-8").split()] if ignore.exists() else []
+    names = {path: path.relative_to(root / "docs").as_posix() for path in guides}
+    kept = [path for path, name in names.items() if not any(fnmatch(name, f"{rule}*") for rule in made)]
+    return [root / "README.md", root / "CONTRIBUTING.md", *kept]
 
 
 def problems(root: Path) -> list[str]:
