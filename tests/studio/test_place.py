@@ -14,7 +14,7 @@ from PIL import Image
 
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_picture
-from segbench.errors import ChoiceError, DatasetError
+from segbench.errors import DatasetError
 from segbench.folders.study import StudyFolder
 from segbench.studio.place import Place
 from segbench.studio.texts import TEXTS
@@ -34,24 +34,6 @@ def test_what_is_opened_is_recognised(lesions: Path, study: StudyFolder, model: 
 def test_a_study_has_its_runs_and_models(open_place: Open, study: StudyFolder) -> None:
     place = open_place(study.path).get("/api/place").json()
     assert (place["kind"], place["runs"], place["reading"]["state"]) == ("study", 8, "ready")
-
-
-def test_a_readers_question_is_answered_on_the_page(
-    open_place: Open, lesions: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def asks(path: Path, **given: Any) -> Any:
-        if given.pop("masks", None) != "b":
-            raise ChoiceError("which masks?", option="masks", choices={"a": "3 files", "b": ""}, path=path)
-        return read_dataset(path)
-
-    monkeypatch.setattr("segbench.studio.reading.read_dataset", asks)
-    client = open_place(lesions)
-    state = client.get("/api/place").json()["reading"]
-    assert (state["state"], state["option"], state["told"]) == ("question", "masks", "which masks?")
-    assert [each["value"] for each in state["choices"]] == ["a", "b"]
-    client.post("/api/place/answer", json={"option": "masks", "value": "b"})
-    client.app.state.place.reading.wait()
-    assert client.get("/api/place").json()["reading"] == {"state": "ready", "samples": 12}
 
 
 def test_a_folder_that_cannot_be_read_says_why(open_place: Open, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from segbench.cli._common import console
+from segbench.cli.data import DataFormat, ReaderOptions, read_options
 
 
 def studio(
@@ -24,6 +25,8 @@ def studio(
         bool, typer.Option("--read-only", help="Show, and change nothing; the link is for everyone: for a class.")
     ] = False,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the link.")] = True,
+    data_format: DataFormat = None,
+    options: ReaderOptions = None,
 ) -> None:
     """Look at data, studies, runs and models in a browser; correct masks, and train again.
 
@@ -34,5 +37,14 @@ def studio(
     from segbench.studio.run import open_studio
 
     open_studio(
-        path, work, console.print, host=host, port=port, hosts=hosts or (), read_only=read_only, browser=browser
+        path,
+        work,
+        console.print,
+        host=host,
+        port=port,
+        hosts=hosts or (),
+        read_only=read_only,
+        browser=browser,
+        format=data_format,
+        options=read_options(options),
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from segbench.data.manifest.manifest import Manifest
 from segbench.errors import DatasetError, SegbenchError
@@ -14,6 +14,7 @@ from segbench.folders.run import RunFolder
 from segbench.folders.study import StudyFolder
 from segbench.predict.bundle_members import SUFFIX
 from segbench.studio.reading import Reading
+from segbench.studio.ways import Way
 
 Kind: TypeAlias = Literal["data", "run", "study", "bundle", "work"]
 
@@ -34,17 +35,36 @@ class Place:
         path: labelled folder, run, study or bundle; None: what lies in `work`.
         work: folder of new runs (`runs/`) and corrected masks (`corrected/`).
         read_only: nothing is trained, corrected or written.
+        format, options: of the labelled folder's reader; None recognises it.
 
     Attributes:
         kind: of `path`.
         reading: of the data set, in the background.
+    Raises:
+        DatasetError: there is nothing at `path`, or what is there needs no reader.
     """
 
-    def __init__(self, path: Path | None, work: Path, *, read_only: bool = False) -> None:
-        self.path = None if path is None else path.expanduser().absolute()
+    def __init__(
+        self,
+        path: Path | None,
+        work: Path,
+        *,
+        read_only: bool = False,
+        format: str | None = None,  # noqa: A002  # the config's word
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._path = None if path is None else path.expanduser().absolute()
         self.work, self.read_only = work.expanduser().absolute(), read_only
-        self.kind: Kind = _kind(self.path)
-        self.reading = Reading(self._data())
+        self.kind: Kind = _kind(self._path)
+        if (format or options) and self.kind != "data":
+            raise DatasetError("format and options are for a labelled folder, and this is none", path=path or work)
+        data = self._data()
+        self.reading = Reading(None if data is None else Way(path=data, format=format, options=options or {}))
+
+    @property
+    def path(self) -> Path | None:
+        """What is open: what was named, or the folder in it that was chosen on the page."""
+        return self.reading.way.path if self.kind == "data" and self.reading.way is not None else self._path
 
     @property
     def name(self) -> str:
@@ -101,11 +121,11 @@ class Place:
 
     def _data(self) -> Path | None:
         """Returns what the data set is read from: a folder, or the manifest of a run or study."""
-        if self.path is None or self.kind in ("bundle", "work"):
+        if self._path is None or self.kind in ("bundle", "work"):
             return None
         if self.kind == "run":
-            return RunFolder(self.path).manifest_file
-        return StudyFolder(self.path).manifest_file if self.kind == "study" else self.path
+            return RunFolder(self._path).manifest_file
+        return StudyFolder(self._path).manifest_file if self.kind == "study" else self._path
 
     def _runs_beside(self) -> Iterator[RunFolder]:
         if self.runs_folder.is_dir():

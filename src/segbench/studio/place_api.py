@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.responses import Response
 from pydantic import BaseModel
 
 from segbench.locale import languages, localize
@@ -14,10 +15,9 @@ from segbench.studio.texts import texts_in
 
 
 class Answer(BaseModel):
-    """Which of several readings of a data set is meant. Attributes: option, of the reader; value, of it."""
+    """Which way to read a data set is meant. Attributes: command, of the way; empty: ask again."""
 
-    option: str
-    value: Any
+    command: str
 
 
 def place_of(request: Request) -> Place:
@@ -45,7 +45,7 @@ def require_writable(place: Place) -> None:
 
 
 def router() -> APIRouter:
-    """Returns the routes `/api/place` and `/api/texts`."""
+    """Returns the routes under `/api/place`, and `/api/texts`."""
     routes = APIRouter(prefix="/api")
 
     @routes.get("/place")
@@ -66,9 +66,16 @@ def router() -> APIRouter:
     @routes.post("/place/answer")
     def answer(request: Request, given: Answer) -> dict[str, Any]:
         there = place_of(request)
-        there.reading.start({given.option: given.value})
+        require_writable(there)  # a visitor's choice would be everybody's
+        there.reading.choose(given.command)
         state: dict[str, Any] = answer_in(request, there.reading.state())
         return state
+
+    @routes.get("/place/choices/{number}")
+    def shown(request: Request, number: int) -> Response:
+        found = place_of(request).reading.picture(number)
+        headers = {"Cache-Control": "no-store"}
+        return Response(status_code=204) if found is None else Response(found, media_type="image/jpeg", headers=headers)
 
     @routes.get("/texts/{lang}")
     def texts(lang: str) -> dict[str, Any]:

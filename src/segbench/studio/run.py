@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 import socket
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from segbench.serve.run import listening, require_packages, run_app
 from segbench.serve.settings import ServeSettings
@@ -25,6 +26,8 @@ def open_studio(
     hosts: Sequence[str] = (),
     read_only: bool = False,
     browser: bool = True,
+    format: str | None = None,  # noqa: A002  # the config's word
+    options: Mapping[str, Any] | None = None,
 ) -> None:
     """Shows a labelled folder, run, study or bundle in a browser until the process is told to stop.
 
@@ -36,9 +39,10 @@ def open_studio(
         hosts: names under which it is reached, too.
         read_only: nothing is trained, corrected or written; the link then opens it for everyone who has it.
         browser: open the link in the person's browser.
+        format, options: of a labelled folder's reader; what stays open is asked on the page.
     Raises:
         ConfigError: a package is missing, or the port is taken.
-        DatasetError: there is nothing at `path`.
+        DatasetError: see `Place`.
     """
     require_packages()
     link = secrets.token_urlsafe(24)
@@ -48,7 +52,7 @@ def open_studio(
         from segbench.studio.place import Place
 
         taken = listener.getsockname()[1]
-        place = Place(path, work, read_only=read_only)
+        place = Place(path, work, read_only=read_only, format=format, options=options)
         shown = socket.gethostname() if host in ("0.0.0.0", "::") else host
         app = create_studio(place, link=link, once=not read_only, port=taken, hosts=(shown, *hosts))
         address = f"http://{shown}:{taken}{ENTER}?key={link}"

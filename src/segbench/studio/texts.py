@@ -127,6 +127,7 @@ TEXTS = {
     "task_failed": message("failed"),
     "command": message("The same in a terminal"),
     "log": message("What it says"),
+    "choose_anew": message("Choose again"),
     "brush": message("Brush"),
     "eraser": message("Eraser"),
     "polygon": message("Polygon"),

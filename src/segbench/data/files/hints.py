@@ -19,6 +19,7 @@ _LONG = 100  # an option's value with more characters is not written out twice
 NEAREST = "nearest"  # the option `tolerance`: every value is taken for the nearest known one
 _PLAIN = re.compile(r"[^\W\d]([\w ./-]*\w)?")  # what YAML surely reads as text without quotes, also in a list
 _WORDS_OF_YAML = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+_TOLD = re.compile(r"""\(--option ((?:'[^']*'|"'"|[^\s'"()])+)\)""")  # a word that `shlex.quote` made
 _MANY_CLASSES = 12  # from which on the others are proposed as one class
 LOSSY_DISTANCE = 24  # JPEG and resizing leave values this near to the ones that were drawn
 
@@ -123,6 +124,14 @@ def options_in(text: str) -> list[tuple[str, str]]:
     if _is_option(text):
         return [(text.values["name"], text.values["value"])] if text.values["value"] else []
     return [option for value in text.values.values() for option in options_in(value)]
+
+
+def options_told(text: str) -> list[tuple[str, str]]:
+    """Returns the options (name, value as YAML) that a sentence of the command line tells to set, as `set_option` does;
+    also where it is plain text by now."""
+    words = (shlex.split(given)[0] for given in _TOLD.findall(text))
+    pairs = (word.partition("=") for word in words)
+    return list(dict.fromkeys((name, value) for name, _, value in pairs if value != "..."))
 
 
 def said_again(text: Message) -> Message:

@@ -12,7 +12,7 @@ from segbench.data.files.hints import set_option, yaml_text
 from segbench.data.formats.shared.annotated import wrong_key
 from segbench.data.formats.shared.image_names import ImageIndex
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect
-from segbench.errors import DatasetError, shorten
+from segbench.errors import ChoiceError, DatasetError, shorten
 from segbench.locale import message
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")
@@ -46,9 +46,17 @@ def image_names(task: Mapping[str, Any], image_key: str | None, source: Path, nu
     if len(named) + len(lists) == 1:
         return [texts[named[0]]] if named else list(next(iter(lists.values())))
     found = [*named, *lists]
+    if len(found) > 1:
+        text = message(
+            "[{number}].data: expected one image, got {found} among {all}; say which with {option}",
+            number=number,
+            found=shorten(found),
+            all=shorten(data),
+            option=set_option("image_key", yaml_text(found[0])),
+        )
+        raise ChoiceError(text, option="image_key", choices={key: str(data[key])[:80] for key in found}, path=source)
     raise DatasetError(
-        f"[{number}].data: expected one image, got {shorten(found) or 'none'} among {shorten(data)}; say which with "
-        f"{set_option('image_key', yaml_text(found[0])) if found else 'the option image_key'}",
+        f"[{number}].data: expected one image, got none among {shorten(data)}; say which with the option image_key",
         path=source,
     )
 

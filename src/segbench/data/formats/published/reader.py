@@ -30,7 +30,7 @@ from segbench.data.formats.shared.listing import (
 )
 from segbench.data.formats.shared.pairs import check_unpaired
 from segbench.data.formats.shared.values import part_of
-from segbench.errors import DatasetError, shorten
+from segbench.errors import ChoiceError, DatasetError, shorten
 from segbench.locale import message, plural
 from segbench.types import SPLITS, SplitName
 
@@ -85,14 +85,12 @@ def published(
             root, SETS[name].images if name else "images", f"the folders of a published set ({titles})"
         )
     if len(found) > 1:
-        raise DatasetError(
-            message(
-                "{names} could be meant; choose with {option}",
-                names=", ".join(found),
-                option=set_option("name", next(iter(found))),
-            ),
-            path=root,
+        text = message(
+            "{names} could be meant; choose with {option}",
+            names=", ".join(found),
+            option=set_option("name", next(iter(found))),
         )
+        raise ChoiceError(text, option="name", choices={key: SETS[key].title for key in found}, path=root)
     ((key, homes),) = found.items()
     known = SETS[key]
     notes: list[str] = []

@@ -14,7 +14,7 @@ from segbench.data.formats.shared.annotated import Annotated
 from segbench.data.formats.shared.layout import IMAGE_NAME, MASK_NAME, SPLIT_WORDS, split_of
 from segbench.data.formats.shared.listing import IMAGE_SUFFIXES, Defect, image_files, missing_folder
 from segbench.data.shapes.drawing import Drawing
-from segbench.errors import ConfigError, DatasetError, shorten
+from segbench.errors import ChoiceError, ConfigError, DatasetError, shorten
 from segbench.locale import message, plural
 from segbench.types import SplitName
 
@@ -279,7 +279,7 @@ def choose_file(found: Sequence[Path], wanted: str | None, root: Path, kind: str
         wanted: name or pattern below `root` that the user gives with the option `annotations`.
         kind: what it is, for messages.
     Raises:
-        DatasetError: there is none, or there are several to choose from.
+        DatasetError: there is none; ChoiceError: several.
     """
     if wanted is not None:
         found = matching(root, wanted, kind)
@@ -291,7 +291,13 @@ def choose_file(found: Sequence[Path], wanted: str | None, root: Path, kind: str
     if len(found) > 1:
         names = [path.relative_to(root).as_posix() for path in found]
         chosen = set_option("annotations", yaml_text(names[0]))
-        raise DatasetError(f"{len(found)} files could be meant ({shorten(names, 6)}); choose with {chosen}", path=root)
+        text = message(
+            "{n} files could be meant ({names}); choose with {option}",
+            n=len(found),
+            names=shorten(names, 6),
+            option=chosen,
+        )
+        raise ChoiceError(text, option="annotations", choices=dict.fromkeys(names, ""), path=root)
     return found[0]
 
 

@@ -16,7 +16,8 @@ from segbench.data.formats.shared.tables import Table, read_table
 from segbench.data.formats.shared.values import as_kind, need, some_files
 from segbench.data.formats.via.records import Record, Region, ViaFile
 from segbench.data.formats.via.version3 import is_version_3, read_project
-from segbench.errors import DatasetError, shorten
+from segbench.errors import ChoiceError, DatasetError, shorten
+from segbench.locale import message
 
 WANTED = "a file of VGG Image Annotator (annotations or a project as JSON, or annotations as CSV)"
 _PROJECT = '"_via_img_metadata"'
@@ -34,7 +35,7 @@ def choose_via(root: Path, annotations: str | None) -> list[Path]:
     Args:
         annotations: name or pattern given by the user.
     Raises:
-        DatasetError: none, or several that could be meant.
+        DatasetError: none; ChoiceError: several that could be meant.
     """
     if annotations is not None:
         return matching(root, annotations, WANTED)
@@ -43,8 +44,14 @@ def choose_via(root: Path, annotations: str | None) -> list[Path]:
     parts = {folder for folder in folders if folder.name.lower() in SPLIT_WORDS}
     if len(found) > 1 and (len(found) > len(folders) or folders != parts):
         names = [path.relative_to(root).as_posix() for path in found]
-        hint = set_option("annotations", yaml_text(f"*/{found[0].name}" if found[0].parent != root else names[0]))
-        raise DatasetError(f"{len(found)} files could be meant ({shorten(names, 6)}); choose with {hint}", path=root)
+        patterns = [f"*/{path.name}" if path.parent != root else path.name for path in found]
+        text = message(
+            "{n} files could be meant ({names}); choose with {option}",
+            n=len(found),
+            names=shorten(names, 6),
+            option=set_option("annotations", yaml_text(patterns[0])),
+        )
+        raise ChoiceError(text, option="annotations", choices=dict.fromkeys(patterns, ""), path=root)
     return found or [choose_file([], None, root, WANTED)]
 
 

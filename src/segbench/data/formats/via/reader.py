@@ -16,7 +16,7 @@ from segbench.data.formats.via.files import choose_via, load_via, via_files
 from segbench.data.formats.via.records import Record, Region, ViaFile
 from segbench.data.formats.via.shapes import read_shape
 from segbench.data.shapes.drawing import Drawing
-from segbench.errors import ConfigError, DatasetError, shorten, suggest
+from segbench.errors import ChoiceError, ConfigError, DatasetError, shorten, suggest
 from segbench.locale import message
 
 
@@ -101,12 +101,13 @@ class _Classes:
                 key="data.options.attribute",
             )
         if attribute is None and len(names) > 1 and not _agree(filled, len(names)):
-            some = (f"{name} ({shorten(_values(filled, name), 3)})" for name in names)
-            raise DatasetError(
-                f"regions have several attributes: {shorten(some, 6)}; say which is the class with "
-                f"{set_option('attribute', yaml_text(names[0]))}",
-                path=root,
+            held = {name: shorten(_values(filled, name), 3) for name in names}
+            text = message(
+                "regions have several attributes: {attributes}; say which is the class with {option}",
+                attributes=shorten([f"{name} ({values})" for name, values in held.items()], 6),
+                option=set_option("attribute", yaml_text(names[0])),
             )
+            raise ChoiceError(text, option="attribute", choices=held, path=root)
         chosen = attribute or (names[0] if names else None)
         orders = [file.choices[chosen] for file in files if chosen is not None and chosen in file.choices]
         described = _described(orders)
