@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +11,9 @@ from typing import Any
 
 import pytest
 from tests.compare._study import write_study
+from tests.export.html._chromium import Page, chromium
 from tests.serve.conftest import CLASSES, write_model
+from tests.studio._browser import Start
 
 from segbench.data.synthetic.write import write_lesions
 from segbench.folders.study import StudyFolder
@@ -56,3 +62,35 @@ def model(tmp_path: Path) -> Path:
     """Returns a bundle of a small network for lesions."""
     write_model(tmp_path / "lesion.segbench", CLASSES["lesion"], (48, 64))
     return tmp_path / "lesion.segbench"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Returns a function that starts `segbench studio` and returns its link; its processes are `start.running`."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin(path: Path, *more: str, port: int = 0) -> str:
+        command = [sys.executable, "-m", "segbench", "studio", str(path), "--no-browser", "--port", str(port), *more]
+        said = tmp_path / f"studio_{len(running)}.log"
+        with said.open("wb") as log:
+            running.append(
+                subprocess.Popen([*command, "--work", str(tmp_path / "work")], stdout=log, stderr=subprocess.STDOUT)
+            )
+        end = time.monotonic() + 120
+        while (found := re.search(r"http://\S+", said.read_text())) is None:
+            assert running[-1].poll() is None, said.read_text()
+            assert time.monotonic() < end, said.read_text()
+            time.sleep(0.1)
+        return found[0]
+
+    begin.running = running  # type: ignore[attr-defined]
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait(20)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    with chromium(tmp_path / "browser") as made:
+        yield made

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
 import gzip
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +49,47 @@ def test_nobody_overwrites_the_other(lesions: Path, tmp_path: Path) -> None:
     assert corrections.save(manifest, sample, ours, 1).version == 2
     kept = sorted(path.name for path in (tmp_path / "corrected" / "masks").iterdir())
     assert kept == [f"{sample.id}.v1.png", f"{sample.id}.v2.png"], "every version is kept"
+
+
+def test_what_was_saved_unheard_is_saved_again_without_a_conflict(lesions: Path, tmp_path: Path) -> None:
+    manifest, corrections = read_dataset(lesions), Corrections(tmp_path / "corrected")
+    sample = manifest.samples[0]
+    ours = 1 - load_sample(manifest, sample)[1]
+    first = corrections.save(manifest, sample, ours, 0)
+    assert corrections.save(manifest, sample, ours, 0) == first
+    assert corrections.save(manifest, sample, 1 - ours, 1).version == 2
+
+
+def test_a_full_disk_is_told_and_the_next_try_saves(
+    lesions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, corrections = read_dataset(lesions), Corrections(tmp_path / "corrected")
+    sample, other = manifest.samples[:2]
+    own = load_sample(manifest, sample)[1]
+    corrections.save(manifest, other, 1 - load_sample(manifest, other)[1], 0)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for where in ("write_json", "replacing"):
+        with monkeypatch.context() as broken:
+            broken.setattr(f"segbench.studio.corrections.{where}", full)
+            with pytest.raises(ServeError, match="No space left on device") as told:
+                corrections.save(manifest, sample, 1 - own, 0)
+            assert (told.value.status, told.value.code) == (507, "unwritable")
+        assert corrections.all().keys() == {other.id}, "what was saved before is as it was"
+    assert corrections.save(manifest, sample, 1 - own, 0).version == 1
+    written = Manifest.read(corrections.manifest_file)
+    assert np.array_equal(load_sample(written, written.samples[0])[1], 1 - own)
+
+
+def test_a_mask_that_changed_under_its_correction_is_told(lesions: Path, tmp_path: Path) -> None:
+    manifest, corrections = read_dataset(lesions), Corrections(tmp_path / "corrected")
+    sample = manifest.samples[0]
+    corrections.save(manifest, sample, 1 - load_sample(manifest, sample)[1], 0)
+    assert summary(corrections, manifest)["told"] == ""
+    shutil.copy(manifest.root / manifest.samples[1].mask, manifest.root / sample.mask)
+    assert "1 corrected mask was made on another mask" in summary(corrections, read_dataset(lesions))["told"]
 
 
 def test_the_own_mask_comes_back(lesions: Path, tmp_path: Path) -> None:
@@ -115,7 +159,8 @@ def test_labels_travel_and_wrong_ones_are_refused(open_place: Open, lesions: Pat
         answer = client.put("/api/correct/4/labels", content=body, headers=headers)
         assert (answer.status_code // 100, answer.json()["error"]["code"]) == (4, code)
     assert client.put("/api/correct/4/labels", content=data, headers={"X-Version": "0"}).json()["version"] == 1
-    conflict = client.put("/api/correct/4/labels?lang=ru", content=data, headers={"X-Version": "0"})
+    theirs = gzip.compress(labels.tobytes())
+    conflict = client.put("/api/correct/4/labels?lang=ru", content=theirs, headers={"X-Version": "0"})
     assert conflict.status_code == 409
     assert [each["version"] for each in client.get("/api/correct").json()["samples"]] == [1]
 

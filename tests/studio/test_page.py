@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,8 @@ import pytest
 from matplotlib.path import Path as MplPath
 from PIL import Image
 from scipy import ndimage
-from tests.export.html._chromium import Page, chromium
+from tests.export.html._chromium import Page
+from tests.studio._browser import Start, go, paint, press, visit
 
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
@@ -25,91 +23,6 @@ from segbench.data.sources.load import load_sample
 from segbench.folders.study import StudyFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")]
-
-Start = Callable[..., str]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Returns a function that starts `segbench studio` and returns its link; its processes are `start.running`."""
-    running: list[subprocess.Popen[bytes]] = []
-
-    def begin(path: Path, *more: str, port: int = 0) -> str:
-        command = [sys.executable, "-m", "segbench", "studio", str(path), "--no-browser", "--port", str(port), *more]
-        said = tmp_path / f"studio_{len(running)}.log"
-        with said.open("wb") as log:
-            running.append(
-                subprocess.Popen([*command, "--work", str(tmp_path / "work")], stdout=log, stderr=subprocess.STDOUT)
-            )
-        end = time.monotonic() + 120
-        while (found := re.search(r"http://\S+", said.read_text())) is None:
-            assert running[-1].poll() is None, said.read_text()
-            assert time.monotonic() < end, said.read_text()
-            time.sleep(0.1)
-        return found[0]
-
-    begin.running = running  # type: ignore[attr-defined]
-    yield begin
-    for process in running:
-        process.kill()
-        process.wait(20)
-
-
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    with chromium(tmp_path / "browser") as made:
-        yield made
-
-
-def visit(page: Page, address: str, *, width: int = 1440, height: int = 900) -> None:
-    page.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-    page.call("Page.navigate", url=address)
-    page.until("document.querySelector('main > *')")
-
-
-def go(page: Page, screen: str, ready: str) -> None:
-    page.ask(f"location.hash = '#/{screen}'")
-    page.until(f"document.querySelector({ready!r})")
-
-
-def drag(page: Page, *points: tuple[float, float]) -> None:
-    """Presses the mouse at the first point of the window, moves it over the others, lets go."""
-    for kind, (x, y) in [
-        ("mousePressed", points[0]),
-        *[("mouseMoved", each) for each in points],
-        ("mouseReleased", points[-1]),
-    ]:
-        page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=1, clickCount=1)
-
-
-def middle(page: Page) -> tuple[float, float]:
-    """Returns the middle of the editor, once the page around it has settled."""
-    ask = (
-        "(() => { const box = document.querySelector('canvas.editor').getBoundingClientRect();"
-        "return [box.left + box.width / 2, box.top + box.height / 2]; })()"
-    )
-    before, box = None, page.ask(ask)
-    while box != before:
-        time.sleep(0.5)
-        before, box = box, page.ask(ask)
-    return box[0], box[1]
-
-
-def paint(page: Page, sign: str) -> None:
-    """Paints a line above the middle until a sign is true; again where the page moved below the mouse."""
-    for _ in range(4):
-        x, y = middle(page)
-        drag(page, (x - 200, y - 100), (x + 200, y - 100))
-        end = time.monotonic() + 20
-        while time.monotonic() < end:
-            if page.ask(f"Boolean({sign})"):
-                return
-            time.sleep(0.1)
-    raise AssertionError(f"never true: {sign}; {page.console}")
-
-
-def state(page: Page) -> str:
-    return str(page.ask("document.querySelector('.tools [aria-live]').textContent"))
 
 
 def corrected(tmp_path: Path) -> np.ndarray:
@@ -234,11 +147,6 @@ def test_a_lost_connection_is_told(start: Start, page: Page, lesions: Path) -> N
         assert time.monotonic() < end
         time.sleep(0.2)
     assert "does not answer" in page.ask("document.querySelector('[role=alert]').textContent")
-
-
-def press(page: Page, key: str, code: int) -> None:
-    for kind in ("keyDown", "keyUp"):
-        page.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
 
 def test_a_finding_is_looked_at_by_keyboard_and_decided(

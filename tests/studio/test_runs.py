@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -165,7 +167,7 @@ def test_a_training_is_started_stopped_by_another_studio_and_continued(
     until(lambda: client.get(f"/api/tasks/{task['id']}").json()["progress"], lambda told: told and told["done"] > 0)
     other = open_place(lesions)
     seen = other.get("/api/tasks").json()
-    assert [(each["id"], each["running"], each["known"]) for each in seen] == [(task["id"], True, False)]
+    assert [(each["id"], each["running"], each["killed"]) for each in seen] == [(task["id"], True, False)]
     assert seen[0]["progress"]["seconds_left"] > 0
     assert "running" in other.post("/api/new/check", json=asked).json()["notes"][0]
     assert other.post("/api/runs/small/stop", json={}).status_code == 200
@@ -268,6 +270,26 @@ def correct(client: Any, index: int) -> None:
     assert client.put(f"/api/correct/{index}/labels", **sent).status_code == 200
 
 
+@pytest.mark.slow
+def test_how_a_task_ended_is_known_by_a_studio_that_did_not_start_it(tmp_path: Path) -> None:
+    first, other = Tasks(tmp_path / "tasks"), Tasks(tmp_path / "tasks")
+    started = [
+        first.start("train", ["train", str(tmp_path / "nothing.yaml")], cwd=tmp_path),
+        first.start("list", ["list", "losses"], cwd=tmp_path),
+        first.start("make", ["data", "make", "lesions", str(tmp_path / "made"), "--count", "100000"], cwd=tmp_path),
+    ]
+    until(lambda: other.log(started[2]) or (tmp_path / "made").exists(), bool)
+    os.kill(started[2].pid, signal.SIGKILL)
+    until(lambda: [other.is_running(each) for each in started], lambda found: not any(found))
+    for tasks in (first, other):
+        told = [tasks.to_dict(each) for each in started]
+        assert [(each["failed"], each["stopped"], each["killed"]) for each in told] == [
+            (True, False, False),
+            (False, False, False),
+            (False, False, True),
+        ], [other.log(each) for each in started]
+
+
 def test_tasks_of_before_are_still_read(tmp_path: Path) -> None:
     (tmp_path / "1-a.json").write_text(
         '{"id": "1-a", "what": "train", "arguments": ["train"], "pid": 1, "born": "x", "started": 1.0}'
@@ -276,4 +298,4 @@ def test_tasks_of_before_are_still_read(tmp_path: Path) -> None:
     tasks = Tasks(tmp_path)
     (task,) = tasks.all()
     assert not tasks.is_running(task), "another process has its number"
-    assert (tasks.to_dict(task)["known"], tasks.to_dict(task)["progress"]) == (False, None)
+    assert (tasks.to_dict(task)["killed"], tasks.to_dict(task)["progress"]) == (True, None)

@@ -30,7 +30,7 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.data.sources.load import load_sample
 from segbench.errors import DatasetError
 from segbench.files import locked, replacing, write_json
-from segbench.locale import message, plural
+from segbench.locale import join, message, plural
 from segbench.serve.answers import ServeError
 from segbench.types import ClassMap, Sample, Task
 
@@ -103,52 +103,77 @@ class Corrections:
         return load_sample(manifest, changed)[1], 0 if correction is None else correction.version
 
     def save(self, manifest: Manifest, sample: Sample, labels: U8, version: int) -> Correction:
-        """Keeps a corrected mask; the versions before it stay.
+        """Keeps a corrected mask; the versions before it stay. What is there already is not kept twice: whoever did not
+        hear that it was saved may save it again.
 
         Args:
             labels: (H, W) class indices and `ignore_index`, multilabel (C, H, W) of 0 and 1.
             version: which the correction was made on.
         Raises:
-            ServeError: 409, somebody else saved another version meanwhile; 422, labels that the masks cannot hold.
+            ServeError: 409, somebody else saved another version meanwhile; 422, labels that the masks cannot hold; 507,
+                nothing can be written.
         """
         if sample.window is not None or manifest.bands is not None:
             told = message("parts of rasters cannot be corrected here; correct the raster's mask in a tool for maps")
             raise ServeError(422, told, code="not_correctable")
         planes = encoded(labels, manifest.class_map)
-        (self.folder / "masks").mkdir(parents=True, exist_ok=True)
-        with locked(self.folder / ".lock"):
-            known = self.all()
-            there = known.get(sample.id)
-            now = 0 if there is None else there.version
-            if now != version:
-                when = "" if there is None else there.saved
-                told = message(
-                    "somebody else saved version {now} of this mask at {when}, and yours was made on version "
-                    "{version}; nothing was overwritten. Look at theirs, or save yours over it",
-                    now=now,
-                    when=when,
-                    version=version,
-                )
-                raise ServeError(409, told, code="conflict")
-            correction = self._written(sample, planes, now + 1, sample.mask_hash if there is None else there.before)
-            known[sample.id] = correction
-            self._list(known)
-            self._write_manifest(manifest, known)
+        try:
+            (self.folder / "masks").mkdir(parents=True, exist_ok=True)
+            with locked(self.folder / ".lock"):
+                return self._saved(manifest, sample, planes, version)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+
+    def _saved(self, manifest: Manifest, sample: Sample, planes: list[U8], version: int) -> Correction:
+        known = self.all()
+        there = known.get(sample.id)
+        now = 0 if there is None else there.version
+        if there is not None and now != version and self._holds(there, planes):
+            return there
+        if now != version:
+            when = "" if there is None else there.saved
+            told = message(
+                "somebody else saved version {now} of this mask at {when}, and yours was made on version "
+                "{version}; nothing was overwritten. Look at theirs, or save yours over it",
+                now=now,
+                when=when,
+                version=version,
+            )
+            raise ServeError(409, told, code="conflict")
+        correction = self._written(sample, planes, now + 1, sample.mask_hash if there is None else there.before)
+        known[sample.id] = correction
+        self._write(manifest, known)
         return correction
 
+    def _holds(self, there: Correction, planes: list[U8]) -> bool:
+        """Tells whether a correction is this mask."""
+        try:
+            kept = [np.asarray(Image.open(self.folder / name)) for name in there.files]
+        except OSError:
+            return False
+        return len(kept) == len(planes) and all(map(np.array_equal, kept, planes))
+
     def revert(self, manifest: Manifest, sample: Sample) -> None:
-        """Takes the data set's own mask again; the corrected versions stay in the folder."""
+        """Takes the data set's own mask again; the corrected versions stay in the folder.
+
+        Raises:
+            ServeError: 507, nothing can be written.
+        """
         if not self.folder.is_dir():
             return
-        with locked(self.folder / ".lock"):
-            known = self.all()
-            if known.pop(sample.id, None) is not None:
-                self._list(known)
-                self._write_manifest(manifest, known)
+        try:
+            with locked(self.folder / ".lock"):
+                known = self.all()
+                if known.pop(sample.id, None) is not None:
+                    self._write(manifest, known)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
 
     def corrected(self, manifest: Manifest) -> Manifest:
         """Returns the data set with the corrected masks in place of its own."""
-        known = self.all()
+        return self._with(manifest, self.all())
+
+    def _with(self, manifest: Manifest, known: Mapping[str, Correction]) -> Manifest:
         samples = tuple(
             self._corrected(each, known[each.id]) if each.id in known else each for each in manifest.samples
         )
@@ -175,12 +200,11 @@ class Corrections:
         saved = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
         return Correction(version=version, saved=saved, before=before, files=tuple(names), sha256=joined)
 
-    def _list(self, known: Mapping[str, Correction]) -> None:
+    def _write(self, manifest: Manifest, known: Mapping[str, Correction]) -> None:
+        """Writes the manifest, then the list, by which a correction counts: what breaks between them is saved again."""
+        self._with(manifest, known).write(self.manifest_file)
         samples = {name: asdict(known[name]) for name in sorted(known)}
         write_json(self.folder / "corrections.json", {"format": FORMAT, "samples": samples})
-
-    def _write_manifest(self, manifest: Manifest, known: Mapping[str, Correction]) -> None:
-        self.corrected(manifest).write(self.manifest_file)
 
 
 def encoded(labels: U8, class_map: ClassMap) -> list[U8]:
@@ -212,6 +236,16 @@ def encoded(labels: U8, class_map: ClassMap) -> list[U8]:
     return [table[labels]]
 
 
+def _unwritable(folder: Path, error: OSError) -> ServeError:
+    told = message(
+        "this cannot be saved in {folder}: {reason}. Free space, or mend the folder; what was painted waits in this "
+        "browser, and is saved as soon as that is possible",
+        folder=str(folder),
+        reason=error.strerror or str(error),
+    )
+    return ServeError(507, told, code="unwritable")
+
+
 def _file_stem(name: str) -> str:
     """Returns a sample's id as a file's name: readable, and told from every other."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:80].strip(".")
@@ -236,11 +270,19 @@ def summary(corrections: Corrections, manifest: Manifest, tested: Collection[str
         "{n} corrected masks are of the test part: scores before and after are not comparable",
         n=count,
     )
+    own = {sample.id: sample.mask_hash for sample in manifest.samples}
+    others = sum(name in own and each.before != own[name] for name, each in known.items())
+    told_others = plural(
+        "{n} corrected mask was made on another mask than the data set has now; look at it again",
+        "{n} corrected masks were made on other masks than the data set has now; look at them again",
+        n=others,
+    )
+    warnings = [*([told] if count else []), *([told_others] if others else [])]
     return {
         "folder": str(corrections.folder),
         "samples": rows,
         "test": count,
-        "told": told if count else "",
+        "told": join("; ", warnings) if warnings else "",
         "hash_before": manifest.content_hash,
         "hash": corrections.corrected(manifest).content_hash,
     }

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from segbench.locale import languages, localize
 from segbench.serve.answers import ServeError
+from segbench.serve.settings import ServeSettings
 from segbench.studio.place import Place
 from segbench.studio.texts import texts_in
 
@@ -60,6 +61,7 @@ def router() -> APIRouter:
             "runs": len(there.runs()),
             "studies": [{"name": each.path.name, "path": str(each.path)} for each in there.studies()],
             "models": [{"key": each.key, "name": each.name} for each in there.models()],
+            "upload_bytes": ServeSettings().most_bytes,
             "languages": languages(),
         }
 

@@ -1,5 +1,5 @@
 """Commands that the page starts: each is a process of its own that goes on when the studio ends, and says what it does
-into a log. What was started stands in files, so that a studio that is started again knows it."""
+into a log. What was started, and how it ended, stands in files, so that a studio that is started again knows it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Tasks:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()  # a command may run in another folder
         self._ours: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, what: str, arguments: Sequence[str], *, cwd: Path, about: Path | None = None) -> Task:
@@ -66,7 +66,7 @@ class Tasks:
         name = f"{int(time.time())}-{secrets.token_hex(4)}"
         with self._log(name).open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "segbench", *arguments],
+                [sys.executable, "-m", "segbench.studio.command", str(self._end(name)), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -115,20 +115,31 @@ class Tasks:
             os.kill(task.pid, signal.SIGTERM)
 
     def to_dict(self, task: Task, *, with_log: bool = False) -> dict[str, Any]:
-        """Returns what the page shows; `known`: how it ended is, since this studio started it."""
-        process = self._ours.get(task.id)
+        """Returns what the page shows; `killed`: it ended without a word, as by the system or with the machine."""
+        running = self.is_running(task)
+        status = None if running else self.status(task)
         shown = {
             "id": task.id,
             "what": task.what,
             "command": task.command,
-            "running": self.is_running(task),
-            "failed": process is not None and process.poll() not in (None, 0, _INTERRUPTED),
-            "stopped": process is not None and process.poll() == _INTERRUPTED,
-            "known": process is not None,
+            "about": Path(task.about).name,
+            "running": running,
+            "failed": status not in (None, 0, _INTERRUPTED),
+            "stopped": status == _INTERRUPTED,
+            "killed": not running and status is None,
             "started": task.started,
             "progress": progress_of(Path(task.about)) if task.about else None,
         }
         return shown | ({"log": self.log(task)} if with_log else {})
+
+    def status(self, task: Task) -> int | None:
+        """Returns the exit status of what has ended; None where it could not say one."""
+        try:
+            return int(self._end(task.id).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            process = self._ours.get(task.id)
+            code = None if process is None else process.poll()
+            return code if code is not None and code >= 0 else None
 
     def log(self, task: Task) -> str:
         """Returns the end of what it said."""
@@ -138,6 +149,9 @@ class Tasks:
         with file.open("rb") as stream:
             stream.seek(max(0, file.stat().st_size - _LOG_BYTES))
             return stream.read().decode("utf-8", "replace")
+
+    def _end(self, name: str) -> Path:
+        return self._folder / f"{name}.end"
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"

@@ -187,7 +187,7 @@ TEXTS = {
     "key_output": message("Folder of the training"),
     "stop_study": message("Stop the study"),
     "continue_study": message("Continue the study"),
-    "task_ended": message("ended"),
+    "task_killed": message("ended without a word: killed, or the machine went off"),
     "order_number": message("as in the data set"),
     "order_score": message("worst by the model's score"),
     "order_entropy": message("most doubtful pixels"),
@@ -298,7 +298,21 @@ TEXTS = {
     "close": message("Close"),
     "previous": message("Previous"),
     "next": message("Next"),
-    "lost": message("The studio does not answer any more. What was saved is on the disk; start it again."),
+    "lost": message(
+        "The studio does not answer any more. What was saved is on the disk, what was painted meanwhile waits in this "
+        "browser. Start it again on the same --port; this page goes on then."
+    ),
+    "closed": message(
+        "The studio was started again. Open the link that its terminal shows in this browser; this page goes on then, "
+        "and what was painted is still here."
+    ),
+    "unkept": message("This browser keeps nothing: leave this page open until the mask is saved."),
+    "read_only_hint": message("Only shown: what is painted here is not kept."),
+    "too_many_bytes": message(
+        "This file has {n} MB, and at most {most} MB can be tried here; segment it with segbench predict",
+        n="{n}",
+        most="{most}",
+    ),
 }
 
 

@@ -8,16 +8,8 @@ export class StudioError extends Error {
   }
 }
 
-async function answered(response) {
-  const body = (response.headers.get("content-type") || "").startsWith("application/json") ? await response.json() : null;
-  if (!response.ok) {
-    const told = body?.error ?? { code: "error", message: body?.detail?.[0]?.msg ?? response.statusText };
-    throw new StudioError(response.status, told.code, told.message);
-  }
-  return body;
-}
-
-async function ask(path, options) {
+// Returns the response; a StudioError where there is none, or it tells what is wrong.
+export async function asked(path, options) {
   let response;
   try {
     response = await fetch(path, options);
@@ -25,8 +17,22 @@ async function ask(path, options) {
     if (error.name === "AbortError") throw error;
     throw new StudioError(0, "lost", t("lost"));
   }
-  return answered(response);
+  if (response.ok) return response;
+  if (response.status === 401) throw new StudioError(401, "closed", t("closed")); // the studio was started again
+  const body = isJson(response) ? await response.json() : null;
+  const told = body?.error ?? { code: "error", message: body?.detail?.[0]?.msg ?? response.statusText };
+  throw new StudioError(response.status, told.code, told.message);
 }
+
+const isJson = (response) => (response.headers.get("content-type") || "").startsWith("application/json");
+
+async function ask(path, options) {
+  const response = await asked(path, options);
+  return isJson(response) ? response.json() : null;
+}
+
+// May the same be asked again later? Yes where the studio is gone, was started again, or cannot write.
+export const mayPass = (error) => error.code === "lost" || error.code === "closed" || error.status >= 500;
 
 export const get = (path, signal) => ask(path, { signal });
 export const send = (path, body, method = "POST", headers = {}) =>

@@ -30,7 +30,7 @@ function App({ first }) {
   const [place, setPlace] = useState(first);
   const [at, setAt] = useState(route());
   const [, redraw] = useState(0);
-  const [lost, setLost] = useState(false);
+  const [lost, setLost] = useState("");
   useEffect(() => {
     const changed = () => setAt(route());
     addEventListener("hashchange", changed);
@@ -40,9 +40,9 @@ function App({ first }) {
     const timer = setInterval(async () => {
       try {
         setPlace(await get("/api/place"));
-        setLost(false);
+        setLost("");
       } catch (error) {
-        setLost(error.code === "lost");
+        setLost(error.code === "lost" || error.code === "closed" ? error.code : "");
       }
     }, place.reading.state === "reading" ? 500 : 5000);
     return () => clearInterval(timer);
@@ -65,7 +65,7 @@ function App({ first }) {
         <select onChange=${choose}>${place.languages.map((each) => html`<option value=${each} selected=${each === lang}>${each}</option>`)}</select></label>
       <button class="quiet" onClick=${turn} title=${t("theme")} aria-label=${t("theme")}>◐</button>
     </header>
-    ${lost && html`<p class="alarm" role="alert">${t("lost")}</p>`}
+    ${lost && html`<p class="alarm" role="alert">${t(lost)}</p>`}
     ${name === "data" && place.reading.state === "ready" && place.reading.chosen && html`<p class="faint chosen">${t("command")}: <code>${place.reading.chosen}</code></p>`}
     <main>${waits ? html`<${Asked} reading=${place.reading} readOnly=${place.read_only} onAnswer=${() => get("/api/place").then(setPlace)} />`
       : html`<${Screen} key=${`${name}${lang}`} place=${place} rest=${at.rest} query=${at.query} />`}</main>`;

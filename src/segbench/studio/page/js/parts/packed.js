@@ -1,12 +1,8 @@
 // Labels as they travel: bytes, compressed with gzip.
-import { StudioError } from "../api.js";
+import { asked } from "../api.js";
 
 export async function fetchLabels(path) {
-  const response = await fetch(path);
-  if (!response.ok) {
-    const { error } = await response.json();
-    throw new StudioError(response.status, error.code, error.message);
-  }
+  const response = await asked(path);
   return { data: new Uint8Array(await response.arrayBuffer()), version: Number(response.headers.get("x-version") ?? 0) };
 }
 

@@ -16,10 +16,10 @@ export function TaskLine({ task, onEnd, mayStop = false }) {
     }, 1000);
     return () => clearInterval(timer);
   }, [there.running, task.id]);
-  const state = there.running ? "task_running" : there.failed ? "task_failed" : there.stopped ? "stopped" : there.known ? "task_done" : "task_ended";
+  const state = there.running ? "task_running" : there.failed ? "task_failed" : there.stopped ? "stopped" : there.killed ? "task_killed" : "task_done";
   const { progress } = there;
   const far = progress && t("of", { n: progress.done, total: progress.total });
-  return html`<details class="task"><summary><span class=${there.failed ? "alarm" : ""}>${t(state)}</span>${" "}
+  return html`<details class="task"><summary><span class=${there.failed || there.killed ? "alarm" : ""}>${t(state)}</span>${" "}
       ${there.running && progress && html`<progress value=${progress.done} max=${progress.total} aria-label=${far}></progress> ${far}
         ${progress.seconds_left ? html`<span class="faint"> ${t("seconds_left", { n: duration(progress.seconds_left) })}</span>` : ""}`} <code>${there.command}</code></summary>
     <pre aria-label=${t("log")} tabindex="0">${there.log}</pre></details>

@@ -1,14 +1,14 @@
 // Masks corrected by hand: painted, saved at once, every version kept; and a training on them, before against after.
 import { html, useCallback, useEffect, useRef, useState } from "../html.js";
-import { get, send, upload } from "../api.js";
-import { lang, number, t } from "../text.js";
+import { mayPass, send, upload } from "../api.js";
+import { lang, t } from "../text.js";
 import { Choice } from "../parts/choice.js";
 import { dropDraft, findDraft, keepDraft } from "../parts/drafts.js";
 import { Editor } from "../parts/editor.js";
 import { Labels } from "../parts/labels.js";
 import { fetchLabels, packed } from "../parts/packed.js";
 import { Queue } from "../parts/queue.js";
-import { TaskLine } from "../parts/task.js";
+import { Retrain } from "../parts/retrain.js";
 import { useAnswer } from "../parts/use.js";
 import { Write } from "../parts/write.js";
 
@@ -52,13 +52,15 @@ function Desk({ index, sample, classes, place, onSaved }) {
   const version = useRef(0);
   const timer = useRef(null);
   const sending = useRef(null);
+  const restored = useRef(null); // the draft that was found
+  const [unkept, setUnkept] = useState(false);
 
   const draftKey = `${place.path}\n${sample.id}`;
   const load = useCallback(async (mine = true) => {
     const image = new Image();
     image.src = `/api/samples/${index}/image`;
     const [{ data, version: now }] = await Promise.all([fetchLabels(`/api/correct/${index}/labels?lang=${lang}`), image.decode()]);
-    const draft = mine && !place.read_only ? await findDraft(draftKey) : null;
+    const draft = mine && !place.read_only ? await findDraft(draftKey).catch(() => null) : null; // a browser that keeps nothing
     const kept = draft?.data.length === data.length ? draft : null; // painted, and not saved: the studio was gone, or the tab
     version.current = kept ? kept.version : now;
     const shown = kept ? kept.data : data;
@@ -66,36 +68,44 @@ function Desk({ index, sample, classes, place, onSaved }) {
     const planes = Array.from({ length: shown.length / plane }, (_, n) => new Labels(sample.height, sample.width, shown.slice(n * plane, (n + 1) * plane)));
     setThere({ image, planes });
     setState(kept ? "unsaved" : "saved"), setConflict(null);
-    if (!mine) await dropDraft(draftKey);
+    if (kept) restored.current = kept.of;
+    if (!mine) await drop();
   }, [index]);
   useEffect(() => { if (there && state === "unsaved") save(); }, [there]);
   useEffect(() => {
     load().catch((error) => setConflict({ told: error.message }));
   }, [load]);
 
+  const keepPainted = (data) => keepDraft(draftKey, { version: version.current, data }).then(() => setUnkept(false), () => setUnkept(true));
+  const drop = async () => {
+    await dropDraft(draftKey).catch(() => null); // nothing was kept
+    if (restored.current) await dropDraft(draftKey, restored.current).catch(() => null);
+    restored.current = null;
+  };
   const save = async () => {
     clearTimeout(timer.current);
     if (sending.current) return sending.current.then(save); // one after the other, each on the version of the last
     setState("saving");
     const whole = joined(there.planes);
-    await keepDraft(draftKey, { version: version.current, data: whole });
-    sending.current = packed(whole).then((blob) => upload(`/api/correct/${index}/labels?lang=${lang}`, blob, "PUT", { "x-version": String(version.current) }));
-    try {
-      const answer = await sending.current;
-      version.current = answer.version;
-      setState("saved"), setConflict(null), onSaved();
-      if (same(whole, joined(there.planes))) await dropDraft(draftKey); // else more was painted meanwhile
-    } catch (error) {
+    keepPainted(whole);
+    const given = { "x-version": String(version.current) };
+    sending.current = packed(whole).then((blob) => upload(`/api/correct/${index}/labels?lang=${lang}`, blob, "PUT", given))
+      .then((answer) => { version.current = answer.version; return null; }, (problem) => problem)
+      .finally(() => { sending.current = null; });
+    const error = await sending.current;
+    if (error) {
       setState("unsaved"), setConflict({ told: error.message, theirs: error.code === "conflict" });
-      if (error.code === "lost") timer.current = setTimeout(save, TRY_AGAIN_MS);
+      if (mayPass(error)) timer.current = setTimeout(save, TRY_AGAIN_MS);
+      return;
     }
-    sending.current = null;
-    return undefined;
+    const isAll = same(whole, joined(there.planes)); // else more was painted meanwhile, and is saved next
+    setState(isAll ? "saved" : "unsaved"), setConflict(null), onSaved();
+    if (isAll) await drop();
   };
   const changed = () => {
     setState("unsaved"), setDrawn((n) => n + 1);
     if (place.read_only) return;
-    keepDraft(draftKey, { version: version.current, data: joined(there.planes) });
+    keepPainted(joined(there.planes));
     clearTimeout(timer.current);
     timer.current = setTimeout(save, SAVE_AFTER_MS);
   };
@@ -148,9 +158,10 @@ function Desk({ index, sample, classes, place, onSaved }) {
       <label>${t("layer_opacity")} <input type="range" min="0" max="1" step="0.01" value=${opacity} onInput=${(event) => setOpacity(Number(event.target.value))} /></label>
       ${!multilabel && html`<label><input type="checkbox" checked=${keep} onChange=${(event) => setKeep(event.target.checked)} /> ${t("keep_others")}</label>`}
       <button onClick=${() => back("undo")}>${t("undo")}</button><button onClick=${() => back("redo")}>${t("redo")}</button>
-      <span aria-live="polite" class=${state === "unsaved" ? "alarm" : "faint"}>${state === "saved" ? (version.current ? t("saved_at", { version: version.current }) : t("own_mask"))
+      <span aria-live="polite" class=${state === "unsaved" && !place.read_only ? "alarm" : "faint"}>${place.read_only ? t("read_only_hint") : state === "saved" ? (version.current ? t("saved_at", { version: version.current }) : t("own_mask"))
         : t(state)}</span>
       ${version.current > 0 && !place.read_only && html`<button class="quiet" onClick=${revert}>${t("revert")}</button>`}</div>
+    ${unkept && state !== "saved" && html`<p class="alarm" role="alert">${t("unkept")}</p>`}
     ${conflict && html`<p class="alarm" role="alert">${conflict.told}${" "}
       ${conflict.theirs && html`<button onClick=${() => over(false)}>${t("conflict_theirs")}</button>
         <button onClick=${() => over(true)}>${t("conflict_mine")}</button>`}</p>`}
@@ -179,21 +190,3 @@ const labelColors = (classes) => remembered(JSON.stringify(classes), () => {
   return table;
 });
 const planeColors = (color) => remembered(`plane ${color}`, () => new Uint32Array(256).fill(little([128, 128, 128])).fill(0, 0, 1).fill(little(color), 1, 2));
-
-function Retrain({ place, corrected }) {
-  const [task, setTask] = useState(null);
-  const [gain, setGain] = useState(null);
-  const [error, setError] = useState("");
-  const [run, setRun] = useState("");
-  const { value: runs } = useAnswer("/api/runs");
-  const names = (runs ?? []).filter((each) => each.state === "finished").map((each) => each.name);
-  if (place.read_only || !corrected?.samples.length || !names.length) return null;
-  const chosen = run || names[0];
-  const tell = () => get(`/api/correct/result/${encodeURIComponent(chosen)}?lang=${lang}`).then(setGain, (problem) => setError(problem.message));
-  const start = () => (setError(""), setGain(null), send(`/api/correct/retrain?lang=${lang}`, { run: chosen }).then(setTask, (problem) => setError(problem.message)));
-  const signed = (value) => (value > 0 ? "+" : value < 0 ? "−" : "") + number(Math.abs(value));
-  return html`<div class="bar"><${Choice} label=${t("retrain_of")} value=${chosen} onChange=${setRun} options=${names.map((name) => [name, name])} />
-    <button onClick=${start}>${t("retrain")}</button>${task && html`<${TaskLine} task=${task} mayStop=${true} onEnd=${tell} />`}
-    ${gain && html`<strong class="gain">${t("gain", { n: gain.images, value: signed(gain.difference), low: signed(gain.low), high: signed(gain.high),
-      told: t(gain.shown ? "is_shown" : "not_shown") })}</strong>`}${error && html`<span class="alarm" role="alert">${error}</span>`}</div>`;
-}

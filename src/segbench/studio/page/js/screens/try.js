@@ -14,6 +14,7 @@ export function TryScreen({ place }) {
   const [file, setFile] = useState(null);
   const segment = async (chosen, key = model) => {
     if (!chosen) return;
+    if (chosen.size > place.upload_bytes) return setError(t("too_many_bytes", { n: Math.ceil(chosen.size / 1e6), most: Math.floor(place.upload_bytes / 1e6) }));
     setFile(chosen), setBusy(true), setError("");
     try {
       setTrial(await upload(`/api/try?model=${key}&lang=${lang}`, chosen));
