@@ -7,11 +7,11 @@ WORKERS ?= auto
 PYTEST := OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo quick test check docs bench clean
+.PHONY: help demo quick test check docs release-check bench clean
 .DEFAULT_GOAL := help
 
 help: ## these lines
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 $(UV):
 	$(PYTHON) -m venv .tools
@@ -40,6 +40,9 @@ check: .venv/.installed ## format, lint, types, imports against the layers, what
 
 docs: .venv/.installed ## the site with the course, its lessons run: docs/_build/index.html
 	$(RUN)/python docs/build.py
+
+release-check: $(UV) ## builds the packages, installs the wheel alone, and does what the README says with it
+	$(PYTHON) tools/release_check.py
 
 bench: .venv/.installed ## the benchmarks of benchmarks/
 	$(RUN)/python benchmarks/train_loop.py

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,7 @@ def build(language: str, *, run_lessons: bool) -> None:
     Raises:
         SystemExit: Sphinx found something wrong, which it has printed.
     """
+    shutil.rmtree(BUILD / language, ignore_errors=True)  # pages that are gone, too
     words = ["-b", "html", "-q", "-W", "--keep-going", "-d", str(BUILD / ".doctrees" / language)]
     settings = ["-D", f"language={language}", "-D", f"plot_gallery={int(run_lessons)}"]
     done = subprocess.run(

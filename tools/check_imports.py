@@ -20,7 +20,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "src"
 # may. A room with a table of its own is judged by it inside, and there its front (`__init__`) is for others alone.
 LAYERS: dict[str, list[set[str]]] = {
     "segbench": [
-        {"types", "errors", "registry", "options", "files", "locale", "speech", "terminal"},
+        {"types", "errors", "registry", "options", "files", "locale", "speech", "terminal", "guides"},
         {"metrics"},
         {"config", "folders", "statistics"},
         {"data", "models", "losses", "plots"},

@@ -1,4 +1,4 @@
-"""Pages made from the code at every build: command line, keys of configs, options of networks and losses, errors, API."""
+"""Pages made from the code at every build: command line, keys of configs, error messages, public names."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def errors_page() -> Iterator[str]:
     """Yields the lines of reference/errors.md: every error that the package raises, by room."""
     yield "# Error messages\n"
     yield "Each says what was expected, what came, where, and what to do. `...` stands for names and numbers of yours."
-    yield "Search this page for words of the message; what the doctor finds in data stands in [its own page](checks.md),"
+    yield "Search this page for words of the message; what the doctor finds in data has [its own page](checks.md),"
     yield "and what has no message in troubleshooting.\n"
     rooms: dict[str, dict[str, set[str]]] = {}
     for path in sorted(SOURCE.rglob("*.py")):

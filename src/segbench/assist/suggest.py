@@ -38,7 +38,7 @@ Relatives: TypeAlias = Callable[[Sequence[int]], NDArray[np.int64]]
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 STUDY = message(
     "In our study (skin lesions, pets) no way of choosing was shown to beat random choice; doubt alone came out lower, "
-    "though not for certain (docs/howto/suggest.md). What is sure: none is a copy, and none is labelled already."
+    "though not for certain (segbench docs suggest). What is sure: none is a copy, and none is labelled already."
 )
 DEFAULT: Strategy = "random"  # nothing was shown to beat it, and what it labels is a fair sample: docs/howto/suggest.md
 

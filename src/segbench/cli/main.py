@@ -16,6 +16,7 @@ from segbench.cli.assist import assist
 from segbench.cli.bundle import bundle, pull, push
 from segbench.cli.config import config_app
 from segbench.cli.convert import data_convert
+from segbench.cli.course import course
 from segbench.cli.data import data_app
 from segbench.cli.data_check import data_check, data_show
 from segbench.cli.data_get import data_get
@@ -23,6 +24,7 @@ from segbench.cli.data_shard import data_shard
 from segbench.cli.data_split import data_split
 from segbench.cli.demo import demo
 from segbench.cli.describe import describe
+from segbench.cli.docs import docs
 from segbench.cli.export import export
 from segbench.cli.list import list_names
 from segbench.cli.metrics import metrics_app
@@ -36,14 +38,23 @@ from segbench.cli.suggest import suggest
 from segbench.cli.train import evaluate, train
 from segbench.cli.tune import tune
 from segbench.errors import ConfigError, SegbenchError
+from segbench.guides import OF_COMMAND
 from segbench.speech import speaking
 from segbench.terminal import Terminal
 
 _EXIT_USAGE, _EXIT_INTERRUPTED = 2, 130
 
+
+def _guide_of(command: str) -> str | None:
+    """Returns the line that names the guide of a command."""
+    name = OF_COMMAND.get(command)
+    return f"Guide: segbench docs {name}" if name else None
+
+
 app = typer.Typer(
     name="segbench",
     help="The workbench for semantic segmentation. Try `segbench demo`, then `segbench config new YOUR_DATA`.",
+    epilog="Guides: segbench docs. Something is wrong? segbench docs troubleshooting",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -53,8 +64,10 @@ for command in (
     *(demo, train, evaluate, assist, suggest, bundle, push, pull),
     *(predict, serve, studio, export, compare, report, tune, describe),
 ):
-    app.command()(command)
-app.command("list")(list_names)
+    app.command(epilog=_guide_of(command.__name__))(command)
+app.command()(docs)
+app.command()(course)
+app.command("list", epilog=_guide_of("list"))(list_names)
 for group, name in (
     (config_app, "config"),
     (data_app, "data"),
@@ -62,7 +75,7 @@ for group, name in (
     (plot_app, "plot"),
     (study_app, "study"),
 ):
-    app.add_typer(group, name=name)
+    app.add_typer(group, name=name, epilog=_guide_of(name))
 data_app.command("check")(data_check)
 data_app.command("show")(data_show)
 data_app.command("convert")(data_convert)
@@ -98,7 +111,11 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    Terminal(stderr=True).print(f"error: {message}")
+    terminal = Terminal(stderr=True)
+    terminal.print(f"error: {message}")
+    guide = _guide_of(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
+    if guide and terminal.is_terminal:  # for people; who reads a log has the message
+        terminal.print(guide)
     sys.exit(code)
 
 

@@ -37,7 +37,7 @@ def suggest(
         str | None,
         typer.Option(
             help="random (default), diversity, entropy, confidence, disagreement (of several networks) or "
-            "entropy+diversity. None was shown to beat random: docs/howto/suggest.md."
+            "entropy+diversity. None was shown to beat random: segbench docs suggest."
         ),
     ] = None,
     labelled: Annotated[

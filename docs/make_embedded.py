@@ -1,0 +1,59 @@
+"""Makes what the site shows as it is: a report, a doctor's page, a page that runs a model. `docs/build.py` calls it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+NAMES = ("report_en.html", "report_ru.html", "doctor.html", "model.html")
+
+
+def make(folder: Path) -> None:
+    """Makes every page of `NAMES` that a folder lacks, in minutes; what it needs stays in `folder/work`.
+
+    Raises:
+        CalledProcessError: a command failed; it has printed why.
+    """
+    if all((folder / name).exists() for name in NAMES):
+        return
+    work = folder / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    _segbench("demo", "-o", work / "demo", "--epochs", 8, "--quiet")
+    for lang in ("en", "ru"):
+        _segbench("report", work / "demo" / "study_8_epochs", "-o", folder / f"report_{lang}.html", "--lang", lang)
+    _segbench("data", "check", _mistaken(work), "-o", folder / "doctor.html", expected=(0, 1))
+    _segbench("bundle", work / "demo" / "study_8_epochs", "--best", "-o", work / "demo.segbench")
+    _segbench("export", work / "demo.segbench", "--format", "html", "-o", folder / "model.html")
+
+
+def _segbench(*words: object, expected: tuple[int, ...] = (0,)) -> None:
+    done = subprocess.run([sys.executable, "-m", "segbench", *map(str, words)], stdout=subprocess.DEVNULL)
+    if done.returncode not in expected:
+        raise subprocess.CalledProcessError(done.returncode, words)
+
+
+def _mistaken(work: Path) -> Path:
+    """Returns a drawn data set with mistakes that people make: a shifted mask, an empty one, one of another image."""
+    target = work / "my_images"
+    shutil.rmtree(target, ignore_errors=True)
+    _segbench("data", "make", "lesions", target, "--count", 40)
+    masks = sorted((target / "masks").iterdir())
+    _change(masks[3], lambda mask: np.roll(mask, (14, -20), axis=(0, 1)))
+    _change(masks[8], np.zeros_like)
+    _change(masks[12], lambda mask: 255 - mask)
+    first, second = masks[20].read_bytes(), masks[21].read_bytes()
+    masks[20].write_bytes(second)
+    masks[21].write_bytes(first)
+    shutil.copy(next((target / "images").glob(f"{masks[30].stem}.*")), target / "images" / "copy_of_it.png")
+    shutil.copy(masks[30], target / "masks" / "copy_of_it.png")
+    return target
+
+
+def _change(path: Path, how: object) -> None:
+    mask = np.asarray(Image.open(path))
+    Image.fromarray(how(mask)).save(path)  # type: ignore[operator]
