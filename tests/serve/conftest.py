@@ -30,9 +30,9 @@ CLASSES = {
 }
 
 
-def write_model(path: Path, class_map: ClassMap, size: tuple[int, int] = (40, 48)) -> None:
+def write_model(path: Path, class_map: ClassMap, size: tuple[int, int] = (40, 48), *, seed: int = 3) -> None:
     """Writes a bundle of a small random network, whose masks have all classes."""
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     normal = Normalization(mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.1))
     outputs = 1 if class_map.task is Task.BINARY else len(class_map.names)
     spec = NetworkSpec(

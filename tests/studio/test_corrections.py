@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from segbench.config.run import load_config
+from segbench.data.files.masks import encode_plane
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_sample
@@ -134,6 +135,13 @@ def test_masks_have_the_values_of_the_data_sets_own() -> None:
     planes = ClassMap(names=("a", "b"), values=((255,), (255,)), task=Task.MULTILABEL, background=None)
     found = encoded(np.array([[[0, 1]], [[1, 1]]], np.uint8), planes)
     assert [each.tolist() for each in found] == [[[0, 255]], [[255, 255]]]
+    odd = ClassMap(names=("a", "b"), values=((0,), (7,)), ignore_values=(9,), task=Task.MULTILABEL, background=None)
+    found = encoded(np.array([[[0, 1, 255]], [[1, 0, 255]]], np.uint8), odd)
+    assert [each.tolist() for each in found] == [[[255, 0, 9]], [[7, 0, 9]]], "present as 0, and what counts nowhere"
+    for plane, each, index in zip(found, ([0, 1, 255], [1, 0, 255]), (0, 1), strict=True):
+        assert encode_plane(plane, odd, index).tolist() == [each]
+    with pytest.raises(ServeError, match="no value for pixels that count nowhere"):
+        encoded(np.array([[[0, 255]], [[1, 255]]], np.uint8), planes)
     with pytest.raises(ServeError, match="no class has the label 3"):
         encoded(np.array([[3]], np.uint8), grey)
     with pytest.raises(ServeError, match="no value for pixels that count nowhere"):

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from tests.serve.conftest import CLASSES, write_model
 
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
@@ -157,3 +159,46 @@ def test_what_cannot_be_done_is_told_and_tried_again() -> None:
     assert result() == {"state": "ready", "value": 7}
     assert result()["value"] == 7
     assert len(tries) == 2, "what is there is not worked on again"
+
+
+def test_what_is_unlike_the_corrected_comes_first(open_place: Open, lesions: Path, model: Path, tmp_path: Path) -> None:
+    client = with_model(open_place, lesions, model, tmp_path)
+    manifest = read_dataset(lesions)
+    odd = manifest.image_path(manifest.samples[7])
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(odd)
+    manifest.image_path(manifest.samples[3]).unlink()
+    data = gzip.compress(flipped(manifest, 0).tobytes())
+    assert client.put("/api/correct/0/labels", content=data, headers={"X-Version": "0"}).status_code == 200
+    found = asked(lambda: client.get("/api/correct/queue?order=diversity&model=0"))["value"]
+    assert sorted(row["index"] for row in found) == list(range(12))
+    assert found[0]["index"] == 7, "the only one of noise"
+    assert "unlike all" in found[0]["why"]
+    assert [row["index"] for row in found[-2:]] == [0, 3]
+    assert found[-2]["why"] == "corrected already"
+    assert found[-1]["value"] is None
+    values = [row["value"] for row in found[:-2]]
+    assert values == sorted(values, reverse=True), "k-center: what is left is ever nearer"
+
+
+def test_models_that_contradict_each_other(open_place: Open, parted: Path, model: Path, tmp_path: Path) -> None:
+    client = with_model(open_place, parted, model, tmp_path)
+    alone = asked(lambda: client.get("/api/correct/queue?order=disagreement&model=0"))
+    assert "one network cannot disagree with itself" in alone["told"]
+    write_model(tmp_path / "work" / "other.segbench", CLASSES["lesion"], (48, 64), seed=4)
+    found = asked(lambda: client.get("/api/correct/queue?order=disagreement&model=0"))["value"]
+    values = [row["value"] for row in found]
+    assert len(values) == 8
+    assert values == sorted(values, reverse=True)
+    assert values[0] > 0
+    assert "contradict each other" in found[0]["why"]
+
+
+def test_a_thumbnail_shows_the_corrected_mask(open_place: Open, lesions: Path) -> None:
+    client = open_place(lesions)
+    before = client.get("/api/correct/2/overlay?side=64")
+    assert before.content == client.get("/api/samples/2/overlay?side=64").content
+    data = gzip.compress(flipped(read_dataset(lesions), 2).tobytes())
+    assert client.put("/api/correct/2/labels", content=data, headers={"X-Version": "0"}).status_code == 200
+    again = client.get("/api/correct/2/overlay?side=64", headers={"If-None-Match": before.headers["etag"]})
+    assert (again.status_code, again.content != before.content) == (200, True)
+    assert client.get("/api/samples/2/overlay?side=64").content == before.content, "the data set's own"

@@ -122,7 +122,7 @@ def suggest_images(
         DatasetError: a folder of `labelled` is missing or without images.
     """
     folder = Path(folder)
-    _check(predictor, strategy, count)
+    check_strategy(predictor, strategy, count)
     pattern = _pattern(group)
     pool = _pool(predictor, folder, labelled, models, leave_out)
     looker = Looker(predictor, progress)
@@ -191,7 +191,8 @@ def _notes(strategy: Strategy, vectors: str, unsaved: str | None) -> Iterator[Me
         )
 
 
-def _check(predictor: Predictor, strategy: str, count: int) -> None:
+def check_strategy(predictor: Predictor, strategy: str, count: int = 1) -> None:
+    """Raises ConfigError for an unknown strategy, `disagreement` of one network, or a count below 1."""
     if strategy not in STRATEGIES:
         raise ConfigError(f"expected {', '.join(STRATEGIES)}, got {strategy!r}", key=argument("strategy"))
     if count < 1:
@@ -374,9 +375,14 @@ def _reasons(
         elif strategy == "diversity" and first_of_all and not place:
             yield message("the most typical image of the folder")
         elif strategy == "diversity":
-            yield message("unlike all that is labelled or suggested before it (distance {far:.2f})", far=each.worth)
+            yield why_different(each)
         else:
             yield why_doubtful(strategy, doubts[each.index], median)
+
+
+def why_different(chosen: Chosen) -> Message:
+    """Returns why an image comes early by `diversity`, in words."""
+    return message("unlike all that is labelled or suggested before it (distance {far:.2f})", far=chosen.worth)
 
 
 def why_doubtful(strategy: Strategy, doubt: Doubt, median: float) -> Message:

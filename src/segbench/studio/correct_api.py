@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ from segbench.studio.corrections import Corrections, summary
 from segbench.studio.place import Place
 from segbench.studio.place_api import answer_in, place_of, require_writable
 from segbench.studio.runs_api import run_named
-from segbench.studio.samples_api import sample_at
+from segbench.studio.samples_api import pictured, sample_at
 from segbench.studio.tasks_api import tasks_of
 from segbench.studio.trials import Trials
 from segbench.studio.try_api import model_of
@@ -62,6 +62,12 @@ def router() -> APIRouter:
         place = place_of(request)
         found: dict[str, Any] = answer_in(request, summary(corrections_of(place), place.manifest, tested_in(place)))
         return found
+
+    @routes.get("/{index}/overlay")
+    def overlay(request: Request, index: int, side: int = Query(96, ge=16, le=512)) -> Response:
+        place = place_of(request)
+        sample = sample_at(place.manifest, index)
+        return pictured(request, place.manifest, corrections_of(place).sample(sample), "overlay", side)
 
     @routes.get("/{index}/labels")
     def labels(request: Request, index: int) -> Response:

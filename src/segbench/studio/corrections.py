@@ -102,6 +102,11 @@ class Corrections:
         changed = sample if correction is None else self._corrected(sample, correction)
         return load_sample(manifest, changed)[1], 0 if correction is None else correction.version
 
+    def sample(self, sample: Sample) -> Sample:
+        """Returns a sample with its corrected mask, where it has one."""
+        correction = self.all().get(sample.id)
+        return sample if correction is None else self._corrected(sample, correction)
+
     def save(self, manifest: Manifest, sample: Sample, labels: U8, version: int) -> Correction:
         """Keeps a corrected mask; the versions before it stay. What is there already is not kept twice: whoever did not
         hear that it was saved may save it again.
@@ -140,7 +145,8 @@ class Corrections:
                 version=version,
             )
             raise ServeError(409, told, code="conflict")
-        correction = self._written(sample, planes, now + 1, sample.mask_hash if there is None else there.before)
+        free = self._free_version(sample, now + 1)
+        correction = self._written(sample, planes, free, sample.mask_hash if there is None else there.before)
         known[sample.id] = correction
         self._write(manifest, known)
         return correction
@@ -186,6 +192,13 @@ class Corrections:
             mask = files
         return replace(sample, mask=mask, mask_key="", mask_hash=correction.sha256)
 
+    def _free_version(self, sample: Sample, version: int) -> int:
+        """Returns the first version from one on that no file has: after `revert`, versions count on."""
+        stem = _file_stem(sample.id)
+        while any((self.folder / f"masks/{stem}.v{version}{part}.png").exists() for part in ("", ".0")):
+            version += 1
+        return version
+
     def _written(self, sample: Sample, planes: list[U8], version: int, before: str) -> Correction:
         stem = _file_stem(sample.id)
         names, hashes = [], []
@@ -213,19 +226,16 @@ def encoded(labels: U8, class_map: ClassMap) -> list[U8]:
     Raises:
         ServeError: labels that no class has, or ignored pixels where the masks have no value for them.
     """
-    if class_map.task is Task.MULTILABEL:
-        values = [each[0] if each else 1 for each in class_map.values]
-        return [
-            np.where(plane == 1, np.uint8(value if isinstance(value, int) else 255), np.uint8(0)).astype(np.uint8)
-            for plane, value in zip(labels, values, strict=True)
-        ]
-    found = set(np.unique(labels).tolist())
-    unknown = sorted(found - set(range(class_map.num_classes)) - {class_map.ignore_index})
+    multilabel = class_map.task is Task.MULTILABEL
+    found = set(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist())
+    unknown = sorted(found - set(range(2 if multilabel else class_map.num_classes)) - {class_map.ignore_index})
     if unknown:
         raise ServeError(422, f"no class has the label {unknown[0]}", code="bad_labels")
     if class_map.ignore_index in found and not class_map.ignore_values:
         told = message("the masks of this data set have no value for pixels that count nowhere; give them a class")
         raise ServeError(422, told, code="bad_labels")
+    if multilabel:
+        return [_plane(plane, class_map, index) for index, plane in enumerate(labels)]
     values = [each[0] for each in class_map.values]
     first = values[0]
     table = np.zeros((256, 3) if isinstance(first, tuple) else 256, np.uint8)
@@ -244,6 +254,16 @@ def _unwritable(folder: Path, error: OSError) -> ServeError:
         reason=error.strerror or str(error),
     )
     return ServeError(507, told, code="unwritable")
+
+
+def _plane(plane: U8, class_map: ClassMap, index: int) -> U8:
+    """Returns (H, W) as the mask file of one class holds it: present, absent, and what counts nowhere."""
+    present = [value for value in class_map.values[index] if isinstance(value, int)]
+    table = np.full(256, 255 if 0 in present else 0, np.uint8)  # as `encode_plane` reads what is absent
+    table[1] = present[0] if present else 1
+    if class_map.ignore_values:
+        table[class_map.ignore_index] = class_map.ignore_values[0]
+    return table[plane]
 
 
 def _file_stem(name: str) -> str:

@@ -13,7 +13,8 @@ from segbench.data.manifest.manifest import Manifest
 from segbench.data.writers import WRITERS
 from segbench.data.writers.convert import ConvertReport, convert_dataset
 from segbench.folders.run import RunFolder
-from segbench.locale import message
+from segbench.locale import message, plural
+from segbench.predict.predictor import Predictor
 from segbench.serve.answers import ServeError
 from segbench.speech import in_shell
 from segbench.studio.background import Background
@@ -25,6 +26,9 @@ from segbench.studio.queue import Order, Queued, parts_of, queue_of
 from segbench.studio.trials import Trials
 from segbench.studio.try_api import model_of
 from segbench.types import Progress
+
+
+_MOST_TOGETHER = 5  # models that are asked about every image
 
 
 class Write(BaseModel):
@@ -48,7 +52,8 @@ def router() -> APIRouter:
         trials: Trials = request.app.state.trials
 
         def work(progress: Progress) -> list[dict[str, Any]]:
-            found = queue_of(manifest, corrections_of(place), trials.predictor(chosen.path), order, wanted, progress)
+            asked = _together(place, chosen) if order == "disagreement" else trials.predictor(chosen.path)
+            found = queue_of(manifest, corrections_of(place), asked, order, wanted, progress)
             return [_row(manifest, parts[manifest.samples[each.index].id], each) for each in found]
 
         background: Background = request.app.state.background
@@ -59,7 +64,7 @@ def router() -> APIRouter:
             "The test part is among them. Once one of its masks is corrected, scores before and after are not "
             "comparable; and whoever corrects what a model got wrong, and only that, makes the model look better."
         )
-        shown: dict[str, Any] = answer_in(request, answer | {"left_out": left_out, "told": told if test else ""})
+        shown: dict[str, Any] = answer_in(request, {"left_out": left_out, "told": told if test else ""} | answer)
         return shown
 
     @routes.post("/write")
@@ -83,6 +88,12 @@ def router() -> APIRouter:
         return shown
 
     return routes
+
+
+def _together(place: Place, chosen: Model) -> Predictor:
+    """Returns a model and others beside it, which may contradict each other."""
+    others = [each.path for each in place.models() if each.path != chosen.path]
+    return Predictor.load([chosen.path, *others[: _MOST_TOGETHER - 1]])
 
 
 def own_format(manifest: Manifest) -> str:
@@ -118,18 +129,22 @@ def written(
 def _told(report: ConvertReport, corrected: int) -> Any:
     images, name = len(report.written.images), report.written.format
     if report.identical:
-        return message(
-            "{images} images, {n} of them with corrected masks, were written as {format} and read back: every pixel is "
-            "as it was corrected",
-            images=images,
-            n=corrected,
+        return plural(
+            "{n} image, {corrected} with a corrected mask, was written as {format} and read back: every pixel is as it "
+            "was corrected",
+            "{n} images, {corrected} of them with corrected masks, were written as {format} and read back: every pixel "
+            "is as it was corrected",
+            n=images,
+            corrected=corrected,
             format=name,
         )
-    return message(
-        "{images} images, {n} of them with corrected masks, were written as {format} and read back: {pixels:,} pixels "
-        "are not as they were corrected",
-        images=images,
-        n=corrected,
+    return plural(
+        "{n} image, {corrected} with a corrected mask, was written as {format} and read back; pixels that are not as "
+        "they were corrected: {pixels:,}",
+        "{n} images, {corrected} of them with corrected masks, were written as {format} and read back; pixels that are "
+        "not as they were corrected: {pixels:,}",
+        n=images,
+        corrected=corrected,
         format=name,
         pixels=sum(each.changed for each in report.changes),
     )

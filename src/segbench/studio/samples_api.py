@@ -53,6 +53,7 @@ def router() -> APIRouter:
             "task": str(class_map.task),
             "background": class_map.background,
             "ignore_index": class_map.ignore_index,
+            "can_ignore": bool(class_map.ignore_values),
             "classes": [
                 {"index": index, "name": name, "color": list(color)}
                 for index, (name, color) in enumerate(zip(class_map.names, class_map.colors, strict=True))
@@ -88,16 +89,22 @@ def router() -> APIRouter:
         outline: bool = False,
     ) -> Response:
         manifest = place_of(request).manifest
-        sample = sample_at(manifest, index)
-        tag = f'"{sample.image_hash[:16]}{sample.mask_hash[:16]}"'
-        headers = {"ETag": tag, "Cache-Control": "private, max-age=0, must-revalidate"}
-        if request.headers.get("if-none-match") == tag:
-            return Response(status_code=304, headers=headers)
         classes = None if only is None else tuple(int(each) for each in only.split(",") if each)
-        data, kind = picture(manifest, sample, look, side, Tint(only=classes, outline=outline))
-        return Response(data, media_type=kind, headers=headers)
+        return pictured(request, manifest, sample_at(manifest, index), look, side, Tint(only=classes, outline=outline))
 
     return routes
+
+
+def pictured(
+    request: Request, manifest: Manifest, sample: Sample, look: Look, side: int | None, tint: Tint = Tint()
+) -> Response:
+    """Returns a picture of a sample (see `picture`); 304 where the browser has it already."""
+    tag = f'"{sample.image_hash[:16]}{sample.mask_hash[:16]}"'
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=0, must-revalidate"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    data, kind = picture(manifest, sample, look, side, tint)
+    return Response(data, media_type=kind, headers=headers)
 
 
 def row_of(manifest: Manifest, index: int) -> dict[str, Any]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from segbench.locale import message, translate
+from typing import TypeAlias
+
+from segbench.locale import Message, message, plural, translate
+
+Text: TypeAlias = str | dict[str, str]
+_COUNTS = range(0, 101)  # among which every form of counting occurs
 
 TEXTS = {
     "study": message("Study"),
@@ -23,8 +28,8 @@ TEXTS = {
     "rank": message("Rank"),
     "seeds": message("Seeds"),
     "of": message("{n} of {total}", n="{n}", total="{total}"),
-    "collapsed_n": message("{n} collapsed", n="{n}"),
-    "failed_n": message("{n} failed", n="{n}"),
+    "collapsed_n": plural("{n} collapsed", "{n} collapsed", n=2),
+    "failed_n": plural("{n} failed", "{n} failed", n=2),
     "constant": message("always the most frequent class"),
     "together": message("joined by a line: no difference is shown"),
     "may_be_best": message("may be the best"),
@@ -35,10 +40,12 @@ TEXTS = {
         "A difference below {value} would hardly be seen with these images and seeds.", value="{value}"
     ),
     "drop": message("Without collapsed trainings"),
-    "dropped": message(
+    "dropped": plural(
+        "{n} collapsed training is left out, by your choice. It belongs to how an approach trains, so this is not "
+        "the verdict of the study.",
         "{n} collapsed trainings are left out, by your choice. They belong to how an approach trains, so this is not "
         "the verdict of the study.",
-        n="{n}",
+        n=2,
     ),
     "trainings": message("Trainings"),
     "training": message("Training"),
@@ -83,7 +90,7 @@ TEXTS = {
     "blind_same": message("The same"),
     "blind_end": message("Tell me"),
     "blind_result": message(
-        "You preferred {first} on {a} images and {second} on {b}; {c} were the same to you.",
+        "Images on which you preferred {first}: {a}; {second}: {b}; the same to you: {c}.",
         first="{first}",
         second="{second}",
         a="{a}",
@@ -148,14 +155,23 @@ TEXTS = {
     "conflict_mine": message("Save mine over it"),
     "correct_hint": message(
         "Keys: B brush, E eraser, P polygon, F fill, I picker, M takes the model's mask inside a lasso, H moves; "
-        "[ and ] size, 1 to 9 the class, Ctrl+Z undoes. The wheel zooms, Space and the mouse move. Enter closes a "
-        "polygon."
+        "[ and ] size, 1 to 9 the class, Ctrl+Z undoes. PageDown: the next image. The wheel zooms, Space and the mouse "
+        "move. Enter closes a polygon. Without a mouse: in the image, Shift and arrows move the tool, Shift and Enter "
+        "use it."
     ),
+    "next_image": message("Next image"),
+    "model_mask": message("Mask of the model"),
+    "no_such_image": message("There is no image of this number."),
+    "first_image": message("To the first image"),
+    "find_class": message("Find a class"),
+    "other_classes": plural("{n} more class: type its name", "{n} more classes: type a name", n=2),
+    "is_corrected": message("corrected"),
     "retrain": message("Train again on the corrected masks"),
     "retrain_of": message("The training that is repeated"),
-    "gain": message(
+    "gain": plural(
+        "After minus before, on {n} test image: {value} [{low}, {high}], {told}",
         "After minus before, on {n} test images: {value} [{low}, {high}], {told}",
-        n="{n}",
+        n=2,
         value="{value}",
         low="{low}",
         high="{high}",
@@ -163,7 +179,7 @@ TEXTS = {
     ),
     "is_shown": message("shown"),
     "not_shown": message("not shown"),
-    "corrected_n": message("{n} corrected", n="{n}"),
+    "corrected_n": plural("{n} corrected", "{n} corrected", n=2),
     "queue": message("Order"),
     "canvas": message("Image with its mask"),
     "curves": message("Curves"),
@@ -192,11 +208,12 @@ TEXTS = {
     "order_score": message("worst by the model's score"),
     "order_entropy": message("most doubtful pixels"),
     "order_confidence": message("least sure of what is found"),
+    "order_diversity": message("unlike the images before"),
+    "order_disagreement": message("where the models contradict each other"),
     "with_test": message("With the test part"),
     "asking_model": message("The model is asked about every image ..."),
-    "next_in_order": message("Next in this order"),
     "order_anew": message("Order anew"),
-    "test_left_out": message("{n} test images are left out", n="{n}"),
+    "test_left_out": plural("{n} test image is left out", "{n} test images are left out", n=2),
     "write_set": message("Write the corrected data set"),
     "format": message("Format"),
     "seconds_left": message("{n} left", n="{n}"),
@@ -247,9 +264,10 @@ TEXTS = {
     "not_a_problem_hint": message("It is no mistake."),
     "ringed": message("Places with a ring: {n}", n="{n}"),
     "heat_reading": message("Masks are being read"),
-    "heat_hint": message(
+    "heat_hint": plural(
+        "{n} mask, stretched; the brighter, the more often the class lies there.",
         "The mean over {n} masks, each stretched to one size; the brighter, the more often the class lies there.",
-        n="{n}",
+        n=2,
     ),
     "heat_of": message(
         "Where {name} lies; where it is most frequent, {percent} % of the masks show it",
@@ -260,7 +278,7 @@ TEXTS = {
     "scatter_hint": message(
         "Draw a line around points to see those images; the sliders below do the same by keyboard."
     ),
-    "scatter_of": message("Size and brightness of {n} images", n="{n}"),
+    "scatter_of": plural("Size and brightness of {n} image", "Size and brightness of {n} images", n=2),
     "scatter_axes_side": message(
         "Across: square root of the pixels, {low} to {high}. Up: mean brightness, {dark} to {bright}.",
         low="{low}",
@@ -292,7 +310,7 @@ TEXTS = {
     ),
     "show_all": message("Show all"),
     "none_match": message("No sample is like that."),
-    "samples": message("{n} samples", n="{n}"),
+    "samples": plural("{n} sample", "{n} samples", n=2),
     "area": message("Areas"),
     "nothing": message("Image alone"),
     "close": message("Close"),
@@ -316,6 +334,17 @@ TEXTS = {
 }
 
 
-def texts_in(lang: str) -> dict[str, str]:
-    """Returns key -> sentence."""
-    return {key: translate(text, lang) for key, text in TEXTS.items()}
+def texts_in(lang: str) -> dict[str, Text]:
+    """Returns key -> sentence; of one that counts, each of its forms by its name (`one`, `few`, ...; see CLDR)."""
+    return {key: translate(text, lang) if text.n is None else _forms(text, lang) for key, text in TEXTS.items()}
+
+
+def _forms(text: Message, lang: str) -> dict[str, str]:
+    from babel import Locale
+
+    form_of = Locale.parse(lang).plural_form
+    values = {**text.values, "n": "{n}"}
+    counts = {str(form_of(n)): n for n in reversed(_COUNTS)}
+    return {
+        form: translate(Message(text.template, values, text.plural_template, n), lang) for form, n in counts.items()
+    }

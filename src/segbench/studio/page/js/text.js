@@ -1,12 +1,15 @@
-// Sentences in the language of whoever looks. `t("samples", { n: 3 })` fills in what stands in braces.
+// Sentences in the language of whoever looks. `t("samples", { n: 3 })` fills in what stands in braces; a sentence that
+// counts has a form for `n`.
 import { get } from "./api.js";
 
 let texts = {};
+let rules = new Intl.PluralRules("en");
 export let lang = "en";
 
 export async function speak(wanted) {
   texts = await get(`/api/texts/${wanted}`);
   lang = wanted;
+  rules = new Intl.PluralRules(wanted);
   document.documentElement.lang = wanted;
   localStorage.setItem("lang", wanted);
 }
@@ -17,8 +20,9 @@ export const preferred = (known) => {
 };
 
 export const t = (key, values = {}) =>
-  (texts[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? shown(values[name]) : whole));
+  form(texts[key] ?? key, values.n).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? shown(values[name]) : whole));
 
+const form = (text, n) => (typeof text === "string" ? text : text[rules.select(n ?? 0)] ?? Object.values(text)[0]);
 const shown = (value) => (typeof value === "number" ? number(value) : value);
 export const number = (value, digits = 3) =>
   Number.isInteger(value) ? value.toLocaleString(lang) : value.toLocaleString(lang, { minimumFractionDigits: digits, maximumFractionDigits: digits });

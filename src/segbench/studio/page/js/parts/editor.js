@@ -3,30 +3,43 @@ import { html, useEffect, useRef } from "../html.js";
 import { t } from "../text.js";
 
 const LEAST_ZOOM = 0.05, MOST_ZOOM = 60;
+const STRIP_PX = 2 ** 20; // pixels that are coloured at once, so that a large mask needs no second copy of itself
 
 // `labels` is a Labels; `changed` is called after every step; `model` gives the model's labels of the same size, or null.
 export function Editor({ image, labels, tool, label, background, radius, keep, opacity, colors, drawn, model, changed, pick }) {
   const canvas = useRef(null);
   const state = useRef({ zoom: 0, x: 0, y: 0, corners: [], last: null, cursor: null, space: false });
   const layer = useRef(null);
+  const frame = useRef(null);
   const given = useRef(null);
-  given.current = { tool, label, radius, keep, opacity, model, changed, pick };
+  given.current = { image, tool, label, radius, keep, opacity, model, changed, pick };
 
-  const tint = (from = 0, to = labels.data.length) => {
-    const pixels = layer.current.pixels;
-    for (let place = from; place < to; place++) pixels[place] = colors[labels.data[place]] ?? 0xff808080;
-    layer.current.context.putImageData(layer.current.data, 0, 0);
+  const tint = (box = labels.takeDirty()) => {
+    if (!box) return;
+    const [x0, y0, x1, y1] = box, wide = x1 - x0, rows = Math.max(1, Math.floor(STRIP_PX / wide));
+    for (let top = y0; top < y1; top += rows) {
+      const high = Math.min(rows, y1 - top), strip = new ImageData(wide, high), pixels = new Uint32Array(strip.data.buffer);
+      for (let y = 0, to = 0; y < high; y++)
+        for (let from = (top + y) * labels.width + x0, end = from + wide; from < end; from++) pixels[to++] = colors[labels.data[from]];
+      layer.current.context.putImageData(strip, x0, top);
+    }
   };
-  const show = () => requestAnimationFrame(() => paint(canvas.current, image, layer.current, state.current, given.current));
+  const show = () => {
+    frame.current ??= requestAnimationFrame(() => {
+      frame.current = null;
+      paint(canvas.current, layer.current, state.current, given.current);
+    });
+  };
 
   useEffect(() => {
-    const made = new OffscreenCanvas(labels.width, labels.height), context = made.getContext("2d");
-    const data = context.createImageData(labels.width, labels.height);
-    layer.current = { canvas: made, context, data, pixels: new Uint32Array(data.data.buffer) };
-    tint();
+    const made = new OffscreenCanvas(labels.width, labels.height);
+    layer.current = { canvas: made, context: made.getContext("2d") };
+    labels.takeDirty();
+    tint([0, 0, labels.width, labels.height]);
     const watch = new ResizeObserver(() => {
       const box = canvas.current.getBoundingClientRect();
-      canvas.current.width = box.width, canvas.current.height = box.height;
+      state.current.scale = devicePixelRatio || 1;
+      canvas.current.width = box.width * state.current.scale, canvas.current.height = box.height * state.current.scale;
       if (!state.current.zoom || state.current.fitted) fit(state.current, labels, box); // as long as nobody chose another view
       show();
     });
@@ -55,7 +68,7 @@ export function Editor({ image, labels, tool, label, background, radius, keep, o
     if (corners.length > 2) {
       labels.begin();
       if (given.current.tool === "lasso" && given.current.model)
-        for (const place of labels.inside(corners)) labels.set(place, given.current.model[place]);
+        labels.copy(labels.inside(corners), given.current.model);
       else labels.paint(labels.inside(corners), given.current.label, given.current.keep ? background : null);
       if (labels.end()) given.current.changed();
     }
@@ -64,14 +77,19 @@ export function Editor({ image, labels, tool, label, background, radius, keep, o
   };
   const down = (event) => {
     canvas.current.setPointerCapture(event.pointerId);
-    const place = at(event), { tool } = given.current;
+    const { tool } = given.current;
     if (tool === "move" || state.current.space || event.button === 1) return (state.current.dragged = [event.clientX, event.clientY]);
-    if (event.button !== 0 || !inside(place)) return undefined;
+    return event.button === 0 ? act(at(event)) : undefined;
+  };
+  // What the tool does at a place, of the mouse or of the keyboard.
+  const act = (place) => {
+    const { tool } = given.current;
+    if (!inside(place)) return undefined;
     const pixel = Math.round(place[1]) * labels.width + Math.round(place[0]);
     if (tool === "picker") return pick(labels.data[pixel]);
     if (tool === "fill") {
       labels.begin();
-      labels.paint(labels.region(pixel), given.current.label);
+      labels.paint(labels.region(pixel), given.current.label, given.current.keep ? background : null);
       if (labels.end()) changed();
       return tint(), show();
     }
@@ -85,6 +103,17 @@ export function Editor({ image, labels, tool, label, background, radius, keep, o
     labels.begin();
     state.current.last = null;
     return stroke(place);
+  };
+  // Shift and arrows move a cursor, Shift and Enter is a click there; so everything but the lasso works without a mouse.
+  const byKey = (key) => {
+    const now = state.current, step = Math.max(1, Math.round(given.current.radius / 2));
+    const box = canvas.current.getBoundingClientRect();
+    const bound = (value, most) => Math.min(most - 1, Math.max(0, Math.round(value)));
+    const [x, y] = now.cursor ?? [(box.width / 2 - now.x) / now.zoom, (box.height / 2 - now.y) / now.zoom];
+    const [dx, dy] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[key] ?? [0, 0];
+    now.cursor = [bound(x + dx, labels.width), bound(y + dy, labels.height)];
+    if (key === "Enter" && !["move", "lasso"].includes(given.current.tool)) act(now.cursor), up();
+    return show();
   };
   const move = (event) => {
     const now = state.current;
@@ -123,7 +152,8 @@ export function Editor({ image, labels, tool, label, background, radius, keep, o
   const key = (event) => {
     const now = state.current;
     if (event.key === " ") event.preventDefault(), (now.space = event.type === "keydown");
-    if (event.type !== "keydown") return;
+    if (event.type !== "keydown" || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.shiftKey && /^(Arrow|Enter)/.test(event.key)) return event.preventDefault(), byKey(event.key);
     const step = { ArrowLeft: [40, 0], ArrowRight: [-40, 0], ArrowUp: [0, 40], ArrowDown: [0, -40] }[event.key];
     if (step) event.preventDefault(), (now.fitted = false), (now.x += step[0]), (now.y += step[1]), show();
     if (event.key === "Enter") close();
@@ -148,13 +178,13 @@ function fit(state, { height, width }, box) {
   state.x = (box.width - width * state.zoom) / 2, state.y = (box.height - height * state.zoom) / 2;
 }
 
-function paint(canvas, image, layer, { zoom, x, y, corners, cursor }, { opacity, tool, radius }) {
+function paint(canvas, layer, { zoom, x, y, corners, cursor, scale = 1 }, { image, opacity, tool, radius }) {
   if (!canvas || !layer) return;
   const context = canvas.getContext("2d");
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
-  context.setTransform(zoom, 0, 0, zoom, x, y);
-  context.imageSmoothingEnabled = zoom < 1;
+  context.setTransform(zoom * scale, 0, 0, zoom * scale, x * scale, y * scale);
+  context.imageSmoothingEnabled = zoom * scale < 1;
   context.drawImage(image, 0, 0, layer.canvas.width, layer.canvas.height);
   context.globalAlpha = opacity;
   context.drawImage(layer.canvas, 0, 0);
@@ -174,9 +204,9 @@ function paint(canvas, image, layer, { zoom, x, y, corners, cursor }, { opacity,
     if (cursor && tool === "polygon") context.lineTo(cursor[0] + 0.5, cursor[1] + 0.5);
     outlined();
   }
-  if (cursor && (tool === "brush" || tool === "eraser")) {
+  if (cursor && tool !== "move") {
     context.beginPath();
-    context.arc(cursor[0] + 0.5, cursor[1] + 0.5, radius, 0, 7);
+    context.arc(cursor[0] + 0.5, cursor[1] + 0.5, tool === "brush" || tool === "eraser" ? radius : 4 / zoom, 0, 7);
     outlined();
   }
 }

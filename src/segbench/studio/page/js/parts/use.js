@@ -16,3 +16,19 @@ export function useAnswer(path) {
   }, [path, round]);
   return { ...state, again: useCallback(() => setRound((n) => n + 1), []) };
 }
+
+// A choice that stays as it is from one image to the next, as long as the page is open.
+const kept = new Map();
+export function useKept(key, first) {
+  const [value, set] = useState(kept.has(key) ? kept.get(key) : first);
+  const change = (to) => set((now) => {
+    const next = typeof to === "function" ? to(now) : to;
+    kept.set(key, next);
+    return next;
+  });
+  return [value, change];
+}
+
+// Is something written into an element, so that letters are no commands?
+export const isWriting = (element) =>
+  /^(SELECT|TEXTAREA)$/.test(element.tagName) || (element.tagName === "INPUT" && !/^(range|checkbox|radio|button)$/.test(element.type));
