@@ -15,9 +15,11 @@ import pytest
 from PIL import Image
 
 from segbench import check_dataset
+from segbench.compare.image_scores import read_scores
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.manifest.read import read_dataset
 from segbench.data.sources.load import load_sample
+from segbench.folders.study import StudyFolder
 from segbench.studio.columns import Columns, Table, columns_of
 from segbench.studio.filters import Filters, corners, inside, selected
 
@@ -221,3 +223,25 @@ def test_files_that_have_gone_leave_a_word(lesions: Path) -> None:
     table.wait()
     assert table.ready
     assert len(selected(table.columns, Filters())) == 12
+
+
+def test_images_are_filtered_by_the_score_of_an_approach(open_place: Open, study: StudyFolder) -> None:
+    client = opened(open_place, study.path)
+    names = client.get("/api/columns").json()["scored"]
+    assert names == sorted({run.entry for run in study.read_plan().runs}, key=names.index)
+    manifest = Manifest.read(study.manifest_file)
+    expected = {}
+    for run in (each for each in study.read_plan().runs if each.entry == names[0]):
+        scores = read_scores(study.run(run.id), "test")
+        for name, value in zip(scores.ids, scores.image_means("iou"), strict=True):
+            expected.setdefault(name, []).append(value)
+    means = {name: float(np.mean(values)) for name, values in expected.items()}
+    asked = f"of={names[0]}&sort=score&part=test"
+    rows = client.get(f"/api/samples?{asked}").json()["samples"]
+    assert {row["id"]: row["score"] for row in rows} == pytest.approx(means)
+    assert [row["score"] for row in rows] == pytest.approx(sorted(means.values()))
+    middle = float(np.median(list(means.values())))
+    low = places(client, f"{asked}&score_max={middle}")
+    assert {manifest.samples[place].id for place in low} == {name for name, value in means.items() if value <= middle}
+    assert client.get("/api/samples?of=nobody").status_code == 404
+    assert places(client, "sort=score") == list(range(len(manifest))), "of nothing: the data set's own order"

@@ -29,6 +29,7 @@ from segbench.locale import message, plural
 from segbench.serve.answers import ServeError
 from segbench.speech import in_shell
 from segbench.studio.corrections import Corrections, summary
+from segbench.studio.pictures import Tint
 from segbench.studio.place import Place
 from segbench.studio.place_api import answer_in, place_of, require_writable
 from segbench.studio.runs_api import run_named
@@ -67,7 +68,7 @@ def router() -> APIRouter:
     def overlay(request: Request, index: int, side: int = Query(96, ge=16, le=512)) -> Response:
         place = place_of(request)
         sample = sample_at(place.manifest, index)
-        return pictured(request, place.manifest, corrections_of(place).sample(sample), "overlay", side)
+        return pictured(request, place.manifest, corrections_of(place).sample(sample), "overlay", side, Tint())
 
     @routes.get("/{index}/labels")
     def labels(request: Request, index: int) -> Response:

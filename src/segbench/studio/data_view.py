@@ -17,6 +17,7 @@ from segbench.studio.columns import Table
 from segbench.studio.filters import Filters, across, selected
 from segbench.studio.heat import HeatMaps
 from segbench.studio.place import Place
+from segbench.studio.scores import scored_in, scores_of
 from segbench.types import Sample, Task
 
 Part = TypeVar("Part")
@@ -63,7 +64,11 @@ class DataView:
         found = None
         if filters.finding:
             found = self.examination.samples(filters.finding, reviewed=filters.reviewed)
-        return selected(self.table.columns, filters, found)
+        return selected(self.table.columns, filters, found, self.scores(filters))
+
+    def scores(self, filters: Filters) -> NDArray[np.float32] | None:
+        """Returns (N,) scores of what is asked for; None: nothing is."""
+        return scores_of(self._place, self.manifest, filters.of) if filters.of else None
 
     def told(self, place: int, sample: Sample, filters: Filters) -> dict[str, Any]:
         """Returns what a sample's own page says; `previous` and `next` are its neighbours in what is shown."""
@@ -103,6 +108,7 @@ class DataView:
             "parts": known.parts,
             "groups": [name for name in known.groups if name][:500],
             "classes_known": bool((~np.isnan(known.shares[:, 0])).any()) if known.shares.size else False,
+            "scored": list(scored_in(self._place)),
             "side": _range(known.side),
             "brightness": _range(known.brightness),
             "foreground": _range(known.foreground),

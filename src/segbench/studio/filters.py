@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from segbench.studio.columns import Columns
+from segbench.studio.columns import F32, Columns
 
-Order: TypeAlias = Literal["id", "share", "side", "brightness", "foreground"]
+Order: TypeAlias = Literal["id", "share", "side", "brightness", "foreground", "score"]
 Marks: TypeAlias = NDArray[np.bool_]
 _REMEMBERED = 16  # selections, so that pages of one are cut from it
 
@@ -28,6 +28,7 @@ class Filters(BaseModel):
         foreground_min, foreground_max: share, 0-1.
         side_min, side_max: square root of the pixels.
         brightness_min, brightness_max: 0-255.
+        of: what the scores are of, an approach or a training; score_min, score_max: its IoU on the image, 0-1.
         lasso: x, y, x, y, ... of a polygon in the plane of `across` (`side` or `foreground`) and brightness.
         sort, down: by what, and whether the largest comes first; `share` is that of class `shows`, or of the
             foreground. What is not known comes last.
@@ -47,6 +48,9 @@ class Filters(BaseModel):
     side_max: float | None = None
     brightness_min: float | None = None
     brightness_max: float | None = None
+    of: str = ""
+    score_min: float | None = None
+    score_max: float | None = None
     lasso: str = Field("", max_length=8000)
     across: Literal["side", "foreground"] = "side"
     sort: Order = "id"
@@ -69,23 +73,30 @@ def corners(text: str) -> NDArray[np.float64]:
     return numbers.reshape(-1, 2)
 
 
-def selected(columns: Columns, filters: Filters, found: Collection[int] | None = None) -> NDArray[np.int64]:
+def selected(
+    columns: Columns, filters: Filters, found: Collection[int] | None = None, scores: F32 | None = None
+) -> NDArray[np.int64]:
     """Returns the places of the samples that are shown, in the order asked for.
 
     Args:
         found: places of the samples of the finding that is asked for; None: none is.
+        scores: (N,) of what is asked for, NaN where none is known; None: none is asked for.
     """
-    key = (filters, None if found is None else frozenset(found))
+    key = (filters, None if found is None else frozenset(found), None if scores is None else hash(scores.tobytes()))
     known = columns.orders.get(key)
     if known is None:
         while len(columns.orders) >= _REMEMBERED:
             columns.orders.pop(next(iter(columns.orders)), None)
-        known = columns.orders[key] = _sorted(columns, filters, np.flatnonzero(marked(columns, filters, found)))
+        known = columns.orders[key] = _sorted(
+            columns, filters, np.flatnonzero(marked(columns, filters, found, scores)), scores
+        )
     return known
 
 
-def marked(columns: Columns, filters: Filters, found: Collection[int] | None = None) -> Marks:
-    """Returns (N,) which samples are shown."""
+def marked(
+    columns: Columns, filters: Filters, found: Collection[int] | None = None, scores: F32 | None = None
+) -> Marks:
+    """Returns (N,) which samples are shown; see `selected`."""
     marks = np.ones(len(columns), dtype=bool)
     for names, numbers, wanted in (
         (columns.parts, columns.part, filters.part),
@@ -105,6 +116,8 @@ def marked(columns: Columns, filters: Filters, found: Collection[int] | None = N
         (columns.brightness, filters.brightness_min, filters.brightness_max),
     ):
         marks &= _between(values, low, high)
+    if scores is not None:
+        marks &= _between(scores, filters.score_min, filters.score_max)
     if filters.lasso:
         marks &= inside(corners(filters.lasso), across(columns, filters), columns.brightness)
     if found is not None:
@@ -138,11 +151,17 @@ def _between(values: NDArray[np.float32], low: float | None, high: float | None)
     return marks
 
 
-def _sorted(columns: Columns, filters: Filters, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _sorted(
+    columns: Columns, filters: Filters, rows: NDArray[np.int64], scores: F32 | None = None
+) -> NDArray[np.int64]:
     if filters.sort == "id":  # the data set's own order
         return rows[::-1].copy() if filters.down else rows
+    if filters.sort == "score" and scores is None:
+        return rows
     by_class = filters.sort == "share" and filters.shows is not None and filters.shows < columns.shares.shape[1]
-    if by_class:
+    if filters.sort == "score" and scores is not None:
+        values = scores
+    elif by_class:
         values = columns.shares[:, filters.shows or 0]
     elif filters.sort in ("share", "foreground"):
         values = columns.foreground

@@ -1,4 +1,4 @@
-"""In which order masks are corrected: where models are unsure, where they and the mask differ, what is unlike the rest."""
+"""In which order masks are corrected: where models are unsure, where they and the mask differ, what is unlike."""
 
 from __future__ import annotations
 

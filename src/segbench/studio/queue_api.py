@@ -27,7 +27,6 @@ from segbench.studio.trials import Trials
 from segbench.studio.try_api import model_of
 from segbench.types import Progress
 
-
 _MOST_TOGETHER = 5  # models that are asked about every image
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from segbench.data.manifest.manifest import Manifest
@@ -69,7 +72,8 @@ def router() -> APIRouter:
     ) -> dict[str, Any]:
         manifest = place_of(request).manifest
         chosen = view_of(request).selected(filters)
-        rows = [row_of(manifest, index) for index in chosen[start : start + count].tolist()]
+        scores = view_of(request).scores(filters)
+        rows = [row_of(manifest, index, scores) for index in chosen[start : start + count].tolist()]
         return {"total": len(chosen), "samples": rows}
 
     @routes.get("/samples/{index}")
@@ -96,7 +100,7 @@ def router() -> APIRouter:
 
 
 def pictured(
-    request: Request, manifest: Manifest, sample: Sample, look: Look, side: int | None, tint: Tint = Tint()
+    request: Request, manifest: Manifest, sample: Sample, look: Look, side: int | None, tint: Tint
 ) -> Response:
     """Returns a picture of a sample (see `picture`); 304 where the browser has it already."""
     tag = f'"{sample.image_hash[:16]}{sample.mask_hash[:16]}"'
@@ -107,10 +111,12 @@ def pictured(
     return Response(data, media_type=kind, headers=headers)
 
 
-def row_of(manifest: Manifest, index: int) -> dict[str, Any]:
-    """Returns what the grid knows of a sample."""
+def row_of(manifest: Manifest, index: int, scores: NDArray[np.float32] | None = None) -> dict[str, Any]:
+    """Returns what the grid knows of a sample; `scores`: (N,), NaN where none is known."""
     sample = manifest.samples[index]
+    score = math.nan if scores is None else float(scores[index])
     return {
+        "score": None if math.isnan(score) else score,
         "index": index,
         "id": sample.id,
         "part": sample.split,

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from segbench.locale import Message, message, plural, translate
 
 Text: TypeAlias = str | dict[str, str]
-_COUNTS = range(0, 101)  # among which every form of counting occurs
+_COUNTS = range(101)  # among which every form of counting occurs
 
 TEXTS = {
     "study": message("Study"),
@@ -234,6 +234,11 @@ TEXTS = {
     "foreground_percent": message("Foreground, %"),
     "from": message("from"),
     "to": message("to"),
+    "size_px": message("Size, px (root of width times height)"),
+    "score_of": message("Score of"),
+    "score_iou": message("IoU on the image"),
+    "sort_score": message("score"),
+    "none": message("none"),
     "sorted_by": message("Sorted by"),
     "sort_id": message("id"),
     "sort_share": message("share of the class, or of the foreground"),

@@ -4,7 +4,7 @@ import { t } from "../text.js";
 import { Choice } from "./choice.js";
 
 const KNOWN = ["part", "shows", "text", "group", "finding", "reviewed", "foreground_min", "foreground_max", "side_min", "side_max",
-  "brightness_min", "brightness_max", "lasso", "across", "sort", "down"];
+  "brightness_min", "brightness_max", "of", "score_min", "score_max", "lasso", "across", "sort", "down"];
 
 export function readFilters(query) {
   const given = new URLSearchParams(query);
@@ -40,8 +40,16 @@ export function FilterForm({ filters, change, known, classes }) {
     ${known.foreground && html`<fieldset><legend>${t("foreground_percent")}</legend>
       <${Bound} label=${t("from")} value=${filters.foreground_min} unit=${100} change=${set("foreground_min")} />
       <${Bound} label=${t("to")} value=${filters.foreground_max} unit=${100} change=${set("foreground_max")} /></fieldset>`}
+    ${known.side && known.side[0] !== known.side[1] && html`<fieldset><legend>${t("size_px")}</legend>
+      <${Bound} label=${t("from")} value=${filters.side_min} change=${set("side_min")} />
+      <${Bound} label=${t("to")} value=${filters.side_max} change=${set("side_max")} /></fieldset>`}
+    ${known.scored.length > 0 && html`<${Choice} label=${t("score_of")} value=${filters.of ?? ""} options=${[["", t("none")], ...known.scored.map((name) => [name, name])]}
+      onChange=${(of) => change(of ? { of, sort: "score", down: "" } : { of, sort: "", score_min: "", score_max: "" })} />
+      ${filters.of && html`<fieldset><legend>${t("score_iou")}</legend>
+        <${Bound} label=${t("from")} value=${filters.score_min} change=${set("score_min")} />
+        <${Bound} label=${t("to")} value=${filters.score_max} change=${set("score_max")} /></fieldset>`}`}
     <${Choice} label=${t("sorted_by")} value=${filters.sort ?? "id"} onChange=${(value) => change({ sort: value === "id" ? "" : value })}
-      options=${[["id", t("sort_id")], ["share", t("sort_share")], ["side", t("sort_side")], ["brightness", t("sort_brightness")]]} />
+      options=${[["id", t("sort_id")], ["share", t("sort_share")], ["side", t("sort_side")], ["brightness", t("sort_brightness")], ...(filters.of ? [["score", t("sort_score")]] : [])]} />
     <label><input type="checkbox" checked=${Boolean(filters.down)} onChange=${(event) => change({ down: event.target.checked ? "true" : "" })} /> ${t("largest_first")}</label>
     ${!known.ready && html`<p class="faint" role="status">${t("files_being_read")}</p>`}
     ${known.trouble && html`<p class="alarm">${known.trouble}</p>`}</form>`;

@@ -1,7 +1,7 @@
 // The data set as a grid of images with their masks: filtered, sorted, with what is wrong with it, and each image large.
 import { html, useCallback, useEffect, useRef, useState } from "../html.js";
 import { get } from "../api.js";
-import { lang, t } from "../text.js";
+import { lang, number, t } from "../text.js";
 import { address, FilterForm, readFilters, written } from "../parts/filters.js";
 import { Findings, useFindings } from "../parts/findings.js";
 import { Grid } from "../parts/grid.js";
@@ -78,7 +78,7 @@ function Tiles({ asked, filters, clear, open }) {
   const draw = (place) => {
     const row = pages.current.get(Math.floor(place / PAGE))?.[place % PAGE];
     return row && html`<img loading="lazy" decoding="async" alt="" src="/api/samples/${row.index}/${look}?side=168" />
-      <span class="name" title=${row.id}>${row.id}</span>`;
+      <span class="name" title=${row.id}>${row.score !== null && html`<b>${number(row.score, 2)}</b> `}${row.id}</span>`;
   };
   const at = (place) => pages.current.get(Math.floor(place / PAGE))?.[place % PAGE];
   return html`<section class="stage"><div class="bar"><span role="status">${total === null ? "" : t("samples", { n: total })}</span>
