@@ -56,7 +56,7 @@ LAYERS: dict[str, list[set[str]]] = {
         {"augment.preview", "writers.convert"},
     ],
     "segbench.doctor": [
-        {"alignment", "crops", "finding", "regions"},
+        {"alignment", "crops", "finding", "regions", "rings"},
         {"copies", "reading", "reviewed", "where"},
         {"code", "sampled", "scale", "sequences"},
         {"recipe"},

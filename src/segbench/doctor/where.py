@@ -15,9 +15,10 @@ from segbench.data.files.resize import under_centres
 from segbench.data.manifest.manifest import Manifest
 from segbench.data.shapes.drawing import Painting, Ring, paint
 from segbench.data.shapes.store import DrawingStore
+from segbench.data.shapes.trace import ring_area
 from segbench.data.sources.load import load_sample
-from segbench.doctor.checks.shapes import TINY_PX, crosses_itself, crossings, leaves, ring_area
 from segbench.doctor.regions import SPECK_PX
+from segbench.doctor.rings import TINY_PX, crosses_itself, crossings, leaves
 from segbench.types import Sample, Task
 
 MOST = 50  # places that are told of one image, the largest first

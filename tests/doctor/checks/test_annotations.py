@@ -11,8 +11,9 @@ import pytest
 from tests.doctor._sets import SIDE, codes, finding, photo, save
 
 from segbench.data.formats.shared.listing import DEFECTS
+from segbench.data.shapes.trace import ring_area
 from segbench.doctor import Checkup, Severity, examine
-from segbench.doctor.checks.shapes import crosses_itself, ring_area
+from segbench.doctor.rings import crosses_itself
 
 SQUARE = [10, 10, 34, 10, 34, 34, 10, 34]
 SMALL = [36, 4, 44, 4, 44, 12, 36, 12]
