@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from segbench.config.run import load_config
 from segbench.data.files.masks import encode_plane
@@ -206,3 +207,18 @@ def test_a_training_is_repeated_on_the_corrected_masks(open_place: Open, study: 
         load_sample(read, next(each for each in read.samples if each.id == sample.id))[1],
         1 - load_sample(place.manifest, sample)[1],
     )
+
+
+def test_after_a_revert_no_version_is_written_over(lesions: Path, tmp_path: Path) -> None:
+    manifest, corrections = read_dataset(lesions), Corrections(tmp_path / "corrected")
+    sample = manifest.samples[0]
+    own = load_sample(manifest, sample)[1]
+    first = corrections.save(manifest, sample, 1 - own, 0)
+    corrections.revert(manifest, sample)
+    other = np.zeros_like(own)
+    second = corrections.save(manifest, sample, other, 0)
+    assert (first.version, second.version) == (1, 2)
+    kept = np.asarray(Image.open(corrections.folder / first.files[0]))
+    assert np.array_equal(kept > 0, own == 0), "the first is still there"
+    with pytest.raises(ServeError, match="somebody else saved version 2"):
+        corrections.save(manifest, sample, 1 - own, 1)

@@ -17,7 +17,7 @@ import datetime
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ class Corrections:
         known = self.all()
         there = known.get(sample.id)
         now = 0 if there is None else there.version
-        if there is not None and now != version and self._holds(there, planes):
+        if there is not None and now != version and self._hold(there.files, planes):
             return there
         if now != version:
             when = "" if there is None else there.saved
@@ -145,16 +145,16 @@ class Corrections:
                 version=version,
             )
             raise ServeError(409, told, code="conflict")
-        free = self._free_version(sample, now + 1)
+        free = self._free_version(sample, planes, now + 1)
         correction = self._written(sample, planes, free, sample.mask_hash if there is None else there.before)
         known[sample.id] = correction
         self._write(manifest, known)
         return correction
 
-    def _holds(self, there: Correction, planes: list[U8]) -> bool:
-        """Tells whether a correction is this mask."""
+    def _hold(self, files: Sequence[str], planes: list[U8]) -> bool:
+        """Tells whether files are this mask."""
         try:
-            kept = [np.asarray(Image.open(self.folder / name)) for name in there.files]
+            kept = [np.asarray(Image.open(self.folder / name)) for name in files]
         except OSError:
             return False
         return len(kept) == len(planes) and all(map(np.array_equal, kept, planes))
@@ -192,26 +192,23 @@ class Corrections:
             mask = files
         return replace(sample, mask=mask, mask_key="", mask_hash=correction.sha256)
 
-    def _free_version(self, sample: Sample, version: int) -> int:
-        """Returns the first version from one on that no file has: after `revert`, versions count on."""
-        stem = _file_stem(sample.id)
-        while any((self.folder / f"masks/{stem}.v{version}{part}.png").exists() for part in ("", ".0")):
+    def _free_version(self, sample: Sample, planes: list[U8], version: int) -> int:
+        """Returns the first version from one on in which no other mask is kept: after `revert`, versions count on."""
+        while True:
+            files = _files(sample, version, len(planes))
+            if not any((self.folder / name).exists() for name in files) or self._hold(files, planes):
+                return version
             version += 1
-        return version
 
     def _written(self, sample: Sample, planes: list[U8], version: int, before: str) -> Correction:
-        stem = _file_stem(sample.id)
-        names, hashes = [], []
-        for index, plane in enumerate(planes):
-            part = f".{index}" if len(planes) > 1 else ""
-            name = f"masks/{stem}.v{version}{part}.png"
+        names, hashes = _files(sample, version, len(planes)), []
+        for name, plane in zip(names, planes, strict=True):
             with replacing(self.folder / name) as temporary:
                 Image.fromarray(plane).save(temporary, "PNG")
-            names.append(name)
             hashes.append(hashlib.sha256((self.folder / name).read_bytes()).hexdigest())
         joined = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
         saved = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        return Correction(version=version, saved=saved, before=before, files=tuple(names), sha256=joined)
+        return Correction(version=version, saved=saved, before=before, files=names, sha256=joined)
 
     def _write(self, manifest: Manifest, known: Mapping[str, Correction]) -> None:
         """Writes the manifest, then the list, by which a correction counts: what breaks between them is saved again."""
@@ -264,6 +261,12 @@ def _plane(plane: U8, class_map: ClassMap, index: int) -> U8:
     if class_map.ignore_values:
         table[class_map.ignore_index] = class_map.ignore_values[0]
     return table[plane]
+
+
+def _files(sample: Sample, version: int, planes: int) -> tuple[str, ...]:
+    """Returns the files of a version, relative to the folder."""
+    parts = [f".{index}" for index in range(planes)] if planes > 1 else [""]
+    return tuple(f"masks/{_file_stem(sample.id)}.v{version}{part}.png" for part in parts)
 
 
 def _file_stem(name: str) -> str:
