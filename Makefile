@@ -51,4 +51,4 @@ bench: .venv/.installed ## the benchmarks of benchmarks/
 	$(RUN)/python benchmarks/augment.py
 
 clean: ## remove what these commands made
-	rm -rf .venv .tools demo .pytest_cache .mypy_cache .ruff_cache .hypothesis uv.lock docs/_build docs/_examples docs/course docs/measured
+	rm -rf .venv .tools demo .pytest_cache .mypy_cache .ruff_cache .hypothesis uv.lock docs/_build docs/course docs/measured

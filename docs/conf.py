@@ -68,13 +68,13 @@ locale_dirs = ["locale"]
 gettext_compact = False
 gettext_uuid = False
 gettext_location = False
+gettext_additional_targets = ["raw"]  # a page that is embedded has a translation of its own
 
 # Pages
 html_theme = "furo"
 html_title = "segbench"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_extra_path = ["_examples"] if (HERE / "_examples").exists() else []
 templates_path = ["_templates"]
 html_show_sourcelink = False
 html_copy_source = False

@@ -6,7 +6,7 @@ Run as `python tools/check_site.py docs/_build`; `docs/build.py` asks the same f
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -58,16 +58,24 @@ def _read(path: Path) -> _Page:
 
 
 def _pages(site: Path) -> list[Path]:
-    return sorted(path for path in site.rglob("*.html") if "_static" not in path.parts)
+    ours = (path for path in site.rglob("*.html") if not {"_static", "embedded", "_downloads"} & set(path.parts))
+    return sorted(ours)
 
 
-def problems(site: Path) -> list[str]:
-    """Returns a sentence for every link, anchor and picture that is not there, and for every request outside."""
+def problems(site: Path, *, unbuilt: Sequence[str] = ()) -> list[str]:
+    """Returns a sentence for every link, anchor and picture that is not there, and for every request outside.
+
+    Args:
+        site: its folder.
+        unbuilt: folders of it that were left out on purpose; what leads there is not asked.
+    """
     found = []
     for path in _pages(site):
         page, name = _read(path), path.relative_to(site)
         found += [f"{name} fetches {url} from elsewhere" for url in page.fetched if _elsewhere(url)]
-        found += [f"{name} leads to {link}, which is not there" for link in _broken(path, page)]
+        for link, target in _broken(path, page):
+            if not any(target.is_relative_to(site.resolve() / folder) for folder in unbuilt):
+                found.append(f"{name} leads to {link}, which is not there")
     return found
 
 
@@ -75,14 +83,14 @@ def _elsewhere(url: str) -> bool:
     return urlsplit(url).scheme in ("http", "https") or url.startswith("//")
 
 
-def _broken(path: Path, page: _Page) -> Iterator[str]:
+def _broken(path: Path, page: _Page) -> Iterator[tuple[str, Path]]:
     for link in dict.fromkeys([*page.links, *page.fetched]):
         parts = urlsplit(link)
         if parts.scheme or link.startswith("//"):
             continue
         target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
         if not target.exists() or not _has(target, unquote(parts.fragment)):
-            yield link
+            yield link, target
 
 
 def _has(target: Path, anchor: str) -> bool:

@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 UV = ROOT / ".tools" / "bin" / "uv"
 WHEEL_MB = 5.0
-RUNTIME = "onnxruntime"  # of the page that runs a model: segbench/export/html/
+RUNTIME = "/export/html/vendor/ort"  # of the page that runs a model
 # Not to be linked into a program under MIT that is passed on whole.
 REFUSED = re.compile(r"\b(AGPL|GPL)\b|Affero|(?<!Lesser )General Public License", re.IGNORECASE)
 LICENCES = """

@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 DOCS = Path(__file__).resolve().parents[1]
 RESULTS = DOCS.parent / "benchmarks" / "results"
 MEASURED = DOCS / "measured"
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+((?:benchmarks|configs|studies|src|tests|tools)[^)\s]*|[A-Z]+\.md)\)")
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+((?:benchmarks|configs|studies|src|tests|tools)[^)\s]*|Dockerfile|LICENSE|[A-Z]+\.md)\)")
 
 
 def _measured(app: Sphinx) -> None:
@@ -35,8 +35,6 @@ def _inside(app: Sphinx, docname: str, source: list[str]) -> None:
         words, target = match.groups()
         if target.startswith("benchmarks/results/") and target.partition("#")[0].endswith(".md"):
             return f"[{words}](/measured/{target.removeprefix('benchmarks/results/')})"
-        if target.startswith(("CHANGELOG", "CONTRIBUTING")):
-            return f"[{words}](/{target.partition('.')[0].lower()}.md)"
         return words
 
     source[0] = _OUTSIDE.sub(there, source[0])
