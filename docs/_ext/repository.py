@@ -13,7 +13,8 @@ from sphinx.application import Sphinx
 DOCS = Path(__file__).resolve().parents[1]
 RESULTS = DOCS.parent / "benchmarks" / "results"
 MEASURED = DOCS / "measured"
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+((?:benchmarks|configs|studies|src|tests|tools)[^)\s]*|Dockerfile|LICENSE|[A-Z]+\.md)\)")
+_FILES = r"(?:benchmarks|configs|studies|src|tests|tools)[^)\s]*|Dockerfile|LICENSE|[A-Z]+\.md"
+_OUTSIDE = re.compile(rf"\[([^\]]+)\]\((?:\.\./)+({_FILES})\)")
 
 
 def _measured(app: Sphinx) -> None:
