@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -26,9 +27,10 @@ def make(folder: Path) -> None:
     for lang in ("en", "ru"):
         _segbench("report", work / "demo" / "study_8_epochs", "-o", folder / f"report_{lang}.html", "--lang", lang)
     _segbench("data", "check", _mistaken(work), "-o", folder / "doctor.html", expected=(0, 1))
+    # Who reads the site knows no folder of the machine that built it; long names may be broken anywhere.
+    place = "(?:<wbr>)?".join(map(re.escape, f"{work.resolve()}/"))
     page = (folder / "doctor.html").read_text(encoding="utf-8")
-    # Who reads the site knows no folder of the machine that built it.
-    (folder / "doctor.html").write_text(page.replace(f"{work.resolve()}/", ""), encoding="utf-8")
+    (folder / "doctor.html").write_text(re.sub(place, "", page), encoding="utf-8")
     _segbench("bundle", work / "demo" / "study_8_epochs", "--best", "-o", work / "demo.segbench")
     _segbench("export", work / "demo.segbench", "--format", "html", "-o", folder / "model.html")
 
