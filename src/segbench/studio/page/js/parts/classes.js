@@ -10,6 +10,7 @@ export function ClassPicker({ classes, label, choose, present }) {
   const many = classes.length > MANY;
   const wanted = text.trim().toLowerCase();
   const shown = classes.filter(({ index, name }) => !many || index === label || (wanted ? name.toLowerCase().includes(wanted) : present.has(index)));
+  const named = wanted ? classes.filter(({ name }) => name.toLowerCase().includes(wanted)) : []; // Enter takes the first
   const press = (event) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (!step) return;
@@ -18,7 +19,8 @@ export function ClassPicker({ classes, label, choose, present }) {
     choose(shown[next].index);
     event.currentTarget.querySelectorAll("[role=radio]")[next]?.focus();
   };
-  return html`${many && html`<label>${t("find_class")} <input type="search" value=${text} onInput=${(event) => setText(event.target.value)} /></label>`}
+  return html`${many && html`<label>${t("find_class")} <input type="search" value=${text} onInput=${(event) => setText(event.target.value)}
+      onKeyDown=${(event) => event.key === "Enter" && named.length > 0 && choose(named[0].index)} /></label>`}
     <div class="row" role="radiogroup" aria-label=${t("class")} onKeyDown=${press}>${shown.map(({ index, name, color }) => html`
       <button key=${index} role="radio" aria-checked=${label === index} tabindex=${label === index ? 0 : -1} onClick=${() => choose(index)}>
         <i class="swatch" style="background:rgb(${color})"></i> ${name}</button>`)}</div>
