@@ -101,7 +101,7 @@ _HOMES = {
 }
 _MODULES = ("locale", "plots", "statistics")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "FORMATS",
