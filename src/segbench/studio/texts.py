@@ -234,7 +234,7 @@ TEXTS = {
     "foreground_percent": message("Foreground, %"),
     "from": message("from"),
     "to": message("to"),
-    "size_px": message("Size, px (root of width times height)"),
+    "size_px": message("Root of width × height, px"),
     "score_of": message("Score of"),
     "score_iou": message("IoU on the image"),
     "sort_score": message("score"),
