@@ -97,3 +97,27 @@ def test_texts_come_in_both_languages(open_place: Open, lesions: Path) -> None:
     assert english.keys() == russian.keys()
     assert russian["study"] != english["study"]
     assert client.get("/api/texts/xx").json()["error"]["code"] == "unknown_language"
+
+
+def test_every_route_that_writes_refuses_a_visitor(open_place: Open, lesions: Path) -> None:
+    client = open_place(lesions, read_only=True)
+    bodies = {
+        "/api/place/answer": {"command": ""},
+        "/api/findings": {"code": "specks", "title": "", "files": [], "decision": "accepted", "who": "", "why": ""},
+        "/api/export": {"model": "0", "format": "onnx"},
+        "/api/correct/retrain": {"run": "a"},
+        "/api/new/start": {"yaml": ""},
+    }
+    looks = {
+        "/api/try",
+        "/api/new/check",
+    }  # they change nothing that is kept; what is for a study is refused without one
+    paths = client.app.openapi()["paths"]
+    writes = [(path, verb) for path, verbs in paths.items() for verb in verbs if verb in ("post", "put", "delete")]
+    assert len(writes) > 8
+    for path, verb in writes:
+        if path in looks or path.startswith("/api/study/"):
+            continue
+        filled = re.sub(r"\{index\}", "0", re.sub(r"\{(name|run|key)\}", "a", path))
+        answer = client.request(verb, filled, json=bodies.get(path, {}))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "read_only"), (path, verb, answer.text)

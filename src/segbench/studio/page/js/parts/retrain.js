@@ -23,7 +23,7 @@ export function Retrain({ place, corrected }) {
     if (!isShown) return;
     setTask(null), setGain(null), setError("");
     get("/api/tasks").then((tasks) => setTask(tasks.find((each) => each.running && each.about.startsWith(`${chosen}_corrected`)) ?? null), () => null);
-    tell(true);
+    if (names.some((each) => each.startsWith(`${chosen}_corrected`))) tell(true);
   }, [isShown, chosen]);
   if (!isShown) return null;
   const start = () => (setError(""), setGain(null), send(`/api/correct/retrain?lang=${lang}`, { run: chosen }).then(setTask, (problem) => setError(problem.message)));
