@@ -96,7 +96,7 @@ def correct_the_worst(page: Page, manifest: Manifest, truth: dict[str, np.ndarra
     predictor, kept = Predictor.load(run), Manifest.read(run.parents[1] / "corrected" / "nevi" / "manifest.json")
     now = {each.id: each for each in kept.samples}
     done = {manifest.samples[EMPTY].id}
-    for name, why in rows[:WORST]:
+    for place, (name, why) in enumerate(rows[:WORST]):
         labels = load_sample(kept, now[name])[1]
         mask = predictor(manifest.image_path(by_id[name])).mask
         value = float(score_masks([mask], [labels], manifest.class_map).image_means("iou")[0])
@@ -105,7 +105,7 @@ def correct_the_worst(page: Page, manifest: Manifest, truth: dict[str, np.ndarra
         right = truth[Path(by_id[name].image).name]
         if (labels != right).sum() < 0.15 * right.sum():
             continue  # whoever looks sees that the model is wrong here, not the mask
-        click(page, f"{named(name, '.queue li button')}")
+        click(page, f"document.querySelectorAll('.queue li button')[{place}]")
         page.until(f"document.querySelector('.bar strong').textContent === {name!r}")
         page.until("document.querySelector('canvas.editor')")
         paint_mask(page, right)

@@ -76,10 +76,10 @@ def ways_of(way: Way, root: Path, error: SegbenchError) -> tuple[str, list[Way]]
     ways = [_way(way, candidate) for candidate in usable]
     if len(ways) > 1 or any(each.options != way.options for each in ways):
         also = [join(": ", [each.format, each.trouble]) for each in found.candidates if each.trouble]
-        asked = message("this can be read in several ways; choose one") if len(ways) > 1 else reason
+        asked = message("This can be read in several ways; choose one") if len(ways) > 1 else reason
         return join("; ", [asked, *also]), ways
     if not usable and found.nested:
-        told = message("this is no data set, but these folders in it are; choose one")
+        told = message("This is no data set, but these folders in it are; choose one")
         return told, [Way(path=folder, told=str(folder)) for folder in found.nested]
     if not usable:
         ways = [each for candidate in found.candidates for each in _mended(way, root, candidate)]

@@ -66,7 +66,7 @@ function App({ first }) {
       <button class="quiet" onClick=${turn} title=${t("theme")} aria-label=${t("theme")}>◐</button>
     </header>
     ${lost && html`<p class="alarm" role="alert">${t(lost)}</p>`}
-    ${name === "data" && place.reading.state === "ready" && place.reading.chosen && html`<p class="faint chosen">${t("command")}: <code>${place.reading.chosen}</code></p>`}
+    ${name === "data" && place.reading.state === "ready" && place.reading.chosen && html`<p class="bar faint">${t("command")}: <code>${place.reading.chosen}</code></p>`}
     <main>${waits ? html`<${Asked} reading=${place.reading} readOnly=${place.read_only} onAnswer=${() => get("/api/place").then(setPlace)} />`
       : html`<${Screen} key=${`${name}${lang}`} place=${place} rest=${at.rest} query=${at.query} />`}</main>`;
 }
