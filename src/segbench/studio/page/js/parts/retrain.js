@@ -18,12 +18,12 @@ export function Retrain({ place, corrected }) {
   const names = (runs ?? []).filter((each) => each.state === "finished").map((each) => each.name);
   const chosen = run || names[0];
   const isShown = !place.read_only && corrected?.samples.length > 0 && chosen;
-  const tell = (quiet) => get(`/api/correct/result/${encodeURIComponent(chosen)}?lang=${lang}`).then(setGain, (problem) => quiet || setError(problem.message));
+  const tell = (quiet) => get(`/api/correct/result/${encodeURIComponent(chosen)}?lang=${lang}&quiet=${quiet}`).then(setGain, (problem) => quiet || setError(problem.message));
   useEffect(() => {
     if (!isShown) return;
     setTask(null), setGain(null), setError("");
     get("/api/tasks").then((tasks) => setTask(tasks.find((each) => each.running && each.about.startsWith(`${chosen}_corrected`)) ?? null), () => null);
-    if (names.some((each) => each.startsWith(`${chosen}_corrected`))) tell(true);
+    tell(true);
   }, [isShown, chosen]);
   if (!isShown) return null;
   const start = () => (setError(""), setGain(null), send(`/api/correct/retrain?lang=${lang}`, { run: chosen }).then(setTask, (problem) => setError(problem.message)));
