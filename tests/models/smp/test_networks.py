@@ -23,7 +23,9 @@ from torch import Tensor, nn
 from segbench.errors import ConfigError, WeightsError
 from segbench.models import build_network, pretrained
 from segbench.models.pretrained import sha256_of
+from segbench.models.smp import network as network_module
 from segbench.models.smp.encoders import encoder_normalization
+from segbench.models.smp.network import SmpNetwork
 from segbench.models.smp.packaged import PACKAGED, PackagedEncoder, find_packaged, installed
 
 # architecture: (library's class, encoder, stride, images are padded to at least, smallest training batch)
@@ -146,6 +148,31 @@ def test_unused_layers_are_removed() -> None:
     assert sum(p.numel() for p in network.parameters()) == count - unused
     assert unused > count / 2
     assert "encoder.model.head." in build("dpt", encoder="tu-test_vit").unused_prefixes
+
+
+@pytest.mark.parametrize(
+    ("architecture", "encoder"), [("pspnet", "resnet18"), ("pan", "resnet18"), ("dpt", "tu-test_vit")]
+)
+def test_the_next_one_of_the_same_parts_is_the_same(
+    architecture: str, encoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without being tried out again; one of other parts is."""
+    tried: list[SmpNetwork] = []
+    real = SmpNetwork._trial
+    monkeypatch.setattr(SmpNetwork, "_trial", lambda self: tried.append(self) or real(self))
+    monkeypatch.setattr(network_module, "_tried", {})
+    first = build(architecture, encoder=encoder)
+    count = len(tried)
+    again = build(architecture, encoder=encoder)
+    assert 0 < len(tried) == count
+    assert again.unused_prefixes == first.unused_prefixes
+    assert again.smallest_training_batch == first.smallest_training_batch
+    assert [*map(str, again.modules())] == [*map(str, first.modules())]
+    theirs = first.state_dict()
+    assert list(again.state_dict()) == list(theirs)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in again.state_dict().items())
+    build(architecture, encoder=encoder, in_channels=4)
+    assert len(tried) > count
 
 
 def test_dropout_zeroes_whole_channels_in_front_of_the_head() -> None:

@@ -18,6 +18,8 @@ from segbench.models.smp.decoder import Decoder
 from segbench.types import WeightsOrigin
 
 _ONE_PIXEL = "more than 1 value per channel"  # what torch's batch normalisation says of one value a channel
+# What a network was built of -> its smallest training batch and what it does not use: the next one is not tried out.
+_tried: dict[str, tuple[int, tuple[str, ...]]] = {}
 
 
 class SmpNetwork(SegmentationNetwork):
@@ -28,8 +30,8 @@ class SmpNetwork(SegmentationNetwork):
     out, a vision transformer's classifier; `unused_prefixes` names them. And there is dropout of whole channels (2d)
     in front of the segmentation head.
 
-    Building tries the network out on tensors without contents: that costs about 0.2 s, and shows which encoders a
-    decoder cannot take, and whether a batch of 1 can train.
+    Building tries the network out on tensors without contents: that costs about 0.2 s, once a process and network, and
+    shows which encoders a decoder cannot take, and whether a batch of 1 can train.
 
     Args:
         decoder: row of `DECODERS`.
@@ -71,7 +73,7 @@ class SmpNetwork(SegmentationNetwork):
         }
         try:
             self._build(decoder, options)
-            self._try_out()
+            self._fit(repr((decoder, self.encoder_name, in_channels, out_channels, sorted(options.items()))))
         except Exception as error:  # the libraries refuse a combination with any exception; all are re-raised
             reason = f"{type(error).__name__}: {error}".partition("\n")[0][:200]
             message = f"encoder {encoder!r} does not work in smp/{decoder.name} ({reason}); take {decoder.fits}"
@@ -93,16 +95,24 @@ class SmpNetwork(SegmentationNetwork):
         self.stride = kind.stride or int(network.encoder.output_stride)
         self.smallest_px = kind.coarsest_px * self.stride
 
-    def _try_out(self) -> None:
+    def _fit(self, parts: str) -> None:
         """Finds the smallest training batch and removes what has no gradient.
 
+        Args:
+            parts: what the network was built of; two of the same need one trial.
         Raises:
             Exception: whatever the libraries raise where encoder and decoder do not fit.
         """
+        if parts in _tried:
+            self.smallest_training_batch, self.unused_prefixes = _tried[parts]
+            for prefix in self.unused_prefixes:
+                _replace(self, prefix.removesuffix("."))
+            return
         unused = self._trial()
         if unused:
             self.unused_prefixes = _remove(self, unused)
             self._trial()
+        _tried[parts] = self.smallest_training_batch, self.unused_prefixes
 
     def _trial(self) -> list[str]:
         """Returns the names of the parameters that a training step leaves without a gradient."""
@@ -181,7 +191,12 @@ def _remove(network: nn.Module, unused: Sequence[str]) -> tuple[str, ...]:
             continue
         own = {f"{name}.{parameter}" for parameter, _ in module.named_parameters()}
         if own and own <= names:
-            parent, _, child = name.rpartition(".")
-            setattr(network.get_submodule(parent), child, nn.Identity())
+            _replace(network, name)
             removed.append(f"{name}.")
     return tuple(removed)
+
+
+def _replace(network: nn.Module, name: str) -> None:
+    """Puts an identity in the place of a module."""
+    parent, _, child = name.rpartition(".")
+    setattr(network.get_submodule(parent), child, nn.Identity())
