@@ -19,6 +19,9 @@ from typing import Any
 
 from segbench.study.local import PRELOADED
 
+# What most commands need besides; of the encoders' library alone importing takes seconds.
+LOADED = [*PRELOADED, "segbench.cli", "segbench.predict.files", "segbench.models.smp.network", "scipy.stats"]
+
 
 class Process:
     """A started process, asked as `subprocess.Popen` is."""
@@ -31,7 +34,7 @@ class Process:
             file.touch()
         names = [str(file) for file in self._files]
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        context.set_forkserver_preload(LOADED)
         environment = dict(os.environ)
         self._process = context.Process(target=_be, args=(target, arguments, cwd or Path.cwd(), environment, names))
         self._process.start()
