@@ -34,7 +34,10 @@ def router() -> APIRouter:
 
     @routes.get("")
     def every(request: Request) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = answer_in(request, [told_of(run) for run in place_of(request).runs()])
+        place = place_of(request)
+        entries = {each.id: each.entry for each in place.study.read_plan().runs} if place.study else {}
+        told = [{**told_of(run), "entry": entries.get(run.path.name, run.path.name)} for run in place.runs()]
+        found: list[dict[str, Any]] = answer_in(request, told)
         return found
 
     @routes.get("/{name}/history")

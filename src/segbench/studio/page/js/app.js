@@ -67,7 +67,7 @@ function App({ first }) {
     </header>
     ${lost && html`<p class="alarm" role="alert">${t(lost)}</p>`}
     ${name === "data" && place.reading.state === "ready" && place.reading.chosen && html`<p class="bar faint">${t("command")}: <code>${place.reading.chosen}</code></p>`}
-    <main>${waits ? html`<${Asked} reading=${place.reading} readOnly=${place.read_only} onAnswer=${() => get("/api/place").then(setPlace)} />`
+    <main>${name !== "study" && html`<h1 class="hidden">${t(name)}</h1>`}${waits ? html`<${Asked} reading=${place.reading} readOnly=${place.read_only} onAnswer=${() => get("/api/place").then(setPlace)} />`
       : html`<${Screen} key=${`${name}${lang}`} place=${place} rest=${at.rest} query=${at.query} />`}</main>`;
 }
 
@@ -77,6 +77,7 @@ function turn() {
   const next = now === "dark" ? "light" : "dark";
   document.documentElement.dataset.theme = next;
   localStorage.setItem("theme", next);
+  dispatchEvent(new Event("theme"));
 }
 
 const theme = localStorage.getItem("theme");

@@ -2,13 +2,14 @@
 import { html, useEffect, useRef, useState } from "../html.js";
 import { number, t } from "../text.js";
 import { Choice } from "./choice.js";
-import { useAnswer } from "./use.js";
+import { useAnswer, useTheme } from "./use.js";
 import { written } from "./filters.js";
 
 const WIDTH = 260, HEIGHT = 200, EDGE = 10;
 
 export function Scatter({ filters, change, known }) {
   const canvas = useRef(null);
+  useTheme();
   const [drawn, setDrawn] = useState(null); // [[x, y], ...] in pixels of the canvas, while it is drawn
   const flat = known.side[0] === known.side[1] && known.foreground;
   const over = filters.across ?? (flat ? "foreground" : "side");

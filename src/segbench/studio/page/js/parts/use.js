@@ -29,6 +29,20 @@ export function useKept(key, first) {
   return [value, change];
 }
 
+// Light or dark: what is drawn on a canvas takes its colours anew when this changes.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const theme = () => document.documentElement.dataset.theme ?? (dark.matches ? "dark" : "light");
+export function useTheme() {
+  const [now, setNow] = useState(theme());
+  useEffect(() => {
+    const look = () => setNow(theme());
+    dark.addEventListener("change", look);
+    addEventListener("theme", look);
+    return () => (dark.removeEventListener("change", look), removeEventListener("theme", look));
+  }, []);
+  return now;
+}
+
 // Is something written into an element, so that letters are no commands?
 export const isWriting = (element) =>
   /^(SELECT|TEXTAREA)$/.test(element.tagName) || (element.tagName === "INPUT" && !/^(range|checkbox|radio|button)$/.test(element.type));
