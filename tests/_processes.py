@@ -83,9 +83,9 @@ def start_segbench(*words: str, cwd: Path | None = None, merged: bool = False) -
     return Process(_command, words, cwd=cwd, merged=merged)
 
 
-def run_segbench(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs `segbench WORDS` to its end."""
-    return _wait(start_segbench(*words, cwd=cwd), words)
+def run_segbench(*words: str, cwd: Path | None = None, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+    """Runs `segbench WORDS` to its end; more than `timeout` seconds are an error."""
+    return _wait(start_segbench(*words, cwd=cwd), words, timeout)
 
 
 def run_script(file: Path, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -98,8 +98,8 @@ def run_function(target: Callable[..., Any], *arguments: Any) -> subprocess.Comp
     return _wait(Process(target, *arguments, cwd=None, merged=False), (target.__name__,))
 
 
-def _wait(process: Process, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    out, err = process.communicate()
+def _wait(process: Process, words: Sequence[str], timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+    out, err = process.communicate(timeout)
     assert process.returncode is not None
     return subprocess.CompletedProcess(list(words), process.returncode, out, err)
 

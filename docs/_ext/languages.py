@@ -8,6 +8,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 LANGUAGES = {"en": "English", "ru": "Русский"}
+NOTES = {"ru": "Эта страница есть только на английском языке."}  # on pages without a translation
 LOCALE = Path(__file__).resolve().parents[1] / "locale"
 
 
@@ -19,7 +20,7 @@ def _context(app: Sphinx, pagename: str, templatename: str, context: dict[str, A
         for code, name in LANGUAGES.items()
     ]
     translated = (LOCALE / here / "LC_MESSAGES" / f"{pagename}.po").exists()
-    context["english_only"] = here != "en" and doctree is not None and not translated
+    context["english_only"] = NOTES.get(here, "") if doctree is not None and not translated else ""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

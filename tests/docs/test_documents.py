@@ -47,7 +47,7 @@ def run_all(commands: list[str], folder: Path) -> str:
         assert program == "segbench"
         if words[0] == "train" and "data.size=64" not in words:
             words += ["--set", "data.size=64"]
-        done = run_segbench(*words, cwd=folder)
+        done = run_segbench(*words, cwd=folder, timeout=600)  # a study trains several times
         fine = (0, 1) if "data check" in command else (0,)  # 1: warnings
         assert done.returncode in fine, f"{command}: {done.stdout}{done.stderr}"
         printed.append(done.stdout)
