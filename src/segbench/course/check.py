@@ -13,6 +13,16 @@ from segbench.locale import message, translate
 # Task -> "module:function" below `tasks/`. The function takes the answer, and raises `Wrong`.
 _TASKS: dict[str, str] = {
     "lecture/iou": "lecture:iou",
+    "ph2/contest_score": "ph2:contest_score",
+    "ph2/focal_loss": "ph2:focal_loss",
+    "ph2/mask_from_logits": "ph2:mask_from_logits",
+    "ph2/paired_difference": "ph2:paired_difference",
+    "ph2/turning_epoch": "ph2:turning_epoch",
+    "unet/class_iou": "unet:class_iou",
+    "unet/dice_from_iou": "unet:dice_from_iou",
+    "unet/freeze": "unet:freeze",
+    "unet/joint_flip": "unet:joint_flip",
+    "unet/shrink_mask": "unet:shrink_mask",
 }
 
 
