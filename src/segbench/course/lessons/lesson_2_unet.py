@@ -133,13 +133,14 @@ if not PETS:
 # The difference is large, and still two seeds do not prove it: without skips one training differs a lot from the next.
 # This is what a lab report with one run each hides. What would decide stands in the last sentence.
 #
-# Dropout switches half of the channels off at random while training. That is a brake, and helps where a network has
-# time to learn the training images by heart. Ten epochs are no such time.
+# Dropout switches half of the channels off at random while training. It slows learning down, and helps where a network
+# has time to learn the training images by heart. Ten epochs are no such time.
 #
 # A frozen and a learning encoder
 # -------------------------------
 #
-# The source's network has 6,504,227 numbers. Frozen, two thirds of them still learn: the decoder is the larger part.
+# The source's network has 6,504,227 numbers. With a frozen encoder most of them still learn: the decoder is the larger
+# part.
 
 for freeze, about in (("encoder", 4_660_323), ("none", 6_471_395)):
     network = segbench.build_network("mobilenet_v2_unet", out_channels=3, weights="none")
@@ -258,10 +259,10 @@ course.show(
 )
 
 # %%
-# On the drawn lesions the impression is wrong. Objects of one colour and of several are outlined equally well, and the
-# spread of the colours even goes the other way: the more, the better. What does matter is size: small objects are
-# outlined worse. On other data it may be another way round, so test it there. And "not shown" never means "refuted": a
-# weak effect would not be found with these images.
+# On the drawn lesions the test does not support the impression. The number of colours shows nothing, and the spread of
+# the colours even goes the other way: the more, the better. What does matter is size: small objects are outlined worse.
+# Other data may say otherwise, so test it there. And "not shown" never means "refuted": a weak effect would not be
+# found with these images.
 
 if not PETS:
     course.expect("number of colours and IoU, rank correlation", colors[0].rho, about=0.1, within=0.25)
@@ -314,8 +315,8 @@ if not PETS:
 #
 # .. dropdown:: Answer
 #
-#    Of two masks, IoU 0.8832 means Dice 0.9380. The source takes the mean over batches, and the mean of the Dice
-#    scores is not the Dice of the mean IoU. So they may both be right; but say what the mean is taken over.
+#    Of two masks, IoU 0.8832 means Dice 0.9380. But both are means, and a mean of Dice is not the Dice of the mean IoU:
+#    it is always a little lower, as here. So they fit; but say what the mean is taken over.
 #
 # **Why is it no good idea to freeze an encoder that starts at random?**
 #
@@ -340,20 +341,20 @@ if not PETS:
 #
 #    Test IoU per image, mean of three classes, seeds 0, 1, 2, 64 test images:
 #
-#    ==================  =====================  =====================
-#    variant             the three seeds        remark
-#    ==================  =====================  =====================
-#    skips               .446  .382  .424       ten epochs, 64 px
-#    no skips            .300  .222  .361       far apart from seed to seed
-#    skips, dropout 0.5  .361  .343  .343
-#    frozen, ImageNet    .501  .531  .501      six epochs
-#    fine-tuned          .459  .474  .475      six epochs
-#    frozen, random      .399  .400  .379      without the package
-#    all learns, random  .432  .394  .412      without the package
-#    ==================  =====================  =====================
+#    ==================  ================  ===========================
+#    variant             the three seeds   remark
+#    ==================  ================  ===========================
+#    skips               .446  .382  .424  ten epochs, 64 px
+#    no skips            .300  .222  .361  far apart from seed to seed
+#    skips, dropout 0.5  .361  .343  .343  ten epochs, 64 px
+#    frozen, ImageNet    .501  .531  .501  six epochs
+#    fine-tuned          .459  .474  .475  six epochs
+#    frozen, random      .399  .400  .379  without the package
+#    all learns, random  .432  .394  .412  without the package
+#    ==================  ================  ===========================
 #
-#    The course's source: loss 0.2698, accuracy 0.8993, IoU 0.8832 (of the background), Dice 0.9338, after 20 epochs on
-#    3,680 photos at 128 px. On three breeds of its set (255 to learn from, 99 to test, 128 px, 12 epochs, three seeds)
+#    The course's source: loss 0.2698, accuracy 0.8993, IoU 0.8832 (of the background), Dice 0.9338, learned from 3,680
+#    photos at 128 px. On three breeds of its set (255 to learn from, 99 to test, 128 px, 12 epochs, three seeds)
 #    segbench reaches a mean IoU of .727 frozen, .728 fine-tuned and .521 from random weights. The lab in full is
 #    ``segbench study run studies/pets_frozen_vs_finetuned.yaml --data WHERE_THE_PETS_ARE``.
 #
