@@ -31,6 +31,8 @@ NOT_OURS = {
     *("src/segbench/metrics/families/specificity.py", "evaluate_predictions.py", "gdal_polygonize.py"),
 }
 
+BUILT = "../../embedded/"  # pages that the site's build puts beside its languages; tools/check_site.py asks for them
+
 _LINK = re.compile(r"\]\(([^()\s]+)\)|(?:src|href|srcset)=\"([^\"]+)\"")
 _FILE = re.compile(
     rf"(?<![\w./:-])(?:(?:{'|'.join(FOLDERS)})/[\w./-]*\.\w+\b|(?:[\w-]+/)*\w+\.py\b|src/[\w/]+/)(?![\w/*])"
@@ -68,7 +70,7 @@ def broken_links(text: str, document: Path) -> Iterator[str]:
     """Yields the relative links of a document that lead to no file or to no heading of it."""
     for match in _LINK.finditer(_FENCE.sub("", text)):
         link = match[1] or match[2]
-        if re.match(r"[a-z]+:", link):
+        if re.match(r"[a-z]+:", link) or link.startswith(BUILT):
             continue
         file, _, heading = link.partition("#")
         target = document.parent / file if file else document

@@ -12,7 +12,12 @@ from segbench.locale import message, translate
 
 # Task -> "module:function" below `tasks/`. The function takes the answer, and raises `Wrong`.
 _TASKS: dict[str, str] = {
+    "aspp/map_size": "aspp:map_size",
+    "aspp/read_interval": "aspp:read_interval",
+    "aspp/sees_only_its_centre": "aspp:sees_only_its_centre",
+    "lecture/field_of_view": "lecture:field_of_view",
     "lecture/iou": "lecture:iou",
+    "lecture/runs_to_mask": "lecture:runs_to_mask",
     "ph2/contest_score": "ph2:contest_score",
     "ph2/focal_loss": "ph2:focal_loss",
     "ph2/mask_from_logits": "ph2:mask_from_logits",
