@@ -13,7 +13,7 @@ from segbench import course
 
 def pooled(height: int, width: int, poolings: int) -> tuple[int, int]:
     for _ in range(poolings):
-        height, width = height // 2, width // 2
+        height, width = (height + 1) // 2, (width + 1) // 2
     return height, width
 
 
@@ -23,7 +23,7 @@ def read(low: float, high: float) -> str:
 
 RIGHT: list[tuple[str, Callable[..., Any]]] = [
     ("map_size", pooled),
-    ("map_size", lambda h, w, n: np.array([h, w]) // 2**n),
+    ("map_size", lambda h, w, n: np.ceil(np.array([h, w]) / 2**n)),
     ("sees_only_its_centre", lambda side, stride, dilation: dilation >= side / stride),
     ("sees_only_its_centre", lambda side, stride, dilation: np.bool_(not dilation < side // stride)),
     ("read_interval", read),
@@ -32,10 +32,10 @@ RIGHT: list[tuple[str, Callable[..., Any]]] = [
 
 WRONG: list[tuple[str, Any, str]] = [
     ("map_size", lambda h, w, n: (h / 2**n, w / 2**n), "does not come out even"),
-    ("map_size", lambda h, w, n: (-(-h // 2**n), -(-w // 2**n)), "does not come out even"),  # rounded up
-    ("map_size", lambda h, w, n: (w >> n, h >> n), "Two whole numbers"),  # width first
-    ("map_size", lambda h, w, n: h >> n, "Two whole numbers"),
-    ("map_size", lambda h, w, n: (h // 2, w // 2), "4 poolings"),  # one pooling only
+    ("map_size", lambda h, w, n: (h // 2**n, w // 2**n), "does not come out even"),  # rounded down
+    ("map_size", lambda h, w, n: (-(-w >> n), -(-h >> n)), "Two whole numbers"),  # width first
+    ("map_size", lambda h, w, n: -(-h >> n), "Two whole numbers"),
+    ("map_size", lambda h, w, n: (-(-h // 2), -(-w // 2)), "poolings"),  # one pooling only
     ("map_size", (4, 4), "a function is asked for"),
     ("sees_only_its_centre", lambda side, stride, dilation: dilation > side // stride, "dilation 16"),  # off by one
     ("sees_only_its_centre", lambda side, stride, dilation: 2 * dilation + 1 > side // stride, "how wide is the map"),

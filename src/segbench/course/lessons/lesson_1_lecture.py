@@ -54,8 +54,9 @@ file = WORK / "instances.json"
 file.write_text(json.dumps({"images": images, "categories": [person, dog], "annotations": annotations}))
 
 # %%
-# The mask of one class is the union of its objects. Crowds are left out: nobody outlined the single persons there, so
-# their pixels must not count as right or wrong.
+# The mask of one class is the union of its objects. Crowds are left out: nobody outlined the single persons there. (Left
+# out of this mask they look like background. For training and scores they need a label of their own that counts nowhere;
+# ``segbench`` gives them one when it reads a data set in the form of COCO.)
 
 mask = segbench.category_mask(file, "street", "person")
 with_crowd = segbench.category_mask(file, "street", "person", crowd="include")
@@ -82,7 +83,9 @@ table = []
 for name in ("sliding_window", "full_resolution_conv", "simple_fcn"):
     told = segbench.describe(segbench.build_network(name), (128, 128))
     table.append((name, told.macs / 1e9, told.receptive_field_px))
-    print(f"{name:22} {told.macs / 1e9:8.2f} billion multiply-adds, sees {told.receptive_field_px} pixels")
+    print(
+        f"{name:22} {told.macs / 1e9:8.2f} billion multiply-adds, sees {told.receptive_field_px[0]} x {told.receptive_field_px[1]} pixels"
+    )
 layers = 6
 stack = nn.Sequential(*[nn.Conv2d(3 if not n else 4, 4, 3, padding=1) for n in range(layers)])
 seen = segbench.describe(stack, (64, 64)).receptive_field_px
@@ -140,7 +143,7 @@ course.expect("side of 4 pixels after it", doubled.shape[-1], about=8, within=0)
 
 for name, options in (("unet_nearest", {}), ("smp/fpn", {}), ("smp/deeplabv3plus", {})):
     told = segbench.describe(segbench.build_network(name, **options), (128, 128))
-    sees = f"{told.receptive_field_px} pixels" if told.receptive_field_px else "the whole image"
+    sees = "{} x {} pixels".format(*told.receptive_field_px) if told.receptive_field_px else "the whole image"
     print(f"{name:20} {told.parameters / 1e6:6.2f} million parameters, sees {sees}")
 wide = segbench.describe(nn.Conv2d(3, 1, 3, padding=6, dilation=6), (64, 64)).receptive_field_px
 course.expect("width of a 3x3 kernel with dilation 6", float(np.max(wide)), about=13, within=0)

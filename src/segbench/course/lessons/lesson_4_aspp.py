@@ -48,11 +48,11 @@ for name, options in NETWORKS.items():
 # Why resize to the skip's size
 # -----------------------------
 #
-# Pooling rounds odd sizes down. An image of 100 x 90 pixels has 25 x 22 after two poolings, and 6 x 5 after four. Enlarged
-# four times the deep map has 24 x 20 pixels: it cannot be joined with the skip. So the decoder does not enlarge *by a
-# factor*; it enlarges *to the size of the skip*, and at the end to the size of the image.
+# Pooling rounds odd sizes; these networks round up, others down. An image of 100 x 90 pixels has 25 x 23 after two
+# poolings, and 7 x 6 after four. Enlarged four times the deep map has 28 x 24 pixels: it cannot be joined with the skip.
+# So the decoder does not enlarge *by a factor*; it enlarges *to the size of the skip*, and at the end to that of the image.
 
-deep, skip = torch.zeros(1, 4, 6, 5), torch.zeros(1, 4, 25, 22)
+deep, skip = torch.zeros(1, 4, 7, 6), torch.zeros(1, 4, 25, 23)
 print("by a factor of four:", tuple(F.interpolate(deep, scale_factor=4, mode="bilinear").shape[-2:]))
 print("to the skip's size: ", tuple(F.interpolate(deep, size=skip.shape[-2:], mode="bilinear").shape[-2:]))
 network = segbench.build_network("aspp_net", width=8)
@@ -154,7 +154,7 @@ print(f"aspp_net takes {ratio:.1f} times as long as simple_fcn for a forward pas
 course.expect("aspp_net's time, simple_fcn's = 1", ratio, about=3, within=2)
 if not PH2:
     means = {each.name: each.mean.value for each in comparison.verdict.entries}
-    course.expect("aspp_net minus simple_fcn, IoU", means["aspp_net"] - means["simple_fcn"], about=0.09, within=0.09)
+    course.expect("aspp_net minus simple_fcn, IoU", means["aspp_net"] - means["simple_fcn"], about=0.15, within=0.17)
 
 # %%
 # So what do you choose? If an image a second is enough, the better one. If the network must run on a phone, ask what the
@@ -165,7 +165,7 @@ if not PH2:
 #
 # .. code-block:: python
 #
-#     def map_size(height, width, poolings): ...        # 2x2 poolings, each rounds down -> (height, width)
+#     def map_size(height, width, poolings): ...        # 2x2 poolings, each rounds up -> (height, width)
 #     course.check("aspp/map_size", map_size)
 #
 #     def sees_only_its_centre(side, stride, dilation): ...    # of the image, of the map, of the 3x3 kernel -> bool
@@ -177,7 +177,7 @@ if not PH2:
 # Questions
 # ---------
 #
-# .. dropdown:: ASPPNet is better by 0.09, the interval goes from 0.01 to 0.17. Your colleague trains both once more and finds 0.02. Who is wrong?
+# .. dropdown:: ASPPNet is better by 0.15, and the interval goes from -0.02 to 0.32. Your colleague trains both once more and finds 0.02. Who is wrong?
 #
 #    Nobody. 0.02 lies in the interval. One training of each is one draw; the interval says how far draws go.
 #
@@ -192,8 +192,9 @@ if not PH2:
 #
 # .. dropdown:: For the teacher
 #
-#    IoU per image on 64 drawn test images, three seeds: aspp_net .785 .790 .718, simple_fcn .666 .675 .678 after 120 steps.
-#    After 60 steps it is .438 .729 .500 against .637 .563 .626 and nothing is shown: let one half of the class train with
-#    60 steps, and let them argue. A forward pass of aspp_net takes about three times as long. The lesson takes about 40 s
-#    of a calm core. The course's source trains both once with full widths for 50 epochs, resizes masks bilinearly (which
+#    IoU per image on 64 drawn test images, 120 steps, seeds 0 to 4: aspp_net .709 .659 .547 .481 .600, simple_fcn .529 .427
+#    .505 .500 .449. The lesson's three seeds give +0.15 [-0.02, 0.32], not shown; one seed of five even turns the order
+#    round. With PH2 (50 images) the same settings give .785 .790 .718 against .666 .675 .678, +0.09 [0.01, 0.17], shown. Give
+#    the pairs of the class different seeds, and let them argue. A forward pass of aspp_net takes about three times as long.
+#    The lesson takes about half a minute on two cores. The course's source trains both once with full widths for 50 epochs, resizes masks bilinearly (which
 #    makes labels that no class has; nearest is right), and asks for time and quality without an interval.

@@ -16,11 +16,11 @@ def map_size(answer: Callable[..., Any]) -> None:
     for height, width, poolings in ((64, 64, 4), (100, 90, 2), (100, 90, 4), (33, 63, 1), (50, 70, 0)):
         came = called(answer, height, width, poolings)
         values = np.asarray(came).ravel() if isinstance(came, (tuple, list, np.ndarray)) else np.empty(0)
-        if values.shape != (2,) or not np.array_equal(values, (height >> poolings, width >> poolings)):
+        if values.shape != (2,) or not np.array_equal(values, (-(-height >> poolings), -(-width >> poolings))):
             raise Wrong(
                 message(
                     "for {height} x {width} pixels and {poolings} poolings your function returns {came}. Two whole "
-                    "numbers are asked for; a pooling that does not come out even leaves the last row or column out",
+                    "numbers are asked for; a pooling that does not come out even keeps the last row or column",
                     height=height,
                     width=width,
                     poolings=poolings,
