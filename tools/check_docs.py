@@ -5,6 +5,7 @@ Run as `python tools/check_docs.py`; `tests/docs/test_documents.py` asks the sam
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -45,11 +46,16 @@ _COMMAND = re.compile(r"^\s*(?:\$ )?(?:\S*python3? -m |\S*bin/)?segbench ((?:[^\
 def documents(root: Path) -> list[Path]:
     """Returns every Markdown file that people read, but for those that the site's build makes."""
     guides = sorted((root / "docs").rglob("*.md"))
-    ignore = root / "docs" / ".gitignore"
-    made = [rule.strip("/") for rule in ignore.read_text(encoding="utf-8").split()] if ignore.exists() else []
-    names = {path: path.relative_to(root / "docs").as_posix() for path in guides}
-    kept = [path for path, name in names.items() if not any(fnmatch(name, f"{rule}*") for rule in made)]
-    return [root / "README.md", root / "CONTRIBUTING.md", *kept]
+    return [root / "README.md", root / "CONTRIBUTING.md", *(path for path in guides if not is_made(path))]
+
+
+def is_made(path: Path) -> bool:
+    """Tells whether the site's build makes a page, as docs/.gitignore says; that build asks whether it is there."""
+    docs = next((parent for parent in path.parents if parent.name == "docs"), None)
+    if docs is None or not (docs / ".gitignore").exists():
+        return False
+    rules = [rule.strip("/") for rule in (docs / ".gitignore").read_text(encoding="utf-8").split()]
+    return any(fnmatch(path.relative_to(docs).as_posix(), f"{rule}*") for rule in rules)
 
 
 def problems(root: Path) -> list[str]:
@@ -74,6 +80,8 @@ def broken_links(text: str, document: Path) -> Iterator[str]:
             continue
         file, _, heading = link.partition("#")
         target = document.parent / file if file else document
+        if is_made(Path(os.path.normpath(target))):
+            continue
         if not target.exists() or (heading and heading not in _headings(target.read_text(encoding="utf-8"))):
             yield link
 
