@@ -1,4 +1,4 @@
-"""How soon the studio answers what its screens ask for, and whether its memory grows: `python benchmarks/studio.py PATH`.
+"""How soon the studio answers its screens, and whether its memory grows: `python benchmarks/studio.py PATH`.
 
 Opens a labelled folder or a study in this process, as `segbench studio PATH` does, and asks every address of `ROUTES`
 in turn, REQUESTS times in all, samples and layers at random. Prints the median and the 95th percentile of each, and the
@@ -29,12 +29,12 @@ ALWAYS = (
     "/api/samples?start=0&count=60",
     "/api/samples?start={middle}&count=60&sort=brightness&down=1",
     "/api/samples/{index}",
-    "/api/samples/{index}/thumb",
+    "/api/samples/{index}/overlay?side=256",
     "/api/scatter",
     "/api/findings",
     "/api/runs",
 )
-OF_A_STUDY = ("/api/study", "/api/study/verdict", "/api/runs/{run}/history", "/api/compare/{first}/{second}")
+OF_A_STUDY = ("/api/study", "/api/study/verdict", "/api/runs/{run}/history", "/api/compare/0/1")
 
 
 def main() -> None:
@@ -55,13 +55,11 @@ def main() -> None:
 
 def measure(client: TestClient, place: Place, requests: int) -> None:
     """Asks and prints."""
-    count = client.get("/api/samples?start=0&count=1").json()["count"]
+    count = client.get("/api/samples?start=0&count=1").json()["total"]
     routes = [*ALWAYS]
     values = {"middle": count // 2}
     if place.study is not None:
         routes += OF_A_STUDY
-        entries = [each["name"] for each in client.get("/api/study/verdict").json()["entries"]]
-        values |= {"first": entries[0], "second": entries[1]}
     runs = [run.path.name for run in place.runs()]
     choose = random.Random(0)
     took: dict[str, list[float]] = defaultdict(list)

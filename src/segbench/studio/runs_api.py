@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -78,7 +80,18 @@ def router() -> APIRouter:
 
 
 def told_of(run: RunFolder) -> dict[str, Any]:
-    """Returns how far a run is, from its files alone."""
+    """Returns how far a run is, from its files alone; those of a finished run are read once."""
+    if not run.is_finished:
+        return _read(run)
+    return dict(_read_finished(run.path, run.result_file.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=2000)
+def _read_finished(path: Path, written_ns: int) -> dict[str, Any]:
+    return _read(RunFolder(path))
+
+
+def _read(run: RunFolder) -> dict[str, Any]:
     try:
         config, rows = run.read_config(), run.read_history()
         monitor = f"val_{config.monitor}"
