@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 CATALOGUES = HERE / "locale" / "ru" / "LC_MESSAGES"
 TEMPLATES = HERE / "_build" / "gettext"
 
+SAME = ("\\", "<", ":doc:")  # formulas, marks and links have no words
 GALLERY = {
     r":ref:`Go to the end (<.*>)` to download the full example code\.": r"Скачать урок можно :ref:`внизу страницы \1`.",
     r":download:`Download Jupyter notebook: (.*)`": r":download:`Скачать блокнот Jupyter: \1`",
@@ -53,13 +54,13 @@ def main(pages: Iterable[str]) -> int:
 
 
 def _fill(path: Path) -> None:
-    """Translates what sphinx-gallery says on every page, and keeps formulas as they are."""
+    """Translates what sphinx-gallery says on every page, and keeps what has no words as it is."""
     with path.open("rb") as file:
         catalogue = read_po(file, locale="ru")
     for each in catalogue:
         if each.id and not each.string:
             sentence = str(each.id)
-            each.string = sentence if sentence.startswith("\\") else _of_the_gallery(sentence)
+            each.string = sentence if sentence.startswith(SAME) else _of_the_gallery(sentence)
     with path.open("wb") as file:
         write_po(file, catalogue, width=120, include_lineno=False)
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 
 import check_site
 
@@ -71,3 +72,19 @@ def test_what_was_left_out_is_not_missed(tmp_path: Path) -> None:
     pages = site(tmp_path / "site", a='<a href="more/x.html">x</a>')
     assert check_site.problems(pages) != []
     assert check_site.problems(pages, unbuilt=["more"]) == []
+
+
+RUSSIAN = REPOSITORY / "docs" / "locale" / "ru" / "LC_MESSAGES"
+
+
+@pytest.mark.parametrize("path", sorted(RUSSIAN.rglob("*.po")), ids=lambda path: path.stem)
+def test_a_translated_page_is_translated_whole(path: Path) -> None:
+    with path.open("rb") as file:
+        catalogue = read_po(file, locale="ru")
+    assert [each.id for each in catalogue if each.id and (not each.string or each.fuzzy)] == []
+
+
+def test_the_course_is_translated() -> None:
+    lessons = {path.stem for path in (REPOSITORY / "src/segbench/course/lessons").glob("lesson_*.py")}
+    assert len(lessons) == 6
+    assert {path.stem for path in (RUSSIAN / "course").glob("*.po")} == {*lessons, "index"}
