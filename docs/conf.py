@@ -25,6 +25,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     # Of this folder:
+    "accessible",
     "generated",
     "languages",
     "mathml",
