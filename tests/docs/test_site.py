@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 @pytest.mark.slow
 def test_the_site_builds(tmp_path: Path) -> None:
     # A copy: tests run side by side, and a build writes beside its sources. Lessons are run by tests/course.
-    for name in ("docs", "src", "benchmarks/results", "tools"):
+    for name in ("docs", "src", "benchmarks/results", "studies", "tools"):
         ignored = shutil.ignore_patterns("_build", "course" if name == "docs" else "", "__pycache__")
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=ignored)
     done = subprocess.run(

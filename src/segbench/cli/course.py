@@ -8,12 +8,11 @@ from typing import Annotated
 
 import typer
 
-from segbench import course as room
 from segbench.cli._common import console, print_table
 from segbench.errors import ConfigError, suggest
 from segbench.files import write_text
 
-_LESSONS = Path(room.__file__).parent / "lessons"
+_LESSONS = Path(__file__).resolve().parents[1] / "course" / "lessons"
 
 
 def course(

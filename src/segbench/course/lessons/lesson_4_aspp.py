@@ -151,7 +151,6 @@ def seconds(name: str) -> float:
 
 ratio = seconds("aspp_net") / seconds("simple_fcn")
 print(f"aspp_net takes {ratio:.1f} times as long as simple_fcn for a forward pass here")
-course.expect("aspp_net's time, simple_fcn's = 1", ratio, about=3, within=2)
 if not PH2:
     means = {each.name: each.mean.value for each in comparison.verdict.entries}
     course.expect("aspp_net minus simple_fcn, IoU", means["aspp_net"] - means["simple_fcn"], about=0.15, within=0.17)
